@@ -1,0 +1,89 @@
+//! Where a rule sends a request.
+
+use crate::{AppProtocol, Filter, Hostname, Key, Labels};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// TLS towards what is outside the mesh.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UpstreamTls {
+    /// Sent as SNI and, without `subject_alt_names`, looked for in the certificate.
+    pub server_name: Hostname,
+    /// DNS names (or SPIFFE URIs) of which the certificate must have one.
+    pub subject_alt_names: Vec<Arc<str>>,
+    pub roots: UpstreamRoots,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum UpstreamRoots {
+    System,
+    /// PEM.
+    Given(Arc<[u8]>),
+}
+
+/// A service's port, whole or the part of it with these labels.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServiceRef {
+    pub service: Key,
+    pub port: u16,
+    pub subset: Option<Labels>,
+}
+
+/// A host that never joins the mesh (`XBackend`, `organza up --to`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ExternalHost {
+    pub key: Key,
+    pub host: ExternalName,
+    pub port: u16,
+    pub protocol: AppProtocol,
+    pub tls: Option<Arc<UpstreamTls>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ExternalName {
+    Dns(Hostname),
+    Address(IpAddr),
+}
+
+/// Why a reference leads nowhere, by the reason that Gateway API's `ResolvedRefs` condition gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InvalidBackend {
+    BackendNotFound,
+    RefNotPermitted,
+    InvalidKind,
+    UnsupportedProtocol,
+    UnsupportedValue,
+}
+
+impl InvalidBackend {
+    pub const ALL: [Self; 5] =
+        [Self::BackendNotFound, Self::RefNotPermitted, Self::InvalidKind, Self::UnsupportedProtocol, Self::UnsupportedValue];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BackendNotFound => "BackendNotFound",
+            Self::RefNotPermitted => "RefNotPermitted",
+            Self::InvalidKind => "InvalidKind",
+            Self::UnsupportedProtocol => "UnsupportedProtocol",
+            Self::UnsupportedValue => "UnsupportedValue",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Backend {
+    Service(ServiceRef),
+    External(Arc<ExternalHost>),
+    /// Keeps its weight and answers 500, as the specification says: broken configuration is a value with a reason.
+    Invalid {
+        reason: InvalidBackend,
+        message: Arc<str>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightedBackend {
+    pub weight: u32,
+    pub backend: Backend,
+    pub filters: Vec<Filter>,
+}

@@ -1,0 +1,383 @@
+//! Heads of HTTP messages as both engines read and write them and as routing sees them.
+//!
+//! A head owns one buffer and a list of places in it, and is cleared and filled again for the next message of a connection, so that
+//! steady traffic allocates nothing. Header names keep the case they came in, because HTTP/1 applications can see it.
+
+use std::fmt;
+use std::ops::Range;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Version {
+    Http10,
+    #[default]
+    Http11,
+    Http2,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Scheme {
+    #[default]
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// A request method (RFC 9110, section 9). Methods are case-sensitive tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Connect,
+    Options,
+    Trace,
+    Patch,
+    Other(Box<str>),
+}
+
+impl Method {
+    /// `None` where it is not a token (RFC 9110, section 5.6.2) or longer than 32 bytes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            "CONNECT" => Self::Connect,
+            "OPTIONS" => Self::Options,
+            "TRACE" => Self::Trace,
+            "PATCH" => Self::Patch,
+            _ if !text.is_empty() && text.len() <= 32 && text.bytes().all(is_token_byte) => Self::Other(text.into()),
+            _ => return None,
+        })
+    }
+
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+            Self::Options => "OPTIONS",
+            Self::Trace => "TRACE",
+            Self::Patch => "PATCH",
+            Self::Other(text) => text,
+        }
+    }
+
+    /// May be sent twice to the same effect as once (RFC 9110, section 9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        matches!(self, Self::Get | Self::Head | Self::Put | Self::Delete | Self::Options | Self::Trace)
+    }
+}
+
+/// A byte of a token (RFC 9110, section 5.6.2): method and header names.
+pub fn is_token_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// A byte that may stand in a field value (RFC 9110, section 5.5): no controls but tab.
+pub fn is_value_byte(b: u8) -> bool {
+    b == b'\t' || (b >= 0x20 && b != 0x7f)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    name: (u32, u32),
+    value: (u32, u32),
+    live: bool,
+}
+
+/// Header fields in order, in one buffer. Removing marks, adding appends: what nobody touched is copied through as it came.
+#[derive(Clone, Default)]
+pub struct HeaderBlock {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+impl HeaderBlock {
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.fields.clear();
+    }
+
+    /// Gives back memory that an unusually large message took. Called when a connection goes idle.
+    pub fn shrink(&mut self, bytes: usize) {
+        self.bytes.shrink_to(bytes);
+        self.fields.shrink_to(bytes / 32);
+    }
+
+    /// Adds a field. The engine has checked name and value; [`is_token_byte`] and [`is_value_byte`] say how.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        debug_assert!(name.bytes().all(is_token_byte) && value.iter().all(|b| is_value_byte(*b)));
+        let name = self.store(name.as_bytes());
+        let value = self.store(value);
+        self.fields.push(Field { name, value, live: true });
+    }
+
+    /// Takes over a head as it was read: `raw` is copied once, and `fields` are places in it (name, value).
+    pub fn fill(&mut self, raw: &[u8], fields: impl Iterator<Item = (Range<usize>, Range<usize>)>) {
+        self.clear();
+        self.bytes.extend_from_slice(raw);
+        let place = |r: Range<usize>| (r.start as u32, r.end as u32);
+        self.fields.extend(fields.map(|(name, value)| Field { name: place(name), value: place(value), live: true }));
+    }
+
+    fn store(&mut self, text: &[u8]) -> (u32, u32) {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(text);
+        (start, self.bytes.len() as u32)
+    }
+
+    fn at(&self, place: (u32, u32)) -> &[u8] {
+        &self.bytes[place.0 as usize..place.1 as usize]
+    }
+
+    /// Fields in order: name as it came, value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        // Names were checked to be tokens, hence ASCII.
+        self.fields.iter().filter(|f| f.live).map(|f| (std::str::from_utf8(self.at(f.name)).unwrap_or(""), self.at(f.value)))
+    }
+
+    pub fn len(&self) -> usize {
+        self.fields.iter().filter(|f| f.live).count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first field of that name, case ignored.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The first field as text; `None` too where it is not UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields.iter().filter(move |f| f.live && self.at(f.name).eq_ignore_ascii_case(name.as_bytes())).map(|f| self.at(f.value))
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether a list field (`Connection`, `TE`) holds `token`, case ignored.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.get_all(name).flat_map(|v| v.split(|b| *b == b',')).any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Removes every field of that name; says whether there was one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let mut found = false;
+        for i in 0..self.fields.len() {
+            if self.fields[i].live && self.at(self.fields[i].name).eq_ignore_ascii_case(name.as_bytes()) {
+                self.fields[i].live = false;
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// Replaces every field of that name by one, in the place of the first.
+    pub fn set(&mut self, name: &str, value: &[u8]) {
+        let place = self.store(value);
+        let mut done = false;
+        for i in 0..self.fields.len() {
+            if self.fields[i].live && self.at(self.fields[i].name).eq_ignore_ascii_case(name.as_bytes()) {
+                if done {
+                    self.fields[i].live = false;
+                } else {
+                    self.fields[i].value = place;
+                    done = true;
+                }
+            }
+        }
+        if !done {
+            let name = self.store(name.as_bytes());
+            self.fields.push(Field { name, value: place, live: true });
+        }
+    }
+
+    /// Writes the fields as HTTP/1 has them, each ended by CRLF. Runs of fields that lie as they were read (`name: value\r\n` exactly) are
+    /// copied as one piece.
+    pub fn write_http1(&self, out: &mut Vec<u8>) {
+        let mut run: Option<(usize, usize)> = None;
+        for f in &self.fields {
+            if !f.live {
+                continue;
+            }
+            let (start, end) = (f.name.0 as usize, f.value.1 as usize);
+            let canonical = f.value.0 == f.name.1 + 2
+                && self.bytes.get(f.name.1 as usize..f.value.0 as usize) == Some(b": ")
+                && self.bytes.get(end..end + 2) == Some(b"\r\n");
+            if canonical {
+                run = match run {
+                    Some((from, to)) if to == start => Some((from, end + 2)),
+                    other => {
+                        flush(&self.bytes, other, out);
+                        Some((start, end + 2))
+                    }
+                };
+            } else {
+                flush(&self.bytes, run.take(), out);
+                out.extend_from_slice(self.at(f.name));
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(self.at(f.value));
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+        flush(&self.bytes, run, out);
+    }
+}
+
+fn flush(bytes: &[u8], run: Option<(usize, usize)>, out: &mut Vec<u8>) {
+    if let Some((from, to)) = run {
+        out.extend_from_slice(&bytes[from..to]);
+    }
+}
+
+impl fmt::Debug for HeaderBlock {
+    /// Names only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl PartialEq for HeaderBlock {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+/// The head of a request. `authority` is `host[:port]` as sent; `target` is the origin form (`/path?query`, or `*`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RequestHead {
+    pub method: Method,
+    pub version: Version,
+    pub scheme: Scheme,
+    authority: String,
+    target: String,
+    path_end: usize,
+    pub headers: HeaderBlock,
+    /// HTTP/2's `:protocol` (RFC 8441): the upgrade that an extended CONNECT asks for.
+    pub protocol: Option<Box<str>>,
+}
+
+impl RequestHead {
+    pub fn clear(&mut self) {
+        self.method = Method::Get;
+        self.version = Version::Http11;
+        self.scheme = Scheme::Http;
+        self.authority.clear();
+        self.target.clear();
+        self.path_end = 0;
+        self.headers.clear();
+        self.protocol = None;
+    }
+
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    pub fn set_authority(&mut self, authority: &str) {
+        self.authority.clear();
+        self.authority.push_str(authority);
+    }
+
+    /// The host without port, brackets kept (`[::1]`). Case as sent.
+    pub fn host(&self) -> &str {
+        split_authority(&self.authority).0
+    }
+
+    pub fn port(&self) -> Option<u16> {
+        split_authority(&self.authority).1
+    }
+
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    pub fn set_target(&mut self, target: &str) {
+        self.target.clear();
+        self.target.push_str(target);
+        self.path_end = target.find('?').unwrap_or(target.len());
+    }
+
+    pub fn path(&self) -> &str {
+        &self.target[..self.path_end]
+    }
+
+    pub fn query(&self) -> Option<&str> {
+        self.target.get(self.path_end + 1..)
+    }
+
+    /// Replaces the path and keeps the query.
+    pub fn set_path(&mut self, path: &str) {
+        self.target.replace_range(..self.path_end, path);
+        self.path_end = path.len();
+    }
+
+    /// Whether the caller wants gRPC semantics for errors (`content-type: application/grpc…`).
+    pub fn is_grpc(&self) -> bool {
+        self.headers.get("content-type").is_some_and(|v| v.starts_with(b"application/grpc") && !v.starts_with(b"application/grpc-web"))
+    }
+}
+
+/// `host:port` into its parts; brackets of IPv6 literals stay with the host.
+pub fn split_authority(authority: &str) -> (&str, Option<u16>) {
+    let host_end = match authority.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None => authority.rfind(':').unwrap_or(authority.len()),
+    };
+    let (host, rest) = authority.split_at(host_end.min(authority.len()));
+    (host, rest.strip_prefix(':').and_then(|port| port.parse().ok()))
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResponseHead {
+    pub status: u16,
+    pub version: Version,
+    /// HTTP/1's reason phrase, as sent; empty for HTTP/2.
+    pub reason: String,
+    pub headers: HeaderBlock,
+}
+
+impl ResponseHead {
+    pub fn clear(&mut self) {
+        self.status = 0;
+        self.version = Version::Http11;
+        self.reason.clear();
+        self.headers.clear();
+    }
+
+    pub fn with_status(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

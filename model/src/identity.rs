@@ -1,0 +1,126 @@
+//! Who is who: SPIFFE identities and the roots by which they are believed.
+
+use crate::{Key, limits};
+use std::fmt;
+use std::sync::Arc;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    #[error("does not begin with `spiffe://`")]
+    Scheme,
+    #[error("trust domain {0:?} is not lower-case letters, digits, dots, hyphens and underscores")]
+    TrustDomain(String),
+    #[error("is longer than SPIFFE allows")]
+    TooLong,
+    #[error("is not of the form `spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT`")]
+    Path,
+}
+
+/// The name of one root of trust (`organza.local`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrustDomain(Arc<str>);
+
+impl TrustDomain {
+    pub fn parse(text: &str) -> Result<Self, IdentityError> {
+        if text.len() > limits::TRUST_DOMAIN_BYTES {
+            return Err(IdentityError::TooLong);
+        }
+        let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+        match !text.is_empty() && text.bytes().all(good) {
+            true => Ok(Self(text.into())),
+            false => Err(IdentityError::TrustDomain(text.to_owned())),
+        }
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TrustDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `spiffe://TD/ns/NS/sa/SA`, the identity of a workload (the form that Istio and ztunnel use).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpiffeId {
+    trust_domain: TrustDomain,
+    namespace: Arc<str>,
+    service_account: Arc<str>,
+}
+
+impl SpiffeId {
+    pub fn new(trust_domain: TrustDomain, namespace: &str, service_account: &str) -> Result<Self, IdentityError> {
+        match is_segment(namespace) && is_segment(service_account) {
+            true => Ok(Self { trust_domain, namespace: namespace.into(), service_account: service_account.into() }),
+            false => Err(IdentityError::Path),
+        }
+    }
+
+    pub fn parse(text: &str) -> Result<Self, IdentityError> {
+        if text.len() > limits::SPIFFE_ID_BYTES {
+            return Err(IdentityError::TooLong);
+        }
+        let rest = text.strip_prefix("spiffe://").ok_or(IdentityError::Scheme)?;
+        let (domain, path) = rest.split_once('/').ok_or(IdentityError::Path)?;
+        let mut parts = path.split('/');
+        match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some("ns"), Some(ns), Some("sa"), Some(sa), None) => Self::new(TrustDomain::parse(domain)?, ns, sa),
+            _ => Err(IdentityError::Path),
+        }
+    }
+
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.trust_domain
+    }
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+    pub fn service_account(&self) -> &str {
+        &self.service_account
+    }
+}
+
+fn is_segment(text: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    !text.is_empty() && text.len() <= 253 && text != "." && text != ".." && text.bytes().all(good)
+}
+
+impl fmt::Display for SpiffeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "spiffe://{}/ns/{}/sa/{}", self.trust_domain, self.namespace, self.service_account)
+    }
+}
+
+/// The roots by which identities of one trust domain are believed, as DER certificates. Several while a root is rotated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustBundle {
+    pub key: Key,
+    pub trust_domain: TrustDomain,
+    pub roots: Vec<Arc<[u8]>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_are_parsed_or_refused() {
+        let id = SpiffeId::parse("spiffe://organza.local/ns/shop/sa/web").unwrap();
+        assert_eq!((id.namespace(), id.service_account(), id.trust_domain().as_str()), ("shop", "web", "organza.local"));
+        assert_eq!(id.to_string(), "spiffe://organza.local/ns/shop/sa/web");
+        for bad in [
+            "https://organza.local/ns/a/sa/b",
+            "spiffe://Organza.local/ns/a/sa/b",
+            "spiffe:///ns/a/sa/b",
+            "spiffe://td/ns/a/sa/b/c",
+            "spiffe://td/ns/a/sa/",
+            "spiffe://td/ns/../sa/b",
+            "spiffe://td:80/ns/a/sa/b",
+            "spiffe://td/ns/a%2f/sa/b",
+        ] {
+            assert!(SpiffeId::parse(bad).is_err(), "{bad} must be refused");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Names of things: where an object came from, what kind it is, what it is called.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The cluster or registry that an object lives in (`files`, `organza`, later a cluster's name).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source(Arc<str>);
+
+impl Source {
+    pub fn new(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+    /// Objects read from files off Kubernetes.
+    pub fn files() -> Self {
+        Self::new("files")
+    }
+    /// What Organza itself decides: registrations, weights of a release, stopped faults.
+    pub fn organza() -> Self {
+        Self::new("organza")
+    }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Service,
+    Endpoints,
+    Workload,
+    Gateway,
+    Listener,
+    Route,
+    TrustBundle,
+    Certificate,
+    /// A host outside the mesh that has an object of its own (`XBackend`).
+    External,
+}
+
+impl Kind {
+    pub const ALL: [Self; 9] = [
+        Self::Service,
+        Self::Endpoints,
+        Self::Workload,
+        Self::Gateway,
+        Self::Listener,
+        Self::Route,
+        Self::TrustBundle,
+        Self::Certificate,
+        Self::External,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Endpoints => "endpoints",
+            Self::Workload => "workload",
+            Self::Gateway => "gateway",
+            Self::Listener => "listener",
+            Self::Route => "route",
+            Self::TrustBundle => "trustbundle",
+            Self::Certificate => "certificate",
+            Self::External => "external",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// `source/kind/namespace/name`: unique in the whole mesh. A listener's name is `gateway.section`; a route's name carries its
+/// dialect kind in lower case (`httproute.catalog`), since an HTTPRoute and a GRPCRoute may share a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub source: Source,
+    pub kind: Kind,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+}
+
+impl Key {
+    pub fn new(source: Source, kind: Kind, namespace: &str, name: &str) -> Self {
+        Self { source, kind, namespace: Arc::from(namespace), name: Arc::from(name) }
+    }
+
+    /// The same name under another kind: the endpoints of a service, the service of endpoints.
+    pub fn with_kind(&self, kind: Kind) -> Self {
+        Self { kind, ..self.clone() }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(4, '/');
+        let (source, kind, namespace, name) = (parts.next()?, Kind::parse(parts.next()?)?, parts.next()?, parts.next()?);
+        (!source.is_empty() && !name.is_empty()).then(|| Self::new(Source::new(source), kind, namespace, name))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.source.as_str(), self.kind.as_str(), self.namespace, self.name)
+    }
+}
+
+/// A user's object by the names the user knows: `HTTPRoute shop/catalog`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectRef {
+    pub group: Arc<str>,
+    pub kind: Arc<str>,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+}
+
+impl ObjectRef {
+    pub fn new(group: &str, kind: &str, namespace: &str, name: &str) -> Self {
+        Self { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace.is_empty() {
+            true => write!(f, "{} {}", self.kind, self.name),
+            false => write!(f, "{} {}/{}", self.kind, self.namespace, self.name),
+        }
+    }
+}
+
+/// Where a resource came from: the object as its user wrote it and, for files, the place. Every verdict can name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    pub object: ObjectRef,
+    /// `routes.yaml:12` for files; empty where the object has no file.
+    pub place: Arc<str>,
+}
+
+impl Origin {
+    pub fn new(object: ObjectRef, place: &str) -> Self {
+        Self { object, place: place.into() }
+    }
+}

@@ -1,0 +1,78 @@
+//! The one language all rooms share: what a mesh is made of, as values that cannot be wrong.
+//!
+//! Everything here is plain data with smart constructors and pure functions. This crate never knows Kubernetes, protobuf,
+//! serde, tokio, a socket or a clock: front ends translate *into* it, `wire` carries it, `routing` compiles it.
+//!
+//! Read it from [`Resource`] downward.
+
+pub mod backend;
+pub mod fault;
+pub mod host;
+pub mod http;
+pub mod identity;
+pub mod key;
+pub mod limits;
+pub mod listener;
+pub mod matches;
+pub mod report;
+pub mod route;
+pub mod service;
+pub mod workload;
+
+pub use backend::{Backend, ExternalHost, InvalidBackend, ServiceRef, UpstreamTls, WeightedBackend};
+pub use fault::{Blame, Fault};
+pub use host::{HostPattern, Hostname};
+pub use http::{HeaderBlock, Method, RequestHead, ResponseHead, Scheme, Version};
+pub use identity::{SpiffeId, TrustBundle, TrustDomain};
+pub use key::{Key, Kind, ObjectRef, Origin, Source};
+pub use listener::{Certificate, Listener, ListenerProtocol, ListenerTls, Normalisation};
+pub use matches::{Cidr, HeaderMatch, PathMatch, QueryMatch, Regex, RouteMatch, ValueMatch};
+pub use report::{Condition, ConditionStatus, ListenerStatus, ParentStatus, Report, Severity, Status};
+pub use route::{Attachment, Filter, Rank, Retry, Route, RouteProtocol, Rule, Target, Timeouts};
+pub use service::{AppProtocol, Balancer, Endpoint, Endpoints, Health, Service, ServicePort, Tunnel};
+pub use workload::{Labels, Locality, Workload};
+
+use std::sync::Arc;
+
+/// Anything the control plane tells a proxy. Services and endpoints are apart, so that churn of endpoints rebuilds no table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resource {
+    Service(Arc<Service>),
+    Endpoints(Arc<Endpoints>),
+    Workload(Arc<Workload>),
+    Listener(Arc<Listener>),
+    Route(Arc<Route>),
+    TrustBundle(Arc<TrustBundle>),
+    Certificate(Arc<Certificate>),
+}
+
+impl Resource {
+    /// The key under which the resource is subscribed to, stored and replaced.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Service(r) => &r.key,
+            Self::Endpoints(r) => &r.key,
+            Self::Workload(r) => &r.key,
+            Self::Listener(r) => &r.key,
+            Self::Route(r) => &r.key,
+            Self::TrustBundle(r) => &r.key,
+            Self::Certificate(r) => &r.key,
+        }
+    }
+}
+
+/// One step from a generation to the next: a resource put in place, or taken away.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    Put(Resource),
+    Remove(Key),
+}
+
+impl Change {
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put(resource) => resource.key(),
+            Self::Remove(key) => key,
+        }
+    }
+}

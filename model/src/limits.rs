@@ -1,0 +1,18 @@
+//! Limits on what the model will hold. Each is refused with a reason at construction, never cut off silently.
+
+/// Longest regular expression accepted, in bytes.
+pub const REGEX_PATTERN_BYTES: usize = 1024;
+/// Compiled size of one regular expression, in bytes.
+pub const REGEX_PROGRAM_BYTES: usize = 256 * 1024;
+/// Longest host name (RFC 1035), in bytes.
+pub const HOSTNAME_BYTES: usize = 253;
+/// Longest SPIFFE ID (SPIFFE-ID, section 2.4), in bytes.
+pub const SPIFFE_ID_BYTES: usize = 2048;
+/// Longest trust domain name (SPIFFE-ID, section 2.4), in bytes.
+pub const TRUST_DOMAIN_BYTES: usize = 255;
+/// Header fields of one message.
+pub const HEADERS: usize = 128;
+/// Bytes of one message head, start line included.
+pub const HEAD_BYTES: usize = 64 * 1024;
+/// Highest weight of one backend (Gateway API).
+pub const WEIGHT: u32 = 1_000_000;

@@ -1,0 +1,77 @@
+//! Where strangers may knock: a gateway's listeners and the certificates they show.
+
+use crate::{HostPattern, Key, Origin};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListenerProtocol {
+    Http,
+    /// TLS terminated here, HTTP inside.
+    Https,
+    /// TLS terminated here, bytes inside.
+    TlsTerminate,
+    /// Routed by SNI, bytes carried unread.
+    TlsPassthrough,
+    Tcp,
+    Udp,
+}
+
+impl ListenerProtocol {
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+}
+
+/// How far a path is made regular before routing reads it (RFC 3986, section 6.2.2). Each level does what the ones before do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Normalisation {
+    None,
+    /// Unreserved characters decoded, dot segments removed, escapes in upper case.
+    #[default]
+    Base,
+    MergeSlashes,
+    /// `%2F`, `%5C` and `\` become `/`.
+    DecodeSlashes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// Keys of [`Certificate`]s; the proxy chooses among them by SNI.
+    pub certificates: Vec<Key>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Name `gateway.section`.
+    pub key: Key,
+    pub origin: Origin,
+    pub gateway: Key,
+    pub section: Arc<str>,
+    /// Addresses to bind; empty for all of the machine.
+    pub addresses: Vec<IpAddr>,
+    pub port: u16,
+    pub protocol: ListenerProtocol,
+    pub hostname: HostPattern,
+    pub tls: Option<ListenerTls>,
+    pub normalisation: Normalisation,
+    /// Why it cannot serve (a reference that dangles): it then answers nobody, and says so in status.
+    pub broken: Option<Arc<str>>,
+}
+
+/// A certificate chain and its private key, for a gateway that references them. The key never appears in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    pub key: Key,
+    /// PEM, leaf first.
+    pub chain: Arc<[u8]>,
+    /// PEM.
+    pub private_key: Arc<[u8]>,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,178 @@
+//! What a request is matched by, with the limits that carry traffic: an expression that compiled here cannot be slow later.
+
+use crate::{Method, limits};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A regular expression that must match the whole value, as in Gateway API and Envoy. Linear in time, limited in size, bytes not Unicode.
+#[derive(Clone)]
+pub struct Regex {
+    pattern: Arc<str>,
+    program: regex::bytes::Regex,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegexError {
+    #[error("regular expression is longer than {} bytes", limits::REGEX_PATTERN_BYTES)]
+    TooLong,
+    #[error("regular expression {0}")]
+    Syntax(String),
+}
+
+impl Regex {
+    pub fn new(pattern: &str) -> Result<Self, RegexError> {
+        if pattern.len() > limits::REGEX_PATTERN_BYTES {
+            return Err(RegexError::TooLong);
+        }
+        // Compiled alone first: `a)(b` must not become valid by the brackets added below.
+        let build = |text: &str| regex::bytes::RegexBuilder::new(text).unicode(false).size_limit(limits::REGEX_PROGRAM_BYTES).build();
+        let wrap = |e: regex::Error| RegexError::Syntax(e.to_string());
+        build(pattern).map_err(wrap)?;
+        let program = build(&format!("^(?:{pattern})$")).map_err(wrap)?;
+        Ok(Self { pattern: pattern.into(), program })
+    }
+
+    pub fn is_match(&self, value: &[u8]) -> bool {
+        self.program.is_match(value)
+    }
+
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+}
+
+impl PartialEq for Regex {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern
+    }
+}
+impl Eq for Regex {}
+
+impl std::hash::Hash for Regex {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.pattern.hash(state);
+    }
+}
+
+impl fmt::Debug for Regex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "~{}", self.pattern)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ValueMatch {
+    Exact(Arc<str>),
+    Regex(Regex),
+}
+
+impl ValueMatch {
+    pub fn is_match(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(want) => want.as_bytes() == value,
+            Self::Regex(regex) => regex.is_match(value),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PathMatch {
+    Exact(Arc<str>),
+    /// By whole segments: `/a` is `/a` and `/a/b`, never `/ab`. Held without a trailing slash, but for `/` itself.
+    Prefix(Arc<str>),
+    Regex(Regex),
+}
+
+impl PathMatch {
+    /// A prefix in the one form that is compared: `/foo/` and `/foo` are the same prefix (Gateway API).
+    pub fn prefix(text: &str) -> Self {
+        let trimmed = text.trim_end_matches('/');
+        Self::Prefix(if trimmed.is_empty() { "/" } else { trimmed }.into())
+    }
+
+    pub fn is_match(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(want) => **want == *path,
+            Self::Prefix(prefix) => {
+                **prefix == *"/" || path.strip_prefix(&**prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+            Self::Regex(regex) => regex.is_match(path.as_bytes()),
+        }
+    }
+}
+
+/// A header to be present with this value. Several fields of one name are compared joined by `,` (RFC 9110, section 5.3).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HeaderMatch {
+    /// Lower case.
+    pub name: Arc<str>,
+    pub value: ValueMatch,
+}
+
+/// A query parameter; of several with one name, the first counts (Gateway API).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct QueryMatch {
+    pub name: Arc<str>,
+    pub value: ValueMatch,
+}
+
+/// All of it must hold (`AllOf`); a rule holds several of these (`AnyOf`). gRPC methods are paths (`/service/method`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct RouteMatch {
+    pub path: Option<PathMatch>,
+    pub method: Option<Method>,
+    pub headers: Vec<HeaderMatch>,
+    pub query: Vec<QueryMatch>,
+}
+
+/// An address block (`10.0.0.0/8`); a bare address is a block of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Cidr(ipnet::IpNet);
+
+impl Cidr {
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(ipnet::IpNet::from)).map(|net: ipnet::IpNet| Self(net.trunc()))
+    }
+    /// IPv4-mapped IPv6 addresses count as the IPv4 address that they carry.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regexes_match_whole_values_and_have_limits() {
+        let regex = Regex::new("a|bc").unwrap();
+        assert!(regex.is_match(b"a") && regex.is_match(b"bc"));
+        assert!(!regex.is_match(b"ab") && !regex.is_match(b"xa"));
+        assert!(Regex::new("a)(b").is_err(), "brackets added for anchoring must not make it valid");
+        assert!(Regex::new(&"a".repeat(2000)).is_err());
+        assert!(Regex::new("(?:a{1000}){1000}").is_err(), "a program without bound is refused");
+    }
+
+    #[test]
+    fn prefixes_go_by_segments() {
+        let prefix = PathMatch::prefix("/a/");
+        assert!(prefix.is_match("/a") && prefix.is_match("/a/") && prefix.is_match("/a/b"));
+        assert!(!prefix.is_match("/ab") && !prefix.is_match("/"));
+        assert!(PathMatch::prefix("/").is_match("/anything"));
+    }
+
+    #[test]
+    fn blocks_contain_mapped_addresses() {
+        let block = Cidr::parse("10.1.2.3/8").unwrap();
+        assert_eq!(block.to_string(), "10.0.0.0/8");
+        assert!(block.contains("::ffff:10.9.9.9".parse().unwrap()));
+        assert!(Cidr::parse("10.0.0.0/33").is_none());
+    }
+}

@@ -1,0 +1,146 @@
+//! What becomes of a request: matches, filters, weighted backends, patience.
+
+use crate::{Backend, HostPattern, Key, Origin, RouteMatch, WeightedBackend};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RouteProtocol {
+    Http,
+    Grpc,
+    Tcp,
+    Tls,
+    Udp,
+}
+
+/// What a route hangs on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A gateway's listener, by its key.
+    Listener(Key),
+    /// Calls to a service (GAMMA): on one of its ports or all; for callers of one namespace (a consumer route) or all (a producer route).
+    Service { service: Key, port: Option<u16>, callers: Option<Arc<str>> },
+}
+
+/// One parent that accepted the route, with the hosts that both allow (already intersected; never empty).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    pub target: Target,
+    pub hosts: Vec<HostPattern>,
+}
+
+/// Who goes first among matches of one host: the front end has applied its dialect's precedence, routing only sorts (lowest first).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Rank {
+    /// Lower is earlier. Gateway API: path kind, inverse path length, method, inverse number of headers, inverse number of parameters.
+    pub order: [u32; 5],
+    /// Creation time in seconds (older first), then `namespace/name`, then place in the object.
+    pub created: u64,
+    pub name: Arc<str>,
+    pub rule: u32,
+    pub position: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankedMatch {
+    pub rank: Rank,
+    pub matches: RouteMatch,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// As the user named it, else `rule-N` by its place: the name that verdicts give.
+    pub name: Arc<str>,
+    /// Any of them; never empty.
+    pub matches: Vec<RankedMatch>,
+    pub filters: Vec<Filter>,
+    pub backends: Vec<WeightedBackend>,
+    pub timeouts: Timeouts,
+    pub retry: Option<Retry>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Name with the dialect's kind before it: `httproute.catalog`.
+    pub key: Key,
+    pub origin: Origin,
+    pub protocol: RouteProtocol,
+    pub attachments: Vec<Attachment>,
+    pub rules: Vec<Rule>,
+}
+
+/// `None`: without bound. The request timeout covers all attempts, the backend timeout each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timeouts {
+    pub request: Option<Duration>,
+    pub backend_request: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Answers that are tried again, besides connections that failed before a byte was sent.
+    pub codes: Vec<u16>,
+    /// Tries after the first.
+    pub attempts: u32,
+    /// Shortest pause before a retry; doubled each time, with full jitter.
+    pub backoff: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderEdits {
+    pub set: Vec<(Arc<str>, Arc<str>)>,
+    pub add: Vec<(Arc<str>, Arc<str>)>,
+    pub remove: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathEdit {
+    Full(Arc<str>),
+    /// Replaces the prefix that the rule matched.
+    Prefix(Arc<str>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    pub scheme: Option<crate::Scheme>,
+    pub host: Option<Arc<str>>,
+    pub path: Option<PathEdit>,
+    pub port: Option<u16>,
+    pub code: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    pub host: Option<Arc<str>>,
+    pub path: Option<PathEdit>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mirror {
+    pub backend: Backend,
+    /// Share of requests as numerator and denominator.
+    pub fraction: (u32, u32),
+}
+
+/// Cross-origin rules (Fetch standard; Gateway API `HTTPCORSFilter`). Origins may be `*` or `https://*.example.com`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    pub allow_origins: Vec<Arc<str>>,
+    pub allow_methods: Vec<Arc<str>>,
+    pub allow_headers: Vec<Arc<str>>,
+    pub expose_headers: Vec<Arc<str>>,
+    pub allow_credentials: bool,
+    pub max_age: Duration,
+}
+
+/// Run in the order written, in named phases; an invalid one answers 500 with its reason.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    RequestHeaders(HeaderEdits),
+    ResponseHeaders(HeaderEdits),
+    Redirect(Redirect),
+    Rewrite(Rewrite),
+    Mirror(Mirror),
+    Cors(Cors),
+    Invalid { message: Arc<str> },
+}

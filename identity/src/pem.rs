@@ -1,0 +1,51 @@
+//! PEM in and out, with limits. Only certificates and PKCS#8, SEC1 and PKCS#1 keys.
+
+use crate::{Error, limits};
+use base64::Engine;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Every certificate of a PEM text, in order; at least one.
+pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let fail = |why: String| Error::Pem { what: "certificate chain", why };
+    if text.len() > limits::PEM_BYTES {
+        return Err(fail(format!("longer than {} bytes", limits::PEM_BYTES)));
+    }
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    let all = all.map_err(|e| fail(e.to_string()))?;
+    match all.is_empty() {
+        true => Err(fail("no CERTIFICATE block".into())),
+        false => Ok(all),
+    }
+}
+
+pub fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|e| Error::Pem { what: "private key", why: e.to_string() })
+}
+
+pub fn encode(label: &str, der: &[u8]) -> String {
+    let body = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for line in body.as_bytes().chunks(64) {
+        out.push_str(&String::from_utf8_lossy(line));
+        out.push('\n');
+    }
+    out.push_str(&format!("-----END {label}-----\n"));
+    out
+}
+
+pub fn encode_chain<'a>(chain: impl IntoIterator<Item = &'a [u8]>) -> String {
+    chain.into_iter().map(|der| encode("CERTIFICATE", der)).collect()
+}
+
+/// SHA-256 of a certificate's DER in hex: how people name a root.
+pub fn fingerprint(der: &[u8]) -> String {
+    sha256(der).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    let mut out = [0; 32];
+    out.copy_from_slice(digest.as_ref());
+    out
+}

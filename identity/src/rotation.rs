@@ -1,0 +1,103 @@
+//! When to ask for the next certificate: at half life with jitter, so that a mesh started at once does not renew at once, and early enough
+//! that a control plane that is away for an hour is not noticed. A state machine: `now` and randomness are arguments.
+
+use crate::limits;
+use std::time::{Duration, SystemTime};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing to do until then.
+    Wait(SystemTime),
+    /// Ask for a certificate now.
+    Ask,
+}
+
+/// `draw` is uniform in `0..=u32::MAX`.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    due: SystemTime,
+    failures: u32,
+}
+
+impl Rotation {
+    /// For a process that has no certificate yet.
+    pub fn start(now: SystemTime) -> Self {
+        Self { due: now, failures: 0 }
+    }
+
+    pub fn holding(not_before: SystemTime, not_after: SystemTime, draw: u32) -> Self {
+        let mut this = Self::start(not_before);
+        this.issued(not_before, not_after, draw);
+        this
+    }
+
+    pub fn poll(&self, now: SystemTime) -> Step {
+        match now >= self.due {
+            true => Step::Ask,
+            false => Step::Wait(self.due),
+        }
+    }
+
+    pub fn due(&self) -> SystemTime {
+        self.due
+    }
+
+    /// A certificate came: the next is due at half of its life, up to a tenth of it earlier.
+    pub fn issued(&mut self, not_before: SystemTime, not_after: SystemTime, draw: u32) {
+        let life = not_after.duration_since(not_before).unwrap_or_default();
+        let jitter = life.mul_f64(0.1 * f64::from(draw) / f64::from(u32::MAX));
+        self.due = not_before + (life / 2).saturating_sub(jitter);
+        self.failures = 0;
+    }
+
+    /// Asking failed: again after a pause that doubles, with full jitter above the shortest.
+    pub fn failed(&mut self, now: SystemTime, draw: u32) {
+        let ceiling = limits::RENEW_PAUSE_MIN.saturating_mul(1 << self.failures.min(16)).min(limits::RENEW_PAUSE_MAX);
+        let spread = ceiling.saturating_sub(limits::RENEW_PAUSE_MIN).mul_f64(f64::from(draw) / f64::from(u32::MAX));
+        self.failures = self.failures.saturating_add(1);
+        self.due = now + limits::RENEW_PAUSE_MIN + spread;
+    }
+
+    /// The roots or the trust domain changed: ask at once.
+    pub fn ask_now(&mut self, now: SystemTime) {
+        self.due = now;
+    }
+
+    pub fn pause_after_failure(&self, now: SystemTime) -> Duration {
+        self.due.duration_since(now).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn renews_between_four_tenths_and_half_of_life() {
+        for draw in [0, u32::MAX / 2, u32::MAX] {
+            let rotation = Rotation::holding(at(0), at(1000), draw);
+            assert!(rotation.due() >= at(400) && rotation.due() <= at(500), "{rotation:?}");
+            assert_eq!(rotation.poll(at(399)), Step::Wait(rotation.due()));
+            assert_eq!(rotation.poll(at(500)), Step::Ask);
+        }
+    }
+
+    #[test]
+    fn failures_back_off_and_success_resets() {
+        let mut rotation = Rotation::start(at(0));
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            rotation.failed(at(0), u32::MAX);
+            longest = longest.max(rotation.pause_after_failure(at(0)));
+        }
+        assert_eq!(longest, limits::RENEW_PAUSE_MAX);
+        rotation.issued(at(0), at(100), 0);
+        rotation.failed(at(50), 0);
+        assert_eq!(rotation.pause_after_failure(at(50)), limits::RENEW_PAUSE_MIN);
+    }
+}

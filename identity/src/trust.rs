@@ -1,0 +1,64 @@
+//! Whom to believe: roots by trust domain, swapped as a whole when a bundle changes.
+
+use crate::{Error, limits, pem};
+use arc_swap::ArcSwap;
+use model::{TrustBundle, TrustDomain};
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+type Anchors = HashMap<TrustDomain, Arc<Vec<TrustAnchor<'static>>>>;
+
+/// Shared by every rustls configuration of a process; a swap holds from the next handshake on.
+#[derive(Clone, Default, Debug)]
+pub struct TrustStore(Arc<ArcSwap<Anchors>>);
+
+impl TrustStore {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts the bundle of one trust domain in place. Roots that cannot be read refuse the whole bundle: what worked stays.
+    pub fn put(&self, domain: &TrustDomain, roots: &[impl AsRef<[u8]>]) -> Result<(), Error> {
+        let anchors: Result<Vec<_>, Error> = roots.iter().map(|der| anchor(der.as_ref())).collect();
+        let anchors = Arc::new(anchors?);
+        if anchors.is_empty() {
+            return Err(Error::Malformed { what: "trust bundle", why: "it holds no root".into() });
+        }
+        self.0.rcu(|all| {
+            let mut next = Anchors::clone(all);
+            next.insert(domain.clone(), anchors.clone());
+            next
+        });
+        Ok(())
+    }
+
+    pub fn put_bundle(&self, bundle: &TrustBundle) -> Result<(), Error> {
+        self.put(&bundle.trust_domain, &bundle.roots)
+    }
+
+    pub fn put_pem(&self, domain: &TrustDomain, text: &[u8]) -> Result<(), Error> {
+        self.put(domain, &pem::certificates(text)?)
+    }
+
+    pub fn remove(&self, domain: &TrustDomain) {
+        self.0.rcu(|all| {
+            let mut next = Anchors::clone(all);
+            next.remove(domain);
+            next
+        });
+    }
+
+    pub(crate) fn anchors(&self, domain: &TrustDomain) -> Option<Arc<Vec<TrustAnchor<'static>>>> {
+        self.0.load().get(domain).cloned()
+    }
+}
+
+fn anchor(der: &[u8]) -> Result<TrustAnchor<'static>, Error> {
+    if der.len() > limits::PEM_BYTES {
+        return Err(Error::Malformed { what: "root", why: "too large".into() });
+    }
+    let certificate = CertificateDer::from(der);
+    let anchor = webpki::anchor_from_trusted_cert(&certificate).map_err(|e| Error::Malformed { what: "root", why: e.to_string() })?;
+    Ok(anchor.to_owned())
+}

@@ -1,1 +1,23 @@
+//! What is said of each request, declared once: a [`Record`] becomes a metric ([`Metrics`]), a line of the access log ([`access_log`]), an edge
+//! of the service graph ([`edge`]), a `Proxy-Status` field ([`proxy_status`]).
+//!
+//! The request path meets two things only: a [`Handle`], found once per (peer, route, backend) and then free of hashing and locks, and
+//! [`Handle::observe`]. This crate reads no clock, opens no socket and knows no route: durations and names are handed in.
 
+pub mod access_log;
+pub mod edge;
+pub mod histogram;
+pub mod limits;
+pub mod metrics;
+pub mod peer;
+pub mod proxy_status;
+pub mod record;
+pub mod trace;
+
+pub use edge::{EdgeDelta, EdgeId, EdgeTotals, EdgeTracker};
+pub use histogram::Histogram;
+pub use metrics::{Gauge, Handle, Metrics, WorkerMetrics};
+pub use peer::Peer;
+pub use proxy_status::proxy_status;
+pub use record::{Destination, Outcome, Protocol, Record, Reporter, Security};
+pub use trace::TraceContext;

@@ -1,0 +1,137 @@
+//! One line for one record, as JSON or as text. Formatting only: a sink off the workers writes it.
+
+use crate::{Record, limits};
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+use std::time::UNIX_EPOCH;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    #[default]
+    Json,
+    Text,
+}
+
+/// Appends the line, with its end, to `out`.
+pub fn write_line(format: Format, record: &Record, out: &mut String) {
+    match format {
+        Format::Json => {
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "{}", Value::Object(fields(record)));
+        }
+        Format::Text => write_text(record, out),
+    }
+}
+
+fn fields(record: &Record) -> Map<String, Value> {
+    let mut map = Map::new();
+    let mut put = |name: &str, value: Value| {
+        if !value.is_null() {
+            map.insert(name.to_owned(), value);
+        }
+    };
+    let started = record.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    put("start_time_ms", json!(u64::try_from(started.as_millis()).unwrap_or(u64::MAX)));
+    put("duration_ms", json!(millis(record.duration)));
+    put("upstream_duration_ms", record.upstream_duration.map_or(Value::Null, |d| json!(millis(d))));
+    put("reporter", json!(record.reporter.as_str()));
+    put("protocol", json!(record.protocol.as_str()));
+    put("security", json!(record.security.as_str()));
+    if record.protocol != crate::Protocol::Tcp {
+        put("method", json!(record.method.as_str()));
+        put("authority", json!(cut(&record.authority, limits::LABEL_BYTES)));
+        put("path", json!(cut(&record.path, limits::LOG_PATH_BYTES)));
+        put("response_code", json!(record.status));
+    }
+    put("grpc_status", json!(record.grpc_status));
+    put("response_flags", json!(record.response_flags()));
+    put("fault", json!(record.fault().map(|f| f.label())));
+    put("reason", json!(record.reason.as_deref().map(|r| cut(r, limits::DETAIL_BYTES))));
+    put("verdict_by", json!(record.verdict_by));
+    put("bytes_received", json!(record.request_bytes));
+    put("bytes_sent", json!(record.response_bytes));
+    put("source_workload", json!(record.source.workload));
+    put("source_namespace", json!(record.source.namespace));
+    put("source_principal", json!(record.source.principal));
+    put("source_address", json!(record.source_address.map(|a| a.to_string())));
+    put("destination_workload", json!(record.destination.workload));
+    put("destination_namespace", json!(record.destination.namespace));
+    put("destination_principal", json!(record.destination.principal));
+    put("destination_service", json!(record.dialled_service.as_ref().map(|d| &d.host)));
+    put("route", json!(record.route));
+    put("rule", json!(record.rule));
+    put("backend", json!(record.backend));
+    put("endpoint", json!(record.endpoint.map(|a| a.to_string())));
+    put("attempt", json!(record.attempt));
+    put("injected_by", json!(record.injected_by));
+    put("consumer", json!(record.consumer));
+    put("api", json!(record.api));
+    put("generation", json!(record.generation));
+    put("trace_id", json!(record.trace.map(|t| t.trace_id_text())));
+    put("request_id", json!(record.request_id));
+    map
+}
+
+fn write_text(record: &Record, out: &mut String) {
+    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    let service = record.dialled_service.as_ref().map(|d| &*d.host);
+    let what = match record.protocol {
+        crate::Protocol::Tcp => "TCP".to_owned(),
+        _ => format!(
+            "{} {}{}",
+            record.method.as_str(),
+            cut(&record.authority, limits::LABEL_BYTES),
+            cut(&record.path, limits::LOG_PATH_BYTES)
+        ),
+    };
+    let _ = writeln!(
+        out,
+        "{} {} {what} {} {:.1}ms {}→{} {} route={} rule={} backend={} {}",
+        record.reporter.as_str(),
+        record.security.as_str(),
+        record.status,
+        millis(record.duration),
+        record.source.workload,
+        or_dash(service),
+        record.response_flags(),
+        or_dash(record.route.as_deref()),
+        or_dash(record.rule.as_deref()),
+        or_dash(record.backend.as_deref()),
+        record.reason.as_deref().map_or("", |r| cut(r, limits::DETAIL_BYTES)),
+    );
+}
+
+fn millis(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+fn cut(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Outcome, Peer, Reporter};
+    use model::Fault;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_line_is_one_line_whatever_a_stranger_sent() {
+        let peer = Arc::new(Peer::unknown());
+        let mut record = Record::begin(UNIX_EPOCH, Reporter::Source, peer.clone(), peer);
+        record.path = "/a\"\n\u{7}".repeat(1000);
+        record.outcome = Outcome::Failed(Fault::NoRoute);
+        record.reason = Some("no rule of HTTPRoute shop/catalog matches".into());
+        let mut out = String::new();
+        write_line(Format::Json, &record, &mut out);
+        assert_eq!(out.matches('\n').count(), 1);
+        let value: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((value["response_flags"].as_str(), value["fault"].as_str()), (Some("NR"), Some("no_route")));
+        assert!(value["path"].as_str().unwrap().len() <= limits::LOG_PATH_BYTES);
+    }
+}

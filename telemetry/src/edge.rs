@@ -1,0 +1,198 @@
+//! Edges of the service graph: who calls whom, how much, how fast, how well. Counted beside the metrics, sent to the control plane as
+//! differences each second. A difference carries the proxy's incarnation and a sequence number and is repeated until it is acknowledged, so
+//! that the receiver counts each exactly once.
+
+use crate::histogram::{Cells, bump};
+use crate::metrics::Pair;
+use crate::{Histogram, Metrics, Protocol, Record, Reporter, Security};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EdgeId {
+    pub reporter: Reporter,
+    pub source_namespace: Arc<str>,
+    pub source_workload: Arc<str>,
+    pub source_version: Arc<str>,
+    /// The service that was dialled; empty where none is known.
+    pub service_namespace: Arc<str>,
+    pub service: Arc<str>,
+    pub destination_namespace: Arc<str>,
+    pub destination_workload: Arc<str>,
+    pub destination_version: Arc<str>,
+    pub protocol: Protocol,
+    pub security: Security,
+}
+
+impl EdgeId {
+    pub(crate) fn of(pair: &Pair) -> Self {
+        let empty: Arc<str> = "".into();
+        Self {
+            reporter: pair.reporter,
+            source_namespace: pair.source.namespace.clone(),
+            source_workload: pair.source.workload.clone(),
+            source_version: pair.source.version.clone(),
+            service_namespace: pair.service.as_ref().map_or_else(|| empty.clone(), |s| s.namespace.clone()),
+            service: pair.service.as_ref().map_or(empty, |s| s.name.clone()),
+            destination_namespace: pair.destination.namespace.clone(),
+            destination_workload: pair.destination.workload.clone(),
+            destination_version: pair.destination.version.clone(),
+            protocol: pair.protocol,
+            security: pair.security,
+        }
+    }
+
+    /// Where everything over the budget is counted.
+    pub(crate) fn other(id: &Self) -> Self {
+        let other: Arc<str> = "other".into();
+        Self {
+            source_namespace: other.clone(),
+            source_workload: other.clone(),
+            source_version: other.clone(),
+            service_namespace: other.clone(),
+            service: other.clone(),
+            destination_namespace: other.clone(),
+            destination_workload: other.clone(),
+            destination_version: other,
+            ..*id
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct EdgeCells {
+    pub id: EdgeId,
+    pub opened: AtomicU64,
+    requests: AtomicU64,
+    failures: AtomicU64,
+    retries: AtomicU64,
+    request_bytes: AtomicU64,
+    response_bytes: AtomicU64,
+    latency: Cells,
+}
+
+impl EdgeCells {
+    pub fn new(id: EdgeId) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            id,
+            opened: zero(),
+            requests: zero(),
+            failures: zero(),
+            retries: zero(),
+            request_bytes: zero(),
+            response_bytes: zero(),
+            latency: Cells::default(),
+        }
+    }
+
+    pub fn observe(&self, record: &Record) {
+        bump(&self.requests, 1);
+        bump(&self.failures, u64::from(!record.is_success()));
+        bump(&self.retries, u64::from(record.attempt.saturating_sub(1)));
+        bump(&self.request_bytes, record.request_bytes);
+        bump(&self.response_bytes, record.response_bytes);
+        self.latency.record(record.duration);
+    }
+
+    pub fn add_to(&self, sum: &mut EdgeTotals) {
+        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        sum.opened += read(&self.opened);
+        sum.requests += read(&self.requests);
+        sum.failures += read(&self.failures);
+        sum.retries += read(&self.retries);
+        sum.request_bytes += read(&self.request_bytes);
+        sum.response_bytes += read(&self.response_bytes);
+        self.latency.add_to(&mut sum.latency);
+    }
+}
+
+/// Counts of one edge, since a beginning or between two moments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EdgeTotals {
+    /// Opaque connections opened.
+    pub opened: u64,
+    /// Requests, or opaque connections that ended.
+    pub requests: u64,
+    pub failures: u64,
+    pub retries: u64,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub latency: Histogram,
+}
+
+impl EdgeTotals {
+    pub fn add(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.retries += other.retries;
+        self.request_bytes += other.request_bytes;
+        self.response_bytes += other.response_bytes;
+        self.latency.add(&other.latency);
+    }
+
+    /// What came since `earlier`; the cells of one process never fall.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            opened: self.opened.saturating_sub(earlier.opened),
+            requests: self.requests.saturating_sub(earlier.requests),
+            failures: self.failures.saturating_sub(earlier.failures),
+            retries: self.retries.saturating_sub(earlier.retries),
+            request_bytes: self.request_bytes.saturating_sub(earlier.request_bytes),
+            response_bytes: self.response_bytes.saturating_sub(earlier.response_bytes),
+            latency: self.latency.since(&earlier.latency),
+        }
+    }
+}
+
+/// One message to the control plane: all that came since the last acknowledged one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeDelta {
+    /// Drawn when the process started; a receiver that sees another one begins anew.
+    pub incarnation: u64,
+    pub sequence: u64,
+    pub edges: Vec<(EdgeId, EdgeTotals)>,
+}
+
+/// The sender's side. One delta is under way at a time; until it is acknowledged it is repeated as it was.
+#[derive(Debug)]
+pub struct EdgeTracker {
+    incarnation: u64,
+    sequence: u64,
+    acknowledged: BTreeMap<EdgeId, EdgeTotals>,
+    under_way: Option<(EdgeDelta, BTreeMap<EdgeId, EdgeTotals>)>,
+}
+
+impl EdgeTracker {
+    pub fn new(incarnation: u64) -> Self {
+        Self { incarnation, sequence: 0, acknowledged: BTreeMap::new(), under_way: None }
+    }
+
+    /// What to send now: the unacknowledged delta again, or a new one; `None` where nothing happened.
+    pub fn poll(&mut self, metrics: &Metrics) -> Option<EdgeDelta> {
+        if let Some((delta, _)) = &self.under_way {
+            return Some(delta.clone());
+        }
+        let now = metrics.edges();
+        let none = EdgeTotals::default();
+        let changed = now.iter().map(|(id, totals)| (id.clone(), totals.since(self.acknowledged.get(id).unwrap_or(&none))));
+        let edges: Vec<_> = changed.filter(|(_, delta)| *delta != none).collect();
+        if edges.is_empty() {
+            return None;
+        }
+        self.sequence += 1;
+        let delta = EdgeDelta { incarnation: self.incarnation, sequence: self.sequence, edges };
+        self.under_way = Some((delta.clone(), now));
+        Some(delta)
+    }
+
+    pub fn acknowledged(&mut self, sequence: u64) {
+        if self.under_way.as_ref().is_some_and(|(delta, _)| delta.sequence == sequence)
+            && let Some((_, totals)) = self.under_way.take()
+        {
+            self.acknowledged = totals;
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Bounds on what telemetry may hold: nothing a stranger sends makes it grow without end.
+
+/// Label sets of one proxy; what comes after is counted under `other`.
+pub const SERIES: usize = 10_000;
+/// Edges of one proxy; likewise.
+pub const EDGES: usize = 5_000;
+/// Label value, in bytes; longer ones are cut.
+pub const LABEL_BYTES: usize = 128;
+/// Path in a log line, in bytes; longer ones are cut.
+pub const LOG_PATH_BYTES: usize = 1024;
+/// Reason in a log line or `Proxy-Status` details, in bytes.
+pub const DETAIL_BYTES: usize = 256;
+/// Longest `tracestate` passed on, in bytes (W3C Trace Context asks for at least 512).
+pub const TRACESTATE_BYTES: usize = 8192;

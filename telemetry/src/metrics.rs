@@ -1,0 +1,277 @@
+//! Metrics with Istio's standard names and labels, so that its dashboards and the queries of Flagger and Kiali work.
+//!
+//! Each worker writes cells of its own; a scrape sums them. Locks are taken when a label set is first seen and on scrape, never per request.
+
+mod encode;
+mod series;
+
+use crate::edge::{EdgeCells, EdgeId};
+use crate::histogram::bump;
+use crate::{Destination, EdgeTotals, Histogram, Peer, Protocol, Record, Reporter, Security, limits};
+use hashbrown::HashMap;
+use series::{Ending, Series};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What does not change between the requests of one caller to one backend: the label set but for how a request ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pair {
+    pub reporter: Reporter,
+    pub source: Arc<Peer>,
+    pub destination: Arc<Peer>,
+    pub service: Option<Arc<Destination>>,
+    pub protocol: Protocol,
+    pub security: Security,
+}
+
+impl Pair {
+    pub fn of(record: &Record) -> Self {
+        Self {
+            reporter: record.reporter,
+            source: record.source.clone(),
+            destination: record.destination.clone(),
+            service: record.dialled_service.clone(),
+            protocol: record.protocol,
+            security: record.security,
+        }
+    }
+}
+
+/// Cells of one worker as readers see them.
+#[derive(Debug, Default)]
+struct Store {
+    series: Mutex<Vec<Arc<Series>>>,
+    edges: Mutex<Vec<Arc<EdgeCells>>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    workers: Mutex<Vec<Arc<Store>>>,
+    series: AtomicU64,
+    edges: AtomicU64,
+    folded: AtomicU64,
+    gauges: Mutex<BTreeMap<&'static str, GaugeFamily>>,
+}
+
+#[derive(Debug)]
+struct GaugeFamily {
+    help: &'static str,
+    is_counter: bool,
+    cells: BTreeMap<Vec<(&'static str, String)>, Gauge>,
+}
+
+/// A number that the rim sets: age of the configuration, end of a certificate, connections in a pool.
+#[derive(Debug, Clone, Default)]
+pub struct Gauge(Arc<AtomicU64>);
+
+impl Gauge {
+    pub fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+    pub fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+    /// From any thread.
+    pub fn add(&self, by: f64) {
+        let add = |bits: u64| Some((f64::from_bits(bits) + by).to_bits());
+        // The closure always answers `Some`, so this cannot fail.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+}
+
+/// All metrics of a process. Cheap to clone, shared by rim and workers.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(Arc<Inner>);
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic while a list was being pushed to leaves a whole list.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cells for one more worker.
+    pub fn worker(&self) -> WorkerMetrics {
+        let store = Arc::new(Store::default());
+        lock(&self.0.workers).push(store.clone());
+        WorkerMetrics { all: self.clone(), store, handles: HashMap::default(), edges: HashMap::default() }
+    }
+
+    /// A gauge of the family `name` (`organza_config_generation`) with these labels; the same one for the same labels.
+    pub fn gauge(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
+        self.cell(name, help, labels, false)
+    }
+
+    /// A counter of the family `name`, without the `_total` that the format appends.
+    pub fn counter(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
+        self.cell(name, help, labels, true)
+    }
+
+    fn cell(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], is_counter: bool) -> Gauge {
+        let mut families = lock(&self.0.gauges);
+        let family = families.entry(name).or_insert_with(|| GaugeFamily { help, is_counter, cells: BTreeMap::new() });
+        family.cells.entry(labels.iter().map(|(k, v)| (*k, (*v).to_owned())).collect()).or_default().clone()
+    }
+
+    /// Forgets a label set of a family: a certificate that is gone, a backend that left.
+    pub fn forget(&self, name: &'static str, labels: &[(&'static str, &str)]) {
+        if let Some(family) = lock(&self.0.gauges).get_mut(name) {
+            family.cells.remove(&labels.iter().map(|(k, v)| (*k, (*v).to_owned())).collect::<Vec<_>>());
+        }
+    }
+
+    /// Totals of every edge since the process began.
+    pub fn edges(&self) -> BTreeMap<EdgeId, EdgeTotals> {
+        let mut sums = BTreeMap::new();
+        for store in lock(&self.0.workers).iter() {
+            for cells in lock(&store.edges).iter() {
+                cells.add_to(sums.entry(cells.id.clone()).or_default());
+            }
+        }
+        sums
+    }
+
+    /// The exposition in Prometheus' text format (OpenMetrics 1.0); see [`Metrics::CONTENT_TYPE`].
+    pub fn encode(&self) -> String {
+        encode::encode(self)
+    }
+
+    pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+}
+
+/// One worker's door to its cells.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    all: Metrics,
+    store: Arc<Store>,
+    handles: HashMap<Pair, Rc<Handle>, foldhash::fast::RandomState>,
+    edges: HashMap<EdgeId, Arc<EdgeCells>, foldhash::fast::RandomState>,
+}
+
+impl WorkerMetrics {
+    /// The handle of a pair. Hashes its strings: keep the result with the connection or route, and ask once.
+    pub fn handle(&mut self, pair: &Pair) -> Rc<Handle> {
+        if let Some(handle) = self.handles.get(pair) {
+            return handle.clone();
+        }
+        let edge = self.edge(EdgeId::of(pair));
+        let handle =
+            Rc::new(Handle { all: self.all.clone(), store: self.store.clone(), pair: pair.clone(), edge, endings: RefCell::default() });
+        // Over the budget nothing more is remembered: such handles count under `other`, which is found in `Handle::series`.
+        if self.handles.len() < limits::SERIES {
+            self.handles.insert(pair.clone(), handle.clone());
+        }
+        handle
+    }
+
+    /// For where no handle is at hand.
+    pub fn observe(&mut self, record: &Record) {
+        self.handle(&Pair::of(record)).observe(record);
+    }
+
+    fn edge(&mut self, id: EdgeId) -> Arc<EdgeCells> {
+        if let Some(cells) = self.edges.get(&id) {
+            return cells.clone();
+        }
+        let within = self.all.0.edges.fetch_add(1, Ordering::Relaxed) < limits::EDGES as u64;
+        let id = if within { id } else { EdgeId::other(&id) };
+        let (edges, store) = (&mut self.edges, &self.store);
+        edges
+            .entry(id.clone())
+            .or_insert_with(|| {
+                let cells = Arc::new(EdgeCells::new(id));
+                lock(&store.edges).push(cells.clone());
+                cells
+            })
+            .clone()
+    }
+}
+
+/// Counts for one pair, on one worker. No hashing, no lock, no allocation once an ending was seen before.
+#[derive(Debug)]
+pub struct Handle {
+    all: Metrics,
+    store: Arc<Store>,
+    pair: Pair,
+    edge: Arc<EdgeCells>,
+    endings: RefCell<Vec<(Ending, Arc<Series>)>>,
+}
+
+impl Handle {
+    /// Counts a finished request or connection.
+    pub fn observe(&self, record: &Record) {
+        let series = self.series(Ending::of(record));
+        series.observe(record);
+        self.edge.observe(record);
+    }
+
+    /// Counts an opaque connection when it opens; [`Handle::observe`] counts its end.
+    pub fn opened(&self) {
+        bump(&self.series(Ending::default()).opened, 1);
+        bump(&self.edge.opened, 1);
+    }
+
+    fn series(&self, ending: Ending) -> Arc<Series> {
+        let mut endings = self.endings.borrow_mut();
+        if let Some((_, series)) = endings.iter().find(|(e, _)| *e == ending) {
+            return series.clone();
+        }
+        let within = self.all.0.series.fetch_add(1, Ordering::Relaxed) < limits::SERIES as u64;
+        let pair = if within { self.pair.clone() } else { self.folded() };
+        let series = Arc::new(Series::new(pair, ending));
+        lock(&self.store.series).push(series.clone());
+        endings.push((ending, series.clone()));
+        series
+    }
+
+    /// The pair under which everything over the budget is counted.
+    fn folded(&self) -> Pair {
+        self.all.0.folded.fetch_add(1, Ordering::Relaxed);
+        let other: Arc<str> = "other".into();
+        let peer = Arc::new(Peer::claimed("other", "other", "other", "other", "other", None));
+        let service = Destination { host: other.clone(), name: other.clone(), namespace: other };
+        Pair { source: peer.clone(), destination: peer, service: Some(Arc::new(service)), ..self.pair.clone() }
+    }
+}
+
+/// Sums of one label set over all workers.
+#[derive(Debug, Default)]
+struct Sum {
+    requests: u64,
+    opened: u64,
+    closed: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    duration_micros: u64,
+    duration: Vec<u64>,
+    request_size: Vec<u64>,
+    response_size: Vec<u64>,
+}
+
+impl Metrics {
+    fn sums(&self) -> BTreeMap<(Pair, Ending), Sum> {
+        let mut sums: BTreeMap<(Pair, Ending), Sum> = BTreeMap::new();
+        for store in lock(&self.0.workers).iter() {
+            for series in lock(&store.series).iter() {
+                series.add_to(sums.entry((series.pair.clone(), series.ending)).or_default());
+            }
+        }
+        sums
+    }
+
+    /// Latency of everything that this process reported, for `top` and the demo.
+    pub fn latency(&self) -> Histogram {
+        let mut sum = Histogram::default();
+        self.edges().values().for_each(|edge| sum.add(&edge.latency));
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! What happened to one request or one connection. Every field that any audience sees is declared here, once.
+//!
+//! Never in a record: header values, query strings, bodies. `Authorization`, cookies and keys cannot leak from what does not hold them.
+
+use crate::{Peer, TraceContext};
+use model::{Fault, Method};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Which side of the call speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reporter {
+    Source,
+    Destination,
+    Gateway,
+}
+
+impl Reporter {
+    /// Istio knows `source`, `destination` and `waypoint`; its gateways report as `source`, and so do ours.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source | Self::Gateway => "source",
+            Self::Destination => "destination",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    Http,
+    Grpc,
+    Tcp,
+}
+
+impl Protocol {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// How the hop was protected, as seen in the handshake, not as configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Security {
+    Plain,
+    Tls,
+    MutualTls,
+}
+
+impl Security {
+    /// `connection_security_policy`. Istio has `none`, `mutual_tls` and `unknown`; TLS without a client certificate is `tls` here.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "none",
+            Self::Tls => "tls",
+            Self::MutualTls => "mutual_tls",
+        }
+    }
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Plain, Self::Tls, Self::MutualTls].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// The service that was called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Destination {
+    /// Full host name (`catalog.shop.svc.cluster.local`), or the outside host.
+    pub host: Arc<str>,
+    pub name: Arc<str>,
+    pub namespace: Arc<str>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// An answer with this status came through; for TCP, the connection ended in order (status 0).
+    Answered(u16),
+    /// Organza answered or ended it itself.
+    Failed(Fault),
+}
+
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub started: SystemTime,
+    pub duration: Duration,
+    /// Until the first byte of the answer came from upstream.
+    pub upstream_duration: Option<Duration>,
+    pub reporter: Reporter,
+    pub protocol: Protocol,
+    pub security: Security,
+    pub method: Method,
+    /// `host[:port]` as called.
+    pub authority: String,
+    /// Without query.
+    pub path: String,
+    pub outcome: Outcome,
+    /// Status that the caller saw; 0 for TCP or if none was sent.
+    pub status: u16,
+    pub grpc_status: Option<u8>,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub source: Arc<Peer>,
+    pub source_address: Option<SocketAddr>,
+    pub destination: Arc<Peer>,
+    pub dialled_service: Option<Arc<Destination>>,
+    /// Key of the route and name of the rule that decided.
+    pub route: Option<Arc<str>>,
+    pub rule: Option<Arc<str>>,
+    /// The backend that the split drew, and the endpoint that was dialled.
+    pub backend: Option<Arc<str>>,
+    pub endpoint: Option<SocketAddr>,
+    /// Why, where Organza decided: named in full for operators.
+    pub reason: Option<Arc<str>>,
+    /// The object whose rule gave the verdict.
+    pub verdict_by: Option<Arc<str>>,
+    /// Which try this was answered on; 1 is the first.
+    pub attempt: u32,
+    /// The fault policy that disturbed it, if any.
+    pub injected_by: Option<Arc<str>>,
+    /// Who consumed which API, where a gateway knows.
+    pub consumer: Option<Arc<str>>,
+    pub api: Option<Arc<str>>,
+    /// Generation of the configuration that decided.
+    pub generation: u64,
+    pub trace: Option<TraceContext>,
+    pub request_id: Option<Box<str>>,
+}
+
+impl Record {
+    /// For a request of which nothing is known yet.
+    pub fn begin(started: SystemTime, reporter: Reporter, source: Arc<Peer>, destination: Arc<Peer>) -> Self {
+        Self {
+            started,
+            duration: Duration::ZERO,
+            upstream_duration: None,
+            reporter,
+            protocol: Protocol::Http,
+            security: Security::Plain,
+            method: Method::Get,
+            authority: String::new(),
+            path: String::new(),
+            outcome: Outcome::Answered(0),
+            status: 0,
+            grpc_status: None,
+            request_bytes: 0,
+            response_bytes: 0,
+            source,
+            source_address: None,
+            destination,
+            dialled_service: None,
+            route: None,
+            rule: None,
+            backend: None,
+            endpoint: None,
+            reason: None,
+            verdict_by: None,
+            attempt: 1,
+            injected_by: None,
+            consumer: None,
+            api: None,
+            generation: 0,
+            trace: None,
+            request_id: None,
+        }
+    }
+
+    pub fn fault(&self) -> Option<Fault> {
+        match self.outcome {
+            Outcome::Failed(fault) => Some(fault),
+            Outcome::Answered(_) => None,
+        }
+    }
+
+    /// Envoy's response flags; `-` where nothing went wrong on our side.
+    pub fn response_flags(&self) -> &'static str {
+        self.fault().map_or("-", Fault::response_flag)
+    }
+
+    /// What success rates count: no fault, no 5xx, and for gRPC no status that means failure of the server.
+    pub fn is_success(&self) -> bool {
+        let grpc = !matches!(self.grpc_status, Some(2 | 4 | 12 | 13 | 14 | 15));
+        self.fault().is_none() && self.status < 500 && grpc
+    }
+}

@@ -1,0 +1,106 @@
+//! W3C Trace Context (level 1): read strictly, passed on, given a new parent at each hop.
+
+use std::fmt;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceContext {
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    pub sampled: bool,
+}
+
+impl TraceContext {
+    /// Reads a `traceparent` value; anything malformed is no trace at all (section 2.2).
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let (version, rest) = (value.get(..3)?, value.get(3..55)?);
+        let version_ok = version[2] == b'-' && version != b"ff-" && hex::<1>(&version[..2]).is_some();
+        // Version 00 ends here; a later one may go on after another hyphen.
+        let end_ok = match value.len() {
+            55 => true,
+            _ => &version[..2] != b"00" && value.get(55) == Some(&b'-'),
+        };
+        if !version_ok || !end_ok || rest[32] != b'-' || rest[49] != b'-' {
+            return None;
+        }
+        let (trace_id, span_id, flags) = (hex::<16>(&rest[..32])?, hex::<8>(&rest[33..49])?, hex::<1>(&rest[50..52])?);
+        let valid = trace_id != [0; 16] && span_id != [0; 8];
+        valid.then_some(Self { trace_id, span_id, sampled: flags[0] & 1 == 1 })
+    }
+
+    /// The first span of a new trace. Randomness is the caller's; zeros are invalid in W3C's eyes and are avoided.
+    pub fn root(trace: u128, span: u64, sampled: bool) -> Self {
+        Self { trace_id: trace.max(1).to_be_bytes(), span_id: span.max(1).to_be_bytes(), sampled }
+    }
+
+    /// The same trace, one hop on.
+    pub fn child(&self, span: u64) -> Self {
+        Self { span_id: span.max(1).to_be_bytes(), ..*self }
+    }
+
+    pub fn trace_id_text(&self) -> String {
+        self.trace_id.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+impl fmt::Display for TraceContext {
+    /// As a `traceparent` value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("00-")?;
+        self.trace_id.iter().try_for_each(|b| write!(f, "{b:02x}"))?;
+        f.write_str("-")?;
+        self.span_id.iter().try_for_each(|b| write!(f, "{b:02x}"))?;
+        write!(f, "-{:02x}", u8::from(self.sampled))
+    }
+}
+
+/// Lower-case hexadecimal only, as the standard has it.
+fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    let mut out = [0; N];
+    if text.len() != 2 * N {
+        return None;
+    }
+    for (i, pair) in text.chunks(2).enumerate() {
+        out[i] = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_and_writes_the_standards_example_and_refuses_others() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let context = TraceContext::parse(text.as_bytes()).unwrap();
+        assert!(context.sampled);
+        assert_eq!(context.to_string(), text);
+        assert_eq!(context.child(7).trace_id, context.trace_id);
+        for bad in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            assert_eq!(TraceContext::parse(bad.as_bytes()), None, "{bad}");
+        }
+        let later = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-comes";
+        assert!(TraceContext::parse(later.as_bytes()).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn strangers_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = TraceContext::parse(&bytes);
+        }
+    }
+}

@@ -1,1 +1,17 @@
+//! What tests share: real processes, clients that never retry and count every ending, network namespaces, packet captures.
+//!
+//! For tests only: no production crate may depend on it (`cargo xtask tidy` looks). Everything here is bounded in time and ends what it
+//! started, by id.
+#![allow(clippy::print_stderr)]
 
+pub mod client;
+pub mod netns;
+pub mod ports;
+pub mod process;
+pub mod require;
+
+pub use client::{Counter, Tally};
+pub use netns::{Host, Network};
+pub use ports::{free_port, free_ports};
+pub use process::{Mesh, Process};
+pub use require::{Need, require};

@@ -1,1 +1,32 @@
-fn main() {}
+//! The `organza` binary. Parses the command line, hands it to one file per command, prints what went wrong, sets the exit code. Anything
+//! that decides about a mesh lives in another crate.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on standard output")]
+
+mod args;
+mod dial;
+mod failure;
+mod lifeline;
+mod limits;
+mod load;
+mod log_file;
+mod sample;
+mod supervise;
+mod units;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match args::run(args::Organza::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            if !failure.what.is_empty() {
+                eprintln!("organza: {failure}");
+            }
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}

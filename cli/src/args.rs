@@ -1,0 +1,41 @@
+//! The tree of commands, and which file carries out which. Help teaches by examples: each command's shows what one would type.
+
+use crate::failure::{Context, Outcome};
+use crate::{load, sample};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  organza load http://127.0.0.1:8080/ --rate 50 --for 30s
+
+Exit codes: 0 good, 1 problems were found, 2 wrong usage, 3 mesh not reachable.";
+
+/// A service mesh: thin, strong, transparent.
+#[derive(Debug, Parser)]
+#[command(name = "organza", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Organza {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the sample service of which the demo is made
+    #[command(hide = true)]
+    Sample(sample::SampleArgs),
+    /// Send requests and count every outcome
+    #[command(hide = true)]
+    Load(load::LoadArgs),
+}
+
+pub fn run(organza: Organza) -> Outcome<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing(|| "start the runtime".into())?;
+    let done = runtime.block_on(async {
+        match organza.command {
+            Command::Sample(args) => sample::run(args).await,
+            Command::Load(args) => load::run(args).await,
+        }
+    });
+    done.map(|()| ExitCode::SUCCESS)
+}

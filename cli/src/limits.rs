@@ -1,0 +1,36 @@
+//! Every bound of the command line and its supervisor, by name.
+
+use std::time::Duration;
+
+/// A child's log is rotated when it reaches this size ...
+pub const LOG_BYTES: u64 = 8 << 20;
+/// ... and so many older ones are kept.
+pub const LOGS_KEPT: u32 = 2;
+/// A line of a child's log longer than this is broken in two.
+pub const LOG_LINE: usize = 64 << 10;
+
+/// First pause before a proxy that ended is started again; doubles up to the next.
+pub const RESTART_FIRST: Duration = Duration::from_millis(200);
+pub const RESTART_LONGEST: Duration = Duration::from_secs(10);
+/// A child that ran so long starts again at the first pause.
+pub const RESTART_FORGIVEN: Duration = Duration::from_secs(30);
+
+/// How long a child may drain before it is killed.
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long a proxy may take until it serves.
+pub const READY: Duration = Duration::from_secs(20);
+/// How long the control socket may take to answer one question.
+pub const ANSWER: Duration = Duration::from_secs(10);
+/// How long connecting to an upstream or a proxy may take.
+pub const CONNECT: Duration = Duration::from_secs(5);
+
+/// Largest body that the sample service echoes or reads from an upstream.
+pub const SAMPLE_BODY: usize = 4 << 20;
+/// Largest answer of the control socket.
+pub const ANSWER_BYTES: usize = 64 << 20;
+/// How many ports after a preferred one are tried.
+pub const PORTS_TRIED: u16 = 200;
+/// How many meshes of one demo name may run side by side.
+pub const DEMOS: u32 = 50;
+/// Most connections `organza load` opens.
+pub const LOAD_CONNECTIONS: usize = 4096;

@@ -4,11 +4,13 @@
 //! started, by id.
 #![allow(clippy::print_stderr)]
 
+pub mod backend;
 pub mod client;
 pub mod netns;
 pub mod ports;
 pub mod process;
 pub mod require;
+pub mod streams;
 
 pub use client::{Counter, Tally};
 pub use netns::{Host, Network};

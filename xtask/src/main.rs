@@ -1,1 +1,58 @@
-fn main() {}
+//! `cargo xtask`: the project's chores in Rust, so that a clone needs no make, no script interpreter and no second language. Small on
+//! purpose: standard library, serde_json, anyhow. It never knows how a mesh works; it runs programs and reads files.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores report on standard output")]
+
+mod ci;
+mod process;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask CHORE
+
+  test [ARGS]   every test, hermetic, no root needed (ARGS go to cargo test)
+  tidy          walls between crates, sizes, names, licences, links
+  ci            install what tests need, then format, clippy, tidy, test, demo
+";
+
+fn main() -> ExitCode {
+    match chore() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let chore = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match chore.as_str() {
+        "test" => test::run(&rest),
+        "tidy" => tidy::run(),
+        "ci" => ci::run(),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        "" => bail!("which chore?\n{HELP}"),
+        other => bail!("no chore is called {other:?}\n{HELP}"),
+    }
+}
+
+/// The root of the clone: the folder above this crate.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// All files below the root that git knows or would know.
+fn files() -> Result<Vec<PathBuf>> {
+    let listed = process::output("git", &["ls-files", "--cached", "--others", "--exclude-standard"])?;
+    Ok(listed.lines().map(PathBuf::from).filter(|path| root().join(path).is_file()).collect())
+}

@@ -1,0 +1,63 @@
+//! `cargo xtask ci`: what a green change has passed. Installs by package name what tests use, then runs every check in the one release
+//! profile, so that nothing is built twice, and says how long each took.
+
+use crate::{process, test, tidy};
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+/// (program, Debian package that brings it).
+const TOOLS: &[(&str, &str)] =
+    &[("cc", "gcc"), ("curl", "curl"), ("ip", "iproute2"), ("openssl", "openssl"), ("python3", "python3"), ("tcpdump", "tcpdump")];
+
+pub fn run() -> Result<()> {
+    let cargo = process::cargo();
+    let begun = Instant::now();
+    let mut steps = Steps::default();
+    steps.step("install", install)?;
+    steps.step("fmt", || process::run(&cargo, &["fmt", "--all", "--check"]))?;
+    steps.step("clippy", || {
+        process::run(&cargo, &["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+    })?;
+    steps.step("tidy", tidy::run)?;
+    steps.step("test", || test::run(&["--locked".into()]))?;
+    steps.step("demo", || process::run(&cargo, &["run", "--release", "--locked", "-p", "cli", "--", "demo", "--for", "20s"]))?;
+    for (name, took) in &steps.0 {
+        println!("{name:>8} {:>7.1} s", took.as_secs_f64());
+    }
+    println!("{} passed, 0 failed ({:.1} s)", steps.0.len(), begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+#[derive(Default)]
+struct Steps(Vec<(&'static str, Duration)>);
+
+impl Steps {
+    fn step(&mut self, name: &'static str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+        println!("== {name}");
+        let begun = Instant::now();
+        let done = step();
+        if done.is_err() {
+            println!("{} passed, 1 failed ({name})", self.0.len());
+        }
+        done.with_context(|| name.to_owned())?;
+        self.0.push((name, begun.elapsed()));
+        Ok(())
+    }
+}
+
+fn install() -> Result<()> {
+    let missing: Vec<&str> = TOOLS.iter().filter(|(program, _)| !process::present(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let root = process::output("id", &["-u"])?.trim() == "0";
+    if !root || !process::present("apt-get") {
+        // Under CI=true the tests that need them fail and say which.
+        println!("not installed, and not allowed to: {}", missing.join(" "));
+        return Ok(());
+    }
+    process::run("apt-get", &["update", "-q"])?;
+    let mut arguments = vec!["install", "-y", "-q", "--no-install-recommends"];
+    arguments.extend(missing);
+    process::run("apt-get", &arguments)
+}

@@ -1,0 +1,56 @@
+//! Running other programs from the root of the clone.
+
+use anyhow::{Context, Result, bail};
+use std::process::{Command, Stdio};
+
+pub fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
+}
+
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(crate::root()).stdin(Stdio::null());
+    command
+}
+
+/// Shows what it runs and fails when that fails.
+pub fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    eprintln!("+ {program} {}", arguments.join(" "));
+    let status = command(program, arguments).status().with_context(|| format!("cannot run {program}"))?;
+    if !status.success() {
+        bail!("{program} {} ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+pub fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = command(program, arguments).stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {program}"))?;
+    if !output.status.success() {
+        bail!("{program} {} ended with {}", arguments.join(" "), output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{program} did not write UTF-8"))
+}
+
+/// Runs a program with its output shown as it comes; gives back what it wrote to standard output.
+pub fn run_and_read(program: &str, arguments: &[&str]) -> Result<(bool, String)> {
+    use std::io::{BufRead, BufReader};
+    eprintln!("+ {program} {}", arguments.join(" "));
+    let mut child = command(program, arguments).stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {program}"))?;
+    let mut text = String::new();
+    if let Some(out) = child.stdout.take() {
+        for line in BufReader::new(out).lines() {
+            let line = line.with_context(|| format!("reading from {program}"))?;
+            println!("{line}");
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    Ok((child.wait()?.success(), text))
+}
+
+/// Whether a program of that name is on the path.
+pub fn present(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Network tools live in sbin, which is not on everybody's path.
+    std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|folder| folder.join(program).is_file())
+}

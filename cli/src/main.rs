@@ -3,12 +3,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on standard output")]
 
 mod args;
+mod client;
 mod dial;
 mod failure;
 mod lifeline;
 mod limits;
 mod load;
 mod log_file;
+mod place;
+mod ports;
 mod sample;
 mod supervise;
 mod units;

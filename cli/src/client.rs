@@ -1,0 +1,97 @@
+//! Speaks to a control plane through its Unix socket (and to a proxy's admin socket, which is of the same make): HTTP/1.1, JSON. Says
+//! "not reachable" in one way for all commands.
+
+use crate::failure::{Failure, Outcome};
+use crate::limits;
+use crate::place::Place;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::handshake;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use tokio::net::UnixStream;
+
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+    /// What the user calls what is behind the socket.
+    whose: String,
+    remedy: String,
+}
+
+impl Client {
+    pub fn control(place: &Place) -> Self {
+        let remedy = format!("start it with organza up --mesh {}, or name another with --mesh", place.mesh);
+        Self { socket: place.control_socket(), whose: format!("mesh {:?}", place.mesh), remedy }
+    }
+
+    pub fn admin(socket: &Path, proxy: &str) -> Self {
+        Self { socket: socket.to_owned(), whose: format!("proxy {proxy:?}"), remedy: format!("read its log: organza logs {proxy}") }
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Outcome<T> {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<T> {
+        let body = serde_json::to_vec(body).map_err(|error| Failure::problem("cannot write the question").why(error))?;
+        self.ask(Method::POST, path, body.into()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Outcome<T> {
+        let bytes = self.bytes(method, path, body).await?;
+        let bytes = if bytes.is_empty() { Bytes::from_static(b"null") } else { bytes };
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::problem(format!("{} answered {path} with what this organza does not understand", self.whose))
+                .why(error)
+                .remedy("use the same version of organza for both")
+        })
+    }
+
+    pub async fn text(&self, path: &str) -> Outcome<String> {
+        Ok(String::from_utf8_lossy(&self.bytes(Method::GET, path, Bytes::new()).await?).into_owned())
+    }
+
+    async fn bytes(&self, method: Method, path: &str, body: Bytes) -> Outcome<Bytes> {
+        let late = || Failure::unreachable(format!("{} does not answer", self.whose)).why(format!("nothing within {:?}", limits::ANSWER));
+        let whole = async {
+            let answer = self.open(method, path, body).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), limits::ANSWER_BYTES).collect().await;
+            let bytes = body.map_err(|error| Failure::unreachable(format!("{} broke off its answer", self.whose)).why(error))?.to_bytes();
+            if status.is_success() { Ok(bytes) } else { Err(refusal(path, status, &bytes)) }
+        };
+        tokio::time::timeout(limits::ANSWER, whole).await.map_err(|_| late())?
+    }
+
+    /// The answer with its body still coming, for streams of events.
+    pub async fn open(&self, method: Method, path: &str, body: Bytes) -> Outcome<Response<Incoming>> {
+        let gone = |error: &dyn std::fmt::Display| {
+            Failure::unreachable(format!("{} is not reachable", self.whose))
+                .why(format!("{}: {error}", self.socket.display()))
+                .remedy(self.remedy.clone())
+        };
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| gone(&error))?;
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "organza")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .map_err(|error| Failure::problem(format!("{path} is no path")).why(error))?;
+        sender.send_request(request).await.map_err(|error| gone(&error))
+    }
+}
+
+fn refusal(path: &str, status: hyper::StatusCode, body: &[u8]) -> Failure {
+    let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let field = |name: &str| value.get(name).and_then(|v| v.as_str()).map(str::to_owned);
+    let what = field("error").unwrap_or_else(|| format!("{path} answered {status}: {}", String::from_utf8_lossy(body).trim()));
+    Failure { remedy: field("fix"), ..Failure::problem(what) }
+}

@@ -1,0 +1,128 @@
+//! Where a mesh keeps its things: `$XDG_STATE_HOME/organza/MESH/` (default `~/.local/state`). One file names all paths; nothing else spells
+//! them.
+
+use crate::failure::{Context, Failure, Outcome};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+pub const DEFAULT_MESH: &str = "default";
+
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub mesh: String,
+    root: PathBuf,
+}
+
+impl Place {
+    pub fn of(mesh: &str) -> Outcome<Self> {
+        let good = !mesh.is_empty() && mesh.len() <= 40 && mesh.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !good {
+            return Err(
+                Failure::usage(format!("{mesh:?} is no name for a mesh")).remedy("use lower-case letters, digits and dashes, at most 40")
+            );
+        }
+        Ok(Self { mesh: mesh.to_owned(), root: state_home()?.join("organza").join(mesh) })
+    }
+
+    /// Makes the folders, for their owner alone.
+    pub fn prepare(&self) -> Outcome {
+        for folder in [self.root.clone(), self.logs(), self.proxies()] {
+            make_folder(&folder)?;
+        }
+        Ok(())
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn control_socket(&self) -> PathBuf {
+        self.root.join("control.sock")
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.logs().join(format!("{name}.log"))
+    }
+
+    pub fn proxies(&self) -> PathBuf {
+        self.root.join("proxies")
+    }
+
+    pub fn proxy(&self, name: &str) -> PathBuf {
+        self.proxies().join(name)
+    }
+
+    /// Files that `up --to` and the demo write for the user.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config")
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.root.join("up.pid")
+    }
+
+    /// Takes the mesh for this process. The lock goes with the process, however it ends.
+    pub fn take(&self) -> Outcome<Taken> {
+        self.prepare()?;
+        let path = self.lock_file();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .doing(|| format!("open {}", path.display()))?;
+        if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+            let holder = read_pid(&mut file).map_or(String::new(), |pid| format!(" by process {pid}"));
+            return Err(Failure::problem(format!("mesh {:?} is already up, held{holder}", self.mesh))
+                .remedy(format!("organza down --mesh {0}, or give this one another name with --mesh", self.mesh)));
+        }
+        use std::io::{Seek, Write};
+        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        written.doing(|| format!("write {}", path.display()))?;
+        Ok(Taken { _file: file })
+    }
+
+    /// The process that holds the mesh, if any does.
+    pub fn holder(&self) -> Option<u32> {
+        let mut file = File::open(self.lock_file()).ok()?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
+            Ok(()) => None,
+            Err(_) => read_pid(&mut file),
+        }
+    }
+}
+
+/// Proof that the mesh is ours while it lives.
+#[derive(Debug)]
+pub struct Taken {
+    _file: File,
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+pub fn make_folder(folder: &Path) -> Outcome {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(|| format!("make the folder {}", folder.display()))
+}
+
+fn state_home() -> Outcome<PathBuf> {
+    let from = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // The standard says that a relative path is to be ignored.
+    match from("XDG_STATE_HOME").filter(|path| path.is_absolute()) {
+        Some(path) => Ok(path),
+        None => from("HOME").map(|home| home.join(".local/state")).ok_or_else(|| {
+            Failure::problem("no place for state: neither XDG_STATE_HOME nor HOME is set").remedy("set XDG_STATE_HOME to a folder")
+        }),
+    }
+}

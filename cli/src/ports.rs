@@ -1,0 +1,109 @@
+//! Ports of this machine: whether one is free, who holds it if not, and which one comes next. Reads `/proc`, for a message that says
+//! "taken" without saying by whom helps nobody.
+
+use crate::failure::{Failure, Outcome};
+use crate::limits;
+use std::collections::HashSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+
+/// Fails naming the holder where the port is taken.
+pub fn demand(address: SocketAddr, asked_by: &str) -> Outcome {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            let holder = holder(address.port()).map_or_else(|| "a process of another user".into(), |holder| holder.to_string());
+            Err(Failure::problem(format!("port {} ({asked_by}) is taken by {holder}", address.port()))
+                .remedy(format!("stop it, or name another port for {asked_by}")))
+        }
+        Err(error) => Err(Failure::problem(format!("cannot listen on {address} ({asked_by})")).why(error)),
+    }
+}
+
+/// The first free port at or after `preferred` that is not in `spoken_for`; adds it there.
+pub fn prefer(preferred: u16, spoken_for: &mut HashSet<u16>) -> Outcome<u16> {
+    let candidates = preferred..preferred.saturating_add(limits::PORTS_TRIED);
+    let free = |port: &u16| !spoken_for.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let Some(port) = candidates.into_iter().find(free) else {
+        return Err(Failure::problem(format!("no free port from {preferred} on")));
+    };
+    spoken_for.insert(port);
+    Ok(port)
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    pub pid: u32,
+    pub program: String,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "process {} ({})", self.pid, self.program)
+    }
+}
+
+/// Who listens on a TCP port, as far as this user may see.
+pub fn holder(port: u16) -> Option<Holder> {
+    let inodes: HashSet<String> = listeners().into_iter().filter(|l| l.port == port).map(|l| format!("socket:[{}]", l.inode)).collect();
+    let processes = fs::read_dir("/proc").ok()?;
+    for entry in processes.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Ok(descriptors) = fs::read_dir(entry.path().join("fd")) else { continue };
+        let holds = descriptors.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| inodes.contains(&*to.to_string_lossy())));
+        if holds {
+            let program = fs::read_to_string(entry.path().join("comm")).unwrap_or_default().trim().to_owned();
+            return Some(Holder { pid, program });
+        }
+    }
+    None
+}
+
+/// Whether something listens on the port beyond loopback.
+pub fn is_exposed(port: u16) -> bool {
+    listeners().iter().any(|listener| listener.port == port && !listener.loopback)
+}
+
+struct Listening {
+    port: u16,
+    loopback: bool,
+    inode: u64,
+}
+
+fn listeners() -> Vec<Listening> {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .flat_map(|table| fs::read_to_string(table).map(|text| parse(&text)).unwrap_or_default())
+        .collect()
+}
+
+/// Lines of `/proc/net/tcp`: local address as hexadecimal words in host order, state `0A` for listening, inode in the tenth column.
+fn parse(table: &str) -> Vec<Listening> {
+    let line = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let (address, port) = columns.get(1)?.split_once(':')?;
+        let listening = *columns.get(3)? == "0A";
+        let inode = columns.get(9)?.parse().ok()?;
+        listening.then_some(())?;
+        Some(Listening { port: u16::from_str_radix(port, 16).ok()?, loopback: address_of(address)?.is_loopback(), inode })
+    };
+    table.lines().skip(1).filter_map(line).collect()
+}
+
+fn address_of(hex: &str) -> Option<IpAddr> {
+    let words: Vec<u32> = (0..hex.len() / 8).map(|n| u32::from_str_radix(hex.get(n * 8..n * 8 + 8)?, 16).ok()).collect::<Option<_>>()?;
+    match words[..] {
+        [word] => Some(IpAddr::from(word.to_ne_bytes())),
+        [a, b, c, d] => {
+            let mut bytes = [0u8; 16];
+            for (to, word) in bytes.chunks_mut(4).zip([a, b, c, d]) {
+                to.copy_from_slice(&word.to_ne_bytes());
+            }
+            Some(IpAddr::from(bytes).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+use super::*;
+
+#[test]
+fn a_taken_port_names_its_holder_and_a_preference_moves_on() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("address").port();
+    assert_eq!(holder(port).map(|holder| holder.pid), Some(std::process::id()));
+    let failure = demand(SocketAddr::from(([127, 0, 0, 1], port)), "--port").expect_err("taken");
+    assert!(failure.what.contains(&format!("process {}", std::process::id())), "{failure}");
+    let mut spoken_for = HashSet::new();
+    let next = prefer(port, &mut spoken_for).expect("another port");
+    assert!(next > port && spoken_for.contains(&next));
+    assert!(!is_exposed(port));
+}
+
+#[test]
+fn exposed_is_what_listens_beyond_loopback() {
+    let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+        0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 11 1 0 100 0 0 10 0\n\
+        1: 00000000:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12 1 0 100 0 0 10 0\n\
+        2: 0100007F:1F92 0100007F:9999 01 00000000:00000000 00:00000000 00000000  1000        0 13 1 0 100 0 0 10 0\n\
+        3: 00000000000000000000000001000000:1F93 00000000000000000000000000000000:0000 0A 0:0 00:0 0 1000 0 14 1 0 100 0 0 10 0\n";
+    let seen: Vec<(u16, bool, u64)> = parse(table).into_iter().map(|l| (l.port, l.loopback, l.inode)).collect();
+    assert_eq!(seen, [(8080, true, 11), (8081, false, 12), (8083, true, 14)]);
+}

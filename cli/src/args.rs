@@ -1,7 +1,7 @@
 //! The tree of commands, and which file carries out which. Help teaches by examples: each command's shows what one would type.
 
 use crate::failure::{Context, Outcome};
-use crate::{load, sample};
+use crate::{completions, down, load, logs, sample};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -21,6 +21,14 @@ pub struct Organza {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// End a mesh that was started with `up`
+    Down(down::DownArgs),
+    /// Show what the mesh's processes have said
+    Logs(logs::LogsArgs),
+    /// Write completions for a shell
+    Completions(completions::CompletionsArgs),
+    /// Show the version
+    Version,
     /// Run the sample service of which the demo is made
     #[command(hide = true)]
     Sample(sample::SampleArgs),
@@ -33,6 +41,16 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing(|| "start the runtime".into())?;
     let done = runtime.block_on(async {
         match organza.command {
+            Command::Down(args) => down::run(args).await,
+            Command::Logs(args) => logs::run(args).await,
+            Command::Completions(args) => {
+                completions::run(&args);
+                Ok(())
+            }
+            Command::Version => {
+                println!("organza {}", env!("CARGO_PKG_VERSION"));
+                Ok(())
+            }
             Command::Sample(args) => sample::run(args).await,
             Command::Load(args) => load::run(args).await,
         }

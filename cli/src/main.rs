@@ -4,17 +4,26 @@
 
 mod args;
 mod client;
+mod completions;
+mod demo;
 mod dial;
+mod down;
+mod environment;
 mod failure;
 mod lifeline;
 mod limits;
 mod load;
 mod log_file;
+mod logs;
+mod mesh_flag;
 mod place;
 mod ports;
 mod sample;
 mod supervise;
+mod table;
+mod to;
 mod units;
+mod wrapped;
 
 use clap::Parser;
 use std::process::ExitCode;

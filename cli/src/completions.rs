@@ -1,0 +1,16 @@
+//! `organza completions SHELL`.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  source <(organza completions bash)\n  organza completions zsh > ~/.zfunc/_organza\n  organza completions fish | source"
+)]
+pub struct CompletionsArgs {
+    shell: Shell,
+}
+
+pub fn run(args: &CompletionsArgs) {
+    clap_complete::generate(args.shell, &mut crate::args::Organza::command(), "organza", &mut std::io::stdout());
+}

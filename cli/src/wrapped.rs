@@ -1,0 +1,61 @@
+//! The user's own program under `organza run`: it keeps the terminal, our process group and our standard streams, so that Ctrl-C and Ctrl-Z reach
+//! it as if we were not there. Signals sent to us are passed on, and its exit code becomes ours.
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::supervise;
+use rustix::process::Signal;
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What the shell says of a program that was not found, or could not be run.
+const NOT_FOUND: u8 = 127;
+
+pub struct Wrapped(Child);
+
+impl Wrapped {
+    pub fn start(command: &[OsString], environment: &[(String, String)]) -> Outcome<Self> {
+        let (program, arguments) = command.split_first().ok_or_else(|| Failure::usage("no command after --"))?;
+        let child = Command::new(program).args(arguments).envs(environment.iter().map(|(name, value)| (name, value))).spawn();
+        let child = child.map_err(|error| {
+            Failure::problem(format!("cannot start {}", program.to_string_lossy())).why(error).remedy("is it installed, and on the PATH?")
+        })?;
+        Ok(Self(child))
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.0.id()
+    }
+
+    /// Waits for the program's own end, passing on what we are told.
+    pub async fn exit_code(&mut self) -> Outcome<u8> {
+        let listen = |kind| signal(kind).doing(|| "listen to signals".into());
+        let (mut term, mut hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+        let (mut int, mut quit) = (listen(SignalKind::interrupt())?, listen(SignalKind::quit())?);
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.0.wait() => return ended.map(code).doing(|| "wait for the command".into()),
+                _ = term.recv() => supervise::signal(&self.0, Signal::TERM),
+                _ = hangup.recv() => supervise::signal(&self.0, Signal::HUP),
+                // From the terminal these have reached the program already; whoever sends them to us alone means the program.
+                _ = int.recv() => self.unless_from_terminal(Signal::INT),
+                _ = quit.recv() => self.unless_from_terminal(Signal::QUIT),
+            }
+        }
+    }
+
+    fn unless_from_terminal(&self, signal: Signal) {
+        if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+            supervise::signal(&self.0, signal);
+        }
+    }
+}
+
+/// As a shell tells it: 128 and the signal's number for a program that a signal ended.
+fn code(status: ExitStatus) -> u8 {
+    let signalled = status.signal().map(|number| 128 + number);
+    status.code().or(signalled).and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_FOUND)
+}

@@ -1,0 +1,66 @@
+//! What holds of every command: exit codes, help that teaches by examples, errors that say what to do.
+
+use std::time::Duration;
+use testkit::{Mesh, Process, free_port};
+
+fn mesh() -> Mesh {
+    Mesh::new(env!("CARGO_BIN_EXE_organza"))
+}
+
+#[test]
+fn exit_codes_are_the_documented_ones() {
+    let mesh = mesh();
+    assert_eq!(mesh.run(&["version"]).0, 0);
+    for wrong in [&["nonsense"][..], &["logs", "--nonsense"], &["down", "--mesh", "No Such Name"], &["load", "ftp://x/"]] {
+        assert_eq!(mesh.run(wrong).0, 2, "{wrong:?}");
+    }
+    for away in [&["down"][..], &["logs"]] {
+        let (code, _, error) = mesh.run(away);
+        assert_eq!(code, 3, "{away:?}");
+        assert!(error.contains("do:  organza up"), "{error}");
+    }
+}
+
+#[test]
+fn every_shown_command_has_examples_in_its_help() {
+    let mesh = mesh();
+    let (code, help, _) = mesh.run(&["--help"]);
+    assert_eq!(code, 0);
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"logs"), "{help}");
+    for command in commands.into_iter().filter(|command| *command != "version") {
+        let (code, help, _) = mesh.run(&[command, "--help"]);
+        assert_eq!(code, 0);
+        assert!(help.contains("Examples:\n"), "{command} teaches nothing:\n{help}");
+    }
+}
+
+#[test]
+fn the_sample_names_itself_its_upstreams_and_their_failures() {
+    let mesh = mesh();
+    let (web, catalog) = (free_port(), free_port());
+    let upstream = format!("http://127.0.0.1:{catalog}/items");
+    let _web = Process::start(mesh.organza(&["sample", "--name", "web", "--port", &web.to_string(), "--upstream", &upstream]));
+    let mut below = Process::start(mesh.organza(&["sample", "--name", "catalog", "--version", "v2", "--port", &catalog.to_string()]));
+    let url = format!("http://127.0.0.1:{web}/");
+    testkit::process::eventually("web and catalog answer", Duration::from_secs(10), || {
+        mesh.run(&["load", &url, "--for", "200ms", "-c", "1"]).0 == 0
+    });
+    let (code, summary, _) = mesh.run(&["load", &url, "--for", "1s", "--rate", "50"]);
+    let summary: serde_json::Value = serde_json::from_str(&summary).expect("a JSON object");
+    assert_eq!((code, &summary["failed"]), (0, &serde_json::json!(0)), "{summary}");
+    assert!(summary["requests"].as_u64().is_some_and(|n| (40..=52).contains(&n)), "{summary}");
+
+    below.stop(Duration::from_secs(10));
+    let (code, summary, _) = mesh.run(&["load", &url, "--for", "300ms", "--rate", "50"]);
+    let summary: serde_json::Value = serde_json::from_str(&summary).expect("a JSON object");
+    assert_eq!(code, 1, "{summary}");
+    assert_eq!(summary["succeeded"], 0, "{summary}");
+    assert_eq!(summary["statuses"]["502"], summary["requests"], "{summary}");
+}

@@ -1,1 +1,36 @@
+//! Bytes: sockets, TLS, the HTTP engines, pools. This crate never sees a route or a policy: it is told where to connect and whom to expect, and
+//! hands up heads and bodies.
+//!
+//! Read downward: [`rt`] (the only room that names tokio on the request path), [`tls`], [`h1`], [`body`], [`pool`].
 
+pub mod body;
+pub mod h1;
+pub mod limits;
+pub mod pool;
+pub mod rt;
+pub mod tls;
+
+pub use body::{Incoming, Outgoing};
+pub use rt::{Listener, Stream};
+
+use model::Fault;
+
+/// What went wrong on a connection, with the fault that audiences are told.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {why}", fault.label())]
+pub struct Error {
+    pub fault: Fault,
+    pub why: std::borrow::Cow<'static, str>,
+    /// The peer had not sent a byte of its answer: an idempotent request may be tried again elsewhere.
+    pub nothing_received: bool,
+}
+
+impl Error {
+    pub fn new(fault: Fault, why: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self { fault, why: why.into(), nothing_received: false }
+    }
+    pub fn with_nothing_received(mut self) -> Self {
+        self.nothing_received = true;
+        self
+    }
+}

@@ -1,0 +1,143 @@
+//! Bodies on their way through, the same for both engines: [`Incoming`] is read, [`Outgoing`] is written, [`pump`] carries one to the other
+//! unread. Neither holds more than one piece at a time, so that a slow side slows the other and nothing grows.
+
+use crate::{Error, h1};
+use bytes::Bytes;
+use model::HeaderBlock;
+
+/// How long a body is, as far as the sender says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// No body at all.
+    None,
+    Known(u64),
+    /// Ends when it ends: chunked, or HTTP/2 data without a length.
+    Open,
+}
+
+/// A body that is being received.
+#[derive(Debug)]
+pub enum Incoming<'c> {
+    Empty,
+    /// One that is held whole: an answer of our own, a request kept for another try.
+    Held(Option<Bytes>),
+    H1(h1::BodyReader<'c>),
+}
+
+impl Incoming<'_> {
+    pub fn length(&self) -> Length {
+        match self {
+            Self::Empty | Self::Held(None) => Length::None,
+            Self::Held(Some(bytes)) => Length::Known(bytes.len() as u64),
+            Self::H1(body) => body.length(),
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// If the sender broke the framing, stopped, or went away.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Empty => Ok(None),
+            Self::Held(bytes) => Ok(bytes.take().filter(|b| !b.is_empty())),
+            Self::H1(body) => body.chunk().await,
+        }
+    }
+
+    /// Trailer fields, once [`Incoming::chunk`] has said that the end came.
+    pub fn trailers(&mut self) -> Option<HeaderBlock> {
+        match self {
+            Self::H1(body) => body.trailers(),
+            Self::Empty | Self::Held(_) => None,
+        }
+    }
+
+    /// Whether everything was read: only then can the connection carry another message.
+    pub fn is_finished(&self) -> bool {
+        match self {
+            Self::Empty | Self::Held(None) => true,
+            Self::Held(Some(_)) => false,
+            Self::H1(body) => body.is_finished(),
+        }
+    }
+}
+
+/// A body that is being sent, its head already given.
+#[derive(Debug)]
+pub enum Outgoing<'c> {
+    H1(h1::BodyWriter<'c>),
+}
+
+impl Outgoing<'_> {
+    /// # Errors
+    /// If the receiver went away, or more comes than was announced.
+    pub async fn send(&mut self, piece: Bytes) -> Result<(), Error> {
+        match self {
+            Self::H1(body) => body.send(&piece).await,
+        }
+    }
+
+    /// Sends what is still held back, so that a receiver sees the head (or the last piece) while the next one is awaited.
+    ///
+    /// # Errors
+    /// If the receiver went away.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        match self {
+            Self::H1(body) => body.flush().await,
+        }
+    }
+
+    /// # Errors
+    /// If the receiver went away, or less came than was announced.
+    pub async fn finish(&mut self, trailers: Option<&HeaderBlock>) -> Result<(), Error> {
+        match self {
+            Self::H1(body) => body.finish(trailers).await,
+        }
+    }
+}
+
+/// Carries a whole body and says how many bytes it had.
+///
+/// # Errors
+/// Of either side; [`Side`] says which.
+pub async fn pump(from: &mut Incoming<'_>, to: &mut Outgoing<'_>, carried: &mut u64) -> Result<(), (Side, Error)> {
+    // Small bodies mostly lie behind their head already: the first piece then goes out with the head in one write.
+    loop {
+        let piece = match ready_now(from.chunk()).await {
+            Some(piece) => piece,
+            None => {
+                to.flush().await.map_err(|e| (Side::To, e))?;
+                from.chunk().await
+            }
+        };
+        match piece.map_err(|e| (Side::From, e))? {
+            Some(piece) => {
+                *carried += piece.len() as u64;
+                to.send(piece).await.map_err(|e| (Side::To, e))?;
+            }
+            None => break,
+        }
+    }
+    let trailers = from.trailers();
+    to.finish(trailers.as_ref()).await.map_err(|e| (Side::To, e))
+}
+
+/// Who failed while a body was carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    From,
+    To,
+}
+
+/// The result where it is there without waiting. Reading a piece keeps its state in the reader, so that a future dropped early loses nothing.
+async fn ready_now<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|cx| {
+        std::task::Poll::Ready(match work.as_mut().poll(cx) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}

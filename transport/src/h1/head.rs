@@ -1,0 +1,187 @@
+//! From bytes to heads. `httparse` checks tokens; line ends, targets, hosts and repeated fields are checked here.
+
+use crate::{Error, limits};
+use httparse::Status;
+use memchr::memmem;
+use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Scheme, Version};
+use std::ops::Range;
+
+/// How many bytes the head at the start of `bytes` has, if it is whole. Looks for the end from `searched` on, and updates it.
+pub fn find_end(bytes: &[u8], searched: &mut usize) -> Result<Option<usize>, Error> {
+    let from = searched.saturating_sub(3);
+    if let Some(at) = memmem::find(&bytes[from..], b"\r\n\r\n") {
+        let end = from + at + 4;
+        return if end > limits::HEAD_BYTES { Err(too_large()) } else { check_lines(&bytes[..end]).map(|()| Some(end)) };
+    }
+    *searched = bytes.len();
+    match bytes.len() > limits::HEAD_BYTES {
+        true => Err(too_large()),
+        // A head that cannot become good is refused before it is whole.
+        false => check_lines(bytes).map(|()| None),
+    }
+}
+
+fn too_large() -> Error {
+    Error::new(Fault::HeadTooLarge, "head is longer than 64 KiB")
+}
+
+/// Every LF follows a CR, every CR precedes an LF: others would end a line for some readers and not for others.
+fn check_lines(bytes: &[u8]) -> Result<(), Error> {
+    for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+        let good = match bytes[at] {
+            b'\n' => at > 0 && bytes[at - 1] == b'\r',
+            _ => bytes.get(at + 1).is_none_or(|next| *next == b'\n'),
+        };
+        if !good {
+            return Err(malformed("line is not ended by CRLF"));
+        }
+    }
+    Ok(())
+}
+
+pub fn malformed(why: &'static str) -> Error {
+    Error::new(Fault::MalformedRequest, why)
+}
+
+fn range(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// Reads a whole request head into `head`.
+pub fn request(bytes: &[u8], head: &mut RequestHead) -> Result<(), Error> {
+    head.clear();
+    let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS];
+    let mut parsed = httparse::Request::new(&mut fields);
+    match parsed.parse(bytes) {
+        Ok(Status::Complete(_)) => {}
+        Ok(Status::Partial) => return Err(malformed("head is cut short")),
+        Err(httparse::Error::TooManyHeaders) => return Err(Error::new(Fault::HeadTooLarge, "more than 128 header fields")),
+        Err(httparse::Error::Version) => return Err(Error::new(Fault::UnsupportedVersion, "not HTTP/1.0 or HTTP/1.1")),
+        Err(_) => return Err(malformed("head is not HTTP/1.1")),
+    }
+    head.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    head.method = Method::parse(parsed.method.unwrap_or("")).ok_or_else(|| malformed("method is no token of at most 32 characters"))?;
+    head.headers.fill(bytes, parsed.headers.iter().map(|f| (range(bytes, f.name.as_bytes()), range(bytes, f.value))));
+    let host = one_host(&head.headers, head.version)?;
+    target(parsed.path.unwrap_or(""), host, head)
+}
+
+/// Exactly one Host field in HTTP/1.1, at most one in 1.0 (RFC 9112, section 3.2), as a place in nobody's way.
+fn one_host(headers: &HeaderBlock, version: Version) -> Result<String, Error> {
+    let mut hosts = headers.get_all("host");
+    match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => Err(malformed("more than one Host field")),
+        (None, _) if version == Version::Http11 => Err(malformed("no Host field")),
+        (None, _) => Ok(String::new()),
+        (Some(host), None) => {
+            let text = std::str::from_utf8(host).map_err(|_| malformed("Host is not text"))?;
+            check_authority(text)?;
+            Ok(text.to_owned())
+        }
+    }
+}
+
+/// `host[:port]` of printable ASCII; no user, no path, no spaces. Empty is allowed by the standard.
+fn check_authority(text: &str) -> Result<(), Error> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=%".contains(&b);
+    let (_, rest) = text.rsplit_once(']').unwrap_or(("", text));
+    let port = rest.split_once(':').map(|(_, port)| port);
+    let good_port = port.is_none_or(|p| p.is_empty() || p.parse::<u16>().is_ok() && p.bytes().all(|b| b.is_ascii_digit()));
+    match text.bytes().all(allowed) && good_port {
+        true => Ok(()),
+        false => Err(malformed("host is not `host[:port]`")),
+    }
+}
+
+/// The four forms of a request target (RFC 9112, section 3.2).
+fn target(text: &str, host: String, head: &mut RequestHead) -> Result<(), Error> {
+    if head.method == Method::Connect {
+        check_authority(text)?;
+        if text.rsplit_once(':').is_none_or(|(h, p)| h.is_empty() || p.is_empty()) {
+            return Err(malformed("CONNECT wants `host:port`"));
+        }
+        head.set_authority(text);
+        return Ok(());
+    }
+    if text.starts_with('/') {
+        head.set_authority(&host);
+        head.set_target(check_fragment(text)?);
+        return Ok(());
+    }
+    if text == "*" {
+        head.set_authority(&host);
+        head.set_target("*");
+        return if head.method == Method::Options { Ok(()) } else { Err(malformed("`*` is for OPTIONS only")) };
+    }
+    absolute(text, &host, head)
+}
+
+/// `http://host/path`: its authority counts and Host is replaced (RFC 9112, section 3.2.2); where the two differ, somebody is being misled.
+fn absolute(text: &str, host: &str, head: &mut RequestHead) -> Result<(), Error> {
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| malformed("target is neither a path nor a URI"))?;
+    head.scheme = match scheme {
+        s if s.eq_ignore_ascii_case("http") => Scheme::Http,
+        s if s.eq_ignore_ascii_case("https") => Scheme::Https,
+        _ => return Err(malformed("scheme is neither http nor https")),
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    check_authority(authority)?;
+    if authority.is_empty() {
+        return Err(malformed("URI has no host"));
+    }
+    if !host.is_empty() && !host.eq_ignore_ascii_case(authority) {
+        return Err(malformed("Host and the URI's host differ"));
+    }
+    head.set_authority(authority);
+    match check_fragment(path)? {
+        "" if head.method == Method::Options => head.set_target("*"),
+        "" => head.set_target("/"),
+        path if path.starts_with('?') => head.set_target(&format!("/{path}")),
+        path => head.set_target(path),
+    }
+    Ok(())
+}
+
+fn check_fragment(path: &str) -> Result<&str, Error> {
+    match path.contains('#') {
+        true => Err(malformed("target has a fragment")),
+        false => Ok(path),
+    }
+}
+
+fn bad_answer(why: &'static str) -> Error {
+    Error::new(Fault::UpstreamProtocol, why)
+}
+
+/// Reads a whole response head into `head`.
+pub fn response(bytes: &[u8], head: &mut ResponseHead) -> Result<(), Error> {
+    head.clear();
+    let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS];
+    let mut parsed = httparse::Response::new(&mut fields);
+    match parsed.parse(bytes) {
+        Ok(Status::Complete(_)) => {}
+        Ok(Status::Partial) => return Err(bad_answer("head is cut short")),
+        Err(httparse::Error::TooManyHeaders) => return Err(bad_answer("more than 128 header fields")),
+        Err(_) => return Err(bad_answer("head is not HTTP/1.1")),
+    }
+    head.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    head.status = parsed.code.filter(|code| (100..=599).contains(code)).ok_or_else(|| bad_answer("status is not between 100 and 599"))?;
+    head.reason.push_str(parsed.reason.unwrap_or(""));
+    head.headers.fill(bytes, parsed.headers.iter().map(|f| (range(bytes, f.name.as_bytes()), range(bytes, f.value))));
+    Ok(())
+}
+
+/// Reads trailer fields, the empty line at the end included.
+pub fn trailers(bytes: &[u8]) -> Result<HeaderBlock, Error> {
+    let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS];
+    match httparse::parse_headers(bytes, &mut fields) {
+        Ok(Status::Complete((_, fields))) => {
+            let mut block = HeaderBlock::default();
+            block.fill(bytes, fields.iter().map(|f| (range(bytes, f.name.as_bytes()), range(bytes, f.value))));
+            Ok(block)
+        }
+        _ => Err(malformed("trailer section is not HTTP/1.1")),
+    }
+}

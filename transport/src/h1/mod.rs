@@ -1,0 +1,45 @@
+//! Our own HTTP/1.1 (RFC 9112): heads found by `httparse`, framing judged by us and strictly, bodies passed on unread.
+//!
+//! A connection is a [`Reader`] and a [`Writer`]; which side of it we are is only a matter of which head is read. What two readers could
+//! understand differently is refused, never guessed: that is what smuggling lives on.
+
+mod body;
+mod framing;
+mod head;
+mod reader;
+mod writer;
+
+pub use body::{BodyReader, BodyWriter};
+pub use framing::{Framing, Hop, request_framing, response_framing, strip_hop_by_hop};
+pub use reader::Reader;
+pub use writer::Writer;
+
+use crate::rt::Stream;
+
+/// One connection, as its two halves.
+#[derive(Debug)]
+pub struct Connection {
+    pub reader: Reader,
+    pub writer: Writer,
+}
+
+impl Connection {
+    pub fn new(stream: Stream) -> Self {
+        let (recv, send) = stream.split();
+        Self { reader: Reader::new(recv), writer: Writer::new(send) }
+    }
+
+    /// Whether the peer has closed an idle connection, or said something that nobody asked for: then it is not used again.
+    pub fn is_stale(&mut self) -> bool {
+        self.reader.is_stale()
+    }
+
+    /// The stream and what was read beyond the last head: after an upgrade, or when something else takes over.
+    pub fn into_parts(self) -> Option<(Stream, bytes::BytesMut)> {
+        let (recv, buffer) = self.reader.into_parts();
+        recv.reunite(self.writer.into_send()).map(|stream| (stream, buffer))
+    }
+}
+
+#[cfg(test)]
+mod tests;

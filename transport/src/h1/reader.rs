@@ -1,0 +1,142 @@
+//! What comes in on a connection: heads, then bodies, in one buffer.
+
+use super::body::BodyReader;
+use super::framing::Framing;
+use super::{head, request_framing, response_framing};
+use crate::rt::{self, Recv};
+use crate::{Error, limits};
+use bytes::{Buf, BytesMut};
+use model::{Fault, Method, RequestHead, ResponseHead};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Reader {
+    recv: Recv,
+    pub(super) buffer: BytesMut,
+    pub(super) ended: bool,
+}
+
+impl Reader {
+    pub fn new(recv: Recv) -> Self {
+        Self { recv, buffer: BytesMut::new(), ended: false }
+    }
+
+    /// Begins with bytes that were read before (to find out the protocol).
+    pub fn with_read(recv: Recv, buffer: BytesMut) -> Self {
+        Self { recv, buffer, ended: false }
+    }
+
+    pub fn recv(&self) -> &Recv {
+        &self.recv
+    }
+
+    pub(super) fn into_parts(self) -> (Recv, BytesMut) {
+        (self.recv, self.buffer)
+    }
+
+    /// Bytes that lie here unread: the next pipelined request, or what follows an upgrade.
+    pub fn unread(&mut self) -> BytesMut {
+        std::mem::take(&mut self.buffer)
+    }
+
+    pub(super) fn is_stale(&mut self) -> bool {
+        !self.buffer.is_empty() || self.ended || self.recv.try_recv(&mut self.buffer, limits::READ_BUFFER).is_some()
+    }
+
+    /// Reads more; `false` at the end of the stream.
+    pub(super) async fn fill(&mut self, most: usize) -> std::io::Result<bool> {
+        if self.ended {
+            return Ok(false);
+        }
+        let read = self.recv.recv(&mut self.buffer, most).await?;
+        self.ended = read == 0;
+        Ok(read > 0)
+    }
+
+    /// The next request of a connection that is kept alive, its head in `head`; `None` where the caller is done. The time from first to last
+    /// byte of the head is bounded; `idle` is how long to wait for the first.
+    ///
+    /// # Errors
+    /// What the request is refused for; the connection is then closed.
+    pub async fn request(&mut self, into: &mut RequestHead, idle: Duration) -> Result<Option<Framing>, Error> {
+        if self.buffer.is_empty() {
+            self.give_back_memory();
+            match rt::timeout(idle, self.fill(limits::READ_BUFFER)).await {
+                None | Some(Ok(false) | Err(_)) => return Ok(None),
+                Some(Ok(true)) => {}
+            }
+        }
+        let slow = || Error::new(Fault::SlowRequest, "head took longer than 10 s");
+        let Some(end) = self.head_end_now()? else {
+            let end = rt::timeout(limits::HEAD_TIME, self.head_end()).await.ok_or_else(slow)??;
+            return match end {
+                Some(end) => self.take_request(end, into).map(Some),
+                None => Err(Error::new(Fault::DownstreamClosed, "closed within a head")),
+            };
+        };
+        self.take_request(end, into).map(Some)
+    }
+
+    fn take_request(&mut self, end: usize, into: &mut RequestHead) -> Result<Framing, Error> {
+        head::request(&self.buffer[..end], into)?;
+        self.buffer.advance(end);
+        request_framing(into)
+    }
+
+    fn head_end_now(&mut self) -> Result<Option<usize>, Error> {
+        // An empty line before a request is forgiven (RFC 9112, section 2.2), one.
+        if self.buffer.starts_with(b"\r\n") {
+            self.buffer.advance(2);
+        }
+        head::find_end(&self.buffer, &mut 0)
+    }
+
+    async fn head_end(&mut self) -> Result<Option<usize>, Error> {
+        let mut searched = 0;
+        loop {
+            if let Some(end) = head::find_end(&self.buffer, &mut searched)? {
+                return Ok(Some(end));
+            }
+            match self.fill(limits::READ_BUFFER).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(e) => return Err(Error::new(Fault::DownstreamClosed, e.to_string())),
+            }
+        }
+    }
+
+    /// The next answer to a request with `method`, informational ones included, its head in `head`.
+    ///
+    /// # Errors
+    /// If what came is no answer; [`Error::nothing_received`] where nothing came at all.
+    pub async fn response(&mut self, into: &mut ResponseHead, method: &Method) -> Result<Framing, Error> {
+        let mut searched = 0;
+        loop {
+            let found = head::find_end(&self.buffer, &mut searched).map_err(|e| Error::new(Fault::UpstreamProtocol, e.why))?;
+            if let Some(end) = found {
+                head::response(&self.buffer[..end], into)?;
+                self.buffer.advance(end);
+                return response_framing(into, method);
+            }
+            let nothing = self.buffer.is_empty();
+            let error = match self.fill(limits::READ_BUFFER).await {
+                Ok(true) => continue,
+                Ok(false) => Error::new(Fault::UpstreamReset, "closed before it answered"),
+                Err(e) => Error::new(Fault::UpstreamReset, e.to_string()),
+            };
+            return Err(if nothing { error.with_nothing_received() } else { error });
+        }
+    }
+
+    /// The body behind the head that was just read.
+    pub fn body(&mut self, framing: Framing, fault: Fault) -> BodyReader<'_> {
+        BodyReader::new(self, framing, fault)
+    }
+
+    /// Between requests a connection keeps no buffer.
+    fn give_back_memory(&mut self) {
+        if self.buffer.capacity() > limits::READ_BUFFER {
+            self.buffer = BytesMut::new();
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Exact bytes in, exact meaning out. What two readers could take differently must be refused.
+
+use super::*;
+use crate::body::{Incoming, Length, Outgoing, pump};
+use crate::limits;
+use bytes::Bytes;
+use model::{Fault, Method, RequestHead, ResponseHead, Version};
+use proptest::prelude::*;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, work)
+}
+
+/// What a server makes of these bytes, given in pieces: per request its head, its body, and at last why it stopped.
+async fn serve(pieces: Vec<Vec<u8>>) -> (Vec<(RequestHead, Vec<u8>)>, Option<Fault>) {
+    let (mut client, server) = Stream::pair(1 << 20);
+    crate::rt::spawn(async move {
+        for piece in pieces {
+            client.write_all(&piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        client.shutdown().await.unwrap();
+        // The other direction stays open until the server is done.
+        let mut rest = Vec::new();
+        let _ = client.read_to_end(&mut rest).await;
+    });
+    let mut connection = Connection::new(server);
+    let mut requests = Vec::new();
+    loop {
+        let mut head = RequestHead::default();
+        let framing = match connection.reader.request(&mut head, Duration::from_secs(1)).await {
+            Ok(Some(framing)) => framing,
+            Ok(None) => return (requests, None),
+            Err(e) => return (requests, Some(e.fault)),
+        };
+        let mut body = Incoming::H1(connection.reader.body(framing, Fault::MalformedRequest));
+        let mut bytes = Vec::new();
+        loop {
+            match body.chunk().await {
+                Ok(Some(piece)) => bytes.extend_from_slice(&piece),
+                Ok(None) => break,
+                Err(e) => return (requests, Some(e.fault)),
+            }
+        }
+        requests.push((head, bytes));
+    }
+}
+
+fn one(text: &str) -> (Vec<(RequestHead, Vec<u8>)>, Option<Fault>) {
+    run(serve(vec![text.as_bytes().to_vec()]))
+}
+
+#[test]
+fn what_could_be_read_in_two_ways_is_refused() {
+    let bad = [
+        ("both lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("two equal lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"),
+        ("a list of lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc"),
+        ("a signed length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc"),
+        ("a negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\nabc"),
+        ("a huge length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n"),
+        ("an empty length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n"),
+        ("another coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+        ("an odd coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+        ("two codings", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("a coding in 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("a bare LF", "GET / HTTP/1.1\nHost: a\r\n\r\n"),
+        ("a bare LF in the fields", "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n"),
+        ("a bare CR", "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n"),
+        ("a NUL", "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n"),
+        ("a folded line", "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n"),
+        ("a space before the colon", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length : 3\r\n\r\nabc"),
+        ("no host", "GET / HTTP/1.1\r\nX: a\r\n\r\n"),
+        ("two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+        ("a user in the host", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n"),
+        ("a path in the host", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
+        ("hosts that differ", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("a fragment", "GET /#a HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("no path", "GET a HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("another scheme", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("a star for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("CONNECT without a port", "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("a bad chunk size", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
+        ("a signed chunk size", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n"),
+        ("a hexadecimal prefix", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"),
+        ("a chunk size too long", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000003\r\nabc\r\n0\r\n\r\n"),
+        ("a chunk longer than its size", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n"),
+        ("a chunk line ended by LF", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"),
+        ("a bare CR in a chunk extension", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a\rb\r\nabc\r\n0\r\n\r\n"),
+    ];
+    for (what, text) in bad {
+        let (requests, fault) = one(text);
+        assert_eq!(fault, Some(Fault::MalformedRequest), "{what} must be refused, got {requests:?}");
+        assert!(requests.is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn sizes_and_versions_have_their_own_answers() {
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(limits::HEAD_BYTES));
+    assert_eq!(one(&long).1, Some(Fault::HeadTooLarge));
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: y\r\n".repeat(limits::HEADERS));
+    assert_eq!(one(&many).1, Some(Fault::HeadTooLarge));
+    assert_eq!(one("GET / HTTP/2.0\r\nHost: a\r\n\r\n").1, Some(Fault::UnsupportedVersion));
+    let extension = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;{}", "a".repeat(limits::CHUNK_LINE_BYTES));
+    assert_eq!(one(&extension).1, Some(Fault::MalformedRequest));
+    assert_eq!(one("GET / HTTP/1.1\r\nHost: a\r\n").1, Some(Fault::DownstreamClosed));
+}
+
+#[test]
+fn slow_heads_end_by_time_and_idle_ones_quietly() {
+    run(async {
+        let (mut client, server) = Stream::pair(1024);
+        let mut connection = Connection::new(server);
+        client.write_all(b"GET / HT").await.unwrap();
+        let error = connection.reader.request(&mut RequestHead::default(), Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.fault, Fault::SlowRequest);
+        let (_client, server) = Stream::pair(1024);
+        let mut connection = Connection::new(server);
+        assert!(connection.reader.request(&mut RequestHead::default(), Duration::from_secs(1)).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn the_forms_of_a_target_are_read() {
+    for (text, authority, target) in [
+        ("GET /a?b HTTP/1.1\r\nHost: x:80\r\n\r\n", "x:80", "/a?b"),
+        ("GET http://x/a?b HTTP/1.1\r\nHost: x\r\n\r\n", "x", "/a?b"),
+        ("GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", "x", "/"),
+        ("GET http://x?q HTTP/1.1\r\nHost: x\r\n\r\n", "x", "/?q"),
+        ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "x", "*"),
+        ("CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", "x:443", ""),
+        ("GET / HTTP/1.0\r\n\r\n", "", "/"),
+        ("\r\nGET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "[::1]:80", "/"),
+    ] {
+        let (requests, fault) = one(text);
+        assert_eq!((requests.len(), fault), (1, None), "{text}");
+        assert_eq!((requests[0].0.authority(), requests[0].0.target()), (authority, target), "{text}");
+    }
+}
+
+const PIPELINE: &str = "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcPOST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+     3;ext=\"v\"\r\nabc\r\n0a\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n";
+
+proptest! {
+    #[test]
+    fn however_bytes_are_cut_the_meaning_is_the_same(cuts in prop::collection::vec(1usize..40, 0..30)) {
+        let mut rest = PIPELINE.as_bytes();
+        let mut pieces = Vec::new();
+        for cut in cuts {
+            let (piece, left) = rest.split_at(cut.min(rest.len()));
+            pieces.push(piece.to_vec());
+            rest = left;
+        }
+        pieces.push(rest.to_vec());
+        let (requests, fault) = run(serve(pieces));
+        prop_assert_eq!(fault, None);
+        let seen: Vec<_> = requests.iter().map(|(h, b)| (h.path(), &b[..])).collect();
+        prop_assert_eq!(seen, vec![("/1", &b"abc"[..]), ("/2", b"abc0123456789"), ("/3", b"")]);
+    }
+
+    #[test]
+    fn strangers_bytes_never_panic(bytes: Vec<u8>, head in "(GET|POST) /[ -~]{0,20} HTTP/1\\.[01]\r\n([ -~]{0,30}\r\n){0,4}\r\n") {
+        run(serve(vec![bytes.clone()]));
+        run(serve(vec![head.into_bytes(), bytes]));
+    }
+}
+
+/// What a writer puts on the wire for this.
+fn written(write: impl AsyncFnOnce(&mut Writer)) -> String {
+    run(async {
+        let (mut peer, stream) = Stream::pair(1 << 20);
+        let mut connection = Connection::new(stream);
+        write(&mut connection.writer).await;
+        drop(connection);
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    })
+}
+
+#[test]
+fn bodies_are_framed_as_they_came_or_as_the_receiver_can_take() {
+    let text = written(async |writer| {
+        let mut head = RequestHead::default();
+        head.method = Method::Post;
+        head.set_authority("a");
+        head.set_target("/x");
+        head.headers.push("hOsT", b"a");
+        head.headers.push("Transfer-Encoding", b"chunked");
+        let mut to = Outgoing::H1(writer.request(&mut head, Length::Open, None));
+        pump(&mut Incoming::Held(Some(Bytes::from_static(b"hello"))), &mut to, &mut 0).await.unwrap();
+    });
+    assert_eq!(text, "POST /x HTTP/1.1\r\nhOsT: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    let answer = |version, close, method: Method| {
+        written(async move |writer| {
+            let mut head = ResponseHead::with_status(200);
+            let mut close = close;
+            let mut to = Outgoing::H1(writer.response(&mut head, Length::Open, &method, version, &mut close, None));
+            pump(&mut Incoming::Held(Some(Bytes::from_static(b"hello"))), &mut to, &mut 0).await.unwrap();
+        })
+    };
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    assert_eq!(answer(Version::Http11, false, Method::Get), chunked);
+    assert_eq!(answer(Version::Http10, false, Method::Get), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello");
+    assert_eq!(answer(Version::Http11, true, Method::Head), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+}
+
+#[test]
+fn what_is_for_one_hop_stays_there() {
+    let (requests, _) = one(
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Secret, host\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy-Connection: x\r\nX-Kept: 1\r\n\r\n",
+    );
+    let mut head = requests[0].0.clone();
+    let hop = strip_hop_by_hop(&mut head.headers, head.version);
+    assert_eq!(hop, Hop { close: false, upgrade: None, trailers: true });
+    assert_eq!(head.headers.iter().map(|(n, _)| n).collect::<Vec<_>>(), ["Host", "X-Kept"]);
+    let (requests, _) = one("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let mut head = requests[0].0.clone();
+    assert_eq!(strip_hop_by_hop(&mut head.headers, head.version).upgrade.as_deref(), Some("websocket"));
+}
+
+#[test]
+fn answers_are_framed_by_status_and_method() {
+    let framing = |text: &'static str, method: Method| {
+        run(async move {
+            let (mut peer, stream) = Stream::pair(1 << 16);
+            peer.write_all(text.as_bytes()).await.unwrap();
+            drop(peer);
+            let mut connection = Connection::new(stream);
+            connection.reader.response(&mut ResponseHead::default(), &method).await.map_err(|e| (e.fault, e.nothing_received))
+        })
+    };
+    assert_eq!(framing("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::Get), Ok(Framing::Length(5)));
+    assert_eq!(framing("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Method::Head), Ok(Framing::None));
+    assert_eq!(framing("HTTP/1.1 204 No\r\n\r\n", Method::Get), Ok(Framing::None));
+    assert_eq!(framing("HTTP/1.1 200 OK\r\n\r\n", Method::Get), Ok(Framing::UntilClose));
+    assert_eq!(framing("", Method::Get), Err((Fault::UpstreamReset, true)));
+    assert_eq!(framing("HTTP/1.1 2", Method::Get), Err((Fault::UpstreamReset, false)));
+    let both = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(framing(both, Method::Get), Err((Fault::UpstreamProtocol, false)));
+}

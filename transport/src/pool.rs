@@ -1,0 +1,76 @@
+//! Unused upstream connections of one worker, by everything that makes them interchangeable. Whoever builds the key sees to it that two callers
+//! with different identities, or with different expectations of the peer, never share a connection: that would be an escalation.
+
+use crate::{h1, limits};
+use hashbrown::HashMap;
+use std::hash::Hash;
+use std::time::Instant;
+
+#[derive(Debug)]
+struct Kept {
+    connection: h1::Connection,
+    opened: Instant,
+    since: Instant,
+}
+
+/// A connection with the age that it has over all its uses.
+#[derive(Debug)]
+pub struct Pooled {
+    pub connection: h1::Connection,
+    pub opened: Instant,
+    /// Whether it carried a request before: only then can it have died unnoticed.
+    pub reused: bool,
+}
+
+#[derive(Debug)]
+pub struct Pool<K> {
+    kept: HashMap<K, Vec<Kept>, foldhash::fast::RandomState>,
+}
+
+impl<K: Hash + Eq> Default for Pool<K> {
+    fn default() -> Self {
+        Self { kept: HashMap::default() }
+    }
+}
+
+impl<K: Hash + Eq> Pool<K> {
+    /// The connection that was used last and is still good.
+    pub fn take(&mut self, key: &K, now: Instant) -> Option<Pooled> {
+        let kept = self.kept.get_mut(key)?;
+        while let Some(mut one) = kept.pop() {
+            let fresh = now.duration_since(one.since) < limits::POOL_IDLE && now.duration_since(one.opened) < limits::POOL_LIFE;
+            if fresh && !one.connection.is_stale() {
+                return Some(Pooled { connection: one.connection, opened: one.opened, reused: true });
+            }
+        }
+        None
+    }
+
+    pub fn put(&mut self, key: K, pooled: Pooled, now: Instant) {
+        let kept = self.kept.entry(key).or_default();
+        if kept.len() < limits::POOL_KEPT {
+            kept.push(Kept { connection: pooled.connection, opened: pooled.opened, since: now });
+        }
+    }
+
+    /// Closes what is too old. Called now and then, since what is never asked for would stay.
+    pub fn sweep(&mut self, now: Instant) {
+        self.kept.retain(|_, kept| {
+            kept.retain(|one| now.duration_since(one.since) < limits::POOL_IDLE);
+            !kept.is_empty()
+        });
+    }
+
+    /// Closes everything whose key says so: an endpoint that left, an identity that changed.
+    pub fn drop_where(&mut self, mut gone: impl FnMut(&K) -> bool) {
+        self.kept.retain(|key, _| !gone(key));
+    }
+
+    pub fn len(&self) -> usize {
+        self.kept.values().map(Vec::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

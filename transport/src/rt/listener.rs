@@ -1,0 +1,88 @@
+//! Listening sockets. Each worker has one of its own in a group that shares the port (`SO_REUSEPORT`), so that nothing is handed between
+//! threads. Before the group opens, the address is bound once without the option: otherwise a second process of the same user would
+//! silently take half of the connections.
+
+use crate::Stream;
+use crate::limits;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use tokio::net::TcpListener;
+
+/// A group of sockets on one address, one per worker.
+#[derive(Debug)]
+pub struct Group {
+    pub address: SocketAddr,
+    sockets: Vec<StdListener>,
+}
+
+impl Group {
+    /// Binds `count` sockets to one address. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// `AddrInUse` where anyone else has the address, whatever options they set; others as of `bind(2)`.
+    pub fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
+        let address = {
+            let alone = socket(address, false)?;
+            let bound = alone.local_addr()?.as_socket().unwrap_or(address);
+            // Closed here; a process that comes in between is met by the group's own bind or by its lock.
+            bound
+        };
+        let sockets = (0..count.max(1)).map(|_| socket(address, true).map(StdListener::from)).collect::<io::Result<_>>()?;
+        Ok(Self { address, sockets })
+    }
+
+    /// One socket per worker, to be opened on the worker's own thread.
+    pub fn into_sockets(self) -> Vec<StdListener> {
+        self.sockets
+    }
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    if shared {
+        socket.listen(limits::BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// On the thread of the worker that will accept.
+    ///
+    /// # Errors
+    /// If the socket cannot be registered.
+    pub fn open(socket: StdListener) -> io::Result<Self> {
+        TcpListener::from_std(socket).map(Self)
+    }
+
+    /// # Errors
+    /// Those of `bind(2)`.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let mut sockets = Group::bind(address, 1)?.into_sockets();
+        Self::open(sockets.remove(0))
+    }
+
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.0.local_addr().ok()
+    }
+
+    /// # Errors
+    /// Those of `accept(2)`; the caller waits a moment where descriptors have run out.
+    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        let (stream, peer) = self.0.accept().await?;
+        // A failure here means that the peer is gone already, which the first read will tell.
+        let _ = stream.set_nodelay(true);
+        Ok((Stream::Tcp(stream), peer))
+    }
+}

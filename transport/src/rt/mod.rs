@@ -1,0 +1,44 @@
+//! The runtime as the data path sees it: tasks of one thread, time, sockets. The only room that names tokio on the request path, so that
+//! another driver (io_uring, virtual time) can take its place.
+
+mod listener;
+mod stream;
+
+pub use listener::{Group, Listener};
+pub use stream::{Recv, Send, Stream};
+
+use std::future::Future;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Runs a task on this thread beside the others.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    tokio::task::spawn_local(task);
+}
+
+pub async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// Monotone time; virtual where the runtime's is.
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Time of day, for records and certificates.
+pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+/// `None` where the time was over first.
+pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, work).await.ok()
+}
+
+/// Runs `work` on a runtime of this thread's own until it ends.
+///
+/// # Errors
+/// If the kernel gives no event queue.
+pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    Ok(tokio::task::LocalSet::new().block_on(&runtime, work))
+}

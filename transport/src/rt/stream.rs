@@ -1,0 +1,203 @@
+//! A connection of any kind, read and written by halves on one thread.
+
+use bytes::{Bytes, BytesMut};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsStream;
+
+/// Any byte stream.
+#[derive(Debug)]
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// In memory: tests, and later virtual time.
+    Virtual(DuplexStream),
+}
+
+impl Stream {
+    /// Two ends of a connection in memory.
+    pub fn pair(capacity: usize) -> (Self, Self) {
+        let (a, b) = tokio::io::duplex(capacity);
+        (Self::Virtual(a), Self::Virtual(b))
+    }
+
+    /// # Errors
+    /// Those of `connect(2)`.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self::Tcp(stream))
+    }
+
+    pub fn tls(&self) -> Option<&TlsStream<TcpStream>> {
+        match self {
+            Self::Tls(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
+            Self::Unix(_) | Self::Virtual(_) => None,
+        }
+    }
+
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Tls(stream) => stream.get_ref().0.local_addr().ok(),
+            Self::Unix(_) | Self::Virtual(_) => None,
+        }
+    }
+
+    pub fn split(self) -> (Recv, Send) {
+        let shared = Rc::new(RefCell::new(self));
+        (Recv(shared.clone()), Send(shared))
+    }
+
+    /// Waits until there is something to read, without holding a buffer: an idle connection costs none.
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Tls(_) | Self::Virtual(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut, most: usize) -> Poll<io::Result<usize>> {
+        ready!(self.poll_readable(cx))?;
+        if buffer.capacity() - buffer.len() < most / 8 {
+            buffer.reserve(most);
+        }
+        // A future that reads once holds nothing between polls, so a new one each time does.
+        pin!(self.read_buf(buffer)).poll(cx)
+    }
+}
+
+/// The reading half.
+#[derive(Debug)]
+pub struct Recv(Rc<RefCell<Stream>>);
+
+impl Recv {
+    /// Appends what is there, at most about `most` bytes, and says how many; 0 is the end.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn recv(&mut self, buffer: &mut BytesMut, most: usize) -> io::Result<usize> {
+        poll_fn(|cx| self.0.borrow_mut().poll_recv(cx, buffer, most)).await
+    }
+
+    /// One try without waiting: `None` where nothing has come.
+    pub fn try_recv(&mut self, buffer: &mut BytesMut, most: usize) -> Option<io::Result<usize>> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match self.0.borrow_mut().poll_recv(&mut cx, buffer, most) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Looks at the stream itself: peer, certificates.
+    pub fn with<T>(&self, look: impl FnOnce(&Stream) -> T) -> T {
+        look(&self.0.borrow())
+    }
+
+    /// Puts the halves together again.
+    pub fn reunite(self, send: Send) -> Option<Stream> {
+        drop(send);
+        Rc::try_unwrap(self.0).ok().map(RefCell::into_inner)
+    }
+}
+
+/// The writing half.
+#[derive(Debug)]
+pub struct Send(Rc<RefCell<Stream>>);
+
+impl Send {
+    /// Writes all of `first` and then all of `second`, in as few system calls as the kernel allows.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn send(&mut self, first: &[u8], second: &[u8]) -> io::Result<()> {
+        let total = first.len() + second.len();
+        let mut done = 0;
+        while done < total {
+            done += poll_fn(|cx| {
+                let a = &first[done.min(first.len())..];
+                let b = &second[done.saturating_sub(first.len())..];
+                let mut stream = self.0.borrow_mut();
+                match (a.is_empty(), b.is_empty()) {
+                    (true, _) => Pin::new(&mut *stream).poll_write(cx, b),
+                    (_, true) => Pin::new(&mut *stream).poll_write(cx, a),
+                    _ => Pin::new(&mut *stream).poll_write_vectored(cx, &[IoSlice::new(a), IoSlice::new(b)]),
+                }
+            })
+            .await
+            .and_then(|n| if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) })?;
+        }
+        // TLS keeps records back until it is told.
+        let is_tls = matches!(*self.0.borrow(), Stream::Tls(_));
+        if is_tls {
+            poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends this direction; the other goes on.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)).await
+    }
+
+    /// # Errors
+    /// Those of the connection.
+    pub async fn send_bytes(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.send(&bytes, &[]).await
+    }
+}
+
+macro_rules! each {
+    ($self:ident, $s:ident => $work:expr) => {
+        match $self.get_mut() {
+            Stream::Tcp($s) => $work,
+            Stream::Unix($s) => $work,
+            Stream::Tls($s) => $work,
+            Stream::Virtual($s) => $work,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each!(self, s => Pin::new(s).poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, s => Pin::new(s).poll_write(cx, bytes))
+    }
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        each!(self, s => Pin::new(s).poll_write_vectored(cx, pieces))
+    }
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, s => Pin::new(s).poll_flush(cx))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, s => Pin::new(s).poll_shutdown(cx))
+    }
+}

@@ -1,0 +1,69 @@
+//! TLS on a TCP stream, and what the handshake proved. Which certificates are shown and believed is decided by the configuration that is
+//! handed in.
+
+use crate::rt::{self, Stream};
+use crate::{Error, limits};
+use model::{Fault, SpiffeId};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+use std::sync::Arc;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+/// What the handshake of a connection proved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// The peer's identity, if it showed an SVID.
+    pub peer: Option<SpiffeId>,
+    pub alpn: Option<Vec<u8>>,
+    /// The name that the client asked for; server side only.
+    pub sni: Option<String>,
+}
+
+/// # Errors
+/// If the handshake fails or takes too long.
+pub async fn accept(stream: Stream, config: Arc<ServerConfig>) -> Result<Stream, Error> {
+    let Stream::Tcp(tcp) = stream else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
+    let shake = TlsAcceptor::from(config).accept(tcp);
+    match rt::timeout(limits::HANDSHAKE_TIME, shake).await {
+        Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
+        Some(Err(e)) => Err(Error::new(Fault::MalformedRequest, format!("TLS handshake: {e}"))),
+        None => Err(Error::new(Fault::SlowRequest, "TLS handshake took longer than 10 s")),
+    }
+}
+
+/// `name` is sent as SNI only where the configuration says so; inside the mesh it does not.
+///
+/// # Errors
+/// If the handshake fails, the peer is not who was expected, or it takes too long.
+pub async fn connect(stream: Stream, config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Stream, Error> {
+    let Stream::Tcp(tcp) = stream else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
+    let shake = TlsConnector::from(config).connect(name, tcp);
+    match rt::timeout(limits::HANDSHAKE_TIME, shake).await {
+        Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Client(stream)))),
+        Some(Err(e)) => Err(refused(&e).with_nothing_received()),
+        None => Err(Error::new(Fault::ConnectTimeout, "TLS handshake took longer than 10 s").with_nothing_received()),
+    }
+}
+
+fn refused(error: &std::io::Error) -> Error {
+    let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    let unexpected = matches!(inner, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)))
+        if matches!(other.0.downcast_ref::<identity::Error>(), Some(identity::Error::UnexpectedIdentity { .. })));
+    let fault = if unexpected { Fault::IdentityMismatch } else { Fault::TlsFailed };
+    let why = match inner {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))) => other.0.to_string(),
+        _ => error.to_string(),
+    };
+    Error::new(fault, format!("TLS handshake: {why}"))
+}
+
+/// What is known of the peer of this stream.
+pub fn proof(stream: &Stream) -> Option<Proof> {
+    let (_, common) = stream.tls()?.get_ref();
+    let peer = common.peer_certificates().and_then(|chain| identity::peer_identity(chain.first()?).ok());
+    let sni = match stream.tls()? {
+        TlsStream::Server(server) => server.get_ref().1.server_name().map(str::to_ascii_lowercase),
+        TlsStream::Client(_) => None,
+    };
+    Some(Proof { peer, alpn: common.alpn_protocol().map(<[u8]>::to_vec), sni })
+}

@@ -1,1 +1,23 @@
+//! The hot path as pure functions: which route a request takes and why, what its filters do, which endpoint it goes to, whether it is
+//! tried again.
+//!
+//! [`Table`] is immutable and compiled when configuration changes; [`Table::route`] gives a [`Decision`] or a [`Refusal`]. State that
+//! lives longer than a table (balancers, retry budgets) stands beside it, by `Key`. `now` and randomness are arguments everywhere: this
+//! crate never knows a socket, a clock, a thread or where its resources came from.
 
+mod compiled;
+mod cow;
+mod decision;
+mod hosts;
+mod ids;
+pub mod limits;
+mod lookup;
+mod matching;
+pub mod phases;
+mod table;
+
+pub use compiled::{CompiledRoute, CompiledRule, SplitBackend};
+pub use decision::{Caller, Decision, Entry, Reason, Refusal};
+pub use hosts::Cost;
+pub use phases::Phases;
+pub use table::Table;

@@ -1,0 +1,182 @@
+//! What routing says: where a request goes and every word of why, or a refusal with its reason. Both borrow from the table, so that
+//! deciding allocates nothing. Neither knows whether anyone will act on it.
+
+use crate::compiled::{CompiledRoute, CompiledRule, SplitBackend};
+use crate::phases::Phases;
+use model::{Backend, Fault, HostPattern, InvalidBackend, Key, Origin, PathMatch, Rank, Retry, RouteMatch, RouteProtocol, Timeouts};
+use std::fmt;
+use std::sync::Arc;
+
+/// Where a request came in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// A gateway's listener.
+    Listener(Key),
+    /// A call to a service's port, from a workload of the mesh.
+    Service { service: Key, port: u16 },
+}
+
+/// Who sends. Strangers at a gateway have no namespace.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Caller<'a> {
+    pub namespace: Option<&'a str>,
+}
+
+impl<'a> Caller<'a> {
+    pub fn in_namespace(namespace: &'a str) -> Self {
+        Self { namespace: Some(namespace) }
+    }
+}
+
+/// The route that a request takes, the rule in it, the match that won.
+#[derive(Clone, Copy)]
+pub struct Decision<'t> {
+    pub(crate) compiled: &'t CompiledRoute,
+    pub(crate) rule: &'t CompiledRule,
+    pub(crate) position: u32,
+    pub(crate) host: &'t HostPattern,
+}
+
+impl<'t> Decision<'t> {
+    pub fn route_key(&self) -> &'t Key {
+        &self.compiled.route.key
+    }
+    pub fn protocol(&self) -> RouteProtocol {
+        self.compiled.route.protocol
+    }
+    pub fn origin(&self) -> &'t Origin {
+        &self.compiled.route.origin
+    }
+    /// As the user named it, else `rule-N`; `default` for a service without routes.
+    pub fn rule_name(&self) -> &'t Arc<str> {
+        &self.source().name
+    }
+    pub fn rule_index(&self) -> u32 {
+        self.rule.index
+    }
+    /// Dense number of the rule, for metric handles.
+    pub fn rule_id(&self) -> u32 {
+        self.rule.id
+    }
+    /// The rule's name in full: `shop/httproute.catalog/rule-0`.
+    pub fn rule_full_name(&self) -> &'t Arc<str> {
+        &self.rule.name
+    }
+    pub fn match_index(&self) -> u32 {
+        self.position
+    }
+    pub fn matched(&self) -> &'t RouteMatch {
+        self.compiled.condition(self.rule.index, self.position)
+    }
+    pub fn rank(&self) -> &'t Rank {
+        self.compiled.rank(self.rule.index, self.position)
+    }
+    /// The host pattern under which the match was found.
+    pub fn host_pattern(&self) -> &'t HostPattern {
+        self.host
+    }
+    /// Bytes of the path that a prefix match took; 0 for `/`. `None` where the match was of another kind.
+    pub fn matched_prefix(&self) -> Option<usize> {
+        match self.matched().path.as_ref()? {
+            PathMatch::Prefix(prefix) if **prefix == *"/" => Some(0),
+            PathMatch::Prefix(prefix) => Some(prefix.len()),
+            PathMatch::Exact(_) | PathMatch::Regex(_) => None,
+        }
+    }
+    pub fn phases(&self) -> &'t Phases {
+        &self.rule.phases
+    }
+    /// The whole split, in the order written.
+    pub fn split(&self) -> &'t [SplitBackend] {
+        &self.rule.split
+    }
+    pub fn total_weight(&self) -> u64 {
+        self.rule.total_weight
+    }
+    pub fn timeouts(&self) -> Timeouts {
+        self.source().timeouts
+    }
+    pub fn retry(&self) -> Option<&'t Retry> {
+        self.source().retry.as_ref()
+    }
+    /// Whether this is what a service without routes does: pass on to itself.
+    pub fn is_default(&self) -> bool {
+        self.compiled.route.key.kind == model::Kind::Service
+    }
+
+    fn source(&self) -> &'t model::Rule {
+        &self.compiled.route.rules[self.rule.index as usize]
+    }
+
+    /// Chooses a backend by weight. `draw` is uniform over all of `u32`. A weight of 0 is never chosen; an invalid backend keeps its share
+    /// and refuses with 500, as do a rule without backends and one whose weights are all 0 (Gateway API).
+    pub fn pick(&self, draw: u32) -> Result<&'t SplitBackend, Refusal<'t>> {
+        let total = self.rule.total_weight;
+        if total == 0 {
+            let reason = if self.rule.split.is_empty() { Reason::NoBackends } else { Reason::AllWeightsZero };
+            return Err(self.refuse(Fault::NoBackend, reason));
+        }
+        let mut point = (u64::from(draw) * total) >> 32;
+        for chosen in &self.rule.split {
+            match point.checked_sub(u64::from(chosen.weight)) {
+                Some(rest) => point = rest,
+                None => return self.usable(chosen),
+            }
+        }
+        Err(self.refuse(Fault::NoBackend, Reason::AllWeightsZero))
+    }
+
+    fn usable(&self, chosen: &'t SplitBackend) -> Result<&'t SplitBackend, Refusal<'t>> {
+        match &chosen.backend {
+            Backend::Invalid { reason, message } => {
+                Err(self.refuse(Fault::InvalidBackend, Reason::InvalidBackend { reason: *reason, message }))
+            }
+            Backend::Service(_) | Backend::External(_) => Ok(chosen),
+        }
+    }
+
+    pub(crate) fn refuse(&self, fault: Fault, reason: Reason<'t>) -> Refusal<'t> {
+        Refusal { fault, reason, origin: Some(self.origin()) }
+    }
+}
+
+impl fmt::Debug for Decision<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision").field("rule", &self.rule.name).field("match", &self.position).finish()
+    }
+}
+
+/// Why a request goes nowhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Refusal<'t> {
+    pub fault: Fault,
+    pub reason: Reason<'t>,
+    /// The object that caused it, where one did.
+    pub origin: Option<&'t Origin>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum Reason<'t> {
+    #[error("no listener of this gateway on this port takes this host")]
+    NoListener,
+    #[error("the connection was opened for another listener than {0}, which takes this host")]
+    Misdirected(&'t Key),
+    #[error("the listener cannot serve: {0}")]
+    ListenerBroken(&'t str),
+    #[error("the entry is not in the table")]
+    UnknownEntry,
+    #[error("service {service} has no port {port}")]
+    NoSuchPort { service: &'t Key, port: u16 },
+    #[error("no route has this host")]
+    NoHost,
+    #[error("routes have this host, but none of their rules match")]
+    NoMatch,
+    #[error("the rule has no backends")]
+    NoBackends,
+    #[error("all backends of the rule have weight 0")]
+    AllWeightsZero,
+    #[error("backend is invalid ({}): {message}", reason.as_str())]
+    InvalidBackend { reason: InvalidBackend, message: &'t str },
+    #[error("filter is invalid: {0}")]
+    InvalidFilter(&'t str),
+}

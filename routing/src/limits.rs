@@ -1,0 +1,39 @@
+//! Limits of routing and of the state beside it. Each has a name, so that a verdict can give it.
+
+use std::time::Duration;
+
+/// Entries of one copy-on-write shard before the map is spread over more of them.
+pub const SHARD_ENTRIES: usize = 32;
+/// Shards of one copy-on-write map.
+pub const SHARDS: usize = 1024;
+/// Matches that came close to winning, as one explanation lists them.
+pub const EXPLAINED_NEAR_MISSES: usize = 8;
+
+/// Latency believed of an endpoint that was never measured.
+pub const EWMA_INITIAL: Duration = Duration::from_millis(20);
+/// Time in which an old measure of latency loses 63 % of its say.
+pub const EWMA_DECAY: Duration = Duration::from_secs(10);
+/// Latency booked for a failure, so that an endpoint that fails fast does not look fast.
+pub const EWMA_FAILURE: Duration = Duration::from_secs(1);
+/// A priority takes all load while its usable share times this is at least 100 %; what is missing spills to the next.
+pub const PRIORITY_OVERPROVISION_PERCENT: u64 = 140;
+/// Smallest and largest ring of ring hash.
+pub const RING_SMALLEST: usize = 1024;
+pub const RING_LARGEST: usize = 1 << 20;
+/// Sizes of Maglev tables (primes): the small one up to [`MAGLEV_SMALL_ENDPOINTS`], for a hundred entries per endpoint are enough.
+pub const MAGLEV_SMALL: usize = 2039;
+pub const MAGLEV_LARGE: usize = 65537;
+pub const MAGLEV_SMALL_ENDPOINTS: usize = 20;
+
+/// Retries allowed per request sent, in percent.
+pub const RETRY_BUDGET_PERCENT: u64 = 20;
+/// Retries per second that are allowed whatever the number of requests.
+pub const RETRY_BUDGET_PER_SECOND: u64 = 10;
+/// Seconds over which unused allowance is kept: the bucket holds this many times the allowance of a second.
+pub const RETRY_BUDGET_SECONDS: u64 = 10;
+/// Tries after the first where nothing was sent and the route has no retry rules: repeating those cannot be seen by anyone.
+pub const UNSENT_RETRIES: u32 = 2;
+/// Longest pause before a retry.
+pub const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
+/// Shortest backoff used where a rule names none.
+pub const BACKOFF_DEFAULT: Duration = Duration::from_millis(25);

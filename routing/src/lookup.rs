@@ -1,0 +1,155 @@
+//! From an entry and a head to a decision. One code path for carried traffic, for explanation and for tests.
+
+use crate::compiled::CompiledRoute;
+use crate::decision::{Caller, Decision, Entry, Reason, Refusal};
+use crate::hosts::{Cost, Found, HostTable, canonical_host};
+use crate::table::{Group, Layer, Slot, Table};
+use model::{Fault, HostPattern, Key, Listener, RequestHead, limits};
+use std::sync::Arc;
+
+static ANY: HostPattern = HostPattern::Any;
+
+impl Table {
+    /// Where a request goes.
+    pub fn route(&self, entry: &Entry, head: &RequestHead, caller: &Caller<'_>) -> Result<Decision<'_>, Refusal<'_>> {
+        self.route_counted(entry, head, caller, &mut Cost::default())
+    }
+
+    /// [`Table::route`], and what it cost.
+    pub fn route_counted(
+        &self,
+        entry: &Entry,
+        head: &RequestHead,
+        caller: &Caller<'_>,
+        cost: &mut Cost,
+    ) -> Result<Decision<'_>, Refusal<'_>> {
+        self.decide(entry, Layer::Http, head.host(), head, caller, cost)
+    }
+
+    /// Where a connection goes that is carried unread (TCPRoute, TLSRoute): by SNI where it has one.
+    pub fn connect(&self, entry: &Entry, sni: Option<&str>, caller: &Caller<'_>) -> Result<Decision<'_>, Refusal<'_>> {
+        self.decide(entry, Layer::Stream, sni.unwrap_or(""), &RequestHead::default(), caller, &mut Cost::default())
+    }
+
+    /// The HTTP listener of `gateway` on `port` that takes `host`: the one whose host name says most (listener isolation, GEP-3567).
+    pub fn listener_for(&self, gateway: &Key, port: u16, tls: bool, host: &str) -> Option<&Arc<Listener>> {
+        let mut buffer = [0; limits::HOSTNAME_BYTES];
+        let host = canonical_host(host, &mut buffer).unwrap_or("");
+        let wanted = if tls { model::ListenerProtocol::Https } else { model::ListenerProtocol::Http };
+        let here = self.listeners_of(gateway).iter().filter(|l| l.port == port && l.protocol == wanted);
+        here.filter(|l| l.hostname.matches(host)).max_by_key(|l| l.hostname.specificity())
+    }
+
+    /// Where a request at a gateway goes. `tls` carries the SNI of a TLS connection (`Some(None)`: TLS without SNI). Where the host of the
+    /// request belongs to another listener than the connection, the answer is 421; where to none, 404.
+    pub fn gateway_route(
+        &self,
+        gateway: &Key,
+        port: u16,
+        tls: Option<Option<&str>>,
+        head: &RequestHead,
+    ) -> Result<(&Arc<Listener>, Decision<'_>), Refusal<'_>> {
+        let refuse = |fault, reason| Refusal { fault, reason, origin: None };
+        let listener = self.listener_for(gateway, port, tls.is_some(), head.host()).ok_or(refuse(Fault::NoRoute, Reason::NoListener))?;
+        let blame = |fault, reason| Refusal { fault, reason, origin: Some(&listener.origin) };
+        if let Some(sni) = tls {
+            let opened = self.listener_for(gateway, port, true, sni.unwrap_or(""));
+            if opened.is_none_or(|opened| opened.key != listener.key) {
+                return Err(blame(Fault::MisdirectedRequest, Reason::Misdirected(&listener.key)));
+            }
+        }
+        if let Some(why) = &listener.broken {
+            return Err(blame(Fault::NoRoute, Reason::ListenerBroken(why)));
+        }
+        let slot = self.slots.get(&listener.key).ok_or(refuse(Fault::NoRoute, Reason::UnknownEntry))?;
+        let (table, place) = self
+            .find(slot, None, Layer::Http, head.host(), head, &Caller::default(), &mut Cost::default())
+            .map_err(|reason| blame(Fault::NoRoute, reason))?;
+        Ok((listener, decision_at(table, place)))
+    }
+
+    fn decide(
+        &self,
+        entry: &Entry,
+        layer: Layer,
+        host: &str,
+        head: &RequestHead,
+        caller: &Caller<'_>,
+        cost: &mut Cost,
+    ) -> Result<Decision<'_>, Refusal<'_>> {
+        let (key, port) = match entry {
+            Entry::Listener(key) => (key, None),
+            Entry::Service { service, port } => (service, Some(*port)),
+        };
+        let unknown = |fault| Refusal { fault, reason: Reason::UnknownEntry, origin: None };
+        let Some(slot) = self.slots.get(key) else {
+            return Err(unknown(if port.is_some() { Fault::NoSuchService } else { Fault::NoRoute }));
+        };
+        let Some(port) = port else {
+            let origin = slot.listener.as_ref().map(|l| &l.origin);
+            let found = self.find(slot, None, layer, host, head, caller, cost);
+            return found.map(|(t, p)| decision_at(t, p)).map_err(|reason| Refusal { fault: Fault::NoRoute, reason, origin });
+        };
+        let service = slot.service.as_ref().ok_or(unknown(Fault::NoSuchService))?;
+        let origin = Some(&service.origin);
+        let Some((_, default)) = slot.defaults.iter().find(|(number, _)| *number == port) else {
+            let reason = Reason::NoSuchPort { service: &service.key, port };
+            return Err(Refusal { fault: Fault::NoSuchService, reason, origin });
+        };
+        if !slot.groups.iter().any(|g| applies(g, Some(port), layer, caller)) {
+            return Ok(default_decision(default));
+        }
+        let found = self.find(slot, Some(port), layer, host, head, caller, cost);
+        found.map(|(t, p)| decision_at(t, p)).map_err(|reason| Refusal { fault: Fault::NoRoute, reason, origin })
+    }
+
+    /// The best of the groups that apply. Consumer routes of the caller's namespace, where there are any, replace producer routes (GAMMA).
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn find<'t>(
+        &self,
+        slot: &'t Slot,
+        port: Option<u16>,
+        layer: Layer,
+        host: &str,
+        head: &RequestHead,
+        caller: &Caller<'_>,
+        cost: &mut Cost,
+    ) -> Result<(&'t HostTable, u32), Reason<'t>> {
+        let mut buffer = [0; limits::HOSTNAME_BYTES];
+        let host = canonical_host(host, &mut buffer).unwrap_or("");
+        let consumer = slot.groups.iter().any(|g| g.callers.is_some() && applies(g, port, layer, caller));
+        let (mut best, mut reason): (Option<(&HostTable, u32)>, _) = (None, Reason::NoHost);
+        for group in slot.groups.iter().filter(|g| applies(g, port, layer, caller) && g.callers.is_some() == consumer) {
+            match group.hosts.find(host, head, cost) {
+                Found::NoHost => {}
+                Found::NoMatch => reason = Reason::NoMatch,
+                Found::Match { table, place } => {
+                    if best.is_none_or(|best| beats((table, place), best)) {
+                        best = Some((table, place));
+                    }
+                }
+            }
+        }
+        best.ok_or(reason)
+    }
+}
+
+fn applies(group: &Group, port: Option<u16>, layer: Layer, caller: &Caller<'_>) -> bool {
+    let ours = group.callers.as_deref().is_none_or(|callers| caller.namespace == Some(callers));
+    group.layer == layer && ours && group.port.is_none_or(|number| port == Some(number))
+}
+
+fn beats(a: (&HostTable, u32), b: (&HostTable, u32)) -> bool {
+    let (ours, theirs) = (a.0.pattern.specificity(), b.0.pattern.specificity());
+    ours > theirs || ours == theirs && a.0.matches[a.1 as usize].rank() < b.0.matches[b.1 as usize].rank()
+}
+
+fn decision_at(table: &HostTable, place: u32) -> Decision<'_> {
+    let found = &table.matches[place as usize];
+    let compiled = &*found.route;
+    Decision { compiled, rule: &compiled.rules[found.rule as usize], position: found.position, host: &table.pattern }
+}
+
+fn default_decision(compiled: &Arc<CompiledRoute>) -> Decision<'_> {
+    Decision { compiled, rule: &compiled.rules[0], position: 0, host: &ANY }
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores report on standard output")]
 
 mod ci;
+mod codegen;
 mod process;
 mod test;
 mod tidy;
@@ -16,6 +17,8 @@ cargo xtask CHORE
 
   test [ARGS]   every test, hermetic, no root needed (ARGS go to cargo test)
   tidy          walls between crates, sizes, names, licences, links
+  codegen [--check]
+                Rust from wire/proto/*.proto (with --features codegen)
   ci            install what tests need, then format, clippy, tidy, test, demo
 ";
 
@@ -37,6 +40,7 @@ fn chore() -> Result<()> {
         "test" => test::run(&rest),
         "tidy" => tidy::run(),
         "ci" => ci::run(),
+        "codegen" => codegen::run(&rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -1,0 +1,53 @@
+//! The JSON API of `control.sock`: what a control plane tells its users, and what `organza run` asks of it. Field names are part of the
+//! interface of scripts (`-o json`): they are added to, never renamed. Reads no clock; times are seconds since the Unix epoch.
+
+mod get;
+mod join;
+mod watch;
+
+pub use get::{Certificate, CertificateList, Resource, Role, Security};
+pub use get::{
+    Condition, Edge, EdgeList, Endpoint, Listener, Object, ObjectList, Parent, Proxy, ProxyList, ProxyResources, Route, RouteList,
+    RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
+};
+pub use join::{
+    JoinRequest, Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort,
+};
+pub use watch::{Change, ChangeKind, Event, Located, Severity};
+
+use serde::{Deserialize, Serialize};
+
+/// Paths below the control socket. GET unless said otherwise.
+pub mod path {
+    pub const STATUS: &str = "/v1/status";
+    pub const OBJECTS: &str = "/v1/objects";
+    pub const PROXIES: &str = "/v1/proxies";
+    pub const SERVICES: &str = "/v1/services";
+    pub const ROUTES: &str = "/v1/routes";
+    pub const EDGES: &str = "/v1/edges";
+    pub const CERTIFICATES: &str = "/v1/certificates";
+    /// A stream of [`super::Event`]s, one JSON object a line, that ends with the control plane.
+    pub const EVENTS: &str = "/v1/events";
+    /// POST [`super::RegistrationRequest`], answers [`super::Registration`]. DELETE `/v1/registrations/PROXY` takes it back.
+    pub const REGISTRATIONS: &str = "/v1/registrations";
+    /// POST [`super::JoinRequest`], answers [`super::Registration`].
+    pub const JOIN: &str = "/v1/join";
+    /// POST [`super::SignRequest`], answers [`super::SignResponse`].
+    pub const SIGN: &str = "/v1/sign";
+    /// GET lists, POST [`super::TokenRequest`] creates. DELETE `/v1/tokens/ID` withdraws.
+    pub const TOKENS: &str = "/v1/tokens";
+
+    /// What one proxy has acknowledged ([`super::ProxyResources`]).
+    pub fn resources(proxy: &str) -> String {
+        format!("{PROXIES}/{proxy}/resources")
+    }
+}
+
+/// Every answer whose HTTP status is not 2xx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub error: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}

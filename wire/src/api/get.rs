@@ -1,0 +1,261 @@
+//! What `organza get` and `organza status` show.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub mesh: String,
+    pub trust_domain: String,
+    /// Of this organza.
+    pub version: String,
+    pub pid: u32,
+    pub started: u64,
+    pub generation: u64,
+    pub proxies_connected: u32,
+    pub proxies_current: u32,
+    /// Where proxies connect (`127.0.0.1:15012`).
+    pub xds_address: String,
+    /// Reads of the configuration that are refused now; the generation above is still served.
+    #[serde(default)]
+    pub problems: Vec<super::Located>,
+}
+
+/// A Kubernetes condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    pub name: String,
+    pub attached_routes: u32,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    pub group: String,
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    /// `routes.yaml:12`.
+    pub place: String,
+    pub conditions: Vec<Condition>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Parent>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<Listener>,
+    /// Proxies that serve this object as it is now, of those that it concerns.
+    pub applied: u32,
+    pub concerned: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectList {
+    pub generation: u64,
+    pub items: Vec<Object>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Gateway,
+    Workload,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proxy {
+    pub name: String,
+    pub role: Role,
+    pub namespace: String,
+    /// The service it stands for, or the gateway; empty for a client.
+    pub service: String,
+    /// Label `version` of its workload.
+    pub revision: String,
+    pub identity: String,
+    /// The release of organza it runs.
+    pub version: String,
+    pub connected: bool,
+    /// The last generation it acknowledged; `None` before the first.
+    pub acknowledged: Option<u64>,
+    /// Keys it refused, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, String>,
+    pub resources: u32,
+    /// Whether its control connection proved an SVID.
+    pub mtls: bool,
+    /// When its connection began.
+    pub since: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyList {
+    pub generation: u64,
+    pub items: Vec<Proxy>,
+}
+
+/// One resource as a proxy acknowledged it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    pub key: String,
+    pub version: String,
+    /// The encoded `organza.wire.v1.Resource` in base64; `None` for certificates, whose keys stay where they are needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyResources {
+    pub proxy: String,
+    pub generation: u64,
+    pub subscriptions: Vec<String>,
+    pub items: Vec<Resource>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePort {
+    pub number: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub protocol: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub id: String,
+    pub address: String,
+    pub workload: String,
+    pub revision: String,
+    pub healthy: bool,
+    /// `none`, `hbone` or `organza`.
+    pub tunnel: String,
+    pub identity: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    pub namespace: String,
+    pub name: String,
+    pub hostnames: Vec<String>,
+    pub ports: Vec<ServicePort>,
+    pub endpoints: Vec<Endpoint>,
+    pub identities: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceList {
+    pub generation: u64,
+    pub items: Vec<Service>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightedBackend {
+    pub weight: u32,
+    /// `shop/catalog-v1:8080`, a host outside, or the reason why it is invalid.
+    pub backend: String,
+    pub valid: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteRule {
+    pub name: String,
+    pub backends: Vec<WeightedBackend>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    pub place: String,
+    pub hosts: Vec<String>,
+    /// Gateways and services it hangs on.
+    pub parents: Vec<String>,
+    pub rules: Vec<RouteRule>,
+    pub conditions: Vec<Condition>,
+    pub applied: u32,
+    pub concerned: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteList {
+    pub generation: u64,
+    pub items: Vec<Route>,
+}
+
+/// How a hop was secured, as the handshake showed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    Plain,
+    Tls,
+    Mtls,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Edge {
+    pub source_namespace: String,
+    pub source: String,
+    pub source_version: String,
+    pub service_namespace: String,
+    /// The service that was dialled; empty where none is known.
+    pub service: String,
+    pub destination_namespace: String,
+    pub destination: String,
+    pub destination_version: String,
+    pub protocol: String,
+    pub security: Security,
+    /// Since the control plane started.
+    pub requests: u64,
+    pub failures: u64,
+    pub retries: u64,
+    /// Over the last seconds.
+    pub requests_per_second: f64,
+    /// 0 to 1, over the last seconds where there was traffic, else over all time.
+    pub success_rate: f64,
+    pub p50_millis: Option<f64>,
+    pub p99_millis: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EdgeList {
+    pub generation: u64,
+    pub items: Vec<Edge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// A SPIFFE ID, or what an authority is called.
+    pub identity: String,
+    /// `root`, `issuing` or `workload`.
+    pub kind: String,
+    /// The proxy that holds it; empty for authorities.
+    pub proxy: String,
+    pub issuer: String,
+    pub not_before: u64,
+    pub not_after: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateList {
+    pub items: Vec<Certificate>,
+}

@@ -1,13 +1,15 @@
 //! The tree of commands, and which file carries out which. Help teaches by examples: each command's shows what one would type.
 
 use crate::failure::{Context, Outcome};
-use crate::{completions, down, load, logs, sample};
+use crate::{completions, down, get, load, logs, sample, status, token, wait};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
-  organza load http://127.0.0.1:8080/ --rate 50 --for 30s
+  organza get routes -A
+  organza logs -f catalog
+  organza wait --for=Programmed route/catalog
 
 Exit codes: 0 good, 1 problems were found, 2 wrong usage, 3 mesh not reachable.";
 
@@ -23,6 +25,14 @@ pub struct Organza {
 enum Command {
     /// End a mesh that was started with `up`
     Down(down::DownArgs),
+    /// Show the mesh in a few lines
+    Status(status::StatusArgs),
+    /// Show proxies, services, routes, edges, certificates, objects
+    Get(get::GetArgs),
+    /// Wait until an object is in force
+    Wait(wait::WaitArgs),
+    /// Let another machine join, once
+    Token(token::TokenArgs),
     /// Show what the mesh's processes have said
     Logs(logs::LogsArgs),
     /// Write completions for a shell
@@ -42,6 +52,10 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
     let done = runtime.block_on(async {
         match organza.command {
             Command::Down(args) => down::run(args).await,
+            Command::Status(args) => status::run(args).await,
+            Command::Get(args) => get::run(args).await,
+            Command::Wait(args) => wait::run(args).await,
+            Command::Token(args) => token::run(args).await,
             Command::Logs(args) => logs::run(args).await,
             Command::Completions(args) => {
                 completions::run(&args);

@@ -42,6 +42,10 @@ impl Client {
         self.ask(Method::POST, path, body.into()).await
     }
 
+    pub async fn delete(&self, path: &str) -> Outcome {
+        self.bytes(Method::DELETE, path, Bytes::new()).await.map(drop)
+    }
+
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Outcome<T> {
         let bytes = self.bytes(method, path, body).await?;
         let bytes = if bytes.is_empty() { Bytes::from_static(b"null") } else { bytes };
@@ -90,8 +94,8 @@ impl Client {
 }
 
 fn refusal(path: &str, status: hyper::StatusCode, body: &[u8]) -> Failure {
-    let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let field = |name: &str| value.get(name).and_then(|v| v.as_str()).map(str::to_owned);
-    let what = field("error").unwrap_or_else(|| format!("{path} answered {status}: {}", String::from_utf8_lossy(body).trim()));
-    Failure { remedy: field("fix"), ..Failure::problem(what) }
+    match serde_json::from_slice::<wire::api::Refused>(body) {
+        Ok(refused) => Failure { remedy: refused.fix, ..Failure::problem(refused.error) },
+        Err(_) => Failure::problem(format!("{path} answered {status}")).why(String::from_utf8_lossy(body).trim()),
+    }
 }

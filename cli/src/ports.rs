@@ -64,6 +64,11 @@ pub fn is_exposed(port: u16) -> bool {
     listeners().iter().any(|listener| listener.port == port && !listener.loopback)
 }
 
+/// Whether anything listens on the port at all.
+pub fn is_listening(port: u16) -> bool {
+    listeners().iter().any(|listener| listener.port == port)
+}
+
 struct Listening {
     port: u16,
     loopback: bool,

@@ -25,10 +25,6 @@ impl Wrapped {
         Ok(Self(child))
     }
 
-    pub fn pid(&self) -> Option<u32> {
-        self.0.id()
-    }
-
     /// Waits for the program's own end, passing on what we are told.
     pub async fn exit_code(&mut self) -> Outcome<u8> {
         let listen = |kind| signal(kind).doing(|| "listen to signals".into());
@@ -45,6 +41,11 @@ impl Wrapped {
                 _ = quit.recv() => self.unless_from_terminal(Signal::QUIT),
             }
         }
+    }
+
+    /// Ends the program: politely, then not.
+    pub async fn end(&mut self) {
+        supervise::end(&mut self.0, crate::limits::DRAIN).await;
     }
 
     fn unless_from_terminal(&self, signal: Signal) {

@@ -1,0 +1,71 @@
+use super::*;
+use serde_json::json;
+
+fn condition(kind: &str, status: &str, reason: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "message": ""})
+}
+
+#[test]
+fn a_bad_condition_is_shown_with_its_reason_and_a_good_one_by_name() {
+    let mut object = json!({
+        "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default", "name": "catalog", "place": "routes.yaml:3",
+        "conditions": [], "parents": [{"kind": "Service", "namespace": "default", "name": "catalog", "conditions": [
+            condition("Accepted", "True", "Accepted"), condition("ResolvedRefs", "True", "ResolvedRefs"), condition("Conflicted", "False", "NoConflicts"),
+        ]}], "applied": 5, "concerned": 6,
+    });
+    let good = tables::shown(Kind::Objects, &object).expect("an object");
+    assert_eq!(good.cells[..5], ["HTTPRoute", "catalog", "Accepted,ResolvedRefs", "5 of 6", "routes.yaml:3"]);
+    assert!(good.names().any(|name| name == "httproute/catalog"));
+    object["parents"][0]["conditions"][1] = condition("ResolvedRefs", "False", "BackendNotFound");
+    let bad = tables::shown(Kind::Objects, &object).expect("an object");
+    assert_eq!(bad.cells[2], "ResolvedRefs=False (BackendNotFound)");
+}
+
+#[test]
+fn every_kind_has_as_many_cells_as_heads() {
+    let items = [
+        (
+            Kind::Proxies,
+            json!({"name": "web-v1", "role": "workload", "namespace": "default", "service": "web", "revision": "v1", "identity": "spiffe://x",
+            "version": "0.1.0", "connected": true, "acknowledged": 4, "resources": 9, "mtls": true, "since": 0}),
+        ),
+        (
+            Kind::Services,
+            json!({"namespace": "default", "name": "web", "hostnames": ["web"], "ports": [{"number": 80, "protocol": "http"}],
+            "endpoints": [], "identities": []}),
+        ),
+        (
+            Kind::Routes,
+            json!({"kind": "HTTPRoute", "namespace": "default", "name": "catalog", "place": "routes.yaml:3", "hosts": [], "parents": ["catalog"],
+            "rules": [{"name": "split", "backends": [{"weight": 90, "backend": "default/a:80", "valid": true}, {"weight": 10, "backend": "default/b:80", "valid": true}]}],
+            "conditions": [], "applied": 6, "concerned": 6}),
+        ),
+        (
+            Kind::Edges,
+            json!({"source_namespace": "default", "source": "web", "source_version": "v1", "service_namespace": "default", "service": "catalog",
+            "destination_namespace": "default", "destination": "catalog", "destination_version": "v2", "protocol": "http", "security": "mtls",
+            "requests": 10, "failures": 0, "retries": 0, "requests_per_second": 5.0, "success_rate": 0.99999, "p50_millis": 1.5, "p99_millis": null}),
+        ),
+        (
+            Kind::Certificates,
+            json!({"identity": "spiffe://x", "kind": "workload", "proxy": "web-v1", "issuer": "y", "not_before": 0, "not_after": 1}),
+        ),
+    ];
+    for (kind, item) in items {
+        let shown = tables::shown(kind, &item).expect("an item");
+        assert_eq!(tables::head(kind, true).0.len(), shown.cells.len(), "{kind:?}");
+        match kind {
+            Kind::Routes => assert_eq!(shown.cells[3], "90/10"),
+            Kind::Edges => assert_eq!(shown.cells[..8], ["web v1", "catalog v2", "5.0", "99.99 %", "0", "1.5 ms", "–", "mTLS"]),
+            Kind::Certificates => assert_eq!(shown.cells[3], "expired"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn selectors_are_kubectls() {
+    assert_eq!(selector("app=web,version==v1").expect("labels").len(), 2);
+    assert_eq!(selector("version==v1").expect("labels")["version"], "v1");
+    assert!(selector("app").is_err());
+}

@@ -7,6 +7,7 @@ pub mod body;
 pub mod h1;
 pub mod limits;
 pub mod pool;
+pub mod preface;
 pub mod rt;
 pub mod tls;
 

@@ -35,3 +35,5 @@ pub const POOL_LIFE: Duration = Duration::from_secs(3600);
 pub const INFORMATIONAL: usize = 16;
 /// Pending connections of a listening socket.
 pub const BACKLOG: i32 = 1024;
+/// Longest message of an `organza/1` preface.
+pub const PREFACE_BYTES: usize = 4 * 1024;

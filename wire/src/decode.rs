@@ -1,0 +1,251 @@
+//! Bytes as the model: total, through the model's own constructors. What is wrong is refused with the field's name; what this release does not
+//! know (a word, a kind) is refused too, never widened. Fields that it does not know are skipped, as protobuf has it.
+
+mod read;
+mod route;
+
+use crate::{limits, v1};
+use model::backend::UpstreamRoots;
+use model::service::HashOn;
+use model::{Balancer, Endpoint, Hostname, Key, Kind, Labels, Locality, ObjectRef, Origin, Resource, Tunnel, UpstreamTls};
+use prost::Message;
+use read::{Read, Result, blob, list, port, some, text, texts, word};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// Why bytes are no resource.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    #[error("resource is larger than {} bytes", limits::RESOURCE_BYTES)]
+    TooLarge,
+    #[error("not protobuf: {0}")]
+    Protobuf(String),
+    #[error("a kind of resource that this release does not know")]
+    UnknownKind,
+    /// `rules[0].backends[1].weight: is over 1000000`.
+    #[error("{field}: {why}")]
+    Field { field: String, why: String },
+}
+
+/// Reads what [`crate::encode`] wrote, or says what is wrong.
+pub fn decode(bytes: &[u8]) -> std::result::Result<Resource, DecodeError> {
+    use v1::resource::Resource as R;
+    if bytes.len() > limits::RESOURCE_BYTES {
+        return Err(DecodeError::TooLarge);
+    }
+    let message = v1::Resource::decode(bytes).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
+    let read = match message.resource.ok_or(DecodeError::UnknownKind)? {
+        R::Service(m) => service(m).map(|r| Resource::Service(Arc::new(r))),
+        R::Endpoints(m) => endpoints(m).map(|r| Resource::Endpoints(Arc::new(r))),
+        R::Workload(m) => workload(m).map(|r| Resource::Workload(Arc::new(r))),
+        R::Listener(m) => listener(m).map(|r| Resource::Listener(Arc::new(r))),
+        R::Route(m) => route::route(m).map(|r| Resource::Route(Arc::new(r))),
+        R::TrustBundle(m) => trust_bundle(m).map(|r| Resource::TrustBundle(Arc::new(r))),
+        R::Certificate(m) => certificate(m).map(|r| Resource::Certificate(Arc::new(r))),
+    };
+    read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })
+}
+
+fn service(m: v1::Service) -> Result<model::Service> {
+    Ok(model::Service {
+        key: key_of(&m.key, Kind::Service)?,
+        origin: origin(m.origin)?,
+        hostnames: list(m.hostnames, "hostnames", |name| hostname(&name))?,
+        addresses: list(m.addresses, "addresses", |a| address(&a))?,
+        ports: list(m.ports, "ports", |p| {
+            Ok(model::ServicePort {
+                number: port(p.number).at("number")?,
+                name: optional(p.name).at("name")?,
+                protocol: word(p.protocol).at("protocol")?,
+            })
+        })?,
+        identities: list(m.identities, "identities", |id| identity(&id))?,
+        balancer: balancer(some(m.balancer).at("balancer")?).at("balancer")?,
+    })
+}
+
+fn endpoints(m: v1::Endpoints) -> Result<model::Endpoints> {
+    Ok(model::Endpoints { key: key_of(&m.key, Kind::Endpoints)?, endpoints: list(m.endpoints, "endpoints", endpoint)? })
+}
+
+fn endpoint(m: v1::Endpoint) -> Result<Endpoint> {
+    Ok(Endpoint {
+        id: text(m.id).at("id")?,
+        workload: m.workload.map(|k| key(&k)).transpose().at("workload")?,
+        address: address(&m.address).at("address")?,
+        ports: list(m.ports, "ports", |p| Ok((port(p.service).at("service")?, port(p.target).at("target")?)))?,
+        tunnel: tunnel(m.tunnel).at("tunnel")?,
+        identity: m.identity.map(|id| identity(&id)).transpose().at("identity")?,
+        health: word(m.health).at("health")?,
+        weight: weight(m.weight).at("weight")?,
+        priority: u8::try_from(m.priority).map_err(|_| read::wrong("is over 255")).at("priority")?,
+        locality: locality(m.locality)?,
+        labels: labels(m.labels).at("labels")?,
+        tls: m.tls.map(upstream_tls).transpose().at("tls")?.map(Arc::new),
+    })
+}
+
+fn workload(m: v1::Workload) -> Result<model::Workload> {
+    Ok(model::Workload {
+        key: key_of(&m.key, Kind::Workload)?,
+        identity: identity(&m.identity).at("identity")?,
+        canonical_name: text(m.canonical_name).at("canonical_name")?,
+        revision: text(m.revision).at("revision")?,
+        cluster: text(m.cluster).at("cluster")?,
+        network: text(m.network).at("network")?,
+        locality: locality(m.locality)?,
+        labels: labels(m.labels).at("labels")?,
+        addresses: list(m.addresses, "addresses", |a| address(&a))?,
+        ports: list(m.ports, "ports", |p| {
+            let (number, protocol) = (port(p.number).at("number")?, word(p.protocol).at("protocol")?);
+            Ok(model::workload::WorkloadPort { number, name: optional(p.name).at("name")?, protocol })
+        })?,
+        tunnel: tunnel(m.tunnel).at("tunnel")?,
+        services: list(m.services, "services", |k| key(&k))?,
+        weight: weight(m.weight).at("weight")?,
+        started: m.started,
+    })
+}
+
+fn listener(m: v1::Listener) -> Result<model::Listener> {
+    let tls = m.tls.map(|tls| Ok(model::ListenerTls { certificates: list(tls.certificates, "certificates", |k| key(&k))? }));
+    Ok(model::Listener {
+        key: key_of(&m.key, Kind::Listener)?,
+        origin: origin(m.origin)?,
+        gateway: key(&m.gateway).at("gateway")?,
+        section: text(m.section).at("section")?,
+        addresses: list(m.addresses, "addresses", |a| address(&a))?,
+        port: port(m.port).at("port")?,
+        protocol: word(m.protocol).at("protocol")?,
+        hostname: pattern(&m.hostname).at("hostname")?,
+        tls: tls.transpose().at("tls")?,
+        normalisation: word(m.normalisation).at("normalisation")?,
+        broken: optional(m.broken).at("broken")?,
+    })
+}
+
+fn trust_bundle(m: v1::TrustBundle) -> Result<model::TrustBundle> {
+    Ok(model::TrustBundle {
+        key: key_of(&m.key, Kind::TrustBundle)?,
+        trust_domain: model::TrustDomain::parse(&m.trust_domain).map_err(read::wrong).at("trust_domain")?,
+        roots: list(m.roots, "roots", blob)?,
+    })
+}
+
+fn certificate(m: v1::Certificate) -> Result<model::Certificate> {
+    Ok(model::Certificate {
+        key: key_of(&m.key, Kind::Certificate)?,
+        chain: blob(m.chain).at("chain")?,
+        private_key: blob(m.private_key).at("private_key")?,
+    })
+}
+
+fn balancer(m: v1::Balancer) -> Result<Balancer> {
+    use v1::BalancerKind as K;
+    let kind = K::try_from(m.kind).map_err(|_| read::unknown(m.kind)).at("kind")?;
+    let hash = m.hash_on.map(hash_on).transpose().at("hash_on")?;
+    match (kind, hash) {
+        (K::PeakEwma, None) => Ok(Balancer::PeakEwma),
+        (K::RoundRobin, None) => Ok(Balancer::RoundRobin),
+        (K::LeastRequest, None) => Ok(Balancer::LeastRequest),
+        (K::RingHash, Some(on)) => Ok(Balancer::RingHash(on)),
+        (K::Maglev, Some(on)) => Ok(Balancer::Maglev(on)),
+        (K::RingHash | K::Maglev, None) => Err(read::wrong("is missing")).at("hash_on"),
+        (K::Unspecified, _) => Err(read::unknown(0)).at("kind"),
+        (_, Some(_)) => Err(read::wrong("means nothing for this balancer")).at("hash_on"),
+    }
+}
+
+fn hash_on(m: v1::HashOn) -> Result<HashOn> {
+    use v1::hash_on::On;
+    Ok(match some(m.on)? {
+        On::SourceAddress(_) => HashOn::SourceAddress,
+        On::Header(name) => HashOn::Header(header_name(name).at("header")?),
+        On::Cookie(name) => HashOn::Cookie(text(name).at("cookie")?),
+    })
+}
+
+fn tunnel(m: Option<v1::Tunnel>) -> Result<Tunnel> {
+    use v1::tunnel::Tunnel as T;
+    let socket = |text: &str| text.parse::<SocketAddr>().map_err(|_| read::wrong("is no address and port"));
+    Ok(match some(some(m)?.tunnel)? {
+        T::None(_) => Tunnel::None,
+        T::Hbone(address) => Tunnel::Hbone(socket(&address).at("hbone")?),
+        T::Organza(address) => Tunnel::Organza(socket(&address).at("organza")?),
+    })
+}
+
+fn upstream_tls(m: v1::UpstreamTls) -> Result<UpstreamTls> {
+    use v1::upstream_tls::Roots;
+    Ok(UpstreamTls {
+        server_name: hostname(&m.server_name).at("server_name")?,
+        subject_alt_names: texts(m.subject_alt_names, "subject_alt_names")?,
+        roots: match some(m.roots).at("roots")? {
+            Roots::System(_) => UpstreamRoots::System,
+            Roots::Given(pem) => UpstreamRoots::Given(blob(pem).at("given")?),
+        },
+    })
+}
+
+fn origin(m: Option<v1::Origin>) -> Result<Origin> {
+    let m = some(m).at("origin")?;
+    for (value, field) in [(&m.group, "group"), (&m.kind, "kind"), (&m.namespace, "namespace"), (&m.name, "name"), (&m.place, "place")] {
+        read::short(value).at(field).at("origin")?;
+    }
+    Ok(Origin::new(ObjectRef::new(&m.group, &m.kind, &m.namespace, &m.name), &m.place))
+}
+
+fn locality(m: Option<v1::Locality>) -> Result<Locality> {
+    let m = some(m).at("locality")?;
+    let read = Ok(Locality { region: text(m.region).at("region")?, zone: text(m.zone).at("zone")?, node: text(m.node).at("node")? });
+    read.at("locality")
+}
+
+fn labels(m: BTreeMap<String, String>) -> Result<Labels> {
+    list(m.into_iter().collect(), "", |(name, value)| Ok((text(name)?, text(value)?))).map(|pairs: Vec<_>| pairs.into_iter().collect())
+}
+
+fn key(text: &str) -> Result<Key> {
+    read::short(text)?;
+    Key::parse(text).ok_or_else(|| read::wrong("is no key (`source/kind/namespace/name`)"))
+}
+
+fn key_of(text: &str, kind: Kind) -> Result<Key> {
+    let read = key(text).at("key")?;
+    if read.kind == kind {
+        Ok(read)
+    } else {
+        Err(read::wrong(format!("names a {}, not a {}", read.kind.as_str(), kind.as_str()))).at("key")
+    }
+}
+
+fn identity(text: &str) -> Result<model::SpiffeId> {
+    model::SpiffeId::parse(text).map_err(read::wrong)
+}
+
+fn hostname(text: &str) -> Result<Hostname> {
+    Hostname::parse(text).map_err(read::wrong)
+}
+
+fn pattern(text: &str) -> Result<model::HostPattern> {
+    model::HostPattern::parse(text).map_err(read::wrong)
+}
+
+fn address(text: &str) -> Result<IpAddr> {
+    text.parse().map_err(|_| read::wrong("is no IP address"))
+}
+
+fn optional(value: Option<String>) -> Result<Option<Arc<str>>> {
+    value.map(text).transpose()
+}
+
+fn header_name(name: String) -> Result<Arc<str>> {
+    let token = !name.is_empty() && name.bytes().all(model::http::is_token_byte);
+    if token { text(name) } else { Err(read::wrong("is no header name")) }
+}
+
+fn weight(weight: u32) -> Result<u32> {
+    let limit = model::limits::WEIGHT;
+    if weight > limit { Err(read::wrong(format!("is over {limit}"))) } else { Ok(weight) }
+}

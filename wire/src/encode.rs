@@ -1,0 +1,167 @@
+//! The model as bytes. Deterministic: equal resources have equal bytes, for the version is their hash. Never fails, never reads a clock.
+
+mod route;
+
+use crate::enums::Word;
+use crate::v1;
+use bytes::Bytes;
+use model::backend::UpstreamRoots;
+use model::service::HashOn;
+use model::{Balancer, Endpoint, Labels, Origin, Resource, Tunnel, UpstreamTls};
+use prost::Message;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// A resource as it travels and as its version is computed from.
+pub fn encode(resource: &Resource) -> Bytes {
+    use v1::resource::Resource as R;
+    let resource = match resource {
+        Resource::Service(r) => R::Service(service(r)),
+        Resource::Endpoints(r) => R::Endpoints(v1::Endpoints { key: text(&r.key), endpoints: r.endpoints.iter().map(endpoint).collect() }),
+        Resource::Workload(r) => R::Workload(workload(r)),
+        Resource::Listener(r) => R::Listener(listener(r)),
+        Resource::Route(r) => R::Route(route::route(r)),
+        Resource::TrustBundle(r) => R::TrustBundle(v1::TrustBundle {
+            key: text(&r.key),
+            trust_domain: text(&r.trust_domain),
+            roots: r.roots.iter().map(|root| Bytes::copy_from_slice(root)).collect(),
+        }),
+        Resource::Certificate(r) => R::Certificate(v1::Certificate {
+            key: text(&r.key),
+            chain: Bytes::copy_from_slice(&r.chain),
+            private_key: Bytes::copy_from_slice(&r.private_key),
+        }),
+    };
+    v1::Resource { resource: Some(resource) }.encode_to_vec().into()
+}
+
+fn service(r: &model::Service) -> v1::Service {
+    v1::Service {
+        key: text(&r.key),
+        origin: Some(origin(&r.origin)),
+        hostnames: texts(&r.hostnames),
+        addresses: texts(&r.addresses),
+        ports: r.ports.iter().map(|p| port(p.number, p.name.as_deref(), p.protocol)).collect(),
+        identities: texts(&r.identities),
+        balancer: Some(balancer(&r.balancer)),
+    }
+}
+
+fn endpoint(r: &Endpoint) -> v1::Endpoint {
+    v1::Endpoint {
+        id: text(&r.id),
+        workload: r.workload.as_ref().map(text),
+        address: text(&r.address),
+        ports: r.ports.iter().map(|(from, to)| v1::PortPair { service: u32::from(*from), target: u32::from(*to) }).collect(),
+        tunnel: Some(tunnel(&r.tunnel)),
+        identity: r.identity.as_ref().map(text),
+        health: r.health.number(),
+        weight: r.weight,
+        priority: u32::from(r.priority),
+        locality: Some(locality(&r.locality)),
+        labels: labels(&r.labels),
+        tls: r.tls.as_deref().map(upstream_tls),
+    }
+}
+
+fn workload(r: &model::Workload) -> v1::Workload {
+    v1::Workload {
+        key: text(&r.key),
+        identity: text(&r.identity),
+        canonical_name: text(&r.canonical_name),
+        revision: text(&r.revision),
+        cluster: text(&r.cluster),
+        network: text(&r.network),
+        locality: Some(locality(&r.locality)),
+        labels: labels(&r.labels),
+        addresses: texts(&r.addresses),
+        ports: r.ports.iter().map(|p| port(p.number, p.name.as_deref(), p.protocol)).collect(),
+        tunnel: Some(tunnel(&r.tunnel)),
+        services: texts(&r.services),
+        weight: r.weight,
+        started: r.started,
+    }
+}
+
+fn listener(r: &model::Listener) -> v1::Listener {
+    v1::Listener {
+        key: text(&r.key),
+        origin: Some(origin(&r.origin)),
+        gateway: text(&r.gateway),
+        section: text(&r.section),
+        addresses: texts(&r.addresses),
+        port: u32::from(r.port),
+        protocol: r.protocol.number(),
+        hostname: text(&r.hostname),
+        tls: r.tls.as_ref().map(|tls| v1::ListenerTls { certificates: texts(&tls.certificates) }),
+        normalisation: r.normalisation.number(),
+        broken: r.broken.as_ref().map(text),
+    }
+}
+
+fn balancer(balancer: &Balancer) -> v1::Balancer {
+    use v1::BalancerKind as K;
+    let (kind, hash) = match balancer {
+        Balancer::PeakEwma => (K::PeakEwma, None),
+        Balancer::RoundRobin => (K::RoundRobin, None),
+        Balancer::LeastRequest => (K::LeastRequest, None),
+        Balancer::RingHash(on) => (K::RingHash, Some(on)),
+        Balancer::Maglev(on) => (K::Maglev, Some(on)),
+    };
+    let on = |on: &HashOn| match on {
+        HashOn::SourceAddress => v1::hash_on::On::SourceAddress(v1::hash_on::SourceAddress {}),
+        HashOn::Header(name) => v1::hash_on::On::Header(text(name)),
+        HashOn::Cookie(name) => v1::hash_on::On::Cookie(text(name)),
+    };
+    v1::Balancer { kind: kind as i32, hash_on: hash.map(|hash| v1::HashOn { on: Some(on(hash)) }) }
+}
+
+fn tunnel(tunnel: &Tunnel) -> v1::Tunnel {
+    use v1::tunnel::Tunnel as T;
+    let tunnel = match tunnel {
+        Tunnel::None => T::None(v1::tunnel::None {}),
+        Tunnel::Hbone(address) => T::Hbone(text(address)),
+        Tunnel::Organza(address) => T::Organza(text(address)),
+    };
+    v1::Tunnel { tunnel: Some(tunnel) }
+}
+
+fn port(number: u16, name: Option<&str>, protocol: model::AppProtocol) -> v1::Port {
+    v1::Port { number: u32::from(number), name: name.map(str::to_owned), protocol: protocol.number() }
+}
+
+fn upstream_tls(tls: &UpstreamTls) -> v1::UpstreamTls {
+    use v1::upstream_tls::{Roots, System};
+    let roots = match &tls.roots {
+        UpstreamRoots::System => Roots::System(System {}),
+        UpstreamRoots::Given(pem) => Roots::Given(Bytes::copy_from_slice(pem)),
+    };
+    v1::UpstreamTls { server_name: text(&tls.server_name), subject_alt_names: texts(&tls.subject_alt_names), roots: Some(roots) }
+}
+
+fn origin(origin: &Origin) -> v1::Origin {
+    let object = &origin.object;
+    v1::Origin {
+        group: text(&object.group),
+        kind: text(&object.kind),
+        namespace: text(&object.namespace),
+        name: text(&object.name),
+        place: text(&origin.place),
+    }
+}
+
+fn locality(locality: &model::Locality) -> v1::Locality {
+    v1::Locality { region: text(&locality.region), zone: text(&locality.zone), node: text(&locality.node) }
+}
+
+fn labels(labels: &Labels) -> BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+fn text(value: &(impl Display + ?Sized)) -> String {
+    value.to_string()
+}
+
+fn texts(values: &[impl Display]) -> Vec<String> {
+    values.iter().map(text).collect()
+}

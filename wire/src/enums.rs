@@ -1,0 +1,31 @@
+//! Closed words, once for both directions. A number that this release does not know is refused, never read as some default.
+
+use crate::v1;
+use model::backend::InvalidBackend;
+
+/// A word of the model that has a number on the wire.
+pub(crate) trait Word: Sized + Copy {
+    fn number(self) -> i32;
+    fn from_number(number: i32) -> Option<Self>;
+}
+
+macro_rules! words {
+    ($model:ty = $wire:ty { $($name:ident),* $(,)? }) => {
+        impl Word for $model {
+            fn number(self) -> i32 {
+                match self { $(Self::$name => <$wire>::$name as i32,)* }
+            }
+            fn from_number(number: i32) -> Option<Self> {
+                match <$wire>::try_from(number).ok()? { $(<$wire>::$name => Some(Self::$name),)* <$wire>::Unspecified => None }
+            }
+        }
+    };
+}
+
+words!(model::AppProtocol = v1::AppProtocol { Detect, Http, Http2, Grpc, Tcp, Tls, Udp });
+words!(model::Health = v1::Health { Healthy, Unhealthy, Draining });
+words!(model::ListenerProtocol = v1::ListenerProtocol { Http, Https, TlsTerminate, TlsPassthrough, Tcp, Udp });
+words!(model::Normalisation = v1::Normalisation { None, Base, MergeSlashes, DecodeSlashes });
+words!(model::RouteProtocol = v1::RouteProtocol { Http, Grpc, Tcp, Tls, Udp });
+words!(model::Scheme = v1::Scheme { Http, Https });
+words!(InvalidBackend = v1::InvalidReason { BackendNotFound, RefNotPermitted, InvalidKind, UnsupportedProtocol, UnsupportedValue });

@@ -5,19 +5,24 @@
 //! lives longer than a table (balancers, retry budgets) stands beside it, by `Key`. `now` and randomness are arguments everywhere: this
 //! crate never knows a socket, a clock, a thread or where its resources came from.
 
+pub mod balance;
 mod compiled;
 mod cow;
 mod decision;
+pub mod filters;
 mod hosts;
 mod ids;
 pub mod limits;
 mod lookup;
 mod matching;
+pub mod normalise;
 pub mod phases;
+pub mod retry;
 mod table;
 
 pub use compiled::{CompiledRoute, CompiledRule, SplitBackend};
 pub use decision::{Caller, Decision, Entry, Reason, Refusal};
 pub use hosts::Cost;
+pub use normalise::{PathError, normalise};
 pub use phases::Phases;
 pub use table::Table;

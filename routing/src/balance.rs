@@ -1,0 +1,337 @@
+//! Which endpoint of a service a request goes to. One balancer per worker and (service, subset); what it has measured of an endpoint
+//! survives every change of the others. Unhealthy and draining endpoints get nothing, priorities are used in order with spill-over.
+//! It never dials, and it knows no clock and no source of randomness.
+
+use crate::limits;
+use model::{Balancer as Algorithm, Endpoint, Endpoints, Health, Labels};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+mod hashing;
+use hashing::{Maglev, Ring};
+pub use hashing::{hash_request, xxh64};
+
+/// An endpoint within one balancer, from [`Balancer::started`] to [`Balancer::ended`], even where the endpoint is taken away meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(u32);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Success,
+    Failure,
+    /// The caller went away: says nothing of the endpoint.
+    Cancelled,
+}
+
+/// What is known of one endpoint.
+#[derive(Clone)]
+struct State {
+    name: Arc<str>,
+    outstanding: u32,
+    /// Peak EWMA of latency in nanoseconds; `None` until measured.
+    latency: Option<f64>,
+    measured: Option<Instant>,
+    /// Smooth weighted round robin.
+    credit: i64,
+    /// Place in [`Balancer::set`]; `None` once the endpoint is gone.
+    place: Option<usize>,
+}
+
+/// The endpoints of one priority that can be used.
+#[derive(Default)]
+struct Level {
+    ids: Vec<u32>,
+    /// Running sums of weights, for choosing by weight.
+    sums: Vec<u64>,
+    even: bool,
+    /// Share of all load, in percent.
+    load: u64,
+    turn: usize,
+    ring: Option<Ring>,
+    maglev: Option<Maglev>,
+}
+
+pub struct Balancer {
+    algorithm: Algorithm,
+    subset: Option<Labels>,
+    set: Option<Arc<Endpoints>>,
+    states: Vec<State>,
+    levels: Vec<Level>,
+}
+
+impl Balancer {
+    pub fn new(algorithm: Algorithm, subset: Option<Labels>) -> Self {
+        Self { algorithm, subset, set: None, states: Vec::new(), levels: Vec::new() }
+    }
+
+    /// Takes another set of endpoints. An endpoint that keeps its id keeps what was measured of it.
+    pub fn update(&mut self, set: &Arc<Endpoints>) {
+        if self.set.as_ref().is_some_and(|old| Arc::ptr_eq(old, set)) {
+            return;
+        }
+        self.states.iter_mut().for_each(|state| state.place = None);
+        let mut by_name: hashbrown::HashMap<Arc<str>, u32, foldhash::fast::FixedState> =
+            self.states.iter().enumerate().map(|(id, state)| (state.name.clone(), id as u32)).collect();
+        let mut spare: Vec<u32> = Vec::new();
+        for (id, state) in self.states.iter().enumerate().rev() {
+            if state.outstanding == 0 && !set.endpoints.iter().any(|e| e.id == state.name) {
+                spare.push(id as u32);
+            }
+        }
+        let mut levels: std::collections::BTreeMap<u8, (u64, Vec<u32>)> = Default::default();
+        let subset = self.subset.clone();
+        for (place, endpoint) in set.endpoints.iter().enumerate().filter(|(_, e)| in_subset(subset.as_ref(), e)) {
+            let id = by_name.get(&endpoint.id).copied().unwrap_or_else(|| {
+                let fresh = State { name: endpoint.id.clone(), outstanding: 0, latency: None, measured: None, credit: 0, place: None };
+                match spare.pop() {
+                    Some(id) => {
+                        self.states[id as usize] = fresh;
+                        id
+                    }
+                    None => {
+                        self.states.push(fresh);
+                        self.states.len() as u32 - 1
+                    }
+                }
+            });
+            by_name.insert(endpoint.id.clone(), id);
+            self.states[id as usize].place = Some(place);
+            if endpoint.health != Health::Draining && endpoint.weight > 0 {
+                let (all, usable) = levels.entry(endpoint.priority).or_default();
+                *all += 1;
+                if endpoint.health == Health::Healthy {
+                    usable.push(id);
+                }
+            }
+        }
+        self.set = Some(set.clone());
+        self.levels = levels.into_values().map(|(all, usable)| self.level(all, usable)).collect();
+        share_load(&mut self.levels);
+    }
+
+    fn level(&self, all: u64, ids: Vec<u32>) -> Level {
+        let weights: Vec<u64> = ids.iter().map(|id| u64::from(self.weight(*id))).collect();
+        let even = weights.windows(2).all(|pair| pair[0] == pair[1]);
+        let mut sum = 0;
+        let sums = weights.iter().map(|weight| {
+            sum += weight;
+            sum
+        });
+        let sums = sums.collect();
+        let load = (ids.len() as u64 * limits::PRIORITY_OVERPROVISION_PERCENT / all.max(1)).min(100);
+        Level { ids, sums, even, load, ..Level::default() }
+    }
+
+    fn at(&self, id: u32) -> Option<&Endpoint> {
+        self.set.as_ref()?.endpoints.get(self.states.get(id as usize)?.place?)
+    }
+
+    fn weight(&self, id: u32) -> u32 {
+        self.at(id).map_or(0, |endpoint| endpoint.weight)
+    }
+
+    /// The endpoint behind an id, while it is there.
+    pub fn endpoint(&self, id: EndpointId) -> Option<&Endpoint> {
+        self.at(id.0)
+    }
+
+    /// Requests under way there.
+    pub fn outstanding(&self, id: EndpointId) -> u32 {
+        self.states.get(id.0 as usize).map_or(0, |state| state.outstanding)
+    }
+
+    /// Endpoints that can be used now.
+    pub fn usable(&self) -> usize {
+        self.levels.iter().map(|level| level.ids.len()).sum()
+    }
+
+    /// Chooses an endpoint that is not excluded; `None` where there is none. `draw` is uniform over all of `u64`; `hash` is what ring hash and
+    /// Maglev go by (without it they go by `draw`).
+    pub fn pick(&mut self, draw: u64, now: Instant, hash: Option<u64>, exclude: &[EndpointId]) -> Option<EndpointId> {
+        let first = self.choose_level(draw, hash);
+        let order = (first..self.levels.len()).chain(0..first);
+        for level in order {
+            if let Some(id) = self.pick_in(level, spread(draw), now, hash, exclude) {
+                return Some(EndpointId(id));
+            }
+        }
+        None
+    }
+
+    /// By share of load. A hash decides here too, so that one key stays with one endpoint.
+    fn choose_level(&self, draw: u64, hash: Option<u64>) -> usize {
+        let by_hash = matches!(self.algorithm, Algorithm::RingHash(_) | Algorithm::Maglev(_));
+        let seed = hash.filter(|_| by_hash).map_or(draw, spread);
+        let total: u64 = self.levels.iter().map(|level| level.load).sum();
+        let mut point = scale(seed, total);
+        for (place, level) in self.levels.iter().enumerate() {
+            match point.checked_sub(level.load) {
+                Some(rest) => point = rest,
+                None => return place,
+            }
+        }
+        0
+    }
+
+    fn pick_in(&mut self, level: usize, draw: u64, now: Instant, hash: Option<u64>, exclude: &[EndpointId]) -> Option<u32> {
+        match self.algorithm {
+            Algorithm::PeakEwma => self.two_choices(level, draw, exclude, |state| state.peak_cost(now)),
+            Algorithm::LeastRequest => self.two_choices(level, draw, exclude, |state| f64::from(state.outstanding)),
+            Algorithm::RoundRobin => self.round_robin(level, exclude),
+            Algorithm::RingHash(_) => {
+                if self.levels[level].ring.is_none() {
+                    let ring = Ring::new(&self.named(level));
+                    self.levels[level].ring = Some(ring);
+                }
+                let found = self.levels[level].ring.as_ref()?.walk(hash.unwrap_or(draw)).find(|id| !exclude.contains(&EndpointId(*id)));
+                found
+            }
+            Algorithm::Maglev(_) => {
+                if self.levels[level].maglev.is_none() {
+                    let table = Maglev::new(&self.named(level));
+                    self.levels[level].maglev = Some(table);
+                }
+                let found = self.levels[level].maglev.as_ref()?.walk(hash.unwrap_or(draw)).find(|id| !exclude.contains(&EndpointId(*id)));
+                found
+            }
+        }
+    }
+
+    fn named(&self, level: usize) -> Vec<(u32, &str, u32)> {
+        self.levels[level].ids.iter().map(|id| (*id, &*self.states[*id as usize].name, self.weight(*id))).collect()
+    }
+
+    /// Two endpoints by weight, then the one that costs less.
+    fn two_choices(&self, level: usize, draw: u64, exclude: &[EndpointId], cost: impl Fn(&State) -> f64) -> Option<u32> {
+        let level = &self.levels[level];
+        let open = |place: &usize| !exclude.contains(&EndpointId(level.ids[*place]));
+        let first = by_weight(level, draw)?;
+        // The second is drawn from all others, so that two endpoints are always both looked at.
+        let step = |from: usize, draw: u64| (from + 1 + scale(draw, level.ids.len() as u64 - 1) as usize) % level.ids.len();
+        let second = match level.ids.len() {
+            1 => first,
+            _ if level.even => step(first, spread(draw)),
+            _ => {
+                let other = by_weight(level, spread(draw))?;
+                if other == first { step(first, spread(spread(draw))) } else { other }
+            }
+        };
+        let value = |place: usize| cost(&self.states[level.ids[place] as usize]);
+        let chosen = match (open(&first), open(&second)) {
+            (true, true) if value(second) < value(first) => second,
+            (true, _) => first,
+            (false, true) => second,
+            (false, false) => (0..level.ids.len()).map(|i| (first + i) % level.ids.len()).find(open)?,
+        };
+        Some(level.ids[chosen])
+    }
+
+    /// Even weights take turns; others the smooth way, where an endpoint of weight 3 is not picked three times in a row.
+    fn round_robin(&mut self, level: usize, exclude: &[EndpointId]) -> Option<u32> {
+        let count = self.levels[level].ids.len();
+        if self.levels[level].even {
+            for _ in 0..count {
+                let turn = self.levels[level].turn % count;
+                self.levels[level].turn = turn + 1;
+                let id = self.levels[level].ids[turn];
+                if !exclude.contains(&EndpointId(id)) {
+                    return Some(id);
+                }
+            }
+            return None;
+        }
+        let ids = self.levels[level].ids.clone();
+        let (mut total, mut best): (i64, Option<u32>) = (0, None);
+        for id in ids.into_iter().filter(|id| !exclude.contains(&EndpointId(*id))) {
+            let weight = i64::from(self.weight(id));
+            total += weight;
+            self.states[id as usize].credit += weight;
+            if best.is_none_or(|best| self.states[id as usize].credit > self.states[best as usize].credit) {
+                best = Some(id);
+            }
+        }
+        let best = best?;
+        self.states[best as usize].credit -= total;
+        Some(best)
+    }
+
+    pub fn started(&mut self, id: EndpointId) {
+        if let Some(state) = self.states.get_mut(id.0 as usize) {
+            state.outstanding += 1;
+        }
+    }
+
+    pub fn ended(&mut self, id: EndpointId, outcome: Outcome, latency: Duration, now: Instant) {
+        let Some(state) = self.states.get_mut(id.0 as usize) else { return };
+        state.outstanding = state.outstanding.saturating_sub(1);
+        match outcome {
+            Outcome::Success => state.observe(latency, now),
+            Outcome::Failure => state.observe(latency.max(limits::EWMA_FAILURE), now),
+            Outcome::Cancelled => {}
+        }
+    }
+}
+
+impl State {
+    /// A rise counts at once, a fall by and by.
+    fn observe(&mut self, latency: Duration, now: Instant) {
+        let (sample, believed) = (latency.as_nanos() as f64, self.believed(now));
+        self.latency = Some(match self.latency {
+            Some(_) if sample < believed => sample + (believed - sample) * self.keep(now),
+            _ => sample,
+        });
+        self.measured = Some(now);
+    }
+
+    /// How much of an old measure still counts.
+    fn keep(&self, now: Instant) -> f64 {
+        let age = self.measured.map_or(Duration::ZERO, |then| now.saturating_duration_since(then));
+        (-age.as_secs_f64() / limits::EWMA_DECAY.as_secs_f64()).exp()
+    }
+
+    fn believed(&self, _now: Instant) -> f64 {
+        self.latency.unwrap_or(limits::EWMA_INITIAL.as_nanos() as f64)
+    }
+
+    /// A bad measure fades without traffic too, or an endpoint once slow would never be asked again.
+    fn peak_cost(&self, now: Instant) -> f64 {
+        let initial = limits::EWMA_INITIAL.as_nanos() as f64;
+        let believed = self.believed(now);
+        let faded = if believed > initial { initial + (believed - initial) * self.keep(now) } else { believed };
+        faded * f64::from(self.outstanding + 1)
+    }
+}
+
+fn in_subset(subset: Option<&Labels>, endpoint: &Endpoint) -> bool {
+    subset.into_iter().flatten().all(|(name, value)| endpoint.labels.get(name) == Some(value))
+}
+
+/// A level takes what its usable share can carry; what is missing goes to the next, and what nobody can carry is shared.
+fn share_load(levels: &mut [Level]) {
+    let mut left = 100;
+    for level in levels.iter_mut() {
+        level.load = level.load.min(left);
+        left -= level.load;
+    }
+}
+
+/// `draw` scaled to `0..limit`.
+fn scale(draw: u64, limit: u64) -> u64 {
+    ((u128::from(draw) * u128::from(limit)) >> 64) as u64
+}
+
+/// Another draw from one draw (splitmix64).
+fn spread(draw: u64) -> u64 {
+    let mut x = draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn by_weight(level: &Level, draw: u64) -> Option<usize> {
+    let point = scale(draw, *level.sums.last()?);
+    Some(level.sums.partition_point(|sum| *sum <= point))
+}
+
+#[cfg(test)]
+mod tests;

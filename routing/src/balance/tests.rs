@@ -1,0 +1,149 @@
+use super::*;
+use model::service::HashOn;
+use model::{Key, Kind, Locality, Source, Tunnel};
+
+fn endpoint(name: &str, weight: u32) -> Endpoint {
+    Endpoint {
+        id: name.into(),
+        workload: None,
+        address: "127.0.0.1".parse().unwrap(),
+        ports: vec![(80, 8080)],
+        tunnel: Tunnel::None,
+        identity: None,
+        health: Health::Healthy,
+        weight,
+        priority: 0,
+        locality: Locality::default(),
+        labels: Labels::default(),
+        tls: None,
+    }
+}
+
+fn set(endpoints: Vec<Endpoint>) -> Arc<Endpoints> {
+    Arc::new(Endpoints { key: Key::new(Source::files(), Kind::Endpoints, "shop", "catalog"), endpoints })
+}
+
+fn balancer(algorithm: Algorithm, endpoints: Vec<Endpoint>) -> Balancer {
+    let mut balancer = Balancer::new(algorithm, None);
+    balancer.update(&set(endpoints));
+    balancer
+}
+
+/// How often each of `names` is picked in `n` seeded draws, nothing outstanding.
+fn counts(balancer: &mut Balancer, names: &[&str], n: u64) -> Vec<u64> {
+    let now = Instant::now();
+    let mut counts = vec![0; names.len()];
+    for i in 0..n {
+        let draw = spread(i);
+        let id = balancer.pick(draw, now, Some(spread(draw ^ 7)), &[]).unwrap();
+        let name = &balancer.endpoint(id).unwrap().id;
+        counts[names.iter().position(|n| **n == **name).unwrap()] += 1;
+    }
+    counts
+}
+
+/// Pearson's statistic against shares given as weights.
+fn chi_square(counts: &[u64], weights: &[u64]) -> f64 {
+    let (n, total) = (counts.iter().sum::<u64>() as f64, weights.iter().sum::<u64>() as f64);
+    let terms = counts.iter().zip(weights).map(|(count, weight)| {
+        let want = n * *weight as f64 / total;
+        (*count as f64 - want).powi(2) / want
+    });
+    terms.sum()
+}
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+#[test]
+fn shares_follow_weights() {
+    // 16.27 is exceeded by chance once in a thousand with three degrees of freedom.
+    let even = |algorithm| balancer(algorithm, NAMES.map(|n| endpoint(n, 1)).to_vec());
+    for algorithm in [Algorithm::PeakEwma, Algorithm::LeastRequest, Algorithm::RoundRobin] {
+        let got = counts(&mut even(algorithm.clone()), &NAMES, 20_000);
+        assert!(chi_square(&got, &[1, 1, 1, 1]) < 16.27, "{algorithm:?}: {got:?}");
+    }
+    let uneven = |algorithm| balancer(algorithm, NAMES.iter().zip([1, 2, 3, 4]).map(|(n, w)| endpoint(n, w)).collect());
+    let got = counts(&mut uneven(Algorithm::RoundRobin), &NAMES, 1000);
+    assert_eq!(got, [100, 200, 300, 400]);
+    for algorithm in [Algorithm::RingHash(HashOn::SourceAddress), Algorithm::Maglev(HashOn::SourceAddress)] {
+        let got = counts(&mut uneven(algorithm.clone()), &NAMES, 20_000);
+        for (count, weight) in got.iter().zip(1..) {
+            let share = *count as f64 / 2000.0 / f64::from(weight);
+            assert!((0.8..1.2).contains(&share), "{algorithm:?}: {got:?}");
+        }
+    }
+}
+
+#[test]
+fn slow_and_busy_endpoints_get_less() {
+    let now = Instant::now();
+    let mut ewma = balancer(Algorithm::PeakEwma, vec![endpoint("a", 1), endpoint("b", 1)]);
+    for (id, ms) in [(0, 100), (1, 5)] {
+        ewma.started(EndpointId(id));
+        ewma.ended(EndpointId(id), Outcome::Success, Duration::from_millis(ms), now);
+    }
+    for i in 0..100 {
+        assert_eq!(ewma.pick(spread(i), now, None, &[]), Some(EndpointId(1)));
+    }
+    (0..30).for_each(|_| ewma.started(EndpointId(1)));
+    assert_eq!(ewma.pick(1, now, None, &[]), Some(EndpointId(0)), "thirty under way at 5 ms cost more than one at 100 ms");
+    let mut failing = balancer(Algorithm::PeakEwma, vec![endpoint("a", 1), endpoint("b", 1)]);
+    failing.ended(EndpointId(0), Outcome::Failure, Duration::from_micros(1), now);
+    assert_eq!(failing.pick(1, now, None, &[]), Some(EndpointId(1)), "failing fast is not being fast");
+}
+
+#[test]
+fn state_survives_updates_and_what_is_away_gets_nothing() {
+    let now = Instant::now();
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![endpoint("a", 1), endpoint("b", 1)]);
+    let both = [(); 2].map(|()| balancer.pick(0, now, None, &[]).unwrap());
+    let b = *both.iter().find(|id| &*balancer.endpoint(**id).unwrap().id == "b").unwrap();
+    balancer.started(b);
+    balancer.update(&set(vec![endpoint("c", 1), endpoint("b", 1)]));
+    assert_eq!((balancer.outstanding(b), &*balancer.endpoint(b).unwrap().id), (1, "b"));
+    let mut away = vec![endpoint("b", 1), endpoint("d", 1), endpoint("e", 0), endpoint("f", 1)];
+    (away[0].health, away[1].health) = (Health::Draining, Health::Unhealthy);
+    balancer.update(&set(away));
+    assert_eq!(balancer.usable(), 1);
+    let f = balancer.pick(0, now, None, &[]).unwrap();
+    assert_eq!(&*balancer.endpoint(f).unwrap().id, "f");
+    assert_eq!(balancer.pick(0, now, None, &[f]), None);
+    balancer.update(&set(vec![endpoint("g", 1)]));
+    assert_eq!((balancer.outstanding(b), balancer.endpoint(b)), (1, None), "gone, but its request is still under way");
+}
+
+#[test]
+fn priorities_spill_over_and_subsets_hold() {
+    let mut ends: Vec<_> = NAMES.iter().map(|n| endpoint(n, 1)).collect();
+    (ends[2].priority, ends[3].priority) = (1, 1);
+    let mut all = balancer(Algorithm::RoundRobin, ends.clone());
+    assert_eq!(counts(&mut all, &NAMES, 100), [50, 50, 0, 0]);
+    ends[0].health = Health::Unhealthy;
+    let got = counts(&mut balancer(Algorithm::RoundRobin, ends.clone()), &NAMES, 10_000);
+    assert!(got[0] == 0 && (6800..7200).contains(&got[1]), "half of a level carries 70 %: {got:?}");
+    ends[3].labels.insert("version".into(), "v2".into());
+    let mut v2 = Balancer::new(Algorithm::default(), Some(ends[3].labels.clone()));
+    v2.update(&set(ends));
+    assert_eq!(counts(&mut v2, &NAMES, 100), [0, 0, 0, 100]);
+}
+
+#[test]
+fn hashes_are_the_published_ones_and_keys_stay() {
+    assert_eq!(xxh64(b"", 0), 0xEF46_DB37_51D8_E999);
+    assert_eq!(xxh64(b"abc", 0), 0x44BC_2CF5_AD77_0999);
+    let now = Instant::now();
+    for algorithm in [Algorithm::RingHash(HashOn::SourceAddress), Algorithm::Maglev(HashOn::SourceAddress)] {
+        let names = ["a", "b", "c", "d", "e"];
+        let place = |n: usize| {
+            let mut balancer = balancer(algorithm.clone(), names[..n].iter().map(|n| endpoint(n, 1)).collect());
+            let picks = (0..1000).map(|i| {
+                let id = balancer.pick(0, now, Some(spread(i)), &[]).unwrap();
+                balancer.endpoint(id).unwrap().id.clone()
+            });
+            picks.collect::<Vec<_>>()
+        };
+        let (five, four) = (place(5), place(4));
+        let moved = five.iter().zip(&four).filter(|(a, b)| a != b && ***a != *"e").count();
+        assert!(moved < 100, "{algorithm:?}: {moved} keys moved without need");
+    }
+}

@@ -1,0 +1,168 @@
+//! Whether a request is tried again, and when. One state per request; a budget per backend service keeps retries from becoming the load that
+//! brings a service down. Neither knows how a request is sent.
+
+use crate::limits;
+use model::{Fault, Retry, Timeouts};
+use std::time::{Duration, Instant};
+
+/// How one try ended badly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// An answer came, with this status.
+    Status(u16),
+    /// Nothing of the request was sent: the connection was refused, timed out, or a pooled one proved closed.
+    Unsent(Fault),
+    /// Some of it was sent, and no answer came.
+    Sent(Fault),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// No rule asks for this failure to be tried again.
+    NotRetryable,
+    /// Part of the body is gone and cannot be sent twice.
+    BodySpent,
+    AttemptsSpent,
+    BudgetSpent,
+    /// The request's time would be over before the next try.
+    TimeSpent,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    RetryAfter(Duration),
+    GiveUp(Why),
+}
+
+pub struct RetryState<'r> {
+    policy: Option<&'r Retry>,
+    timeouts: Timeouts,
+    idempotent: bool,
+    deadline: Option<Instant>,
+    retries: u32,
+}
+
+impl<'r> RetryState<'r> {
+    pub fn new(policy: Option<&'r Retry>, timeouts: Timeouts, idempotent: bool, now: Instant) -> Self {
+        let deadline = timeouts.request.and_then(|limit| now.checked_add(limit));
+        Self { policy, timeouts, idempotent, deadline, retries: 0 }
+    }
+
+    /// Tries after the first, so far.
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// When the whole request has taken too long.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// When a try that begins now has taken too long, and what that is called: the backend's timeout or, where it comes sooner, the request's.
+    pub fn attempt_deadline(&self, now: Instant) -> Option<(Instant, Fault)> {
+        let backend = self.timeouts.backend_request.and_then(|limit| now.checked_add(limit)).map(|at| (at, Fault::BackendTimeout));
+        let request = self.deadline.map(|at| (at, Fault::RequestTimeout));
+        match (backend, request) {
+            (Some(backend), Some(request)) => Some(if backend.0 < request.0 { backend } else { request }),
+            (backend, request) => backend.or(request),
+        }
+    }
+
+    /// `resendable`: whether the whole body can be sent again. `draw` is uniform over all of `u32`.
+    pub fn on_failure(&mut self, failure: Failure, resendable: bool, budget: &mut Budget, now: Instant, draw: u32) -> Next {
+        let Some(allowed) = self.allowed(failure) else { return Next::GiveUp(Why::NotRetryable) };
+        if !resendable {
+            return Next::GiveUp(Why::BodySpent);
+        }
+        if self.retries >= allowed {
+            return Next::GiveUp(Why::AttemptsSpent);
+        }
+        let pause = self.pause(failure, draw);
+        if self.deadline.is_some_and(|deadline| now.checked_add(pause).is_none_or(|then| then >= deadline)) {
+            return Next::GiveUp(Why::TimeSpent);
+        }
+        if !budget.withdraw(now) {
+            return Next::GiveUp(Why::BudgetSpent);
+        }
+        self.retries += 1;
+        Next::RetryAfter(pause)
+    }
+
+    /// How many retries this kind of failure may have; `None` where it may not be retried at all.
+    fn allowed(&self, failure: Failure) -> Option<u32> {
+        match (failure, self.policy) {
+            // The user named these codes and so answers for methods that are not idempotent.
+            (Failure::Status(code), Some(policy)) => policy.codes.contains(&code).then_some(policy.attempts),
+            (Failure::Status(_) | Failure::Sent(_), None) => None,
+            (Failure::Sent(Fault::RequestTimeout | Fault::DownstreamClosed), _) => None,
+            (Failure::Sent(_), Some(policy)) => self.idempotent.then_some(policy.attempts),
+            (Failure::Unsent(_), policy) => Some(policy.map_or(limits::UNSENT_RETRIES, |policy| policy.attempts)),
+        }
+    }
+
+    /// Exponential, with full jitter. The first retry of what was never sent goes at once: it meets another endpoint.
+    fn pause(&self, failure: Failure, draw: u32) -> Duration {
+        if self.retries == 0 && matches!(failure, Failure::Unsent(_)) {
+            return Duration::ZERO;
+        }
+        let base = self.policy.map_or(limits::BACKOFF_DEFAULT, |policy| policy.backoff);
+        let most = base.saturating_mul(1 << self.retries.min(16)).min(limits::BACKOFF_LONGEST.max(base));
+        // Never shorter than the rule's backoff, which Gateway API calls a minimum; the jitter covers what lies above it.
+        let span = most.saturating_mul(2).min(limits::BACKOFF_LONGEST.max(base)).saturating_sub(base);
+        base + span.mul_f64(f64::from(draw) / f64::from(u32::MAX))
+    }
+}
+
+/// Retries allowed towards one service: a share of requests, and a few each second whatever their number. Kept per worker, which gets its part
+/// of the second allowance; the share is right for each worker by itself.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    /// Thousandths of a retry.
+    balance: u64,
+    per_second: u64,
+    last: Instant,
+}
+
+const RETRY: u64 = 1000;
+
+impl Budget {
+    /// A full one, for one of `workers`.
+    pub fn new(workers: u32, now: Instant) -> Self {
+        let per_second = limits::RETRY_BUDGET_PER_SECOND * RETRY / u64::from(workers.max(1));
+        Self { balance: per_second * limits::RETRY_BUDGET_SECONDS, per_second, last: now }
+    }
+
+    /// A first try was sent.
+    pub fn deposit(&mut self, now: Instant) {
+        self.refill(now);
+        self.add(RETRY * limits::RETRY_BUDGET_PERCENT / 100);
+    }
+
+    fn withdraw(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        match self.balance.checked_sub(RETRY) {
+            Some(rest) => {
+                self.balance = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.last).min(Duration::from_secs(limits::RETRY_BUDGET_SECONDS)).as_millis() as u64;
+        let earned = elapsed * self.per_second / 1000;
+        // Time too short to earn anything is not lost.
+        if earned > 0 {
+            self.last = now;
+            self.add(earned);
+        }
+    }
+
+    fn add(&mut self, amount: u64) {
+        self.balance = (self.balance + amount).min((self.per_second * limits::RETRY_BUDGET_SECONDS).max(RETRY));
+    }
+}
+
+#[cfg(test)]
+mod tests;

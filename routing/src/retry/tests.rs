@@ -1,0 +1,74 @@
+use super::*;
+
+fn policy() -> Retry {
+    Retry { codes: vec![503], attempts: 2, backoff: Duration::from_millis(100) }
+}
+
+fn setup() -> (Instant, Budget) {
+    let now = Instant::now();
+    (now, Budget::new(1, now))
+}
+
+#[test]
+fn named_codes_are_tried_again_until_attempts_are_spent() {
+    let (now, mut budget) = setup();
+    let policy = policy();
+    let mut state = RetryState::new(Some(&policy), Timeouts::default(), false, now);
+    assert_eq!(state.on_failure(Failure::Status(500), true, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
+    let ms = Duration::from_millis;
+    assert_eq!(state.on_failure(Failure::Status(503), true, &mut budget, now, 0), Next::RetryAfter(ms(100)));
+    assert_eq!(state.on_failure(Failure::Status(503), true, &mut budget, now, u32::MAX), Next::RetryAfter(ms(400)));
+    assert_eq!(state.on_failure(Failure::Status(503), true, &mut budget, now, 0), Next::GiveUp(Why::AttemptsSpent));
+    assert_eq!(state.retries(), 2);
+}
+
+#[test]
+fn only_what_cannot_have_been_seen_or_may_be_repeated_is_sent_twice() {
+    let (now, mut budget) = setup();
+    let policy = policy();
+    let sent = Failure::Sent(Fault::UpstreamReset);
+    let unsent = Failure::Unsent(Fault::ConnectRefused);
+    let mut post = RetryState::new(Some(&policy), Timeouts::default(), false, now);
+    assert_eq!(post.on_failure(sent, true, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
+    assert_eq!(post.on_failure(unsent, false, &mut budget, now, 0), Next::GiveUp(Why::BodySpent));
+    assert_eq!(post.on_failure(unsent, true, &mut budget, now, 0), Next::RetryAfter(Duration::ZERO));
+    let mut get = RetryState::new(Some(&policy), Timeouts::default(), true, now);
+    assert!(matches!(get.on_failure(sent, true, &mut budget, now, 0), Next::RetryAfter(_)));
+    let mut plain = RetryState::new(None, Timeouts::default(), true, now);
+    assert_eq!(plain.on_failure(sent, true, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
+    for _ in 0..limits::UNSENT_RETRIES {
+        assert!(matches!(plain.on_failure(unsent, true, &mut budget, now, 0), Next::RetryAfter(_)));
+    }
+    assert_eq!(plain.on_failure(unsent, true, &mut budget, now, 0), Next::GiveUp(Why::AttemptsSpent));
+}
+
+#[test]
+fn timeouts_bound_tries_and_pauses() {
+    let (now, mut budget) = setup();
+    let policy = policy();
+    let ms = Duration::from_millis;
+    let timeouts = Timeouts { request: Some(ms(150)), backend_request: Some(ms(90)) };
+    let mut state = RetryState::new(Some(&policy), timeouts, true, now);
+    assert_eq!(state.attempt_deadline(now), Some((now + ms(90), Fault::BackendTimeout)));
+    let later = now + ms(70);
+    assert_eq!(state.attempt_deadline(later), Some((now + ms(150), Fault::RequestTimeout)));
+    assert_eq!(state.on_failure(Failure::Status(503), true, &mut budget, later, 0), Next::GiveUp(Why::TimeSpent));
+    assert!(matches!(state.on_failure(Failure::Sent(Fault::BackendTimeout), true, &mut budget, now, 0), Next::RetryAfter(_)));
+}
+
+#[test]
+fn the_budget_gives_a_share_and_a_few_each_second() {
+    let (now, mut budget) = setup();
+    let mut granted = 0;
+    while budget.withdraw(now) {
+        granted += 1;
+    }
+    assert_eq!(granted, limits::RETRY_BUDGET_PER_SECOND * limits::RETRY_BUDGET_SECONDS);
+    for _ in 0..5 {
+        budget.deposit(now);
+    }
+    assert!(budget.withdraw(now) && !budget.withdraw(now), "one retry per five requests");
+    let second = now + Duration::from_secs(1);
+    let more = (0..100).filter(|_| budget.withdraw(second)).count() as u64;
+    assert_eq!(more, limits::RETRY_BUDGET_PER_SECOND);
+}

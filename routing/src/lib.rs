@@ -9,6 +9,7 @@ pub mod balance;
 mod compiled;
 mod cow;
 mod decision;
+pub mod explain;
 pub mod filters;
 mod hosts;
 mod ids;

@@ -134,6 +134,28 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Every host table that a request would be looked up in, in that order: what an explanation reads.
+    pub(crate) fn tables_for(&self, entry: &Entry, layer: Layer, host: &str, caller: &Caller<'_>) -> Vec<&HostTable> {
+        let (key, port) = match entry {
+            Entry::Listener(key) => (key, None),
+            Entry::Service { service, port } => (service, Some(*port)),
+        };
+        let Some(slot) = self.slots.get(key) else { return Vec::new() };
+        let mut buffer = [0; limits::HOSTNAME_BYTES];
+        let host = canonical_host(host, &mut buffer).unwrap_or("");
+        let consumer = slot.groups.iter().any(|g| g.callers.is_some() && applies(g, port, layer, caller));
+        let mut tables = Vec::new();
+        for group in slot.groups.iter().filter(|g| applies(g, port, layer, caller) && g.callers.is_some() == consumer) {
+            let cost = &mut Cost::default();
+            let mut candidates = group.hosts.candidates(host, cost);
+            tables.extend(std::iter::from_fn(|| candidates.next(cost)));
+        }
+        tables.sort_by_key(|table| std::cmp::Reverse(table.pattern.specificity()));
+        tables
+    }
+}
+
 fn applies(group: &Group, port: Option<u16>, layer: Layer, caller: &Caller<'_>) -> bool {
     let ours = group.callers.as_deref().is_none_or(|callers| caller.namespace == Some(callers));
     group.layer == layer && ours && group.port.is_none_or(|number| port == Some(number))
@@ -153,3 +175,6 @@ fn decision_at(table: &HostTable, place: u32) -> Decision<'_> {
 fn default_decision(compiled: &Arc<CompiledRoute>) -> Decision<'_> {
     Decision { compiled, rule: &compiled.rules[0], position: 0, host: &ANY }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The tree of commands, and which file carries out which. Help teaches by examples: each command's shows what one would type.
 
 use crate::failure::{Context, Outcome};
-use crate::{completions, down, get, load, logs, sample, status, token, wait};
+use crate::{bug_report, completions, down, get, load, logs, sample, status, token, wait};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -35,6 +35,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Show what the mesh's processes have said
     Logs(logs::LogsArgs),
+    /// Write one file with what is needed to look into a problem, without secrets
+    BugReport(bug_report::BugReportArgs),
     /// Write completions for a shell
     Completions(completions::CompletionsArgs),
     /// Show the version
@@ -57,6 +59,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Wait(args) => wait::run(args).await,
             Command::Token(args) => token::run(args).await,
             Command::Logs(args) => logs::run(args).await,
+            Command::BugReport(args) => bug_report::run(args).await,
             Command::Completions(args) => {
                 completions::run(&args);
                 Ok(())

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on standard output")]
 
 mod args;
+mod bug_report;
 mod client;
 mod completions;
 mod demo;
@@ -10,6 +11,7 @@ mod dial;
 mod down;
 mod environment;
 mod events;
+mod explain;
 mod failure;
 mod get;
 mod lifeline;

@@ -183,16 +183,14 @@ impl Balancer {
                     let ring = Ring::new(&self.named(level));
                     self.levels[level].ring = Some(ring);
                 }
-                let found = self.levels[level].ring.as_ref()?.walk(hash.unwrap_or(draw)).find(|id| !exclude.contains(&EndpointId(*id)));
-                found
+                self.levels[level].ring.as_ref()?.walk(hash.unwrap_or(draw)).find(|id| !exclude.contains(&EndpointId(*id)))
             }
             Algorithm::Maglev(_) => {
                 if self.levels[level].maglev.is_none() {
                     let table = Maglev::new(&self.named(level));
                     self.levels[level].maglev = Some(table);
                 }
-                let found = self.levels[level].maglev.as_ref()?.walk(hash.unwrap_or(draw)).find(|id| !exclude.contains(&EndpointId(*id)));
-                found
+                self.levels[level].maglev.as_ref()?.walk(hash.unwrap_or(draw)).find(|id| !exclude.contains(&EndpointId(*id)))
             }
         }
     }
@@ -275,7 +273,7 @@ impl Balancer {
 impl State {
     /// A rise counts at once, a fall by and by.
     fn observe(&mut self, latency: Duration, now: Instant) {
-        let (sample, believed) = (latency.as_nanos() as f64, self.believed(now));
+        let (sample, believed) = (latency.as_nanos() as f64, self.believed());
         self.latency = Some(match self.latency {
             Some(_) if sample < believed => sample + (believed - sample) * self.keep(now),
             _ => sample,
@@ -289,14 +287,14 @@ impl State {
         (-age.as_secs_f64() / limits::EWMA_DECAY.as_secs_f64()).exp()
     }
 
-    fn believed(&self, _now: Instant) -> f64 {
+    fn believed(&self) -> f64 {
         self.latency.unwrap_or(limits::EWMA_INITIAL.as_nanos() as f64)
     }
 
     /// A bad measure fades without traffic too, or an endpoint once slow would never be asked again.
     fn peak_cost(&self, now: Instant) -> f64 {
         let initial = limits::EWMA_INITIAL.as_nanos() as f64;
-        let believed = self.believed(now);
+        let believed = self.believed();
         let faded = if believed > initial { initial + (believed - initial) * self.keep(now) } else { believed };
         faded * f64::from(self.outstanding + 1)
     }

@@ -1,7 +1,7 @@
 //! The tree of commands, and which file carries out which. Help teaches by examples: each command's shows what one would type.
 
 use crate::failure::{Context, Outcome};
-use crate::{bug_report, completions, down, get, load, logs, sample, status, token, wait};
+use crate::{bug_report, completions, down, explain, get, load, logs, sample, status, token, wait};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -29,6 +29,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Show proxies, services, routes, edges, certificates, objects
     Get(get::GetArgs),
+    /// Tell what would become of a request, and why
+    Explain(explain::ExplainArgs),
     /// Wait until an object is in force
     Wait(wait::WaitArgs),
     /// Let another machine join, once
@@ -56,6 +58,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Down(args) => down::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Get(args) => get::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
             Command::Wait(args) => wait::run(args).await,
             Command::Token(args) => token::run(args).await,
             Command::Logs(args) => logs::run(args).await,

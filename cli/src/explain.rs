@@ -1,4 +1,109 @@
-//! `organza explain`: what would become of a request, and why.
+//! `organza explain`: what would become of a request, and why: the whole split, and the chain of objects and rules behind it. Compiles what a
+//! running proxy has acknowledged with the code that carries traffic.
 
 mod question;
 mod story;
+
+use crate::client::Client;
+use crate::failure::{Failure, Outcome};
+use crate::mesh_flag::MeshFlag;
+use base64::Engine;
+use clap::Args;
+use model::{Change, Normalisation};
+use question::{From, Question};
+use routing::Table;
+use wire::api::{Proxy, ProxyList, ProxyResources, Role, path};
+
+const EXAMPLES: &str = "\
+Examples:
+  organza explain GET http://catalog/items --from web
+  organza explain GET http://catalog/items --from web -H x-canary:1 --expect catalog-v2
+  organza explain POST http://shop.example.com:8080/cart --from gateway/shop -o json";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ExplainArgs {
+    /// GET, POST …
+    method: String,
+    /// As the caller writes it
+    url: String,
+    /// A header of the request, NAME:VALUE
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE")]
+    headers: Vec<String>,
+    /// Who sends: a service or proxy ([NAMESPACE/]NAME), or gateway/[NAMESPACE/]NAME
+    #[arg(long)]
+    from: String,
+    /// Exit with 1 unless the request goes to this backend, and no other; several for a split
+    #[arg(long, value_name = "BACKEND")]
+    expect: Vec<String>,
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(flatten)]
+    mesh: MeshFlag,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+pub async fn run(args: ExplainArgs) -> Outcome {
+    let from = From::parse(&args.from, &args.namespace)?;
+    let mut question = Question::new(&args.method, &args.url, &args.headers, from)?;
+    let client = Client::control(&args.mesh.place()?);
+    let proxies: ProxyList = client.get(path::PROXIES).await?;
+    let proxy = asked(&proxies, &question.from)?;
+    let acknowledged: ProxyResources = client.get(&path::resources(&proxy.name)).await?;
+    let table = compile(&acknowledged)?;
+    regular_path(&mut question)?;
+    let story = story::tell(&table, &question);
+    match args.output {
+        Output::Text => print!("{}  as proxy {} has acknowledged it, generation {}\n", story.text(), proxy.name, acknowledged.generation),
+        Output::Json => println!("{}", story.to_json()),
+    }
+    if args.expect.is_empty() || story.goes_to(&args.expect) {
+        return Ok(());
+    }
+    Err(Failure::problem(format!("the request does not go to {}", args.expect.join(" and "))))
+}
+
+/// The proxy that would decide: a gateway's own, or one beside a workload of that name.
+fn asked<'a>(proxies: &'a ProxyList, from: &From) -> Outcome<&'a Proxy> {
+    let (role, namespace, name) = match from {
+        From::Gateway { namespace, name } => (Role::Gateway, namespace, name),
+        From::Workload { namespace, name } => (Role::Workload, namespace, name),
+    };
+    let here = |proxy: &&Proxy| proxy.role == role && proxy.namespace == *namespace && (proxy.service == *name || proxy.name == *name);
+    let mut found: Vec<&Proxy> = proxies.items.iter().filter(here).collect();
+    // One that is connected knows the latest.
+    found.sort_by_key(|proxy| (!proxy.connected, proxy.name.clone()));
+    found.first().copied().ok_or_else(|| {
+        Failure::problem(format!("no proxy stands for {namespace}/{name}")).remedy("organza get proxies -A shows what --from may name")
+    })
+}
+
+fn compile(acknowledged: &ProxyResources) -> Outcome<Table> {
+    let mut changes = Vec::new();
+    for resource in &acknowledged.items {
+        let Some(encoded) = &resource.encoded else { continue };
+        let strange = |why: &dyn std::fmt::Display| {
+            Failure::problem(format!("resource {} is not understood", resource.key))
+                .why(why)
+                .remedy("use the same version of organza for both")
+        };
+        let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).map_err(|error| strange(&error))?;
+        changes.push(Change::Put(wire::decode(&bytes).map_err(|error| strange(&error))?));
+    }
+    Ok(Table::default().apply(&changes))
+}
+
+/// Routing reads paths as the proxy makes them; level `Base` is what every proxy does by default.
+fn regular_path(question: &mut Question) -> Outcome {
+    let path = routing::normalise::normalise(question.head.path(), Normalisation::Base);
+    let path = path.map_err(|error| Failure::usage(format!("a proxy would refuse the path with 400: {error}")))?.into_owned();
+    question.head.set_path(&path);
+    Ok(())
+}

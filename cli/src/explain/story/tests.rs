@@ -1,10 +1,10 @@
 use super::*;
-use model::matches::HeaderMatch;
 use model::route::{Attachment, RankedMatch};
 use model::{
-    Backend, Change, HostPattern, Hostname, Key, Kind, ObjectRef, Origin, Rank, Resource, Route, RouteProtocol, Rule, Service, ServicePort,
-    ServiceRef, Source, Target, Timeouts, WeightedBackend,
+    Backend, Change, HeaderMatch, HostPattern, Hostname, Key, Kind, ObjectRef, Origin, Rank, Resource, Route, RouteProtocol, Rule, Service,
+    ServicePort, ServiceRef, Source, Target, Timeouts, WeightedBackend,
 };
+use model::{RouteMatch, ValueMatch};
 use std::sync::Arc;
 
 fn key(kind: Kind, name: &str) -> Key {
@@ -82,17 +82,17 @@ fn the_whole_split_is_told_with_rule_and_place() {
 #[test]
 fn a_header_decides_and_expect_sees_it() {
     let story = ask("http://catalog/items", &["X-Canary: 1"]);
-    let chosen = story.chosen.as_ref().expect("chosen");
-    assert_eq!((&*chosen.rule, &*chosen.matched), ("canary", "header x-canary = 1"));
+    let forward = &story.to_json()["outcome"]["forward"];
+    assert_eq!((forward["rule"].as_str(), forward["split"][0]["percent"].as_f64()), (Some("canary"), Some(100.0)));
     assert!(story.goes_to(&["catalog-v2".into()]) && !story.goes_to(&["catalog-v1".into()]));
 }
 
 #[test]
 fn a_service_without_routes_is_its_own_backend_and_strangers_are_named() {
     assert!(ask("http://web/", &[]).goes_to(&["web".into()]));
-    let refused = ask("http://nobody/", &[]).refused.expect("refused");
-    assert_eq!((refused.status, &*refused.fault), (502, "no_such_service"));
-    let refused = ask("http://catalog:81/", &[]).refused.expect("refused");
-    assert_eq!(refused.fault, "no_such_service");
-    assert_eq!(refused.object, "Service default/catalog (services.yaml:1)");
+    let refused = &ask("http://nobody/", &[]).to_json()["outcome"]["refused"];
+    assert_eq!((refused["status"].as_u64(), refused["fault"].as_str()), (Some(502), Some("no_such_service")));
+    let refused = &ask("http://catalog:81/", &[]).to_json()["outcome"]["refused"];
+    assert_eq!(refused["fault"], "no_such_service");
+    assert_eq!(refused["object"], "Service default/catalog (services.yaml:1)");
 }

@@ -74,7 +74,8 @@ fn the_whole_split_is_told_with_rule_and_place() {
     let story = ask("http://catalog/items?page=2", &[]);
     let text = story.text();
     assert!(text.contains("HTTPRoute default/catalog (routes.yaml:3)"), "{text}");
-    assert!(text.contains("90.0 %  default/catalog-v1:80") && text.contains("10.0 %  default/catalog-v2:80"), "{text}");
+    assert!(text.contains("90.0 % default/catalog-v1:80") && text.contains("10.0 % default/catalog-v2:80"), "{text}");
+    assert!(text.contains("rule canary: wants header x-canary = 1, got none"), "{text}");
     assert!(!story.goes_to(&["catalog-v2".into()]), "ten in a hundred are not all");
     assert!(story.goes_to(&["catalog-v1".into(), "default/catalog-v2:80".into()]));
 }

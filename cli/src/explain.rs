@@ -61,7 +61,7 @@ pub async fn run(args: ExplainArgs) -> Outcome {
     regular_path(&mut question)?;
     let story = story::tell(&table, &question);
     match args.output {
-        Output::Text => print!("{}  as proxy {} has acknowledged it, generation {}\n", story.text(), proxy.name, acknowledged.generation),
+        Output::Text => println!("{}  as proxy {} has acknowledged it, generation {}", story.text(), proxy.name, acknowledged.generation),
         Output::Json => println!("{}", story.to_json()),
     }
     if args.expect.is_empty() || story.goes_to(&args.expect) {

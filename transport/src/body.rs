@@ -1,7 +1,7 @@
 //! Bodies on their way through, the same for both engines: [`Incoming`] is read, [`Outgoing`] is written, [`pump`] carries one to the other
 //! unread. Neither holds more than one piece at a time, so that a slow side slows the other and nothing grows.
 
-use crate::{Error, h1};
+use crate::{Error, h1, h2};
 use bytes::Bytes;
 use model::HeaderBlock;
 
@@ -22,6 +22,7 @@ pub enum Incoming<'c> {
     /// One that is held whole: an answer of our own, a request kept for another try.
     Held(Option<Bytes>),
     H1(h1::BodyReader<'c>),
+    H2(h2::BodyReader),
 }
 
 impl Incoming<'_> {
@@ -30,6 +31,7 @@ impl Incoming<'_> {
             Self::Empty | Self::Held(None) => Length::None,
             Self::Held(Some(bytes)) => Length::Known(bytes.len() as u64),
             Self::H1(body) => body.length(),
+            Self::H2(body) => body.length(),
         }
     }
 
@@ -42,6 +44,7 @@ impl Incoming<'_> {
             Self::Empty => Ok(None),
             Self::Held(bytes) => Ok(bytes.take().filter(|b| !b.is_empty())),
             Self::H1(body) => body.chunk().await,
+            Self::H2(body) => body.chunk().await,
         }
     }
 
@@ -49,6 +52,7 @@ impl Incoming<'_> {
     pub fn trailers(&mut self) -> Option<HeaderBlock> {
         match self {
             Self::H1(body) => body.trailers(),
+            Self::H2(body) => body.trailers(),
             Self::Empty | Self::Held(_) => None,
         }
     }
@@ -59,6 +63,7 @@ impl Incoming<'_> {
             Self::Empty | Self::Held(None) => true,
             Self::Held(Some(_)) => false,
             Self::H1(body) => body.is_finished(),
+            Self::H2(body) => body.is_finished(),
         }
     }
 }
@@ -67,6 +72,7 @@ impl Incoming<'_> {
 #[derive(Debug)]
 pub enum Outgoing<'c> {
     H1(h1::BodyWriter<'c>),
+    H2(h2::BodyWriter),
 }
 
 impl Outgoing<'_> {
@@ -75,6 +81,7 @@ impl Outgoing<'_> {
     pub async fn send(&mut self, piece: Bytes) -> Result<(), Error> {
         match self {
             Self::H1(body) => body.send(&piece).await,
+            Self::H2(body) => body.send(piece).await,
         }
     }
 
@@ -85,6 +92,7 @@ impl Outgoing<'_> {
     pub async fn flush(&mut self) -> Result<(), Error> {
         match self {
             Self::H1(body) => body.flush().await,
+            Self::H2(body) => body.flush().await,
         }
     }
 
@@ -93,6 +101,15 @@ impl Outgoing<'_> {
     pub async fn finish(&mut self, trailers: Option<&HeaderBlock>) -> Result<(), Error> {
         match self {
             Self::H1(body) => body.finish(trailers).await,
+            Self::H2(body) => body.finish(trailers).await,
+        }
+    }
+
+    /// Ends once the receiver has given up, where its protocol can say so while nothing is sent.
+    async fn gone(&mut self) -> Error {
+        match self {
+            Self::H1(_) => std::future::pending().await,
+            Self::H2(body) => body.gone().await,
         }
     }
 }
@@ -108,7 +125,7 @@ pub async fn pump(from: &mut Incoming<'_>, to: &mut Outgoing<'_>, carried: &mut 
             Some(piece) => piece,
             None => {
                 to.flush().await.map_err(|e| (Side::To, e))?;
-                from.chunk().await
+                unless(from.chunk(), to.gone()).await.map_err(|e| (Side::To, e))?
             }
         };
         match piece.map_err(|e| (Side::From, e))? {
@@ -128,6 +145,16 @@ pub async fn pump(from: &mut Incoming<'_>, to: &mut Outgoing<'_>, carried: &mut 
 pub enum Side {
     From,
     To,
+}
+
+/// The result of `work`, or of `end` where that comes first.
+async fn unless<T>(work: impl Future<Output = T>, end: impl Future<Output = Error>) -> Result<T, Error> {
+    let (mut work, mut end) = (std::pin::pin!(work), std::pin::pin!(end));
+    std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
+        std::task::Poll::Ready(value) => std::task::Poll::Ready(Ok(value)),
+        std::task::Poll::Pending => end.as_mut().poll(cx).map(Err),
+    })
+    .await
 }
 
 /// The result where it is there without waiting. Reading a piece keeps its state in the reader, so that a future dropped early loses nothing.

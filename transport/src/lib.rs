@@ -1,10 +1,13 @@
 //! Bytes: sockets, TLS, the HTTP engines, pools. This crate never sees a route or a policy: it is told where to connect and whom to expect, and
 //! hands up heads and bodies.
 //!
-//! Read downward: [`rt`] (the only room that names tokio on the request path), [`tls`], [`h1`], [`body`], [`pool`].
+//! Read downward: [`rt`] (the only room that names tokio on the request path), [`tls`], [`preface`], [`h1`], [`h2`],
+//! [`hbone`], [`body`], [`pool`].
 
 pub mod body;
 pub mod h1;
+pub mod h2;
+pub mod hbone;
 pub mod limits;
 pub mod pool;
 pub mod preface;
@@ -24,11 +27,17 @@ pub struct Error {
     pub why: std::borrow::Cow<'static, str>,
     /// The peer had not sent a byte of its answer: an idempotent request may be tried again elsewhere.
     pub nothing_received: bool,
+    /// The code that a peer reset an HTTP/2 stream with, to be passed on.
+    pub reset: Option<u32>,
 }
 
 impl Error {
     pub fn new(fault: Fault, why: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self { fault, why: why.into(), nothing_received: false }
+        Self { fault, why: why.into(), nothing_received: false, reset: None }
+    }
+    /// The peer says that it did not begin: even what is not idempotent may be tried again (RFC 9113, section 8.7).
+    pub fn is_unprocessed(&self) -> bool {
+        self.reset == Some(h2::code::REFUSED_STREAM)
     }
     pub fn with_nothing_received(mut self) -> Self {
         self.nothing_received = true;

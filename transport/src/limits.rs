@@ -37,3 +37,23 @@ pub const INFORMATIONAL: usize = 16;
 pub const BACKLOG: i32 = 1024;
 /// Longest message of an `organza/1` preface.
 pub const PREFACE_BYTES: usize = 4 * 1024;
+/// Streams that a peer may have open at once on one HTTP/2 connection, and that we open on one before another is dialled.
+pub const H2_STREAMS: u32 = 256;
+/// What a peer may send on one stream before it is read.
+pub const H2_STREAM_WINDOW: u32 = 64 * 1024;
+/// What a peer may send on all streams of a connection before it is read.
+pub const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What we hold of one stream for a peer that reads slowly.
+pub const H2_SEND_BUFFER: usize = 64 * 1024;
+/// Streams that we reset and still remember, so that late frames do no harm.
+pub const H2_RESET_STREAMS: usize = 32;
+/// How long they are remembered.
+pub const H2_RESET_TIME: Duration = Duration::from_secs(1);
+/// Streams that a peer reset before we took them up; more end the connection (CVE-2023-44487).
+pub const H2_PENDING_RESETS: usize = 20;
+/// Streams that we reset for errors of the peer; more end the connection (CVE-2025-8671).
+pub const H2_ERROR_RESETS: usize = 128;
+/// HBONE connections per destination and worker.
+pub const HBONE_CONNECTIONS: usize = 16;
+/// Longest `baggage` that is read.
+pub const BAGGAGE_BYTES: usize = 4 * 1024;

@@ -18,6 +18,8 @@ pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// One stream of an HTTP/2 connection, opened by CONNECT.
+    Tunnel(Box<crate::h2::Tunnel>),
     /// In memory: tests, and later virtual time.
     Virtual(DuplexStream),
 }
@@ -48,7 +50,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
-            Self::Unix(_) | Self::Virtual(_) => None,
+            Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
         }
     }
 
@@ -56,7 +58,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
             Self::Tls(stream) => stream.get_ref().0.local_addr().ok(),
-            Self::Unix(_) | Self::Virtual(_) => None,
+            Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
         }
     }
 
@@ -70,7 +72,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
-            Self::Tls(_) | Self::Virtual(_) => Poll::Ready(Ok(())),
+            Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -173,6 +175,7 @@ macro_rules! each {
             Stream::Tcp($s) => $work,
             Stream::Unix($s) => $work,
             Stream::Tls($s) => $work,
+            Stream::Tunnel($s) => $work,
             Stream::Virtual($s) => $work,
         }
     };

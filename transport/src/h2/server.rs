@@ -1,0 +1,173 @@
+//! The side that answers: a connection yields exchanges, and each goes its own way.
+
+use super::body::{Slot, Streams};
+use super::io::Io;
+use super::{BodyReader, BodyWriter, Facing, head};
+use crate::body::Length;
+use crate::rt::{self, Stream};
+use crate::{Error, limits};
+use ::h2::server::{Builder, Connection, SendResponse};
+use bytes::{Bytes, BytesMut};
+use model::{Fault, RequestHead, ResponseHead};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+#[derive(Debug)]
+pub struct Server {
+    connection: Connection<Io, Bytes>,
+    streams: Streams,
+    draining: bool,
+}
+
+/// One request and the means to answer it.
+#[derive(Debug)]
+pub struct Exchange {
+    pub head: RequestHead,
+    pub body: BodyReader,
+    pub responder: Responder,
+}
+
+impl Server {
+    /// `read` is what came of the connection before, the client's preface included.
+    ///
+    /// # Errors
+    /// If the client speaks something else or takes too long.
+    pub async fn new(stream: Stream, read: BytesMut) -> Result<Self, Error> {
+        let mut builder = Builder::new();
+        builder
+            .max_concurrent_streams(limits::H2_STREAMS)
+            .initial_window_size(limits::H2_STREAM_WINDOW)
+            .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
+            .max_header_list_size(limits::HEAD_BYTES as u32)
+            .max_send_buffer_size(limits::H2_SEND_BUFFER)
+            .max_concurrent_reset_streams(limits::H2_RESET_STREAMS)
+            .reset_stream_duration(limits::H2_RESET_TIME)
+            .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS)
+            .max_local_error_reset_streams(Some(limits::H2_ERROR_RESETS))
+            .enable_connect_protocol();
+        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(Io { read, stream })).await;
+        let connection = shake.ok_or_else(|| Error::new(Fault::SlowRequest, "HTTP/2 preface took longer than 10 s"))?;
+        let connection = connection.map_err(|e| Facing::Downstream.error(&e))?;
+        Ok(Self { connection, streams: Streams::default(), draining: false })
+    }
+
+    /// The next request; `None` when the connection is over. Must be polled all the while: it is what moves every stream's bytes.
+    ///
+    /// # Errors
+    /// If the client breaks the protocol or goes away; streams under way have ended with it.
+    pub async fn next(&mut self) -> Result<Option<Exchange>, Error> {
+        loop {
+            match rt::timeout(limits::KEEP_ALIVE, self.connection.accept()).await {
+                Some(None) => return Ok(None),
+                Some(Some(Err(e))) => return Err(Facing::Downstream.error(&e)),
+                Some(Some(Ok((request, send)))) => {
+                    if let Some(exchange) = self.exchange(request, send) {
+                        return Ok(Some(exchange));
+                    }
+                }
+                None if self.active() > 0 => {}
+                // Idle, and was told so before: the client is not there to say goodbye.
+                None if self.draining => return Ok(None),
+                None => self.drain(),
+            }
+        }
+    }
+
+    /// Streams under way.
+    pub fn active(&self) -> usize {
+        self.streams.count()
+    }
+
+    /// Says GOAWAY; what is under way goes on, and then [`Server::next`] ends.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        self.connection.graceful_shutdown();
+    }
+
+    /// What cannot be understood is answered here with 400 (or 431), and the connection goes on.
+    fn exchange(&self, request: http::Request<::h2::RecvStream>, mut send: SendResponse<Bytes>) -> Option<Exchange> {
+        let (parts, recv) = request.into_parts();
+        let mut into = RequestHead::default();
+        if let Err(e) = head::take_request(&parts, &mut into) {
+            let answer = head::put_response(&ResponseHead::with_status(e.fault.http_status()), Length::Known(0));
+            // Where the answer cannot be sent the stream is gone already.
+            drop(answer.map(|answer| send.send_response(answer, true)));
+            return None;
+        }
+        let slot = self.streams.begin();
+        let body = BodyReader::new(recv, &parts.headers, Facing::Downstream, slot.clone());
+        Some(Exchange { head: into, body, responder: Responder { send, slot } })
+    }
+}
+
+/// Answers one request. Dropped without an answer, it resets the stream.
+#[derive(Debug)]
+pub struct Responder {
+    send: SendResponse<Bytes>,
+    slot: Slot,
+}
+
+impl Responder {
+    /// An answer of class 1xx, but for 101, which HTTP/2 does not have.
+    ///
+    /// # Errors
+    /// If the client is gone.
+    pub fn inform(&mut self, head: &ResponseHead) -> Result<(), Error> {
+        let answer = head::put_response(head, Length::None)?;
+        self.send.send_informational(answer).map_err(|e| Facing::Downstream.error(&e))
+    }
+
+    /// Sends the head and gives the body that belongs to it. Where there is no body, nothing more needs to be done.
+    ///
+    /// # Errors
+    /// If the client is gone.
+    pub fn respond(mut self, head: &ResponseHead, length: Length) -> Result<BodyWriter, Error> {
+        let answer = head::put_response(head, length)?;
+        let ends = matches!(length, Length::None | Length::Known(0));
+        let send = self.send.send_response(answer, ends).map_err(|e| Facing::Downstream.error(&e))?;
+        Ok(BodyWriter::new(send, length, Facing::Downstream, self.slot))
+    }
+
+    /// Waits until the client gives up, and says so.
+    pub async fn gone(&mut self) -> Error {
+        match poll_fn(|cx| self.send.poll_reset(cx)).await {
+            Ok(reason) => Facing::Downstream.reset(reason.into()),
+            Err(e) => Facing::Downstream.error(&e),
+        }
+    }
+
+    /// Ends the stream without an answer, with a code of RFC 9113, section 7.
+    pub fn abort(mut self, code: u32) {
+        self.send.send_reset(code.into());
+    }
+}
+
+/// Serves a connection to its end, each exchange in a task of its own. Once `draining` ends, no new ones are taken.
+///
+/// # Errors
+/// As [`Server::next`].
+pub async fn serve<F>(mut server: Server, draining: impl Future<Output = ()>, handle: impl Fn(Exchange) -> F) -> Result<(), Error>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let mut draining = pin!(draining);
+    loop {
+        let next = {
+            let drained = server.draining;
+            let mut next = pin!(server.next());
+            poll_fn(|cx| match next.as_mut().poll(cx) {
+                Poll::Ready(next) => Poll::Ready(Some(next)),
+                Poll::Pending if drained => Poll::Pending,
+                Poll::Pending => draining.as_mut().poll(cx).map(|()| None),
+            })
+            .await
+        };
+        match next {
+            None => server.drain(),
+            Some(Ok(Some(exchange))) => rt::spawn(handle(exchange)),
+            Some(Ok(None)) => return Ok(()),
+            Some(Err(e)) => return Err(e),
+        }
+    }
+}

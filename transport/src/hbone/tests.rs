@@ -1,0 +1,118 @@
+//! Tunnels end to end, and what they refuse.
+
+use super::*;
+use crate::h2::{Server, serve};
+use std::cell::Cell;
+use std::rc::Rc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, work)
+}
+
+fn own() -> PeerMetadata {
+    PeerMetadata {
+        workload: "web".into(),
+        namespace: "shop".into(),
+        app: "web, the first".into(),
+        version: "v1".into(),
+        cluster: String::new(),
+    }
+}
+
+fn connect_to(authority: &str) -> RequestHead {
+    let mut head = RequestHead::default();
+    head.method = Method::Connect;
+    head.set_authority(authority);
+    head
+}
+
+/// A peer that lets in only 10.0.0.1:80, echoes in upper case, and ends its direction when the other has ended.
+async fn peer(stream: Stream) {
+    let server = Server::new(stream, BytesMut::new()).await.unwrap();
+    let served = serve(server, std::future::pending(), |exchange| async move {
+        let mine = Target::Address("10.0.0.1:80".parse().unwrap());
+        if target(&exchange.head).ok() != Some(mine) || read_baggage(&exchange.head.headers) != own() {
+            return refuse(exchange, 404);
+        }
+        let mut stream = accept(exchange).unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        stream.write_all(&all.to_ascii_uppercase()).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    // Ends with the connection.
+    let _ = served.await;
+}
+
+async fn dial(dialled: Rc<Cell<u32>>) -> Result<Stream, Error> {
+    dialled.set(dialled.get() + 1);
+    let (a, b) = Stream::pair(1 << 16);
+    rt::spawn(peer(b));
+    Ok(a)
+}
+
+#[test]
+fn tunnels_share_a_connection_and_each_direction_ends_on_its_own() {
+    run(async {
+        let (tunnels, dialled) = (Tunnels::default(), Rc::new(Cell::new(0)));
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(tunnels.open("peer", "10.0.0.1:80", &own(), dial(dialled.clone())).await.unwrap());
+        }
+        assert_eq!(dialled.get(), 1);
+        for mut stream in open {
+            // More than all windows together.
+            let sent = vec![b'a'; 300_000];
+            let (mut read, mut write) = tokio::io::split(&mut stream);
+            write.write_all(&sent).await.unwrap();
+            write.shutdown().await.unwrap();
+            let mut got = Vec::new();
+            read.read_to_end(&mut got).await.unwrap();
+            assert!(got.len() == sent.len() && got.iter().all(|b| *b == b'A'));
+        }
+        tunnels.sweep(|_| false);
+        assert!(tunnels.open.borrow().is_empty());
+    });
+}
+
+#[test]
+fn a_forged_authority_reaches_nothing() {
+    run(async {
+        let tunnels = Tunnels::default();
+        for authority in ["10.0.0.2:80", "10.0.0.1:81", "127.0.0.1:80", "[::1]:80", "catalog:80"] {
+            let refused = tunnels.open("peer", authority, &own(), dial(Rc::default())).await.unwrap_err();
+            assert_eq!(refused.fault, Fault::ConnectFailed, "{authority}");
+        }
+    });
+}
+
+#[test]
+fn what_a_tunnel_asks_for_is_read_strictly() {
+    assert_eq!(target(&connect_to("[fd00::1]:80")).unwrap(), Target::Address("[fd00::1]:80".parse().unwrap()));
+    assert_eq!(target(&connect_to("Catalog.shop:80")).unwrap(), Target::Name("catalog.shop".into(), 80));
+    for bad in ["", "a", "a:", "a:0", "a:65536", ":80", "[]:80", "[a]:80"] {
+        assert!(target(&connect_to(bad)).is_err(), "{bad}");
+    }
+    let mut upgrade = connect_to("10.0.0.1:80");
+    upgrade.protocol = Some("websocket".into());
+    assert!(target(&upgrade).is_err());
+    let mut get = connect_to("10.0.0.1:80");
+    get.method = Method::Get;
+    assert!(target(&get).is_err());
+}
+
+#[test]
+fn baggage_is_read_as_ztunnel_writes_it() {
+    let mut headers = HeaderBlock::default();
+    headers.push(
+        "baggage",
+        b"k8s.cluster.name=c1,k8s.namespace.name=shop, k8s.pod.name = web-1 ;p=1,service.name=web,service.version=v%202,x,%=1",
+    );
+    let peer = read_baggage(&headers);
+    assert_eq!((&*peer.cluster, &*peer.namespace, &*peer.workload, &*peer.app, &*peer.version), ("c1", "shop", "web-1", "web", "v 2"));
+    let mut bad = HeaderBlock::default();
+    bad.push("baggage", b"service.name=%0a,service.version=%f");
+    assert_eq!(read_baggage(&bad), PeerMetadata::default());
+}

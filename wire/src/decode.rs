@@ -249,3 +249,6 @@ fn weight(weight: u32) -> Result<u32> {
     let limit = model::limits::WEIGHT;
     if weight > limit { Err(read::wrong(format!("is over {limit}"))) } else { Ok(weight) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,3 +38,6 @@ pub enum Breach {
     #[error("system_version_info {0:?} is no generation")]
     Generation(String),
 }
+
+#[cfg(test)]
+mod tests;

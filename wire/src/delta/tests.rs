@@ -1,0 +1,216 @@
+//! Paired sessions: a server and a client over a wire that loses streams and delays messages.
+
+use super::{ClientSession, Encoded, ServerSession, View};
+use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
+use crate::{SELF, limits};
+use model::{Change, Endpoint, Endpoints, Key, Kind, Resource, Source};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+fn endpoints(name: &str, weight: u32) -> Arc<Encoded> {
+    let endpoint = Endpoint {
+        id: "a".into(),
+        workload: None,
+        address: [127, 0, 0, 1].into(),
+        ports: vec![(80, 8080)],
+        tunnel: Default::default(),
+        identity: None,
+        health: Default::default(),
+        weight,
+        priority: 0,
+        locality: Default::default(),
+        labels: Default::default(),
+        tls: None,
+    };
+    let key = Key::new(Source::files(), Kind::Endpoints, "shop", name);
+    Arc::new(Encoded::new(&Resource::Endpoints(Arc::new(Endpoints { key, endpoints: vec![endpoint] }))))
+}
+
+fn view(generation: u64, items: impl IntoIterator<Item = Arc<Encoded>>) -> View {
+    View { generation, items: items.into_iter().map(|item| (item.name.clone(), item)).collect(), answers: BTreeMap::new() }
+}
+
+/// What the proxy has in force, kept apart from the session as the table is.
+#[derive(Default)]
+struct Pair {
+    server: ServerSession,
+    client: ClientSession,
+    up: VecDeque<DeltaDiscoveryRequest>,
+    down: VecDeque<DeltaDiscoveryResponse>,
+    table: BTreeMap<String, Resource>,
+    sent: usize,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let mut pair = Self {
+            client: ClientSession::new(Node { id: "p".into(), ..Node::default() }, BTreeMap::new(), BTreeMap::new()),
+            ..Self::default()
+        };
+        pair.client.subscribe(SELF);
+        pair.reset();
+        pair
+    }
+
+    fn reset(&mut self) {
+        self.server = ServerSession::new();
+        self.client.connected();
+        self.up.clear();
+        self.down.clear();
+    }
+
+    fn resolve(&mut self, world: &View) {
+        let mut view = world.clone();
+        for name in self.server.subscriptions().iter().filter(|name| name.starts_with("host/")) {
+            view.answers.entry(name.clone()).or_insert(None);
+        }
+        view.answers.retain(|name, _| self.server.subscriptions().contains(name));
+        self.server.set_view(view);
+    }
+
+    /// One event of the wire: which, is for the draw to say.
+    fn turn(&mut self, draw: u8, world: &View) {
+        match draw % 4 {
+            0 => self.up.extend(self.client.poll()),
+            1 => {
+                if let Some(request) = self.up.pop_front()
+                    && self.server.on_request(request).unwrap().resubscribed
+                {
+                    self.resolve(world);
+                }
+            }
+            2 => self.down.extend(self.server.poll()),
+            _ => {
+                if let Some(response) = self.down.pop_front() {
+                    self.sent += response.resources.len();
+                    if let Some(step) = self.client.on_response(response).unwrap() {
+                        for change in step.changes {
+                            match change {
+                                Change::Put(resource) => _ = self.table.insert(resource.key().to_string(), resource),
+                                Change::Remove(key) => _ = self.table.remove(&key.to_string()),
+                            }
+                        }
+                        self.client.applied(Vec::new());
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, world: &View) {
+        for turn in 0..400 {
+            self.turn(turn as u8, world);
+        }
+    }
+
+    fn agrees(&self, world: &View) -> bool {
+        let want: BTreeMap<_, _> = world.items.values().map(|i| (i.name.to_string(), crate::decode(&i.bytes).unwrap())).collect();
+        let held: Vec<_> = self.client.held().iter().map(|(name, applied)| (name.clone(), applied.version.clone())).collect();
+        let versions: Vec<_> = world.items.values().map(|i| (i.name.clone(), i.version.clone())).collect();
+        want == self.table && held == versions
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    World(Vec<(u8, u32)>),
+    Reset,
+    Subscribe(u8),
+    Unsubscribe(u8),
+    Turn(u8),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => proptest::collection::vec((0..6u8, 1..4u32), 0..6).prop_map(Event::World),
+        1 => Just(Event::Reset),
+        1 => (0..3u8).prop_map(Event::Subscribe),
+        1 => (0..3u8).prop_map(Event::Unsubscribe),
+        12 => any::<u8>().prop_map(Event::Turn),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+    #[test]
+    fn clients_converge_and_resume_for_nothing(events in proptest::collection::vec(event(), 0..80)) {
+        let mut pair = Pair::new();
+        let mut world = view(1, []);
+        for event in events {
+            match event {
+                Event::World(items) => {
+                    let mut next = view(world.generation + 1, items.iter().map(|(n, w)| endpoints(&format!("e{n}"), *w)));
+                    // Host `hN` is answered by `eN`, or by nothing.
+                    for n in 0..3 {
+                        let name: Arc<str> = format!("files/endpoints/shop/e{n}").into();
+                        let answer = next.items.contains_key(&name).then_some(name);
+                        next.answers.insert(crate::host_subscription("shop", &format!("h{n}")).into(), answer);
+                    }
+                    world = next;
+                    pair.resolve(&world);
+                }
+                Event::Reset => pair.reset(),
+                Event::Subscribe(n) => _ = pair.client.subscribe(&crate::host_subscription("shop", &format!("h{n}"))),
+                Event::Unsubscribe(n) => pair.client.unsubscribe(&crate::host_subscription("shop", &format!("h{n}"))),
+                Event::Turn(draw) => pair.turn(draw, &world),
+            }
+        }
+        pair.settle(&world);
+        prop_assert!(pair.agrees(&world), "{:?} is not {:?}", pair.table.keys(), world.items.keys());
+        prop_assert_eq!(pair.server.acknowledged(), Some(world.generation));
+        for name in pair.client.subscriptions().iter().filter(|name| name.starts_with("host/")) {
+            let want = world.answers.get(name).cloned().flatten();
+            let got = pair.client.answers().get(name).map(|key| key.as_ref().map(|key| Arc::from(key.to_string())));
+            prop_assert_eq!(got, Some(want), "{}", name);
+        }
+        let before = pair.sent;
+        pair.reset();
+        pair.settle(&world);
+        prop_assert_eq!(pair.sent, before, "a resumed session sends nothing that is held");
+        prop_assert_eq!(pair.server.acknowledged(), Some(world.generation));
+    }
+}
+
+#[test]
+fn large_steps_come_in_parts_and_are_given_out_whole() {
+    let mut pair = Pair::new();
+    let world = view(9, (0..limits::PART_RESOURCES + 1).map(|n| endpoints(&format!("e{n}"), 1)));
+    pair.up.extend(pair.client.poll());
+    pair.turn(1, &world);
+    let first = pair.server.poll().unwrap();
+    assert_eq!((first.system_version_info.as_str(), first.resources.len()), ("9+", limits::PART_RESOURCES));
+    assert!(pair.server.poll().is_none(), "one response is in flight");
+    assert_eq!(pair.client.on_response(first).unwrap(), None);
+    let heard = pair.server.on_request(pair.client.poll().unwrap()).unwrap();
+    assert_eq!(heard.acknowledged, None, "a part is no generation");
+    let last = pair.server.poll().unwrap();
+    assert_eq!((last.system_version_info.as_str(), last.resources.len()), ("9", 1));
+    let step = pair.client.on_response(last).unwrap().unwrap();
+    assert_eq!(step.changes.len(), limits::PART_RESOURCES + 1);
+    assert!(pair.client.poll().is_none(), "no acknowledgement before the step is in force");
+    pair.client.applied(Vec::new());
+    assert_eq!(pair.server.on_request(pair.client.poll().unwrap()).unwrap().acknowledged, Some(9));
+}
+
+#[test]
+fn bad_resources_are_refused_by_key_and_good_ones_taken() {
+    let mut pair = Pair::new();
+    let good = endpoints("good", 1);
+    let bad = Arc::new(Encoded { bytes: endpoints("bad", model::limits::WEIGHT + 1).bytes.clone(), ..(*endpoints("bad", 1)).clone() });
+    let world = view(3, [good, bad]);
+    pair.up.extend(pair.client.poll());
+    pair.turn(1, &world);
+    let step = pair.client.on_response(pair.server.poll().unwrap()).unwrap().unwrap();
+    assert_eq!(step.changes.len(), 1);
+    pair.client.applied(Vec::new());
+    let nack = pair.client.poll().unwrap();
+    assert!(nack.error_detail.as_ref().unwrap().message.contains("files/endpoints/shop/bad: endpoints[0].weight: is over"));
+    let heard = pair.server.on_request(nack).unwrap();
+    assert_eq!(heard.refused[0].0, "files/endpoints/shop/bad");
+    assert_eq!(heard.acknowledged, Some(3));
+    assert_eq!(pair.server.held().map(|(name, _)| name).collect::<Vec<_>>(), ["files/endpoints/shop/good"]);
+    pair.resolve(&world);
+    assert!(pair.server.poll().is_none(), "what was refused is not sent again until it changes");
+}

@@ -16,6 +16,7 @@ mod generated;
 pub mod grpc;
 pub mod limits;
 pub mod preface;
+pub mod stored;
 mod version;
 
 pub use decode::{DecodeError, decode};

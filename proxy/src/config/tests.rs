@@ -1,0 +1,42 @@
+use super::{Config, Role};
+
+const GATEWAY: &str = r#"{
+  "mesh": "demo", "proxy": "edge", "namespace": "shop", "identity": "spiffe://organza.local/ns/shop/sa/edge",
+  "role": { "gateway": { "gateway": "files/gateway/shop/edge", "ports": "preferred" } },
+  "state": "edge", "svid": "edge/svid", "admin": "edge/admin.sock",
+  "control": { "addresses": ["127.0.0.1:15012"], "trustRoots": "", "trustDomain": "organza.local" }
+}"#;
+
+#[test]
+fn reads_what_it_writes() {
+    let config = Config::parse(GATEWAY).unwrap();
+    assert!(matches!(config.role, Role::Gateway { .. }));
+    assert_eq!(Config::parse(&serde_json::to_string(&config).unwrap()).unwrap(), config);
+    assert_eq!(config.control.identity().unwrap().to_string(), "spiffe://organza.local/ns/organza-system/sa/control");
+}
+
+#[test]
+fn wrong_documents_are_refused_by_field() {
+    for (from, to, want) in [
+        ("\"mesh\"", "\"mash\"", "unknown field `mash`"),
+        ("files/gateway/shop/edge", "edge", "is no key"),
+        ("spiffe://organza.local/ns/shop/sa/edge", "edge", "spiffe://"),
+        ("\"ports\": \"preferred\"", "\"ports\": \"any\"", "unknown variant `any`"),
+        ("\"127.0.0.1:15012\"", "", "control.addresses: is empty"),
+        ("\"svid\":", "\"metrics\": \"0.0.0.0:9000\", \"svid\":", "metrics: must be a loopback address"),
+        ("\"svid\":", "\"workers\": 0, \"svid\":", "workers: must be at least one"),
+    ] {
+        let error = Config::parse(&GATEWAY.replace(from, to)).unwrap_err().to_string();
+        assert!(error.contains(want), "{error:?} does not say {want:?}");
+    }
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let role = r#""role": { "workload": { "outbound": { "address": "127.0.0.1:9", "secret": "0123456789abcdef" } } }"#;
+    let (head, rest) = GATEWAY.split_once("\"role\"").unwrap();
+    let tail = rest.split_once("} },").unwrap().1;
+    let config = Config::parse(&format!("{head}{role},{tail}")).unwrap();
+    assert!(!serde_json::to_string(&config.without_secrets()).unwrap().contains("0123456789abcdef"));
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+}

@@ -1,0 +1,72 @@
+//! What a proxy knows of the mesh at one moment: immutable, shared by all workers behind one atomic pointer. State that lives longer
+//! (balancers, pools, budgets) stands beside it by key. Never knows how it came here.
+
+pub mod file;
+
+use arc_swap::ArcSwap;
+use model::{Certificate, Change, Endpoints, Key, Kind, Resource, TrustBundle, Workload};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Tables by kind are shared with the snapshot before where nothing of the kind changed.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    pub generation: u64,
+    pub table: Arc<routing::Table>,
+    /// By key of kind `Endpoints`.
+    pub endpoints: Arc<HashMap<Key, Arc<Endpoints>>>,
+    pub workloads: Arc<HashMap<Key, Arc<Workload>>>,
+    pub certificates: Arc<HashMap<Key, Arc<Certificate>>>,
+    pub bundles: Arc<HashMap<Key, Arc<TrustBundle>>>,
+    /// What names asked for on first use resolve to, by subscription (`host/NAMESPACE/HOST`).
+    pub answers: Arc<BTreeMap<Arc<str>, Option<Key>>>,
+}
+
+/// The one pointer.
+pub type Shared = Arc<ArcSwap<Snapshot>>;
+
+impl Snapshot {
+    /// The snapshot after one step.
+    pub fn apply(&self, generation: u64, changes: &[Change], answers: &BTreeMap<Arc<str>, Option<Key>>) -> Self {
+        let mut next = self.clone();
+        next.generation = generation;
+        next.table = Arc::new(self.table.apply(changes));
+        for change in changes {
+            match change {
+                Change::Put(Resource::Endpoints(r)) => _ = Arc::make_mut(&mut next.endpoints).insert(r.key.clone(), r.clone()),
+                Change::Put(Resource::Workload(r)) => _ = Arc::make_mut(&mut next.workloads).insert(r.key.clone(), r.clone()),
+                Change::Put(Resource::Certificate(r)) => _ = Arc::make_mut(&mut next.certificates).insert(r.key.clone(), r.clone()),
+                Change::Put(Resource::TrustBundle(r)) => _ = Arc::make_mut(&mut next.bundles).insert(r.key.clone(), r.clone()),
+                Change::Put(Resource::Service(_) | Resource::Listener(_) | Resource::Route(_)) => {}
+                Change::Remove(key) => next.remove(key),
+            }
+        }
+        if *next.answers != *answers {
+            next.answers = Arc::new(answers.clone());
+        }
+        next
+    }
+
+    fn remove(&mut self, key: &Key) {
+        match key.kind {
+            Kind::Endpoints => _ = Arc::make_mut(&mut self.endpoints).remove(key),
+            Kind::Workload => _ = Arc::make_mut(&mut self.workloads).remove(key),
+            Kind::Certificate => _ = Arc::make_mut(&mut self.certificates).remove(key),
+            Kind::TrustBundle => _ = Arc::make_mut(&mut self.bundles).remove(key),
+            Kind::Service | Kind::Listener | Kind::Route | Kind::Gateway | Kind::External => {}
+        }
+    }
+
+    /// All that can answer for a service.
+    pub fn endpoints_of(&self, service: &Key) -> Option<&Arc<Endpoints>> {
+        self.endpoints.get(&service.with_kind(Kind::Endpoints))
+    }
+
+    /// What a caller in `namespace` means by `host`: `None` where nobody has asked yet, `Some(None)` where there is no such service.
+    pub fn answer(&self, host: &str, namespace: &str) -> Option<Option<Key>> {
+        if let Some(service) = self.table.service_by_host(host, namespace) {
+            return Some(Some(service.key.clone()));
+        }
+        self.answers.get(wire::host_subscription(namespace, host).as_str()).cloned()
+    }
+}

@@ -1,0 +1,39 @@
+use super::{SnapshotError, Stored, decode, encode, read, write};
+use std::os::unix::fs::PermissionsExt;
+use wire::delta::Applied;
+
+fn stored() -> Stored {
+    let applied = Applied { version: "v".into(), bytes: b"bytes of a resource"[..].into() };
+    let key = model::Key::parse("files/service/shop/web");
+    Stored {
+        generation: 12,
+        held: [("files/service/shop/web".into(), applied)].into(),
+        answers: [("host/shop/web".into(), key), ("host/shop/nobody".into(), None)].into(),
+    }
+}
+
+#[test]
+fn reads_what_it_wrote_and_is_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot");
+    assert_eq!(read(&path).unwrap(), None);
+    write(&path, &stored()).unwrap();
+    write(&path, &stored()).unwrap();
+    assert_eq!(read(&path).unwrap(), Some(stored()));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn every_cut_and_every_changed_byte_is_refused() {
+    let whole = encode(&stored());
+    for cut in 0..whole.len() {
+        assert!(decode(&whole[..cut]).is_err(), "cut at {cut}");
+    }
+    for place in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        let error = decode(&changed).unwrap_err();
+        let want = if place < 8 { matches!(error, SnapshotError::Magic) } else { matches!(error, SnapshotError::Checksum) };
+        assert!(want, "{place}: {error}");
+    }
+}

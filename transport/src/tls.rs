@@ -1,6 +1,10 @@
 //! TLS on a TCP stream, and what the handshake proved. Which certificates are shown and believed is decided by the configuration that is
 //! handed in.
 
+mod gateway;
+
+pub use gateway::{Certificates, gateway_config};
+
 use crate::rt::{self, Stream};
 use crate::{Error, limits};
 use model::{Fault, SpiffeId};
@@ -17,6 +21,10 @@ pub struct Proof {
     pub alpn: Option<Vec<u8>>,
     /// The name that the client asked for; server side only.
     pub sni: Option<String>,
+    /// As rustls names it: `TLSv1_3`.
+    pub version: Option<&'static str>,
+    /// As rustls names it: `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: Option<&'static str>,
 }
 
 /// # Errors
@@ -65,5 +73,10 @@ pub fn proof(stream: &Stream) -> Option<Proof> {
         TlsStream::Server(server) => server.get_ref().1.server_name().map(str::to_ascii_lowercase),
         TlsStream::Client(_) => None,
     };
-    Some(Proof { peer, alpn: common.alpn_protocol().map(<[u8]>::to_vec), sni })
+    let version = common.protocol_version().and_then(|v| v.as_str());
+    let cipher = common.negotiated_cipher_suite().and_then(|c| c.suite().as_str());
+    Some(Proof { peer, alpn: common.alpn_protocol().map(<[u8]>::to_vec), sni, version, cipher })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! TLS towards strangers: a gateway shows the certificate of the name that it is asked for. The set is swapped as a whole while it serves; open
+//! connections keep what they were shown.
+
+use crate::Error;
+use arc_swap::ArcSwap;
+use identity::alpn;
+use model::{Certificate, Fault, HostPattern};
+use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
+use std::sync::Arc;
+
+/// What one port of a gateway can show, by host name.
+#[derive(Debug, Default)]
+pub struct Certificates(ArcSwap<Vec<(HostPattern, Arc<CertifiedKey>)>>);
+
+impl Certificates {
+    /// Replaces the whole set. The most specific pattern that fits a name wins; of equal ones, the first.
+    ///
+    /// # Errors
+    /// If a chain or key cannot be read or they do not belong together; the set then stays as it was.
+    pub fn put<'c>(&self, all: impl IntoIterator<Item = (HostPattern, &'c Certificate)>) -> Result<(), Error> {
+        let mut read = Vec::new();
+        for (pattern, certificate) in all {
+            read.push((pattern, Arc::new(certified(certificate)?)));
+        }
+        // Stable, so that the first of equals stays first.
+        read.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));
+        self.0.store(Arc::new(read));
+        Ok(())
+    }
+
+    /// `None` where no listener is for that name: the handshake is then refused. Who names no host gets what is shown to all.
+    fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let all = self.0.load();
+        let fits = |pattern: &HostPattern| match name {
+            Some(name) => pattern.matches(name),
+            None => *pattern == HostPattern::Any,
+        };
+        all.iter().find(|(pattern, _)| fits(pattern)).map(|(_, shown)| shown.clone())
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.server_name().map(str::to_ascii_lowercase).as_deref())
+    }
+}
+
+/// TLS 1.2 and 1.3, no client certificates, HTTP/2 before HTTP/1.1.
+///
+/// # Errors
+/// If rustls refuses the provider's suites.
+pub fn gateway_config(certificates: Arc<Certificates>, time: Arc<dyn TimeProvider>) -> Result<Arc<ServerConfig>, Error> {
+    let mut config = ServerConfig::builder_with_details(identity::provider().clone(), time)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Error::new(Fault::Internal, e.to_string()))?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = vec![alpn::H2.to_vec(), alpn::HTTP1.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn certified(certificate: &Certificate) -> Result<CertifiedKey, Error> {
+    let bad = |e: &dyn std::fmt::Display| Error::new(Fault::TlsFailed, format!("{}: {e}", certificate.key));
+    let chain = identity::pem::certificates(&certificate.chain).map_err(|e| bad(&e))?;
+    let key = identity::pem::private_key(&certificate.private_key).map_err(|e| bad(&e))?;
+    CertifiedKey::from_der(chain, key, identity::provider()).map_err(|e| bad(&e))
+}

@@ -1,12 +1,14 @@
 //! The tree of commands, and which file carries out which. Help teaches by examples: each command's shows what one would type.
 
 use crate::failure::{Context, Outcome};
-use crate::{bug_report, completions, down, explain, get, load, logs, sample, status, token, wait};
+use crate::{bug_report, completions, down, explain, get, load, logs, run, sample, status, token, wait};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
+  organza run --service web --port 8000 -- python3 -m http.server 8000 --bind 127.0.0.1
+  organza run -- curl http://web/
   organza get routes -A
   organza logs -f catalog
   organza wait --for=Programmed route/catalog
@@ -23,6 +25,8 @@ pub struct Organza {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Put a program into the mesh
+    Run(run::RunArgs),
     /// End a mesh that was started with `up`
     Down(down::DownArgs),
     /// Show the mesh in a few lines
@@ -53,8 +57,9 @@ enum Command {
 
 pub fn run(organza: Organza) -> Outcome<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing(|| "start the runtime".into())?;
-    let done = runtime.block_on(async {
+    runtime.block_on(async {
         match organza.command {
+            Command::Run(args) => return run::run(args).await,
             Command::Down(args) => down::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Get(args) => get::run(args).await,
@@ -74,6 +79,6 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Sample(args) => sample::run(args).await,
             Command::Load(args) => load::run(args).await,
         }
-    });
-    done.map(|()| ExitCode::SUCCESS)
+        .map(|()| ExitCode::SUCCESS)
+    })
 }

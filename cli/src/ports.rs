@@ -31,6 +31,12 @@ pub fn prefer(preferred: u16, spoken_for: &mut HashSet<u16>) -> Outcome<u16> {
     Ok(port)
 }
 
+/// A port that is free now; the kernel gives each caller another one.
+pub fn any() -> Outcome<u16> {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).map(|address| address.port());
+    port.map_err(|error| Failure::problem("no free port on loopback").why(error))
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     pub pid: u32,

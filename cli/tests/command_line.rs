@@ -11,13 +11,27 @@ fn mesh() -> Mesh {
 fn exit_codes_are_the_documented_ones() {
     let mesh = mesh();
     assert_eq!(mesh.run(&["version"]).0, 0);
-    for wrong in [&["nonsense"][..], &["logs", "--nonsense"], &["down", "--mesh", "No Such Name"], &["load", "ftp://x/"]] {
+    for wrong in [
+        &["nonsense"][..],
+        &["logs", "--nonsense"],
+        &["down", "--mesh", "No Such Name"],
+        &["load", "ftp://x/"],
+        &["run"],
+        &["run", "--service", "web", "--", "true"],
+    ] {
         assert_eq!(mesh.run(wrong).0, 2, "{wrong:?}");
     }
-    for away in [&["down"][..], &["logs"]] {
+    for away in [
+        &["down"][..],
+        &["logs"],
+        &["status"],
+        &["get", "edges"],
+        &["run", "--", "true"],
+        &["explain", "GET", "http://web/", "--from", "web"],
+    ] {
         let (code, _, error) = mesh.run(away);
         assert_eq!(code, 3, "{away:?}");
-        assert!(error.contains("do:  organza up"), "{error}");
+        assert!(error.contains("do:  ") && error.contains("organza up"), "{error}");
     }
 }
 

@@ -1,0 +1,271 @@
+//! Makes a process part of the mesh: registers it with the control plane, has its key signed, writes the page of data that tells a proxy what it is,
+//! and keeps that proxy running. Used by `run`, by the demo, and for each Gateway by `up`. Private keys are made here and never leave this
+//! machine.
+
+use crate::client::Client;
+use crate::failure::{Context, Failure, Outcome};
+use crate::limits;
+use crate::place::{Place, make_folder};
+use crate::ports;
+use crate::supervise::{Program, Restart, State, Supervised};
+use model::SpiffeId;
+use proxy::config::{Config, Control, GatewayPorts, Log, Outbound, Role, Workload};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::Instant;
+use wire::api::{Registration, RegistrationRequest, SignRequest, SignResponse, WorkloadPort, path};
+
+/// A program that wants to be in the mesh.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub name: String,
+    pub namespace: String,
+    pub service_account: String,
+    /// None: a client only.
+    pub service: Option<Served>,
+    pub labels: Vec<(String, String)>,
+    pub upstreams: Vec<Upstream>,
+    pub strict: bool,
+}
+
+/// What a member answers for.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub service: String,
+    /// The service's own port, which callers name.
+    pub port: u16,
+    /// Where the program listens, on loopback.
+    pub target: u16,
+}
+
+/// `--upstream catalog:80=9001`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    pub host: String,
+    pub port: u16,
+    pub local: u16,
+}
+
+/// A proxy process and its place in the mesh.
+#[derive(Debug)]
+pub struct Joined {
+    pub name: String,
+    /// Where the program calls out (`http_proxy`), and the secret that this takes; for gateways the address is unused.
+    pub outbound: SocketAddr,
+    pub secret: String,
+    client: Client,
+    admin: Client,
+    child: Supervised,
+}
+
+impl Joined {
+    pub async fn member(place: &Place, member: Member) -> Outcome<Self> {
+        let (inbound, outbound) = (ports::any()?, ports::any()?);
+        let secret = secret()?;
+        let ours = Workload {
+            services: Vec::new(),
+            application: member.service.as_ref().map(|served| loopback(served.target)),
+            inbound: member.service.as_ref().map(|_| loopback(inbound)),
+            outbound: Some(Outbound { address: loopback(outbound), secret: secret.clone() }),
+            upstreams: member.upstreams.iter().map(upstream).collect(),
+            strict: member.strict,
+        };
+        let request = RegistrationRequest {
+            name: member.name,
+            namespace: member.namespace,
+            service_account: member.service_account,
+            service: member.service.as_ref().map(|served| served.service.clone()),
+            ports: member.service.iter().map(|served| WorkloadPort { service: served.port, target: served.target }).collect(),
+            protocol: None,
+            labels: member.labels.into_iter().collect(),
+            addresses: member.service.iter().map(|_| loopback(inbound).to_string()).collect(),
+        };
+        let role = |registration: &Registration| {
+            let keys = registration.services.iter().map(|text| key(text)).collect::<Outcome<_>>()?;
+            Ok(Role::Workload(Workload { services: keys, ..ours }))
+        };
+        Self::start(place, request, role, loopback(outbound), secret).await
+    }
+
+    /// The process of a Gateway.
+    pub async fn gateway(place: &Place, namespace: &str, name: &str, ports: GatewayPorts) -> Outcome<Self> {
+        let called = format!("gateway-{name}");
+        let request = RegistrationRequest {
+            name: called.clone(),
+            namespace: namespace.into(),
+            service_account: called,
+            service: None,
+            ports: Vec::new(),
+            protocol: None,
+            labels: [("app".to_owned(), format!("gateway-{name}"))].into(),
+            addresses: Vec::new(),
+        };
+        let gateway = model::Key::new(model::Source::files(), model::Kind::Gateway, namespace, name);
+        Self::start(place, request, |_| Ok(Role::Gateway { gateway, ports }), loopback(0), String::new()).await
+    }
+
+    async fn start(
+        place: &Place,
+        request: RegistrationRequest,
+        role: impl FnOnce(&Registration) -> Outcome<Role>,
+        outbound: SocketAddr,
+        secret: String,
+    ) -> Outcome<Self> {
+        let client = Client::control(place);
+        let namespace = request.namespace.clone();
+        let registration: Registration = client.post(path::REGISTRATIONS, &request).await?;
+        let started = async {
+            let config = write_proxy(place, &client, &registration, namespace, role(&registration)?).await?;
+            spawn(place, &registration.proxy, &config)
+        };
+        let child = match started.await {
+            Ok(child) => child,
+            Err(failure) => {
+                // What failed is worth telling; that it could not be taken back is not.
+                let _ = client.delete(&registered(&registration.proxy)).await;
+                return Err(failure);
+            }
+        };
+        let admin = Client::admin(&place.proxy(&registration.proxy).join("admin.sock"), &registration.proxy);
+        let mut joined = Self { name: registration.proxy, outbound, secret, client, admin, child };
+        match joined.ready(place).await {
+            Ok(()) => Ok(joined),
+            Err(failure) => {
+                joined.leave().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn ready(&mut self, place: &Place) -> Outcome {
+        let begun = Instant::now();
+        while self.admin.text("/ready").await.is_err() {
+            let ended = !matches!(*self.child.state.borrow(), State::Running { .. });
+            if ended || begun.elapsed() > limits::READY {
+                let log = place.log(&log_name(&self.name));
+                let what = if ended { "ended" } else { "does not become ready" };
+                return Err(Failure::problem(format!("proxy {} {what}", self.name))
+                    .why(last_lines(&log))
+                    .remedy(format!("read {}", log.display())));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Asks the proxy's admin socket.
+    pub fn admin(&self) -> &Client {
+        &self.admin
+    }
+
+    /// Takes the registration back, so that no new call comes, then lets the proxy drain.
+    pub async fn leave(self) {
+        // A control plane that is gone has forgotten us already.
+        let _ = self.client.delete(&registered(&self.name)).await;
+        self.child.stop().await;
+    }
+}
+
+async fn write_proxy(place: &Place, client: &Client, registration: &Registration, namespace: String, role: Role) -> Outcome<PathBuf> {
+    let folder = place.proxy(&registration.proxy);
+    make_folder(&folder)?;
+    let identity = SpiffeId::parse(&registration.identity).doing(|| format!("read the identity {}", registration.identity))?;
+    let svid = folder.join("svid");
+    write_private(&svid, sign(client, &registration.proxy, &identity).await?.as_bytes())?;
+    let control = registration.xds_address.parse().doing(|| format!("read the address {}", registration.xds_address))?;
+    let config = Config {
+        mesh: place.mesh.clone(),
+        proxy: registration.proxy.clone(),
+        namespace,
+        control: Control {
+            addresses: vec![control],
+            trust_roots: registration.trust_roots.clone(),
+            trust_domain: identity.trust_domain().clone(),
+        },
+        identity,
+        role,
+        svid,
+        admin: folder.join("admin.sock"),
+        state: folder.clone(),
+        metrics: None,
+        workers: None,
+        log: Log::default(),
+        drain_seconds: limits::DRAIN.as_secs(),
+    };
+    let path = folder.join("config.json");
+    let text = serde_json::to_vec_pretty(&config).doing(|| "write the proxy's configuration".into())?;
+    write_private(&path, &text)?;
+    Ok(path)
+}
+
+/// A fresh key and the chain that the control plane signs for it, as PEM.
+async fn sign(client: &Client, proxy: &str, identity: &SpiffeId) -> Outcome<String> {
+    let csr = identity::Csr::generate(identity).doing(|| "make a key".into())?;
+    let request = SignRequest { proxy: proxy.into(), csr: identity::pem::encode("CERTIFICATE REQUEST", &csr.der) };
+    let signed: SignResponse = client.post(path::SIGN, &request).await?;
+    let chain = identity::pem::certificates(signed.chain.as_bytes()).doing(|| "read the signed certificate".into())?;
+    let svid =
+        identity::Svid::new(chain.into_iter().map(|c| c.to_vec()).collect(), csr.key()).doing(|| "use the signed certificate".into())?;
+    Ok(svid.to_pem().to_string())
+}
+
+fn spawn(place: &Place, name: &str, config: &Path) -> Outcome<Supervised> {
+    let program = std::env::current_exe().doing(|| "find the organza program".into())?;
+    Supervised::start(Program {
+        name: name.into(),
+        command: vec![program.into(), "proxy".into(), "--tethered".into(), "--config".into(), config.into()],
+        environment: Vec::new(),
+        log: place.log(&log_name(name)),
+        restart: Restart::Always,
+    })
+}
+
+fn registered(proxy: &str) -> String {
+    format!("{}/{proxy}", path::REGISTRATIONS)
+}
+
+fn log_name(proxy: &str) -> String {
+    format!("proxy-{proxy}")
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn upstream(upstream: &Upstream) -> proxy::config::Upstream {
+    proxy::config::Upstream { host: upstream.host.clone(), port: upstream.port, address: loopback(upstream.local) }
+}
+
+fn key(text: &str) -> Outcome<model::Key> {
+    model::Key::parse(text).ok_or_else(|| Failure::problem(format!("the control plane named a service {text:?}, which is no key")))
+}
+
+/// 128 bits, in hexadecimal, so that it needs no escapes in a URL.
+fn secret() -> Outcome<String> {
+    let mut bytes = [0u8; 16];
+    aws_lc_rs::rand::fill(&mut bytes).doing(|| "make a secret".into())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Whole or not at all, for its owner alone.
+fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
+    let temporary = path.with_extension("new");
+    let write = || {
+        // One that was left behind might be readable by others.
+        let _ = std::fs::remove_file(&temporary);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    write().doing(|| format!("write {}", path.display()))
+}
+
+fn last_lines(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines.iter().skip(lines.len().saturating_sub(5)).copied().collect::<Vec<_>>().join("\n       ")
+}

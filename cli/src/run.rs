@@ -1,0 +1,166 @@
+//! `organza run`: puts any program into the mesh. Joins, starts a proxy beside the program, then the program itself, whose terminal, signals
+//! and exit code stay its own. Without a command it fronts what already listens; without `--service` it joins as a client.
+
+use crate::environment;
+use crate::failure::{Context, Failure, Outcome};
+use crate::join::{Joined, Member, Served, Upstream};
+use crate::lifeline::Lifeline;
+use crate::mesh_flag::MeshFlag;
+use crate::ports;
+use crate::wrapped::Wrapped;
+use clap::Args;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  organza run --service web --port 8000 -- python3 -m http.server 8000 --bind 127.0.0.1
+  organza run -- curl http://web/                      join as a client
+  organza run --service db --port 5432                 front what listens on 5432 already
+  organza run --upstream catalog=9001 -- ./program     catalog is at 127.0.0.1:9001, TCP too";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// The service that the program answers for; a client only when left out
+    #[arg(long, requires = "port")]
+    service: Option<String>,
+    /// Where the program listens, on loopback
+    #[arg(long, requires = "service")]
+    port: Option<u16>,
+    /// The service's own port, which callers name
+    #[arg(long, default_value_t = 80, requires = "service")]
+    service_port: u16,
+    /// Namespace of the service and of the identity
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+    /// Service account of the identity; the service's name when left out
+    #[arg(long)]
+    service_account: Option<String>,
+    /// A label that selectors of Services read; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    labels: Vec<(String, String)>,
+    /// Label `version`
+    #[arg(long, default_value = "v1")]
+    version: String,
+    /// A local listener for one service, SERVICE[:PORT]=LOCALPORT; may be given several times
+    #[arg(long = "upstream", value_name = "SERVICE=PORT", value_parser = upstream)]
+    upstreams: Vec<Upstream>,
+    /// Refuse a program that listens on all interfaces
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    mesh: MeshFlag,
+    /// The program and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
+    let place = args.mesh.place()?;
+    place.prepare()?;
+    if args.command.is_empty() && args.service.is_none() && args.upstreams.is_empty() {
+        return Err(Failure::usage("nothing to run, to front or to open").remedy("organza run --help shows what one would type"));
+    }
+    if let (Some(port), true) = (args.port, args.command.is_empty()) {
+        exposed(port, args.strict)?;
+    }
+    let joined = Joined::member(&place, member(&args)).await?;
+    let ended = if args.command.is_empty() { front(&joined).await } else { program(&args, &joined).await };
+    joined.leave().await;
+    ended.map(ExitCode::from)
+}
+
+fn member(args: &RunArgs) -> Member {
+    let name = args.service.clone().unwrap_or_else(|| "client".into());
+    let mut labels = args.labels.clone();
+    for (key, value) in [("app", &name), ("version", &args.version)] {
+        if !labels.iter().any(|(given, _)| given == key) {
+            labels.push((key.into(), value.clone()));
+        }
+    }
+    let served = |(service, target): (&String, u16)| Served { service: service.clone(), port: args.service_port, target };
+    Member {
+        service_account: args.service_account.clone().unwrap_or_else(|| name.clone()),
+        namespace: args.namespace.clone(),
+        service: args.service.as_ref().zip(args.port).map(served),
+        upstreams: args.upstreams.clone(),
+        strict: args.strict,
+        name,
+        labels,
+    }
+}
+
+/// Runs until told to end.
+async fn front(joined: &Joined) -> Outcome<u8> {
+    eprintln!("organza: {} is in the mesh; Ctrl-C takes it out", joined.name);
+    let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
+    lifeline.ended().await;
+    Ok(0)
+}
+
+async fn program(args: &RunArgs, joined: &Joined) -> Outcome<u8> {
+    let java = std::env::var("JAVA_TOOL_OPTIONS").ok();
+    let environment = environment::variables(joined.outbound, &joined.secret, java.as_deref());
+    let mut program = Wrapped::start(&args.command, &environment)?;
+    let watched = async {
+        match args.port {
+            Some(port) => watch_exposure(port, args.strict).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        code = program.exit_code() => code,
+        failure = watched => {
+            program.end().await;
+            Err(failure)
+        }
+    }
+}
+
+/// Looks once the program listens; returns only where that is refused.
+async fn watch_exposure(port: u16, strict: bool) -> Failure {
+    while !ports::is_listening(port) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    match exposed(port, strict) {
+        Err(failure) => failure,
+        Ok(()) => std::future::pending().await,
+    }
+}
+
+fn exposed(port: u16, strict: bool) -> Outcome {
+    if !ports::is_exposed(port) {
+        return Ok(());
+    }
+    let what = format!("port {port} is exposed: the program listens on all interfaces, so it can be called beside its proxy");
+    if strict {
+        return Err(Failure::problem(what).remedy("let the program listen on 127.0.0.1, or leave --strict out"));
+    }
+    eprintln!("organza: {what}");
+    Ok(())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("write it as KEY=VALUE".into()),
+    }
+}
+
+/// `catalog=9001`, `catalog:8080=9001`, `shop/catalog=9001`.
+fn upstream(text: &str) -> Result<Upstream, String> {
+    let wrong = || "write it as SERVICE=LOCALPORT or SERVICE:PORT=LOCALPORT".to_owned();
+    let (service, local) = text.split_once('=').ok_or_else(wrong)?;
+    let local = local.parse().map_err(|_| wrong())?;
+    let (host, port) = match service.split_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
+        None => (service, 80),
+    };
+    if host.is_empty() {
+        return Err(wrong());
+    }
+    Ok(Upstream { host: host.into(), port, local })
+}

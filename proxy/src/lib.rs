@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod limits;
+pub mod rim;
 pub mod snapshot;
 
 pub use config::Config;

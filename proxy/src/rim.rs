@@ -1,0 +1,258 @@
+//! The rim: one thread that keeps the proxy up to date. It holds the control connection, applies each step, publishes it behind one pointer,
+//! and only then acknowledges it; it renews the SVID and reports edges. While the control plane is away it changes nothing: traffic goes on
+//! with what was last acknowledged. Never carries a request.
+
+mod connect;
+mod loops;
+mod resolver;
+
+pub use resolver::Resolver;
+
+use crate::config::Config;
+use crate::limits;
+use crate::snapshot::file::{self, Stored};
+use crate::snapshot::{Shared, Snapshot};
+use arc_swap::ArcSwap;
+use identity::{Credentials, Rotation, Svid, TrustStore};
+use model::{Change, Key};
+use resolver::Question;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use telemetry::Metrics;
+use telemetry::edge::EdgeTracker;
+use tokio::sync::{mpsc, oneshot};
+use wire::delta::{ClientSession, Step, Unreadable};
+use wire::discovery::Node;
+
+/// Why a proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum RimError {
+    #[error("{0} cannot be read: {1}")]
+    Read(PathBuf, std::io::Error),
+    #[error("SVID {0}: {1}")]
+    Svid(PathBuf, identity::Error),
+    #[error("SVID names {found}, configuration {wanted}")]
+    Identity { found: model::SpiffeId, wanted: model::SpiffeId },
+    #[error("trust roots: {0}")]
+    Roots(identity::Error),
+}
+
+/// What workers take from the rim.
+#[derive(Clone)]
+pub struct Handle {
+    pub shared: Shared,
+    pub credentials: Credentials,
+    pub resolver: Resolver,
+}
+
+/// A rim that is ready to run: the last acknowledged state is in force already.
+pub struct Rim {
+    config: Config,
+    handle: Handle,
+    session: ClientSession,
+    questions: mpsc::Receiver<Question>,
+    waiting: HashMap<Arc<str>, Vec<oneshot::Sender<Option<Key>>>>,
+    metrics: Metrics,
+    edges: Rc<RefCell<EdgeTracker>>,
+    rotation: Rc<RefCell<Rotation>>,
+    draw: Rc<RefCell<Draw>>,
+    failures: u32,
+    /// Why the snapshot on disk was not used, where it was not.
+    pub snapshot_problem: Option<String>,
+}
+
+impl Rim {
+    /// Reads SVID, roots and snapshot. `seed` feeds jitter and the incarnation of edge reports.
+    pub fn open(config: Config, metrics: Metrics, seed: u64, now: SystemTime) -> Result<Self, RimError> {
+        let credentials = credentials(&config, now)?;
+        let (stored, snapshot_problem) = match file::read(&config.snapshot_file()) {
+            Ok(stored) => (stored.unwrap_or_default(), None),
+            Err(error) => (Stored::default(), Some(format!("{}: {error}", config.snapshot_file().display()))),
+        };
+        let mut stored = stored;
+        let mut changes = Vec::new();
+        // A release that reads less than the one before takes what it can; the rest is asked for again.
+        stored.held.retain(|_, applied| wire::decode(&applied.bytes).map(|resource| changes.push(Change::Put(resource))).is_ok());
+        let snapshot = Snapshot::default().apply(stored.generation, &changes, &stored.answers);
+        trust(&credentials, &changes);
+        let node = Node {
+            id: config.proxy.clone(),
+            cluster: config.mesh.clone(),
+            user_agent_name: "organza".into(),
+            user_agent_version: env!("CARGO_PKG_VERSION").into(),
+            locality: None,
+        };
+        let mut session = ClientSession::new(node, stored.held, stored.answers);
+        session.subscribe(wire::SELF);
+        let mut draw = Draw(seed);
+        let rotation = match credentials.svid() {
+            Some(svid) => Rotation::holding(svid.not_before(), svid.not_after(), draw.next()),
+            None => Rotation::start(now),
+        };
+        let shared: Shared = Arc::new(ArcSwap::from_pointee(snapshot));
+        let (resolver, questions) = Resolver::new(shared.clone());
+        let incarnation = u64::from(draw.next()) << 32 | u64::from(draw.next());
+        Ok(Self {
+            config,
+            handle: Handle { shared, credentials, resolver },
+            session,
+            questions,
+            waiting: HashMap::new(),
+            metrics,
+            edges: Rc::new(RefCell::new(EdgeTracker::new(incarnation))),
+            rotation: Rc::new(RefCell::new(rotation)),
+            draw: Rc::new(RefCell::new(draw)),
+            failures: 0,
+            snapshot_problem,
+        })
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Keeps the proxy up to date until it is dropped. Runs on a `LocalSet`.
+    pub async fn run(mut self) {
+        loop {
+            if let Err(error) = self.stream().await {
+                tracing::warn!(%error, "control plane is not reachable; serving generation {}", self.handle.shared.load().generation);
+            }
+            let pause = self.pause();
+            let mut wake = std::pin::pin!(tokio::time::sleep(pause));
+            loop {
+                tokio::select! { biased;
+                    () = &mut wake => break,
+                    Some(question) = self.questions.recv() => self.ask(question),
+                }
+            }
+        }
+    }
+
+    fn pause(&mut self) -> Duration {
+        let ceiling = limits::RECONNECT_MIN.saturating_mul(1 << self.failures.min(16)).min(limits::RECONNECT_MAX);
+        self.failures = self.failures.saturating_add(1);
+        ceiling.mul_f64(0.5 + 0.5 * f64::from(self.draw.borrow_mut().next()) / f64::from(u32::MAX))
+    }
+
+    /// One stream, from connecting to its end.
+    async fn stream(&mut self) -> Result<(), String> {
+        let channel = connect::channel(&self.config, &self.handle.credentials).await?;
+        let (requests, receiver) = mpsc::channel(16);
+        self.session.connected();
+        self.pump(&requests).await?;
+        let mut client = wire::grpc::DiscoveryClient::new(channel.clone()).max_decoding_message_size(wire::limits::MESSAGE_BYTES);
+        let outgoing = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        let answer = client.delta_aggregated_resources(outgoing).await.map_err(|status| connect::text(&status))?;
+        let mut responses = answer.into_inner();
+        let _reports = loops::reports(channel.clone(), self.config.proxy.clone(), self.metrics.clone(), self.edges.clone());
+        let _renewals = loops::renewals(channel, &self.config, self.handle.credentials.clone(), self.rotation.clone(), self.draw.clone());
+        loop {
+            tokio::select! { biased;
+                response = responses.message() => {
+                    let response = response.map_err(|status| connect::text(&status))?.ok_or("the control plane ended the stream")?;
+                    self.failures = 0;
+                    if let Some(step) = self.session.on_response(response).map_err(|breach| breach.to_string())? {
+                        self.apply(step);
+                    }
+                }
+                Some(question) = self.questions.recv() => self.ask(question),
+            }
+            self.pump(&requests).await?;
+        }
+    }
+
+    async fn pump(&mut self, requests: &mpsc::Sender<wire::discovery::DeltaDiscoveryRequest>) -> Result<(), String> {
+        while let Some(request) = self.session.poll() {
+            requests.send(request).await.map_err(|_| "the control plane ended the stream")?;
+        }
+        Ok(())
+    }
+
+    /// Swap first, then acknowledge: what the control plane counts as applied is in force.
+    fn apply(&mut self, step: Step) {
+        let before = self.handle.shared.load_full();
+        let mut answers = (*before.answers).clone();
+        answers.extend(step.answers.clone());
+        answers.retain(|name, _| self.session.subscriptions().contains(name));
+        let refused = trust(&self.handle.credentials, &step.changes);
+        let bad = |change: &Change| refused.iter().any(|r| r.name == change.key().to_string());
+        let changes: Vec<Change> = step.changes.into_iter().filter(|change| !bad(change)).collect();
+        self.handle.shared.store(Arc::new(before.apply(step.generation, &changes, &answers)));
+        for one in step.unreadable.iter().chain(&refused) {
+            tracing::warn!(key = %one.name, reason = %one.reason, "resource refused; its last good version stays");
+        }
+        self.session.applied(refused);
+        let answered: Vec<Arc<str>> = self.waiting.keys().filter(|name| answers.contains_key(*name)).cloned().collect();
+        for name in answered {
+            let answer = answers.get(&name).cloned().flatten();
+            for waiter in self.waiting.remove(&name).unwrap_or_default() {
+                _ = waiter.send(answer.clone());
+            }
+        }
+        let stored = Stored { generation: step.generation, held: self.session.held().clone(), answers: self.session.answers().clone() };
+        if let Err(error) = file::write(&self.config.snapshot_file(), &stored) {
+            tracing::error!(%error, "snapshot cannot be written; a restart without the control plane would serve an older one");
+        }
+    }
+
+    fn ask(&mut self, question: Question) {
+        let Question { subscription, reply } = question;
+        if let Some(answer) = self.session.answers().get(&*subscription) {
+            _ = reply.send(answer.clone());
+            return;
+        }
+        self.waiting.retain(|_, waiters| {
+            waiters.retain(|waiter| !waiter.is_closed());
+            !waiters.is_empty()
+        });
+        // Dropping the reply tells the asker that nothing is known.
+        if self.session.subscriptions().len() < limits::NAMES && self.session.subscribe(&subscription) {
+            self.waiting.entry(subscription).or_default().push(reply);
+        }
+    }
+}
+
+fn credentials(config: &Config, now: SystemTime) -> Result<Credentials, RimError> {
+    let trust = TrustStore::new();
+    trust.put_pem(&config.control.trust_domain, config.control.trust_roots.as_bytes()).map_err(RimError::Roots)?;
+    let text = std::fs::read(&config.svid).map_err(|error| RimError::Read(config.svid.clone(), error))?;
+    let svid = Svid::from_pem(&text).map_err(|error| RimError::Svid(config.svid.clone(), error))?;
+    svid.check(now).map_err(|error| RimError::Svid(config.svid.clone(), error))?;
+    if *svid.id() != config.identity {
+        return Err(RimError::Identity { found: svid.id().clone(), wanted: config.identity.clone() });
+    }
+    Ok(Credentials::with_svid(svid, trust))
+}
+
+/// Roots take effect here; a bundle that cannot be read is refused and the last one stays.
+fn trust(credentials: &Credentials, changes: &[Change]) -> Vec<Unreadable> {
+    let mut refused = Vec::new();
+    for change in changes {
+        if let Change::Put(model::Resource::TrustBundle(bundle)) = change
+            && let Err(error) = credentials.trust.put_bundle(bundle)
+        {
+            refused.push(Unreadable { name: bundle.key.to_string(), reason: error.to_string() });
+        }
+    }
+    refused
+}
+
+/// SplitMix64 over the seed that the process was given.
+#[derive(Debug)]
+pub(crate) struct Draw(u64);
+
+impl Draw {
+    pub fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! The two corridors back: edges each second until acknowledged, and the next SVID at half life. Each lives as long as its connection; its
+//! state outlives it.
+
+use super::Draw;
+use crate::config::Config;
+use crate::limits;
+use crate::snapshot::file::write_private;
+use identity::{Credentials, Csr, Rotation, Svid};
+use std::cell::RefCell;
+use std::rc::Rc;
+use telemetry::Metrics;
+use telemetry::edge::{EdgeDelta, EdgeTracker};
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use transport::rt;
+use wire::grpc::{CertificatesClient, TelemetryClient};
+use wire::v1;
+
+/// Ends its task when dropped.
+pub(super) struct Guard(JoinHandle<()>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(super) fn reports(channel: Channel, proxy: String, metrics: Metrics, edges: Rc<RefCell<EdgeTracker>>) -> Guard {
+    Guard(tokio::task::spawn_local(async move {
+        let mut client = TelemetryClient::new(channel);
+        loop {
+            rt::sleep(limits::REPORT).await;
+            let delta = edges.borrow_mut().poll(&metrics);
+            let Some(delta) = delta else { continue };
+            let report = client.report(report(&proxy, delta));
+            match rt::timeout(limits::ANSWER, report).await {
+                Some(Ok(reply)) => edges.borrow_mut().acknowledged(reply.into_inner().sequence),
+                Some(Err(status)) => tracing::debug!(%status, "edges were not taken; they are sent again"),
+                None => tracing::debug!("edges were not acknowledged in time; they are sent again"),
+            }
+        }
+    }))
+}
+
+fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
+    let edges = delta.edges.iter().map(|(id, totals)| {
+        let (latency_cells, latency_counts) = totals.latency.sparse().unzip();
+        v1::Edge {
+            reporter: id.reporter.as_str().to_owned(),
+            source_namespace: id.source_namespace.to_string(),
+            source_workload: id.source_workload.to_string(),
+            source_version: id.source_version.to_string(),
+            service_namespace: id.service_namespace.to_string(),
+            service: id.service.to_string(),
+            destination_namespace: id.destination_namespace.to_string(),
+            destination_workload: id.destination_workload.to_string(),
+            destination_version: id.destination_version.to_string(),
+            protocol: id.protocol.as_str().to_owned(),
+            security: id.security.as_str().to_owned(),
+            opened: totals.opened,
+            requests: totals.requests,
+            failures: totals.failures,
+            retries: totals.retries,
+            request_bytes: totals.request_bytes,
+            response_bytes: totals.response_bytes,
+            latency_cells,
+            latency_counts,
+        }
+    });
+    v1::ReportRequest { proxy: proxy.to_owned(), incarnation: delta.incarnation, sequence: delta.sequence, edges: edges.collect() }
+}
+
+pub(super) fn renewals(
+    channel: Channel,
+    config: &Config,
+    credentials: Credentials,
+    rotation: Rc<RefCell<Rotation>>,
+    draw: Rc<RefCell<Draw>>,
+) -> Guard {
+    let config = config.clone();
+    Guard(tokio::task::spawn_local(async move {
+        let mut client = CertificatesClient::new(channel);
+        loop {
+            let step = rotation.borrow().poll(rt::wall());
+            if let identity::Step::Wait(until) = step {
+                let left = until.duration_since(rt::wall()).unwrap_or_default();
+                // In short sleeps: the clock of the day may jump.
+                rt::sleep(left.min(limits::ANSWER).max(limits::RECONNECT_MIN)).await;
+                continue;
+            }
+            let renewed = renew(&mut client, &config).await;
+            let number = draw.borrow_mut().next();
+            match renewed {
+                Ok(svid) => {
+                    rotation.borrow_mut().issued(svid.not_before(), svid.not_after(), number);
+                    credentials.put_svid(svid);
+                    tracing::info!("SVID renewed");
+                }
+                Err(error) => {
+                    rotation.borrow_mut().failed(rt::wall(), number);
+                    tracing::warn!(%error, "SVID was not renewed");
+                }
+            }
+        }
+    }))
+}
+
+async fn renew(client: &mut CertificatesClient<Channel>, config: &Config) -> Result<Svid, String> {
+    let csr = Csr::generate(&config.identity).map_err(|error| error.to_string())?;
+    let asked = client.sign(v1::SignRequest { csr: csr.der.clone().into() });
+    let reply = rt::timeout(limits::ANSWER, asked).await.ok_or("no answer in time")?.map_err(|status| super::connect::text(&status))?;
+    let chain = reply.into_inner().chain.into_iter().map(|der| der.to_vec()).collect();
+    let svid = Svid::new(chain, csr.key()).map_err(|error| error.to_string())?;
+    svid.check(rt::wall()).map_err(|error| error.to_string())?;
+    if *svid.id() != config.identity {
+        return Err(format!("it names {}", svid.id()));
+    }
+    // In memory it serves all the same; the file is for the next start.
+    if let Err(error) = write_private(&config.svid, svid.to_pem().as_bytes()) {
+        tracing::error!(%error, "renewed SVID cannot be written");
+    }
+    Ok(svid)
+}

@@ -1,0 +1,180 @@
+//! A rim against a small control plane over loopback, with real certificates.
+
+use super::Rim;
+use crate::config::Config;
+use identity::{Authority, ClientAuth, Credentials, Csr, SignRequest, Signer, Svid, TrustStore, alpn};
+use model::{Endpoints, Fault, Hostname, Key, ObjectRef, Origin, Resource, Service, SpiffeId, TrustDomain};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+use telemetry::Metrics;
+use tokio::net::TcpListener;
+use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+use wire::delta::{Encoded, ServerSession, View};
+use wire::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use wire::grpc::{Discovery, DiscoveryServer};
+
+/// Serves one fixed world and remembers what it heard.
+#[derive(Clone)]
+struct Fake {
+    world: View,
+    heard: Arc<Mutex<Vec<wire::delta::Heard>>>,
+    sent: Arc<Mutex<usize>>,
+}
+
+#[tonic::async_trait]
+impl Discovery for Fake {
+    type DeltaAggregatedResourcesStream = Pin<Box<dyn Stream<Item = Result<DeltaDiscoveryResponse, Status>> + Send>>;
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        let (this, mut requests) = (self.clone(), request.into_inner());
+        let (sender, receiver) = tokio::sync::mpsc::channel(4);
+        tokio::spawn(async move {
+            let mut session = ServerSession::new();
+            while let Some(Ok(request)) = requests.next().await {
+                let heard = session.on_request(request).unwrap();
+                if heard.resubscribed {
+                    let mut view = this.world.clone();
+                    for name in session.subscriptions().iter().filter(|name| name.starts_with("host/")) {
+                        view.answers.entry(name.clone()).or_insert(None);
+                    }
+                    session.set_view(view);
+                }
+                this.heard.lock().unwrap().push(heard);
+                while let Some(response) = session.poll() {
+                    *this.sent.lock().unwrap() += response.resources.len();
+                    if sender.send(Ok(response)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+fn issue(authority: &mut Authority, account: (&str, &str), now: SystemTime) -> Svid {
+    let id = SpiffeId::new(authority.trust_domain().clone(), account.0, account.1).unwrap();
+    let csr = Csr::generate(&id).unwrap();
+    let issued = authority.sign(&SignRequest::parse(&csr.der).unwrap(), &id, now).unwrap();
+    Svid::new(issued.chain, csr.key()).unwrap()
+}
+
+/// A server in its own task; dropping the handle's task takes it away.
+async fn serve(fake: Fake, credentials: Credentials) -> (SocketAddr, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
+    let tls = identity::server_config(&credentials, ClientAuth::Required, &[alpn::H2], time).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls);
+    let server = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (acceptor, fake) = (acceptor.clone(), fake.clone());
+            connections.spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let service = hyper_util::service::TowerToHyperService::new(DiscoveryServer::new(fake));
+                let executor = hyper_util::rt::TokioExecutor::new();
+                let io = hyper_util::rt::TokioIo::new(stream);
+                _ = hyper::server::conn::http2::Builder::new(executor).serve_connection(io, service).await;
+            });
+        }
+    });
+    (address, server)
+}
+
+fn service(name: &str) -> Service {
+    Service {
+        key: Key::parse(&format!("files/service/shop/{name}")).unwrap(),
+        origin: Origin::new(ObjectRef::new("", "Service", "shop", name), "services.yaml:1"),
+        hostnames: vec![Hostname::parse(name).unwrap()],
+        addresses: Vec::new(),
+        ports: Vec::new(),
+        identities: Vec::new(),
+        balancer: Default::default(),
+    }
+}
+
+fn world() -> View {
+    let web = service("web");
+    let endpoints = Endpoints { key: web.key.with_kind(model::Kind::Endpoints), endpoints: Vec::new() };
+    let good = [Encoded::new(&Resource::Service(Arc::new(web))), Encoded::new(&Resource::Endpoints(Arc::new(endpoints)))];
+    let bad = Encoded { name: "files/service/shop/bad".into(), version: "1".into(), bytes: b"\xff\xff"[..].into() };
+    let items = good.into_iter().chain([bad]).map(|item| (item.name.clone(), Arc::new(item))).collect();
+    View { generation: 12, items, answers: BTreeMap::new() }
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not happen within five seconds");
+}
+
+async fn scenario(folder: &std::path::Path) {
+    let now = SystemTime::now();
+    let mut authority = Authority::create(TrustDomain::parse("organza.local").unwrap(), now).unwrap();
+    let trust = TrustStore::new();
+    trust.put(&authority.trust_domain().clone(), &authority.roots()).unwrap();
+    let credentials = Credentials::with_svid(issue(&mut authority, ("organza-system", "control"), now), trust);
+    let fake = Fake { world: world(), heard: Arc::default(), sent: Arc::default() };
+    let (address, server) = serve(fake.clone(), credentials).await;
+    let svid = folder.join("svid");
+    crate::snapshot::file::write_private(&svid, issue(&mut authority, ("shop", "web"), now).to_pem().as_bytes()).unwrap();
+    let roots = identity::pem::encode_chain(authority.roots().iter().map(Vec::as_slice));
+    let document = serde_json::json!({
+        "mesh": "test", "proxy": "web", "namespace": "shop", "identity": "spiffe://organza.local/ns/shop/sa/web",
+        "role": { "workload": { "services": ["files/service/shop/web"] } },
+        "state": folder, "svid": svid, "admin": folder.join("admin.sock"),
+        "control": { "addresses": [address], "trustRoots": roots, "trustDomain": "organza.local" },
+    });
+    let config = Config::parse(&document.to_string()).unwrap();
+
+    let rim = Rim::open(config.clone(), Metrics::new(), 1, now).unwrap();
+    assert_eq!(rim.snapshot_problem, None);
+    let handle = rim.handle();
+    let running = tokio::task::spawn_local(rim.run());
+    until("the first step", || handle.shared.load().generation == 12).await;
+    let heard = fake.heard.clone();
+    until("the acknowledgement", || heard.lock().unwrap().iter().any(|h| h.acknowledged == Some(12))).await;
+    let refused: Vec<_> = heard.lock().unwrap().iter().flat_map(|h| h.refused.clone()).map(|(key, _)| key).collect();
+    assert_eq!(refused, ["files/service/shop/bad"], "the NACK names the bad key, and the good ones are in force");
+    assert_eq!(handle.resolver.resolve("web", "shop").await.unwrap().to_string(), "files/service/shop/web");
+    assert_eq!(handle.resolver.resolve("nobody", "shop").await, Err(Fault::NoSuchService));
+    server.abort();
+    _ = server.await;
+    running.abort();
+
+    // Restarted while the control plane is away: what was acknowledged is served from the start, what was not asked for is not known.
+    let rim = Rim::open(config.clone(), Metrics::new(), 2, now).unwrap();
+    let handle = rim.handle();
+    assert_eq!(handle.shared.load().generation, 12);
+    assert!(handle.shared.load().endpoints_of(&service("web").key).is_some());
+    assert_eq!(handle.resolver.resolve("nobody", "shop").await, Err(Fault::NoSuchService));
+    let running = tokio::task::spawn_local(rim.run());
+    assert_eq!(handle.resolver.resolve("stranger", "shop").await, Err(Fault::NotYetKnown));
+    running.abort();
+
+    let snapshot = config.snapshot_file();
+    let bytes = std::fs::read(&snapshot).unwrap();
+    std::fs::write(&snapshot, &bytes[..bytes.len() - 1]).unwrap();
+    let rim = Rim::open(config, Metrics::new(), 3, now).unwrap();
+    assert!(rim.snapshot_problem.as_ref().unwrap().contains("checksum"));
+    assert_eq!(rim.handle().shared.load().generation, 0, "a broken snapshot is not used");
+}
+
+#[test]
+fn a_rim_applies_refuses_resolves_and_restarts_without_control() {
+    let folder = tempfile::tempdir().unwrap();
+    transport::rt::run(scenario(folder.path())).unwrap();
+}

@@ -157,7 +157,13 @@ impl<K: Hash + Eq> Tunnels<K> {
             Some(client) => client,
             None => {
                 let client = h2::Client::new(dial.await?, BytesMut::new()).await?;
-                self.open.borrow_mut().entry(key).or_default().push(client.clone());
+                let mut open = self.open.borrow_mut();
+                let clients = open.entry(key).or_default();
+                // Others may have dialled meanwhile; what is beyond the limit serves this tunnel alone and ends with it.
+                if clients.len() < limits::HBONE_CONNECTIONS {
+                    clients.push(client.clone());
+                }
+                drop(open);
                 client
             }
         };

@@ -294,3 +294,55 @@ fn an_upgrade_crosses_as_extended_connect() {
         assert_eq!(body.chunk().await.unwrap().unwrap(), "frame");
     });
 }
+
+#[test]
+fn a_request_that_was_begun_is_not_called_unprocessed_when_the_server_goes() {
+    run(async {
+        let (a, b) = Stream::pair(1 << 16);
+        rt::spawn(async move {
+            let mut connection = ::h2::server::handshake(b).await.unwrap();
+            let _begun = connection.accept().await.unwrap().unwrap();
+            connection.abrupt_shutdown(::h2::Reason::NO_ERROR);
+            let _ = std::future::poll_fn(|cx| connection.poll_closed(cx)).await;
+        });
+        let client = Client::new(a, BytesMut::new()).await.unwrap();
+        let (_writer, mut coming) = client.request(&post("/"), Length::None).unwrap();
+        let error = coming.head(&mut ResponseHead::default()).await.unwrap_err();
+        assert!(!error.is_unprocessed() && error.nothing_received, "{error:?}");
+    });
+}
+
+#[test]
+fn a_client_that_gives_up_in_between_cancels_upstream_while_nothing_moves() {
+    run(async {
+        let seen = Rc::new(RefCell::new(None));
+        let told = seen.clone();
+        let upstream = pair(move |exchange: Exchange| {
+            let told = told.clone();
+            async move {
+                let mut writer = exchange.responder.respond(&ResponseHead::with_status(200), Length::Open).unwrap();
+                writer.send(Bytes::from_static(b"one")).await.unwrap();
+                *told.borrow_mut() = writer.gone().await.reset;
+            }
+        })
+        .await;
+        let mut client = strange_client(move |exchange: Exchange| {
+            let upstream = upstream.clone();
+            async move {
+                let (_, mut answer) = upstream.request(&exchange.head, Length::None).unwrap();
+                let mut head = ResponseHead::default();
+                let body = answer.head(&mut head).await.unwrap().unwrap();
+                let writer = exchange.responder.respond(&head, Length::Open).unwrap();
+                let (side, error) = pump(&mut Incoming::H2(body), &mut Outgoing::H2(writer), &mut 0).await.unwrap_err();
+                assert_eq!((side, error.fault), (crate::body::Side::To, Fault::DownstreamClosed));
+            }
+        })
+        .await;
+        let request = http::Request::get("http://a/").body(()).unwrap();
+        let mut response = client.send_request(request, true).unwrap().0.await.unwrap();
+        assert_eq!(response.body_mut().data().await.unwrap().unwrap(), "one");
+        drop(response);
+        rt::sleep(std::time::Duration::from_millis(5)).await;
+        assert_eq!(*seen.borrow(), Some(code::CANCEL));
+    });
+}

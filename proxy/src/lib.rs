@@ -2,6 +2,7 @@
 //! own and publishes an [`Arc<Snapshot>`](snapshot::Snapshot); workers read it and carry requests. Never knows YAML, Kubernetes or how a
 //! resource came to be.
 
+pub mod admin;
 pub mod config;
 pub mod limits;
 pub mod rim;

@@ -1,0 +1,153 @@
+//! The proxy's admin socket: `/ready /metrics /config /log-level /drain`, on a Unix socket that only its owner can open, and `/metrics` alone on
+//! a loopback port where the configuration names one. Shows no secrets; carries no request of the mesh.
+
+use crate::config::Config;
+use crate::snapshot::Shared;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use telemetry::Metrics;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+
+/// Changes what is logged, or says why the words mean nothing.
+pub type SetLevel = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+#[derive(Clone)]
+pub struct Admin {
+    pub config: Arc<Config>,
+    pub shared: Shared,
+    pub metrics: Metrics,
+    /// True once all listeners are open.
+    pub serving: watch::Receiver<bool>,
+    /// Set to true to begin the drain.
+    pub drain: watch::Sender<bool>,
+    pub set_level: SetLevel,
+}
+
+impl Admin {
+    /// Everything, for the owner's socket.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/ready", get(ready))
+            .route("/metrics", get(metrics))
+            .route("/config", get(config))
+            .route("/log-level", post(log_level))
+            .route("/drain", post(drain))
+            .with_state(self)
+    }
+
+    /// What a scraper may read.
+    pub fn metrics_router(self) -> Router {
+        Router::new().route("/metrics", get(metrics)).with_state(self)
+    }
+}
+
+/// Opens the socket for its owner alone. A socket that nobody answers on is left over and replaced; one that answers is an error.
+///
+/// # Errors
+/// `AddrInUse` where another process answers there; else what the file system says.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{} is another proxy's", path.display())));
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Bound under a name that nobody looks for and renamed when only its owner may open it: never open to others in between.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    _ = fs::remove_file(beside);
+    let listener = UnixListener::bind(beside)?;
+    fs::set_permissions(beside, fs::Permissions::from_mode(0o600))?;
+    fs::rename(beside, path)?;
+    Ok(listener)
+}
+
+/// Serves until dropped.
+pub async fn serve(listener: UnixListener, router: Router) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => answer(stream, router.clone()),
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+pub async fn serve_metrics(listener: TcpListener, router: Router) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => answer(stream, router.clone()),
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+fn answer(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static, router: Router) {
+    tokio::spawn(async move {
+        let service = hyper_util::service::TowerToHyperService::new(router);
+        let served = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        if let Err(error) = served.serve_connection(TokioIo::new(stream), service).await {
+            tracing::debug!(%error, "admin connection broke off");
+        }
+    });
+}
+
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "admin socket cannot accept");
+    transport::rt::sleep(crate::limits::RECONNECT_MIN).await;
+}
+
+/// 200 where it serves; 503 with the reason before that and while it drains.
+async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    match (*admin.serving.borrow(), *admin.drain.borrow()) {
+        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        (true, false) => (StatusCode::OK, "ready\n"),
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], admin.metrics.encode())
+}
+
+/// The process configuration and what is in force, by key; private keys and the outbound secret stay out.
+async fn config(State(admin): State<Admin>) -> Json<serde_json::Value> {
+    let snapshot = admin.shared.load();
+    let mut keys: Vec<String> = snapshot.table.services().map(|s| s.key.to_string()).collect();
+    keys.extend(snapshot.table.listeners().map(|l| l.key.to_string()));
+    keys.extend(snapshot.table.routes().map(|r| r.route.key.to_string()));
+    keys.extend(snapshot.endpoints.keys().chain(snapshot.workloads.keys()).map(ToString::to_string));
+    keys.extend(snapshot.certificates.keys().chain(snapshot.bundles.keys()).map(ToString::to_string));
+    keys.sort();
+    Json(serde_json::json!({
+        "config": admin.config.without_secrets(),
+        "generation": snapshot.generation,
+        "resources": keys,
+    }))
+}
+
+async fn log_level(State(admin): State<Admin>, level: String) -> (StatusCode, String) {
+    match (admin.set_level)(level.trim()) {
+        Ok(()) => (StatusCode::OK, format!("{}\n", level.trim())),
+        Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")),
+    }
+}
+
+async fn drain(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    admin.drain.send_replace(true);
+    (StatusCode::ACCEPTED, "draining\n")
+}
+
+#[cfg(test)]
+mod tests;

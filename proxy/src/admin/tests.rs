@@ -1,0 +1,71 @@
+use super::{Admin, bind, serve};
+use crate::config::Config;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use telemetry::Metrics;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+async fn ask(path: &Path, request: &str, body: &str) -> String {
+    let mut stream = UnixStream::connect(path).await.unwrap();
+    let length = body.len();
+    let head = format!("{request} HTTP/1.1\r\nhost: organza\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn scenario(folder: &Path) {
+    let config = Config::parse(
+        r#"{ "mesh": "m", "proxy": "p", "namespace": "n", "identity": "spiffe://td/ns/n/sa/p", "state": "s", "svid": "s/svid", "admin": "s/a",
+        "role": { "workload": { "outbound": { "address": "127.0.0.1:9", "secret": "0123456789abcdef" } } },
+        "control": { "addresses": ["127.0.0.1:1"], "trustRoots": "", "trustDomain": "td" } }"#,
+    );
+    let (open, serving) = watch::channel(false);
+    let (drain, mut draining) = watch::channel(false);
+    let levels = Arc::new(Mutex::new(Vec::new()));
+    let said = levels.clone();
+    let admin = Admin {
+        config: Arc::new(config.unwrap()),
+        shared: Default::default(),
+        metrics: Metrics::new(),
+        serving,
+        drain,
+        set_level: Arc::new(move |level| {
+            let known = level == "debug";
+            said.lock().unwrap().push(level.to_owned());
+            if known { Ok(()) } else { Err("no such level".to_owned()) }
+        }),
+    };
+    let path = folder.join("admin.sock");
+    std::fs::write(&path, "left over").unwrap();
+    let listener = bind(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let server = tokio::spawn(serve(listener, admin.router()));
+    assert_eq!(bind(&path).unwrap_err().kind(), std::io::ErrorKind::AddrInUse, "a living socket is not taken away");
+
+    assert!(ask(&path, "GET /ready", "").await.starts_with("HTTP/1.1 503"));
+    open.send_replace(true);
+    assert!(ask(&path, "GET /ready", "").await.starts_with("HTTP/1.1 200"));
+    assert!(ask(&path, "GET /metrics", "").await.contains("# EOF"));
+    let config = ask(&path, "GET /config", "").await;
+    assert!(config.contains("\"generation\":0") && !config.contains("0123456789abcdef"), "{config}");
+    assert!(ask(&path, "POST /log-level", "debug\n").await.starts_with("HTTP/1.1 200"));
+    assert!(ask(&path, "POST /log-level", "loud").await.starts_with("HTTP/1.1 400"));
+    assert_eq!(*levels.lock().unwrap(), ["debug", "loud"]);
+    assert!(ask(&path, "GET /drain", "").await.starts_with("HTTP/1.1 405"), "a drain is never begun by a GET");
+    assert!(!*draining.borrow_and_update());
+    assert!(ask(&path, "POST /drain", "").await.starts_with("HTTP/1.1 202"));
+    assert!(*draining.borrow_and_update());
+    assert!(ask(&path, "GET /ready", "").await.contains("draining"));
+    server.abort();
+}
+
+#[test]
+fn the_owner_reads_and_steers_and_sees_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    transport::rt::run(scenario(folder.path())).unwrap();
+}

@@ -3,6 +3,7 @@
 
 pub mod gateway_api;
 pub mod kubernetes;
+pub mod limits;
 pub mod object;
 
 pub use object::{Object, Place};

@@ -1,34 +1,47 @@
 //! Matches of HTTPRoute and GRPCRoute, and who goes first among them, in the order that the specification gives.
 
+use super::wrong::{Within, Wrong};
 use crate::kubernetes::text;
+use model::http::is_token_byte;
 use model::*;
 use serde_json::Value;
 
-fn value_match(value: &Value) -> Result<ValueMatch, String> {
+fn unknown(what: &str, got: &str) -> Wrong {
+    Wrong::value(format!("The {what} type {got} is not known.")).at("type")
+}
+
+fn regex(pattern: &str) -> Result<Regex, Wrong> {
+    Regex::new(pattern).map_err(|e| Wrong::value(format!("The {}.", e.to_string().replace('\n', " "))))
+}
+
+fn value_match(value: &Value) -> Result<ValueMatch, Wrong> {
     let want = text(value, "value").unwrap_or("");
     match text(value, "type") {
-        Some("RegularExpression") => Regex::new(want).map(ValueMatch::Regex).map_err(|e| e.to_string()),
+        Some("RegularExpression") => regex(want).map(ValueMatch::Regex).at("value"),
         None | Some("Exact") => Ok(ValueMatch::Exact(want.into())),
-        Some(other) => Err(format!("match type {other} is not known")),
+        Some(other) => Err(unknown("match", other)),
     }
 }
 
 /// Of several entries of one name only the first counts; header names ignore case.
-fn named<T>(value: &Value, field: &str, fold: bool, make: impl Fn(&str, ValueMatch) -> T) -> Result<Vec<T>, String> {
+fn named<T>(value: &Value, field: &str, fold: bool, make: impl Fn(&str, ValueMatch) -> T) -> Result<Vec<T>, Wrong> {
     let mut seen = Vec::new();
     let mut all = Vec::new();
-    for item in value.get(field).and_then(Value::as_array).into_iter().flatten() {
+    for (i, item) in value.get(field).and_then(Value::as_array).into_iter().flatten().enumerate() {
         let name = text(item, "name").unwrap_or("");
+        if name.is_empty() || !name.bytes().all(is_token_byte) {
+            return Err(Wrong::value(format!("The name {name:?} is no token.")).at("name").item(i).at(field));
+        }
         let name = if fold { name.to_ascii_lowercase() } else { name.to_owned() };
         if !seen.contains(&name) {
-            all.push(make(&name, value_match(item)?));
+            all.push(make(&name, value_match(item).item(i).at(field)?));
             seen.push(name);
         }
     }
     Ok(all)
 }
 
-fn headers(value: &Value) -> Result<Vec<HeaderMatch>, String> {
+fn headers(value: &Value) -> Result<Vec<HeaderMatch>, Wrong> {
     named(value, "headers", true, |name, value| HeaderMatch { name: name.into(), value })
 }
 
@@ -37,17 +50,23 @@ fn most(count: usize) -> u32 {
     u32::MAX - count as u32
 }
 
-pub fn http(value: &Value) -> Result<(RouteMatch, [u32; 5]), String> {
+pub fn http(value: &Value) -> Result<(RouteMatch, [u32; 5]), Wrong> {
     let path = value.get("path").unwrap_or(&Value::Null);
     let want = text(path, "value").unwrap_or("/");
+    if !want.starts_with('/') && !matches!(text(path, "type"), Some("RegularExpression")) {
+        let wrong = Wrong::value(format!("The path {want:?} is not absolute.")).fix("Begin it with a slash.");
+        return Err(wrong.at("value").at("path"));
+    }
     let (kind, path) = match text(path, "type") {
         Some("Exact") => (0, PathMatch::Exact(want.into())),
         None | Some("PathPrefix") => (1, PathMatch::prefix(want)),
-        Some("RegularExpression") => (2, PathMatch::Regex(Regex::new(want).map_err(|e| e.to_string())?)),
-        Some(other) => return Err(format!("path match type {other} is not known")),
+        Some("RegularExpression") => (2, PathMatch::Regex(regex(want).at("value").at("path")?)),
+        Some(other) => return Err(unknown("path match", other).at("path")),
     };
     let method = match text(value, "method") {
-        Some(method) => Some(Method::parse(method).ok_or("method is no token")?),
+        Some(method) => {
+            Some(Method::parse(method).ok_or_else(|| Wrong::value(format!("The method {method:?} is no token.")).at("method"))?)
+        }
         None => None,
     };
     let headers = headers(value)?;
@@ -57,20 +76,33 @@ pub fn http(value: &Value) -> Result<(RouteMatch, [u32; 5]), String> {
 }
 
 /// gRPC methods are paths, `/service/method`. Order: longest service, longest method, most headers.
-pub fn grpc(value: &Value) -> Result<(RouteMatch, [u32; 5]), String> {
+pub fn grpc(value: &Value) -> Result<(RouteMatch, [u32; 5]), Wrong> {
     let method = value.get("method").unwrap_or(&Value::Null);
     let filled = |field| text(method, field).filter(|word| !word.is_empty());
     let (service, name) = (filled("service"), filled("method"));
-    let regex = |pattern: String| Regex::new(&pattern).map(PathMatch::Regex).map_err(|e| e.to_string());
-    let path = match (text(method, "type"), service, name) {
+    let whole = |pattern: String| regex(&pattern).map(PathMatch::Regex).at("method");
+    let kind = text(method, "type");
+    // Each part must be sound alone: brackets around it must not make `a)|(b` valid. A written-out method has no operators.
+    for (field, part) in [("service", service), ("method", name)] {
+        let Some(part) = part else { continue };
+        let word = part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || (field == "service" && b == b'.'));
+        match kind {
+            Some("RegularExpression") => drop(regex(part).at(field).at("method")?),
+            None | Some("Exact") if !word => {
+                return Err(Wrong::value(format!("The {field} {part:?} is no gRPC name.")).at(field).at("method"));
+            }
+            _ => {}
+        }
+    }
+    let path = match (kind, service, name) {
         (None | Some("Exact" | "RegularExpression"), None, None) => None,
         (Some("RegularExpression"), service, name) => {
-            Some(regex(format!("/(?:{})/(?:{})", service.unwrap_or("[^/]+"), name.unwrap_or("[^/]+")))?)
+            Some(whole(format!("/(?:{})/(?:{})", service.unwrap_or("[^/]+"), name.unwrap_or("[^/]+")))?)
         }
         (None | Some("Exact"), Some(service), Some(name)) => Some(PathMatch::Exact(format!("/{service}/{name}").into())),
         (None | Some("Exact"), Some(service), None) => Some(PathMatch::prefix(&format!("/{service}"))),
-        (None | Some("Exact"), None, Some(name)) => Some(regex(format!("/[^/]+/{name}"))?),
-        (Some(other), ..) => return Err(format!("method match type {other} is not known")),
+        (None | Some("Exact"), None, Some(name)) => Some(whole(format!("/[^/]+/{name}"))?),
+        (Some(other), ..) => return Err(unknown("method match", other).at("method")),
     };
     let headers = headers(value)?;
     let order = [most(service.map_or(0, str::len)), most(name.map_or(0, str::len)), most(headers.len()), 0, 0];

@@ -1,0 +1,66 @@
+//! Durations as Gateway API writes them (GEP-2257): `1h30m`, `500ms`; at most four parts of at most five digits, whole numbers.
+
+use super::wrong::Wrong;
+use std::time::Duration;
+
+pub fn read(text: &str) -> Result<Duration, Wrong> {
+    parse(text).ok_or_else(|| {
+        Wrong::value(format!("The duration {text:?} cannot be read."))
+            .fix("Write whole numbers with h, m, s or ms, such as 1h30m or 500ms.")
+    })
+}
+
+fn parse(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    for part in 0..=4 {
+        if rest.is_empty() {
+            return (part > 0).then_some(total);
+        }
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, tail) = rest.split_at(digits);
+        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let millis: u64 = match unit {
+            "h" => 3_600_000,
+            "m" => 60_000,
+            "s" => 1_000,
+            "ms" => 1,
+            _ => return None,
+        };
+        if !(1..=5).contains(&digits) {
+            return None;
+        }
+        total += Duration::from_millis(number.parse::<u64>().ok()? * millis);
+        rest = tail;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_by_the_gep() {
+        for (text, want) in [
+            ("0s", Some(0)),
+            ("0h", Some(0)),
+            ("500ms", Some(500)),
+            ("1h30m", Some(5_400_000)),
+            ("1m1s1ms1h", Some(3_661_001)),
+            ("99999h", Some(99_999 * 3_600_000)),
+            ("", None),
+            ("1", None),
+            ("s", None),
+            ("1.5s", None),
+            ("-1s", None),
+            ("1us", None),
+            ("100000s", None),
+            ("1s 1s", None),
+            ("1s1s1s1s1s", None),
+        ] {
+            assert_eq!(parse(text), want.map(Duration::from_millis), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+use crate::tests::*;
+use model::*;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// One route on a Service, with the given rules.
+fn ruled(rules: Value) -> crate::Translation {
+    let parents = json!([{"group": "", "kind": "Service", "name": "s"}]);
+    run(&[service("a", "s"), route("a", json!({"parentRefs": parents, "rules": rules}))])
+}
+
+fn invalid(rule: &Rule) -> bool {
+    rule.filters.iter().any(|filter| matches!(filter, Filter::Invalid { .. }))
+}
+
+#[test]
+fn a_broken_rule_answers_500_and_the_others_are_served() {
+    let cases = [
+        (
+            json!({"filters": [{"type": "ExtensionRef", "extensionRef": {"group": "x", "kind": "F", "name": "f"}}]}),
+            ".filters[0].extensionRef",
+        ),
+        (json!({"filters": [{"type": "Magic"}]}), ".filters[0].type"),
+        (json!({"sessionPersistence": {"sessionName": "s"}}), ".sessionPersistence"),
+        (json!({"timeouts": {"request": "1y"}}), ".timeouts.request"),
+        (json!({"timeouts": {"request": "1s", "backendRequest": "2s"}}), ".timeouts.backendRequest"),
+        (json!({"retry": {"codes": [503, 200]}}), ".retry.codes[1]"),
+        (json!({"retry": {"attempts": 0}}), ".retry.attempts"),
+        (json!({"backendRefs": [{"name": "s", "port": 80, "weight": -1}]}), ".backendRefs[0].weight"),
+        (json!({"backendRefs": [{"name": "s", "port": 80, "filters": [{"type": "CORS"}]}]}), ".backendRefs[0].filters[0].type"),
+        (
+            json!({"filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a b", "value": "1"}]}}]}),
+            ".filters[0].requestHeaderModifier.set[0].name",
+        ),
+        (
+            json!({"filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"add": [{"name": "a", "value": "1\r\nb: 2"}]}}]}),
+            ".filters[0].responseHeaderModifier.add[0].value",
+        ),
+        (
+            json!({"filters": [{"type": "CORS", "cors": {"allowOrigins": ["https://a.example", "example.com"]}}]}),
+            ".filters[0].cors.allowOrigins[1]",
+        ),
+        (json!({"matches": [{}, {"path": {"type": "RegularExpression", "value": "("}}]}), ".matches[1].path.value"),
+        (
+            json!({"matches": [{"path": {"type": "Exact", "value": "/a"}}],
+            "filters": [{"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/b"}}}]}),
+            ".filters",
+        ),
+    ];
+    for (rule, place) in cases {
+        let t = ruled(json!([rule, {"name": "good", "matches": [{"method": "GET"}]}]));
+        let rules = &routes(&t)[0].rules;
+        assert!(invalid(&rules[0]) && !invalid(&rules[1]), "{rule}");
+        assert_eq!(verdict(&t), "Accepted=True ResolvedRefs=True UnsupportedValue=True", "{rule}");
+        let partial = &t.statuses[0].parents[0].conditions[2];
+        assert!(&*partial.kind == "PartiallyInvalid" && partial.message.starts_with("Dropped Rule rule-0"), "{partial:?}");
+        assert_eq!(t.reports.iter().map(Report::path_text).collect::<Vec<_>>(), [format!("spec.rules[0]{place}")]);
+
+        let t = ruled(json!([rule]));
+        assert_eq!(verdict(&t), "UnsupportedValue=False ResolvedRefs=True", "a route of which every rule is broken");
+        assert!(invalid(&routes(&t)[0].rules[0]));
+    }
+}
+
+#[test]
+fn filters_that_contradict_each_other_are_incompatible() {
+    let t = ruled(json!([{"filters": [{"type": "RequestRedirect", "requestRedirect": {}}, {"type": "URLRewrite", "urlRewrite": {}}]}]));
+    assert_eq!(verdict(&t), "IncompatibleFilters=False ResolvedRefs=True");
+    assert_eq!(t.reports[0].path_text(), "spec.rules[0].filters[1]");
+}
+
+#[test]
+fn patience_is_read_and_zero_is_no_bound() {
+    let t = ruled(json!([
+        {"timeouts": {"request": "1h30m", "backendRequest": "0s"}},
+        {"timeouts": {"request": "0ms", "backendRequest": "5s"}, "retry": {"codes": [500, 503], "attempts": 7, "backoff": "100ms"}},
+        {"retry": {}}]));
+    let rules = &routes(&t)[0].rules;
+    assert_eq!(rules[0].timeouts, Timeouts { request: Some(Duration::from_secs(5400)), backend_request: None });
+    assert_eq!(rules[1].timeouts, Timeouts { request: None, backend_request: Some(Duration::from_secs(5)) });
+    let retry = Retry { codes: vec![500, 503], attempts: 7, backoff: Duration::from_millis(100) };
+    assert_eq!((&rules[0].retry, &rules[1].retry), (&None, &Some(retry)));
+    assert!(rules[2].retry.as_ref().is_some_and(|retry| retry.codes.is_empty() && retry.attempts > 0));
+}
+
+#[test]
+fn mirrors_have_shares_and_a_broken_one_leaves_the_rule_alone() {
+    let mirror = |body: Value| json!({"filters": [{"type": "RequestMirror", "requestMirror": body}]});
+    let to = |name: &str| json!({"name": name, "port": 80});
+    let t = ruled(json!([
+        mirror(json!({"backendRef": to("s")})),
+        mirror(json!({"backendRef": to("s"), "percent": 20})),
+        mirror(json!({"backendRef": to("s"), "fraction": {"numerator": 1, "denominator": 1000}})),
+        mirror(json!({"backendRef": to("gone"), "fraction": {"numerator": 5}}))
+    ]));
+    let found = routes(&t)[0].rules.iter().flat_map(|rule| &rule.filters).map(|filter| match filter {
+        Filter::Mirror(mirror) => (mirror.fraction, matches!(mirror.backend, Backend::Invalid { .. })),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(found.collect::<Vec<_>>(), [((1, 1), false), ((20, 100), false), ((1, 1000), false), ((5, 100), true)]);
+    assert_eq!(verdict(&t), "Accepted=True BackendNotFound=False");
+    assert_eq!(t.reports[0].path_text(), "spec.rules[3].filters[0].requestMirror.backendRef.name");
+}
+
+#[test]
+fn cross_origin_rules_are_read() {
+    let cors = json!({"allowOrigins": ["https://a.example", "http://127.0.0.1:3000", "https://*.b.example"], "allowMethods": ["PUT"],
+        "allowHeaders": ["*"], "exposeHeaders": ["x-a"], "allowCredentials": true});
+    let t = ruled(json!([{"filters": [{"type": "CORS", "cors": cors}]}]));
+    let Filter::Cors(cors) = &routes(&t)[0].rules[0].filters[0] else { panic!("a cross-origin filter") };
+    assert_eq!((cors.allow_origins.len(), cors.allow_credentials, cors.max_age), (3, true, Duration::from_secs(5)));
+    assert_eq!((&*cors.allow_methods[0], &*cors.allow_headers[0], &*cors.expose_headers[0]), ("PUT", "*", "x-a"));
+}
+
+#[test]
+fn problems_point_at_the_item_and_say_what_to_do() {
+    let t = ruled(json!([{"backendRefs": [{"name": "s", "port": 80}, {"name": "gone", "port": 80}, {"name": "s", "port": 81}]}]));
+    let found: Vec<_> = t.reports.iter().map(|r| (r.path_text(), r.fix.is_some())).collect();
+    assert_eq!(found, [("spec.rules[0].backendRefs[1].name".into(), true), ("spec.rules[0].backendRefs[2].port".into(), true)]);
+}
+
+#[test]
+fn a_port_that_cannot_carry_the_route_is_no_backend() {
+    let parents = json!([{"group": "", "kind": "Service", "name": "s"}]);
+    for (protocol, want) in
+        [("kubernetes.io/h2c", "ResolvedRefs=True"), ("https", "UnsupportedProtocol=False"), ("tcp", "UnsupportedProtocol=False")]
+    {
+        let t = object("v1", "Service", ("a", "t"), json!({"spec": {"ports": [{"port": 80, "appProtocol": protocol}]}}));
+        let spec = json!({"parentRefs": parents, "rules": [{"backendRefs": [{"name": "t", "port": 80}]}]});
+        assert_eq!(verdict(&run(&[service("a", "s"), t, route("a", spec)])), format!("Accepted=True {want}"), "{protocol}");
+    }
+}
+
+#[test]
+fn a_route_without_rules_matches_everything() {
+    let parents = json!([{"group": "", "kind": "Service", "name": "s"}]);
+    let t = run(&[service("a", "s"), route("a", json!({"parentRefs": parents}))]);
+    assert_eq!(routes(&t)[0].rules[0].matches[0].matches.path, Some(PathMatch::prefix("/")));
+}
+
+#[test]
+fn two_references_to_one_listener_attach_once() {
+    let gw = gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
+    let t = run(&[gw, route("a", json!({"parentRefs": [{"name": "gw"}, {"name": "gw", "sectionName": "web"}], "rules": [{}]}))]);
+    assert_eq!((routes(&t)[0].attachments.len(), t.statuses[0].parents.len(), t.statuses[1].listeners[0].attached_routes), (1, 2, 1));
+}

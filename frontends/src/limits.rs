@@ -1,0 +1,13 @@
+//! Limits and defaults that the front ends apply where a user left a field out. All that users may ask for beyond these is
+//! refused with a reason, never cut off silently.
+
+use std::time::Duration;
+
+/// Tries after the first where a retry stanza names no number.
+pub const DEFAULT_RETRY_ATTEMPTS: u32 = 2;
+/// Most tries after the first that one rule may ask for.
+pub const RETRY_ATTEMPTS: u64 = 100;
+/// Shortest pause before a retry where a retry stanza names none.
+pub const DEFAULT_RETRY_BACKOFF: Duration = Duration::from_millis(25);
+/// How long a browser may keep the answer to a preflight request where nobody says (Gateway API `HTTPCORSFilter`).
+pub const DEFAULT_CORS_MAX_AGE: Duration = Duration::from_secs(5);

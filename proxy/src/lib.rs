@@ -1,12 +1,24 @@
 //! One Organza proxy: gateway or workload side, by a page of data. The *rim* (control connection, certificates, admin) runs on a thread of its
 //! own and publishes an [`Arc<Snapshot>`](snapshot::Snapshot); workers read it and carry requests. Never knows YAML, Kubernetes or how a
 //! resource came to be.
+//!
+//! [`doors`] says where it listens; [`gateway`], [`inbound`] and [`outbound`] answer there; [`http`] is the request path, [`l4`] the opaque
+//! path, [`upstream`] the way to an endpoint, [`worker`] what one thread keeps.
 
 pub mod admin;
 pub mod config;
+pub mod doors;
+pub mod gateway;
+pub mod http;
+pub mod inbound;
+pub mod l4;
 pub mod limits;
+pub mod outbound;
+pub mod pick;
 pub mod rim;
 pub mod snapshot;
+pub mod upstream;
+pub mod worker;
 
 pub use config::Config;
 pub use snapshot::Snapshot;

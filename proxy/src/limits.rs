@@ -1,4 +1,4 @@
-//! Limits of a proxy's rim. Those of requests and connections stand with `transport` and `routing`.
+//! Limits of a proxy, by name: first those of the rim, then those of the request path. Those of connections stand with `transport`.
 
 use std::time::Duration;
 
@@ -23,3 +23,24 @@ pub const ANSWER: Duration = Duration::from_secs(10);
 pub const REPORT: Duration = Duration::from_secs(1);
 /// How long a drain may take unless the configuration says otherwise.
 pub const DRAIN: Duration = Duration::from_secs(30);
+
+/// A request body that is kept for another try is at most this long.
+pub const REPLAY_BYTES: u64 = 64 * 1024;
+/// A request that is answered before its body has ended is read on for at most this long, so that the answer is not lost in a reset.
+pub const EARLY_ANSWER_TIME: Duration = Duration::from_secs(2);
+/// Answers of the resolver for hosts outside the mesh are believed this long.
+pub const DNS_TIME: Duration = Duration::from_secs(30);
+/// Names of hosts outside the mesh remembered per worker.
+pub const DNS_NAMES: usize = 1024;
+/// Open connections of one listener and worker; further ones wait in the kernel's queue.
+pub const CONNECTIONS: usize = 8192;
+/// Lines of the access log waiting to be written; what comes over is counted and dropped.
+pub const LOG_LINES: usize = 8192;
+/// TLS client configurations kept per worker, one per kind of TLS and set of expected identities.
+pub const TLS_CONFIGS: usize = 4096;
+/// Longest request identifier that is taken over from a caller, in bytes.
+pub const REQUEST_ID_BYTES: usize = 128;
+/// A mirrored copy is given up after this time.
+pub const MIRROR_TIME: Duration = Duration::from_secs(30);
+/// Names of peers and services that a worker keeps ready for records.
+pub const LABELS: usize = 4096;

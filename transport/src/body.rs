@@ -114,11 +114,11 @@ impl Outgoing<'_> {
     }
 }
 
-/// Carries a whole body and says how many bytes it had.
+/// Carries a whole body, counts its bytes, and gives back the trailers that came with it.
 ///
 /// # Errors
 /// Of either side; [`Side`] says which.
-pub async fn pump(from: &mut Incoming<'_>, to: &mut Outgoing<'_>, carried: &mut u64) -> Result<(), (Side, Error)> {
+pub async fn pump(from: &mut Incoming<'_>, to: &mut Outgoing<'_>, carried: &mut u64) -> Result<Option<HeaderBlock>, (Side, Error)> {
     // Small bodies mostly lie behind their head already: the first piece then goes out with the head in one write.
     loop {
         let piece = match ready_now(from.chunk()).await {
@@ -137,7 +137,8 @@ pub async fn pump(from: &mut Incoming<'_>, to: &mut Outgoing<'_>, carried: &mut 
         }
     }
     let trailers = from.trailers();
-    to.finish(trailers.as_ref()).await.map_err(|e| (Side::To, e))
+    to.finish(trailers.as_ref()).await.map_err(|e| (Side::To, e))?;
+    Ok(trailers)
 }
 
 /// Who failed while a body was carried.

@@ -13,6 +13,7 @@ pub mod pool;
 pub mod preface;
 pub mod rt;
 pub mod tls;
+pub mod tunnel;
 
 pub use body::{Incoming, Outgoing};
 pub use rt::{Listener, Stream};

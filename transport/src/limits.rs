@@ -57,3 +57,5 @@ pub const H2_ERROR_RESETS: usize = 128;
 pub const HBONE_CONNECTIONS: usize = 16;
 /// Longest `baggage` that is read.
 pub const BAGGAGE_BYTES: usize = 4 * 1024;
+/// To say the preface.
+pub const PREFACE_TIME: Duration = Duration::from_secs(10);

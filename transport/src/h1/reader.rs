@@ -3,9 +3,10 @@
 use super::body::BodyReader;
 use super::framing::Framing;
 use super::{head, request_framing, response_framing};
+use crate::preface::{self, Preface};
 use crate::rt::{self, Recv};
 use crate::{Error, limits};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use model::{Fault, Method, RequestHead, ResponseHead};
 use std::time::Duration;
 
@@ -126,6 +127,58 @@ impl Reader {
             };
             return Err(if nothing { error.with_nothing_received() } else { error });
         }
+    }
+
+    /// The preface that the peer begins with.
+    ///
+    /// # Errors
+    /// If something else comes, the peer goes away, or it takes too long.
+    pub async fn preface<P: Preface>(&mut self) -> Result<P, Error> {
+        let gone = |why: String| Error::new(Fault::UpstreamReset, why).with_nothing_received();
+        let read = async {
+            loop {
+                if let Some((size, message)) = preface::split(&self.buffer)? {
+                    let preface = P::decode(message)?;
+                    self.buffer.advance(size);
+                    return Ok(preface);
+                }
+                match self.fill(limits::READ_BUFFER).await {
+                    Ok(true) => {}
+                    Ok(false) => return Err(gone("closed within its preface".into())),
+                    Err(e) => return Err(gone(e.to_string())),
+                }
+            }
+        };
+        let late = || Err(Error::new(Fault::ConnectTimeout, "no preface within 10 s").with_nothing_received());
+        rt::timeout(limits::PREFACE_TIME, read).await.unwrap_or_else(late)
+    }
+
+    /// Whether what comes begins like an HTTP/1 request: an upper-case token, a space, a path or a URI. Takes nothing.
+    pub async fn begins_with_http(&mut self) -> bool {
+        loop {
+            let seen = &self.buffer[..self.buffer.len().min(40)];
+            let word = seen.iter().take_while(|b| b.is_ascii_uppercase() || **b == b'-').count();
+            match seen.get(word) {
+                Some(b' ') => return word > 0,
+                Some(_) => return false,
+                None if seen.len() == 40 => return false,
+                None => {}
+            }
+            if !self.fill(limits::READ_BUFFER).await.unwrap_or(false) {
+                return false;
+            }
+        }
+    }
+
+    /// What comes next, unread by us; empty at the end.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn piece(&mut self, most: usize) -> std::io::Result<Bytes> {
+        if self.buffer.is_empty() {
+            self.fill(most).await?;
+        }
+        Ok(self.buffer.split().freeze())
     }
 
     /// The body behind the head that was just read.

@@ -39,6 +39,11 @@ impl Writer {
         fields.write_http1(&mut self.held);
     }
 
+    /// Holds bytes that go out before the next head: a preface.
+    pub fn hold_first(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
     /// What is held, then `piece`.
     pub(super) async fn send(&mut self, piece: &[u8]) -> std::io::Result<()> {
         let sent = self.send.send(&self.held, piece).await;

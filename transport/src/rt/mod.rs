@@ -42,3 +42,18 @@ pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     Ok(tokio::task::LocalSet::new().block_on(&runtime, work))
 }
+
+/// Addresses of a host outside the mesh, by the system's resolver, off this thread.
+///
+/// # Errors
+/// If the name is not known or the resolver does not answer.
+pub async fn lookup(host: &str, port: u16) -> std::io::Result<Vec<std::net::SocketAddr>> {
+    Ok(tokio::net::lookup_host((host, port)).await?.collect())
+}
+
+/// A seed for draws that need not be secret.
+pub fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library keys each `RandomState` from the system's randomness.
+    std::hash::RandomState::new().build_hasher().finish()
+}

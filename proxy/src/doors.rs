@@ -1,0 +1,183 @@
+//! Which addresses are open, and who answers there. The rim says what it wants open; each worker gets a socket of the group and accepts for
+//! itself. A door that is no longer wanted stops accepting; what came through it goes on.
+
+use crate::http::{self, Client, Ingress};
+use crate::inbound::{self, Application};
+use crate::worker::Worker;
+use crate::{gateway, limits, outbound};
+use model::Key;
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use telemetry::{Peer, Security};
+use tokio::sync::{mpsc, watch};
+use transport::{Listener, h1, rt};
+
+/// Who answers at an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door {
+    /// A gateway's port; TLS where its listeners say so.
+    Gateway { gateway: Key, port: u16 },
+    /// The tunnel port of a workload.
+    Inbound(ApplicationDoor),
+    /// The application's `http_proxy`. `authorization` is the whole value of `Proxy-Authorization`.
+    ExplicitProxy { authorization: Arc<str> },
+    /// A listener for one service (`--upstream catalog=9001`).
+    Named { host: String, port: u16 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationDoor {
+    pub workload: Key,
+    pub host: std::net::IpAddr,
+}
+
+/// Handed to a worker: a socket to accept on until told otherwise.
+pub struct Open {
+    pub door: Door,
+    pub socket: TcpListener,
+    pub closed: watch::Receiver<bool>,
+}
+
+/// The rim's view of what is open.
+pub struct Doors {
+    workers: Vec<mpsc::UnboundedSender<Open>>,
+    open: HashMap<SocketAddr, (Door, watch::Sender<bool>)>,
+}
+
+impl Doors {
+    pub fn new(workers: Vec<mpsc::UnboundedSender<Open>>) -> Self {
+        Self { workers, open: HashMap::new() }
+    }
+
+    /// Opens a door and says at which address it is; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// Those of `bind(2)`.
+    pub fn open(&mut self, address: SocketAddr, door: Door) -> io::Result<SocketAddr> {
+        let group = rt::Group::bind(address, self.workers.len())?;
+        let address = group.address;
+        let (close, closed) = watch::channel(false);
+        for (worker, socket) in self.workers.iter().zip(group.into_sockets()) {
+            // A worker that is gone has been reported by its thread.
+            let _ = worker.send(Open { door: door.clone(), socket, closed: closed.clone() });
+        }
+        self.open.insert(address, (door, close));
+        Ok(address)
+    }
+
+    pub fn is_open(&self, address: &SocketAddr) -> bool {
+        self.open.contains_key(address)
+    }
+
+    pub fn close(&mut self, address: &SocketAddr) {
+        if let Some((_, close)) = self.open.remove(address) {
+            // Without receivers there is no one left to close it.
+            let _ = close.send(true);
+        }
+    }
+
+    /// Stops accepting anywhere.
+    pub fn close_all(&mut self) {
+        let all: Vec<_> = self.open.keys().copied().collect();
+        all.iter().for_each(|address| self.close(address));
+    }
+
+    pub fn addresses(&self) -> impl Iterator<Item = (&SocketAddr, &Door)> {
+        self.open.iter().map(|(address, (door, _))| (address, door))
+    }
+}
+
+/// A worker's life: accepts at every door it is handed until the rim is gone, then lets what is under way end.
+pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Open>) {
+    while let Some(open) = doors.recv().await {
+        let worker = worker.clone();
+        rt::spawn(async move {
+            match Listener::open(open.socket) {
+                Ok(listener) => accept(worker, listener, open.door, open.closed).await,
+                Err(e) => tracing::error!("a door does not open: {e}"),
+            }
+        });
+    }
+    let drained = async {
+        while worker.shared.busy.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+            rt::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    rt::timeout(limits::DRAIN, drained).await;
+}
+
+async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: watch::Receiver<bool>) {
+    let answerer = Rc::new(Answerer::new(&worker, door, listener.address()));
+    let count = Rc::new(std::cell::Cell::new(0usize));
+    loop {
+        // At the limit new connections wait in the kernel's queue; old ones live.
+        while count.get() >= limits::CONNECTIONS {
+            rt::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let next = {
+            let accepted = std::pin::pin!(listener.accept());
+            let close = std::pin::pin!(closed.wait_for(|on| *on));
+            match futures_util::future::select(accepted, close).await {
+                futures_util::future::Either::Left((accepted, _)) => accepted,
+                futures_util::future::Either::Right(_) => return,
+            }
+        };
+        let (stream, address) = match next {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                tracing::warn!("accept: {e}");
+                rt::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (worker, answerer, count) = (worker.clone(), answerer.clone(), count.clone());
+        count.set(count.get() + 1);
+        rt::spawn(async move {
+            answerer.answer(worker, stream, address).await;
+            count.set(count.get() - 1);
+        });
+    }
+}
+
+/// What a door does with each connection.
+enum Answerer {
+    Gateway { gateway: Key, port: u16, tls: gateway::Tls },
+    Inbound { config: Option<Arc<rustls::ServerConfig>>, application: Rc<Application> },
+    ExplicitProxy { authorization: Arc<str> },
+    Named { host: String, port: u16, address: Option<SocketAddr> },
+}
+
+impl Answerer {
+    fn new(worker: &Worker, door: Door, address: Option<SocketAddr>) -> Self {
+        match door {
+            Door::Gateway { gateway, port } => Self::Gateway { tls: gateway::Tls::new(worker, &gateway), gateway, port },
+            Door::Inbound(app) => {
+                let config = inbound::config(worker).inspect_err(|e| tracing::error!("no mutual TLS: {e}")).ok();
+                Self::Inbound { config, application: Rc::new(Application { workload: app.workload, host: app.host }) }
+            }
+            Door::ExplicitProxy { authorization } => Self::ExplicitProxy { authorization },
+            Door::Named { host, port } => Self::Named { host, port, address },
+        }
+    }
+
+    async fn answer(&self, worker: Rc<Worker>, stream: transport::Stream, address: SocketAddr) {
+        match self {
+            Self::Gateway { gateway, port, tls } => gateway::serve(worker, stream, address, gateway.clone(), *port, tls).await,
+            Self::Inbound { config: Some(config), application } => {
+                inbound::serve(worker, stream, address, config.clone(), application.clone()).await;
+            }
+            // Without mutual TLS nothing is let in.
+            Self::Inbound { config: None, .. } => {}
+            Self::ExplicitProxy { authorization } => {
+                let ingress = Ingress::ExplicitProxy { authorization: authorization.clone() };
+                let peer: Arc<Peer> = worker.shared.me.peer.clone();
+                let client = Client { ingress, address: Some(address), peer, security: Security::Plain };
+                http::serve(worker, h1::Connection::new(stream), client).await;
+            }
+            Self::Named { host, port, address: local } => outbound::named(worker, stream, address, *local, host, *port).await,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Answers that Organza makes itself. Members of the mesh read why in `Proxy-Status` and the body; strangers read the name and the error type.
+
+use super::Client;
+use crate::worker::Worker;
+use bytes::Bytes;
+use model::{Fault, RequestHead, ResponseHead, Version};
+use telemetry::proxy_status;
+use transport::body::{Incoming, Length, Outgoing, pump};
+use transport::h1::Writer;
+
+/// Says that it went wrong, in the caller's own protocol. A caller that is gone hears nothing.
+pub async fn fault(worker: &Worker, writer: &mut Writer, client: &Client, head: &RequestHead, fault: Fault, why: &str, close: &mut bool) {
+    let member = client.is_member();
+    let name = if member { worker.shared.me.name.as_str() } else { "organza" };
+    let status = proxy_status(name, fault, member.then_some(why));
+    let mut answer = ResponseHead::with_status(fault.http_status());
+    let mut body = Bytes::new();
+    if head.is_grpc() {
+        // gRPC reads its status from trailers, which may come with the head (gRPC over HTTP/2, "Trailers-Only").
+        answer.status = 200;
+        answer.headers.push("content-type", b"application/grpc");
+        answer.headers.push("grpc-status", fault.grpc_status().to_string().as_bytes());
+        let message = if member { why } else { fault.label() };
+        answer.headers.push("grpc-message", percent_encoded(message).as_bytes());
+    } else {
+        let text = if member { format!("{}: {why}\n", fault.label()) } else { format!("{}\n", fault.label()) };
+        answer.headers.push("content-type", b"text/plain; charset=utf-8");
+        body = Bytes::from(text);
+    }
+    answer.headers.push("proxy-status", status.as_bytes());
+    if fault == Fault::ProxyAuthenticationRequired {
+        answer.headers.push("proxy-authenticate", b"Basic realm=\"organza\"");
+    }
+    if matches!(fault, Fault::Draining | Fault::Overloaded) {
+        answer.headers.push("retry-after", b"1");
+    }
+    // A caller that has gone away is no one's loss.
+    let _ = whole(writer, &mut answer, body, head, close).await;
+}
+
+/// An answer with a body that is at hand.
+pub async fn whole(
+    writer: &mut Writer,
+    answer: &mut ResponseHead,
+    body: Bytes,
+    head: &RequestHead,
+    close: &mut bool,
+) -> Result<(), transport::Error> {
+    let version = if head.authority().is_empty() && head.target().is_empty() { Version::Http11 } else { head.version };
+    let length = Length::Known(body.len() as u64);
+    let mut to = Outgoing::H1(writer.response(answer, length, &head.method, version, close, None));
+    pump(&mut Incoming::Held(Some(body)), &mut to, &mut 0).await.map(|_| ()).map_err(|(_, e)| e)
+}
+
+/// As gRPC has it for `grpc-message`: printable ASCII stays, all else is percent-encoded.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        match b {
+            b' '..=b'~' if b != b'%' => out.push(char::from(b)),
+            _ => out.push_str(&format!("%{b:02X}")),
+        }
+    }
+    out
+}

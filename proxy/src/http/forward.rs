@@ -1,0 +1,412 @@
+//! From a prepared request to an answered one: filters, the split, an endpoint, and as many tries as the rule, the budget and the time allow.
+
+use super::exchange::{self, Counts, Ended, Try, Verdict};
+use super::plan::{self, Plan};
+use super::{After, Client, Ingress, Stop, answer, connect, prepare};
+use crate::limits;
+use crate::pick;
+use crate::snapshot::Snapshot;
+use crate::upstream::UpstreamKey;
+use crate::worker::Worker;
+use bytes::{Bytes, BytesMut};
+use model::{Backend, Balancer, Fault, Key, Method, RequestHead, ResponseHead, Scheme, Service};
+use routing::balance::{self, EndpointId, hash_request};
+use routing::filters::{self, Context, Pending, RequestOutcome};
+use routing::retry::{Failure, Next, RetryState};
+use routing::{Decision, SplitBackend};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use telemetry::{Destination, Outcome, Record};
+use transport::body::Incoming;
+use transport::h1::{Framing, Hop, Reader, Writer};
+use transport::preface::Framing as Inner;
+use transport::{Error, rt};
+
+/// The caller's side of one request.
+pub struct Downstream<'c> {
+    pub reader: &'c mut Reader,
+    pub writer: &'c mut Writer,
+    pub framing: Framing,
+    pub started: Instant,
+    /// The connection ends after this request.
+    pub close: bool,
+}
+
+/// Carries one request through to its answer.
+pub async fn request(
+    worker: &Rc<Worker>,
+    down: &mut Downstream<'_>,
+    head: &mut RequestHead,
+    client: &Client,
+    record: &mut Record,
+) -> Result<After, Stop> {
+    let hop = prepare::request(worker, client, head, record)?;
+    down.close |= hop.close;
+    if head.method == Method::Connect {
+        return connect::request(worker, down, head, client, record).await;
+    }
+    plan::known(worker, client, head).await?;
+    let snapshot = worker.snapshot();
+    record.generation = snapshot.generation;
+    match plan::decide(&snapshot, &worker.shared.me.namespace, client, head)? {
+        Plan::Routed { decision, dialled } => {
+            let mut routed = Routed { worker, snapshot: &snapshot, decision, dialled };
+            routed.run(down, head, &hop, client, record).await
+        }
+        Plan::Application { address, service } => {
+            record.dialled_service = service.map(|s| worker.destination(s));
+            record.backend = Some("application".into());
+            direct(worker, down, head, &hop, record, UpstreamKey::plain(address)).await
+        }
+        Plan::Outside { host, port } => {
+            let address = worker.outside(&host, port).await?;
+            record.dialled_service = Some(outside_destination(head.host()));
+            record.backend = Some("outside".into());
+            direct(worker, down, head, &hop, record, UpstreamKey::plain(address)).await
+        }
+    }
+}
+
+fn outside_destination(host: &str) -> Arc<Destination> {
+    let host: Arc<str> = host.into();
+    Arc::new(Destination { name: host.clone(), host, namespace: "unknown".into() })
+}
+
+/// To one place, without a route: again only where nothing was sent.
+async fn direct(
+    worker: &Rc<Worker>,
+    down: &mut Downstream<'_>,
+    head: &mut RequestHead,
+    hop: &Hop,
+    record: &mut Record,
+    key: UpstreamKey,
+) -> Result<After, Stop> {
+    record.endpoint = Some(key.address);
+    if record.reporter != telemetry::Reporter::Destination {
+        record.security = key.security();
+    }
+    let retry = RetryState::new(None, model::Timeouts::default(), head.method.is_idempotent(), down.started);
+    let mut tries = Tries { worker, retry, held: None, service: None };
+    loop {
+        let fresh = record.attempt > 1;
+        match tries.once(down, head, hop, record, Ok(key.clone()), fresh, |_, _| Verdict::Forward).await? {
+            Step::Done(after) => return Ok(after),
+            Step::Again => record.attempt += 1,
+        }
+    }
+}
+
+struct Routed<'t> {
+    worker: &'t Rc<Worker>,
+    snapshot: &'t Snapshot,
+    decision: Decision<'t>,
+    dialled: Option<&'t Arc<Service>>,
+}
+
+/// Where a try goes: an endpoint of a service, or a host outside.
+struct Picked<'t> {
+    key: Result<UpstreamKey, Error>,
+    endpoint: Option<pick::Picked<'t>>,
+    service: Option<&'t Arc<Service>>,
+}
+
+impl<'t> Routed<'t> {
+    async fn run(
+        &mut self,
+        down: &mut Downstream<'_>,
+        head: &mut RequestHead,
+        hop: &Hop,
+        client: &Client,
+        record: &mut Record,
+    ) -> Result<After, Stop> {
+        let decision = self.decision;
+        record.route = Some(decision.route_key().name.clone());
+        record.rule = Some(decision.rule_name().clone());
+        record.dialled_service = self.dialled.map(|s| self.worker.destination(s));
+        let (scheme, port) = match &client.ingress {
+            Ingress::Gateway { port, sni, .. } => (if sni.is_some() { Scheme::Https } else { Scheme::Http }, *port),
+            _ => (Scheme::Http, head.port().unwrap_or(80)),
+        };
+        let pending = match filters::apply_request(&decision, head, &Context { scheme, port }).map_err(|r| plan::refused(&r))? {
+            RequestOutcome::Forward(pending) => pending,
+            RequestOutcome::Answer(answer) => return self.answered(down, head, record, answer).await,
+        };
+        let backend = decision.pick(self.worker.draw32()).map_err(|r| plan::refused(&r))?;
+        filters::apply_backend_request(&decision, backend, head).map_err(|r| plan::refused(&r))?;
+        record.backend = Some(backend.name.clone());
+        let mirrors: Vec<_> = filters::mirrors(&decision, Some(backend), || self.worker.draw32()).map(|m| m.backend.clone()).collect();
+        let held = self.hold(down, head, !mirrors.is_empty()).await?;
+        for mirror in mirrors {
+            self.mirror(mirror, head, held.clone(), down.framing);
+        }
+        self.tries(down, head, hop, record, backend, &pending, held).await
+    }
+
+    /// A redirect or a cross-origin answer: no backend hears of it.
+    async fn answered(
+        &self,
+        down: &mut Downstream<'_>,
+        head: &RequestHead,
+        record: &mut Record,
+        mut answer: ResponseHead,
+    ) -> Result<After, Stop> {
+        record.status = answer.status;
+        record.outcome = Outcome::Answered(answer.status);
+        answer.headers.remove("content-length");
+        let unread = down.framing != Framing::None;
+        let mut close = down.close || unread;
+        answer::whole(down.writer, &mut answer, Bytes::new(), head, &mut close).await?;
+        Ok(match (close, unread) {
+            (true, true) => After::Linger,
+            (true, false) => After::Close,
+            (false, _) => After::Keep,
+        })
+    }
+
+    /// Reads a body into memory where it may be needed more than once and is small enough.
+    async fn hold(&self, down: &mut Downstream<'_>, head: &RequestHead, mirrored: bool) -> Result<Option<Bytes>, Stop> {
+        let wanted = mirrored || self.decision.retry().is_some();
+        let Framing::Length(length) = down.framing else { return Ok(None) };
+        let waits = head.headers.contains("expect");
+        if !wanted || waits || length > limits::REPLAY_BYTES {
+            return Ok(None);
+        }
+        let mut body = Incoming::H1(down.reader.body(down.framing, Fault::MalformedRequest));
+        let mut whole = BytesMut::new();
+        while let Some(piece) = body.chunk().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(Some(whole.freeze()))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn tries(
+        &self,
+        down: &mut Downstream<'_>,
+        head: &mut RequestHead,
+        hop: &Hop,
+        record: &mut Record,
+        backend: &SplitBackend,
+        pending: &Pending,
+        held: Option<Bytes>,
+    ) -> Result<After, Stop> {
+        let (worker, decision) = (self.worker, self.decision);
+        let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started);
+        let mut tries = Tries { worker, retry, held, service: service_key(&backend.backend) };
+        let mut tried: Vec<EndpointId> = Vec::new();
+        loop {
+            let picked = self.pick(&backend.backend, &tried, head, record).await?;
+            if let Some(picked) = &picked.endpoint {
+                tried.push(picked.id);
+                record.destination = worker.peer(self.snapshot, picked.endpoint);
+            }
+            if let (None, Some(service)) = (&record.dialled_service, picked.service) {
+                record.dialled_service = Some(worker.destination(service));
+            }
+            if let Ok(key) = &picked.key {
+                record.endpoint = Some(key.address);
+                record.security = key.security();
+            }
+            let mut load = Load { worker, picked: picked.endpoint, since: rt::now(), outcome: balance::Outcome::Cancelled };
+            let judge = |head: &mut ResponseHead, again: bool| match again {
+                true => Verdict::TryAgain,
+                false => {
+                    filters::apply_response(&decision, Some(backend), pending, head);
+                    Verdict::Forward
+                }
+            };
+            let step = tries.once(down, head, hop, record, picked.key, false, judge).await;
+            load.outcome = match &step {
+                Ok(Step::Done(_)) if record.status < 500 => balance::Outcome::Success,
+                Ok(_) => balance::Outcome::Failure,
+                Err(stop) if stop.fault == Fault::DownstreamClosed => balance::Outcome::Cancelled,
+                Err(_) => balance::Outcome::Failure,
+            };
+            drop(load);
+            match step? {
+                Step::Done(after) => return Ok(after),
+                Step::Again => record.attempt += 1,
+            }
+        }
+    }
+
+    async fn pick(&self, backend: &Backend, tried: &[EndpointId], head: &RequestHead, record: &Record) -> Result<Picked<'t>, Stop> {
+        match backend {
+            Backend::Service(to) => {
+                let service = self.snapshot.table.service(&to.service);
+                let service =
+                    service.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+                let hash = match &service.balancer {
+                    Balancer::RingHash(on) | Balancer::Maglev(on) => hash_request(on, head, record.source_address.map(|a| a.ip())),
+                    _ => None,
+                };
+                let mut balancers = self.worker.balancers.borrow_mut();
+                let picked = balancers.pick(self.snapshot, service, to, tried, hash, self.worker.draw(), rt::now());
+                let none = || {
+                    Stop::new(Fault::NoEndpoint, format!("service {}/{} has no healthy endpoint", to.service.namespace, to.service.name))
+                };
+                let picked = picked.ok_or_else(none)?;
+                let key = UpstreamKey::endpoint(service, picked.endpoint, to.port, Inner::Http1);
+                Ok(Picked { key, endpoint: Some(picked), service: Some(service) })
+            }
+            Backend::External(host) => Ok(Picked { key: self.worker.external(host).await, endpoint: None, service: None }),
+            Backend::Invalid { message, .. } => Err(Stop::new(Fault::InvalidBackend, message.to_string())),
+        }
+    }
+
+    /// Sends a copy whose answer nobody waits for. Bodies too large to hold are not mirrored.
+    fn mirror(&self, backend: Backend, head: &RequestHead, held: Option<Bytes>, framing: Framing) {
+        if framing != Framing::None && held.is_none() {
+            return;
+        }
+        let Backend::Service(to) = &backend else { return };
+        let Some(service) = self.snapshot.table.service(&to.service) else { return };
+        let now = rt::now();
+        let mut balancers = self.worker.balancers.borrow_mut();
+        let picked = balancers.pick(self.snapshot, service, to, &[], None, self.worker.draw(), now);
+        let Some(picked) = picked else { return };
+        balancers.ended(&picked, balance::Outcome::Cancelled, Duration::ZERO, now);
+        drop(balancers);
+        let Ok(key) = UpstreamKey::endpoint(service, picked.endpoint, to.port, Inner::Http1) else { return };
+        let (worker, mut head) = (self.worker.clone(), head.clone());
+        rt::spawn(async move {
+            let copy = async {
+                let mut up = worker.connect(key, false).await?;
+                let body = held.map_or(Incoming::Empty, |bytes| Incoming::Held(Some(bytes)));
+                exchange::send_and_forget(&mut up, &mut head, body).await?;
+                up.release(&worker);
+                Ok::<(), Error>(())
+            };
+            // A copy that fails is nobody's failure.
+            let _ = rt::timeout(limits::MIRROR_TIME, copy).await;
+        });
+    }
+}
+
+fn service_key(backend: &Backend) -> Option<Key> {
+    match backend {
+        Backend::Service(to) => Some(to.service.clone()),
+        Backend::External(_) | Backend::Invalid { .. } => None,
+    }
+}
+
+/// Tells the balancer how a try went when it is over, however it ended.
+struct Load<'w, 't> {
+    worker: &'w Worker,
+    picked: Option<pick::Picked<'t>>,
+    since: Instant,
+    outcome: balance::Outcome,
+}
+
+impl Drop for Load<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(picked) = &self.picked {
+            let now = rt::now();
+            self.worker.balancers.borrow_mut().ended(picked, self.outcome, now.saturating_duration_since(self.since), now);
+        }
+    }
+}
+
+enum Step {
+    Done(After),
+    Again,
+}
+
+struct Tries<'w, 'r> {
+    worker: &'w Rc<Worker>,
+    retry: RetryState<'r>,
+    held: Option<Bytes>,
+    service: Option<Key>,
+}
+
+impl Tries<'_, '_> {
+    #[allow(clippy::too_many_arguments)]
+    async fn once(
+        &mut self,
+        down: &mut Downstream<'_>,
+        head: &mut RequestHead,
+        hop: &Hop,
+        record: &mut Record,
+        key: Result<UpstreamKey, Error>,
+        fresh: bool,
+        mut judge: impl FnMut(&mut ResponseHead, bool) -> Verdict,
+    ) -> Result<Step, Stop> {
+        let deadline = self.retry.attempt_deadline(rt::now());
+        let opened = match key {
+            Ok(key) => within(deadline, self.worker.connect(key, fresh)).await,
+            Err(error) => Err(error),
+        };
+        let mut up = match opened {
+            Ok(up) => up,
+            Err(error) => return self.failed(Failure::Unsent(error.fault), true, error).await,
+        };
+        let reused = up.pooled.reused;
+        let (version, idempotent) = (head.version, head.method.is_idempotent());
+        let what = Try { head, hop, held: self.held.clone(), framing: down.framing, deadline, version, close: down.close };
+        let mut counts = Counts::default();
+        let (retry, worker, service) = (&mut self.retry, self.worker, &self.service);
+        let resendable = self.held.is_some() || down.framing == Framing::None;
+        let mut pause = None;
+        let ended = exchange::run(down.reader, down.writer, &mut up, what, &mut counts, |answer| {
+            let failure = Failure::Status(answer.status);
+            let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, budget, rt::now(), worker.draw32()));
+            if let Next::RetryAfter(time) = next {
+                pause = Some(time);
+            }
+            judge(answer, pause.is_some())
+        })
+        .await;
+        record.request_bytes = counts.up;
+        record.response_bytes = counts.down;
+        record.upstream_duration = counts.first_byte.map(|at| at.saturating_duration_since(down.started));
+        if let Some(peer) = counts.peer.filter(|_| record.destination.workload.as_ref() == "unknown") {
+            record.destination = Arc::new(peer);
+        }
+        match ended? {
+            Ended::Answered { after, status, reusable } => {
+                if reusable {
+                    up.release(self.worker);
+                }
+                record.status = status;
+                record.outcome = Outcome::Answered(status);
+                record.grpc_status = counts.grpc_status;
+                Ok(Step::Done(after))
+            }
+            Ended::Refused => {
+                rt::sleep(pause.unwrap_or_default()).await;
+                Ok(Step::Again)
+            }
+            Ended::Failed { error, body_spent, .. } => {
+                // A pooled connection that ends before a byte of an answer had most likely died unused.
+                let died_unused = reused && error.nothing_received && idempotent;
+                let failure = if died_unused { Failure::Unsent(error.fault) } else { Failure::Sent(error.fault) };
+                let again = resendable || !body_spent && self.held.is_none() && down.framing == Framing::None;
+                self.failed(failure, again, error).await
+            }
+        }
+    }
+
+    async fn failed(&mut self, failure: Failure, resendable: bool, error: Error) -> Result<Step, Stop> {
+        let (retry, worker) = (&mut self.retry, self.worker);
+        let now = rt::now();
+        let next = worker.budget(self.service.as_ref(), |budget| retry.on_failure(failure, resendable, budget, now, worker.draw32()));
+        match next {
+            Next::RetryAfter(pause) => {
+                rt::sleep(pause).await;
+                Ok(Step::Again)
+            }
+            Next::GiveUp(_) => Err(Stop::from(error)),
+        }
+    }
+}
+
+async fn within<T>(deadline: Option<(Instant, Fault)>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match deadline {
+        None => work.await,
+        Some((at, fault)) => {
+            let left = at.saturating_duration_since(rt::now());
+            rt::timeout(left, work).await.unwrap_or_else(|| Err(Error::new(fault, "no connection in time")))
+        }
+    }
+}

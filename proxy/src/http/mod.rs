@@ -1,0 +1,225 @@
+//! The request path: read head · prepare · plan · filter · forward · answer · record. Each phase is a function; a request is read against one
+//! snapshot from beginning to end.
+
+mod answer;
+mod connect;
+mod exchange;
+mod forward;
+mod plan;
+mod prepare;
+
+pub(crate) use plan::{refused as plan_refused, resolve as plan_resolve};
+
+use crate::limits;
+use crate::worker::Worker;
+use model::{Fault, Key, RequestHead, SpiffeId};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use telemetry::{Outcome, Peer, Protocol, Record, Reporter, Security};
+use transport::h1::{self, Framing, Reader, Writer};
+use transport::{Error, rt};
+
+/// Where requests of a connection came in, and what that means for them.
+#[derive(Debug)]
+pub enum Ingress {
+    /// Strangers at a gateway's listener. `sni` is there for TLS connections.
+    Gateway { gateway: Key, port: u16, sni: Option<Option<String>> },
+    /// The application calls one service by a listener of its own.
+    Service { service: Key, port: u16 },
+    /// The application calls anything by `http_proxy`; the host of each request says what. The secret guards the listener.
+    ExplicitProxy { authorization: Arc<str> },
+    /// Another proxy calls the application behind this one.
+    Inbound { service: Key, port: u16, application: SocketAddr, identity: SpiffeId },
+}
+
+/// One connection as requests see it.
+#[derive(Debug)]
+pub struct Client {
+    pub ingress: Ingress,
+    pub address: Option<SocketAddr>,
+    /// Who calls, as labels name them.
+    pub peer: Arc<Peer>,
+    /// How this hop is protected.
+    pub security: Security,
+}
+
+impl Client {
+    /// Members of the mesh are told why; strangers are not.
+    pub fn is_member(&self) -> bool {
+        !matches!(self.ingress, Ingress::Gateway { .. })
+    }
+
+    fn reporter(&self) -> Reporter {
+        match self.ingress {
+            Ingress::Gateway { .. } => Reporter::Gateway,
+            Ingress::Service { .. } | Ingress::ExplicitProxy { .. } => Reporter::Source,
+            Ingress::Inbound { .. } => Reporter::Destination,
+        }
+    }
+}
+
+/// What becomes of the connection after a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum After {
+    Keep,
+    /// The tunnel that was asked for carries HTTP to this service, which is read.
+    Switch {
+        service: Key,
+        port: u16,
+    },
+    Close,
+    /// Close, but the caller is still sending: read on for a moment, so that the answer is not lost in a reset.
+    Linger,
+}
+
+/// Serves a connection until it ends or the proxy drains.
+pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: Client) {
+    let h1::Connection { mut reader, mut writer } = connection;
+    let mut head = RequestHead::default();
+    let mut draining = worker.shared.draining.subscribe();
+    loop {
+        let next = {
+            let drained = std::pin::pin!(async { drop(draining.wait_for(|on| *on).await) });
+            let request = std::pin::pin!(reader.request(&mut head, transport::limits::KEEP_ALIVE));
+            // A request that has come is served even while draining.
+            match futures_util::future::select(request, drained).await {
+                futures_util::future::Either::Left((request, _)) => Some(request),
+                futures_util::future::Either::Right(_) => None,
+            }
+        };
+        let after = match next {
+            Some(Ok(Some(framing))) => {
+                let _busy = worker.busy();
+                one(&worker, &mut reader, &mut writer, &mut head, framing, &client).await
+            }
+            Some(Ok(None)) | None => return,
+            Some(Err(error)) => {
+                refuse_head(&worker, &mut writer, &client, &error).await;
+                After::Linger
+            }
+        };
+        match after {
+            After::Keep => {}
+            After::Switch { service, port } => client.ingress = Ingress::Service { service, port },
+            After::Close => return drop(writer.send_half().shutdown().await),
+            After::Linger => return linger(&mut reader, &mut writer).await,
+        }
+    }
+}
+
+async fn linger(reader: &mut Reader, writer: &mut Writer) {
+    // Whatever fails here, the connection is at its end.
+    let _ = writer.send_half().shutdown().await;
+    let read_on = async { while reader.piece(transport::limits::READ_BUFFER).await.is_ok_and(|piece| !piece.is_empty()) {} };
+    rt::timeout(limits::EARLY_ANSWER_TIME, read_on).await;
+}
+
+/// Answers what could not even be read.
+async fn refuse_head(worker: &Worker, writer: &mut Writer, client: &Client, error: &Error) {
+    let mut record = begin(worker, client);
+    record.outcome = Outcome::Failed(error.fault);
+    record.reason = Some(error.why.as_ref().into());
+    if error.fault != Fault::DownstreamClosed {
+        record.status = error.fault.http_status();
+        let head = RequestHead::default();
+        answer::fault(worker, writer, client, &head, error.fault, &error.why, &mut true).await;
+    }
+    worker.record(&record);
+}
+
+pub(crate) fn begin(worker: &Worker, client: &Client) -> Record {
+    let me = &worker.shared.me.peer;
+    let (source, destination) = match client.ingress {
+        Ingress::Inbound { .. } => (client.peer.clone(), me.clone()),
+        _ => (me.clone(), Arc::new(Peer::unknown())),
+    };
+    let mut record = Record::begin(rt::wall(), client.reporter(), source, destination);
+    record.source_address = client.address;
+    record.security = client.security;
+    record
+}
+
+/// One request, from its head to its record.
+async fn one(
+    worker: &Rc<Worker>,
+    reader: &mut Reader,
+    writer: &mut Writer,
+    head: &mut RequestHead,
+    framing: Framing,
+    client: &Client,
+) -> After {
+    let started = rt::now();
+    let mut record = begin(worker, client);
+    record.method = head.method.clone();
+    record.authority.push_str(head.authority());
+    record.path.push_str(head.path());
+    if head.is_grpc() {
+        record.protocol = Protocol::Grpc;
+    }
+    let mut down = forward::Downstream { reader, writer, framing, started, close: worker.shared.is_draining() };
+    let after = match forward::request(worker, &mut down, head, client, &mut record).await {
+        Ok(after) => after,
+        Err(stop) => stop_here(worker, &mut down, head, client, &mut record, stop).await,
+    };
+    finish(worker, &mut record, started);
+    after
+}
+
+/// Why a request ends here, with a whole sentence for operators.
+#[derive(Debug)]
+pub struct Stop {
+    pub fault: Fault,
+    pub why: String,
+    /// The object that caused it.
+    pub by: Option<Arc<str>>,
+    /// The answer has begun: nothing can be said any more but by closing.
+    pub begun: bool,
+}
+
+impl Stop {
+    pub fn new(fault: Fault, why: impl Into<String>) -> Self {
+        Self { fault, why: why.into(), by: None, begun: false }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::new(error.fault, error.why)
+    }
+}
+
+async fn stop_here(
+    worker: &Worker,
+    down: &mut forward::Downstream<'_>,
+    head: &RequestHead,
+    client: &Client,
+    record: &mut Record,
+    stop: Stop,
+) -> After {
+    record.outcome = Outcome::Failed(stop.fault);
+    record.reason = Some(stop.why.as_str().into());
+    record.verdict_by = stop.by;
+    if stop.begun || stop.fault == Fault::DownstreamClosed {
+        return After::Close;
+    }
+    record.status = stop.fault.http_status();
+    if record.protocol == Protocol::Grpc {
+        record.grpc_status = Some(stop.fault.grpc_status());
+    }
+    let has_body = down.framing != Framing::None;
+    // Who is at fault for the message itself cannot be trusted to frame the next one.
+    let mut close = down.close || has_body || stop.fault.blame() == model::Blame::Downstream;
+    answer::fault(worker, down.writer, client, head, stop.fault, &stop.why, &mut close).await;
+    match (close, has_body) {
+        (true, true) => After::Linger,
+        (true, false) => After::Close,
+        (false, _) => After::Keep,
+    }
+}
+
+fn finish(worker: &Worker, record: &mut Record, started: Instant) {
+    record.duration = rt::now().saturating_duration_since(started);
+    worker.record(record);
+}

@@ -1,0 +1,92 @@
+//! Where a request is to go: decided by the table for gateways and callers, fixed for what another proxy sends to the application behind this one.
+
+use super::{Client, Ingress, Stop};
+use crate::limits;
+use crate::snapshot::Snapshot;
+use crate::worker::{Resolve, Worker};
+use model::{Fault, Hostname, Key, RequestHead, Service};
+use routing::{Caller, Decision, Entry, Refusal};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use transport::rt;
+
+/// What the table said, or what needs no table.
+pub enum Plan<'t> {
+    /// By a route; the service that was dialled, where one was.
+    Routed { decision: Decision<'t>, dialled: Option<&'t Arc<Service>> },
+    /// To the application behind this proxy.
+    Application { address: SocketAddr, service: Option<&'t Arc<Service>> },
+    /// To a host that the mesh does not know, as it is.
+    Outside { host: model::backend::ExternalName, port: u16 },
+}
+
+pub fn refused(refusal: &Refusal<'_>) -> Stop {
+    let by = refusal.origin.map(|origin| Arc::from(origin.object.to_string()));
+    Stop { by, ..Stop::new(refusal.fault, refusal.reason.to_string()) }
+}
+
+/// Decides against this snapshot. The name of a service that is not in it was asked for before ([`known`]).
+pub fn decide<'t>(snapshot: &'t Snapshot, namespace: &str, client: &Client, head: &RequestHead) -> Result<Plan<'t>, Stop> {
+    let table = &snapshot.table;
+    match &client.ingress {
+        Ingress::Gateway { gateway, port, sni } => {
+            let sni = sni.as_ref().map(|name| name.as_deref());
+            let (_, decision) = table.gateway_route(gateway, *port, sni, head).map_err(|r| refused(&r))?;
+            Ok(Plan::Routed { decision, dialled: None })
+        }
+        Ingress::Service { service, port } => to_service(snapshot, service, *port, namespace, head),
+        Ingress::ExplicitProxy { .. } => {
+            let port = head.port().unwrap_or(head.scheme.default_port());
+            match table.service_by_host(head.host(), namespace) {
+                Some(service) => to_service(snapshot, &service.key, port, namespace, head),
+                None => outside(head.host(), port),
+            }
+        }
+        Ingress::Inbound { service, application, .. } => Ok(Plan::Application { address: *application, service: table.service(service) }),
+    }
+}
+
+fn to_service<'t>(snapshot: &'t Snapshot, key: &Key, port: u16, namespace: &str, head: &RequestHead) -> Result<Plan<'t>, Stop> {
+    let entry = Entry::Service { service: key.clone(), port };
+    let decision = snapshot.table.route(&entry, head, &Caller::in_namespace(namespace)).map_err(|r| refused(&r))?;
+    Ok(Plan::Routed { decision, dialled: snapshot.table.service(key) })
+}
+
+fn outside<'t>(host: &str, port: u16) -> Result<Plan<'t>, Stop> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let host = match bare.parse() {
+        Ok(address) => model::backend::ExternalName::Address(address),
+        Err(_) => {
+            let name = Hostname::parse(host).map_err(|e| Stop::new(Fault::NoSuchService, format!("host {host:?} {e}")))?;
+            model::backend::ExternalName::Dns(name)
+        }
+    };
+    Ok(Plan::Outside { host, port })
+}
+
+/// Makes sure that the control plane was asked what `head` calls, the first time that it is called.
+pub async fn known(worker: &Worker, client: &Client, head: &RequestHead) -> Result<(), Stop> {
+    if !matches!(client.ingress, Ingress::ExplicitProxy { .. }) {
+        return Ok(());
+    }
+    resolve(worker, head.host()).await
+}
+
+/// Asks the rim for a host unless the table has it already. A host that is no service is no failure: it lies outside.
+pub async fn resolve(worker: &Worker, host: &str) -> Result<(), Stop> {
+    let namespace = &worker.shared.me.namespace;
+    let is_address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
+    if is_address || worker.shared.snapshot.load().table.service_by_host(host, namespace).is_some() {
+        return Ok(());
+    }
+    let (answer, answered) = oneshot::channel();
+    let question = Resolve { host: host.to_ascii_lowercase(), namespace: namespace.clone(), answer };
+    let unknown = || Stop::new(Fault::NotYetKnown, format!("{host} was never used before, and the control plane cannot be asked now"));
+    worker.shared.resolver.try_send(question).map_err(|_| unknown())?;
+    match rt::timeout(limits::RESOLVE, answered).await {
+        Some(Ok(Ok(()) | Err(Fault::NoSuchService))) => Ok(()),
+        Some(Ok(Err(fault))) => Err(Stop::new(fault, format!("{host}: the control plane does not answer"))),
+        Some(Err(_)) | None => Err(unknown()),
+    }
+}

@@ -1,0 +1,87 @@
+//! What happens to every request before it is routed: what belongs to one hop ends here, the path is made regular, and what says where it came
+//! from is taken from those who may say it only.
+
+use super::{Client, Ingress, Stop};
+use crate::limits;
+use crate::worker::Worker;
+use model::{Fault, Method, Normalisation, RequestHead};
+use std::fmt::Write;
+use telemetry::{Record, TraceContext};
+use transport::h1::{Hop, strip_hop_by_hop};
+
+/// Prepares the head, and says what was meant for this hop.
+pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead, record: &mut Record) -> Result<Hop, Stop> {
+    if let Ingress::ExplicitProxy { authorization } = &client.ingress {
+        check_secret(head, authorization)?;
+    }
+    let hop = strip_hop_by_hop(&mut head.headers, head.version);
+    if head.headers.get("expect").is_some_and(|v| !v.eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Stop::new(Fault::ExpectationFailed, "Expect asks for something else than 100-continue"));
+    }
+    if head.method == Method::Trace && !client.is_member() {
+        return Err(Stop::new(Fault::MalformedRequest, "TRACE is not answered for strangers"));
+    }
+    let path = routing::normalise(head.path(), Normalisation::Base).map_err(|e| Stop::new(Fault::MalformedRequest, e.to_string()))?;
+    if path != head.path() {
+        let path = path.into_owned();
+        head.set_path(&path);
+    }
+    if let Ingress::Gateway { sni, .. } = &client.ingress {
+        replace_forwarded(client, head, sni.is_some());
+    }
+    identify(worker, client, head, record);
+    Ok(hop)
+}
+
+/// The caller must know this run's secret. Compared in constant time, never passed on, never recorded.
+fn check_secret(head: &RequestHead, authorization: &str) -> Result<(), Stop> {
+    let given = head.headers.get("proxy-authorization").unwrap_or_default();
+    let same = given.len() == authorization.len() && given.iter().zip(authorization.as_bytes()).fold(0, |d, (a, b)| d | (a ^ b)) == 0;
+    match same {
+        true => Ok(()),
+        false => {
+            Err(Stop::new(Fault::ProxyAuthenticationRequired, "this listener serves its owner alone; the proxy URL carries the secret"))
+        }
+    }
+}
+
+/// Strangers do not say where they come from: the connection does.
+fn replace_forwarded(client: &Client, head: &mut RequestHead, tls: bool) {
+    for name in ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "baggage"] {
+        head.headers.remove(name);
+    }
+    if let Some(address) = client.address {
+        let mut text = String::new();
+        let _ = write!(text, "{}", address.ip().to_canonical());
+        head.headers.set("X-Forwarded-For", text.as_bytes());
+    }
+    head.headers.set("X-Forwarded-Proto", if tls { b"https" } else { b"http" });
+}
+
+/// Request identifier and trace context: taken over inside the mesh, given at its edge.
+fn identify(worker: &Worker, client: &Client, head: &mut RequestHead, record: &mut Record) {
+    let known = head.headers.text("x-request-id").filter(|id| client.is_member() && id.len() <= limits::REQUEST_ID_BYTES).map(Box::from);
+    let id = known.unwrap_or_else(|| {
+        let (a, b) = (worker.draw(), worker.draw());
+        let id = format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            a >> 32,
+            a >> 16 & 0xffff,
+            a & 0xfff,
+            b >> 48 & 0x3fff | 0x8000,
+            b & 0xffff_ffff_ffff
+        );
+        head.headers.set("X-Request-Id", id.as_bytes());
+        id.into()
+    });
+    record.request_id = Some(id);
+    let trace = head.headers.get("traceparent").and_then(TraceContext::parse);
+    let trace = match trace {
+        Some(trace) => trace.child(worker.draw()),
+        None => TraceContext::root(u128::from(worker.draw()) << 64 | u128::from(worker.draw()), worker.draw(), false),
+    };
+    let mut text = String::with_capacity(55);
+    let _ = write!(text, "{trace}");
+    head.headers.set("traceparent", text.as_bytes());
+    record.trace = Some(trace);
+}

@@ -1,0 +1,128 @@
+//! What other proxies of the mesh bring: mutual TLS first, then who was dialled, then the application's own protocol to the application on this
+//! machine. Who shows no SVID does not get past the handshake; a service that this workload does not back is refused by name.
+
+use crate::http::{self, Client, Ingress, Stop};
+use crate::l4;
+use crate::snapshot::Snapshot;
+use crate::upstream::UpstreamKey;
+use crate::worker::Worker;
+use bytes::BytesMut;
+use identity::{ClientAuth, alpn};
+use model::{Fault, Key, SpiffeId};
+use rustls::ServerConfig;
+use rustls::time_provider::DefaultTimeProvider;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use telemetry::{Outcome, Peer, Protocol, Record, Reporter, Security};
+use transport::h1::{self, Reader, Writer};
+use transport::preface::{Framing, Hello, Preface, Welcome, read};
+use transport::{Stream, rt, tls};
+
+/// The workload behind this proxy.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// Key of the workload, by which endpoints name it.
+    pub workload: Key,
+    /// Where the application listens.
+    pub host: IpAddr,
+}
+
+/// TLS as the tunnel port speaks it.
+///
+/// # Errors
+/// If the configuration cannot be made.
+pub fn config(worker: &Worker) -> Result<Arc<ServerConfig>, identity::Error> {
+    identity::server_config(&worker.shared.credentials, ClientAuth::Required, &[alpn::ORGANZA], Arc::new(DefaultTimeProvider))
+}
+
+/// One connection, from its first byte.
+pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, config: Arc<ServerConfig>, application: Rc<Application>) {
+    let stream = match tls::accept(stream, config).await {
+        Ok(stream) => stream,
+        Err(error) => return refused(&worker, address, None, error.fault, &error.why),
+    };
+    let proof = tls::proof(&stream).unwrap_or_default();
+    let Some(identity) = proof.peer else {
+        return refused(&worker, address, None, Fault::Unauthenticated, "the peer showed no SPIFFE identity");
+    };
+    if proof.alpn.as_deref() != Some(alpn::ORGANZA) {
+        return refused(&worker, address, Some(&identity), Fault::UnrecognisedProtocol, "the peer speaks neither organza/1 nor HBONE");
+    }
+    organza(worker, stream, address, identity, application).await;
+}
+
+async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, identity: SpiffeId, application: Rc<Application>) {
+    let mut buffer = BytesMut::new();
+    let hello: Hello = match read(&mut stream, &mut buffer).await {
+        Ok(hello) => hello,
+        Err(error) => return refused(&worker, address, Some(&identity), error.fault, &error.why),
+    };
+    let (recv, send) = stream.split();
+    let (mut reader, mut writer) = (Reader::with_read(recv, buffer), Writer::new(send));
+    let target = backed(&worker.snapshot(), &application, &hello);
+    let welcome = match &target {
+        Ok(_) => Welcome::Accepted(worker.shared.me.metadata.clone()),
+        Err(stop) => Welcome::Refused(stop.fault),
+    };
+    let Ok(welcome) = welcome.encode() else { return };
+    // Goes out with the first answer, or at once where nothing else would carry it.
+    writer.hold_first(&welcome);
+    let own = &hello.source;
+    let peer = Arc::new(Peer::claimed(&own.workload, &own.namespace, &own.app, &own.version, &own.cluster, Some(&identity)));
+    match (target, hello.framing) {
+        (Err(stop), _) => {
+            // A peer that is gone already needs no refusal.
+            let _ = writer.flush().await;
+            refused(&worker, address, Some(&identity), stop.fault, &stop.why);
+        }
+        (Ok(target), Framing::Http1) => {
+            let ingress = Ingress::Inbound { service: hello.service, port: hello.service_port, application: target, identity };
+            let client = Client { ingress, address: Some(address), peer, security: Security::MutualTls };
+            http::serve(worker, h1::Connection { reader, writer }, client).await;
+        }
+        (Ok(target), Framing::Tcp) => {
+            if writer.flush().await.is_err() {
+                return;
+            }
+            let mut record = begin(&worker, address, peer);
+            record.security = Security::MutualTls;
+            record.dialled_service = worker.snapshot().table.service(&hello.service).map(|s| worker.destination(s));
+            let open = async |record: &mut Record| {
+                record.endpoint = Some(target);
+                Ok(worker.connect(UpstreamKey::plain(target), true).await?)
+            };
+            l4::connection(&worker, &mut reader, &mut writer, record, open).await;
+        }
+        (Ok(_), Framing::Http2) => {
+            let _ = writer.flush().await;
+            refused(&worker, address, Some(&identity), Fault::UnrecognisedProtocol, "HTTP/2 inside organza/1 is not spoken here");
+        }
+    }
+}
+
+/// Where the dialled service's port leads on this machine; only for services that this workload backs.
+fn backed(snapshot: &Snapshot, application: &Application, hello: &Hello) -> Result<SocketAddr, Stop> {
+    let no = |why: String| Stop::new(Fault::MisdirectedRequest, why);
+    let endpoints = snapshot.endpoints_of(&hello.service);
+    let own = endpoints.and_then(|e| e.endpoints.iter().find(|e| e.workload.as_ref() == Some(&application.workload)));
+    let own = own.ok_or_else(|| no(format!("this workload does not back {}", hello.service)))?;
+    let port = own.target_port(hello.service_port);
+    let port = port.ok_or_else(|| no(format!("{} has no port {} here", hello.service, hello.service_port)))?;
+    Ok(SocketAddr::new(application.host, port))
+}
+
+fn begin(worker: &Worker, address: SocketAddr, peer: Arc<Peer>) -> Record {
+    let mut record = Record::begin(rt::wall(), Reporter::Destination, peer, worker.shared.me.peer.clone());
+    record.protocol = Protocol::Tcp;
+    record.source_address = Some(address);
+    record
+}
+
+fn refused(worker: &Worker, address: SocketAddr, identity: Option<&SpiffeId>, fault: Fault, why: &str) {
+    let peer = Peer::claimed("", "", "", "", "", identity);
+    let mut record = begin(worker, address, Arc::new(peer));
+    record.outcome = Outcome::Failed(fault);
+    record.reason = Some(why.into());
+    worker.record(&record);
+}

@@ -1,0 +1,164 @@
+//! The opaque path: connections that are carried unread, to a service or to a host outside. The same identities are checked as for requests; what
+//! is recorded is who, where, how long and how much.
+
+use crate::http::{Stop, plan_refused};
+use crate::pick;
+use crate::snapshot::Snapshot;
+use crate::upstream::{self, Upstream, UpstreamKey};
+use crate::worker::Worker;
+use model::backend::ExternalName;
+use model::{AppProtocol, Backend, Fault, Hostname, Key};
+use routing::balance::Outcome as Load;
+use routing::{Caller, Entry};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use telemetry::{Destination, Outcome, Protocol, Record};
+use transport::h1::{Reader, Writer};
+use transport::preface::Framing;
+use transport::{rt, tunnel};
+
+/// Whether calls to this port are read as HTTP: it says that it speaks it, or layer-7 routes hang on it. Such a port never falls back to TCP.
+pub fn is_read(snapshot: &Snapshot, service: &Key, port: u16) -> bool {
+    let declared = snapshot.table.service(service).and_then(|s| s.port(port)).map_or(AppProtocol::Detect, |p| p.protocol);
+    match declared {
+        AppProtocol::Http => true,
+        AppProtocol::Http2 | AppProtocol::Grpc => false,
+        AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::Udp => false,
+        AppProtocol::Detect => has_routes(snapshot, service, port),
+    }
+}
+
+pub fn has_routes(snapshot: &Snapshot, service: &Key, port: u16) -> bool {
+    let mine = |target: &model::Target| match target {
+        model::Target::Service { service: key, port: only, .. } => key == service && only.is_none_or(|p| p == port),
+        model::Target::Listener(_) => false,
+    };
+    let http = |r: &routing::CompiledRoute| matches!(r.route.protocol, model::RouteProtocol::Http | model::RouteProtocol::Grpc);
+    snapshot.table.routes().any(|r| http(r) && r.route.attachments.iter().any(|a| mine(&a.target)))
+}
+
+/// A connection to an endpoint of the service, by a TCPRoute where one hangs on it. Endpoints that cannot be reached are passed over: nothing was
+/// sent yet.
+pub async fn to_service(worker: &Rc<Worker>, snapshot: &Snapshot, key: &Key, port: u16, record: &mut Record) -> Result<Upstream, Stop> {
+    record.protocol = Protocol::Tcp;
+    let entry = Entry::Service { service: key.clone(), port };
+    let caller = Caller::in_namespace(&worker.shared.me.namespace);
+    let decision = snapshot.table.connect(&entry, None, &caller).map_err(|r| plan_refused(&r))?;
+    record.route = Some(decision.route_key().name.clone());
+    record.rule = Some(decision.rule_name().clone());
+    record.dialled_service = snapshot.table.service(key).map(|s| worker.destination(s));
+    let backend = decision.pick(worker.draw32()).map_err(|r| plan_refused(&r))?;
+    record.backend = Some(backend.name.clone());
+    match &backend.backend {
+        Backend::Service(to) => endpoint(worker, snapshot, to, record).await,
+        Backend::External(host) => {
+            let way = worker.external(host).await?;
+            record.security = way.security();
+            record.endpoint = Some(way.address);
+            Ok(worker.connect(way, true).await?)
+        }
+        Backend::Invalid { message, .. } => Err(Stop::new(Fault::InvalidBackend, message.to_string())),
+    }
+}
+
+async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceRef, record: &mut Record) -> Result<Upstream, Stop> {
+    let service = snapshot.table.service(&to.service);
+    let service = service.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+    let mut tried = Vec::new();
+    loop {
+        let picked = worker.balancers.borrow_mut().pick(snapshot, service, to, &tried, None, worker.draw(), rt::now());
+        let none = || Stop::new(Fault::NoEndpoint, format!("service {}/{} has no healthy endpoint", to.service.namespace, to.service.name));
+        let picked = picked.ok_or_else(none)?;
+        record.destination = worker.peer(snapshot, picked.endpoint);
+        let result = open(worker, service, &picked, to.port, record).await;
+        let outcome = if result.is_ok() { Load::Cancelled } else { Load::Failure };
+        worker.balancers.borrow_mut().ended(&picked, outcome, std::time::Duration::ZERO, rt::now());
+        match result {
+            Ok(up) => return Ok(up),
+            Err(stop) if tried.contains(&picked.id) || tried.len() >= routing::limits::UNSENT_RETRIES as usize => return Err(stop),
+            Err(_) => {
+                tried.push(picked.id);
+                record.attempt += 1;
+            }
+        }
+    }
+}
+
+async fn open(
+    worker: &Rc<Worker>,
+    service: &model::Service,
+    picked: &pick::Picked<'_>,
+    port: u16,
+    record: &mut Record,
+) -> Result<Upstream, Stop> {
+    let way = UpstreamKey::endpoint(service, picked.endpoint, port, Framing::Tcp)?;
+    record.security = way.security();
+    record.endpoint = Some(way.address);
+    let mut up = worker.connect(way, true).await?;
+    if std::mem::take(&mut up.owes_welcome) {
+        // The peer's word is awaited before anything is promised to the caller.
+        up.pooled.connection.writer.flush().await.map_err(|e| Stop::new(Fault::UpstreamReset, e.to_string()))?;
+        upstream::welcome(&mut up.pooled.connection.reader).await?;
+    }
+    Ok(up)
+}
+
+/// A connection to a host that the mesh does not know.
+pub async fn to_outside(worker: &Rc<Worker>, host: &str, port: u16, record: &mut Record) -> Result<Upstream, Stop> {
+    record.protocol = Protocol::Tcp;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = match bare.parse() {
+        Ok(address) => ExternalName::Address(address),
+        Err(_) => ExternalName::Dns(Hostname::parse(host).map_err(|e| Stop::new(Fault::NoSuchService, format!("host {host:?} {e}")))?),
+    };
+    let text: Arc<str> = host.into();
+    record.dialled_service = Some(Arc::new(Destination { host: text.clone(), name: text, namespace: "unknown".into() }));
+    record.backend = Some("outside".into());
+    let address = worker.outside(&name, port).await?;
+    record.endpoint = Some(address);
+    Ok(worker.connect(UpstreamKey::plain(address), true).await?)
+}
+
+/// Carries bytes both ways until both sides have ended.
+pub async fn carry(
+    worker: &Rc<Worker>,
+    reader: &mut Reader,
+    writer: &mut Writer,
+    mut up: Upstream,
+    record: &mut Record,
+) -> Result<(), Stop> {
+    worker.opened(record);
+    let mut carried = tunnel::Carried::default();
+    let connection = &mut up.pooled.connection;
+    let ends = tunnel::splice((reader, writer), (&mut connection.reader, &mut connection.writer), &mut carried).await;
+    record.request_bytes = carried.up;
+    record.response_bytes = carried.down;
+    record.outcome = Outcome::Answered(0);
+    record.status = 0;
+    ends.map_err(Stop::from)
+}
+
+/// A whole opaque connection: opened, carried, recorded.
+pub async fn connection(
+    worker: &Rc<Worker>,
+    reader: &mut Reader,
+    writer: &mut Writer,
+    mut record: Record,
+    open: impl AsyncFnOnce(&mut Record) -> Result<Upstream, Stop>,
+) {
+    let _busy = worker.busy();
+    let started: Instant = rt::now();
+    record.protocol = Protocol::Tcp;
+    let result = match open(&mut record).await {
+        Ok(up) => carry(worker, reader, writer, up, &mut record).await,
+        Err(stop) => Err(stop),
+    };
+    if let Err(stop) = result {
+        record.outcome = Outcome::Failed(stop.fault);
+        record.reason = Some(stop.why.as_str().into());
+        record.verdict_by = stop.by;
+    }
+    record.duration = rt::now().saturating_duration_since(started);
+    worker.record(&record);
+}

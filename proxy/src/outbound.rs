@@ -1,0 +1,96 @@
+//! Listeners for one service on loopback (`--upstream catalog=9001`): for programs that know no proxies. They serve their owner alone: the
+//! connecting socket's user is looked up and must be ours.
+
+use crate::http::{self, Client, Ingress, Stop, plan_resolve};
+use crate::l4;
+use crate::worker::Worker;
+use model::{AppProtocol, Fault};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use telemetry::{Outcome, Record, Reporter, Security};
+use transport::h1::{self, Reader, Writer};
+use transport::{Stream, rt};
+
+/// How long a caller is given to speak first on a port of which nobody said what it speaks; after it, the server may.
+const SPEAK_FIRST: Duration = Duration::from_millis(20);
+
+/// One connection at such a listener.
+pub async fn named(worker: Rc<Worker>, stream: Stream, address: SocketAddr, local: Option<SocketAddr>, host: &str, port: u16) {
+    let mut record = Record::begin(rt::wall(), Reporter::Source, worker.shared.me.peer.clone(), worker.shared.me.peer.clone());
+    record.source_address = Some(address);
+    let fail = |mut record: Record, stop: Stop| {
+        record.outcome = Outcome::Failed(stop.fault);
+        record.reason = Some(stop.why.as_str().into());
+        worker.record(&record);
+    };
+    if local.is_none_or(|local| !is_ours(address, local)) {
+        return fail(record, Stop::new(Fault::Unauthenticated, "another user's program called; this listener serves its owner alone"));
+    }
+    if let Err(stop) = plan_resolve(&worker, host).await {
+        return fail(record, stop);
+    }
+    let snapshot = worker.snapshot();
+    let Some(service) = snapshot.table.service_by_host(host, &worker.shared.me.namespace).map(|s| s.key.clone()) else {
+        return fail(record, Stop::new(Fault::NoSuchService, format!("{host} is no service of this mesh")));
+    };
+    let (recv, send) = stream.split();
+    let (mut reader, mut writer) = (Reader::new(recv), Writer::new(send));
+    let declared = snapshot.table.service(&service).and_then(|s| s.port(port)).map_or(AppProtocol::Detect, |p| p.protocol);
+    let read = l4::is_read(&snapshot, &service, port) || (declared == AppProtocol::Detect && speaks_http(&mut reader).await);
+    if read {
+        let client = Client {
+            ingress: Ingress::Service { service, port },
+            address: Some(address),
+            peer: worker.shared.me.peer.clone(),
+            security: Security::Plain,
+        };
+        return http::serve(worker, h1::Connection { reader, writer }, client).await;
+    }
+    let open = async |record: &mut Record| l4::to_service(&worker, &worker.snapshot(), &service, port, record).await;
+    l4::connection(&worker, &mut reader, &mut writer, record, open).await;
+}
+
+/// Whether the caller speaks first, and speaks HTTP/1.
+async fn speaks_http(reader: &mut Reader) -> bool {
+    rt::timeout(SPEAK_FIRST, reader.begins_with_http()).await.unwrap_or(false)
+}
+
+/// Whether the socket at the other end of this loopback connection is our user's (`/proc/net/tcp`, column `uid`).
+fn is_ours(peer: SocketAddr, local: SocketAddr) -> bool {
+    let table = if peer.is_ipv4() { "/proc/net/tcp" } else { "/proc/net/tcp6" };
+    let Ok(text) = std::fs::read_to_string(table) else { return false };
+    let (theirs, ours) = (proc_address(peer), proc_address(local));
+    let mine = std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m));
+    let uid = text.lines().skip(1).find_map(|line| {
+        let mut columns = line.split_whitespace().skip(1);
+        let (from, to) = (columns.next()?, columns.next()?);
+        (from == theirs && to == ours).then(|| columns.nth(4)?.parse::<u32>().ok()).flatten()
+    });
+    matches!((uid, mine), (Some(uid), Ok(mine)) if uid == mine)
+}
+
+/// `0100007F:1F90`: the address in the machine's byte order by words, then the port.
+fn proc_address(address: SocketAddr) -> String {
+    let words =
+        |bytes: &[u8]| -> String { bytes.chunks(4).map(|w| format!("{:08X}", u32::from_ne_bytes([w[0], w[1], w[2], w[3]]))).collect() };
+    let text = match address {
+        SocketAddr::V4(v4) => words(&v4.ip().octets()),
+        SocketAddr::V6(v6) => words(&v6.ip().octets()),
+    };
+    format!("{text}:{:04X}", address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_socket_is_found_and_others_are_not() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = listener.local_addr().unwrap();
+        let stream = std::net::TcpStream::connect(local).unwrap();
+        assert!(is_ours(stream.local_addr().unwrap(), local));
+        assert!(!is_ours("127.0.0.1:1".parse().unwrap(), local));
+    }
+}

@@ -1,0 +1,256 @@
+//! One worker: a thread, a single-threaded runtime, and everything that a request touches without a lock. What workers share is in [`Shared`].
+
+use crate::limits;
+use crate::snapshot::Snapshot;
+use crate::upstream::{Names, UpstreamKey, Via};
+
+use identity::Credentials;
+use model::{Endpoint, Key, Service, SpiffeId};
+use routing::retry::Budget;
+use rustls::ClientConfig;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use telemetry::{Destination, Metrics, Peer, WorkerMetrics, access_log};
+use tokio::sync::{mpsc, oneshot, watch};
+use transport::pool::Pool;
+use transport::preface::PeerMetadata;
+
+/// Who this proxy is.
+#[derive(Debug, Clone)]
+pub struct Me {
+    /// Name shown in `Proxy-Status` to members of the mesh.
+    pub name: String,
+    pub namespace: String,
+    pub peer: Arc<Peer>,
+    pub metadata: PeerMetadata,
+}
+
+/// A question for the rim: what is called `host` by callers of `namespace`? Answered when the snapshot holds it.
+pub struct Resolve {
+    pub host: String,
+    pub namespace: String,
+    pub answer: oneshot::Sender<Result<(), model::Fault>>,
+}
+
+/// What all threads of the process share.
+pub struct Shared {
+    pub snapshot: crate::snapshot::Shared,
+    pub credentials: Credentials,
+    pub metrics: Metrics,
+    pub me: Me,
+    pub resolver: mpsc::Sender<Resolve>,
+    pub log: Option<LogSink>,
+    /// Workers of this proxy: limits are the proxy's, and each takes its part.
+    pub workers: u32,
+    /// System roots as PEM, for hosts outside the mesh.
+    pub system_roots: Arc<[u8]>,
+    /// Becomes true when the proxy drains: no new requests on kept connections.
+    pub draining: watch::Sender<bool>,
+    /// Requests and connections under way.
+    pub busy: AtomicUsize,
+}
+
+impl Shared {
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+}
+
+/// Where lines of the access log go; a thread of its own writes them.
+pub struct LogSink {
+    pub lines: std::sync::mpsc::SyncSender<String>,
+    pub dropped: AtomicU64,
+    pub format: access_log::Format,
+    pub enabled: AtomicBool,
+}
+
+impl LogSink {
+    pub fn write(&self, record: &telemetry::Record) {
+        if !self.enabled.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut line = String::with_capacity(512);
+        access_log::write_line(self.format, record, &mut line);
+        if self.lines.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What one worker keeps. Shared by its tasks through `Rc`; no borrow is held across a wait.
+pub struct Worker {
+    pub shared: Arc<Shared>,
+    pub pool: RefCell<Pool<UpstreamKey>>,
+    pub configs: RefCell<HashMap<Via, Arc<ClientConfig>>>,
+    pub names: RefCell<Names>,
+    pub balancers: RefCell<crate::pick::Balancers>,
+    budgets: RefCell<HashMap<Option<Key>, Budget>>,
+    peers: RefCell<HashMap<Arc<str>, Arc<Peer>>>,
+    destinations: RefCell<HashMap<Key, Arc<Destination>>>,
+    metrics: RefCell<WorkerMetrics>,
+    random: Cell<u64>,
+}
+
+impl Worker {
+    /// `seed` makes its draws repeatable.
+    pub fn new(shared: Arc<Shared>, seed: u64) -> Rc<Self> {
+        let metrics = RefCell::new(shared.metrics.worker());
+        Rc::new(Self {
+            shared,
+            pool: RefCell::default(),
+            configs: RefCell::default(),
+            names: RefCell::default(),
+            balancers: RefCell::default(),
+            budgets: RefCell::default(),
+            peers: RefCell::default(),
+            destinations: RefCell::default(),
+            metrics,
+            random: Cell::new(seed | 1),
+        })
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.load_full()
+    }
+
+    /// SplitMix64: good enough to draw shares and jitter, never used for secrets.
+    pub fn draw(&self) -> u64 {
+        let next = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(next);
+        let mut z = next;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn draw32(&self) -> u32 {
+        (self.draw() >> 32) as u32
+    }
+
+    /// Counts and logs what happened.
+    pub fn record(&self, record: &telemetry::Record) {
+        self.metrics.borrow_mut().observe(record);
+        if let Some(log) = &self.shared.log {
+            log.write(record);
+        }
+    }
+
+    pub fn opened(&self, record: &telemetry::Record) {
+        self.metrics.borrow_mut().handle(&telemetry::metrics::Pair::of(record)).opened();
+    }
+
+    /// Uses the retry budget towards a service.
+    pub fn budget<T>(&self, service: Option<&Key>, work: impl FnOnce(&mut Budget) -> T) -> T {
+        let mut budgets = self.budgets.borrow_mut();
+        let now = transport::rt::now();
+        if let Some(budget) = budgets.get_mut(&service.cloned()) {
+            return work(budget);
+        }
+        if budgets.len() >= limits::LABELS {
+            budgets.clear();
+        }
+        work(budgets.entry(service.cloned()).or_insert_with(|| Budget::new(self.shared.workers, now)))
+    }
+
+    /// The endpoint as labels name it. Kept ready, since making it costs.
+    pub fn peer(&self, snapshot: &Snapshot, endpoint: &Endpoint) -> Arc<Peer> {
+        if let Some(peer) = self.peers.borrow().get(&endpoint.id) {
+            return peer.clone();
+        }
+        let workload = endpoint.workload.as_ref().and_then(|key| snapshot.workloads.get(key));
+        let peer = Arc::new(match workload {
+            Some(workload) => Peer::of_workload(workload),
+            None => {
+                let label = |name: &str| endpoint.labels.get(name).map_or("", |v| v);
+                let namespace = endpoint.workload.as_ref().map_or("", |key| &key.namespace);
+                Peer::claimed(&endpoint.id, namespace, label("app"), label("version"), "", endpoint.identity.as_ref())
+            }
+        });
+        let mut peers = self.peers.borrow_mut();
+        if peers.len() >= limits::LABELS {
+            peers.clear();
+        }
+        peers.insert(endpoint.id.clone(), peer.clone());
+        peer
+    }
+
+    /// The service as labels name it.
+    pub fn destination(&self, service: &Service) -> Arc<Destination> {
+        if let Some(destination) = self.destinations.borrow().get(&service.key) {
+            return destination.clone();
+        }
+        let host = service.hostnames.last().map_or_else(|| service.key.name.clone(), |name| name.as_str().into());
+        let made = Arc::new(Destination { host, name: service.key.name.clone(), namespace: service.key.namespace.clone() });
+        let mut destinations = self.destinations.borrow_mut();
+        if destinations.len() >= limits::LABELS {
+            destinations.clear();
+        }
+        destinations.insert(service.key.clone(), made.clone());
+        made
+    }
+
+    /// Forgets what names endpoints had: a workload may have come back under the same name with other labels.
+    pub fn forget_labels(&self) {
+        self.peers.borrow_mut().clear();
+        self.destinations.borrow_mut().clear();
+    }
+
+    /// Marks something as under way until the guard is dropped.
+    pub fn busy(&self) -> Busy {
+        self.shared.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(self.shared.clone())
+    }
+
+    /// Closes what nobody will use again.
+    pub fn sweep(&self) {
+        self.pool.borrow_mut().sweep(transport::rt::now());
+        self.forget_labels();
+    }
+}
+
+pub struct Busy(Arc<Shared>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Starts a worker thread that runs `work` to its end.
+///
+/// # Errors
+/// If the thread or its runtime cannot be made.
+pub fn spawn<F>(index: usize, shared: Arc<Shared>, seed: u64, work: F) -> std::io::Result<std::thread::JoinHandle<()>>
+where
+    F: AsyncFnOnce(Rc<Worker>) + Send + 'static,
+{
+    std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        let worker = Worker::new(shared, seed);
+        let sweeper = worker.clone();
+        let ran = transport::rt::run(async move {
+            transport::rt::spawn(async move {
+                loop {
+                    transport::rt::sleep(limits::DNS_TIME).await;
+                    sweeper.sweep();
+                }
+            });
+            work(worker).await;
+        });
+        if let Err(e) = ran {
+            tracing::error!("worker {index} has no event queue: {e}");
+        }
+    })
+}
+
+/// The identities that may answer for an endpoint: those registered for its service, narrowed to its own where that is known.
+pub fn expected_identities(service: &model::Service, endpoint: &model::Endpoint) -> Arc<[SpiffeId]> {
+    match &endpoint.identity {
+        Some(own) if service.identities.contains(own) => Arc::from([own.clone()]),
+        // An endpoint that claims an identity which is not registered for the service is answered by nobody.
+        Some(_) => Arc::from([]),
+        None => service.identities.iter().cloned().collect(),
+    }
+}

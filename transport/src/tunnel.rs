@@ -1,0 +1,58 @@
+//! Two connections made one: bytes carried both ways unread, each direction ended as its sender ends it.
+
+use crate::h1::{Reader, Writer};
+use crate::{Error, limits};
+use bytes::Bytes;
+use model::Fault;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+/// Bytes carried, from the first side and to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Carried {
+    pub up: u64,
+    pub down: u64,
+}
+
+/// Carries until both directions have ended, or one of them breaks; then both end. What was read ahead goes first.
+///
+/// # Errors
+/// If a direction broke instead of ending.
+pub async fn splice(down: (&mut Reader, &mut Writer), up: (&mut Reader, &mut Writer), carried: &mut Carried) -> Result<(), Error> {
+    let (mut up_bytes, mut down_bytes) = (0, 0);
+    let result = {
+        let mut there = pin!(copy(down.0, up.1, &mut up_bytes, Fault::DownstreamClosed));
+        let mut back = pin!(copy(up.0, down.1, &mut down_bytes, Fault::UpstreamReset));
+        let (mut there_done, mut back_done) = (false, false);
+        poll_fn(|cx| {
+            if !there_done && let Poll::Ready(result) = there.as_mut().poll(cx) {
+                there_done = true;
+                result?;
+            }
+            if !back_done && let Poll::Ready(result) = back.as_mut().poll(cx) {
+                back_done = true;
+                result?;
+            }
+            if there_done && back_done { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
+    };
+    *carried = Carried { up: up_bytes, down: down_bytes };
+    result
+}
+
+async fn copy(from: &mut Reader, to: &mut Writer, count: &mut u64, fault: Fault) -> Result<(), Error> {
+    let lost = |e: std::io::Error| Error::new(fault, e.to_string());
+    to.flush().await.map_err(lost)?;
+    loop {
+        let piece: Bytes = from.piece(limits::BODY_BUFFER).await.map_err(lost)?;
+        if piece.is_empty() {
+            // The other side may have gone already, which its own direction tells.
+            let _ = to.send_half().shutdown().await;
+            return Ok(());
+        }
+        *count += piece.len() as u64;
+        to.send_half().send(&piece, &[]).await.map_err(lost)?;
+    }
+}

@@ -165,6 +165,7 @@ proptest! {
             let got = pair.client.answers().get(name).map(|key| key.as_ref().map(|key| Arc::from(key.to_string())));
             prop_assert_eq!(got, Some(want), "{}", name);
         }
+        prop_assert!(pair.client.answers().keys().all(|name| pair.client.subscriptions().contains(name)), "what is not asked is not kept");
         let before = pair.sent;
         pair.reset();
         pair.settle(&world);
@@ -213,4 +214,18 @@ fn bad_resources_are_refused_by_key_and_good_ones_taken() {
     assert_eq!(pair.server.held().map(|(name, _)| name).collect::<Vec<_>>(), ["files/endpoints/shop/good"]);
     pair.resolve(&world);
     assert!(pair.server.poll().is_none(), "what was refused is not sent again until it changes");
+}
+
+#[test]
+fn a_stream_that_breaks_within_a_step_leaves_what_was_in_force() {
+    let mut pair = Pair::new();
+    let large = view(9, (0..limits::PART_RESOURCES + 1).map(|n| endpoints(&format!("e{n}"), 1)));
+    pair.up.extend(pair.client.poll());
+    pair.turn(1, &large);
+    assert_eq!(pair.client.on_response(pair.server.poll().unwrap()).unwrap(), None);
+    // The other replica knows a newer world, without what was staged.
+    pair.reset();
+    let small = view(10, [endpoints("only", 2)]);
+    pair.settle(&small);
+    assert!(pair.agrees(&small), "{:?}", pair.table.keys());
 }

@@ -56,6 +56,8 @@ pub struct Joined {
     /// Where the program calls out (`http_proxy`), and the secret that this takes; for gateways the address is unused.
     pub outbound: SocketAddr,
     pub secret: String,
+    /// Where other proxies reach it; `None` for clients and gateways.
+    pub inbound: Option<SocketAddr>,
     client: Client,
     admin: Client,
     child: Supervised,
@@ -65,6 +67,7 @@ impl Joined {
     pub async fn member(place: &Place, member: Member) -> Outcome<Self> {
         let (inbound, outbound) = (ports::any()?, ports::any()?);
         let secret = secret()?;
+        let member_serves = member.service.is_some();
         let ours = Workload {
             services: Vec::new(),
             application: member.service.as_ref().map(|served| loopback(served.target)),
@@ -87,7 +90,9 @@ impl Joined {
             let keys = registration.services.iter().map(|text| key(text)).collect::<Outcome<_>>()?;
             Ok(Role::Workload(Workload { services: keys, ..ours }))
         };
-        Self::start(place, request, role, loopback(outbound), secret).await
+        let served = member_serves.then(|| loopback(inbound));
+        let joined = Self::start(place, request, role, loopback(outbound), secret).await?;
+        Ok(Self { inbound: served, ..joined })
     }
 
     /// The process of a Gateway.
@@ -130,7 +135,7 @@ impl Joined {
             }
         };
         let admin = Client::admin(&place.proxy(&registration.proxy).join("admin.sock"), &registration.proxy);
-        let mut joined = Self { name: registration.proxy, outbound, secret, client, admin, child };
+        let mut joined = Self { name: registration.proxy, outbound, secret, inbound: None, client, admin, child };
         match joined.ready(place).await {
             Ok(()) => Ok(joined),
             Err(failure) => {

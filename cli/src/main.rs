@@ -20,6 +20,7 @@ mod limits;
 mod load;
 mod log_file;
 mod logs;
+mod mesh;
 mod mesh_flag;
 mod place;
 mod ports;
@@ -31,6 +32,7 @@ mod table;
 mod to;
 mod token;
 mod units;
+mod up;
 mod wait;
 mod wrapped;
 

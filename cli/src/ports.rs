@@ -75,6 +75,17 @@ pub fn is_listening(port: u16) -> bool {
     listeners().iter().any(|listener| listener.port == port)
 }
 
+/// Waits until something listens on the port.
+pub async fn await_listener(port: u16) -> Outcome {
+    let listening = async {
+        while !is_listening(port) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let late = |_| Failure::problem(format!("nothing listens on port {port} after {:?}", limits::READY));
+    tokio::time::timeout(limits::READY, listening).await.map_err(late)
+}
+
 struct Listening {
     port: u16,
     loopback: bool,

@@ -28,16 +28,17 @@ pub const FILES: [(&str, &str); 3] = [
     ("services.yaml", include_str!("../../../examples/shop/services.yaml")),
 ];
 
-/// `examples/shop` of the clone we stand in, or the copy, which is written anew.
-pub fn configuration(place: &Place) -> Outcome<PathBuf> {
+/// `examples/shop` of the clone we stand in; or a copy, written anew, where we stand elsewhere or the gateway's port had to move.
+pub fn configuration(place: &Place, preferred: u16, port: u16) -> Outcome<PathBuf> {
     let here = Path::new("examples/shop");
-    if FILES.iter().all(|(name, _)| here.join(name).is_file()) {
+    if port == preferred && FILES.iter().all(|(name, _)| here.join(name).is_file()) {
         return Ok(here.to_owned());
     }
     let folder = place.config();
     make_folder(&folder)?;
     for (name, text) in FILES {
         let path = folder.join(name);
+        let text = text.replace(&format!("port: {preferred}\n"), &format!("port: {port}\n"));
         std::fs::write(&path, text).doing(|| format!("write {}", path.display()))?;
     }
     Ok(folder)

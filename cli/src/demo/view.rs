@@ -6,17 +6,19 @@ use crate::table::{self, Tone, paint};
 use crate::units::short;
 use serde_json::{Value, json};
 use std::time::Duration;
-use telemetry::Histogram;
 
-/// One version of one service as its callers saw it during the last interval.
-#[derive(Debug, Clone)]
+/// One version of one service as its callers saw it.
+#[derive(Debug, Clone, Default)]
 pub struct Row {
     pub service: String,
     pub version: String,
+    /// Requests per second, over the last seconds.
+    pub rate: f64,
     pub requests: u64,
     pub failures: u64,
     pub retries: u64,
-    pub latency: Histogram,
+    pub p50: Option<Duration>,
+    pub p99: Option<Duration>,
     /// As seen in the handshake: `mTLS`, `TLS`, `plain`.
     pub security: String,
 }
@@ -27,29 +29,23 @@ pub struct Moment<'a> {
     pub mesh: &'a str,
     pub address: &'a str,
     pub elapsed: Duration,
-    /// How long the rows' counts took to come together.
-    pub interval: Duration,
     pub rows: &'a [Row],
     pub load: &'a Tally,
-    pub proxies: (usize, usize),
+    pub proxies: (u32, u32),
     pub generation: u64,
 }
 
 impl Row {
-    fn rate(&self, interval: Duration) -> f64 {
-        self.requests as f64 / interval.as_secs_f64().max(0.001)
-    }
-
-    fn cells(&self, interval: Duration) -> Vec<String> {
-        let quantile = |q| self.latency.quantile(q).map_or("–".into(), short);
+    fn cells(&self) -> Vec<String> {
+        let shown = |value: Option<Duration>| value.map_or("–".into(), short);
         vec![
             self.service.clone(),
             self.version.clone(),
-            format!("{:.1}", self.rate(interval)),
+            format!("{:.1}", self.rate),
             success(self.requests, self.failures),
             self.retries.to_string(),
-            quantile(0.5),
-            quantile(0.99),
+            shown(self.p50),
+            shown(self.p99),
             self.security.clone(),
         ]
     }
@@ -66,7 +62,7 @@ fn success(requests: u64, failures: u64) -> String {
 
 pub fn screen(moment: &Moment<'_>, width: usize) -> String {
     let head = ["SERVICE", "VERSION", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"];
-    let rows: Vec<Vec<String>> = moment.rows.iter().map(|row| row.cells(moment.interval)).collect();
+    let rows: Vec<Vec<String>> = moment.rows.iter().map(|row| row.cells()).collect();
     let title = format!(
         "mesh {} · {} · generation {} · {}/{} proxies",
         moment.mesh, moment.address, moment.generation, moment.proxies.0, moment.proxies.1
@@ -94,15 +90,15 @@ pub fn line(moment: &Moment<'_>) -> String {
 }
 
 pub fn object(moment: &Moment<'_>) -> Value {
-    let micros = |latency: &Histogram, q| latency.quantile(q).map(|d| d.as_micros() as u64);
+    let micros = |value: Option<Duration>| value.map(|d| d.as_micros() as u64);
     let rows: Vec<Value> = moment
         .rows
         .iter()
         .map(|row| {
             json!({
-                "service": row.service, "version": row.version, "rate": row.rate(moment.interval), "requests": row.requests,
+                "service": row.service, "version": row.version, "rate": row.rate, "requests": row.requests,
                 "failures": row.failures, "retries": row.retries, "security": row.security,
-                "p50_us": micros(&row.latency, 0.5), "p99_us": micros(&row.latency, 0.99),
+                "p50_us": micros(row.p50), "p99_us": micros(row.p99),
             })
         })
         .collect();

@@ -1,9 +1,18 @@
 use super::*;
 
 fn row(service: &str, failures: u64) -> Row {
-    let mut latency = Histogram::default();
-    latency.record(Duration::from_millis(3));
-    Row { service: service.into(), version: "v1".into(), requests: 100, failures, retries: 0, latency, security: "mTLS".into() }
+    let p50 = Some(Duration::from_millis(3));
+    Row {
+        service: service.into(),
+        version: "v1".into(),
+        rate: 50.0,
+        requests: 100,
+        failures,
+        retries: 0,
+        p50,
+        p99: p50,
+        security: "mTLS".into(),
+    }
 }
 
 #[test]
@@ -22,7 +31,6 @@ fn eighty_columns_hold_everything() {
         mesh: "demo",
         address: "http://127.0.0.1:8080/",
         elapsed: Duration::from_secs(24),
-        interval: Duration::from_secs(2),
         rows: &rows,
         load: &load,
         proxies: (6, 6),

@@ -1,0 +1,130 @@
+//! `organza up`: the mesh for the user's own services, in the foreground or behind, after the manner of docker compose. The control plane runs
+//! in this process; each Gateway is a child.
+
+use crate::client::Client;
+use crate::failure::{Context, Failure, Outcome};
+use crate::lifeline::Lifeline;
+use crate::limits;
+use crate::mesh::{ControlPlane, Mesh};
+use crate::mesh_flag::MeshFlag;
+use crate::place::Place;
+use crate::{ports, to};
+use clap::Args;
+use proxy::config::GatewayPorts;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const EXAMPLES: &str = "\
+Examples:
+  organza up                       YAML files of this folder
+  organza up -f gateway.yaml -d    one file, in the background
+  organza up --to 127.0.0.1:8080   a gateway before what already runs there";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct UpArgs {
+    /// A file or a folder with Gateway API objects and Services; this folder when left out
+    #[arg(short = 'f', long = "filename", value_name = "PATH")]
+    files: Vec<PathBuf>,
+    /// Write and run a gateway before one address
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "files")]
+    to: Option<String>,
+    /// Where the gateway of --to listens; from 8000 on, the first that is free, when left out
+    #[arg(long, requires = "to")]
+    port: Option<u16>,
+    /// In the background
+    #[arg(short, long)]
+    detach: bool,
+    #[command(flatten)]
+    mesh: MeshFlag,
+}
+
+/// The first port that the gateway of `--to` tries.
+const TO_PORT: u16 = 8000;
+
+/// `start` brings up the control plane for a place and its files.
+pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFnOnce(&Place, &[PathBuf]) -> Outcome<C>) -> Outcome {
+    let place = args.mesh.place()?;
+    place.prepare()?;
+    if let Some(to) = args.to.take() {
+        args.files = vec![write_gateway(&place, &to, args.port)?];
+    }
+    if args.files.is_empty() {
+        args.files.push(PathBuf::from("."));
+    }
+    if let Some(path) = args.files.iter().find(|path| !path.exists()) {
+        return Err(Failure::usage(format!("{} is not there", path.display())).remedy("name a file or a folder with -f"));
+    }
+    if args.detach { detach(&args, &place).await } else { foreground(&args, &place, start).await }
+}
+
+fn write_gateway(place: &Place, to: &str, port: Option<u16>) -> Outcome<PathBuf> {
+    let port = match port {
+        Some(port) => {
+            ports::demand(([127, 0, 0, 1], port).into(), "--port")?;
+            port
+        }
+        None => ports::prefer(TO_PORT, &mut HashSet::new())?,
+    };
+    let folder = place.config();
+    to::write(&folder, to, port)?;
+    println!("wrote {}: http://127.0.0.1:{port}/ → {to}", folder.join("gateway.yaml").display());
+    Ok(folder)
+}
+
+async fn foreground<C: ControlPlane>(args: &UpArgs, place: &Place, start: impl AsyncFnOnce(&Place, &[PathBuf]) -> Outcome<C>) -> Outcome {
+    let _taken = place.take()?;
+    let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
+    let control = start(place, &args.files).await?;
+    let mut mesh = Mesh::start(place, control, GatewayPorts::Exact).await?;
+    println!("mesh {} is up; Ctrl-C takes it down", place.mesh);
+    loop {
+        tokio::select! {
+            biased;
+            () = lifeline.ended() => break,
+            event = mesh.event() => println!("{event}"),
+        }
+    }
+    println!("draining");
+    mesh.stop().await;
+    Ok(())
+}
+
+/// Starts ourselves again without a terminal, and waits until that one answers.
+async fn detach(args: &UpArgs, place: &Place) -> Outcome {
+    if let Some(holder) = place.holder() {
+        return Err(Failure::problem(format!("mesh {:?} is already up, held by process {holder}", place.mesh)).remedy("organza down"));
+    }
+    let log = place.log("control");
+    let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).doing(|| format!("open {}", log.display()))?;
+    let err = out.try_clone().doing(|| format!("open {}", log.display()))?;
+    let mut again: Vec<OsString> = ["up", "--mesh", &place.mesh].map(Into::into).to_vec();
+    for file in &args.files {
+        let whole = std::fs::canonicalize(file).doing(|| format!("find {}", file.display()))?;
+        again.extend(["-f".into(), whole.into()]);
+    }
+    let program = std::env::current_exe().doing(|| "find the organza program".into())?;
+    let mut command = Command::new(program);
+    command.args(again).stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
+    let mut child = command.spawn().doing(|| "start the mesh in the background".into())?;
+    let begun = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if Client::control(place).text(wire::api::path::STATUS).await.is_ok() {
+            println!("mesh {} is up in process {}; organza logs -f, organza down", place.mesh, child.id());
+            return Ok(());
+        }
+        let ended = child.try_wait().ok().flatten();
+        if ended.is_some() || begun.elapsed() > limits::READY {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            let last: Vec<&str> = said.lines().rev().take(5).collect();
+            let last: Vec<&str> = last.into_iter().rev().collect();
+            return Err(Failure::problem("the mesh did not come up").why(last.join("\n       ")).remedy(format!("read {}", log.display())));
+        }
+    }
+}

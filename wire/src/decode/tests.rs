@@ -306,7 +306,8 @@ fn refusal(edit: impl FnOnce(&mut v1::Route)) -> String {
 #[test]
 fn what_is_wrong_is_refused_by_field() {
     use v1::path_match::Path;
-    let cases: [(&str, fn(&mut v1::Route)); 10] = [
+    type Edit = fn(&mut v1::Route);
+    let cases: [(&str, Edit); 10] = [
         ("key: names a service, not a route", |r| r.key = "files/service/shop/a".into()),
         ("protocol: holds 99, which this release does not know", |r| r.protocol = 99),
         ("protocol: holds 0, which this release does not know", |r| r.protocol = 0),

@@ -274,3 +274,6 @@ fn last_lines(log: &Path) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines.iter().skip(lines.len().saturating_sub(5)).copied().collect::<Vec<_>>().join("\n       ")
 }
+
+#[cfg(test)]
+mod tests;

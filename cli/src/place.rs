@@ -26,6 +26,12 @@ impl Place {
         Ok(Self { mesh: mesh.to_owned(), root: state_home()?.join("organza").join(mesh) })
     }
 
+    /// A place of a test's own.
+    #[cfg(test)]
+    pub fn at(root: &Path, mesh: &str) -> Self {
+        Self { mesh: mesh.to_owned(), root: root.to_owned() }
+    }
+
     /// Makes the folders, for their owner alone.
     pub fn prepare(&self) -> Outcome {
         for folder in [self.root.clone(), self.logs(), self.proxies()] {

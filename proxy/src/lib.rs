@@ -16,9 +16,11 @@ pub mod limits;
 pub mod outbound;
 pub mod pick;
 pub mod rim;
+mod run;
 pub mod snapshot;
 pub mod upstream;
 pub mod worker;
 
 pub use config::Config;
+pub use run::{RunError, run};
 pub use snapshot::Snapshot;

@@ -44,3 +44,9 @@ pub const REQUEST_ID_BYTES: usize = 128;
 pub const MIRROR_TIME: Duration = Duration::from_secs(30);
 /// Names of peers and services that a worker keeps ready for records.
 pub const LABELS: usize = 4096;
+/// How often the rim looks whether something changed that doors depend on.
+pub const LOOK: Duration = Duration::from_millis(20);
+/// A draining proxy still takes new requests for this long: peers learn of its leaving meanwhile.
+pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
+/// Ports tried above a preferred one.
+pub const PORTS_TRIED: u16 = 64;

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use telemetry::{Destination, Metrics, Peer, WorkerMetrics, access_log};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use transport::pool::Pool;
 use transport::preface::PeerMetadata;
 
@@ -28,20 +28,13 @@ pub struct Me {
     pub metadata: PeerMetadata,
 }
 
-/// A question for the rim: what is called `host` by callers of `namespace`? Answered when the snapshot holds it.
-pub struct Resolve {
-    pub host: String,
-    pub namespace: String,
-    pub answer: oneshot::Sender<Result<(), model::Fault>>,
-}
-
 /// What all threads of the process share.
 pub struct Shared {
     pub snapshot: crate::snapshot::Shared,
     pub credentials: Credentials,
     pub metrics: Metrics,
     pub me: Me,
-    pub resolver: mpsc::Sender<Resolve>,
+    pub resolver: crate::rim::Resolver,
     pub log: Option<LogSink>,
     /// Workers of this proxy: limits are the proxy's, and each takes its part.
     pub workers: u32,

@@ -80,22 +80,29 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
     let mut head = RequestHead::default();
     let mut draining = worker.shared.draining.subscribe();
     loop {
+        // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
+        let leaving = worker.shared.is_draining();
+        let idle = if leaving { limits::DRAIN_GRACE } else { transport::limits::KEEP_ALIVE };
         let next = {
-            let drained = std::pin::pin!(async { drop(draining.wait_for(|on| *on).await) });
-            let request = std::pin::pin!(reader.request(&mut head, transport::limits::KEEP_ALIVE));
-            // A request that has come is served even while draining.
+            let drained = std::pin::pin!(async {
+                match leaving {
+                    true => std::future::pending().await,
+                    false => drop(draining.wait_for(|on| *on).await),
+                }
+            });
+            let request = std::pin::pin!(reader.request(&mut head, idle));
             match futures_util::future::select(request, drained).await {
-                futures_util::future::Either::Left((request, _)) => Some(request),
-                futures_util::future::Either::Right(_) => None,
+                futures_util::future::Either::Left((request, _)) => request,
+                futures_util::future::Either::Right(_) => continue,
             }
         };
         let after = match next {
-            Some(Ok(Some(framing))) => {
+            Ok(Some(framing)) => {
                 let _busy = worker.busy();
                 one(&worker, &mut reader, &mut writer, &mut head, framing, &client).await
             }
-            Some(Ok(None)) | None => return,
-            Some(Err(error)) => {
+            Ok(None) => return,
+            Err(error) => {
                 refuse_head(&worker, &mut writer, &client, &error).await;
                 After::Linger
             }

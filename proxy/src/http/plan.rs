@@ -1,15 +1,12 @@
 //! Where a request is to go: decided by the table for gateways and callers, fixed for what another proxy sends to the application behind this one.
 
 use super::{Client, Ingress, Stop};
-use crate::limits;
 use crate::snapshot::Snapshot;
-use crate::worker::{Resolve, Worker};
+use crate::worker::Worker;
 use model::{Fault, Hostname, Key, RequestHead, Service};
 use routing::{Caller, Decision, Entry, Refusal};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::oneshot;
-use transport::rt;
 
 /// What the table said, or what needs no table.
 pub enum Plan<'t> {
@@ -80,13 +77,8 @@ pub async fn resolve(worker: &Worker, host: &str) -> Result<(), Stop> {
     if is_address || worker.shared.snapshot.load().table.service_by_host(host, namespace).is_some() {
         return Ok(());
     }
-    let (answer, answered) = oneshot::channel();
-    let question = Resolve { host: host.to_ascii_lowercase(), namespace: namespace.clone(), answer };
-    let unknown = || Stop::new(Fault::NotYetKnown, format!("{host} was never used before, and the control plane cannot be asked now"));
-    worker.shared.resolver.try_send(question).map_err(|_| unknown())?;
-    match rt::timeout(limits::RESOLVE, answered).await {
-        Some(Ok(Ok(()) | Err(Fault::NoSuchService))) => Ok(()),
-        Some(Ok(Err(fault))) => Err(Stop::new(fault, format!("{host}: the control plane does not answer"))),
-        Some(Err(_)) | None => Err(unknown()),
+    match worker.shared.resolver.resolve(&host.to_ascii_lowercase(), namespace).await {
+        Ok(_) | Err(Fault::NoSuchService) => Ok(()),
+        Err(fault) => Err(Stop::new(fault, format!("{host} was never used before, and the control plane cannot be asked now"))),
     }
 }

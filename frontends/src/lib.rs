@@ -29,11 +29,7 @@ pub struct Translation {
 pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     let mut out = Translation::default();
     let inventory = kubernetes::take_inventory(objects, options);
-    let mut gateways = gateway_api::gateway::read(objects);
-    for route in objects.iter().filter_map(gateway_api::route::kind_of) {
-        gateway_api::route::translate(route, &inventory, &mut gateways, &mut out);
-    }
-    gateway_api::gateway::finish(gateways, &mut out);
+    gateway_api::translate(objects, &inventory, &mut out);
     out.resources.extend(inventory.services.into_values().map(|s| Resource::Service(Arc::new(s))));
     out.resources.extend(inventory.endpoints.into_iter().map(|e| Resource::Endpoints(Arc::new(e))));
     out

@@ -79,8 +79,11 @@ fn token(value: Option<&str>) -> Result<Arc<str>, Wrong> {
     }
 }
 
+/// Names and values of header fields.
+type Fields = Vec<(Arc<str>, Arc<str>)>;
+
 fn edits(value: &Value) -> Result<HeaderEdits, Wrong> {
-    let pairs = |field: &str| -> Result<Vec<(Arc<str>, Arc<str>)>, Wrong> {
+    let pairs = |field: &str| -> Result<Fields, Wrong> {
         let each = items(value, field).iter().enumerate().map(|(i, item)| {
             let name = token(text(item, "name")).at("name").item(i).at(field)?;
             let content = text(item, "value").unwrap_or("");

@@ -1,181 +1,147 @@
-//! The second pass: Gateways that are ours, and what each listener takes. Only HTTP listeners are served so far; others are
-//! refused as `UnsupportedProtocol`, never served in the clear.
+//! The second pass: Gateways that are ours, with their listeners. A Gateway is accepted as long as one listener is.
 
+use super::listener::{Door, mark_conflicts};
+use super::wrong::Wrong;
 use super::{CONTROLLER, GROUP, condition};
-use crate::kubernetes::{Inventory, labels_at, port, text};
+use crate::kubernetes::text;
 use crate::{Object, Translation};
 use model::*;
-use serde_json::Value;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A listener while routes are attached to it.
-pub struct Door {
-    pub gateway: ObjectRef,
-    pub listener: Listener,
-    pub attached: u32,
-    from: Value,
-    kinds: Vec<&'static str>,
-    unknown_kind: bool,
-    refused: Option<&'static str>,
-    conflict: Option<&'static str>,
+/// All Gateways of ours, those without a listener included.
+#[derive(Default)]
+pub struct Gateways {
+    pub doors: Vec<Door>,
+    all: Vec<(ObjectRef, Option<Wrong>)>,
+    classes: Vec<ObjectRef>,
 }
 
-impl Door {
-    pub fn admits(&self, kind: &str, namespace: &str, inventory: &Inventory) -> bool {
-        let namespaces = match text(&self.from, "from").unwrap_or("Same") {
-            "All" => true,
-            "Same" => *self.gateway.namespace == *namespace,
-            "Selector" => selects(self.from.get("selector").unwrap_or(&Value::Null), inventory.namespaces.get(namespace)),
-            _ => false,
-        };
-        namespaces && self.kinds.contains(&kind)
+impl Gateways {
+    pub fn knows(&self, gateway: &ObjectRef) -> bool {
+        self.all.iter().any(|(known, _)| known == gateway)
+    }
+
+    pub fn read(objects: &[Object], out: &mut Translation) -> Self {
+        let mut gateways = Self::default();
+        let classes = objects.iter().filter(|o| o.is(GROUP, "GatewayClass"));
+        gateways.classes =
+            classes.filter(|o| o.at("/spec/controllerName").as_str() == Some(CONTROLLER)).map(|o| o.object.clone()).collect();
+        for gateway in objects.iter().filter(|o| o.is(GROUP, "Gateway")) {
+            match class_of(gateway, objects) {
+                Class::Ours => gateways.add(gateway, out),
+                Class::Foreign => {}
+                Class::Unknown(name) => {
+                    let wrong = Wrong::new("UnknownClass", format!("No GatewayClass {name:?} exists, so nobody serves this Gateway."));
+                    let report = wrong.fix("Use gatewayClassName: organza.").at("gatewayClassName").at("spec").report(&gateway.object);
+                    out.reports.push(Report { severity: Severity::Warning, ..report });
+                }
+            }
+        }
+        gateways
+    }
+
+    fn add(&mut self, gateway: &Object, out: &mut Translation) {
+        let listeners = gateway.list("/spec/listeners").iter().enumerate();
+        let mut doors: Vec<Door> = listeners.filter_map(|(i, value)| Door::read(gateway, i, value)).collect();
+        mark_conflicts(&mut doors);
+        let refused = check(gateway).err();
+        for door in &mut doors {
+            door.settle();
+            if let Some(wrong) = &refused {
+                door.listener.broken = Some(wrong.reason.into());
+            }
+            out.reports.extend(door.reports());
+        }
+        out.reports.extend(refused.iter().map(|wrong| wrong.report(&gateway.object)));
+        self.all.push((gateway.object.clone(), refused));
+        self.doors.append(&mut doors);
+    }
+
+    /// Statuses of gateways and their listeners, once all routes are attached.
+    pub fn finish(self, out: &mut Translation) {
+        for class in self.classes {
+            let conditions = vec![condition("Accepted", true, "Accepted", "Organza serves Gateways of this class.")];
+            out.statuses.push(Status { object: class, conditions, parents: Vec::new(), listeners: Vec::new() });
+        }
+        for (object, refused) in self.all {
+            let doors: Vec<&Door> = self.doors.iter().filter(|door| door.gateway == object).collect();
+            out.statuses.push(status(object, refused, &doors));
+        }
+        out.resources.extend(self.doors.into_iter().map(|door| Resource::Listener(Arc::new(door.listener))));
     }
 }
 
-/// A label selector of Kubernetes; an operator nobody knows selects nothing.
-fn selects(selector: &Value, labels: Option<&Labels>) -> bool {
-    let Some(labels) = labels else { return false };
-    let equal = labels_at(selector.get("matchLabels").unwrap_or(&Value::Null)).iter().all(|(k, v)| labels.get(k) == Some(v));
-    let expressions = selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
-    equal
-        && expressions.into_iter().all(|expression| {
-            let value = labels.get(text(expression, "key").unwrap_or(""));
-            let listed = || {
-                let values = expression.get("values").and_then(Value::as_array);
-                values.into_iter().flatten().any(|v| v.as_str() == value.map(|v| &**v))
-            };
-            match text(expression, "operator") {
-                Some("In") => value.is_some() && listed(),
-                Some("NotIn") => value.is_none() || !listed(),
-                Some("Exists") => value.is_some(),
-                Some("DoesNotExist") => value.is_none(),
-                _ => false,
-            }
-        })
+fn status(object: ObjectRef, refused: Option<Wrong>, doors: &[&Door]) -> Status {
+    let names = |wanted: bool| {
+        let found: Vec<&str> = doors.iter().filter(|d| d.accepted() == wanted).map(|d| &*d.listener.section).collect();
+        if found.is_empty() { "none".to_owned() } else { found.join(", ") }
+    };
+    let some = doors.iter().any(|door| door.accepted());
+    let accepted = match &refused {
+        Some(wrong) => condition("Accepted", false, wrong.reason, &wrong.message),
+        None if some && doors.iter().all(|door| door.accepted() && door.unresolved.is_empty()) => {
+            condition("Accepted", true, "Accepted", "All listeners are valid.")
+        }
+        None => {
+            let message = format!("Listeners accepted: {}; refused: {}.", names(true), names(false));
+            condition("Accepted", some, "ListenersNotValid", &message)
+        }
+    };
+    // Whether proxies serve it is for `control` to say, which hears their acknowledgements.
+    let programmed = match doors.iter().any(|door| door.listener.broken.is_none()) {
+        true => condition("Programmed", false, "Pending", "No proxy has said yet that it serves the Gateway."),
+        false => condition("Programmed", false, "Invalid", "No listener can be served."),
+    };
+    let listeners = doors.iter().map(|door| door.status()).collect();
+    Status { object, conditions: vec![accepted, programmed], parents: Vec::new(), listeners }
+}
+
+enum Class<'a> {
+    Ours,
+    Foreign,
+    Unknown(&'a str),
 }
 
 /// Off Kubernetes the class `organza` needs no object; a GatewayClass object decides by its controller.
-fn is_ours(gateway: &Object, objects: &[Object]) -> bool {
+fn class_of<'a>(gateway: &'a Object, objects: &[Object]) -> Class<'a> {
     let class = gateway.at("/spec/gatewayClassName").as_str().unwrap_or("");
     match objects.iter().find(|o| o.is(GROUP, "GatewayClass") && *o.object.name == *class) {
-        Some(object) => object.at("/spec/controllerName").as_str() == Some(CONTROLLER),
-        None => class == "organza",
+        Some(object) if object.at("/spec/controllerName").as_str() == Some(CONTROLLER) => Class::Ours,
+        Some(_) => Class::Foreign,
+        None if class == "organza" => Class::Ours,
+        None => Class::Unknown(class),
     }
 }
 
-pub fn read(objects: &[Object]) -> Vec<Door> {
-    let ours = objects.iter().filter(|o| o.is(GROUP, "Gateway") && is_ours(o, objects));
-    ours.flat_map(|gateway| {
-        let mut doors: Vec<Door> = gateway.list("/spec/listeners").iter().filter_map(|v| read_listener(gateway, v)).collect();
-        mark_conflicts(&mut doors);
-        doors
-    })
-    .collect()
-}
-
-fn read_listener(gateway: &Object, value: &Value) -> Option<Door> {
-    let section = text(value, "name")?;
-    let name = format!("{}.{section}", gateway.object.name);
-    let protocol = match text(value, "protocol") {
-        Some("HTTP") => Ok(ListenerProtocol::Http),
-        Some("HTTPS") => Err(ListenerProtocol::Https),
-        Some("TLS") => Err(ListenerProtocol::TlsPassthrough),
-        Some("UDP") => Err(ListenerProtocol::Udp),
-        _ => Err(ListenerProtocol::Tcp),
-    };
-    let hostname = text(value, "hostname").filter(|host| !host.is_empty()).map(HostPattern::parse);
-    let refused = match (&protocol, &hostname) {
-        (Err(_), _) => Some("UnsupportedProtocol"),
-        (_, Some(Err(_))) => Some("Invalid"),
-        _ => None,
-    };
-    let (kinds, unknown_kind) = read_kinds(value.pointer("/allowedRoutes/kinds"), protocol.is_ok());
-    let key = |kind, name: &str| Key::new(Source::files(), kind, &gateway.object.namespace, name);
-    Some(Door {
-        gateway: gateway.object.clone(),
-        listener: Listener {
-            key: key(Kind::Listener, &name),
-            origin: gateway.origin(),
-            gateway: key(Kind::Gateway, &gateway.object.name),
-            section: section.into(),
-            addresses: gateway.list("/spec/addresses").iter().filter_map(|a| text(a, "value")?.parse().ok()).collect(),
-            port: port(value, "port")?,
-            protocol: protocol.unwrap_or_else(|other| other),
-            hostname: hostname.and_then(Result::ok).unwrap_or(HostPattern::Any),
-            tls: None,
-            normalisation: Normalisation::default(),
-            broken: None,
-        },
-        attached: 0,
-        from: value.pointer("/allowedRoutes/namespaces").cloned().unwrap_or_default(),
-        kinds,
-        unknown_kind,
-        refused,
-        conflict: None,
-    })
-}
-
-/// The kinds taken, and whether one was asked for that cannot be.
-fn read_kinds(value: Option<&Value>, http: bool) -> (Vec<&'static str>, bool) {
-    let can: &[&'static str] = if http { &["HTTPRoute", "GRPCRoute"] } else { &[] };
-    let asked = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    if asked.is_empty() {
-        return (can.to_vec(), false);
+/// What refuses a Gateway as a whole: that it asks for what would be ignored.
+fn check(gateway: &Object) -> Result<(), Wrong> {
+    if !gateway.at("/spec/infrastructure/parametersRef").is_null() {
+        let wrong = Wrong::new("InvalidParameters", "No kind of parameters is supported yet.").fix("Remove the field.");
+        return Err(wrong.at("parametersRef").at("infrastructure").at("spec"));
     }
-    let find = |v: &Value| {
-        let group = text(v, "group").unwrap_or(GROUP) == GROUP;
-        can.iter().copied().find(|kind| group && text(v, "kind") == Some(*kind))
-    };
-    (asked.iter().filter_map(find).collect(), asked.iter().any(|v| find(v).is_none()))
-}
-
-fn mark_conflicts(doors: &mut [Door]) {
-    let seen: Vec<_> = doors.iter().map(|d| (d.listener.port, d.listener.protocol, d.listener.hostname.clone())).collect();
-    for (i, door) in doors.iter_mut().enumerate() {
-        let same = seen.iter().enumerate().filter(|(j, other)| *j != i && other.0 == door.listener.port);
-        for (_, (_, protocol, hostname)) in same {
-            if *protocol != door.listener.protocol {
-                door.conflict = Some("ProtocolConflict");
-            } else if *hostname == door.listener.hostname {
-                door.conflict = door.conflict.or(Some("HostnameConflict"));
-            }
+    // A Gateway that asks for certificates of clients must not be served without asking for them.
+    if !gateway.at("/spec/tls/frontend").is_null() {
+        let wrong = Wrong::new("UnsupportedValue", "Validation of clients' certificates is not supported yet.").fix("Remove the field.");
+        return Err(wrong.at("frontend").at("tls").at("spec"));
+    }
+    for (i, address) in gateway.list("/spec/addresses").iter().enumerate() {
+        let value = text(address, "value").unwrap_or("");
+        let kind = text(address, "type").unwrap_or("IPAddress");
+        if kind != "IPAddress" || (!value.is_empty() && value.parse::<IpAddr>().is_err()) {
+            let wrong = Wrong::new("UnsupportedAddress", format!("An address {value:?} of type {kind} cannot be listened on."));
+            return Err(wrong.fix("Give an IPv4 or IPv6 address.").item(i).at("addresses").at("spec"));
         }
     }
-    for door in doors {
-        let reason = door.conflict.or(door.refused).or((door.unknown_kind && door.kinds.is_empty()).then_some("InvalidRouteKinds"));
-        door.listener.broken = reason.map(Arc::from);
-    }
+    Ok(())
 }
 
-fn listener_status(door: &Door) -> ListenerStatus {
-    let refs = if door.unknown_kind { "InvalidRouteKinds" } else { "ResolvedRefs" };
-    let serves = door.listener.broken.is_none() && !door.unknown_kind;
-    ListenerStatus {
-        name: door.listener.section.clone(),
-        supported_kinds: door.kinds.iter().map(|kind| (Arc::from(GROUP), Arc::from(*kind))).collect(),
-        attached_routes: door.attached,
-        conditions: vec![
-            condition("Accepted", door.refused.is_none(), door.refused.unwrap_or("Accepted"), ""),
-            condition("ResolvedRefs", !door.unknown_kind, refs, ""),
-            condition("Programmed", serves, if serves { "Programmed" } else { "Invalid" }, ""),
-            condition("Conflicted", door.conflict.is_some(), door.conflict.unwrap_or("NoConflicts"), ""),
-        ],
+/// Kinds of Gateway API that are read by nobody yet, said aloud: a policy that is silently ignored is a trap.
+pub fn unsupported(object: &Object) -> Option<Report> {
+    let known = matches!(&*object.object.kind, "BackendTLSPolicy" | "ListenerSet" | "UDPRoute" | "TLSRoute" | "TCPRoute");
+    if *object.object.group != *GROUP || !known {
+        return None;
     }
-}
-
-/// Statuses of gateways and their listeners, once all routes are attached.
-pub fn finish(doors: Vec<Door>, out: &mut Translation) {
-    for group in doors.chunk_by(|a, b| a.gateway == b.gateway) {
-        let served = group.iter().filter(|d| d.listener.broken.is_none()).count();
-        let reason = if served == group.len() { "Accepted" } else { "ListenersNotValid" };
-        // Until proxies acknowledge it, a gateway that could serve is pending; `control` overwrites this.
-        let programmed = if served > 0 { "Pending" } else { "Invalid" };
-        out.statuses.push(Status {
-            object: group[0].gateway.clone(),
-            conditions: vec![condition("Accepted", served > 0, reason, ""), condition("Programmed", false, programmed, "")],
-            parents: Vec::new(),
-            listeners: group.iter().map(listener_status).collect(),
-        });
-    }
-    out.resources.extend(doors.into_iter().map(|door| Resource::Listener(Arc::new(door.listener))));
+    let wrong = Wrong::new("UnsupportedKind", format!("A {} has no effect yet.", object.object.kind));
+    Some(Report { severity: Severity::Warning, ..wrong.report(&object.object) })
 }

@@ -5,6 +5,7 @@ pub mod backend;
 pub mod duration;
 pub mod filter;
 pub mod gateway;
+pub mod listener;
 pub mod matches;
 pub mod route;
 pub mod rule;
@@ -13,7 +14,21 @@ pub mod wrong;
 pub const GROUP: &str = "gateway.networking.k8s.io";
 pub const CONTROLLER: &str = "organza.dev/gateway-controller";
 
+use crate::kubernetes::Inventory;
+use crate::{Object, Translation};
 use model::{Condition, ConditionStatus};
+
+/// Gateways with their listeners, then routes, oldest first: of two that exclude each other the older is accepted.
+pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translation) {
+    let mut gateways = gateway::Gateways::read(objects, out);
+    let mut routes: Vec<_> = objects.iter().filter_map(route::RouteObject::of).collect();
+    routes.sort_by(|a, b| a.age().cmp(&b.age()));
+    for route in routes {
+        route::translate(route, inventory, &mut gateways, out);
+    }
+    gateways.finish(out);
+    out.reports.extend(objects.iter().filter_map(gateway::unsupported));
+}
 
 pub fn condition(kind: &str, holds: bool, reason: &str, message: &str) -> Condition {
     let status = if holds { ConditionStatus::True } else { ConditionStatus::False };

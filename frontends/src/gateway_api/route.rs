@@ -1,6 +1,7 @@
 //! The third pass: HTTPRoute and GRPCRoute. Each parent that is ours gets a status; each rule keeps its broken backends as values.
 
-use super::gateway::Door;
+use super::gateway::Gateways;
+use super::listener::Door;
 use super::rule::{self, Rules};
 use super::wrong::Wrong;
 use super::{GROUP, condition};
@@ -15,20 +16,30 @@ use std::sync::Arc;
 pub struct RouteObject<'a> {
     pub object: &'a Object,
     pub protocol: RouteProtocol,
+    /// Seconds since the epoch.
+    pub created: u64,
 }
 
-pub fn kind_of(object: &Object) -> Option<RouteObject<'_>> {
-    let protocol = match (&*object.object.group, &*object.object.kind) {
-        (GROUP, "HTTPRoute") => RouteProtocol::Http,
-        (GROUP, "GRPCRoute") => RouteProtocol::Grpc,
-        _ => return None,
-    };
-    Some(RouteObject { object, protocol })
+impl<'a> RouteObject<'a> {
+    pub fn of(object: &'a Object) -> Option<Self> {
+        let protocol = match (&*object.object.group, &*object.object.kind) {
+            (GROUP, "HTTPRoute") => RouteProtocol::Http,
+            (GROUP, "GRPCRoute") => RouteProtocol::Grpc,
+            _ => return None,
+        };
+        let created = object.at("/metadata/creationTimestamp").as_str().and_then(seconds).unwrap_or(0);
+        Some(Self { object, protocol, created })
+    }
+
+    /// Older routes first, then by `namespace/name`; the kind decides nothing but makes it one order.
+    pub fn age(&self) -> (u64, &str, &str, &str) {
+        let ObjectRef { namespace, name, kind, .. } = &self.object.object;
+        (self.created, namespace, name, kind)
+    }
 }
 
-pub fn translate(source: RouteObject<'_>, inventory: &Inventory, doors: &mut [Door], out: &mut Translation) {
-    let RouteObject { object, protocol } = source;
-    let created = object.at("/metadata/creationTimestamp").as_str().and_then(seconds).unwrap_or(0);
+pub fn translate(source: RouteObject<'_>, inventory: &Inventory, gateways: &mut Gateways, out: &mut Translation) {
+    let RouteObject { object, protocol, created } = source;
     let mut reader = rule::Reader { object, protocol, inventory, created, reports: Vec::new() };
     let rules = reader.read();
     let mut reports = reader.reports;
@@ -37,7 +48,7 @@ pub fn translate(source: RouteObject<'_>, inventory: &Inventory, doors: &mut [Do
     let mut attachments: Vec<Attachment> = Vec::new();
     let mut parents = Vec::new();
     for (i, parent) in object.list("/spec/parentRefs").iter().enumerate() {
-        let Some((target, found)) = attach(parent, object, &hosts, inventory, doors) else { continue };
+        let Some((target, found)) = attach(parent, source, &hosts, inventory, gateways) else { continue };
         reports.extend(found.as_ref().err().map(|wrong| wrong.clone().item(i).at("parentRefs").at("spec").report(&object.object)));
         let verdict = found.as_ref().err().or(refused.as_ref());
         parents.push(ParentStatus {
@@ -54,7 +65,9 @@ pub fn translate(source: RouteObject<'_>, inventory: &Inventory, doors: &mut [Do
             if let Some(door) = door
                 && refused.is_none()
             {
-                doors[door].attached += 1;
+                let door = &mut gateways.doors[door];
+                door.attached += 1;
+                door.claims.extend(attachment.hosts.iter().map(|host| (protocol, host.clone())));
             }
             attachments.push(attachment);
         }
@@ -124,57 +137,75 @@ type Attached = Vec<(Attachment, Option<usize>)>;
 /// `None`: the parent is not ours, and none of our business.
 fn attach(
     parent: &Value,
-    object: &Object,
+    source: RouteObject<'_>,
     hosts: &[HostPattern],
     inventory: &Inventory,
-    doors: &[Door],
+    gateways: &Gateways,
 ) -> Option<(ObjectRef, Result<Attached, Wrong>)> {
+    let object = source.object;
     let namespace = text(parent, "namespace").unwrap_or(&object.object.namespace);
     let (group, kind) = (text(parent, "group").unwrap_or(GROUP), text(parent, "kind").unwrap_or("Gateway"));
     let target = ObjectRef::new(group, kind, namespace, text(parent, "name")?);
     let found = match (group, kind) {
-        (GROUP, "Gateway") => {
-            doors.iter().any(|d| d.gateway == target).then(|| attach_gateway(parent, &target, object, hosts, inventory, doors))?
-        }
+        (GROUP, "Gateway") if gateways.knows(&target) => attach_gateway(parent, &target, source, hosts, inventory, &gateways.doors),
         ("", "Service") => attach_service(parent, &target, object, inventory),
         _ => return None,
     };
     Some((target, found))
 }
 
+/// Narrows the Gateway's listeners step by step; the step that leaves none is the reason.
 fn attach_gateway(
     parent: &Value,
     target: &ObjectRef,
-    object: &Object,
+    source: RouteObject<'_>,
     hosts: &[HostPattern],
     inventory: &Inventory,
     doors: &[Door],
 ) -> Result<Attached, Wrong> {
-    let meant: Vec<usize> = (0..doors.len())
+    let ObjectRef { kind, namespace, .. } = &source.object.object;
+    let (section, number) = (text(parent, "sectionName"), port(parent, "port"));
+    let mut meant: Vec<usize> = (0..doors.len())
         .filter(|i| doors[*i].gateway == *target)
-        .filter(|i| text(parent, "sectionName").is_none_or(|section| *section == *doors[*i].listener.section))
-        .filter(|i| port(parent, "port").is_none_or(|port| port == doors[*i].listener.port))
+        .filter(|i| section.is_none_or(|section| *section == *doors[*i].listener.section))
+        .filter(|i| number.is_none_or(|port| port == doors[*i].listener.port))
         .collect();
     if meant.is_empty() {
-        return Err(no_parent(format!("{target} has no such listener.")));
+        let wrong = no_parent(format!("{target} has no such listener."));
+        let names: Vec<&str> = doors.iter().filter(|d| d.gateway == *target).map(|d| &*d.listener.section).collect();
+        let wrong = wrong.fix(format!("Its listeners are: {}.", names.join(", ")));
+        return Err(if section.is_some() { wrong.at("sectionName") } else { wrong.at("port") });
     }
-    let admitted: Vec<usize> =
-        meant.into_iter().filter(|i| doors[*i].admits(&object.object.kind, &object.object.namespace, inventory)).collect();
-    if admitted.is_empty() {
-        let wanted = format!("No listener of {target} allows {}s of namespace {}.", object.object.kind, object.object.namespace);
-        return Err(Wrong::new("NotAllowedByListeners", wanted).fix("Widen allowedRoutes of the listener."));
+    meant.retain(|i| doors[*i].admits(kind, namespace, inventory));
+    if meant.is_empty() {
+        let wrong = Wrong::new("NotAllowedByListeners", format!("No listener of {target} allows {kind}s of namespace {namespace}."));
+        return Err(wrong.fix("Widen allowedRoutes of the listener."));
     }
-    let attached: Attached = admitted
-        .into_iter()
-        .filter_map(|i| {
-            let both: Vec<_> = hosts.iter().filter_map(|host| doors[i].listener.hostname.intersect(host)).collect();
-            let target = Target::Listener(doors[i].listener.key.clone());
-            (!both.is_empty()).then_some((Attachment { target, hosts: both }, Some(i)))
-        })
-        .collect();
-    match attached.is_empty() {
-        true => Err(Wrong::new("NoMatchingListenerHostname", format!("No host name of the route is one of {target}."))),
-        false => Ok(attached),
+    meant.retain(|i| doors[*i].accepted());
+    if meant.is_empty() {
+        return Err(no_parent(format!("No listener of {target} that allows the route is accepted.")).fix("Mend the listener."));
+    }
+    let mut attached: Attached = Vec::new();
+    let mut contested = false;
+    for i in meant {
+        let both: Vec<_> = hosts.iter().filter_map(|host| doors[i].listener.hostname.intersect(host)).collect();
+        if doors[i].contested(source.protocol, &both) {
+            contested = true;
+        } else if !both.is_empty() {
+            attached.push((Attachment { target: Target::Listener(doors[i].listener.key.clone()), hosts: both }, Some(i)));
+        }
+    }
+    match (attached.is_empty(), contested) {
+        (false, _) => Ok(attached),
+        (true, true) => {
+            let other = if source.protocol == RouteProtocol::Http { "GRPCRoute" } else { "HTTPRoute" };
+            let wrong = Wrong::new("HostnameConflict", format!("An older {other} already has a host name of this route on {target}."));
+            Err(wrong.fix("Give the two routes host names, or listeners, of their own."))
+        }
+        (true, false) => {
+            let wrong = Wrong::new("NoMatchingListenerHostname", format!("No host name of the route is one of {target}."));
+            Err(wrong.fix("Give the route a host name that the listener has, or widen the listener's."))
+        }
     }
 }
 

@@ -144,3 +144,96 @@ fn two_references_to_one_listener_attach_once() {
     let t = run(&[gw, route("a", json!({"parentRefs": [{"name": "gw"}, {"name": "gw", "sectionName": "web"}], "rules": [{}]}))]);
     assert_eq!((routes(&t)[0].attachments.len(), t.statuses[0].parents.len(), t.statuses[1].listeners[0].attached_routes), (1, 2, 1));
 }
+
+/// `Kind=Status/Reason` of each condition.
+fn told(conditions: &[Condition]) -> Vec<String> {
+    conditions.iter().map(|c| format!("{}={}/{}", c.kind, c.status.as_str(), c.reason)).collect()
+}
+
+#[test]
+fn conflicting_listeners_serve_nothing_and_take_no_route() {
+    let t = run(&[
+        gateway(json!([{"name": "a", "port": 80, "protocol": "HTTP"}, {"name": "b", "port": 80, "protocol": "HTTP"},
+            {"name": "c", "port": 81, "protocol": "HTTP"}])),
+        route("a", json!({"parentRefs": [{"name": "gw", "sectionName": "a"}], "rules": [{}]})),
+    ]);
+    assert_eq!(verdict(&t), "NoMatchingParent=False ResolvedRefs=True");
+    let status = t.statuses.iter().find(|s| &*s.object.kind == "Gateway").unwrap();
+    assert_eq!(told(&status.conditions), ["Accepted=True/ListenersNotValid", "Programmed=False/Pending"]);
+    let conflict = "HostnameConflict";
+    let want = [
+        format!("Accepted=False/{conflict}"),
+        "ResolvedRefs=True/ResolvedRefs".into(),
+        format!("Programmed=False/{conflict}"),
+        format!("Conflicted=True/{conflict}"),
+    ];
+    assert_eq!(told(&status.listeners[0].conditions), want);
+    assert_eq!(t.reports[0].path_text(), "spec.listeners[0].hostname");
+}
+
+#[test]
+fn a_listener_with_one_unknown_kind_serves_the_known_one() {
+    let kinds = json!({"kinds": [{"kind": "HTTPRoute"}, {"kind": "Odd"}]});
+    let t = run(&[
+        gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP", "allowedRoutes": kinds}])),
+        route("a", json!({"parentRefs": [{"name": "gw"}], "rules": [{}]})),
+    ]);
+    assert_eq!(verdict(&t), "Accepted=True ResolvedRefs=True");
+    let listener = &t.statuses[1].listeners[0];
+    assert_eq!(listener.supported_kinds.len(), 1);
+    assert_eq!(told(&listener.conditions)[..2], ["Accepted=True/Accepted", "ResolvedRefs=False/InvalidRouteKinds"]);
+    assert_eq!(t.reports[0].path_text(), "spec.listeners[0].allowedRoutes.kinds[1].kind");
+    assert!(t.resources.iter().any(|r| matches!(r, Resource::Listener(l) if l.broken.is_none())));
+}
+
+#[test]
+fn gateways_that_cannot_serve_say_so() {
+    let spec = |spec: Value| run(&[object(API, "Gateway", ("a", "gw"), json!({"spec": spec}))]);
+    let listeners = json!([{"name": "web", "port": 80, "protocol": "HTTP"}]);
+    let empty = spec(json!({"gatewayClassName": "organza", "listeners": []}));
+    assert_eq!(told(&empty.statuses[0].conditions), ["Accepted=False/ListenersNotValid", "Programmed=False/Invalid"]);
+    for (field, value, want) in [
+        ("infrastructure", json!({"parametersRef": {"group": "x", "kind": "Y", "name": "z"}}), "InvalidParameters"),
+        ("tls", json!({"frontend": {"default": {}}}), "UnsupportedValue"),
+        ("addresses", json!([{"type": "IPAddress", "value": "300.0.0.1"}]), "UnsupportedAddress"),
+    ] {
+        let mut body = json!({"gatewayClassName": "organza", "listeners": listeners});
+        body[field] = value;
+        let t = spec(body);
+        assert_eq!(told(&t.statuses[0].conditions), [format!("Accepted=False/{want}"), "Programmed=False/Invalid".into()]);
+        assert!(t.resources.iter().all(|r| matches!(r, Resource::Listener(l) if l.broken.is_some())));
+        assert!(t.reports[0].path_text().starts_with(&format!("spec.{field}")) && t.reports[0].fix.is_some());
+    }
+    let stranger = spec(json!({"gatewayClassName": "other", "listeners": listeners}));
+    assert!(stranger.statuses.is_empty() && stranger.resources.is_empty());
+    assert_eq!((stranger.reports[0].path_text().as_str(), stranger.reports[0].severity), ("spec.gatewayClassName", Severity::Warning));
+}
+
+#[test]
+fn of_an_http_and_a_grpc_route_of_one_host_the_older_is_accepted() {
+    let dated = |kind: &str, created: &str, host: &str| {
+        let spec = json!({"parentRefs": [{"name": "gw"}], "hostnames": [host], "rules": [{}]});
+        let mut made = object(API, kind, ("a", "r"), json!({"spec": spec}));
+        made.value["metadata"]["creationTimestamp"] = json!(created);
+        made
+    };
+    let gw = gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
+    let accepted = |http: &str, grpc: &str, host: &str| {
+        let t = run(&[gw.clone(), dated("HTTPRoute", http, "a.example"), dated("GRPCRoute", grpc, host)]);
+        let mut kinds: Vec<_> = routes(&t).iter().map(|r| r.protocol).collect();
+        kinds.sort_by_key(|p| *p == RouteProtocol::Http);
+        kinds
+    };
+    let (old, new) = ("2020-09-08T01:02:03Z", "2020-09-08T01:02:04Z");
+    assert_eq!(accepted(old, new, "*.example"), [RouteProtocol::Http]);
+    assert_eq!(accepted(new, old, "*.example"), [RouteProtocol::Grpc]);
+    assert_eq!(accepted(new, old, "b.example"), [RouteProtocol::Grpc, RouteProtocol::Http]);
+}
+
+#[test]
+fn host_names_that_cannot_be_read_are_reported() {
+    let spec = json!({"parentRefs": [{"name": "gw"}], "hostnames": ["a.example", "10.0.0.1"], "rules": [{}]});
+    let t = run(&[gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}])), route("a", spec)]);
+    assert_eq!(t.reports[0].path_text(), "spec.hostnames[1]");
+    assert_eq!(routes(&t)[0].attachments[0].hosts, [HostPattern::parse("a.example").unwrap()]);
+}

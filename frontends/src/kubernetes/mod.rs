@@ -32,6 +32,13 @@ impl Inventory {
         self.services.get(&(namespace.into(), name.into()))
     }
 
+    /// Labels of a namespace. Each has at least its own name, whether or not an object describes it: off Kubernetes few do.
+    pub fn labels_of(&self, namespace: &str) -> Labels {
+        let mut labels = self.namespaces.get(namespace).cloned().unwrap_or_default();
+        labels.insert("kubernetes.io/metadata.name".into(), namespace.into());
+        labels
+    }
+
     /// Whether `from` may refer to that object; within one namespace it always may.
     pub fn permits(&self, from: &ObjectRef, to: &ObjectRef) -> bool {
         *from.namespace == *to.namespace
@@ -50,8 +57,7 @@ pub fn take_inventory(objects: &[Object], options: &Options<'_>) -> Inventory {
     let mut inventory = Inventory::default();
     for object in objects {
         if object.is("", "Namespace") {
-            let mut labels = labels_at(object.at("/metadata/labels"));
-            labels.insert("kubernetes.io/metadata.name".into(), object.object.name.clone());
+            let labels = labels_at(object.at("/metadata/labels"));
             inventory.namespaces.insert(object.object.name.clone(), labels);
         } else if object.is("gateway.networking.k8s.io", "ReferenceGrant") {
             inventory.grants.push(read_grant(object));

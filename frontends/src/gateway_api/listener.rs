@@ -1,0 +1,235 @@
+//! One listener of a Gateway: what it speaks, which routes it takes, and why it may be refused. What is refused or conflicts with
+//! another serves nothing and takes no route; it is never served by guess or in the clear.
+
+use super::wrong::Wrong;
+use super::{GROUP, condition};
+use crate::Object;
+use crate::kubernetes::{Inventory, labels_at, port, text};
+use model::*;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A listener while routes are attached to it.
+pub struct Door {
+    pub gateway: ObjectRef,
+    pub listener: Listener,
+    pub attached: u32,
+    /// Hosts of the routes attached, for HTTPRoutes and GRPCRoutes must not share any.
+    pub claims: Vec<(RouteProtocol, HostPattern)>,
+    /// Why it is not accepted.
+    pub refused: Option<Wrong>,
+    /// Its references that lead nowhere.
+    pub unresolved: Vec<Wrong>,
+    pub conflict: Option<&'static str>,
+    pub index: usize,
+    from: Value,
+    kinds: Vec<&'static str>,
+}
+
+impl Door {
+    pub fn read(gateway: &Object, index: usize, value: &Value) -> Option<Self> {
+        let section = text(value, "name")?;
+        let name = format!("{}.{section}", gateway.object.name);
+        let (protocol, mut refused) = match protocol(value) {
+            Ok(protocol) => (protocol, None),
+            Err((protocol, wrong)) => (protocol, Some(wrong)),
+        };
+        let named =
+            text(value, "hostname").filter(|host| !host.is_empty() && !matches!(protocol, ListenerProtocol::Tcp | ListenerProtocol::Udp));
+        let hostname = named.map_or(Ok(HostPattern::Any), HostPattern::parse).unwrap_or_else(|e| {
+            let wrong = Wrong::value(format!("The host name {:?} {e}.", named.unwrap_or("")));
+            refused.get_or_insert(wrong.at("hostname"));
+            HostPattern::Any
+        });
+        let (kinds, unknown) = read_kinds(value.pointer("/allowedRoutes/kinds"), protocol, refused.is_none());
+        let key = |kind, name: &str| Key::new(Source::files(), kind, &gateway.object.namespace, name);
+        Some(Self {
+            gateway: gateway.object.clone(),
+            listener: Listener {
+                key: key(Kind::Listener, &name),
+                origin: gateway.origin(),
+                gateway: key(Kind::Gateway, &gateway.object.name),
+                section: section.into(),
+                addresses: gateway.list("/spec/addresses").iter().filter_map(|a| text(a, "value")?.parse().ok()).collect(),
+                port: port(value, "port")?,
+                protocol,
+                hostname,
+                tls: None,
+                normalisation: Normalisation::default(),
+                broken: None,
+            },
+            attached: 0,
+            claims: Vec::new(),
+            refused,
+            unresolved: unknown,
+            conflict: None,
+            index,
+            from: value.pointer("/allowedRoutes/namespaces").cloned().unwrap_or_default(),
+            kinds,
+        })
+    }
+
+    pub fn accepted(&self) -> bool {
+        self.refused.is_none() && self.conflict.is_none()
+    }
+
+    pub fn admits(&self, kind: &str, namespace: &str, inventory: &Inventory) -> bool {
+        let namespaces = match text(&self.from, "from").unwrap_or("Same") {
+            "All" => true,
+            "Same" => *self.gateway.namespace == *namespace,
+            "Selector" => selects(self.from.get("selector").unwrap_or(&Value::Null), &inventory.labels_of(namespace)),
+            _ => false,
+        };
+        namespaces && self.kinds.contains(&kind)
+    }
+
+    /// Whether a route of the other kind already has one of these hosts.
+    pub fn contested(&self, protocol: RouteProtocol, hosts: &[HostPattern]) -> bool {
+        let mut others = self.claims.iter().filter(|(claimed, _)| *claimed != protocol);
+        others.any(|(_, claimed)| hosts.iter().any(|host| host.intersect(claimed).is_some()))
+    }
+
+    /// Settles what cannot be served, once conflicts and references are known.
+    pub fn settle(&mut self) {
+        let refused = self.refused.as_ref().map(|wrong| wrong.reason);
+        let dangling = self.unresolved.iter().map(|wrong| wrong.reason).find(|reason| *reason != INVALID_KINDS || self.kinds.is_empty());
+        self.listener.broken = self.conflict.or(refused).or(dangling).map(Arc::from);
+    }
+
+    pub fn reports(&self) -> Vec<Report> {
+        let conflict = self.conflict.map(|reason| {
+            let wrong = Wrong::new(reason, self.conflict_message());
+            let (field, fix) = match reason {
+                "HostnameConflict" => ("hostname", "Give each listener of the port a host name of its own."),
+                _ => ("protocol", "Give the listeners ports of their own."),
+            };
+            wrong.fix(fix).at(field)
+        });
+        let all = conflict.iter().chain(&self.refused).chain(&self.unresolved);
+        all.map(|wrong| wrong.clone().item(self.index).at("listeners").at("spec").report(&self.gateway)).collect()
+    }
+
+    fn conflict_message(&self) -> String {
+        let what = if self.conflict == Some("HostnameConflict") { "the same host name" } else { "another protocol" };
+        format!("Another listener has port {} with {what}; neither is served.", self.listener.port)
+    }
+
+    pub fn status(&self) -> ListenerStatus {
+        let conflict = self.conflict_message();
+        let refusal = self.conflict.map(|reason| (reason, conflict.as_str()));
+        let refusal = refusal.or(self.refused.as_ref().map(|wrong| (wrong.reason, wrong.message.as_str())));
+        let accepted = match refusal {
+            Some((reason, message)) => condition("Accepted", false, reason, message),
+            None => condition("Accepted", true, "Accepted", "The listener is valid."),
+        };
+        let resolved = match &self.unresolved[..] {
+            [] => condition("ResolvedRefs", true, "ResolvedRefs", "All references lead somewhere."),
+            [first, ..] => {
+                let all: Vec<&str> = self.unresolved.iter().map(|wrong| wrong.message.as_str()).collect();
+                condition("ResolvedRefs", false, first.reason, &all.join(" "))
+            }
+        };
+        let programmed = match (self.conflict, &self.listener.broken) {
+            (Some(reason), _) => condition("Programmed", false, reason, &conflict),
+            (None, Some(_)) => condition("Programmed", false, "Invalid", "The listener serves nothing until it is mended."),
+            (None, None) => condition("Programmed", false, "Pending", "No proxy has said yet that it serves the listener."),
+        };
+        let conflicted = match self.conflict {
+            Some(reason) => condition("Conflicted", true, reason, &conflict),
+            None => condition("Conflicted", false, "NoConflicts", "No other listener claims the same."),
+        };
+        ListenerStatus {
+            name: self.listener.section.clone(),
+            supported_kinds: self.kinds.iter().map(|kind| (Arc::from(GROUP), Arc::from(*kind))).collect(),
+            attached_routes: self.attached,
+            conditions: vec![accepted, resolved, programmed, conflicted],
+        }
+    }
+}
+
+/// What the listener would speak, and why it may not.
+fn protocol(value: &Value) -> Result<ListenerProtocol, (ListenerProtocol, Wrong)> {
+    let refuse = |protocol, name: &str| {
+        let wrong = Wrong::new("UnsupportedProtocol", format!("Listeners of protocol {name} are not supported yet."));
+        Err((protocol, wrong.fix("Use HTTP.").at("protocol")))
+    };
+    match text(value, "protocol").unwrap_or("") {
+        "HTTP" => Ok(ListenerProtocol::Http),
+        "HTTPS" => refuse(ListenerProtocol::Https, "HTTPS"),
+        "TLS" => refuse(ListenerProtocol::TlsPassthrough, "TLS"),
+        "UDP" => refuse(ListenerProtocol::Udp, "UDP"),
+        other => refuse(ListenerProtocol::Tcp, other),
+    }
+}
+
+const INVALID_KINDS: &str = "InvalidRouteKinds";
+
+/// The kinds taken, and the ones asked for that cannot be.
+fn read_kinds(value: Option<&Value>, protocol: ListenerProtocol, served: bool) -> (Vec<&'static str>, Vec<Wrong>) {
+    let can: &[&'static str] = match protocol {
+        _ if !served => &[],
+        ListenerProtocol::Http | ListenerProtocol::Https => &["HTTPRoute", "GRPCRoute"],
+        ListenerProtocol::TlsPassthrough => &["TLSRoute"],
+        ListenerProtocol::TlsTerminate => &["TLSRoute", "TCPRoute"],
+        ListenerProtocol::Tcp => &["TCPRoute"],
+        ListenerProtocol::Udp => &["UDPRoute"],
+    };
+    let asked = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    // What is refused as a whole needs no second complaint about its routes.
+    if asked.is_empty() || !served {
+        return (can.to_vec(), Vec::new());
+    }
+    let mut kinds = Vec::new();
+    let mut unknown = Vec::new();
+    for (i, asked) in asked.iter().enumerate() {
+        let (group, kind) = (text(asked, "group").unwrap_or(GROUP), text(asked, "kind").unwrap_or(""));
+        match can.iter().find(|known| group == GROUP && kind == **known) {
+            Some(known) if !kinds.contains(known) => kinds.push(*known),
+            Some(_) => {}
+            None => {
+                let wrong = Wrong::new(INVALID_KINDS, format!("The listener cannot take routes of kind {kind} of group {group:?}."));
+                let fix = format!("It can take: {}.", can.join(", "));
+                unknown.push(wrong.fix(fix).at("kind").item(i).at("kinds").at("allowedRoutes"));
+            }
+        }
+    }
+    (kinds, unknown)
+}
+
+/// A label selector of Kubernetes; an operator nobody knows selects nothing.
+fn selects(selector: &Value, labels: &Labels) -> bool {
+    let equal = labels_at(selector.get("matchLabels").unwrap_or(&Value::Null)).iter().all(|(k, v)| labels.get(k) == Some(v));
+    let expressions = selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
+    equal
+        && expressions.into_iter().all(|expression| {
+            let value = labels.get(text(expression, "key").unwrap_or(""));
+            let listed = || {
+                let values = expression.get("values").and_then(Value::as_array);
+                values.into_iter().flatten().any(|v| v.as_str() == value.map(|v| &**v))
+            };
+            match text(expression, "operator") {
+                Some("In") => value.is_some() && listed(),
+                Some("NotIn") => value.is_none() || !listed(),
+                Some("Exists") => value.is_some(),
+                Some("DoesNotExist") => value.is_none(),
+                _ => false,
+            }
+        })
+}
+
+/// Listeners of one Gateway that cannot be told apart: none of them is served, for none may win by chance.
+pub fn mark_conflicts(doors: &mut [Door]) {
+    let datagrams = |protocol| protocol == ListenerProtocol::Udp;
+    let seen: Vec<_> = doors.iter().map(|d| (d.listener.port, d.listener.protocol, d.listener.hostname.clone())).collect();
+    for (i, door) in doors.iter_mut().enumerate() {
+        let Listener { port, protocol, hostname, .. } = &door.listener;
+        let same = seen.iter().enumerate().filter(|(j, other)| *j != i && other.0 == *port && datagrams(other.1) == datagrams(*protocol));
+        for (_, other) in same {
+            if other.1 != *protocol {
+                door.conflict = Some("ProtocolConflict");
+            } else if other.2 == *hostname {
+                door.conflict = door.conflict.or(Some("HostnameConflict"));
+            }
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The tree of commands, and which file carries out which. Help teaches by examples: each command's shows what one would type.
 
 use crate::failure::{Context, Outcome};
-use crate::{bug_report, completions, down, explain, get, load, logs, run, sample, status, token, wait};
+use crate::{bug_report, completions, down, explain, get, load, logs, proxy_process, run, sample, status, token, wait};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -47,6 +47,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Show the version
     Version,
+    /// Carry traffic, as a file of configuration says
+    #[command(hide = true)]
+    Proxy(proxy_process::ProxyArgs),
     /// Run the sample service of which the demo is made
     #[command(hide = true)]
     Sample(sample::SampleArgs),
@@ -76,6 +79,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
                 println!("organza {}", env!("CARGO_PKG_VERSION"));
                 Ok(())
             }
+            Command::Proxy(args) => proxy_process::run(args).await,
             Command::Sample(args) => sample::run(args).await,
             Command::Load(args) => load::run(args).await,
         }

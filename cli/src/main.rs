@@ -24,6 +24,7 @@ mod mesh;
 mod mesh_flag;
 mod place;
 mod ports;
+mod proxy_process;
 mod run;
 mod sample;
 mod status;

@@ -1,0 +1,45 @@
+//! `organza proxy --config FILE`: the process that carries traffic, started by `up`, `run` and the demo, never typed. Sets up what belongs to a process
+//! (log, signals) and hands over to the `proxy` crate.
+
+use crate::failure::{Context, Failure, Outcome};
+use crate::lifeline::Lifeline;
+use clap::Args;
+use proxy::Config;
+use proxy::config::Log;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+
+#[derive(Debug, Args)]
+pub struct ProxyArgs {
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// End when standard input closes
+    #[arg(long)]
+    tethered: bool,
+}
+
+pub async fn run(args: ProxyArgs) -> Outcome {
+    let config = Config::load(&args.config).doing(|| format!("read {}", args.config.display()))?;
+    let filter = log(&config.log)?;
+    let mut lifeline = Lifeline::new(args.tethered).doing(|| "listen to signals".into())?;
+    let name = config.proxy.clone();
+    let set_level: proxy::admin::SetLevel = Arc::new(move |level: &str| {
+        let parsed = level.parse::<EnvFilter>().map_err(|error| error.to_string())?;
+        filter.reload(parsed).map_err(|error| error.to_string())
+    });
+    let ended = proxy::run(config, set_level, async move { lifeline.ended().await }).await;
+    ended.map_err(|error| Failure::problem(format!("proxy {name} ended")).why(error))
+}
+
+/// Lines on standard output, where the supervisor's log is; the level can be changed while it runs.
+fn log(log: &Log) -> Outcome<reload::Handle<EnvFilter, Registry>> {
+    let filter: EnvFilter = log.level.parse().doing(|| format!("read the log level {:?}", log.level))?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false);
+    let lines = if log.json { lines.json().boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    Ok(handle)
+}

@@ -5,6 +5,7 @@ pub mod gateway_api;
 pub mod kubernetes;
 pub mod limits;
 pub mod object;
+mod wrong;
 
 pub use object::{Object, Place};
 
@@ -29,6 +30,7 @@ pub struct Translation {
 pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     let mut out = Translation::default();
     let inventory = kubernetes::take_inventory(objects, options);
+    out.reports.extend(inventory.reports.iter().cloned());
     gateway_api::translate(objects, &inventory, &mut out);
     out.resources.extend(inventory.services.into_values().map(|s| Resource::Service(Arc::new(s))));
     out.resources.extend(inventory.endpoints.into_iter().map(|e| Resource::Endpoints(Arc::new(e))));

@@ -1,45 +1,77 @@
 //! References to backends: what they name, whether they may, and whether it can carry the route. A broken one is a value that
 //! keeps its weight and answers 500.
 
-use super::wrong::Wrong;
+use super::external::{self, Externals};
 use crate::kubernetes::{Inventory, port, text};
+use crate::wrong::Wrong;
 use model::*;
 use serde_json::Value;
 
-pub fn resolve(value: &Value, from: &ObjectRef, protocol: RouteProtocol, inventory: &Inventory) -> Result<Backend, Wrong> {
+/// All that can be referred to.
+pub struct World<'a> {
+    pub inventory: &'a Inventory,
+    pub externals: &'a Externals,
+}
+
+pub fn resolve(value: &Value, from: &ObjectRef, protocol: RouteProtocol, world: &World<'_>) -> Result<Backend, Wrong> {
+    let World { inventory, externals } = world;
     let (group, kind) = (text(value, "group").unwrap_or(""), text(value, "kind").unwrap_or("Service"));
     let namespace = text(value, "namespace").unwrap_or(&from.namespace);
     let target = ObjectRef::new(group, kind, namespace, text(value, "name").unwrap_or(""));
-    if (group, kind) != ("", "Service") {
+    if !matches!((group, kind), ("", "Service") | (external::GROUP, "XBackend")) {
         let wrong = Wrong::new(InvalidBackend::InvalidKind.as_str(), format!("A backend cannot be a {kind} of group {group:?}."));
-        return Err(wrong.fix("Refer to a Service.").at(if group.is_empty() { "kind" } else { "group" }));
+        return Err(wrong.fix("Refer to a Service or an XBackend.").at(if group.is_empty() { "kind" } else { "group" }));
     }
     if !inventory.permits(from, &target) {
         let wrong = Wrong::new(
             InvalidBackend::RefNotPermitted.as_str(),
             format!("No ReferenceGrant in namespace {namespace} lets {from} refer to {target}."),
         );
-        let fix = format!("Add a ReferenceGrant to namespace {namespace}, from {} of namespace {} to Service.", from.kind, from.namespace);
+        let fix = format!("Add a ReferenceGrant to namespace {namespace}, from {} of namespace {} to {kind}.", from.kind, from.namespace);
         return Err(wrong.fix(fix).at("namespace"));
     }
-    let missing = |message: String| Wrong::new(InvalidBackend::BackendNotFound.as_str(), message);
+    let name = (target.namespace.clone(), target.name.clone());
+    let number = port(value, "port");
+    if kind == "XBackend" {
+        let found = externals.get(&name).ok_or_else(|| missing(format!("{target} does not exist.")).at("name"))?;
+        let host = found.as_ref().map_err(|wrong| {
+            Wrong::new(InvalidBackend::UnsupportedValue.as_str(), format!("{target} cannot be used: {}", wrong.message)).at("name")
+        })?;
+        if number.is_some_and(|number| number != host.port) {
+            return Err(missing(format!("{target} has no port but {}.", host.port)).at("port"));
+        }
+        fits(host.protocol, protocol, &target, host.port, from)?;
+        return Ok(Backend::External(host.clone()));
+    }
     let service = inventory
-        .service(namespace, &target.name)
+        .services
+        .get(&name)
         .ok_or_else(|| missing(format!("{target} does not exist.")).fix("Create the Service, or correct the name.").at("name"))?;
-    let number = port(value, "port").ok_or_else(|| missing(format!("The reference to {target} names no port.")).at("port"))?;
+    if inventory.external_names.contains(&name) {
+        let wrong =
+            Wrong::new(InvalidBackend::UnsupportedValue.as_str(), format!("{target} is of type ExternalName, which is not followed."));
+        return Err(wrong.fix("Use an XBackend of type ExternalHostname.").at("name"));
+    }
+    let number = number.ok_or_else(|| missing(format!("The reference to {target} names no port.")).at("port"))?;
     let Some(found) = service.port(number) else {
         let known: Vec<String> = service.ports.iter().map(|p| p.number.to_string()).collect();
-        let wrong = missing(format!("{target} has no port {number}."));
-        return Err(wrong.fix(format!("Its ports are: {}.", known.join(", "))).at("port"));
+        return Err(missing(format!("{target} has no port {number}.")).fix(format!("Its ports are: {}.", known.join(", "))).at("port"));
     };
-    if !carries(found.protocol, protocol) {
-        let wrong = Wrong::new(
-            InvalidBackend::UnsupportedProtocol.as_str(),
-            format!("Port {number} of {target} speaks {}, which cannot carry the requests of {from}.", found.protocol.as_str()),
-        );
-        return Err(wrong.fix("Correct the port's appProtocol, or use a route of another kind.").at("port"));
-    }
+    fits(found.protocol, protocol, &target, number, from)?;
     Ok(Backend::Service(ServiceRef { service: service.key.clone(), port: number, subset: None }))
+}
+
+fn missing(message: String) -> Wrong {
+    Wrong::new(InvalidBackend::BackendNotFound.as_str(), message)
+}
+
+fn fits(port: AppProtocol, route: RouteProtocol, target: &ObjectRef, number: u16, from: &ObjectRef) -> Result<(), Wrong> {
+    if carries(port, route) {
+        return Ok(());
+    }
+    let message = format!("Port {number} of {target} speaks {}, which cannot carry what {from} takes.", port.as_str());
+    let wrong = Wrong::new(InvalidBackend::UnsupportedProtocol.as_str(), message);
+    Err(wrong.fix("Correct the port's protocol, or use a route of another kind.").at("port"))
 }
 
 /// A port of the application's own TLS takes requests only from one who speaks TLS to it, which nothing here asks for yet.

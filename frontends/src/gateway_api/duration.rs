@@ -1,6 +1,6 @@
 //! Durations as Gateway API writes them (GEP-2257): `1h30m`, `500ms`; at most four parts of at most five digits, whole numbers.
 
-use super::wrong::Wrong;
+use crate::wrong::Wrong;
 use std::time::Duration;
 
 pub fn read(text: &str) -> Result<Duration, Wrong> {

@@ -1,9 +1,9 @@
 //! Filters of rules and backends. What is not understood is an error of its rule, which answers 500: a filter is never left out.
 
 use super::backend;
-use super::wrong::{Within, Wrong};
-use crate::kubernetes::{Inventory, port, text};
+use crate::kubernetes::{port, text};
 use crate::limits;
+use crate::wrong::{Within, Wrong};
 use model::http::{is_token_byte, is_value_byte};
 use model::route::{Cors, HeaderEdits, Mirror, PathEdit, Redirect, Rewrite};
 use model::*;
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub struct Reader<'a> {
     pub from: &'a ObjectRef,
     pub protocol: RouteProtocol,
-    pub inventory: &'a Inventory,
+    pub world: &'a backend::World<'a>,
     /// Filters of one backend run when it is already chosen: they cannot answer in its place.
     pub of_backend: bool,
 }
@@ -157,7 +157,7 @@ fn mirror(value: &Value, reader: &Reader<'_>) -> Result<(Mirror, Option<Wrong>),
         }
         (Some(_), Some(_)) => return Err(Wrong::value("Percent and fraction exclude each other.").at("fraction")),
     };
-    let found = backend::resolve(value.get("backendRef").unwrap_or(&Value::Null), reader.from, reader.protocol, reader.inventory);
+    let found = backend::resolve(value.get("backendRef").unwrap_or(&Value::Null), reader.from, reader.protocol, reader.world);
     Ok(match found.at("backendRef") {
         Ok(backend) => (Mirror { backend, fraction }, None),
         Err(wrong) => (Mirror { backend: backend::invalid(&wrong), fraction }, Some(wrong)),

@@ -1,9 +1,9 @@
 //! The second pass: Gateways that are ours, with their listeners. A Gateway is accepted as long as one listener is.
 
 use super::listener::{Door, mark_conflicts};
-use super::wrong::Wrong;
 use super::{CONTROLLER, GROUP, condition};
-use crate::kubernetes::text;
+use crate::kubernetes::{Inventory, text};
+use crate::wrong::Wrong;
 use crate::{Object, Translation};
 use model::*;
 use std::net::IpAddr;
@@ -22,14 +22,14 @@ impl Gateways {
         self.all.iter().any(|(known, _)| known == gateway)
     }
 
-    pub fn read(objects: &[Object], out: &mut Translation) -> Self {
+    pub fn read(objects: &[Object], inventory: &Inventory, out: &mut Translation) -> Self {
         let mut gateways = Self::default();
         let classes = objects.iter().filter(|o| o.is(GROUP, "GatewayClass"));
         gateways.classes =
             classes.filter(|o| o.at("/spec/controllerName").as_str() == Some(CONTROLLER)).map(|o| o.object.clone()).collect();
         for gateway in objects.iter().filter(|o| o.is(GROUP, "Gateway")) {
             match class_of(gateway, objects) {
-                Class::Ours => gateways.add(gateway, out),
+                Class::Ours => gateways.add(gateway, inventory, out),
                 Class::Foreign => {}
                 Class::Unknown(name) => {
                     let wrong = Wrong::new("UnknownClass", format!("No GatewayClass {name:?} exists, so nobody serves this Gateway."));
@@ -41,9 +41,9 @@ impl Gateways {
         gateways
     }
 
-    fn add(&mut self, gateway: &Object, out: &mut Translation) {
+    fn add(&mut self, gateway: &Object, inventory: &Inventory, out: &mut Translation) {
         let listeners = gateway.list("/spec/listeners").iter().enumerate();
-        let mut doors: Vec<Door> = listeners.filter_map(|(i, value)| Door::read(gateway, i, value)).collect();
+        let mut doors: Vec<Door> = listeners.filter_map(|(i, value)| Door::read(gateway, i, value, inventory)).collect();
         mark_conflicts(&mut doors);
         let refused = check(gateway).err();
         for door in &mut doors {
@@ -68,6 +68,12 @@ impl Gateways {
             let doors: Vec<&Door> = self.doors.iter().filter(|door| door.gateway == object).collect();
             out.statuses.push(status(object, refused, &doors));
         }
+        // Keys go out only for listeners that show them.
+        let mut certificates = std::collections::BTreeMap::new();
+        for door in self.doors.iter().filter(|door| door.listener.broken.is_none()) {
+            certificates.extend(door.certificates.iter().map(|certificate| (certificate.key.clone(), certificate.clone())));
+        }
+        out.resources.extend(certificates.into_values().map(|certificate| Resource::Certificate(Arc::new(certificate))));
         out.resources.extend(self.doors.into_iter().map(|door| Resource::Listener(Arc::new(door.listener))));
     }
 }
@@ -138,7 +144,7 @@ fn check(gateway: &Object) -> Result<(), Wrong> {
 
 /// Kinds of Gateway API that are read by nobody yet, said aloud: a policy that is silently ignored is a trap.
 pub fn unsupported(object: &Object) -> Option<Report> {
-    let known = matches!(&*object.object.kind, "BackendTLSPolicy" | "ListenerSet" | "UDPRoute" | "TLSRoute" | "TCPRoute");
+    let known = matches!(&*object.object.kind, "BackendTLSPolicy" | "ListenerSet" | "UDPRoute");
     if *object.object.group != *GROUP || !known {
         return None;
     }

@@ -1,10 +1,10 @@
 //! One listener of a Gateway: what it speaks, which routes it takes, and why it may be refused. What is refused or conflicts with
 //! another serves nothing and takes no route; it is never served by guess or in the clear.
 
-use super::wrong::Wrong;
-use super::{GROUP, condition};
+use super::{GROUP, certificate, condition};
 use crate::Object;
 use crate::kubernetes::{Inventory, labels_at, port, text};
+use crate::wrong::Wrong;
 use model::*;
 use serde_json::Value;
 use std::sync::Arc;
@@ -21,13 +21,15 @@ pub struct Door {
     /// Its references that lead nowhere.
     pub unresolved: Vec<Wrong>,
     pub conflict: Option<&'static str>,
+    /// What it shows to those who knock by TLS.
+    pub certificates: Vec<Certificate>,
     pub index: usize,
     from: Value,
     kinds: Vec<&'static str>,
 }
 
 impl Door {
-    pub fn read(gateway: &Object, index: usize, value: &Value) -> Option<Self> {
+    pub fn read(gateway: &Object, index: usize, value: &Value, inventory: &Inventory) -> Option<Self> {
         let section = text(value, "name")?;
         let name = format!("{}.{section}", gateway.object.name);
         let (protocol, mut refused) = match protocol(value) {
@@ -41,7 +43,9 @@ impl Door {
             refused.get_or_insert(wrong.at("hostname"));
             HostPattern::Any
         });
-        let (kinds, unknown) = read_kinds(value.pointer("/allowedRoutes/kinds"), protocol, refused.is_none());
+        let (kinds, mut unresolved) = read_kinds(value.pointer("/allowedRoutes/kinds"), protocol, refused.is_none());
+        let terminates = matches!(protocol, ListenerProtocol::Https | ListenerProtocol::TlsTerminate) && refused.is_none();
+        let certificates = if terminates { read_certificates(value, gateway, inventory, &mut unresolved) } else { Vec::new() };
         let key = |kind, name: &str| Key::new(Source::files(), kind, &gateway.object.namespace, name);
         Some(Self {
             gateway: gateway.object.clone(),
@@ -54,14 +58,15 @@ impl Door {
                 port: port(value, "port")?,
                 protocol,
                 hostname,
-                tls: None,
+                tls: terminates.then(|| ListenerTls { certificates: certificates.iter().map(|c| c.key.clone()).collect() }),
                 normalisation: Normalisation::default(),
                 broken: None,
             },
             attached: 0,
             claims: Vec::new(),
             refused,
-            unresolved: unknown,
+            unresolved,
+            certificates,
             conflict: None,
             index,
             from: value.pointer("/allowedRoutes/namespaces").cloned().unwrap_or_default(),
@@ -92,7 +97,10 @@ impl Door {
     /// Settles what cannot be served, once conflicts and references are known.
     pub fn settle(&mut self) {
         let refused = self.refused.as_ref().map(|wrong| wrong.reason);
-        let dangling = self.unresolved.iter().map(|wrong| wrong.reason).find(|reason| *reason != INVALID_KINDS || self.kinds.is_empty());
+        // One good certificate or one known kind is enough to serve.
+        let bare = self.listener.tls.is_some() && self.certificates.is_empty();
+        let useless = |wrong: &&Wrong| if wrong.reason == INVALID_KINDS { self.kinds.is_empty() } else { bare };
+        let dangling = self.unresolved.iter().find(useless).map(|wrong| wrong.reason);
         self.listener.broken = self.conflict.or(refused).or(dangling).map(Arc::from);
     }
 
@@ -149,17 +157,46 @@ impl Door {
 
 /// What the listener would speak, and why it may not.
 fn protocol(value: &Value) -> Result<ListenerProtocol, (ListenerProtocol, Wrong)> {
-    let refuse = |protocol, name: &str| {
-        let wrong = Wrong::new("UnsupportedProtocol", format!("Listeners of protocol {name} are not supported yet."));
-        Err((protocol, wrong.fix("Use HTTP.").at("protocol")))
+    use ListenerProtocol::{Http, Https, Tcp, TlsPassthrough, TlsTerminate, Udp};
+    let unsupported =
+        |name: &str| Wrong::new("UnsupportedProtocol", format!("Listeners of protocol {name:?} are not supported.")).at("protocol");
+    let tls = value.get("tls").unwrap_or(&Value::Null);
+    let mode = text(tls, "mode");
+    let protocol = match (text(value, "protocol").unwrap_or(""), mode) {
+        ("HTTP", _) => Http,
+        ("HTTPS", None | Some("Terminate")) => Https,
+        ("TLS", Some("Passthrough")) => TlsPassthrough,
+        ("TLS", None | Some("Terminate")) => TlsTerminate,
+        ("TCP", _) => Tcp,
+        ("HTTPS" | "TLS", Some(mode)) => {
+            let wrong = Wrong::value(format!("The TLS mode {mode} is not possible here.")).fix("Use Terminate.");
+            return Err((Https, wrong.at("mode").at("tls")));
+        }
+        ("UDP", _) => return Err((Udp, unsupported("UDP"))),
+        (other, _) => return Err((Tcp, unsupported(other).fix("Use HTTP, HTTPS, TLS or TCP."))),
     };
-    match text(value, "protocol").unwrap_or("") {
-        "HTTP" => Ok(ListenerProtocol::Http),
-        "HTTPS" => refuse(ListenerProtocol::Https, "HTTPS"),
-        "TLS" => refuse(ListenerProtocol::TlsPassthrough, "TLS"),
-        "UDP" => refuse(ListenerProtocol::Udp, "UDP"),
-        other => refuse(ListenerProtocol::Tcp, other),
+    // Options may ask for stricter TLS: to leave one out would be weaker than what was written.
+    if let Some(name) = tls.get("options").and_then(Value::as_object).and_then(|options| options.keys().next()) {
+        return Err((protocol, Wrong::value(format!("The TLS option {name} is not known.")).fix("Remove it.").at("options").at("tls")));
     }
+    Ok(protocol)
+}
+
+fn read_certificates(value: &Value, gateway: &Object, inventory: &Inventory, unresolved: &mut Vec<Wrong>) -> Vec<Certificate> {
+    let listed = value.pointer("/tls/certificateRefs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if listed.is_empty() {
+        let wrong = Wrong::new("InvalidCertificateRef", "The listener has no certificate to show.");
+        unresolved.push(wrong.fix("Name a Secret of type kubernetes.io/tls in tls.certificateRefs.").at("tls"));
+    }
+    let mut certificates: Vec<Certificate> = Vec::new();
+    for (i, reference) in listed.iter().enumerate() {
+        match certificate::resolve(reference, &gateway.object, inventory) {
+            Ok(found) if certificates.iter().any(|known| known.key == found.key) => {}
+            Ok(found) => certificates.push(found),
+            Err(wrong) => unresolved.push(wrong.item(i).at("certificateRefs").at("tls")),
+        }
+    }
+    certificates
 }
 
 const INVALID_KINDS: &str = "InvalidRouteKinds";
@@ -169,10 +206,9 @@ fn read_kinds(value: Option<&Value>, protocol: ListenerProtocol, served: bool) -
     let can: &[&'static str] = match protocol {
         _ if !served => &[],
         ListenerProtocol::Http | ListenerProtocol::Https => &["HTTPRoute", "GRPCRoute"],
-        ListenerProtocol::TlsPassthrough => &["TLSRoute"],
-        ListenerProtocol::TlsTerminate => &["TLSRoute", "TCPRoute"],
+        ListenerProtocol::TlsPassthrough | ListenerProtocol::TlsTerminate => &["TLSRoute"],
         ListenerProtocol::Tcp => &["TCPRoute"],
-        ListenerProtocol::Udp => &["UDPRoute"],
+        ListenerProtocol::Udp => &[],
     };
     let asked = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     // What is refused as a whole needs no second complaint about its routes.

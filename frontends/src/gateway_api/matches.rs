@@ -1,7 +1,7 @@
 //! Matches of HTTPRoute and GRPCRoute, and who goes first among them, in the order that the specification gives.
 
-use super::wrong::{Within, Wrong};
 use crate::kubernetes::text;
+use crate::wrong::{Within, Wrong};
 use model::http::is_token_byte;
 use model::*;
 use serde_json::Value;

@@ -2,14 +2,15 @@
 //! precedence are decided here, once; routing only sorts by rank.
 
 pub mod backend;
+pub mod certificate;
 pub mod duration;
+pub mod external;
 pub mod filter;
 pub mod gateway;
 pub mod listener;
 pub mod matches;
 pub mod route;
 pub mod rule;
-pub mod wrong;
 
 pub const GROUP: &str = "gateway.networking.k8s.io";
 pub const CONTROLLER: &str = "organza.dev/gateway-controller";
@@ -20,11 +21,14 @@ use model::{Condition, ConditionStatus};
 
 /// Gateways with their listeners, then routes, oldest first: of two that exclude each other the older is accepted.
 pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translation) {
-    let mut gateways = gateway::Gateways::read(objects, out);
+    let mut gateways = gateway::Gateways::read(objects, inventory, out);
+    let externals = external::read_all(objects, inventory);
+    external::report(objects, &externals, out);
+    let world = backend::World { inventory, externals: &externals };
     let mut routes: Vec<_> = objects.iter().filter_map(route::RouteObject::of).collect();
     routes.sort_by(|a, b| a.age().cmp(&b.age()));
     for route in routes {
-        route::translate(route, inventory, &mut gateways, out);
+        route::translate(route, &world, &mut gateways, out);
     }
     gateways.finish(out);
     out.reports.extend(objects.iter().filter_map(gateway::unsupported));

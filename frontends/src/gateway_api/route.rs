@@ -1,11 +1,12 @@
 //! The third pass: HTTPRoute and GRPCRoute. Each parent that is ours gets a status; each rule keeps its broken backends as values.
 
+use super::backend::World;
 use super::gateway::Gateways;
 use super::listener::Door;
 use super::rule::{self, Rules};
-use super::wrong::Wrong;
 use super::{GROUP, condition};
 use crate::kubernetes::{Inventory, port, text};
+use crate::wrong::Wrong;
 use crate::{Object, Translation};
 use model::*;
 use serde_json::Value;
@@ -25,6 +26,8 @@ impl<'a> RouteObject<'a> {
         let protocol = match (&*object.object.group, &*object.object.kind) {
             (GROUP, "HTTPRoute") => RouteProtocol::Http,
             (GROUP, "GRPCRoute") => RouteProtocol::Grpc,
+            (GROUP, "TLSRoute") => RouteProtocol::Tls,
+            (GROUP, "TCPRoute") => RouteProtocol::Tcp,
             _ => return None,
         };
         let created = object.at("/metadata/creationTimestamp").as_str().and_then(seconds).unwrap_or(0);
@@ -38,9 +41,9 @@ impl<'a> RouteObject<'a> {
     }
 }
 
-pub fn translate(source: RouteObject<'_>, inventory: &Inventory, gateways: &mut Gateways, out: &mut Translation) {
+pub fn translate(source: RouteObject<'_>, world: &World<'_>, gateways: &mut Gateways, out: &mut Translation) {
     let RouteObject { object, protocol, created } = source;
-    let mut reader = rule::Reader { object, protocol, inventory, created, reports: Vec::new() };
+    let mut reader = rule::Reader { object, protocol, world, created, reports: Vec::new() };
     let rules = reader.read();
     let mut reports = reader.reports;
     let hosts = read_hosts(object, &mut reports);
@@ -48,7 +51,7 @@ pub fn translate(source: RouteObject<'_>, inventory: &Inventory, gateways: &mut 
     let mut attachments: Vec<Attachment> = Vec::new();
     let mut parents = Vec::new();
     for (i, parent) in object.list("/spec/parentRefs").iter().enumerate() {
-        let Some((target, found)) = attach(parent, source, &hosts, inventory, gateways) else { continue };
+        let Some((target, found)) = attach(parent, source, &hosts, world.inventory, gateways) else { continue };
         reports.extend(found.as_ref().err().map(|wrong| wrong.clone().item(i).at("parentRefs").at("spec").report(&object.object)));
         let verdict = found.as_ref().err().or(refused.as_ref());
         parents.push(ParentStatus {

@@ -1,9 +1,9 @@
-//! Rules of HTTPRoute and GRPCRoute. A rule of which something cannot be read or is not supported is broken: where it matches, it
+//! Rules of routes. A rule of which something cannot be read or is not supported is broken: where it matches, it
 //! answers 500 with its reason, so that requests meant for it never fall to a wider rule. The other rules are served.
 
-use super::wrong::{Within, Wrong};
 use super::{backend, duration, filter, matches};
-use crate::kubernetes::{Inventory, text};
+use crate::kubernetes::text;
+use crate::wrong::{Within, Wrong};
 use crate::{Object, limits};
 use model::route::{PathEdit, RankedMatch};
 use model::*;
@@ -27,7 +27,7 @@ pub struct Rules {
 pub struct Reader<'a> {
     pub object: &'a Object,
     pub protocol: RouteProtocol,
-    pub inventory: &'a Inventory,
+    pub world: &'a backend::World<'a>,
     /// Seconds since the epoch.
     pub created: u64,
     pub reports: Vec<Report>,
@@ -87,7 +87,12 @@ impl Reader<'_> {
         let listed = value.get("matches").and_then(Value::as_array).filter(|m| !m.is_empty()).map_or(&any[..], Vec::as_slice);
         let mut all = Vec::new();
         for (position, value) in listed.iter().enumerate() {
-            let read = if self.protocol == RouteProtocol::Grpc { matches::grpc(value) } else { matches::http(value) };
+            let read = match self.protocol {
+                RouteProtocol::Http => matches::http(value),
+                RouteProtocol::Grpc => matches::grpc(value),
+                // Bytes are matched by listener and server name alone.
+                RouteProtocol::Tcp | RouteProtocol::Tls | RouteProtocol::Udp => Ok((RouteMatch::default(), [0; 5])),
+            };
             let Some((matches, order)) = keep(read.item(position).at("matches"), faults) else { continue };
             let rank = Rank { order, created: self.created, name: name.clone(), rule: i as u32, position: position as u32 };
             all.push(RankedMatch { rank, matches });
@@ -97,8 +102,8 @@ impl Reader<'_> {
 
     fn filters(&self, value: &Value, of_backend: bool, faults: &mut Vec<Wrong>, unresolved: &mut Vec<Wrong>) -> Vec<Filter> {
         let listed = value.get("filters").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let Self { object, protocol, inventory, .. } = *self;
-        let reader = filter::Reader { from: &object.object, protocol, inventory, of_backend };
+        let Self { object, protocol, world, .. } = *self;
+        let reader = filter::Reader { from: &object.object, protocol, world, of_backend };
         let mut filters = Vec::new();
         for (i, value) in listed.iter().enumerate() {
             match filter::read(value, &reader).item(i).at("filters") {
@@ -124,7 +129,7 @@ impl Reader<'_> {
             let filters = self.filters(value, true, &mut inner.0, &mut inner.1);
             faults.extend(inner.0.into_iter().map(within));
             let weight = keep(weight(value).map_err(within), faults).unwrap_or(1);
-            let backend = backend::resolve(value, &self.object.object, self.protocol, self.inventory).unwrap_or_else(|wrong| {
+            let backend = backend::resolve(value, &self.object.object, self.protocol, self.world).unwrap_or_else(|wrong| {
                 let backend = backend::invalid(&wrong);
                 unresolved.push(within(wrong));
                 backend

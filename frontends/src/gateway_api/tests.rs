@@ -1,3 +1,5 @@
+mod references;
+
 use crate::tests::*;
 use model::*;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
 //! A value that cannot be used: where it stands, why, and what to do. Readers return it with the path below what they read;
-//! each caller puts its own step before. It knows nothing of routes or gateways.
+//! each caller puts its own step before. It knows no dialect.
 
 use model::report::Step;
 use model::{ObjectRef, Report, Severity};

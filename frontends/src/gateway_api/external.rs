@@ -1,0 +1,124 @@
+//! `XBackend` (`gateway.networking.x-k8s.io`, v1alpha1): a host outside the mesh. What cannot be honoured (client certificates)
+//! makes the whole object unusable: a host is never called with less protection than was asked for.
+
+use super::condition;
+use crate::kubernetes::{Inventory, port, text};
+use crate::wrong::{Within, Wrong};
+use crate::{Object, Translation};
+use model::backend::{ExternalName, UpstreamRoots};
+use model::*;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub const GROUP: &str = "gateway.networking.x-k8s.io";
+
+/// Hosts outside by namespace and name; a broken one with its reason.
+pub type Externals = BTreeMap<(Arc<str>, Arc<str>), Result<Arc<ExternalHost>, Wrong>>;
+
+pub fn read_all(objects: &[Object], inventory: &Inventory) -> Externals {
+    let ours = objects.iter().filter(|o| o.is(GROUP, "XBackend"));
+    let named = |o: &Object| (o.object.namespace.clone(), o.object.name.clone());
+    ours.map(|o| (named(o), read(o, inventory).at("spec").map(Arc::new))).collect()
+}
+
+/// What is wrong with them, and their statuses.
+pub fn report(objects: &[Object], externals: &Externals, out: &mut Translation) {
+    for object in objects.iter().filter(|o| o.is(GROUP, "XBackend")) {
+        let read = externals.get(&(object.object.namespace.clone(), object.object.name.clone()));
+        let accepted = match read {
+            Some(Err(wrong)) => {
+                out.reports.push(wrong.report(&object.object));
+                condition("Accepted", false, wrong.reason, &wrong.message)
+            }
+            _ => condition("Accepted", true, "Accepted", "Routes can refer to the host."),
+        };
+        let (conditions, parents, listeners) = (vec![accepted], Vec::new(), Vec::new());
+        out.statuses.push(Status { object: object.object.clone(), conditions, parents, listeners });
+    }
+}
+
+fn read(object: &Object, inventory: &Inventory) -> Result<ExternalHost, Wrong> {
+    let spec = object.at("/spec");
+    let ObjectRef { namespace, name, .. } = &object.object;
+    if text(spec, "type") != Some("ExternalHostname") {
+        return Err(Wrong::value("Only backends of type ExternalHostname are known.").at("type"));
+    }
+    let written = text(object.at("/spec/externalHostname"), "hostname").unwrap_or("");
+    let refuse = |message: String| Wrong::value(message).at("hostname").at("externalHostname");
+    let host = Hostname::parse(written).map_err(|e| {
+        refuse(format!("The host name {written:?} {e}."))
+            .fix("Give a host name; for addresses use a Service without selector and an EndpointSlice.")
+    })?;
+    if host.as_str().ends_with(".cluster.local") {
+        return Err(refuse("Names of the cluster are no external hosts.".to_owned()).fix("Refer to the Service itself."));
+    }
+    let number = port(object.at("/spec/port"), "port").ok_or_else(|| Wrong::value("The port is missing.").at("port").at("port"))?;
+    let protocol = match text(spec, "protocol") {
+        None => AppProtocol::Detect,
+        Some("HTTP" | "HTTP11") => AppProtocol::Http,
+        Some("HTTP2" | "H2C") => AppProtocol::Http2,
+        Some("GRPC") => AppProtocol::Grpc,
+        Some("TCP") => AppProtocol::Tcp,
+        Some(other) => return Err(Wrong::value(format!("The protocol {other} is not supported.")).at("protocol")),
+    };
+    let tls = match spec.get("tls") {
+        None => None,
+        Some(tls) => read_tls(tls, namespace, inventory).at("tls")?.map(Arc::new),
+    };
+    let key = Key::new(Source::files(), Kind::External, namespace, name);
+    Ok(ExternalHost { key, host: ExternalName::Dns(host), port: number, protocol, tls })
+}
+
+fn read_tls(tls: &Value, namespace: &str, inventory: &Inventory) -> Result<Option<UpstreamTls>, Wrong> {
+    match text(tls, "mode").unwrap_or("") {
+        "None" => return Ok(None),
+        "ServerOnly" => {}
+        "ClientAndServer" => return Err(Wrong::value("Certificates of our own are not shown to outside hosts yet.").at("mode")),
+        other => return Err(Wrong::value(format!("The mode {other:?} is not known.")).at("mode")),
+    }
+    let validation = tls.get("validation").unwrap_or(&Value::Null);
+    let name = text(validation, "hostname").unwrap_or("");
+    let server_name = Hostname::parse(name)
+        .map_err(|e| Wrong::value(format!("The host name {name:?} {e}.")).fix("Give the name that the certificate must have."))
+        .at("hostname")
+        .at("validation")?;
+    let mut subject_alt_names = Vec::new();
+    for (i, value) in validation.get("subjectAltNames").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        let name = text(value, "hostname").or(text(value, "uri"));
+        let wrong = || Wrong::value("The name is neither a host name nor a URI.").item(i).at("subjectAltNames").at("validation");
+        subject_alt_names.push(name.ok_or_else(wrong)?.into());
+    }
+    let roots = roots(validation, namespace, inventory).at("validation")?;
+    Ok(Some(UpstreamTls { server_name, subject_alt_names, roots }))
+}
+
+fn roots(validation: &Value, namespace: &str, inventory: &Inventory) -> Result<UpstreamRoots, Wrong> {
+    let listed = validation.get("caCertificateRefs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if listed.is_empty() {
+        return match text(validation, "wellKnownCACertificates") {
+            Some("System") => Ok(UpstreamRoots::System),
+            _ => Err(Wrong::value("No certificates are named to believe the host by.")
+                .fix("Set wellKnownCACertificates: System, or caCertificateRefs.")),
+        };
+    }
+    let mut pem = Vec::new();
+    for (i, reference) in listed.iter().enumerate() {
+        let within = |wrong: Wrong| wrong.item(i).at("caCertificateRefs");
+        let (kind, name) = (text(reference, "kind").unwrap_or(""), text(reference, "name").unwrap_or(""));
+        if kind != "ConfigMap" || !text(reference, "group").unwrap_or("").is_empty() {
+            return Err(within(
+                Wrong::new("InvalidKind", format!("Certificates are not read from a {kind}.")).fix("Use a ConfigMap.").at("kind"),
+            ));
+        }
+        let found = inventory.config_maps.get(&(namespace.into(), name.into())).and_then(|data| text(data, "ca.crt"));
+        let found = found.filter(|text| super::certificate::has_certificate(text.as_bytes()));
+        let missing = || {
+            let wrong = Wrong::new("InvalidCACertificateRef", format!("ConfigMap {namespace}/{name} has no certificate in ca.crt."));
+            within(wrong.at("name"))
+        };
+        pem.extend_from_slice(found.ok_or_else(missing)?.as_bytes());
+        pem.push(b'\n');
+    }
+    Ok(UpstreamRoots::Given(pem.into()))
+}

@@ -1,0 +1,191 @@
+//! Services and who answers for them: workloads that registered themselves, and EndpointSlices. Nothing here knows a route.
+
+use super::{Inventory, labels_at, port, text};
+use crate::wrong::Wrong;
+use crate::{Object, Options};
+use model::*;
+use serde_json::Value;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+pub fn read_service(object: &Object, objects: &[Object], options: &Options<'_>) -> (Service, Endpoints) {
+    let (namespace, name) = (&object.object.namespace, &object.object.name);
+    let key = Key::new(Source::files(), Kind::Service, namespace, name);
+    let ports = object.list("/spec/ports");
+    let mut endpoints: Vec<Endpoint> = options
+        .workloads
+        .iter()
+        .filter(|workload| backs(workload, &key, object))
+        .flat_map(|workload| workload_endpoint(workload, ports))
+        .collect();
+    let slices = objects.iter().filter(|slice| {
+        slice.is("discovery.k8s.io", "EndpointSlice")
+            && slice.object.namespace == *namespace
+            && text(slice.at("/metadata/labels"), "kubernetes.io/service-name") == Some(&**name)
+    });
+    for endpoint in slices.flat_map(|slice| slice_endpoints(slice, ports)) {
+        // A workload that registered itself knows more of itself than the slice does.
+        if !endpoints.iter().any(|known| known.address == endpoint.address && known.ports == endpoint.ports) {
+            endpoints.push(endpoint);
+        }
+    }
+    let mut identities: Vec<SpiffeId> = endpoints.iter().filter_map(|e| e.identity.clone()).collect();
+    identities.sort();
+    identities.dedup();
+    let hosts = [
+        name.to_string(),
+        format!("{name}.{namespace}"),
+        format!("{name}.{namespace}.svc"),
+        format!("{name}.{namespace}.svc.cluster.local"),
+    ];
+    let service = Service {
+        key: key.clone(),
+        origin: object.origin(),
+        hostnames: hosts.iter().filter_map(|host| Hostname::parse(host).ok()).collect(),
+        addresses: cluster_addresses(object),
+        ports: ports.iter().filter_map(service_port).collect(),
+        identities,
+        balancer: Balancer::default(),
+    };
+    (service, Endpoints { key: key.with_kind(Kind::Endpoints), endpoints })
+}
+
+fn cluster_addresses(object: &Object) -> Vec<IpAddr> {
+    let mut all: Vec<IpAddr> = Vec::new();
+    for value in std::iter::once(object.at("/spec/clusterIP")).chain(object.list("/spec/clusterIPs")) {
+        if let Some(address) = value.as_str().and_then(|text| text.parse().ok())
+            && !all.contains(&address)
+        {
+            all.push(address);
+        }
+    }
+    all
+}
+
+fn service_port(value: &Value) -> Option<ServicePort> {
+    let name = text(value, "name");
+    let declared = text(value, "appProtocol").or(name).and_then(AppProtocol::declared);
+    let protocol = match text(value, "protocol") {
+        Some("UDP") => AppProtocol::Udp,
+        _ => declared.unwrap_or_default(),
+    };
+    Some(ServicePort { number: port(value, "port")?, name: name.map(Arc::from), protocol })
+}
+
+fn backs(workload: &Workload, key: &Key, object: &Object) -> bool {
+    let selector = labels_at(object.at("/spec/selector"));
+    let selected = !selector.is_empty()
+        && *workload.key.namespace == *key.namespace
+        && selector.iter().all(|(name, value)| workload.labels.get(name) == Some(value));
+    selected || workload.services.contains(key)
+}
+
+/// `targetPort` as number or name of a workload's port; without one the port itself.
+fn workload_endpoint(workload: &Workload, ports: &[Value]) -> Option<Endpoint> {
+    let target = |value: &Value| match text(value, "targetPort") {
+        Some(name) => workload.ports.iter().find(|p| p.name.as_deref() == Some(name)).map(|p| p.number),
+        None => port(value, "targetPort").or_else(|| port(value, "port")),
+    };
+    let meshed = workload.tunnel != Tunnel::None;
+    Some(Endpoint {
+        id: workload.key.name.clone(),
+        workload: Some(workload.key.clone()),
+        address: *workload.addresses.first()?,
+        ports: ports.iter().filter_map(|value| Some((port(value, "port")?, target(value)?))).collect(),
+        tunnel: workload.tunnel.clone(),
+        identity: meshed.then(|| workload.identity.clone()),
+        health: Health::Healthy,
+        weight: workload.weight,
+        priority: 0,
+        locality: workload.locality.clone(),
+        labels: workload.labels.clone(),
+        tls: None,
+    })
+}
+
+/// Ports of a slice answer for the Service's port of the same name (none is the empty name).
+fn slice_endpoints(slice: &Object, ports: &[Value]) -> Vec<Endpoint> {
+    let named = |value: &Value| text(value, "name").unwrap_or("").to_owned();
+    let targets: Vec<(u16, u16)> = ports
+        .iter()
+        .filter_map(|p| {
+            let target = slice.list("/ports").iter().find(|s| named(s) == named(p))?;
+            Some((port(p, "port")?, port(target, "port")?))
+        })
+        .collect();
+    let mut found = Vec::new();
+    let usable = text(&slice.value, "addressType") != Some("FQDN");
+    for value in slice.list("/endpoints").iter().filter(|_| usable) {
+        let is = |condition: &str, default: bool| {
+            value.get("conditions").and_then(|c| c.get(condition)).and_then(Value::as_bool).unwrap_or(default)
+        };
+        let ready = is("ready", true);
+        let health = match (ready, is("terminating", false) && is("serving", ready)) {
+            (true, _) => Health::Healthy,
+            (false, true) => Health::Draining,
+            (false, false) => Health::Unhealthy,
+        };
+        let addresses = value.get("addresses").and_then(Value::as_array).into_iter().flatten();
+        // Addresses of one endpoint are interchangeable: the first is enough.
+        let Some(address) = addresses.filter_map(|a| a.as_str()?.parse::<IpAddr>().ok()).next() else { continue };
+        let id = match targets.first() {
+            Some((_, target)) => SocketAddr::new(address, *target).to_string(),
+            None => address.to_string(),
+        };
+        let word = |field: &str| Arc::from(text(value, field).unwrap_or(""));
+        found.push(Endpoint {
+            id: id.into(),
+            workload: None,
+            address,
+            ports: targets.clone(),
+            tunnel: Tunnel::None,
+            identity: None,
+            health,
+            weight: 1,
+            priority: 0,
+            locality: Locality { region: "".into(), zone: word("zone"), node: word("nodeName") },
+            labels: Labels::new(),
+            tls: None,
+        });
+    }
+    found
+}
+
+/// What slices say that nobody can use.
+pub fn check_slices(objects: &[Object], inventory: &mut Inventory) {
+    for slice in objects.iter().filter(|o| o.is("discovery.k8s.io", "EndpointSlice")) {
+        let mut report = |wrong: Wrong| {
+            let report = wrong.report(&slice.object);
+            inventory.reports.push(Report { severity: Severity::Warning, ..report });
+        };
+        let label = "kubernetes.io/service-name";
+        match text(slice.at("/metadata/labels"), label) {
+            None => report(
+                Wrong::new("NoService", "The slice names no Service, so nobody uses it.")
+                    .fix(format!("Label it {label}: NAME."))
+                    .at("labels")
+                    .at("metadata"),
+            ),
+            Some(name) if !inventory.services.contains_key(&(slice.object.namespace.clone(), name.into())) => {
+                let wrong =
+                    Wrong::new("NoService", format!("Service {}/{name} does not exist, so nobody uses the slice.", slice.object.namespace));
+                report(wrong.fix("Create the Service, or correct the label.").at(label).at("labels").at("metadata"));
+            }
+            Some(_) => {}
+        }
+        if text(&slice.value, "addressType") == Some("FQDN") {
+            let wrong = Wrong::value("Endpoints that are host names are not used.").fix("Use an XBackend of type ExternalHostname.");
+            report(wrong.at("addressType"));
+            continue;
+        }
+        for (i, value) in slice.list("/endpoints").iter().enumerate() {
+            for (j, address) in value.get("addresses").and_then(Value::as_array).into_iter().flatten().enumerate() {
+                if address.as_str().and_then(|text| text.parse::<IpAddr>().ok()).is_none() {
+                    let wrong = Wrong::value(format!("{address} is no IPv4 or IPv6 address."))
+                        .fix("Write the bare address; the port stands in ports.");
+                    report(wrong.item(j).at("addresses").item(i).at("endpoints"));
+                }
+            }
+        }
+    }
+}

@@ -1,1 +1,212 @@
+//! The control plane off Kubernetes: files and registrations in, worlds and views out.
+//!
+//! `files → core → world → view → serve`, with `api` for the owner's commands. [`registry`], [`tokens`] and [`graph`] are what it remembers,
+//! [`store`] where, [`ca`] the authority's files. It carries no request: it cannot name `routing` or `transport`.
 
+pub mod api;
+pub mod ca;
+pub mod core;
+pub mod files;
+pub mod graph;
+pub mod limits;
+pub mod registry;
+pub mod serve;
+pub mod store;
+pub mod summary;
+pub mod tokens;
+pub mod view;
+pub mod world;
+
+use crate::core::Core;
+use identity::{Credentials, Csr, SignRequest, Signer, Svid, TrustStore};
+use model::{SpiffeId, TrustDomain};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::net::{TcpListener, UnixListener};
+
+/// What a control plane is started with.
+#[derive(Debug, Clone)]
+pub struct ControlConfig {
+    pub mesh: String,
+    /// Holds `control.sock`, `ca/` and `store.redb`; 0700.
+    pub state: PathBuf,
+    /// Files and folders of YAML.
+    pub paths: Vec<PathBuf>,
+    pub trust_domain: TrustDomain,
+    /// Where proxies connect; port 0 takes a free one, the same again after a restart.
+    pub listen: SocketAddr,
+    /// Life of workloads' certificates.
+    pub svid_life: Duration,
+    /// Chain and key of an authority of the user's own.
+    pub own_ca: Option<(PathBuf, PathBuf)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Ca(#[from] ca::CaError),
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    #[error("{0}: {1}")]
+    Listen(String, std::io::Error),
+    #[error("path {0} is too long for a socket (at most 100 bytes); set XDG_STATE_HOME to a shorter folder")]
+    LongPath(PathBuf),
+}
+
+/// A running control plane; it ends when dropped.
+pub struct Control {
+    pub core: Arc<Core>,
+    pub xds_address: SocketAddr,
+    socket: PathBuf,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Longest path that a Unix socket may have, with room for the suffix under which it is first bound.
+const SOCKET_PATH: usize = 100;
+
+impl Control {
+    /// Starts everything; when this returns, the socket answers and the files have been read once.
+    ///
+    /// # Errors
+    /// If the authority, the store or an address cannot be had.
+    pub async fn start(config: ControlConfig) -> Result<Self, StartError> {
+        let socket = config.state.join("control.sock");
+        if socket.as_os_str().len() > SOCKET_PATH {
+            return Err(StartError::LongPath(socket));
+        }
+        let now = core::now();
+        let folder = config.state.join("ca");
+        let own = config.own_ca.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+        let authority = ca::open(&folder, &config.trust_domain, own, now)?.with_svid_life(config.svid_life);
+        let store = Arc::new(store::Embedded::open(&config.state.join("store.redb"))?);
+        let listener = listen(config.listen, store.as_ref()).await?;
+        let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen.to_string(), e))?;
+        let ca_folder = config.own_ca.is_none().then_some(folder);
+        let core = Arc::new(Core::new(config.mesh, config.trust_domain.clone(), authority, ca_folder, store));
+        let credentials = own_credentials(&core, now)?;
+        let mut files = files::Files::new(config.paths);
+        if let Some(read) = files.look() {
+            core.read(read);
+        }
+        let api = api::Api {
+            core: core.clone(),
+            xds_address: address.to_string(),
+            control_identity: control_identity(&config.trust_domain)?.to_string(),
+            release: env!("CARGO_PKG_VERSION"),
+        };
+        let unix = bind(&socket)?;
+        let (served, watched, swept, renewed) = (core.clone(), core.clone(), core.clone(), core.clone());
+        let shown = credentials.clone();
+        let tasks = vec![
+            tokio::spawn(api::serve(unix, api.router())),
+            tokio::spawn(async move {
+                if let Err(e) = serve::serve(served, listener, shown).await {
+                    tracing::error!("proxies are no longer served: {e}");
+                }
+            }),
+            tokio::spawn(watch(watched, files)),
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    swept.sweep();
+                }
+            }),
+            tokio::spawn(renew(renewed, credentials)),
+        ];
+        Ok(Self { core, xds_address: address, socket, tasks })
+    }
+}
+
+/// Looks at the files, and makes the next world where they changed.
+async fn watch(core: Arc<Core>, files: files::Files) {
+    let mut files = Some(files);
+    loop {
+        tokio::time::sleep(limits::LOOK).await;
+        let Some(mut looked) = files.take() else { return };
+        let look = tokio::task::spawn_blocking(move || {
+            let read = looked.look();
+            (looked, read)
+        });
+        let Ok((looked, read)) = look.await else { return };
+        files = Some(looked);
+        if let Some(read) = read {
+            core.read(read);
+        }
+    }
+}
+
+/// The control plane's own certificate, renewed long before it ends.
+async fn renew(core: Arc<Core>, credentials: Credentials) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let now = core::now();
+        let due = credentials.svid().is_none_or(|svid| {
+            let life = svid.not_after().duration_since(svid.not_before()).unwrap_or_default();
+            now > svid.not_before() + life / 2
+        });
+        if due {
+            match own_svid(&core, now) {
+                Ok(svid) => credentials.put_svid(svid),
+                Err(e) => tracing::error!("the control plane's own certificate: {e}"),
+            }
+        }
+    }
+}
+
+fn control_identity(domain: &TrustDomain) -> Result<SpiffeId, identity::Error> {
+    Ok(SpiffeId::new(domain.clone(), "organza-system", "control")?)
+}
+
+fn own_credentials(core: &Core, now: SystemTime) -> Result<Credentials, identity::Error> {
+    let trust = TrustStore::new();
+    trust.put(&core.trust_domain, &core.lock().authority.roots())?;
+    Ok(Credentials::with_svid(own_svid(core, now)?, trust))
+}
+
+/// With its root at the end: joiners know the root's hash alone.
+fn own_svid(core: &Core, now: SystemTime) -> Result<Svid, identity::Error> {
+    let id = control_identity(&core.trust_domain)?;
+    let csr = Csr::generate(&id)?;
+    let mut inner = core.lock();
+    let issued = inner.authority.sign(&SignRequest::parse(&csr.der)?, &id, now)?;
+    let root = inner.authority.roots().into_iter().next().unwrap_or_default();
+    Svid::new(issued.chain, csr.key())?.with_root(&root)
+}
+
+/// The port of the last time, if it is free: proxies that outlived the control plane look for it there.
+async fn listen(wanted: SocketAddr, store: &impl store::Store) -> Result<TcpListener, StartError> {
+    let last = store.get("listen")?.and_then(|v| String::from_utf8(v).ok()?.parse::<SocketAddr>().ok());
+    if wanted.port() == 0
+        && let Some(last) = last.filter(|last| last.ip() == wanted.ip())
+        && let Ok(listener) = TcpListener::bind(last).await
+    {
+        return Ok(listener);
+    }
+    let listener = TcpListener::bind(wanted).await.map_err(|e| StartError::Listen(wanted.to_string(), e))?;
+    let address = listener.local_addr().map_err(|e| StartError::Listen(wanted.to_string(), e))?;
+    store.txn(store::Txn { put: vec![("listen".into(), address.to_string().into_bytes())], delete: Vec::new() })?;
+    Ok(listener)
+}
+
+/// For its owner alone, never open to others in between. The mesh's lock is held by the caller: what lies here is left over.
+fn bind(path: &Path) -> Result<UnixListener, StartError> {
+    let fail = |e| StartError::Listen(path.display().to_string(), e);
+    let beside = path.with_extension("new");
+    let _ = std::fs::remove_file(&beside);
+    let listener = UnixListener::bind(&beside).map_err(fail)?;
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
+    std::fs::rename(&beside, path).map_err(fail)?;
+    Ok(listener)
+}

@@ -131,6 +131,11 @@ impl Authority {
         self.roots.iter().map(|r| pem::fingerprint(&r.der)).collect()
     }
 
+    /// The issuing certificate, DER; `None` where the root signs itself.
+    pub fn issuing(&self) -> Option<&[u8]> {
+        self.chain.first().map(|c| c.as_ref())
+    }
+
     /// When the issuing certificate ends.
     pub fn issuing_not_after(&self) -> Result<SystemTime, Error> {
         times(self.chain.first().map_or(&self.roots[0].der[..], |c| c.as_ref())).map(|(_, end)| end)

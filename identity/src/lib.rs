@@ -71,6 +71,11 @@ pub enum Error {
     Token(&'static str),
 }
 
+/// When a certificate (DER) begins and ends to be valid.
+pub fn certificate_times(der: &[u8]) -> Result<(std::time::SystemTime, std::time::SystemTime), Error> {
+    svid::times(der)
+}
+
 /// Seconds since the Unix epoch; what lies before it counts as zero.
 pub fn unix_seconds(time: std::time::SystemTime) -> u64 {
     time.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())

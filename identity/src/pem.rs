@@ -34,6 +34,20 @@ pub fn encode(label: &str, der: &[u8]) -> String {
     out
 }
 
+/// The one block with this label.
+pub fn decode(label: &'static str, text: &[u8]) -> Result<Vec<u8>, Error> {
+    let fail = |why: &str| Error::Pem { what: label, why: why.to_owned() };
+    if text.len() > limits::PEM_BYTES {
+        return Err(fail("too long"));
+    }
+    let text = std::str::from_utf8(text).map_err(|_| fail("not text"))?;
+    let begin = format!("-----BEGIN {label}-----");
+    let (_, rest) = text.split_once(&begin).ok_or_else(|| fail("no such block"))?;
+    let (body, _) = rest.split_once(&format!("-----END {label}-----")).ok_or_else(|| fail("block does not end"))?;
+    let body: String = body.split_whitespace().collect();
+    base64::engine::general_purpose::STANDARD.decode(body).map_err(|_| fail("not base64"))
+}
+
 pub fn encode_chain<'a>(chain: impl IntoIterator<Item = &'a [u8]>) -> String {
     chain.into_iter().map(|der| encode("CERTIFICATE", der)).collect()
 }

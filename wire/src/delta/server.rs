@@ -170,6 +170,11 @@ impl ServerSession {
         Ok(changed)
     }
 
+    /// Whether something was sent that is not answered yet, or waits to be sent.
+    pub fn is_waiting(&self) -> bool {
+        self.in_flight.is_some() || self.view.is_some() || !self.parts.is_empty()
+    }
+
     /// What the proxy should hold from now on. A step under way is finished first.
     pub fn set_view(&mut self, view: View) {
         self.view = Some(view);

@@ -1,0 +1,191 @@
+//! The JSON API of `control.sock`: for the owner of the mesh alone. Answers come from the world in force and from what proxies acknowledged; errors
+//! say what, and what to do.
+
+mod told;
+
+use crate::core::{Core, now, seconds};
+use crate::limits;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use futures_util::{StreamExt, stream};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use identity::Token;
+use std::sync::Arc;
+use tokio::net::UnixListener;
+use tokio::sync::broadcast::error::RecvError;
+use wire::api::{self, Event, path};
+
+#[derive(Clone)]
+pub struct Api {
+    pub core: Arc<Core>,
+    /// Where proxies connect, as they are told.
+    pub xds_address: String,
+    pub control_identity: String,
+    pub release: &'static str,
+}
+
+/// What is said where something cannot be done.
+struct Refuse(StatusCode, api::Refused);
+
+impl Refuse {
+    fn new(status: StatusCode, error: impl Into<String>, fix: Option<String>) -> Self {
+        Self(status, api::Refused { error: error.into(), fix })
+    }
+}
+
+impl IntoResponse for Refuse {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+impl Api {
+    pub fn router(self) -> Router {
+        Router::new()
+            .route(path::STATUS, get(|State(a): State<Self>| async move { Json(told::status(&a)) }))
+            .route(path::OBJECTS, get(|State(a): State<Self>| async move { Json(told::objects(&a.core)) }))
+            .route(path::PROXIES, get(|State(a): State<Self>| async move { Json(told::proxies(&a.core)) }))
+            .route("/v1/proxies/{proxy}/resources", get(resources))
+            .route(path::SERVICES, get(|State(a): State<Self>| async move { Json(told::services(&a.core)) }))
+            .route(path::ROUTES, get(|State(a): State<Self>| async move { Json(told::routes(&a.core)) }))
+            .route(path::EDGES, get(|State(a): State<Self>| async move { Json(told::edges(&a.core)) }))
+            .route(path::CERTIFICATES, get(|State(a): State<Self>| async move { Json(told::certificates(&a.core)) }))
+            .route(path::EVENTS, get(events))
+            .route(path::REGISTRATIONS, post(register))
+            .route("/v1/registrations/{proxy}", delete(deregister))
+            .route(path::SIGN, post(sign))
+            .route(path::TOKENS, get(tokens).post(create_token))
+            .route("/v1/tokens/{id}", delete(withdraw_token))
+            .fallback(|| async { Refuse::new(StatusCode::NOT_FOUND, "there is no such path", None) })
+            .layer(DefaultBodyLimit::max(limits::API_BODY))
+            .with_state(self)
+    }
+}
+
+/// Serves the owner until dropped; anyone else's connection is closed unanswered.
+pub async fn serve(listener: UnixListener, router: Router) {
+    let owner = rustix::process::getuid().as_raw();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                tracing::warn!("control socket: {e}");
+                tokio::time::sleep(limits::LOOK).await;
+                continue;
+            }
+        };
+        if !stream.peer_cred().is_ok_and(|peer| peer.uid() == owner) {
+            continue;
+        }
+        let service = hyper_util::service::TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
+                tracing::debug!("control socket: {e}");
+            }
+        });
+    }
+}
+
+async fn resources(State(api): State<Api>, Path(proxy): Path<String>) -> Result<Json<api::ProxyResources>, Refuse> {
+    let unknown =
+        || Refuse::new(StatusCode::NOT_FOUND, format!("no proxy is called {proxy:?}"), Some("organza get proxies lists them".into()));
+    told::resources(&api.core, &proxy).map(Json).ok_or_else(unknown)
+}
+
+async fn register(State(api): State<Api>, Json(request): Json<api::RegistrationRequest>) -> Result<Json<api::Registration>, Refuse> {
+    let entry = api.core.register(request).map_err(|e| Refuse::new(StatusCode::BAD_REQUEST, e.what, e.fix))?;
+    let world = api.core.world();
+    let own = entry.workload_key();
+    let services = world.resources().filter_map(|r| match r {
+        model::Resource::Endpoints(e) if e.endpoints.iter().any(|e| e.workload.as_ref() == Some(&own)) => {
+            Some(e.key.with_kind(model::Kind::Service).to_string())
+        }
+        _ => None,
+    });
+    Ok(Json(api::Registration {
+        identity: entry.identity.clone(),
+        workload: own.to_string(),
+        services: services.collect(),
+        xds_address: api.xds_address.clone(),
+        control_identity: api.control_identity.clone(),
+        trust_roots: roots(&api),
+        proxy: entry.proxy,
+    }))
+}
+
+fn roots(api: &Api) -> String {
+    use identity::Signer;
+    identity::pem::encode_chain(api.core.lock().authority.roots().iter().map(Vec::as_slice))
+}
+
+async fn deregister(State(api): State<Api>, Path(proxy): Path<String>) -> Result<(), Refuse> {
+    match api.core.deregister(&proxy) {
+        true => Ok(()),
+        false => Err(Refuse::new(StatusCode::NOT_FOUND, format!("no proxy is called {proxy:?}"), None)),
+    }
+}
+
+async fn sign(State(api): State<Api>, Json(request): Json<api::SignRequest>) -> Result<Json<api::SignResponse>, Refuse> {
+    let bad = |e: String| Refuse::new(StatusCode::BAD_REQUEST, e, None);
+    let entry = api.core.lock().registry.get(&request.proxy).cloned();
+    let entry = entry.ok_or_else(|| Refuse::new(StatusCode::NOT_FOUND, format!("no proxy is called {:?}", request.proxy), None))?;
+    let identity = entry.identity().ok_or_else(|| bad("its identity cannot be read".into()))?;
+    let der = identity::pem::decode("CERTIFICATE REQUEST", request.csr.as_bytes()).map_err(|e| bad(e.to_string()))?;
+    let (issued, roots) = api.core.sign(&der, &identity).map_err(|e| bad(e.to_string()))?;
+    Ok(Json(api::SignResponse {
+        identity: entry.identity,
+        chain: identity::pem::encode_chain(issued.chain.iter().map(Vec::as_slice)),
+        roots: identity::pem::encode_chain(roots.iter().map(Vec::as_slice)),
+        not_after: seconds(issued.not_after),
+    }))
+}
+
+async fn tokens(State(api): State<Api>) -> Json<api::TokenList> {
+    Json(api::TokenList { items: api.core.lock().tokens.list(api.core.trust_domain.as_str()) })
+}
+
+async fn create_token(State(api): State<Api>, Json(request): Json<api::TokenRequest>) -> Result<Json<api::TokenResponse>, Refuse> {
+    use identity::Signer;
+    let mut inner = api.core.lock();
+    let root = inner.authority.roots().into_iter().next().unwrap_or_default();
+    let token = Token::create(&root, &api.xds_address).map_err(|e| Refuse::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string(), None))?;
+    let many = || Refuse::new(StatusCode::CONFLICT, "too many unused tokens", Some("withdraw some, or wait until they expire".into()));
+    let kept = inner.tokens.create(token.secret_hash(), &request, seconds(now())).ok_or_else(many)?;
+    drop(inner);
+    api.core.keep_token(&kept);
+    Ok(Json(api::TokenResponse { id: kept.id, token: token.to_text().to_string(), expires: kept.expires }))
+}
+
+async fn withdraw_token(State(api): State<Api>, Path(id): Path<String>) -> Result<(), Refuse> {
+    let kept = api.core.lock().tokens.withdraw(&id);
+    let kept = kept.ok_or_else(|| Refuse::new(StatusCode::NOT_FOUND, format!("no token is called {id:?}"), None))?;
+    api.core.forget_token(&kept);
+    Ok(())
+}
+
+/// One JSON object a line, from now on.
+async fn events(State(api): State<Api>) -> Response {
+    let receiver = api.core.events.subscribe();
+    let hello = Event::Hello { generation: api.core.world().generation, time: seconds(now()) };
+    let told = stream::unfold(receiver, |mut receiver| async move {
+        loop {
+            match receiver.recv().await {
+                Ok(event) => return Some((event, receiver)),
+                // A reader that lags is told what comes next; what it missed is in the state that it can ask for.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    });
+    let lines = stream::once(async { hello }).chain(told).map(|event| {
+        let mut line = serde_json::to_vec(&event).unwrap_or_default();
+        line.push(b'\n');
+        Ok::<_, std::convert::Infallible>(Bytes::from(line))
+    });
+    ([("content-type", "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}

@@ -1,0 +1,354 @@
+//! From the world and the sessions to the API's own words.
+
+use super::Api;
+use crate::core::{Core, Session, now, seconds};
+use crate::summary::located;
+use crate::world::World;
+use base64::Engine;
+use model::{Backend, Kind, Origin, Resource, Target, Tunnel};
+use std::collections::BTreeMap;
+use telemetry::EdgeTotals;
+use wire::api::{self, Condition};
+
+pub fn status(api: &Api) -> api::Status {
+    let core = &api.core;
+    let world = core.world();
+    let inner = core.lock();
+    let connected = || inner.sessions.values().filter(|s| s.connected);
+    let mut problems = inner.problems.clone();
+    problems.extend(world.problems().map(|report| located(&world, report)));
+    api::Status {
+        mesh: core.mesh.clone(),
+        trust_domain: core.trust_domain.to_string(),
+        version: api.release.to_owned(),
+        pid: std::process::id(),
+        started: seconds(core.started),
+        generation: world.generation,
+        proxies_connected: count(connected()),
+        proxies_current: count(connected().filter(|s| s.current >= world.generation)),
+        xds_address: api.xds_address.clone(),
+        problems,
+    }
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}
+
+/// How many connected proxies have what is in force; every proxy has what does not concern it.
+fn applied(core: &Core, modified: u64) -> (u32, u32) {
+    let inner = core.lock();
+    let connected = || inner.sessions.values().filter(|s| s.connected);
+    (count(connected().filter(|s| s.current >= modified)), count(connected()))
+}
+
+fn condition(condition: &model::Condition) -> Condition {
+    Condition {
+        kind: condition.kind.to_string(),
+        status: condition.status.as_str().to_owned(),
+        reason: condition.reason.to_string(),
+        message: condition.message.clone(),
+    }
+}
+
+/// `Programmed` and `organza.dev/Applied`: what only acknowledgements can say.
+fn acknowledged(mut conditions: Vec<Condition>, applied: u32, concerned: u32, programs: bool) -> Vec<Condition> {
+    let accepted = conditions.iter().any(|c| c.kind == "Accepted" && c.status == "True");
+    let whole = concerned > 0 && applied == concerned;
+    let message = format!("applied by {applied} of {concerned} proxies");
+    if programs {
+        conditions.retain(|c| c.kind != "Programmed" || c.status == "False" && !accepted);
+        if !conditions.iter().any(|c| c.kind == "Programmed") {
+            let (status, reason) = if accepted && whole { ("True", "Programmed") } else { ("False", "Pending") };
+            conditions.push(Condition {
+                kind: "Programmed".into(),
+                status: status.into(),
+                reason: reason.into(),
+                message: message.clone(),
+            });
+        }
+    }
+    let (status, reason) = if whole { ("True", "Applied") } else { ("False", "Pending") };
+    conditions.push(Condition { kind: "organza.dev/Applied".into(), status: status.into(), reason: reason.into(), message });
+    conditions
+}
+
+pub fn objects(core: &Core) -> api::ObjectList {
+    let world = core.world();
+    let items = world.objects.iter().map(|object| {
+        let status = world.statuses.iter().find(|s| s.object == object.object);
+        let (applied, concerned) = applied(core, modified(&world, &object.object));
+        let own = status.map_or_else(Vec::new, |s| s.conditions.iter().map(condition).collect());
+        let parents = status.iter().flat_map(|s| &s.parents).map(|p| api::Parent {
+            kind: p.parent.kind.to_string(),
+            namespace: p.parent.namespace.to_string(),
+            name: p.parent.name.to_string(),
+            section: p.section.as_ref().map(ToString::to_string),
+            port: p.port,
+            conditions: acknowledged(p.conditions.iter().map(condition).collect(), applied, concerned, true),
+        });
+        let listeners = status.iter().flat_map(|s| &s.listeners).map(|l| api::Listener {
+            name: l.name.to_string(),
+            attached_routes: l.attached_routes,
+            conditions: l.conditions.iter().map(condition).collect(),
+        });
+        let programs = &*object.object.kind == "Gateway";
+        api::Object {
+            group: object.object.group.to_string(),
+            kind: object.object.kind.to_string(),
+            namespace: object.object.namespace.to_string(),
+            name: object.object.name.to_string(),
+            place: object.origin().place.to_string(),
+            conditions: acknowledged(own, applied, concerned, programs),
+            parents: parents.collect(),
+            listeners: listeners.collect(),
+            applied,
+            concerned,
+        }
+    });
+    api::ObjectList { generation: world.generation, items: items.collect() }
+}
+
+/// The generation in which anything that came from this object last changed.
+fn modified(world: &World, object: &model::ObjectRef) -> u64 {
+    let from = |origin: &Origin| origin.object == *object;
+    let items = world.items.values().filter(|item| match &item.resource {
+        Resource::Service(s) => from(&s.origin),
+        Resource::Listener(l) => from(&l.origin),
+        Resource::Route(r) => from(&r.origin),
+        _ => false,
+    });
+    items.map(|item| item.modified).max().unwrap_or(0)
+}
+
+pub fn proxies(core: &Core) -> api::ProxyList {
+    let generation = core.world().generation;
+    let inner = core.lock();
+    let items = inner.registry.entries().map(|entry| {
+        let session = inner.sessions.get(&entry.proxy).cloned().unwrap_or_default();
+        let gateway = entry.gateway();
+        api::Proxy {
+            name: entry.proxy.clone(),
+            role: if gateway.is_some() { api::Role::Gateway } else { api::Role::Workload },
+            namespace: entry.request.namespace.clone(),
+            service: gateway.map_or_else(|| entry.request.service.clone().unwrap_or_default(), |g| g.name.to_string()),
+            revision: entry.request.labels.get("version").cloned().unwrap_or_default(),
+            identity: entry.identity.clone(),
+            version: session.release.clone(),
+            connected: session.connected,
+            acknowledged: told_generation(&session, generation),
+            refused: session.refused,
+            resources: u32::try_from(session.held.len()).unwrap_or(u32::MAX),
+            mtls: session.connected,
+            since: session.since,
+        }
+    });
+    api::ProxyList { generation, items: items.collect() }
+}
+
+/// A proxy that nothing of the last generations concerned has them all the same.
+fn told_generation(session: &Session, generation: u64) -> Option<u64> {
+    session.acknowledged.map(|a| a.max(session.current.min(generation)))
+}
+
+pub fn resources(core: &Core, proxy: &str) -> Option<api::ProxyResources> {
+    let world = core.world();
+    let inner = core.lock();
+    inner.registry.get(proxy)?;
+    let session = inner.sessions.get(proxy).cloned().unwrap_or_default();
+    let items = session.held.iter().map(|(name, version)| {
+        let item = model::Key::parse(name).and_then(|key| world.get(&key).filter(|_| key.kind != Kind::Certificate));
+        let current = item.filter(|item| *item.encoded.version == **version);
+        api::Resource {
+            key: name.clone(),
+            version: version.clone(),
+            encoded: current.map(|item| base64::engine::general_purpose::STANDARD.encode(&item.encoded.bytes)),
+        }
+    });
+    let generation = told_generation(&session, world.generation).unwrap_or(0);
+    Some(api::ProxyResources { proxy: proxy.to_owned(), generation, items: items.collect(), subscriptions: session.subscriptions })
+}
+
+pub fn services(core: &Core) -> api::ServiceList {
+    let world = core.world();
+    let items = world.resources().filter_map(|resource| {
+        let Resource::Service(service) = resource else { return None };
+        let endpoints = match world.get(&service.key.with_kind(Kind::Endpoints)).map(|item| &item.resource) {
+            Some(Resource::Endpoints(e)) => e.endpoints.iter().map(|e| endpoint(&world, e)).collect(),
+            _ => Vec::new(),
+        };
+        Some(api::Service {
+            namespace: service.key.namespace.to_string(),
+            name: service.key.name.to_string(),
+            hostnames: service.hostnames.iter().map(ToString::to_string).collect(),
+            ports: service
+                .ports
+                .iter()
+                .map(|p| api::ServicePort {
+                    number: p.number,
+                    name: p.name.as_ref().map(ToString::to_string),
+                    protocol: p.protocol.as_str().into(),
+                })
+                .collect(),
+            endpoints,
+            identities: service.identities.iter().map(ToString::to_string).collect(),
+        })
+    });
+    api::ServiceList { generation: world.generation, items: items.collect() }
+}
+
+fn endpoint(world: &World, endpoint: &model::Endpoint) -> api::Endpoint {
+    let workload = endpoint.workload.as_ref().and_then(|key| match world.get(key).map(|item| &item.resource) {
+        Some(Resource::Workload(w)) => Some(w),
+        _ => None,
+    });
+    let (tunnel, address) = match endpoint.tunnel {
+        Tunnel::None => ("none", format!("{}:{}", endpoint.address, endpoint.ports.first().map_or(0, |(_, to)| *to))),
+        Tunnel::Hbone(address) => ("hbone", address.to_string()),
+        Tunnel::Organza(address) => ("organza", address.to_string()),
+    };
+    api::Endpoint {
+        id: endpoint.id.to_string(),
+        address,
+        workload: workload.map_or_else(String::new, |w| w.canonical_name.to_string()),
+        revision: workload.map_or_else(String::new, |w| w.revision.to_string()),
+        healthy: endpoint.health == model::Health::Healthy,
+        tunnel: tunnel.into(),
+        identity: endpoint.identity.as_ref().map(ToString::to_string),
+    }
+}
+
+pub fn routes(core: &Core) -> api::RouteList {
+    let world = core.world();
+    let items = world.items.values().filter_map(|item| {
+        let Resource::Route(route) = &item.resource else { return None };
+        let (applied, concerned) = applied(core, item.modified);
+        let status = world.statuses.iter().find(|s| s.object == route.origin.object);
+        let first = status.and_then(|s| s.parents.first()).map_or_else(Vec::new, |p| p.conditions.iter().map(condition).collect());
+        let mut hosts: Vec<String> = route.attachments.iter().flat_map(|a| &a.hosts).map(ToString::to_string).collect();
+        hosts.dedup();
+        let parents = route.attachments.iter().map(|a| match &a.target {
+            Target::Listener(key) => format!("Gateway {}/{}", key.namespace, key.name),
+            Target::Service { service, .. } => format!("Service {}/{}", service.namespace, service.name),
+        });
+        Some(api::Route {
+            kind: route.origin.object.kind.to_string(),
+            namespace: route.origin.object.namespace.to_string(),
+            name: route.origin.object.name.to_string(),
+            place: route.origin.place.to_string(),
+            hosts,
+            parents: parents.collect(),
+            rules: route
+                .rules
+                .iter()
+                .map(|rule| api::RouteRule { name: rule.name.to_string(), backends: rule.backends.iter().map(backend).collect() })
+                .collect(),
+            conditions: acknowledged(first, applied, concerned, true),
+            applied,
+            concerned,
+        })
+    });
+    api::RouteList { generation: world.generation, items: items.collect() }
+}
+
+fn backend(weighted: &model::WeightedBackend) -> api::WeightedBackend {
+    let (backend, valid) = match &weighted.backend {
+        Backend::Service(to) => (format!("{}/{}:{}", to.service.namespace, to.service.name, to.port), true),
+        Backend::External(host) => (format!("{}:{}", host.key.name, host.port), true),
+        Backend::Invalid { reason, message } => (format!("{}: {message}", reason.as_str()), false),
+    };
+    api::WeightedBackend { weight: weighted.weight, backend, valid }
+}
+
+pub fn edges(core: &Core) -> api::EdgeList {
+    let inner = core.lock();
+    // Both ends report a call: the caller's word counts where there is one, since it saw the failures on the way.
+    let mut merged: BTreeMap<_, api::Edge> = BTreeMap::new();
+    let told: Vec<_> = inner.graph.edges(seconds(now())).collect();
+    for edge in &told {
+        let id = edge.id;
+        let place = (
+            id.source_namespace.clone(),
+            id.source_workload.clone(),
+            id.source_version.clone(),
+            id.destination_namespace.clone(),
+            id.destination_workload.clone(),
+            id.destination_version.clone(),
+            id.protocol,
+        );
+        let known = merged.get(&place).is_some_and(|e| e.requests >= edge.totals.requests);
+        if !known || id.reporter == telemetry::Reporter::Source {
+            merged.insert(place, api_edge(edge));
+        }
+    }
+    api::EdgeList { generation: core.world().generation, items: merged.into_values().collect() }
+}
+
+fn api_edge(edge: &crate::graph::Told<'_>) -> api::Edge {
+    let (id, totals) = (edge.id, edge.totals);
+    let rate = |t: &EdgeTotals| if t.requests == 0 { 1.0 } else { 1.0 - t.failures as f64 / t.requests as f64 };
+    let shown = if edge.recent.requests > 0 { &edge.recent } else { totals };
+    let quantile = |q| shown.latency.quantile(q).map(|d| d.as_secs_f64() * 1000.0);
+    api::Edge {
+        source_namespace: id.source_namespace.to_string(),
+        source: id.source_workload.to_string(),
+        source_version: id.source_version.to_string(),
+        service_namespace: id.service_namespace.to_string(),
+        service: id.service.to_string(),
+        destination_namespace: id.destination_namespace.to_string(),
+        destination: id.destination_workload.to_string(),
+        destination_version: id.destination_version.to_string(),
+        protocol: id.protocol.as_str().into(),
+        security: match id.security {
+            telemetry::Security::Plain => api::Security::Plain,
+            telemetry::Security::Tls => api::Security::Tls,
+            telemetry::Security::MutualTls => api::Security::Mtls,
+        },
+        requests: totals.requests,
+        failures: totals.failures,
+        retries: totals.retries,
+        requests_per_second: edge.recent.requests as f64 / edge.seconds,
+        success_rate: rate(shown),
+        p50_millis: quantile(0.5),
+        p99_millis: quantile(0.99),
+    }
+}
+
+pub fn certificates(core: &Core) -> api::CertificateList {
+    use identity::Signer;
+    let inner = core.lock();
+    let mut items = Vec::new();
+    for root in inner.authority.roots() {
+        if let Ok((not_before, not_after)) = identity::certificate_times(&root) {
+            items.push(api::Certificate {
+                identity: format!("root {}", &identity::pem::fingerprint(&root)[..16]),
+                kind: "root".into(),
+                proxy: String::new(),
+                issuer: "itself".into(),
+                not_before: seconds(not_before),
+                not_after: seconds(not_after),
+            });
+        }
+    }
+    if let Some(issuing) = inner.authority.issuing()
+        && let Ok((not_before, not_after)) = identity::certificate_times(issuing)
+    {
+        items.push(api::Certificate {
+            identity: format!("issuing of {}", core.trust_domain),
+            kind: "issuing".into(),
+            proxy: String::new(),
+            issuer: "root".into(),
+            not_before: seconds(not_before),
+            not_after: seconds(not_after),
+        });
+    }
+    items.extend(inner.issued.iter().map(|(proxy, (identity, not_before, not_after))| api::Certificate {
+        identity: identity.clone(),
+        kind: "workload".into(),
+        proxy: proxy.clone(),
+        issuer: "issuing".into(),
+        not_before: *not_before,
+        not_after: *not_after,
+    }));
+    api::CertificateList { items }
+}

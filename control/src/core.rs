@@ -1,0 +1,264 @@
+//! The one place that changes: files, registrations and sessions meet here, behind one short lock, and become the next world.
+
+use crate::files::Read;
+use crate::graph::Graph;
+use crate::registry::{Entry, Refusal, Registry};
+use crate::store::{Store, Txn};
+use crate::tokens::{Kept, Tokens};
+use crate::world::{Ingredients, World};
+use crate::{ca, limits, summary};
+use frontends::Object;
+use identity::{Authority, Signer};
+use model::TrustDomain;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+use tokio::sync::{broadcast, watch};
+use wire::api::{Event, Located, RegistrationRequest};
+
+/// A proxy's stream, as it is told.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    pub connected: bool,
+    pub since: u64,
+    pub release: String,
+    pub acknowledged: Option<u64>,
+    /// Up to which generation this proxy has all that concerns it.
+    pub current: u64,
+    pub refused: BTreeMap<String, String>,
+    pub held: BTreeMap<String, String>,
+    pub subscriptions: Vec<String>,
+    pub gone_since: Option<Instant>,
+}
+
+pub struct Inner {
+    pub objects: Arc<Vec<Object>>,
+    pub registry: Registry,
+    pub tokens: Tokens,
+    pub authority: Authority,
+    pub sessions: BTreeMap<String, Session>,
+    pub graph: Graph,
+    pub problems: Vec<Located>,
+    /// The last certificate of each identity: by identity, its times.
+    pub issued: BTreeMap<String, (String, u64, u64)>,
+    /// When the generation in force came to be, and how many have it.
+    made: Instant,
+    applied: (u32, u32),
+}
+
+pub struct Core {
+    pub mesh: String,
+    pub trust_domain: TrustDomain,
+    pub started: SystemTime,
+    pub up_since: Instant,
+    ca_folder: Option<PathBuf>,
+    store: Arc<dyn Store>,
+    inner: Mutex<Inner>,
+    world: watch::Sender<Arc<World>>,
+    pub events: broadcast::Sender<Event>,
+}
+
+pub fn seconds(time: SystemTime) -> u64 {
+    identity::unix_seconds(time)
+}
+
+/// The wall clock of the shell.
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+impl Core {
+    pub fn new(mesh: String, trust_domain: TrustDomain, authority: Authority, ca_folder: Option<PathBuf>, store: Arc<dyn Store>) -> Self {
+        let read = |prefix: &str| store.list(prefix).unwrap_or_default().into_iter().map(|(_, value)| value);
+        let registry = Registry::load(read("registration/").filter_map(|v| serde_json::from_slice::<Entry>(&v).ok()));
+        let tokens = Tokens::load(read("token/").filter_map(|v| serde_json::from_slice::<Kept>(&v).ok()));
+        let generation = store.get("generation").ok().flatten().and_then(|v| String::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
+        let inner = Inner {
+            objects: Arc::default(),
+            registry,
+            tokens,
+            authority,
+            sessions: BTreeMap::new(),
+            graph: Graph::default(),
+            problems: Vec::new(),
+            issued: BTreeMap::new(),
+            made: Instant::now(),
+            applied: (0, 0),
+        };
+        let world = World { generation, ..World::default() };
+        Self {
+            mesh,
+            trust_domain,
+            started: now(),
+            up_since: Instant::now(),
+            ca_folder,
+            store,
+            inner: Mutex::new(inner),
+            world: watch::Sender::new(Arc::new(world)),
+            events: broadcast::Sender::new(limits::EVENTS),
+        }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        // What a panic leaves behind is a whole value: every change is put in place at its end.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn world(&self) -> Arc<World> {
+        self.world.borrow().clone()
+    }
+
+    pub fn watch(&self) -> watch::Receiver<Arc<World>> {
+        self.world.subscribe()
+    }
+
+    pub fn tell(&self, event: Event) {
+        // Nobody listening is no failure.
+        let _ = self.events.send(event);
+    }
+
+    fn keep(&self, txn: Txn) {
+        if let Err(e) = self.store.txn(txn) {
+            tracing::error!("{e}; what was decided holds until this process ends");
+        }
+    }
+
+    /// New files: a new world where they say something new, and their problems in any case.
+    pub fn read(&self, read: Read) {
+        let mut inner = self.lock();
+        inner.objects = Arc::new(read.objects);
+        let fresh = inner.problems != read.problems;
+        inner.problems = read.problems;
+        let before = self.world();
+        self.rebuild(&mut inner);
+        if fresh && !inner.problems.is_empty() {
+            let (problems, serving) = (inner.problems.clone(), self.world().generation);
+            self.tell(Event::Refused { problems, serving, time: seconds(now()) });
+        }
+        drop(inner);
+        let after = self.world();
+        if after.generation != before.generation {
+            let bad = summary::new_problems(&before, &after);
+            if !bad.is_empty() {
+                self.tell(Event::Refused { problems: bad, serving: after.generation, time: seconds(now()) });
+            }
+        }
+    }
+
+    /// Makes the next world from what is there, if it is another one.
+    pub fn rebuild(&self, inner: &mut Inner) {
+        let before = self.world();
+        let from = Ingredients {
+            objects: inner.objects.clone(),
+            registry: &inner.registry,
+            trust_domain: &self.trust_domain,
+            roots: inner.authority.roots(),
+        };
+        let Some(next) = before.next(from) else { return };
+        let next = Arc::new(next);
+        let generation = next.generation;
+        self.keep(Txn { put: vec![("generation".into(), generation.to_string().into_bytes())], delete: Vec::new() });
+        inner.made = Instant::now();
+        inner.applied = (0, 0);
+        let changes = summary::changes(&before, &next);
+        self.world.send_replace(next);
+        if !changes.is_empty() {
+            self.tell(Event::Generation { generation, time: seconds(now()), changes });
+        }
+    }
+
+    pub fn register(&self, request: RegistrationRequest) -> Result<Entry, Refusal> {
+        let mut inner = self.lock();
+        let entry = inner.registry.register(request, &self.trust_domain, seconds(now()))?;
+        let value = serde_json::to_vec(&entry).unwrap_or_default();
+        self.keep(Txn { put: vec![(format!("registration/{}", entry.proxy), value)], delete: Vec::new() });
+        // A process that never connects is taken out again like one that is gone.
+        inner.sessions.insert(entry.proxy.clone(), Session { gone_since: Some(Instant::now()), ..Session::default() });
+        self.rebuild(&mut inner);
+        Ok(entry)
+    }
+
+    pub fn deregister(&self, proxy: &str) -> bool {
+        let mut inner = self.lock();
+        let known = inner.registry.remove(proxy).is_some();
+        inner.sessions.remove(proxy);
+        self.keep(Txn { put: Vec::new(), delete: vec![format!("registration/{proxy}")] });
+        if known {
+            self.rebuild(&mut inner);
+            self.count(&mut inner);
+        }
+        known
+    }
+
+    /// Signs a request for an identity that was proven.
+    pub fn sign(&self, csr: &[u8], id: &model::SpiffeId) -> Result<(identity::Issued, Vec<Vec<u8>>), identity::Error> {
+        let request = identity::SignRequest::parse(csr)?;
+        let mut inner = self.lock();
+        let at = now();
+        let issued = inner.authority.sign(&request, id, at)?;
+        let holder = inner.registry.entries().find(|e| e.identity == id.to_string()).map_or_else(String::new, |e| e.proxy.clone());
+        inner.issued.insert(holder, (id.to_string(), seconds(at), seconds(issued.not_after)));
+        if let Some(folder) = &self.ca_folder
+            && let Err(e) = ca::save(folder, &inner.authority)
+        {
+            tracing::error!("{e}");
+        }
+        Ok((issued, inner.authority.roots()))
+    }
+
+    pub fn keep_token(&self, kept: &Kept) {
+        let value = serde_json::to_vec(kept).unwrap_or_default();
+        self.keep(Txn { put: vec![(format!("token/{}", kept.hash), value)], delete: Vec::new() });
+    }
+
+    pub fn forget_token(&self, kept: &Kept) {
+        self.keep(Txn { put: Vec::new(), delete: vec![format!("token/{}", kept.hash)] });
+    }
+
+    /// Something of a session changed: who has the generation is counted anew, and told where it grew.
+    pub fn session(&self, proxy: &str, change: impl FnOnce(&mut Session)) {
+        let mut inner = self.lock();
+        change(inner.sessions.entry(proxy.to_owned()).or_default());
+        self.count(&mut inner);
+    }
+
+    fn count(&self, inner: &mut Inner) {
+        let generation = self.world().generation;
+        let connected = || inner.sessions.values().filter(|s| s.connected);
+        let concerned = u32::try_from(connected().count()).unwrap_or(u32::MAX);
+        let applied = u32::try_from(connected().filter(|s| s.current >= generation).count()).unwrap_or(u32::MAX);
+        if (applied, concerned) == inner.applied {
+            return;
+        }
+        inner.applied = (applied, concerned);
+        let millis = u64::try_from(inner.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tell(Event::Applied { generation, applied, concerned, millis });
+    }
+
+    /// Takes out those whose stream has been gone too long.
+    pub fn sweep(&self) {
+        if self.up_since.elapsed() < limits::RETURN {
+            return;
+        }
+        let gone: Vec<String> = {
+            let mut inner = self.lock();
+            let proxies: Vec<String> = inner.registry.entries().map(|e| e.proxy.clone()).collect();
+            let mut gone = Vec::new();
+            for proxy in proxies {
+                let session = inner
+                    .sessions
+                    .entry(proxy.clone())
+                    .or_insert_with(|| Session { gone_since: Some(Instant::now()), ..Session::default() });
+                if !session.connected && session.gone_since.is_some_and(|since| since.elapsed() > limits::GONE) {
+                    gone.push(proxy);
+                }
+            }
+            gone
+        };
+        for proxy in gone {
+            tracing::warn!("{proxy} has been gone for {:?}; it is taken out", limits::GONE);
+            self.deregister(&proxy);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Who calls whom: edges as proxies report them, each report counted exactly once by its incarnation and sequence number.
+
+use crate::limits;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use telemetry::{EdgeDelta, EdgeId, EdgeTotals};
+
+#[derive(Debug, Default)]
+struct Edge {
+    totals: EdgeTotals,
+    /// What came in each of the last seconds: (second, counts).
+    recent: VecDeque<(u64, EdgeTotals)>,
+}
+
+#[derive(Debug, Default)]
+pub struct Graph {
+    edges: BTreeMap<EdgeId, Edge>,
+    /// Incarnation and last sequence number of each proxy.
+    heard: HashMap<String, (u64, u64)>,
+}
+
+/// One edge as it is told.
+pub struct Told<'g> {
+    pub id: &'g EdgeId,
+    pub totals: &'g EdgeTotals,
+    /// Sum over the window, and the window's seconds.
+    pub recent: EdgeTotals,
+    pub seconds: f64,
+}
+
+impl Graph {
+    /// Counts a report unless it was counted before. `now` in seconds.
+    pub fn report(&mut self, proxy: &str, delta: EdgeDelta, now: u64) {
+        let (incarnation, last) = self.heard.get(proxy).copied().unwrap_or_default();
+        if incarnation == delta.incarnation && delta.sequence <= last {
+            return;
+        }
+        self.heard.insert(proxy.to_owned(), (delta.incarnation, delta.sequence));
+        for (id, counts) in delta.edges {
+            if !self.edges.contains_key(&id) && self.edges.len() >= limits::EDGES {
+                continue;
+            }
+            let edge = self.edges.entry(id).or_default();
+            edge.totals.add(&counts);
+            match edge.recent.back_mut() {
+                Some((second, sum)) if *second == now => sum.add(&counts),
+                _ => edge.recent.push_back((now, counts)),
+            }
+            while edge.recent.len() > limits::RATE_SECONDS + 1 {
+                edge.recent.pop_front();
+            }
+        }
+    }
+
+    pub fn edges(&self, now: u64) -> impl Iterator<Item = Told<'_>> {
+        let window = limits::RATE_SECONDS as u64;
+        self.edges.iter().map(move |(id, edge)| {
+            let mut recent = EdgeTotals::default();
+            let mut first = now;
+            for (second, counts) in edge.recent.iter().filter(|(second, _)| *second + window > now) {
+                first = first.min(*second);
+                recent.add(counts);
+            }
+            Told { id, totals: &edge.totals, recent, seconds: (now - first + 1) as f64 }
+        })
+    }
+}

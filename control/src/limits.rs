@@ -1,0 +1,30 @@
+//! Limits of the control plane, by name.
+
+use std::time::Duration;
+
+/// Registered processes of one mesh.
+pub const REGISTRATIONS: usize = 10_000;
+/// Labels of one workload.
+pub const LABELS: usize = 64;
+/// Body of one API request, in bytes.
+pub const API_BODY: usize = 1024 * 1024;
+/// Events that a slow reader may lag behind.
+pub const EVENTS: usize = 1024;
+/// Responses under way to one proxy.
+pub const RESPONSES: usize = 16;
+/// A proxy's stream may be gone this long before its workload is taken out.
+pub const GONE: Duration = Duration::from_secs(5);
+/// After a start, proxies are given this long to come back before any is taken out.
+pub const RETURN: Duration = Duration::from_secs(15);
+/// How often files are looked at.
+pub const LOOK: Duration = Duration::from_millis(50);
+/// Edges of the service graph.
+pub const EDGES: usize = 5_000;
+/// Window over which rates are told.
+pub const RATE_SECONDS: usize = 10;
+/// Unused join tokens.
+pub const TOKENS: usize = 1000;
+/// Longest life of a join token.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// To finish a TLS handshake with a proxy.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -1,0 +1,222 @@
+//! Who joined: processes that are not pods. Each becomes a workload; a service that no object declares is declared by its first member.
+
+use crate::limits;
+use frontends::{Object, Place};
+use model::{AppProtocol, Key, Kind, ObjectRef, Resource, Source, SpiffeId, TrustDomain, Tunnel, Workload};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use wire::api::{RegistrationRequest, WorkloadPort};
+
+/// One process, as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Name of the proxy, unique in the mesh.
+    pub proxy: String,
+    pub request: RegistrationRequest,
+    pub identity: String,
+    /// Seconds since the Unix epoch.
+    pub since: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    entries: BTreeMap<String, Entry>,
+}
+
+/// Why a registration is refused, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Refusal {
+    pub what: String,
+    pub fix: Option<String>,
+}
+
+fn refuse(what: impl Into<String>, fix: &str) -> Refusal {
+    Refusal { what: what.into(), fix: (!fix.is_empty()).then(|| fix.to_owned()) }
+}
+
+impl Entry {
+    pub fn identity(&self) -> Option<SpiffeId> {
+        SpiffeId::parse(&self.identity).ok()
+    }
+
+    /// The gateway that this proxy serves, if it is one.
+    pub fn gateway(&self) -> Option<Key> {
+        let name = self.request.service_account.strip_prefix("gateway-").filter(|_| self.request.service.is_none())?;
+        Some(Key::new(Source::files(), Kind::Gateway, &self.request.namespace, name))
+    }
+
+    pub fn workload_key(&self) -> Key {
+        Key::new(Source::organza(), Kind::Workload, &self.request.namespace, &self.proxy)
+    }
+
+    fn tunnel(&self) -> Option<SocketAddr> {
+        self.request.addresses.first().and_then(|text| text.parse().ok())
+    }
+
+    fn protocol(&self) -> AppProtocol {
+        self.request.protocol.as_deref().and_then(AppProtocol::declared).unwrap_or_default()
+    }
+
+    fn service_key(&self) -> Option<Key> {
+        self.request.service.as_ref().map(|name| Key::new(Source::files(), Kind::Service, &self.request.namespace, name))
+    }
+
+    fn workload(&self) -> Option<Workload> {
+        let identity = self.identity()?;
+        let tunnel = self.tunnel();
+        let labels = self.request.labels.iter().map(|(k, v)| (Arc::from(k.as_str()), Arc::from(v.as_str()))).collect();
+        let ports = self.request.ports.iter().map(|port| model::workload::WorkloadPort {
+            number: port.target,
+            // A process has one port that matters; whatever name a Service gives its target is that one.
+            name: Some("http".into()),
+            protocol: self.protocol(),
+        });
+        Some(Workload {
+            key: self.workload_key(),
+            identity,
+            canonical_name: self.request.name.as_str().into(),
+            revision: self.request.labels.get("version").map_or("latest", |v| v).into(),
+            cluster: "".into(),
+            network: "".into(),
+            locality: model::Locality::default(),
+            labels,
+            addresses: tunnel.iter().map(SocketAddr::ip).collect(),
+            ports: ports.collect(),
+            tunnel: tunnel.map_or(Tunnel::None, Tunnel::Organza),
+            services: self.service_key().into_iter().collect(),
+            weight: 1,
+            started: self.since,
+        })
+    }
+}
+
+impl Registry {
+    pub fn load(entries: impl IntoIterator<Item = Entry>) -> Self {
+        Self { entries: entries.into_iter().map(|e| (e.proxy.clone(), e)).collect() }
+    }
+
+    pub fn get(&self, proxy: &str) -> Option<&Entry> {
+        self.entries.get(proxy)
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Takes a process in under a name of its own.
+    ///
+    /// # Errors
+    /// If the request cannot be what it says.
+    pub fn register(&mut self, request: RegistrationRequest, domain: &TrustDomain, now: u64) -> Result<Entry, Refusal> {
+        check(&request)?;
+        if self.entries.len() >= limits::REGISTRATIONS {
+            return Err(refuse(format!("{} processes are registered, the most there may be", limits::REGISTRATIONS), ""));
+        }
+        let identity = SpiffeId::new(domain.clone(), &request.namespace, &request.service_account)
+            .map_err(|e| refuse(format!("service account {:?}: {e}", request.service_account), "use letters, digits, dots and hyphens"))?;
+        let proxy = self.unique(&request.name);
+        let entry = Entry { proxy: proxy.clone(), request, identity: identity.to_string(), since: now };
+        self.entries.insert(proxy, entry.clone());
+        Ok(entry)
+    }
+
+    fn unique(&self, name: &str) -> String {
+        let taken = |candidate: &String| self.entries.contains_key(candidate);
+        let mut numbered = (2..).map(|n| format!("{name}-{n}"));
+        std::iter::once(name.to_owned()).chain(&mut numbered).find(|candidate| !taken(candidate)).unwrap_or_else(|| name.to_owned())
+    }
+
+    pub fn remove(&mut self, proxy: &str) -> Option<Entry> {
+        self.entries.remove(proxy)
+    }
+
+    /// Those that can be called or call, in the model's words.
+    pub fn workloads(&self) -> Vec<Workload> {
+        self.entries.values().filter(|e| e.gateway().is_none()).filter_map(Entry::workload).collect()
+    }
+
+    /// Services that members name and no object declares.
+    pub fn implicit_services(&self, objects: &[Object]) -> Vec<Object> {
+        let declared = |namespace: &str, name: &str| {
+            objects.iter().any(|o| o.is("", "Service") && *o.object.namespace == *namespace && *o.object.name == *name)
+        };
+        let mut made: BTreeMap<(String, String), Object> = BTreeMap::new();
+        for entry in self.entries.values() {
+            let Some(name) = &entry.request.service else { continue };
+            if !declared(&entry.request.namespace, name) {
+                let place = (entry.request.namespace.clone(), name.clone());
+                made.entry(place).or_insert_with(|| implicit_service(entry, name));
+            }
+        }
+        made.into_values().collect()
+    }
+
+    /// A registration knows where its program listens better than a Service's `targetPort` does.
+    pub fn located(&self, resource: Resource) -> Resource {
+        let Resource::Endpoints(endpoints) = resource else { return resource };
+        let mut endpoints = model::Endpoints::clone(&endpoints);
+        for endpoint in &mut endpoints.endpoints {
+            let entry = endpoint.workload.as_ref().and_then(|key| self.entries.get(&*key.name));
+            let Some(mapped) = entry.map(|e| &e.request.ports) else { continue };
+            for (service, target) in &mut endpoint.ports {
+                *target = mapped_port(mapped, *service).unwrap_or(*target);
+            }
+        }
+        Resource::Endpoints(Arc::new(endpoints))
+    }
+}
+
+fn mapped_port(ports: &[WorkloadPort], service: u16) -> Option<u16> {
+    ports.iter().find(|p| p.service == service).or(ports.first().filter(|_| ports.len() == 1)).map(|p| p.target)
+}
+
+fn implicit_service(entry: &Entry, name: &str) -> Object {
+    let ports: Vec<_> = entry
+        .request
+        .ports
+        .iter()
+        .map(|port| {
+            let mut value = serde_json::json!({ "port": port.service, "targetPort": port.target });
+            if let Some(protocol) = &entry.request.protocol {
+                value["appProtocol"] = protocol.as_str().into();
+            }
+            value
+        })
+        .collect();
+    Object {
+        object: ObjectRef::new("", "Service", &entry.request.namespace, name),
+        api_version: "v1".into(),
+        value: serde_json::json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": { "name": name, "namespace": entry.request.namespace },
+            "spec": { "ports": ports },
+        }),
+        place: Place::default(),
+        spans: BTreeMap::new(),
+    }
+}
+
+fn check(request: &RegistrationRequest) -> Result<(), Refusal> {
+    let label = |text: &str| {
+        !text.is_empty() && text.len() <= 63 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+    };
+    let names = [Some(("name", &request.name)), Some(("namespace", &request.namespace)), request.service.as_ref().map(|s| ("service", s))];
+    for (what, text) in names.into_iter().flatten() {
+        if !label(text) {
+            return Err(refuse(format!("{what} {text:?} is no name"), "use lower-case letters, digits, dots and hyphens, at most 63"));
+        }
+    }
+    if request.service.is_some() && (request.ports.is_empty() || request.addresses.is_empty()) {
+        return Err(refuse("a service needs a port and an address", "give --port"));
+    }
+    if request.labels.len() > limits::LABELS || request.ports.iter().any(|p| p.service == 0 || p.target == 0) {
+        return Err(refuse("too many labels, or port 0", ""));
+    }
+    match request.addresses.iter().find(|a| a.parse::<SocketAddr>().is_err()) {
+        Some(bad) => Err(refuse(format!("{bad:?} is no address and port"), "")),
+        None => Ok(()),
+    }
+}

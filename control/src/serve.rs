@@ -1,0 +1,309 @@
+//! What proxies are served, over mutual TLS: delta discovery, renewal of certificates, reports of edges; and, for those that have no certificate
+//! yet, joining by token. Who calls is what the handshake proved, never what the request says.
+
+use crate::core::{Core, now, seconds};
+use crate::view::view;
+use crate::{limits, registry};
+use identity::{ClientAuth, Credentials, alpn};
+use model::SpiffeId;
+use rustls::time_provider::DefaultTimeProvider;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+use tonic::{Request, Response, Status, Streaming};
+use wire::api::Event;
+use wire::delta::ServerSession;
+use wire::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use wire::grpc::{Certificates, CertificatesServer, Discovery, DiscoveryServer, Telemetry, TelemetryServer};
+use wire::v1;
+
+/// Who is at the other end.
+#[derive(Debug, Clone)]
+pub struct Caller(pub Option<SpiffeId>);
+
+/// A connection whose handshake is done.
+pub struct Secured(TlsStream<TcpStream>);
+
+impl Connected for Secured {
+    type ConnectInfo = Caller;
+    fn connect_info(&self) -> Caller {
+        let leaf = self.0.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        Caller(leaf.and_then(|leaf| identity::peer_identity(leaf).ok()))
+    }
+}
+
+impl AsyncRead for Secured {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Secured {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// Serves until dropped.
+pub async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials) -> Result<(), tonic::transport::Error> {
+    let config = match identity::server_config(&credentials, ClientAuth::Optional, &[alpn::H2], Arc::new(DefaultTimeProvider)) {
+        Ok(config) => config,
+        Err(e) => {
+            tracing::error!("no TLS for proxies: {e}");
+            return Ok(());
+        }
+    };
+    let acceptor = TlsAcceptor::from(config);
+    let (sender, receiver) = mpsc::channel::<std::io::Result<Secured>>(limits::RESPONSES);
+    tokio::spawn(accept(listener, acceptor, sender));
+    let service = Service(core);
+    tonic::transport::Server::builder()
+        .add_service(DiscoveryServer::new(service.clone()))
+        .add_service(CertificatesServer::new(service.clone()))
+        .add_service(TelemetryServer::new(service))
+        .serve_with_incoming(ReceiverStream::new(receiver))
+        .await
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Sender<std::io::Result<Secured>>) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                tracing::warn!("accept: {e}");
+                tokio::time::sleep(limits::LOOK).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let (acceptor, sender) = (acceptor.clone(), sender.clone());
+        tokio::spawn(async move {
+            match tokio::time::timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => drop(sender.send(Ok(Secured(stream))).await),
+                Ok(Err(e)) => tracing::debug!("a handshake failed: {e}"),
+                Err(_) => tracing::debug!("a handshake took too long"),
+            }
+        });
+    }
+}
+
+#[derive(Clone)]
+struct Service(Arc<Core>);
+
+fn proven<T>(request: &Request<T>) -> Result<SpiffeId, Status> {
+    let caller = request.extensions().get::<Caller>().and_then(|caller| caller.0.clone());
+    caller.ok_or_else(|| Status::unauthenticated("this needs a certificate of the mesh"))
+}
+
+#[tonic::async_trait]
+impl Discovery for Service {
+    type DeltaAggregatedResourcesStream = ReceiverStream<Result<DeltaDiscoveryResponse, Status>>;
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        let identity = proven(&request)?;
+        let (sender, receiver) = mpsc::channel(limits::RESPONSES);
+        let core = self.0.clone();
+        tokio::spawn(async move {
+            if let Err(status) = session(core, identity, request.into_inner(), &sender).await {
+                // A proxy that is gone needs no reason.
+                let _ = sender.send(Err(status)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+type Sender = mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>;
+
+/// One proxy's stream, from its first word to its end.
+async fn session(
+    core: Arc<Core>,
+    identity: SpiffeId,
+    mut requests: Streaming<DeltaDiscoveryRequest>,
+    sender: &Sender,
+) -> Result<(), Status> {
+    let mut session = ServerSession::new();
+    let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("nothing was asked"))?;
+    session.on_request(first).map_err(|e| Status::invalid_argument(e.to_string()))?;
+    let proxy = session.node().unwrap_or_default().to_owned();
+    let entry = core.lock().registry.get(&proxy).cloned();
+    let entry = entry.ok_or_else(|| Status::not_found(format!("no proxy {proxy:?} is registered")))?;
+    if entry.identity().as_ref() != Some(&identity) {
+        return Err(Status::permission_denied(format!("{identity} is not the identity that {proxy:?} was registered with")));
+    }
+    let release = session.release().to_owned();
+    core.session(&proxy, |s| *s = crate::core::Session { connected: true, since: seconds(now()), release, ..Default::default() });
+    core.tell(Event::ProxyConnected { proxy: proxy.clone(), time: seconds(now()) });
+    let ended = converse(&core, &entry, &mut session, &mut requests, sender).await;
+    let reason = ended.as_ref().err().map_or("it closed the stream".to_owned(), |status| status.message().to_owned());
+    core.session(&proxy, |s| {
+        s.connected = false;
+        s.gone_since = Some(std::time::Instant::now());
+    });
+    core.tell(Event::ProxyDisconnected { proxy, reason, time: seconds(now()) });
+    ended
+}
+
+async fn converse(
+    core: &Core,
+    entry: &registry::Entry,
+    session: &mut ServerSession,
+    requests: &mut Streaming<DeltaDiscoveryRequest>,
+    sender: &Sender,
+) -> Result<(), Status> {
+    let mut worlds = core.watch();
+    let mut fresh = true;
+    loop {
+        if fresh {
+            let world = worlds.borrow_and_update().clone();
+            session.set_view(view(&world, entry, session.subscriptions().iter().map(|s| &**s)));
+        }
+        let sent = pump(session, sender).await?;
+        // Nothing to send and nothing awaited: this proxy has all that concerns it.
+        let generation = worlds.borrow().generation;
+        note(core, entry, session, (!sent && !session.is_waiting()).then_some(generation));
+        fresh = tokio::select! {
+            biased;
+            request = requests.message() => {
+                let Some(request) = request? else { return Ok(()) };
+                let heard = session.on_request(request).map_err(|e| Status::invalid_argument(e.to_string()))?;
+                for (key, reason) in heard.refused {
+                    let generation = worlds.borrow().generation;
+                    core.tell(Event::Nack { proxy: entry.proxy.clone(), generation, key, reason });
+                }
+                heard.resubscribed
+            }
+            changed = worlds.changed() => {
+                changed.map_err(|_| Status::unavailable("the control plane is ending"))?;
+                true
+            }
+        };
+    }
+}
+
+async fn pump(session: &mut ServerSession, sender: &Sender) -> Result<bool, Status> {
+    let mut sent = false;
+    while let Some(response) = session.poll() {
+        sent = true;
+        sender.send(Ok(response)).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
+    }
+    Ok(sent)
+}
+
+fn note(core: &Core, entry: &registry::Entry, session: &ServerSession, current: Option<u64>) {
+    core.session(&entry.proxy, |s| {
+        s.acknowledged = session.acknowledged();
+        s.current = current.unwrap_or(s.current);
+        s.refused = session.refused().clone();
+        s.subscriptions = session.subscriptions().iter().map(|n| n.to_string()).collect();
+        if current.is_some() {
+            s.held = session.held().map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
+        }
+    });
+}
+
+#[tonic::async_trait]
+impl Certificates for Service {
+    async fn sign(&self, request: Request<v1::SignRequest>) -> Result<Response<v1::SignReply>, Status> {
+        let identity = proven(&request)?;
+        let signed = self.0.sign(&request.get_ref().csr, &identity).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        Ok(Response::new(v1::SignReply {
+            chain: signed.0.chain.into_iter().map(Into::into).collect(),
+            roots: signed.1.into_iter().map(Into::into).collect(),
+        }))
+    }
+
+    async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
+        let request = request.into_inner();
+        let hash = identity::Token::hash_of_secret_text(&request.secret).map_err(|e| Status::unauthenticated(e.to_string()))?;
+        let kept = self.0.lock().tokens.redeem(&hash, seconds(now())).map_err(|e| Status::unauthenticated(e.to_string()))?;
+        self.0.keep_token(&kept);
+        let service = (!request.service.is_empty()).then_some(request.service);
+        if service.as_ref().is_some_and(|s| !kept.services.contains(s)) {
+            return Err(Status::permission_denied("the join token is not for this service"));
+        }
+        let port = u16::try_from(request.port).unwrap_or(0);
+        let registration = wire::api::RegistrationRequest {
+            name: request.name,
+            namespace: kept.namespace,
+            service_account: kept.service_account,
+            ports: service.iter().map(|_| wire::api::WorkloadPort { service: 80, target: port }).collect(),
+            service,
+            protocol: None,
+            labels: request.labels.into_iter().collect(),
+            addresses: request.addresses,
+        };
+        let entry = self.0.register(registration).map_err(|e| Status::invalid_argument(e.what))?;
+        let identity = entry.identity().ok_or_else(|| Status::internal("no identity"))?;
+        let signed = self.0.sign(&request.csr, &identity).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        Ok(Response::new(v1::JoinReply {
+            identity: entry.identity,
+            proxy: entry.proxy,
+            chain: signed.0.chain.into_iter().map(Into::into).collect(),
+            roots: signed.1.into_iter().map(Into::into).collect(),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl Telemetry for Service {
+    async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+        let identity = proven(&request)?;
+        let report = request.into_inner();
+        let mut inner = self.0.lock();
+        // A proxy reports for itself alone.
+        if inner.registry.get(&report.proxy).and_then(registry::Entry::identity).as_ref() != Some(&identity) {
+            return Err(Status::permission_denied("not the identity that this proxy was registered with"));
+        }
+        let edges = report.edges.into_iter().filter_map(edge).collect();
+        let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
+        inner.graph.report(&report.proxy, delta, seconds(now()));
+        Ok(Response::new(v1::ReportReply { sequence: report.sequence }))
+    }
+}
+
+/// Words that mean nothing to this version are left out rather than guessed.
+fn edge(edge: v1::Edge) -> Option<(EdgeId, EdgeTotals)> {
+    let reporter = [Reporter::Source, Reporter::Destination].into_iter().find(|r| r.as_str() == edge.reporter)?;
+    let protocol = [Protocol::Http, Protocol::Grpc, Protocol::Tcp].into_iter().find(|p| p.as_str() == edge.protocol)?;
+    let id = EdgeId {
+        reporter,
+        source_namespace: edge.source_namespace.into(),
+        source_workload: edge.source_workload.into(),
+        source_version: edge.source_version.into(),
+        service_namespace: edge.service_namespace.into(),
+        service: edge.service.into(),
+        destination_namespace: edge.destination_namespace.into(),
+        destination_workload: edge.destination_workload.into(),
+        destination_version: edge.destination_version.into(),
+        protocol,
+        security: Security::parse(&edge.security)?,
+    };
+    let totals = EdgeTotals {
+        opened: edge.opened,
+        requests: edge.requests,
+        failures: edge.failures,
+        retries: edge.retries,
+        request_bytes: edge.request_bytes,
+        response_bytes: edge.response_bytes,
+        latency: Histogram::from_sparse(edge.latency_cells.into_iter().zip(edge.latency_counts)),
+    };
+    Some((id, totals))
+}

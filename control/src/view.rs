@@ -1,0 +1,131 @@
+//! What one proxy may and must know: pure, from a world, who the proxy is, and what it asked for. Private keys go only to the gateway that
+//! references them.
+
+use crate::registry::Entry;
+use crate::world::World;
+use model::{Backend, Filter, Key, Kind, Resource, Route, Target};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use wire::delta::View;
+
+pub fn view<'s>(world: &World, proxy: &Entry, subscriptions: impl IntoIterator<Item = &'s str>) -> View {
+    let mut wanted = Wanted { world, keys: BTreeSet::new() };
+    let mut answers = BTreeMap::new();
+    wanted.keys.extend(world.items.keys().filter(|key| key.kind == Kind::TrustBundle).cloned());
+    for name in subscriptions {
+        if name == wire::SELF {
+            wanted.own(proxy);
+        } else if let Some((namespace, host)) = wire::parse_host_subscription(name) {
+            // Short names mean something in one's own namespace only: nobody asks for another's.
+            let key = (namespace == proxy.request.namespace).then(|| called(world, host, namespace)).flatten();
+            if let Some(key) = &key {
+                wanted.called(key, namespace);
+            }
+            answers.insert(Arc::from(name), key.map(|key| Arc::from(key.to_string())));
+        }
+    }
+    let items = wanted.keys.iter().filter_map(|key| world.get(key)).map(|item| (item.encoded.name.clone(), item.encoded.clone())).collect();
+    View { generation: world.generation, items, answers }
+}
+
+/// The service that a caller in `namespace` means by `host`; one of its own namespace goes first.
+fn called(world: &World, host: &str, namespace: &str) -> Option<Key> {
+    let services = || {
+        world.resources().filter_map(|r| match r {
+            Resource::Service(s) if s.is_called(host, namespace) => Some(s),
+            _ => None,
+        })
+    };
+    services().find(|s| *s.key.namespace == *namespace).or_else(|| services().next()).map(|s| s.key.clone())
+}
+
+struct Wanted<'w> {
+    world: &'w World,
+    keys: BTreeSet<Key>,
+}
+
+impl Wanted<'_> {
+    /// What the proxy's role needs before anyone asks.
+    fn own(&mut self, proxy: &Entry) {
+        if let Some(gateway) = proxy.gateway() {
+            return self.gateway(&gateway);
+        }
+        let own = proxy.workload_key();
+        self.keys.insert(own.clone());
+        let backed: Vec<Key> = self
+            .world
+            .resources()
+            .filter_map(|r| match r {
+                Resource::Endpoints(e) if e.endpoints.iter().any(|e| e.workload.as_ref() == Some(&own)) => {
+                    Some(e.key.with_kind(Kind::Service))
+                }
+                _ => None,
+            })
+            .collect();
+        backed.iter().for_each(|service| self.service(service));
+    }
+
+    fn gateway(&mut self, gateway: &Key) {
+        let world = self.world;
+        let listeners: Vec<_> = world
+            .resources()
+            .filter_map(|r| match r {
+                Resource::Listener(l) if l.gateway == *gateway => Some(l),
+                _ => None,
+            })
+            .collect();
+        for listener in &listeners {
+            self.keys.insert(listener.key.clone());
+            self.keys.extend(listener.tls.iter().flat_map(|tls| tls.certificates.iter().cloned()));
+        }
+        let on = |target: &Target| matches!(target, Target::Listener(key) if listeners.iter().any(|l| l.key == *key));
+        self.routes(on);
+    }
+
+    /// A service that is called: itself, the routes on it, and where they lead.
+    fn called(&mut self, service: &Key, namespace: &str) {
+        self.service(service);
+        let on = |target: &Target| match target {
+            Target::Service { service: key, callers, .. } => key == service && callers.as_deref().is_none_or(|only| only == namespace),
+            Target::Listener(_) => false,
+        };
+        self.routes(on);
+    }
+
+    fn routes(&mut self, on: impl Fn(&Target) -> bool) {
+        let world = self.world;
+        for resource in world.resources() {
+            let Resource::Route(route) = resource else { continue };
+            if route.attachments.iter().any(|a| on(&a.target)) {
+                self.keys.insert(route.key.clone());
+                self.backends(route);
+            }
+        }
+    }
+
+    fn backends(&mut self, route: &Route) {
+        let of_filters = |filters: &[Filter]| -> Vec<Backend> {
+            filters.iter().filter_map(|f| if let Filter::Mirror(m) = f { Some(m.backend.clone()) } else { None }).collect()
+        };
+        for rule in &route.rules {
+            let mut backends: Vec<Backend> = rule.backends.iter().map(|b| b.backend.clone()).collect();
+            backends.extend(of_filters(&rule.filters));
+            rule.backends.iter().for_each(|b| backends.extend(of_filters(&b.filters)));
+            for backend in backends {
+                if let Backend::Service(to) = backend {
+                    self.service(&to.service);
+                }
+            }
+        }
+    }
+
+    /// A service with those who answer for it.
+    fn service(&mut self, key: &Key) {
+        self.keys.insert(key.clone());
+        let endpoints = key.with_kind(Kind::Endpoints);
+        if let Some(Resource::Endpoints(e)) = self.world.get(&endpoints).map(|item| &item.resource) {
+            self.keys.extend(e.endpoints.iter().filter_map(|e| e.workload.clone()));
+        }
+        self.keys.insert(endpoints);
+    }
+}

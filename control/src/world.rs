@@ -1,0 +1,92 @@
+//! The world: everything that the control plane knows, as one immutable value with a generation. A pure function makes the next one from objects and
+//! registrations; each resource is encoded once, however many proxies will be sent it.
+
+use crate::registry::Registry;
+use frontends::{Object, Options, translate};
+use model::{Key, Report, Resource, Status, TrustBundle, TrustDomain};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wire::delta::Encoded;
+
+#[derive(Debug, Clone)]
+pub struct Item {
+    pub resource: Resource,
+    pub encoded: Arc<Encoded>,
+    /// Generation in which it last changed.
+    pub modified: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    pub generation: u64,
+    pub items: BTreeMap<Key, Item>,
+    pub objects: Arc<Vec<Object>>,
+    pub reports: Vec<Report>,
+    pub statuses: Vec<Status>,
+}
+
+/// What a world is made from.
+pub struct Ingredients<'a> {
+    pub objects: Arc<Vec<Object>>,
+    pub registry: &'a Registry,
+    pub trust_domain: &'a TrustDomain,
+    pub roots: Vec<Vec<u8>>,
+}
+
+impl World {
+    /// The world after a change, or `None` where nothing that a proxy sees and nothing that status says is different.
+    pub fn next(&self, from: Ingredients<'_>) -> Option<Self> {
+        let workloads = from.registry.workloads();
+        let mut objects = Vec::clone(&from.objects);
+        objects.extend(from.registry.implicit_services(&from.objects));
+        let translation = translate(&objects, &Options { workloads: &workloads });
+        let mut resources = translation.resources;
+        resources.extend(workloads.into_iter().map(|w| Resource::Workload(Arc::new(w))));
+        resources.push(bundle(from.trust_domain, from.roots));
+        let generation = self.generation + 1;
+        let mut items = BTreeMap::new();
+        let mut changed = false;
+        for resource in resources {
+            let resource = from.registry.located(resource);
+            let encoded = Arc::new(Encoded::new(&resource));
+            let item = match self.items.get(resource.key()) {
+                Some(old) if old.encoded.version == encoded.version => old.clone(),
+                _ => {
+                    changed = true;
+                    Item { resource, encoded, modified: generation }
+                }
+            };
+            items.insert(item.resource.key().clone(), item);
+        }
+        changed |= items.len() != self.items.len();
+        let told =
+            translation.reports == self.reports && translation.statuses == self.statuses && objects_equal(&from.objects, &self.objects);
+        if !changed && told {
+            return None;
+        }
+        Some(Self { generation, items, objects: from.objects, reports: translation.reports, statuses: translation.statuses })
+    }
+
+    pub fn get(&self, key: &Key) -> Option<&Item> {
+        self.items.get(key)
+    }
+
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.items.values().map(|item| &item.resource)
+    }
+
+    /// What must be the same for two worlds to look the same to a reader of `validate` or `get`.
+    pub fn problems(&self) -> impl Iterator<Item = &Report> {
+        self.reports.iter().filter(|report| report.severity >= model::Severity::Warning)
+    }
+}
+
+fn objects_equal(a: &[Object], b: &[Object]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.object == b.object && a.value == b.value && a.place == b.place)
+}
+
+fn bundle(domain: &TrustDomain, roots: Vec<Vec<u8>>) -> Resource {
+    let key = Key::new(model::Source::organza(), model::Kind::TrustBundle, "", domain.as_str());
+    let roots = roots.into_iter().map(Arc::from).collect();
+    Resource::TrustBundle(Arc::new(TrustBundle { key, trust_domain: domain.clone(), roots }))
+}

@@ -47,11 +47,10 @@ impl Gateways {
         mark_conflicts(&mut doors);
         let refused = check(gateway).err();
         for door in &mut doors {
-            door.settle();
-            if let Some(wrong) = &refused {
-                door.listener.broken = Some(wrong.reason.into());
-            }
             out.reports.extend(door.reports());
+            // Nothing of a Gateway that is refused is served; said once, of the Gateway.
+            door.refused = door.refused.take().or_else(|| refused.clone());
+            door.settle();
         }
         out.reports.extend(refused.iter().map(|wrong| wrong.report(&gateway.object)));
         self.all.push((gateway.object.clone(), refused));

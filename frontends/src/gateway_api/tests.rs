@@ -1,4 +1,6 @@
+mod conformance;
 mod references;
+mod yaml;
 
 use crate::tests::*;
 use model::*;

@@ -1,12 +1,16 @@
 //! The tree of commands, and which file carries out which. Help teaches by examples: each command's shows what one would type.
 
 use crate::failure::{Context, Outcome};
-use crate::{bug_report, completions, down, explain, get, load, logs, proxy_process, run, sample, status, token, wait};
+use crate::{
+    bug_report, completions, control_process, demo, down, explain, get, load, logs, proxy_process, run, sample, status, token, up, wait,
+};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
+  organza demo
+  organza up -f gateway.yaml
   organza run --service web --port 8000 -- python3 -m http.server 8000 --bind 127.0.0.1
   organza run -- curl http://web/
   organza get routes -A
@@ -25,6 +29,10 @@ pub struct Organza {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See a mesh at work: a shop of real processes, each with its proxy
+    Demo(demo::DemoArgs),
+    /// Bring a mesh up for your own services
+    Up(up::UpArgs),
     /// Put a program into the mesh
     Run(run::RunArgs),
     /// End a mesh that was started with `up`
@@ -47,6 +55,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Show the version
     Version,
+    /// Tell proxies what they need to know
+    #[command(hide = true)]
+    Control(control_process::ControlArgs),
     /// Carry traffic, as a file of configuration says
     #[command(hide = true)]
     Proxy(proxy_process::ProxyArgs),
@@ -62,6 +73,14 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing(|| "start the runtime".into())?;
     runtime.block_on(async {
         match organza.command {
+            Command::Demo(args) => {
+                demo::run(args, async |place, files| control_process::keep(place, files, &demo::control_flags()).await).await
+            }
+            Command::Up(args) => {
+                let flags = args.control.clone();
+                up::run(args, async |place, files| control_process::keep(place, files, &flags).await).await
+            }
+            Command::Control(args) => control_process::run(args).await,
             Command::Run(args) => return run::run(args).await,
             Command::Down(args) => down::run(args).await,
             Command::Status(args) => status::run(args).await,

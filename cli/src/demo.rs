@@ -237,3 +237,14 @@ fn commands(place: &Place, files: &Path, door: Option<SocketAddr>) -> String {
     ]
     .join("\n")
 }
+
+/// The demo's own mesh takes everything as it is by default.
+pub fn control_flags() -> crate::control_process::ControlFlags {
+    crate::control_process::ControlFlags {
+        trust_domain: "organza.local".into(),
+        listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
+        svid_life: 86_400,
+        ca_cert: None,
+        ca_key: None,
+    }
+}

@@ -6,6 +6,7 @@ mod args;
 mod bug_report;
 mod client;
 mod completions;
+mod control_process;
 mod demo;
 mod dial;
 mod down;

@@ -1,7 +1,8 @@
-//! `organza up`: the mesh for the user's own services, in the foreground or behind, after the manner of docker compose. The control plane runs
-//! in this process; each Gateway is a child.
+//! `organza up`: the mesh for the user's own services, in the foreground or behind, after the manner of docker compose. The control plane
+//! and each Gateway's proxy are children.
 
 use crate::client::Client;
+use crate::control_process::ControlFlags;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::limits;
@@ -40,6 +41,8 @@ pub struct UpArgs {
     /// In the background
     #[arg(short, long)]
     detach: bool,
+    #[command(flatten)]
+    pub control: ControlFlags,
     #[command(flatten)]
     mesh: MeshFlag,
 }
@@ -107,6 +110,16 @@ async fn detach(args: &UpArgs, place: &Place) -> Outcome {
     for file in &args.files {
         let whole = std::fs::canonicalize(file).doing(|| format!("find {}", file.display()))?;
         again.extend(["-f".into(), whole.into()]);
+    }
+    let flags = &args.control;
+    let svid_life = flags.svid_life.to_string();
+    for (flag, value) in [("--trust-domain", &flags.trust_domain), ("--listen", &flags.listen.to_string()), ("--svid-life", &svid_life)] {
+        again.extend([flag.into(), value.into()]);
+    }
+    for (flag, file) in [("--ca-cert", &flags.ca_cert), ("--ca-key", &flags.ca_key)] {
+        if let Some(file) = file {
+            again.extend([flag.into(), file.into()]);
+        }
     }
     let program = std::env::current_exe().doing(|| "find the organza program".into())?;
     let mut command = Command::new(program);

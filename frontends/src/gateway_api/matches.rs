@@ -71,7 +71,9 @@ pub fn http(value: &Value) -> Result<(RouteMatch, [u32; 5]), Wrong> {
     };
     let headers = headers(value)?;
     let query = named(value, "queryParams", false, |name, value| QueryMatch { name: name.into(), value })?;
-    let order = [kind, most(want.len()), u32::from(method.is_none()), most(headers.len()), most(query.len())];
+    // A trailing slash adds nothing to a prefix: `/a/` goes no earlier than `/a`.
+    let length = if let PathMatch::Prefix(prefix) = &path { prefix.len() } else { want.len() };
+    let order = [kind, most(length), u32::from(method.is_none()), most(headers.len()), most(query.len())];
     Ok((RouteMatch { path: Some(path), method, headers, query }, order))
 }
 

@@ -219,10 +219,11 @@ fn no_parent(message: String) -> Wrong {
 /// GAMMA: in the service's namespace a producer route, for all callers; elsewhere a consumer route, for callers of the
 /// route's namespace. Hosts of the route mean nothing here.
 fn attach_service(parent: &Value, target: &ObjectRef, object: &Object, inventory: &Inventory) -> Result<Attached, Wrong> {
-    let service = inventory.service(&target.namespace, &target.name).ok_or_else(|| no_parent(format!("{target} does not exist.")))?;
+    let service =
+        inventory.service(&target.namespace, &target.name).ok_or_else(|| no_parent(format!("{target} does not exist.")).at("name"))?;
     let port = port(parent, "port");
     if let Some(number) = port.filter(|number| service.port(*number).is_none()) {
-        return Err(no_parent(format!("{target} has no port {number}.")));
+        return Err(no_parent(format!("{target} has no port {number}.")).at("port"));
     }
     let callers = (target.namespace != object.object.namespace).then(|| object.object.namespace.clone());
     let target = Target::Service { service: service.key.clone(), port, callers };

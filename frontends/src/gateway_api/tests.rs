@@ -1,5 +1,7 @@
 mod conformance;
+mod golden;
 mod references;
+mod render;
 mod yaml;
 
 use crate::tests::*;
@@ -240,4 +242,22 @@ fn host_names_that_cannot_be_read_are_reported() {
     let t = run(&[gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}])), route("a", spec)]);
     assert_eq!(t.reports[0].path_text(), "spec.hostnames[1]");
     assert_eq!(routes(&t)[0].attachments[0].hosts, [HostPattern::parse("a.example").unwrap()]);
+}
+
+#[test]
+fn the_shop_of_the_demo_has_no_problem() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop");
+    let mut objects = Vec::new();
+    for file in ["gateway.yaml", "routes.yaml", "services.yaml"] {
+        objects.extend(yaml::read(&std::fs::read_to_string(folder.join(file)).unwrap()));
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3, "every file of the example is read");
+    let t = run(&objects);
+    assert_eq!(t.reports, []);
+    let conditions = t.statuses.iter().flat_map(|s| s.parents.iter().flat_map(|p| &p.conditions));
+    assert!(conditions.clone().count() == 4 && conditions.into_iter().all(|c| c.status == ConditionStatus::True));
+    let catalog = routes(&t).into_iter().find(|r| &*r.key.name == "httproute.catalog").unwrap();
+    let weights: Vec<u32> = catalog.rules[1].backends.iter().map(|b| b.weight).collect();
+    assert_eq!((&*catalog.rules[0].name, weights), ("canary", vec![90, 10]));
+    assert!(catalog.rules[0].matches[0].rank < catalog.rules[1].matches[0].rank, "the header match goes first");
 }

@@ -1,0 +1,221 @@
+//! Resources and statuses as text that a person can write from the specification: one thing a line, what belongs to it below.
+
+use super::told;
+use crate::Translation;
+use model::route::{HeaderEdits, PathEdit};
+use model::*;
+use std::fmt::Write;
+
+pub fn model(t: &Translation) -> String {
+    let mut out = String::new();
+    for resource in &t.resources {
+        match resource {
+            Resource::Listener(listener) => render_listener(listener, &mut out),
+            Resource::Route(route) => render_route(route, &mut out),
+            Resource::Certificate(certificate) => line(&mut out, 0, format!("certificate {}", short(&certificate.key))),
+            Resource::Service(service) => {
+                let ports: Vec<String> = service.ports.iter().map(|p| format!("{}/{}", p.number, p.protocol.as_str())).collect();
+                line(&mut out, 0, format!("service {} {}", short(&service.key), ports.join(" ")));
+            }
+            Resource::Endpoints(all) => {
+                for endpoint in &all.endpoints {
+                    let ports: Vec<String> = endpoint.ports.iter().map(|(from, to)| format!("{from}>{to}")).collect();
+                    let text = format!("endpoint of {}: {} {} {:?}", short(&all.key), endpoint.address, ports.join(" "), endpoint.health);
+                    line(&mut out, 0, text);
+                }
+            }
+            Resource::Workload(_) | Resource::TrustBundle(_) => {}
+        }
+    }
+    let mut ranks: Vec<_> = t.resources.iter().filter_map(|r| if let Resource::Route(r) = r { Some(r) } else { None }).collect();
+    ranks.retain(|route| matches!(route.protocol, RouteProtocol::Http | RouteProtocol::Grpc));
+    let mut ranks: Vec<_> =
+        ranks.iter().flat_map(|r| &r.rules).flat_map(|rule| rule.matches.iter().map(|m| (&m.rank, &rule.name))).collect();
+    ranks.sort();
+    for (rank, rule) in ranks {
+        line(&mut out, 0, format!("order {} {rule} match {}", rank.name, rank.position));
+    }
+    out
+}
+
+pub fn status(t: &Translation) -> String {
+    let mut out = String::new();
+    for status in &t.statuses {
+        line(&mut out, 0, format!("{} {}", status.object, told(&status.conditions).join(" ")));
+        for parent in &status.parents {
+            let section = parent.section.as_ref().map(|s| format!(" section {s}")).unwrap_or_default();
+            let port = parent.port.map(|p| format!(" port {p}")).unwrap_or_default();
+            line(&mut out, 1, format!("on {}{section}{port}: {}", parent.parent, told(&parent.conditions).join(" ")));
+        }
+        for listener in &status.listeners {
+            let kinds: Vec<&str> = listener.supported_kinds.iter().map(|(_, kind)| &**kind).collect();
+            let conditions = told(&listener.conditions).join(" ");
+            line(
+                &mut out,
+                1,
+                format!("listener {} [{}] routes {}: {conditions}", listener.name, kinds.join(" "), listener.attached_routes),
+            );
+        }
+    }
+    for report in &t.reports {
+        let severity = format!("{:?}", report.severity).to_lowercase();
+        line(&mut out, 0, format!("{severity} {} {} {}", report.object, report.path_text(), report.reason));
+    }
+    out
+}
+
+fn line(out: &mut String, depth: usize, text: String) {
+    writeln!(out, "{:width$}{}", "", text.trim_end(), width = depth * 2).unwrap();
+}
+
+fn short(key: &Key) -> String {
+    format!("{}/{}", key.namespace, key.name)
+}
+
+fn host(pattern: &HostPattern) -> String {
+    match pattern {
+        HostPattern::Any => "*".to_owned(),
+        HostPattern::Suffix(suffix) => format!("*.{suffix}"),
+        HostPattern::Exact(name) => name.to_string(),
+    }
+}
+
+fn render_listener(listener: &Listener, out: &mut String) {
+    let protocol = format!("{:?}", listener.protocol);
+    line(out, 0, format!("listener {} {} {protocol} {}", short(&listener.key), listener.port, host(&listener.hostname)));
+    for key in listener.tls.iter().flat_map(|tls| &tls.certificates) {
+        line(out, 1, format!("certificate {}", short(key)));
+    }
+    if let Some(why) = &listener.broken {
+        line(out, 1, format!("broken {why}"));
+    }
+}
+
+fn render_route(route: &Route, out: &mut String) {
+    line(out, 0, format!("route {} {:?}", short(&route.key), route.protocol));
+    for attachment in &route.attachments {
+        let hosts: Vec<String> = attachment.hosts.iter().map(host).collect();
+        let target = match &attachment.target {
+            Target::Listener(key) => format!("listener {}", short(key)),
+            Target::Service { service, port, callers } => {
+                let port = port.map(|p| format!(":{p}")).unwrap_or_default();
+                let callers = callers.as_ref().map(|c| format!(" callers in {c}")).unwrap_or_default();
+                format!("service {}{port}{callers}", short(service))
+            }
+        };
+        line(out, 1, format!("on {target} hosts {}", hosts.join(" ")));
+    }
+    for rule in &route.rules {
+        line(out, 1, format!("rule {}", rule.name));
+        for ranked in &rule.matches {
+            line(out, 2, format!("match{}", match_text(&ranked.matches)));
+        }
+        for filter in &rule.filters {
+            line(out, 2, filter_text(filter));
+        }
+        for weighted in &rule.backends {
+            line(out, 2, format!("backend {} weight {}", backend(&weighted.backend), weighted.weight));
+            for filter in &weighted.filters {
+                line(out, 3, filter_text(filter));
+            }
+        }
+        for (what, bound) in [("request", rule.timeouts.request), ("backend", rule.timeouts.backend_request)] {
+            if let Some(bound) = bound {
+                line(out, 2, format!("timeout {what} {bound:?}"));
+            }
+        }
+        if let Some(retry) = &rule.retry {
+            line(out, 2, format!("retry {} on {:?} after {:?}", retry.attempts, retry.codes, retry.backoff));
+        }
+    }
+}
+
+fn value(value: &ValueMatch) -> String {
+    match value {
+        ValueMatch::Exact(text) => format!("= {text}"),
+        ValueMatch::Regex(regex) => format!("~ {}", regex.pattern()),
+    }
+}
+
+fn match_text(matches: &RouteMatch) -> String {
+    let mut text = match &matches.path {
+        None => String::new(),
+        Some(PathMatch::Exact(path)) => format!(" path = {path}"),
+        Some(PathMatch::Prefix(path)) => format!(" path {path}…"),
+        Some(PathMatch::Regex(regex)) => format!(" path ~ {}", regex.pattern()),
+    };
+    if let Some(method) = &matches.method {
+        write!(text, ", method {}", method.as_str()).unwrap();
+    }
+    for header in &matches.headers {
+        write!(text, ", header {} {}", header.name, value(&header.value)).unwrap();
+    }
+    for query in &matches.query {
+        write!(text, ", query {} {}", query.name, value(&query.value)).unwrap();
+    }
+    text
+}
+
+fn backend(backend: &Backend) -> String {
+    match backend {
+        Backend::Service(to) => format!("{}:{}", short(&to.service), to.port),
+        Backend::External(host) => {
+            let tls = if host.tls.is_some() { " tls" } else { "" };
+            format!("external {:?}:{} {}{tls}", host.host, host.port, host.protocol.as_str())
+        }
+        Backend::Invalid { reason, .. } => format!("invalid {}", reason.as_str()),
+    }
+}
+
+fn edits(edits: &HeaderEdits) -> String {
+    let mut text = String::new();
+    for (what, fields) in [("set", &edits.set), ("add", &edits.add)] {
+        for (name, value) in fields {
+            write!(text, " {what} {name}: {value}").unwrap();
+        }
+    }
+    for name in &edits.remove {
+        write!(text, " remove {name}").unwrap();
+    }
+    text
+}
+
+fn path_edit(edit: &Option<PathEdit>) -> String {
+    match edit {
+        None => String::new(),
+        Some(PathEdit::Full(path)) => format!(" path {path}"),
+        Some(PathEdit::Prefix(path)) => format!(" prefix {path}"),
+    }
+}
+
+fn filter_text(filter: &Filter) -> String {
+    match filter {
+        Filter::RequestHeaders(all) => format!("request-headers{}", edits(all)),
+        Filter::ResponseHeaders(all) => format!("response-headers{}", edits(all)),
+        Filter::Redirect(to) => {
+            let mut text = format!("redirect {}", to.code);
+            let parts = [to.scheme.map(|s| format!(" scheme {}", s.as_str())), to.host.as_ref().map(|h| format!(" host {h}"))];
+            text.extend(parts.into_iter().flatten());
+            text.extend(to.port.map(|p| format!(" port {p}")));
+            text + &path_edit(&to.path)
+        }
+        Filter::Rewrite(to) => {
+            let host = to.host.as_ref().map(|h| format!(" host {h}")).unwrap_or_default();
+            format!("rewrite{host}{}", path_edit(&to.path))
+        }
+        Filter::Mirror(mirror) => format!("mirror {} {}/{}", backend(&mirror.backend), mirror.fraction.0, mirror.fraction.1),
+        Filter::Cors(cors) => {
+            let list = |all: &[std::sync::Arc<str>]| all.join(" ");
+            let credentials = if cors.allow_credentials { " credentials" } else { "" };
+            format!(
+                "cors origins [{}] methods [{}] headers [{}] expose [{}]{credentials} age {:?}",
+                list(&cors.allow_origins),
+                list(&cors.allow_methods),
+                list(&cors.allow_headers),
+                list(&cors.expose_headers),
+                cors.max_age
+            )
+        }
+        Filter::Invalid { .. } => "answer 500".to_owned(),
+    }
+}

@@ -161,11 +161,6 @@ impl Joined {
         Ok(())
     }
 
-    /// Asks the proxy's admin socket.
-    pub fn admin(&self) -> &Client {
-        &self.admin
-    }
-
     /// Takes the registration back, so that no new call comes, then lets the proxy drain.
     pub async fn leave(self) {
         // A control plane that is gone has forgotten us already.

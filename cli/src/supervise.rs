@@ -46,7 +46,6 @@ pub enum State {
 /// A running child. Dropped without [`Supervised::stop`], the child is killed.
 #[derive(Debug)]
 pub struct Supervised {
-    pub name: String,
     pub state: watch::Receiver<State>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -58,9 +57,8 @@ impl Supervised {
         let child = spawn(&program, &log).doing(|| format!("start {}", program.name))?;
         let (say, state) = watch::channel(State::Running { pid: child.id().unwrap_or(0) });
         let (stop, stopped) = watch::channel(false);
-        let name = program.name.clone();
         let task = tokio::spawn(keep(program, log, child, say, stopped));
-        Ok(Self { name, state, stop, task })
+        Ok(Self { state, stop, task })
     }
 
     /// Asks the child to drain and waits for its end; kills it after [`limits::DRAIN`].
@@ -68,18 +66,6 @@ impl Supervised {
         self.stop.send_replace(true);
         // The task ends by itself: its last wait is bounded.
         let _ = self.task.await;
-    }
-
-    /// Waits until the child has ended for good.
-    pub async fn ended(&mut self) {
-        let _ = self.state.wait_for(|state| *state == State::Ended).await;
-    }
-}
-
-/// Ends children one after another, in the order given.
-pub async fn stop_in_order(children: Vec<Supervised>) {
-    for child in children {
-        child.stop().await;
     }
 }
 

@@ -19,10 +19,8 @@ pub fn colour() -> bool {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    Plain,
     Good,
     Bad,
-    Dim,
     Strong,
 }
 
@@ -31,10 +29,8 @@ pub fn paint(tone: Tone, text: &str) -> String {
         return text.to_owned();
     }
     let code = match tone {
-        Tone::Plain => return text.to_owned(),
         Tone::Good => "32",
         Tone::Bad => "31",
-        Tone::Dim => "2",
         Tone::Strong => "1",
     };
     format!("\x1b[{code}m{text}\x1b[0m")

@@ -3,6 +3,7 @@
 use crate::files::Read;
 use crate::graph::Graph;
 use crate::registry::{Entry, Refusal, Registry};
+use crate::shell::monotone;
 use crate::store::{Store, Txn};
 use crate::tokens::{Kept, Tokens};
 use crate::world::{Ingredients, World};
@@ -63,10 +64,7 @@ pub fn seconds(time: SystemTime) -> u64 {
     identity::unix_seconds(time)
 }
 
-/// The wall clock of the shell.
-pub fn now() -> SystemTime {
-    SystemTime::now()
-}
+pub use crate::shell::wall as now;
 
 impl Core {
     pub fn new(mesh: String, trust_domain: TrustDomain, authority: Authority, ca_folder: Option<PathBuf>, store: Arc<dyn Store>) -> Self {
@@ -83,7 +81,7 @@ impl Core {
             graph: Graph::default(),
             problems: Vec::new(),
             issued: BTreeMap::new(),
-            made: Instant::now(),
+            made: monotone(),
             applied: (0, 0),
         };
         let world = World { generation, ..World::default() };
@@ -91,7 +89,7 @@ impl Core {
             mesh,
             trust_domain,
             started: now(),
-            up_since: Instant::now(),
+            up_since: monotone(),
             ca_folder,
             store,
             inner: Mutex::new(inner),
@@ -159,7 +157,7 @@ impl Core {
         let next = Arc::new(next);
         let generation = next.generation;
         self.keep(Txn { put: vec![("generation".into(), generation.to_string().into_bytes())], delete: Vec::new() });
-        inner.made = Instant::now();
+        inner.made = monotone();
         inner.applied = (0, 0);
         let changes = summary::changes(&before, &next);
         self.world.send_replace(next);
@@ -174,7 +172,7 @@ impl Core {
         let value = serde_json::to_vec(&entry).unwrap_or_default();
         self.keep(Txn { put: vec![(format!("registration/{}", entry.proxy), value)], delete: Vec::new() });
         // A process that never connects is taken out again like one that is gone.
-        inner.sessions.insert(entry.proxy.clone(), Session { gone_since: Some(Instant::now()), ..Session::default() });
+        inner.sessions.insert(entry.proxy.clone(), Session { gone_since: Some(monotone()), ..Session::default() });
         self.rebuild(&mut inner);
         Ok(entry)
     }
@@ -246,10 +244,8 @@ impl Core {
             let proxies: Vec<String> = inner.registry.entries().map(|e| e.proxy.clone()).collect();
             let mut gone = Vec::new();
             for proxy in proxies {
-                let session = inner
-                    .sessions
-                    .entry(proxy.clone())
-                    .or_insert_with(|| Session { gone_since: Some(Instant::now()), ..Session::default() });
+                let session =
+                    inner.sessions.entry(proxy.clone()).or_insert_with(|| Session { gone_since: Some(monotone()), ..Session::default() });
                 if !session.connected && session.gone_since.is_some_and(|since| since.elapsed() > limits::GONE) {
                     gone.push(proxy);
                 }

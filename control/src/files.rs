@@ -17,6 +17,8 @@ struct Stamp(Option<SystemTime>, u64);
 pub struct Files {
     paths: Vec<PathBuf>,
     stamps: BTreeMap<PathBuf, Stamp>,
+    /// What the last look saw, if it was news.
+    seen: Option<BTreeMap<PathBuf, Stamp>>,
     good: BTreeMap<PathBuf, Vec<Object>>,
     pub problems: Vec<Located>,
 }
@@ -32,8 +34,22 @@ impl Files {
         Self { paths, ..Self::default() }
     }
 
-    /// Looks at the files; `None` where nothing changed since the last look.
+    /// Looks at the files, once they have stopped changing: an editor that empties a file before it writes it is never caught half-way. `None`
+    /// where there is nothing new.
     pub fn look(&mut self) -> Option<Read> {
+        let (found, _) = list(&self.paths);
+        let stamps: BTreeMap<_, _> = found.iter().map(|path| (path.clone(), stamp(path))).collect();
+        let first = self.stamps.is_empty() && self.good.is_empty() && self.problems.is_empty();
+        if stamps != self.stamps && !first && self.seen.as_ref() != Some(&stamps) {
+            self.seen = Some(stamps);
+            return None;
+        }
+        self.seen = None;
+        self.read()
+    }
+
+    /// Reads what is new.
+    fn read(&mut self) -> Option<Read> {
         let (found, mut problems) = list(&self.paths);
         let stamps: BTreeMap<_, _> = found.iter().map(|path| (path.clone(), stamp(path))).collect();
         let vanished = !self.stamps.is_empty() && found.is_empty();
@@ -53,7 +69,7 @@ impl Files {
             }
             match parse(path) {
                 Ok(objects) => drop(self.good.insert(path.clone(), objects)),
-                Err(problem) => problems.push(problem),
+                Err(problem) => problems.push(*problem),
             }
         }
         self.stamps = stamps;
@@ -92,12 +108,17 @@ fn is_yaml(path: &Path) -> bool {
     !hidden && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
 }
 
-fn parse(path: &Path) -> Result<Vec<Object>, Located> {
+fn parse(path: &Path) -> Result<Vec<Object>, Box<Located>> {
     let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let text = std::fs::read_to_string(path).map_err(|e| problem(&file, 0, 0, e.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(|e| Box::new(problem(&file, 0, 0, e.to_string())))?;
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|e| {
         let (line, column) = e.location().map_or((0, 0), |l| (l.line(), l.column()));
-        problem(&file, line as u32, column as u32, e.to_string().lines().next().unwrap_or_default().to_owned())
+        let said = e.to_string();
+        let said = said.lines().next().unwrap_or_default();
+        // It says `error: line 3 column 4: …`; the place is told beside it.
+        let said = said.strip_prefix("error: ").unwrap_or(said);
+        let said = said.split_once(": ").filter(|(place, _)| place.starts_with("line ")).map_or(said, |(_, what)| what);
+        Box::new(problem(&file, line as u32, column as u32, said.to_owned()))
     })?;
     let starts: Vec<u32> = document_lines(&text);
     let mut objects = Vec::new();
@@ -126,11 +147,11 @@ fn document_lines(text: &str) -> Vec<u32> {
     starts
 }
 
-fn object(mut value: Value, file: &str, line: u32) -> Result<Object, Located> {
+fn object(mut value: Value, file: &str, line: u32) -> Result<Object, Box<Located>> {
     let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind, name) = (text(&value, "/apiVersion"), text(&value, "/kind"), text(&value, "/metadata/name"));
     if api_version.is_empty() || kind.is_empty() || name.is_empty() {
-        return Err(problem(file, line, 1, "an object needs apiVersion, kind and metadata.name".into()));
+        return Err(Box::new(problem(file, line, 1, "an object needs apiVersion, kind and metadata.name".into())));
     }
     let namespace = Some(text(&value, "/metadata/namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into());
     if let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {

@@ -11,6 +11,7 @@ pub mod graph;
 pub mod limits;
 pub mod registry;
 pub mod serve;
+mod shell;
 pub mod store;
 pub mod summary;
 pub mod tokens;

@@ -155,7 +155,7 @@ async fn session(
     let reason = ended.as_ref().err().map_or("it closed the stream".to_owned(), |status| status.message().to_owned());
     core.session(&proxy, |s| {
         s.connected = false;
-        s.gone_since = Some(std::time::Instant::now());
+        s.gone_since = Some(crate::shell::monotone());
     });
     core.tell(Event::ProxyDisconnected { proxy, reason, time: seconds(now()) });
     ended

@@ -14,7 +14,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
 use telemetry::{Metrics, Peer, access_log};
 use tokio::sync::{mpsc, watch};
 use transport::preface::PeerMetadata;
@@ -43,7 +42,7 @@ pub async fn run(config: Config, set_level: SetLevel, stop: impl Future<Output =
 
 async fn serve(config: Config, set_level: SetLevel, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let metrics = Metrics::new();
-    let rim = Rim::open(config.clone(), metrics.clone(), rt::seed(), SystemTime::now())?;
+    let rim = Rim::open(config.clone(), metrics.clone(), rt::seed(), rt::wall())?;
     if let Some(problem) = &rim.snapshot_problem {
         tracing::warn!("{problem}; starting without it");
     }

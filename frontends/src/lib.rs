@@ -10,7 +10,10 @@ mod wrong;
 pub use object::{Object, Place};
 
 use model::{Report, Resource, Status, Workload};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use wrong::Wrong;
 
 /// What translation needs to know besides the objects.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,12 +32,31 @@ pub struct Translation {
 /// All passes over all objects: inventory, gateways, routes. Broken objects become reports and broken values, never an error.
 pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     let mut out = Translation::default();
+    let objects = &*without_repeats(objects, &mut out.reports);
     let inventory = kubernetes::take_inventory(objects, options);
     out.reports.extend(inventory.reports.iter().cloned());
     gateway_api::translate(objects, &inventory, &mut out);
     out.resources.extend(inventory.services.into_values().map(|s| Resource::Service(Arc::new(s))));
     out.resources.extend(inventory.endpoints.into_iter().map(|e| Resource::Endpoints(Arc::new(e))));
     out
+}
+
+/// Of two objects of one name the first counts, whatever file it stands in; the second is said aloud.
+fn without_repeats<'a>(objects: &'a [Object], reports: &mut Vec<Report>) -> Cow<'a, [Object]> {
+    let mut seen = BTreeMap::new();
+    let mut repeated = BTreeSet::new();
+    for (i, object) in objects.iter().enumerate() {
+        let Some(first) = seen.insert(&object.object, object) else { continue };
+        let place = if first.place.file.is_empty() { String::new() } else { format!(" at {}:{}", first.place.file, first.place.line) };
+        let wrong = Wrong::new("Repeated", format!("{} is written twice; the first{place} counts.", object.object));
+        reports.push(wrong.fix("Remove one of the two, or rename it.").at("name").at("metadata").report(&object.object));
+        seen.insert(&object.object, first);
+        repeated.insert(i);
+    }
+    match repeated.is_empty() {
+        true => Cow::Borrowed(objects),
+        false => objects.iter().enumerate().filter(|(i, _)| !repeated.contains(i)).map(|(_, object)| object.clone()).collect(),
+    }
 }
 
 #[cfg(test)]

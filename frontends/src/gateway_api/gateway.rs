@@ -6,6 +6,7 @@ use crate::kubernetes::{Inventory, text};
 use crate::wrong::Wrong;
 use crate::{Object, Translation};
 use model::*;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,9 +16,15 @@ pub struct Gateways {
     pub doors: Vec<Door>,
     all: Vec<(ObjectRef, Option<Wrong>)>,
     classes: Vec<ObjectRef>,
+    /// Gateways that others serve, or nobody.
+    pub foreign: BTreeSet<ObjectRef>,
 }
 
 impl Gateways {
+    pub fn names_in(&self, namespace: &str) -> Vec<&str> {
+        self.all.iter().filter(|(known, _)| *known.namespace == *namespace).map(|(known, _)| &*known.name).collect()
+    }
+
     pub fn knows(&self, gateway: &ObjectRef) -> bool {
         self.all.iter().any(|(known, _)| known == gateway)
     }
@@ -30,8 +37,9 @@ impl Gateways {
         for gateway in objects.iter().filter(|o| o.is(GROUP, "Gateway")) {
             match class_of(gateway, objects) {
                 Class::Ours => gateways.add(gateway, inventory, out),
-                Class::Foreign => {}
+                Class::Foreign => drop(gateways.foreign.insert(gateway.object.clone())),
                 Class::Unknown(name) => {
+                    gateways.foreign.insert(gateway.object.clone());
                     let wrong = Wrong::new("UnknownClass", format!("No GatewayClass {name:?} exists, so nobody serves this Gateway."));
                     let report = wrong.fix("Use gatewayClassName: organza.").at("gatewayClassName").at("spec").report(&gateway.object);
                     out.reports.push(Report { severity: Severity::Warning, ..report });
@@ -52,6 +60,11 @@ impl Gateways {
             door.refused = door.refused.take().or_else(|| refused.clone());
             door.settle();
         }
+        if !gateway.at("/spec/tls/backend").is_null() {
+            let wrong = Wrong::value("Certificates of our own are not shown to backends yet.").fix("Remove the field.");
+            let report = wrong.at("backend").at("tls").at("spec").report(&gateway.object);
+            out.reports.push(Report { severity: Severity::Warning, ..report });
+        }
         out.reports.extend(refused.iter().map(|wrong| wrong.report(&gateway.object)));
         self.all.push((gateway.object.clone(), refused));
         self.doors.append(&mut doors);
@@ -68,7 +81,7 @@ impl Gateways {
             out.statuses.push(status(object, refused, &doors));
         }
         // Keys go out only for listeners that show them.
-        let mut certificates = std::collections::BTreeMap::new();
+        let mut certificates = BTreeMap::new();
         for door in self.doors.iter().filter(|door| door.listener.broken.is_none()) {
             certificates.extend(door.certificates.iter().map(|certificate| (certificate.key.clone(), certificate.clone())));
         }

@@ -7,6 +7,7 @@ use crate::kubernetes::{Inventory, labels_at, port, text};
 use crate::wrong::Wrong;
 use model::*;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A listener while routes are attached to it.
@@ -15,7 +16,7 @@ pub struct Door {
     pub listener: Listener,
     pub attached: u32,
     /// Hosts of the routes attached, for HTTPRoutes and GRPCRoutes must not share any.
-    pub claims: Vec<(RouteProtocol, HostPattern)>,
+    claims: BTreeMap<&'static str, BTreeSet<HostPattern>>,
     /// Why it is not accepted.
     pub refused: Option<Wrong>,
     /// Its references that lead nowhere.
@@ -63,7 +64,7 @@ impl Door {
                 broken: None,
             },
             attached: 0,
-            claims: Vec::new(),
+            claims: BTreeMap::new(),
             refused,
             unresolved,
             certificates,
@@ -88,10 +89,17 @@ impl Door {
         namespaces && self.kinds.contains(&kind)
     }
 
+    /// Remembers hosts of a route that was attached.
+    pub fn claim(&mut self, protocol: RouteProtocol, hosts: &[HostPattern]) {
+        if let Some((own, _)) = rivals(protocol) {
+            self.claims.entry(own).or_default().extend(hosts.iter().cloned());
+        }
+    }
+
     /// Whether a route of the other kind already has one of these hosts.
     pub fn contested(&self, protocol: RouteProtocol, hosts: &[HostPattern]) -> bool {
-        let mut others = self.claims.iter().filter(|(claimed, _)| *claimed != protocol);
-        others.any(|(_, claimed)| hosts.iter().any(|host| host.intersect(claimed).is_some()))
+        let claimed = rivals(protocol).and_then(|(_, other)| self.claims.get(other));
+        claimed.into_iter().flatten().any(|claimed| hosts.iter().any(|host| host.intersect(claimed).is_some()))
     }
 
     /// Settles what cannot be served, once conflicts and references are known.
@@ -152,6 +160,15 @@ impl Door {
             attached_routes: self.attached,
             conditions: vec![accepted, resolved, programmed, conflicted],
         }
+    }
+}
+
+/// The kind of a route and the one that it shares no host with.
+fn rivals(protocol: RouteProtocol) -> Option<(&'static str, &'static str)> {
+    match protocol {
+        RouteProtocol::Http => Some(("HTTPRoute", "GRPCRoute")),
+        RouteProtocol::Grpc => Some(("GRPCRoute", "HTTPRoute")),
+        _ => None,
     }
 }
 

@@ -48,11 +48,21 @@ pub fn translate(source: RouteObject<'_>, world: &World<'_>, gateways: &mut Gate
     let mut reports = reader.reports;
     let hosts = read_hosts(object, &mut reports);
     let refused = refusal(&rules);
+    if object.list("/spec/parentRefs").is_empty() {
+        let wrong = Wrong::new("NoMatchingParent", "The route hangs on nothing, so nobody uses it.")
+            .fix("Name a Gateway or a Service in parentRefs.");
+        out.reports.push(Report { severity: Severity::Warning, ..wrong.at("spec").report(&object.object) });
+    }
     let mut attachments: Vec<Attachment> = Vec::new();
     let mut parents = Vec::new();
     for (i, parent) in object.list("/spec/parentRefs").iter().enumerate() {
-        let Some((target, found)) = attach(parent, source, &hosts, world.inventory, gateways) else { continue };
-        reports.extend(found.as_ref().err().map(|wrong| wrong.clone().item(i).at("parentRefs").at("spec").report(&object.object)));
+        let placed = |wrong: Wrong| wrong.item(i).at("parentRefs").at("spec").report(&object.object);
+        let Some((target, found)) = attach(parent, source, &hosts, world.inventory, gateways) else {
+            let found = stray(parent, object, gateways);
+            out.reports.extend(found.map(|(severity, wrong)| Report { severity, ..placed(wrong) }));
+            continue;
+        };
+        reports.extend(found.as_ref().err().cloned().map(placed));
         let verdict = found.as_ref().err().or(refused.as_ref());
         parents.push(ParentStatus {
             parent: target,
@@ -70,7 +80,7 @@ pub fn translate(source: RouteObject<'_>, world: &World<'_>, gateways: &mut Gate
             {
                 let door = &mut gateways.doors[door];
                 door.attached += 1;
-                door.claims.extend(attachment.hosts.iter().map(|host| (protocol, host.clone())));
+                door.claim(protocol, &attachment.hosts);
             }
             attachments.push(attachment);
         }
@@ -155,6 +165,29 @@ fn attach(
         _ => return None,
     };
     Some((target, found))
+}
+
+/// A parent that nobody serves. There is no status to say so in, for a Gateway that does not exist has no controller.
+fn stray(parent: &Value, object: &Object, gateways: &Gateways) -> Option<(Severity, Wrong)> {
+    let namespace = text(parent, "namespace").unwrap_or(&object.object.namespace);
+    let (group, kind) = (text(parent, "group").unwrap_or(GROUP), text(parent, "kind").unwrap_or("Gateway"));
+    let target = ObjectRef::new(group, kind, namespace, text(parent, "name").unwrap_or(""));
+    match (group, kind) {
+        (GROUP, "Gateway") if gateways.foreign.contains(&target) => None,
+        (GROUP, "Gateway") => {
+            let near = gateways.names_in(namespace);
+            let fix = match near.is_empty() {
+                true => format!("Create the Gateway; namespace {namespace} has none."),
+                false => format!("Gateways of namespace {namespace}: {}.", near.join(", ")),
+            };
+            Some((Severity::Error, Wrong::new("NoMatchingParent", format!("{target} does not exist.")).fix(fix).at("name")))
+        }
+        _ => {
+            let wrong = Wrong::new("InvalidKind", format!("A route cannot hang on a {kind} of group {group:?}."));
+            let field = if group == GROUP || group.is_empty() { "kind" } else { "group" };
+            Some((Severity::Warning, wrong.fix("Refer to a Gateway or a Service.").at(field)))
+        }
+    }
 }
 
 /// Narrows the Gateway's listeners step by step; the step that leaves none is the reason.

@@ -261,3 +261,31 @@ fn the_shop_of_the_demo_has_no_problem() {
     assert_eq!((&*catalog.rules[0].name, weights), ("canary", vec![90, 10]));
     assert!(catalog.rules[0].matches[0].rank < catalog.rules[1].matches[0].rank, "the header match goes first");
 }
+
+#[test]
+fn a_parent_that_does_not_exist_is_reported() {
+    let gw = gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
+    for (parents, place) in [
+        (json!([{"name": "other"}]), "spec.parentRefs[0].name"),
+        (json!([{"name": "gw"}, {"name": "gw", "kind": "Listener"}]), "spec.parentRefs[1].kind"),
+        (json!([]), "spec"),
+    ] {
+        let t = run(&[gw.clone(), route("a", json!({"parentRefs": parents, "rules": [{}]}))]);
+        assert_eq!(t.reports.iter().map(Report::path_text).collect::<Vec<_>>(), [place]);
+        assert!(t.reports[0].fix.is_some());
+    }
+    let mut foreign = gw;
+    foreign.value["spec"]["gatewayClassName"] = json!("theirs");
+    let class = object(API, "GatewayClass", ("", "theirs"), json!({"spec": {"controllerName": "example.com/x"}}));
+    let t = run(&[foreign, class, route("a", json!({"parentRefs": [{"name": "gw"}], "rules": [{}]}))]);
+    assert!(t.reports.is_empty() && t.statuses.is_empty(), "what others serve is none of our business");
+}
+
+#[test]
+fn of_two_objects_of_one_name_the_first_counts() {
+    let parents = json!([{"group": "", "kind": "Service", "name": "s"}]);
+    let named = |rule: &str| route("a", json!({"parentRefs": parents, "rules": [{"name": rule}]}));
+    let t = run(&[service("a", "s"), named("first"), named("second"), named("third")]);
+    assert_eq!(routes(&t).iter().map(|r| &*r.rules[0].name).collect::<Vec<_>>(), ["first"]);
+    assert_eq!(t.reports.iter().map(|r| &*r.reason).collect::<Vec<_>>(), ["Repeated", "Repeated"]);
+}

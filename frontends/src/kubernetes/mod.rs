@@ -99,6 +99,7 @@ impl Inventory {
 
 pub fn take_inventory(objects: &[Object], options: &Options<'_>) -> Inventory {
     let mut inventory = Inventory::default();
+    let slices = service::by_service(objects);
     for object in objects {
         let name = || (object.object.namespace.clone(), object.object.name.clone());
         if object.is("", "Namespace") {
@@ -107,7 +108,7 @@ pub fn take_inventory(objects: &[Object], options: &Options<'_>) -> Inventory {
         } else if object.is("gateway.networking.k8s.io", "ReferenceGrant") {
             inventory.grants.push(read_grant(object));
         } else if object.is("", "Service") {
-            let (service, endpoints) = service::read_service(object, objects, options);
+            let (service, endpoints) = service::read_service(object, slices.get(&name()).map_or(&[], Vec::as_slice), options);
             if object.at("/spec/type").as_str() == Some("ExternalName") {
                 inventory.external_names.insert(name());
             }

@@ -1,14 +1,28 @@
 //! Services and who answers for them: workloads that registered themselves, and EndpointSlices. Nothing here knows a route.
 
-use super::{Inventory, labels_at, port, text};
+use super::{Inventory, Name, labels_at, port, text};
 use crate::wrong::Wrong;
 use crate::{Object, Options};
 use model::*;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-pub fn read_service(object: &Object, objects: &[Object], options: &Options<'_>) -> (Service, Endpoints) {
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+/// EndpointSlices by namespace and name of their Service.
+pub fn by_service(objects: &[Object]) -> BTreeMap<Name, Vec<&Object>> {
+    let mut found: BTreeMap<Name, Vec<&Object>> = BTreeMap::new();
+    for slice in objects.iter().filter(|o| o.is("discovery.k8s.io", "EndpointSlice")) {
+        if let Some(name) = text(slice.at("/metadata/labels"), SERVICE_LABEL) {
+            found.entry((slice.object.namespace.clone(), name.into())).or_default().push(slice);
+        }
+    }
+    found
+}
+
+pub fn read_service(object: &Object, slices: &[&Object], options: &Options<'_>) -> (Service, Endpoints) {
     let (namespace, name) = (&object.object.namespace, &object.object.name);
     let key = Key::new(Source::files(), Kind::Service, namespace, name);
     let ports = object.list("/spec/ports");
@@ -18,12 +32,7 @@ pub fn read_service(object: &Object, objects: &[Object], options: &Options<'_>) 
         .filter(|workload| backs(workload, &key, object))
         .flat_map(|workload| workload_endpoint(workload, ports))
         .collect();
-    let slices = objects.iter().filter(|slice| {
-        slice.is("discovery.k8s.io", "EndpointSlice")
-            && slice.object.namespace == *namespace
-            && text(slice.at("/metadata/labels"), "kubernetes.io/service-name") == Some(&**name)
-    });
-    for endpoint in slices.flat_map(|slice| slice_endpoints(slice, ports)) {
+    for endpoint in slices.iter().flat_map(|slice| slice_endpoints(slice, ports)) {
         // A workload that registered itself knows more of itself than the slice does.
         if !endpoints.iter().any(|known| known.address == endpoint.address && known.ports == endpoint.ports) {
             endpoints.push(endpoint);
@@ -158,18 +167,17 @@ pub fn check_slices(objects: &[Object], inventory: &mut Inventory) {
             let report = wrong.report(&slice.object);
             inventory.reports.push(Report { severity: Severity::Warning, ..report });
         };
-        let label = "kubernetes.io/service-name";
-        match text(slice.at("/metadata/labels"), label) {
+        match text(slice.at("/metadata/labels"), SERVICE_LABEL) {
             None => report(
                 Wrong::new("NoService", "The slice names no Service, so nobody uses it.")
-                    .fix(format!("Label it {label}: NAME."))
+                    .fix(format!("Label it {SERVICE_LABEL}: NAME."))
                     .at("labels")
                     .at("metadata"),
             ),
             Some(name) if !inventory.services.contains_key(&(slice.object.namespace.clone(), name.into())) => {
                 let wrong =
                     Wrong::new("NoService", format!("Service {}/{name} does not exist, so nobody uses the slice.", slice.object.namespace));
-                report(wrong.fix("Create the Service, or correct the label.").at(label).at("labels").at("metadata"));
+                report(wrong.fix("Create the Service, or correct the label.").at(SERVICE_LABEL).at("labels").at("metadata"));
             }
             Some(_) => {}
         }

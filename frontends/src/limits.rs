@@ -11,3 +11,7 @@ pub const RETRY_ATTEMPTS: u64 = 100;
 pub const DEFAULT_RETRY_BACKOFF: Duration = Duration::from_millis(25);
 /// How long a browser may keep the answer to a preflight request where nobody says (Gateway API `HTTPCORSFilter`).
 pub const DEFAULT_CORS_MAX_AGE: Duration = Duration::from_secs(5);
+/// Longest message of one problem, in bytes; what is longer ends in an ellipsis.
+pub const MESSAGE_BYTES: usize = 1000;
+/// Longest message of one condition, in bytes (the limit of Kubernetes is 32,768).
+pub const CONDITION_BYTES: usize = 32_000;

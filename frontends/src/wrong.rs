@@ -1,6 +1,7 @@
 //! A value that cannot be used: where it stands, why, and what to do. Readers return it with the path below what they read;
 //! each caller puts its own step before. It knows no dialect.
 
+use crate::limits;
 use model::report::Step;
 use model::{ObjectRef, Report, Severity};
 
@@ -16,7 +17,7 @@ pub struct Wrong {
 
 impl Wrong {
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { inside_out: Vec::new(), reason, message: message.into(), fix: None }
+        Self { inside_out: Vec::new(), reason, message: printable(message.into(), limits::MESSAGE_BYTES), fix: None }
     }
 
     /// What is known but not supported, or cannot be read at all.
@@ -25,7 +26,7 @@ impl Wrong {
     }
 
     pub fn fix(mut self, what: impl Into<String>) -> Self {
-        self.fix = Some(what.into());
+        self.fix = Some(printable(what.into(), limits::MESSAGE_BYTES));
         self
     }
 
@@ -49,6 +50,22 @@ impl Wrong {
             fix: self.fix.clone(),
         }
     }
+}
+
+/// Names that users wrote stand in messages, and messages go to terminals and logs: controls are escaped, and length is bounded.
+pub fn printable(text: String, limit: usize) -> String {
+    if text.len() <= limit && !text.contains(char::is_control) {
+        return text;
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        if out.len() >= limit {
+            out.push_str("….");
+            break;
+        }
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }
 
 /// Steps added to the error of a reader.

@@ -16,7 +16,8 @@ pub const GROUP: &str = "gateway.networking.k8s.io";
 pub const CONTROLLER: &str = "organza.dev/gateway-controller";
 
 use crate::kubernetes::Inventory;
-use crate::{Object, Translation};
+use crate::wrong::printable;
+use crate::{Object, Translation, limits};
 use model::{Condition, ConditionStatus};
 
 /// Gateways with their listeners, then routes, oldest first: of two that exclude each other the older is accepted.
@@ -36,7 +37,7 @@ pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translatio
 
 pub fn condition(kind: &str, holds: bool, reason: &str, message: &str) -> Condition {
     let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
-    Condition { kind: kind.into(), status, reason: reason.into(), message: message.to_owned() }
+    Condition { kind: kind.into(), status, reason: reason.into(), message: printable(message.to_owned(), limits::CONDITION_BYTES) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 mod conformance;
 mod golden;
+mod mutation;
 mod references;
 mod render;
 mod yaml;

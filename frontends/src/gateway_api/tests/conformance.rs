@@ -21,7 +21,7 @@ const SECRETS: [(&str, &str); 6] = [
     ("gateway-conformance-infra", "tls-terminate-checks-certificate"),
 ];
 
-fn read(file: &Path) -> Vec<Object> {
+pub fn read(file: &Path) -> Vec<Object> {
     let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     let text = text.replace("{GATEWAY_CLASS_NAME}", "organza").replace("{GATEWAY_CONTROLLER_NAME}", crate::gateway_api::CONTROLLER);
     yaml::read(&text)
@@ -39,7 +39,7 @@ fn common(folder: &str) -> Vec<Object> {
     objects
 }
 
-fn manifests(folder: &str) -> Vec<PathBuf> {
+pub fn manifests(folder: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(suite().join(folder)).unwrap();
     let mut found: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     found.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));

@@ -68,7 +68,7 @@ pub async fn run(args: ControlArgs) -> Outcome {
     let control = Control::start(config).await.map_err(|e| Failure::problem("the control plane does not start").why(e))?;
     tracing::info!("control plane serves proxies on {}", control.xds_address);
     lifeline.ended().await;
-    drop(control);
+    control.stop().await;
     Ok(())
 }
 

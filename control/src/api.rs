@@ -136,7 +136,7 @@ async fn sign(State(api): State<Api>, Json(request): Json<api::SignRequest>) -> 
     let entry = entry.ok_or_else(|| Refuse::new(StatusCode::NOT_FOUND, format!("no proxy is called {:?}", request.proxy), None))?;
     let identity = entry.identity().ok_or_else(|| bad("its identity cannot be read".into()))?;
     let der = identity::pem::decode("CERTIFICATE REQUEST", request.csr.as_bytes()).map_err(|e| bad(e.to_string()))?;
-    let (issued, roots) = api.core.sign(&der, &identity).map_err(|e| bad(e.to_string()))?;
+    let (issued, roots) = api.core.sign(&der, &identity, &entry.proxy).map_err(|e| bad(e.to_string()))?;
     Ok(Json(api::SignResponse {
         identity: entry.identity,
         chain: identity::pem::encode_chain(issued.chain.iter().map(Vec::as_slice)),
@@ -172,6 +172,7 @@ async fn withdraw_token(State(api): State<Api>, Path(id): Path<String>) -> Resul
 async fn events(State(api): State<Api>) -> Response {
     let receiver = api.core.events.subscribe();
     let hello = Event::Hello { generation: api.core.world().generation, time: seconds(now()) };
+    let ending = api.core.ending();
     let told = stream::unfold(receiver, |mut receiver| async move {
         loop {
             match receiver.recv().await {
@@ -182,7 +183,7 @@ async fn events(State(api): State<Api>) -> Response {
             }
         }
     });
-    let lines = stream::once(async { hello }).chain(told).map(|event| {
+    let lines = stream::once(async { hello }).chain(told).take_until(ending).map(|event| {
         let mut line = serde_json::to_vec(&event).unwrap_or_default();
         line.push(b'\n');
         Ok::<_, std::convert::Infallible>(Bytes::from(line))

@@ -21,6 +21,8 @@ use wire::api::{Event, Located, RegistrationRequest};
 /// A proxy's stream, as it is told.
 #[derive(Debug, Clone, Default)]
 pub struct Session {
+    /// Which of the proxy's streams this is about: what an older one says late is not heard.
+    stream: u64,
     pub connected: bool,
     pub since: u64,
     pub release: String,
@@ -41,11 +43,12 @@ pub struct Inner {
     pub sessions: BTreeMap<String, Session>,
     pub graph: Graph,
     pub problems: Vec<Located>,
-    /// The last certificate of each identity: by identity, its times.
+    /// The last certificate of each proxy: its identity and times.
     pub issued: BTreeMap<String, (String, u64, u64)>,
     /// When the generation in force came to be, and how many have it.
     made: Instant,
-    applied: (u32, u32),
+    applied: Option<(u32, u32)>,
+    streams: u64,
 }
 
 pub struct Core {
@@ -58,6 +61,7 @@ pub struct Core {
     inner: Mutex<Inner>,
     world: watch::Sender<Arc<World>>,
     pub events: broadcast::Sender<Event>,
+    ended: watch::Sender<bool>,
 }
 
 pub fn seconds(time: SystemTime) -> u64 {
@@ -82,7 +86,8 @@ impl Core {
             problems: Vec::new(),
             issued: BTreeMap::new(),
             made: monotone(),
-            applied: (0, 0),
+            applied: None,
+            streams: 0,
         };
         let world = World { generation, ..World::default() };
         Self {
@@ -95,6 +100,7 @@ impl Core {
             inner: Mutex::new(inner),
             world: watch::Sender::new(Arc::new(world)),
             events: broadcast::Sender::new(limits::EVENTS),
+            ended: watch::Sender::new(false),
         }
     }
 
@@ -109,6 +115,20 @@ impl Core {
 
     pub fn watch(&self) -> watch::Receiver<Arc<World>> {
         self.world.subscribe()
+    }
+
+    /// Every stream ends now.
+    pub fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Comes when [`Core::end`] was called.
+    pub fn ending(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut ended = self.ended.subscribe();
+        async move {
+            // Failing means that nothing is left that could go on.
+            let _ = ended.wait_for(|ended| *ended).await;
+        }
     }
 
     pub fn tell(&self, event: Event) {
@@ -158,12 +178,14 @@ impl Core {
         let generation = next.generation;
         self.keep(Txn { put: vec![("generation".into(), generation.to_string().into_bytes())], delete: Vec::new() });
         inner.made = monotone();
-        inner.applied = (0, 0);
+        inner.applied = None;
         let changes = summary::changes(&before, &next);
         self.world.send_replace(next);
         if !changes.is_empty() {
             self.tell(Event::Generation { generation, time: seconds(now()), changes });
         }
+        // Also where no proxy is there to have it.
+        self.count(inner);
     }
 
     pub fn register(&self, request: RegistrationRequest) -> Result<Entry, Refusal> {
@@ -181,6 +203,7 @@ impl Core {
         let mut inner = self.lock();
         let known = inner.registry.remove(proxy).is_some();
         inner.sessions.remove(proxy);
+        inner.issued.remove(proxy);
         self.keep(Txn { put: Vec::new(), delete: vec![format!("registration/{proxy}")] });
         if known {
             self.rebuild(&mut inner);
@@ -189,14 +212,13 @@ impl Core {
         known
     }
 
-    /// Signs a request for an identity that was proven.
-    pub fn sign(&self, csr: &[u8], id: &model::SpiffeId) -> Result<(identity::Issued, Vec<Vec<u8>>), identity::Error> {
+    /// Signs a request for an identity that was proven, and remembers which proxy holds it.
+    pub fn sign(&self, csr: &[u8], id: &model::SpiffeId, holder: &str) -> Result<(identity::Issued, Vec<Vec<u8>>), identity::Error> {
         let request = identity::SignRequest::parse(csr)?;
         let mut inner = self.lock();
         let at = now();
         let issued = inner.authority.sign(&request, id, at)?;
-        let holder = inner.registry.entries().find(|e| e.identity == id.to_string()).map_or_else(String::new, |e| e.proxy.clone());
-        inner.issued.insert(holder, (id.to_string(), seconds(at), seconds(issued.not_after)));
+        inner.issued.insert(holder.to_owned(), (id.to_string(), seconds(at), seconds(issued.not_after)));
         if let Some(folder) = &self.ca_folder
             && let Err(e) = ca::save(folder, &inner.authority)
         {
@@ -214,10 +236,23 @@ impl Core {
         self.keep(Txn { put: Vec::new(), delete: vec![format!("token/{}", kept.hash)] });
     }
 
-    /// Something of a session changed: who has the generation is counted anew, and told where it grew.
-    pub fn session(&self, proxy: &str, change: impl FnOnce(&mut Session)) {
+    /// A proxy opened a stream; what is said of it from now on carries the number that is returned.
+    pub fn connected(&self, proxy: &str, release: String) -> u64 {
         let mut inner = self.lock();
-        change(inner.sessions.entry(proxy.to_owned()).or_default());
+        inner.streams += 1;
+        let stream = inner.streams;
+        let session = Session { stream, connected: true, since: seconds(now()), release, ..Session::default() };
+        inner.sessions.insert(proxy.to_owned(), session);
+        self.count(&mut inner);
+        stream
+    }
+
+    /// Something of a session changed: who has the generation is counted anew, and told where it grew.
+    pub fn session(&self, proxy: &str, stream: u64, change: impl FnOnce(&mut Session)) {
+        let mut inner = self.lock();
+        // A proxy that was taken out drains; it is nobody's business any more.
+        let Some(session) = inner.sessions.get_mut(proxy).filter(|session| session.stream == stream) else { return };
+        change(session);
         self.count(&mut inner);
     }
 
@@ -225,11 +260,12 @@ impl Core {
         let generation = self.world().generation;
         let connected = || inner.sessions.values().filter(|s| s.connected);
         let concerned = u32::try_from(connected().count()).unwrap_or(u32::MAX);
-        let applied = u32::try_from(connected().filter(|s| s.current >= generation).count()).unwrap_or(u32::MAX);
-        if (applied, concerned) == inner.applied {
+        let has = |session: &&Session| session.current >= generation && session.refused.is_empty();
+        let applied = u32::try_from(connected().filter(has).count()).unwrap_or(u32::MAX);
+        if Some((applied, concerned)) == inner.applied {
             return;
         }
-        inner.applied = (applied, concerned);
+        inner.applied = Some((applied, concerned));
         let millis = u64::try_from(inner.made.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tell(Event::Applied { generation, applied, concerned, millis });
     }
@@ -246,14 +282,16 @@ impl Core {
             for proxy in proxies {
                 let session =
                     inner.sessions.entry(proxy.clone()).or_insert_with(|| Session { gone_since: Some(monotone()), ..Session::default() });
-                if !session.connected && session.gone_since.is_some_and(|since| since.elapsed() > limits::GONE) {
+                // One that never connected is still starting.
+                let patience = if session.stream == 0 { limits::RETURN } else { limits::GONE };
+                if !session.connected && session.gone_since.is_some_and(|since| since.elapsed() > patience) {
                     gone.push(proxy);
                 }
             }
             gone
         };
         for proxy in gone {
-            tracing::warn!("{proxy} has been gone for {:?}; it is taken out", limits::GONE);
+            tracing::warn!("{proxy} has been gone too long; it is taken out");
             self.deregister(&proxy);
         }
     }

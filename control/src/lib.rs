@@ -67,12 +67,28 @@ pub struct Control {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
+impl Control {
+    /// Ends every stream and gives files and addresses free.
+    pub async fn stop(mut self) {
+        self.core.end();
+        // The door first: it waits until its streams have ended.
+        let door = self.tasks.remove(DOOR);
+        if let Err(late) = tokio::time::timeout(limits::SHUTDOWN, door).await {
+            tracing::debug!("streams did not end in time: {late}");
+        }
+    }
+}
+
 impl Drop for Control {
     fn drop(&mut self) {
+        self.core.end();
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         let _ = std::fs::remove_file(&self.socket);
     }
 }
+
+/// Place of the door of the proxies among the tasks.
+const DOOR: usize = 1;
 
 /// Longest path that a Unix socket may have, with room for the suffix under which it is first bound.
 const SOCKET_PATH: usize = 100;

@@ -28,3 +28,7 @@ pub const TOKENS: usize = 1000;
 pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// To finish a TLS handshake with a proxy.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A proxy that says nothing is asked this often whether it is there, and has as long to answer.
+pub const KEEPALIVE: Duration = Duration::from_secs(5);
+/// Open streams have this long to end when the control plane does.
+pub const SHUTDOWN: Duration = Duration::from_secs(2);

@@ -2,6 +2,7 @@
 //! yet, joining by token. Who calls is what the handshake proved, never what the request says.
 
 use crate::core::{Core, now, seconds};
+use crate::tokens::Refused;
 use crate::view::view;
 use crate::{limits, registry};
 use identity::{ClientAuth, Credentials, alpn};
@@ -70,18 +71,28 @@ pub async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credenti
     let acceptor = TlsAcceptor::from(config);
     let (sender, receiver) = mpsc::channel::<std::io::Result<Secured>>(limits::RESPONSES);
     tokio::spawn(accept(listener, acceptor, sender));
+    let ending = core.ending();
     let service = Service(core);
     tonic::transport::Server::builder()
+        // A machine that vanished without a word is noticed all the same.
+        .http2_keepalive_interval(Some(limits::KEEPALIVE))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE))
         .add_service(DiscoveryServer::new(service.clone()))
         .add_service(CertificatesServer::new(service.clone()))
         .add_service(TelemetryServer::new(service))
-        .serve_with_incoming(ReceiverStream::new(receiver))
+        .serve_with_incoming_shutdown(ReceiverStream::new(receiver), ending)
         .await
 }
 
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Sender<std::io::Result<Secured>>) {
     loop {
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            // The port is free again when nobody is served any more.
+            () = sender.closed() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(e) => {
                 tracing::warn!("accept: {e}");
@@ -149,11 +160,15 @@ async fn session(
         return Err(Status::permission_denied(format!("{identity} is not the identity that {proxy:?} was registered with")));
     }
     let release = session.release().to_owned();
-    core.session(&proxy, |s| *s = crate::core::Session { connected: true, since: seconds(now()), release, ..Default::default() });
+    let stream = core.connected(&proxy, release);
     core.tell(Event::ProxyConnected { proxy: proxy.clone(), time: seconds(now()) });
-    let ended = converse(&core, &entry, &mut session, &mut requests, sender).await;
+    let ended = tokio::select! {
+        biased;
+        () = core.ending() => Err(Status::unavailable("the control plane is ending")),
+        ended = converse(&core, &entry, stream, &mut session, &mut requests, sender) => ended,
+    };
     let reason = ended.as_ref().err().map_or("it closed the stream".to_owned(), |status| status.message().to_owned());
-    core.session(&proxy, |s| {
+    core.session(&proxy, stream, |s| {
         s.connected = false;
         s.gone_since = Some(crate::shell::monotone());
     });
@@ -164,28 +179,30 @@ async fn session(
 async fn converse(
     core: &Core,
     entry: &registry::Entry,
+    stream: u64,
     session: &mut ServerSession,
     requests: &mut Streaming<DeltaDiscoveryRequest>,
     sender: &Sender,
 ) -> Result<(), Status> {
     let mut worlds = core.watch();
     let mut fresh = true;
+    // Of the view that was given last: the world may have gone on meanwhile.
+    let mut generation = 0;
     loop {
         if fresh {
             let world = worlds.borrow_and_update().clone();
+            generation = world.generation;
             session.set_view(view(&world, entry, session.subscriptions().iter().map(|s| &**s)));
         }
         let sent = pump(session, sender).await?;
         // Nothing to send and nothing awaited: this proxy has all that concerns it.
-        let generation = worlds.borrow().generation;
-        note(core, entry, session, (!sent && !session.is_waiting()).then_some(generation));
+        note(core, entry, stream, session, (!sent && !session.is_waiting()).then_some(generation));
         fresh = tokio::select! {
             biased;
             request = requests.message() => {
                 let Some(request) = request? else { return Ok(()) };
                 let heard = session.on_request(request).map_err(|e| Status::invalid_argument(e.to_string()))?;
                 for (key, reason) in heard.refused {
-                    let generation = worlds.borrow().generation;
                     core.tell(Event::Nack { proxy: entry.proxy.clone(), generation, key, reason });
                 }
                 heard.resubscribed
@@ -207,8 +224,8 @@ async fn pump(session: &mut ServerSession, sender: &Sender) -> Result<bool, Stat
     Ok(sent)
 }
 
-fn note(core: &Core, entry: &registry::Entry, session: &ServerSession, current: Option<u64>) {
-    core.session(&entry.proxy, |s| {
+fn note(core: &Core, entry: &registry::Entry, stream: u64, session: &ServerSession, current: Option<u64>) {
+    core.session(&entry.proxy, stream, |s| {
         s.acknowledged = session.acknowledged();
         s.current = current.unwrap_or(s.current);
         s.refused = session.refused().clone();
@@ -223,7 +240,10 @@ fn note(core: &Core, entry: &registry::Entry, session: &ServerSession, current: 
 impl Certificates for Service {
     async fn sign(&self, request: Request<v1::SignRequest>) -> Result<Response<v1::SignReply>, Status> {
         let identity = proven(&request)?;
-        let signed = self.0.sign(&request.get_ref().csr, &identity).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        // Whoever was taken out keeps what he has until it ends, and gets no more.
+        let holder = self.0.lock().registry.entries().find(|e| e.identity().as_ref() == Some(&identity)).map(|e| e.proxy.clone());
+        let holder = holder.ok_or_else(|| Status::permission_denied(format!("nobody is registered as {identity}")))?;
+        let signed = self.0.sign(&request.get_ref().csr, &identity, &holder).map_err(|e| Status::invalid_argument(e.to_string()))?;
         Ok(Response::new(v1::SignReply {
             chain: signed.0.chain.into_iter().map(Into::into).collect(),
             roots: signed.1.into_iter().map(Into::into).collect(),
@@ -233,12 +253,14 @@ impl Certificates for Service {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
         let request = request.into_inner();
         let hash = identity::Token::hash_of_secret_text(&request.secret).map_err(|e| Status::unauthenticated(e.to_string()))?;
-        let kept = self.0.lock().tokens.redeem(&hash, seconds(now())).map_err(|e| Status::unauthenticated(e.to_string()))?;
-        self.0.keep_token(&kept);
+        // A mistake in the question does not use the token up.
+        identity::SignRequest::parse(&request.csr).map_err(|e| Status::invalid_argument(e.to_string()))?;
         let service = (!request.service.is_empty()).then_some(request.service);
-        if service.as_ref().is_some_and(|s| !kept.services.contains(s)) {
-            return Err(Status::permission_denied("the join token is not for this service"));
-        }
+        let kept = self.0.lock().tokens.redeem(&hash, service.as_deref(), seconds(now())).map_err(|refused| match refused {
+            Refused::Service => Status::permission_denied(refused.to_string()),
+            Refused::Unknown | Refused::Used | Refused::Expired => Status::unauthenticated(refused.to_string()),
+        })?;
+        self.0.keep_token(&kept);
         let port = u16::try_from(request.port).unwrap_or(0);
         let registration = wire::api::RegistrationRequest {
             name: request.name,
@@ -252,7 +274,7 @@ impl Certificates for Service {
         };
         let entry = self.0.register(registration).map_err(|e| Status::invalid_argument(e.what))?;
         let identity = entry.identity().ok_or_else(|| Status::internal("no identity"))?;
-        let signed = self.0.sign(&request.csr, &identity).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let signed = self.0.sign(&request.csr, &identity, &entry.proxy).map_err(|e| Status::invalid_argument(e.to_string()))?;
         Ok(Response::new(v1::JoinReply {
             identity: entry.identity,
             proxy: entry.proxy,

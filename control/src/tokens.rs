@@ -31,6 +31,8 @@ pub enum Refused {
     Used,
     #[error("join token has expired")]
     Expired,
+    #[error("join token is not for this service")]
+    Service,
 }
 
 impl Tokens {
@@ -59,12 +61,13 @@ impl Tokens {
         Some(kept)
     }
 
-    /// Uses a token up. Equal hashes mean equal secrets, and a hash that is guessed byte by byte leads nowhere.
-    pub fn redeem(&mut self, hash: &str, now: u64) -> Result<Kept, Refused> {
+    /// Uses a token up, for a service that it names or for none. Equal hashes mean equal secrets, and a hash that is guessed byte by byte leads nowhere.
+    pub fn redeem(&mut self, hash: &str, service: Option<&str>, now: u64) -> Result<Kept, Refused> {
         let kept = self.0.get_mut(hash).ok_or(Refused::Unknown)?;
         match kept.used {
             Some(_) => Err(Refused::Used),
             None if kept.expires <= now => Err(Refused::Expired),
+            None if service.is_some_and(|service| !kept.services.iter().any(|s| s == service)) => Err(Refused::Service),
             None => {
                 kept.used = Some(now);
                 Ok(kept.clone())

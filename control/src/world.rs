@@ -48,11 +48,11 @@ impl World {
         let mut changed = false;
         for resource in resources {
             let resource = from.registry.located(resource);
-            let encoded = Arc::new(Encoded::new(&resource));
             let item = match self.items.get(resource.key()) {
-                Some(old) if old.encoded.version == encoded.version => old.clone(),
+                Some(old) if old.resource == resource => old.clone(),
                 _ => {
                     changed = true;
+                    let encoded = Arc::new(Encoded::new(&resource));
                     Item { resource, encoded, modified: generation }
                 }
             };

@@ -17,7 +17,7 @@ pub const GONE: Duration = Duration::from_secs(5);
 /// After a start, proxies are given this long to come back before any is taken out.
 pub const RETURN: Duration = Duration::from_secs(15);
 /// How often files are looked at.
-pub const LOOK: Duration = Duration::from_millis(50);
+pub const LOOK: Duration = Duration::from_millis(20);
 /// Edges of the service graph.
 pub const EDGES: usize = 5_000;
 /// Window over which rates are told.

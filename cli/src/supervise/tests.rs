@@ -39,7 +39,10 @@ async fn a_child_that_ends_is_started_again_and_one_that_should_not_is_not() {
 
     let (once, folder) = program("once", "exit 3", Restart::Never);
     let mut child = Supervised::start(once).expect("started");
-    tokio::time::timeout(Duration::from_secs(10), child.state.wait_for(|state| *state == State::Ended)).await.expect("ended").expect("its state is told");
+    tokio::time::timeout(Duration::from_secs(10), child.state.wait_for(|state| *state == State::Ended))
+        .await
+        .expect("ended")
+        .expect("its state is told");
     assert!(read(&folder).contains("exit status: 3"));
     std::fs::remove_dir_all(folder).expect("cleaned");
 }

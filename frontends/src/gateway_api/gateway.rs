@@ -16,6 +16,8 @@ pub struct Gateways {
     pub doors: Vec<Door>,
     all: Vec<(ObjectRef, Option<Wrong>)>,
     classes: Vec<ObjectRef>,
+    /// Gateways that routes may mean without naming them.
+    pub defaults: Vec<ObjectRef>,
     /// Gateways that others serve, or nobody.
     pub foreign: BTreeSet<ObjectRef>,
 }
@@ -66,6 +68,9 @@ impl Gateways {
             out.reports.push(Report { severity: Severity::Warning, ..report });
         }
         out.reports.extend(refused.iter().map(|wrong| wrong.report(&gateway.object)));
+        if gateway.at("/spec/defaultScope").as_str() == Some("All") {
+            self.defaults.push(gateway.object.clone());
+        }
         self.all.push((gateway.object.clone(), refused));
         self.doors.append(&mut doors);
     }

@@ -9,7 +9,7 @@ use crate::kubernetes::{Inventory, port, text};
 use crate::wrong::Wrong;
 use crate::{Object, Translation};
 use model::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// A route of a kind that is translated.
@@ -48,15 +48,19 @@ pub fn translate(source: RouteObject<'_>, world: &World<'_>, gateways: &mut Gate
     let mut reports = reader.reports;
     let hosts = read_hosts(object, &mut reports);
     let refused = refusal(&rules);
-    if object.list("/spec/parentRefs").is_empty() {
+    let wanted = wanted_parents(object, gateways);
+    if wanted.is_empty() {
         let wrong = Wrong::new("NoMatchingParent", "The route hangs on nothing, so nobody uses it.")
             .fix("Name a Gateway or a Service in parentRefs.");
         out.reports.push(Report { severity: Severity::Warning, ..wrong.at("spec").report(&object.object) });
     }
     let mut attachments: Vec<Attachment> = Vec::new();
     let mut parents = Vec::new();
-    for (i, parent) in object.list("/spec/parentRefs").iter().enumerate() {
-        let placed = |wrong: Wrong| wrong.item(i).at("parentRefs").at("spec").report(&object.object);
+    for (index, parent) in &wanted {
+        let placed = |wrong: Wrong| match index {
+            Some(i) => wrong.item(*i).at("parentRefs").at("spec").report(&object.object),
+            None => wrong.at("useDefaultGateways").at("spec").report(&object.object),
+        };
         let Some((target, found)) = attach(parent, source, &hosts, world.inventory, gateways) else {
             let found = stray(parent, object, gateways);
             out.reports.extend(found.map(|(severity, wrong)| Report { severity, ..placed(wrong) }));
@@ -97,6 +101,27 @@ pub fn translate(source: RouteObject<'_>, world: &World<'_>, gateways: &mut Gate
         let rules = rules.rules;
         out.resources.push(Resource::Route(Arc::new(Route { key, origin: object.origin(), protocol, attachments, rules })));
     }
+}
+
+/// The parents that the route names, by their place, and the Gateways that take every route that asks for a default one (GEP-3793).
+fn wanted_parents(object: &Object, gateways: &Gateways) -> Vec<(Option<usize>, Value)> {
+    let named = object.list("/spec/parentRefs");
+    let mut wanted: Vec<_> = named.iter().cloned().enumerate().map(|(i, parent)| (Some(i), parent)).collect();
+    if object.at("/spec/useDefaultGateways").as_str() != Some("All") {
+        return wanted;
+    }
+    for default in &gateways.defaults {
+        let is = |parent: &Value| {
+            let kind = (text(parent, "group").unwrap_or(GROUP), text(parent, "kind").unwrap_or("Gateway"));
+            let namespace = text(parent, "namespace").unwrap_or(&object.object.namespace);
+            kind == (GROUP, "Gateway") && *default.namespace == *namespace && text(parent, "name") == Some(&*default.name)
+        };
+        // A route that names the Gateway says more of what it wants there.
+        if !named.iter().any(is) {
+            wanted.push((None, json!({"namespace": &*default.namespace, "name": &*default.name})));
+        }
+    }
+    wanted
 }
 
 /// A route of which every rule is broken is not accepted. Its rules still answer 500 where they match.

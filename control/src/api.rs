@@ -6,7 +6,7 @@ mod told;
 use crate::core::{Core, now, seconds};
 use crate::limits;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use futures_util::{StreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use identity::Token;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
@@ -43,6 +44,21 @@ impl IntoResponse for Refuse {
     }
 }
 
+/// A body in JSON; one that cannot be read is refused in our own words.
+struct Question<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Question<T> {
+    type Rejection = Refuse;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refuse> {
+        let read = Json::<T>::from_request(request, state).await;
+        read.map(|Json(value)| Self(value)).map_err(|rejection| {
+            let fix = "use the same version of organza for both ends".to_owned();
+            Refuse::new(rejection.status(), rejection.body_text(), Some(fix))
+        })
+    }
+}
+
 impl Api {
     pub fn router(self) -> Router {
         Router::new()
@@ -61,6 +77,7 @@ impl Api {
             .route(path::TOKENS, get(tokens).post(create_token))
             .route("/v1/tokens/{id}", delete(withdraw_token))
             .fallback(|| async { Refuse::new(StatusCode::NOT_FOUND, "there is no such path", None) })
+            .method_not_allowed_fallback(|| async { Refuse::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not asked so", None) })
             .layer(DefaultBodyLimit::max(limits::API_BODY))
             .with_state(self)
     }
@@ -97,7 +114,10 @@ async fn resources(State(api): State<Api>, Path(proxy): Path<String>) -> Result<
     told::resources(&api.core, &proxy).map(Json).ok_or_else(unknown)
 }
 
-async fn register(State(api): State<Api>, Json(request): Json<api::RegistrationRequest>) -> Result<Json<api::Registration>, Refuse> {
+async fn register(
+    State(api): State<Api>,
+    Question(request): Question<api::RegistrationRequest>,
+) -> Result<Json<api::Registration>, Refuse> {
     let entry = api.core.register(request).map_err(|e| Refuse::new(StatusCode::BAD_REQUEST, e.what, e.fix))?;
     let world = api.core.world();
     let own = entry.workload_key();
@@ -130,7 +150,7 @@ async fn deregister(State(api): State<Api>, Path(proxy): Path<String>) -> Result
     }
 }
 
-async fn sign(State(api): State<Api>, Json(request): Json<api::SignRequest>) -> Result<Json<api::SignResponse>, Refuse> {
+async fn sign(State(api): State<Api>, Question(request): Question<api::SignRequest>) -> Result<Json<api::SignResponse>, Refuse> {
     let bad = |e: String| Refuse::new(StatusCode::BAD_REQUEST, e, None);
     let entry = api.core.lock().registry.get(&request.proxy).cloned();
     let entry = entry.ok_or_else(|| Refuse::new(StatusCode::NOT_FOUND, format!("no proxy is called {:?}", request.proxy), None))?;
@@ -149,7 +169,7 @@ async fn tokens(State(api): State<Api>) -> Json<api::TokenList> {
     Json(api::TokenList { items: api.core.lock().tokens.list(api.core.trust_domain.as_str()) })
 }
 
-async fn create_token(State(api): State<Api>, Json(request): Json<api::TokenRequest>) -> Result<Json<api::TokenResponse>, Refuse> {
+async fn create_token(State(api): State<Api>, Question(request): Question<api::TokenRequest>) -> Result<Json<api::TokenResponse>, Refuse> {
     use identity::Signer;
     let mut inner = api.core.lock();
     let root = inner.authority.roots().into_iter().next().unwrap_or_default();

@@ -24,6 +24,7 @@ pub struct Files {
 }
 
 /// A read of the files that differed from the one before.
+#[derive(Debug, Default)]
 pub struct Read {
     pub objects: Vec<Object>,
     pub problems: Vec<Located>,

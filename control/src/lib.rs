@@ -73,8 +73,20 @@ impl Control {
         self.core.end();
         // The door first: it waits until its streams have ended.
         let door = self.tasks.remove(DOOR);
-        if let Err(late) = tokio::time::timeout(limits::SHUTDOWN, door).await {
-            tracing::debug!("streams did not end in time: {late}");
+        let others = std::mem::take(&mut self.tasks);
+        let all = async {
+            let _ = door.await;
+            for task in others {
+                task.abort();
+                let _ = task.await;
+            }
+            // Tasks of single connections still hold the store.
+            while Arc::strong_count(&self.core) > 1 {
+                tokio::time::sleep(limits::LOOK).await;
+            }
+        };
+        if tokio::time::timeout(limits::SHUTDOWN, all).await.is_err() {
+            tracing::debug!("streams did not end in time");
         }
     }
 }
@@ -114,9 +126,8 @@ impl Control {
         let core = Arc::new(Core::new(config.mesh, config.trust_domain.clone(), authority, ca_folder, store));
         let credentials = own_credentials(&core, now)?;
         let mut files = files::Files::new(config.paths);
-        if let Some(read) = files.look() {
-            core.read(read);
-        }
+        // Without a file there are members and roots all the same.
+        core.read(files.look().unwrap_or_default());
         let api = api::Api {
             core: core.clone(),
             xds_address: address.to_string(),

@@ -53,7 +53,13 @@ impl Gateways {
 
     fn add(&mut self, gateway: &Object, inventory: &Inventory, out: &mut Translation) {
         let listeners = gateway.list("/spec/listeners").iter().enumerate();
-        let mut doors: Vec<Door> = listeners.filter_map(|(i, value)| Door::read(gateway, i, value, inventory)).collect();
+        let mut doors: Vec<Door> = Vec::new();
+        for (i, value) in listeners {
+            match Door::read(gateway, i, value, inventory) {
+                Ok(door) => doors.push(door),
+                Err(wrong) => out.reports.push(wrong.item(i).at("listeners").at("spec").report(&gateway.object)),
+            }
+        }
         mark_conflicts(&mut doors);
         let refused = check(gateway).err();
         for door in &mut doors {

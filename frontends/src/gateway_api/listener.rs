@@ -30,8 +30,11 @@ pub struct Door {
 }
 
 impl Door {
-    pub fn read(gateway: &Object, index: usize, value: &Value, inventory: &Inventory) -> Option<Self> {
-        let section = text(value, "name")?;
+    pub fn read(gateway: &Object, index: usize, value: &Value, inventory: &Inventory) -> Result<Self, Wrong> {
+        // Without these there is nothing that a status could be of.
+        let section =
+            text(value, "name").filter(|name| !name.is_empty()).ok_or_else(|| Wrong::value("The listener has no name.").at("name"))?;
+        let number = port(value, "port").ok_or_else(|| Wrong::value("The listener has no port from 1 to 65535.").at("port"))?;
         let name = format!("{}.{section}", gateway.object.name);
         let (protocol, mut refused) = match protocol(value) {
             Ok(protocol) => (protocol, None),
@@ -48,7 +51,7 @@ impl Door {
         let terminates = matches!(protocol, ListenerProtocol::Https | ListenerProtocol::TlsTerminate) && refused.is_none();
         let certificates = if terminates { read_certificates(value, gateway, inventory, &mut unresolved) } else { Vec::new() };
         let key = |kind, name: &str| Key::new(Source::files(), kind, &gateway.object.namespace, name);
-        Some(Self {
+        Ok(Self {
             gateway: gateway.object.clone(),
             listener: Listener {
                 key: key(Kind::Listener, &name),
@@ -56,7 +59,7 @@ impl Door {
                 gateway: key(Kind::Gateway, &gateway.object.name),
                 section: section.into(),
                 addresses: gateway.list("/spec/addresses").iter().filter_map(|a| text(a, "value")?.parse().ok()).collect(),
-                port: port(value, "port")?,
+                port: number,
                 protocol,
                 hostname,
                 tls: terminates.then(|| ListenerTls { certificates: certificates.iter().map(|c| c.key.clone()).collect() }),
@@ -192,6 +195,15 @@ fn protocol(value: &Value) -> Result<ListenerProtocol, (ListenerProtocol, Wrong)
         ("UDP", _) => return Err((Udp, unsupported("UDP"))),
         (other, _) => return Err((Tcp, unsupported(other).fix("Use HTTP, HTTPS, TLS or TCP."))),
     };
+    // Who writes these means something else than what would be served: plain text, or every host.
+    if matches!(protocol, Http | Tcp) && !tls.is_null() {
+        let wrong = Wrong::value("A listener of this protocol speaks no TLS.").fix("Use HTTPS or TLS, or remove the field.");
+        return Err((protocol, wrong.at("tls")));
+    }
+    if protocol == Tcp && text(value, "hostname").is_some_and(|host| !host.is_empty()) {
+        let wrong = Wrong::value("A TCP listener knows no host names.").fix("Use TLS, or remove the field.");
+        return Err((protocol, wrong.at("hostname")));
+    }
     // Options may ask for stricter TLS: to leave one out would be weaker than what was written.
     if let Some(name) = tls.get("options").and_then(Value::as_object).and_then(|options| options.keys().next()) {
         return Err((protocol, Wrong::value(format!("The TLS option {name} is not known.")).fix("Remove it.").at("options").at("tls")));

@@ -45,6 +45,29 @@ fn headers(value: &Value) -> Result<Vec<HeaderMatch>, Wrong> {
     named(value, "headers", true, |name, value| HeaderMatch { name: name.into(), value })
 }
 
+/// A path that a request can have once it is made regular; any other would be a rule that silently never matches.
+fn written_path(path: &str) -> Result<(), Wrong> {
+    let refuse = |what: &str, fix: &str| Err(Wrong::value(format!("The path {path:?} {what}.")).fix(fix));
+    if !path.starts_with('/') {
+        return refuse("is not absolute", "Begin it with a slash.");
+    }
+    let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
+    if dots || path.contains("//") || path.to_ascii_lowercase().contains("%2f") {
+        return refuse("has dot segments, empty segments or an escaped slash", "Write the path that they lead to.");
+    }
+    let mut rest = path.bytes();
+    while let Some(b) = rest.next() {
+        let good = match b {
+            b'%' => rest.next().is_some_and(|b| b.is_ascii_hexdigit()) && rest.next().is_some_and(|b| b.is_ascii_hexdigit()),
+            _ => b.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@".contains(&b),
+        };
+        if !good {
+            return refuse("holds what no path can", "Escape it with a percent sign.");
+        }
+    }
+    Ok(())
+}
+
 /// More is earlier.
 fn most(count: usize) -> u32 {
     u32::MAX - count as u32
@@ -53,9 +76,8 @@ fn most(count: usize) -> u32 {
 pub fn http(value: &Value) -> Result<(RouteMatch, [u32; 5]), Wrong> {
     let path = value.get("path").unwrap_or(&Value::Null);
     let want = text(path, "value").unwrap_or("/");
-    if !want.starts_with('/') && !matches!(text(path, "type"), Some("RegularExpression")) {
-        let wrong = Wrong::value(format!("The path {want:?} is not absolute.")).fix("Begin it with a slash.");
-        return Err(wrong.at("value").at("path"));
+    if !matches!(text(path, "type"), Some("RegularExpression")) {
+        written_path(want).at("value").at("path")?;
     }
     let (kind, path) = match text(path, "type") {
         Some("Exact") => (0, PathMatch::Exact(want.into())),

@@ -89,11 +89,14 @@ pub fn translate(source: RouteObject<'_>, world: &World<'_>, gateways: &mut Gate
             attachments.push(attachment);
         }
     }
-    // A route that has no parent of ours is nobody's business here, its mistakes included.
+    // A route that only others serve is theirs to judge; one that nobody serves is judged, so that all its mistakes are told at once.
+    let theirs = !wanted.is_empty() && wanted.iter().all(|(_, parent)| gateways.foreign.contains(&parent_of(parent, object)));
+    if !theirs {
+        out.reports.append(&mut reports);
+    }
     if parents.is_empty() {
         return;
     }
-    out.reports.append(&mut reports);
     out.statuses.push(Status { object: object.object.clone(), conditions: Vec::new(), parents, listeners: Vec::new() });
     if !attachments.is_empty() && !rules.rules.is_empty() {
         let name = format!("{}.{}", object.object.kind.to_ascii_lowercase(), object.object.name);
@@ -101,6 +104,12 @@ pub fn translate(source: RouteObject<'_>, world: &World<'_>, gateways: &mut Gate
         let rules = rules.rules;
         out.resources.push(Resource::Route(Arc::new(Route { key, origin: object.origin(), protocol, attachments, rules })));
     }
+}
+
+fn parent_of(parent: &Value, object: &Object) -> ObjectRef {
+    let (group, kind) = (text(parent, "group").unwrap_or(GROUP), text(parent, "kind").unwrap_or("Gateway"));
+    let namespace = text(parent, "namespace").unwrap_or(&object.object.namespace);
+    ObjectRef::new(group, kind, namespace, text(parent, "name").unwrap_or(""))
 }
 
 /// The parents that the route names, by their place, and the Gateways that take every route that asks for a default one (GEP-3793).
@@ -111,13 +120,8 @@ fn wanted_parents(object: &Object, gateways: &Gateways) -> Vec<(Option<usize>, V
         return wanted;
     }
     for default in &gateways.defaults {
-        let is = |parent: &Value| {
-            let kind = (text(parent, "group").unwrap_or(GROUP), text(parent, "kind").unwrap_or("Gateway"));
-            let namespace = text(parent, "namespace").unwrap_or(&object.object.namespace);
-            kind == (GROUP, "Gateway") && *default.namespace == *namespace && text(parent, "name") == Some(&*default.name)
-        };
         // A route that names the Gateway says more of what it wants there.
-        if !named.iter().any(is) {
+        if !named.iter().any(|parent| parent_of(parent, object) == *default) {
             wanted.push((None, json!({"namespace": &*default.namespace, "name": &*default.name})));
         }
     }
@@ -181,10 +185,8 @@ fn attach(
     gateways: &Gateways,
 ) -> Option<(ObjectRef, Result<Attached, Wrong>)> {
     let object = source.object;
-    let namespace = text(parent, "namespace").unwrap_or(&object.object.namespace);
-    let (group, kind) = (text(parent, "group").unwrap_or(GROUP), text(parent, "kind").unwrap_or("Gateway"));
-    let target = ObjectRef::new(group, kind, namespace, text(parent, "name")?);
-    let found = match (group, kind) {
+    let target = parent_of(parent, object);
+    let found = match (&*target.group, &*target.kind) {
         (GROUP, "Gateway") if gateways.knows(&target) => attach_gateway(parent, &target, source, hosts, inventory, &gateways.doors),
         ("", "Service") => attach_service(parent, &target, object, inventory),
         _ => return None,
@@ -194,10 +196,9 @@ fn attach(
 
 /// A parent that nobody serves. There is no status to say so in, for a Gateway that does not exist has no controller.
 fn stray(parent: &Value, object: &Object, gateways: &Gateways) -> Option<(Severity, Wrong)> {
-    let namespace = text(parent, "namespace").unwrap_or(&object.object.namespace);
-    let (group, kind) = (text(parent, "group").unwrap_or(GROUP), text(parent, "kind").unwrap_or("Gateway"));
-    let target = ObjectRef::new(group, kind, namespace, text(parent, "name").unwrap_or(""));
-    match (group, kind) {
+    let target = parent_of(parent, object);
+    let ObjectRef { group, kind, namespace, .. } = &target;
+    match (&**group, &**kind) {
         (GROUP, "Gateway") if gateways.foreign.contains(&target) => None,
         (GROUP, "Gateway") => {
             let near = gateways.names_in(namespace);
@@ -209,7 +210,7 @@ fn stray(parent: &Value, object: &Object, gateways: &Gateways) -> Option<(Severi
         }
         _ => {
             let wrong = Wrong::new("InvalidKind", format!("A route cannot hang on a {kind} of group {group:?}."));
-            let field = if group == GROUP || group.is_empty() { "kind" } else { "group" };
+            let field = if **group == *GROUP || group.is_empty() { "kind" } else { "group" };
             Some((Severity::Warning, wrong.fix("Refer to a Gateway or a Service.").at(field)))
         }
     }

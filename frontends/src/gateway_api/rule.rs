@@ -62,6 +62,10 @@ impl Reader<'_> {
         if value.get("sessionPersistence").is_some() {
             faults.push(Wrong::value("Session persistence is not supported yet.").fix("Remove the field.").at("sessionPersistence"));
         }
+        if !backends.is_empty() && filters.iter().any(|filter| matches!(filter, Filter::Redirect(_))) {
+            let wrong = Wrong::new("IncompatibleFilters", "A rule that redirects sends nothing to its backends.");
+            faults.push(wrong.fix("Remove the filter or the backends.").at("backendRefs"));
+        }
         let edits = filters.iter().chain(backends.iter().flat_map(|b| &b.filters));
         if edits.into_iter().any(replaces_prefix) && !matches.iter().all(|m| matches!(m.matches.path, Some(PathMatch::Prefix(_)))) {
             let wrong = Wrong::value("ReplacePrefixMatch needs a match of type PathPrefix to replace.");

@@ -290,3 +290,46 @@ fn of_two_objects_of_one_name_the_first_counts() {
     assert_eq!(routes(&t).iter().map(|r| &*r.rules[0].name).collect::<Vec<_>>(), ["first"]);
     assert_eq!(t.reports.iter().map(|r| &*r.reason).collect::<Vec<_>>(), ["Repeated", "Repeated"]);
 }
+
+#[test]
+fn paths_that_can_never_match_are_refused() {
+    let read = |path: &str| super::matches::http(&json!({"path": {"type": "Exact", "value": path}})).is_ok();
+    for good in ["/", "/a", "/a/", "/a%20b", "/a.b/..c/d..", "/%C3%A9", "/a:b@c;d=e,f"] {
+        assert!(read(good), "{good}");
+    }
+    for bad in ["", "a", "/a//b", "/a/./b", "/a/..", "/a/.", "/a%2Fb", "/a%2fb", "/a b", "/é", "/a?b", "/a#b", "/%", "/%4", "/%zz", "/a\\b"]
+    {
+        assert!(!read(bad), "{bad}");
+    }
+}
+
+#[test]
+fn listeners_that_mean_something_else_than_would_be_served_are_refused() {
+    for (listener, place) in [
+        (json!({"name": "a", "port": 80, "protocol": "HTTP", "tls": {"mode": "Terminate"}}), "spec.listeners[0].tls"),
+        (json!({"name": "a", "port": 80, "protocol": "TCP", "hostname": "a.example"}), "spec.listeners[0].hostname"),
+        (json!({"name": "a", "port": 0, "protocol": "HTTP"}), "spec.listeners[0].port"),
+        (json!({"port": 80, "protocol": "HTTP"}), "spec.listeners[0].name"),
+        (json!({"name": "a", "port": 80, "protocol": "HTTP", "hostname": "a..b"}), "spec.listeners[0].hostname"),
+    ] {
+        let t = run(&[gateway(json!([listener]))]);
+        assert_eq!(t.reports.iter().map(Report::path_text).collect::<Vec<_>>(), [place]);
+        assert_eq!(told(&t.statuses[0].conditions), ["Accepted=False/ListenersNotValid", "Programmed=False/Invalid"]);
+    }
+}
+
+#[test]
+fn a_rule_that_redirects_has_no_backends() {
+    let t = ruled(json!([{"filters": [{"type": "RequestRedirect", "requestRedirect": {}}], "backendRefs": [{"name": "s", "port": 80}]}]));
+    assert_eq!(
+        (verdict(&t).as_str(), t.reports[0].path_text().as_str()),
+        ("IncompatibleFilters=False ResolvedRefs=True", "spec.rules[0].backendRefs")
+    );
+}
+
+#[test]
+fn mistakes_of_a_route_that_nobody_serves_are_told_too() {
+    let t = run(&[route("a", json!({"parentRefs": [{"name": "gone"}], "rules": [{"retry": {"attempts": 0}}]}))]);
+    assert_eq!(t.reports.iter().map(Report::path_text).collect::<Vec<_>>(), ["spec.parentRefs[0].name", "spec.rules[0].retry.attempts"]);
+    assert!(t.statuses.is_empty() && t.resources.is_empty());
+}

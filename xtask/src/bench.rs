@@ -86,12 +86,16 @@ fn measure(root: &Path, dir: &Path, rounds: usize) -> Result<BTreeMap<&'static s
     let nginx = |file: PathBuf| start(Command::new("nginx").args(["-e", "/dev/null", "-c"]).arg(file), Some("nginx: worker"));
     let _backend = nginx(fill("backend.conf", ports[0])?)?;
     let mut contenders = vec![
-        Contender { name: "haproxy", port: ports[1], process: start(Command::new("haproxy").arg("-f").arg(fill("haproxy.cfg", ports[1])?), None)? },
+        Contender {
+            name: "haproxy",
+            port: ports[1],
+            process: start(Command::new("haproxy").arg("-f").arg(fill("haproxy.cfg", ports[1])?), None)?,
+        },
         Contender { name: "nginx", port: ports[2], process: nginx(fill("nginx.conf", ports[2])?)? },
     ];
     let organza = std::env::var_os("ORGANZA").map_or(built(root)?, PathBuf::from);
     let mut up = Command::new(organza);
-    up.arg("up").arg("-f").arg(fill("organza.yaml", ports[3])?).args(["--mesh", "bench", "--workers", "1"]).env("XDG_STATE_HOME", dir);
+    up.arg("up").arg("-f").arg(fill("organza.yaml", ports[3])?).args(["--mesh", "bench"]).env("XDG_STATE_HOME", dir);
     contenders.push(Contender { name: "organza", port: ports[3], process: start(&mut up, Some("proxy"))? });
     for contender in &contenders {
         wait_port(contender.port).with_context(|| format!("{} does not listen", contender.name))?;

@@ -2,6 +2,7 @@
 //! purpose: standard library, serde_json, anyhow. It never knows how a mesh works; it runs programs and reads files.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores report on standard output")]
 
+mod bench;
 mod ci;
 mod codegen;
 mod process;
@@ -19,6 +20,8 @@ cargo xtask CHORE
   tidy          walls between crates, sizes, names, licences, links
   codegen [--check]
                 Rust from wire/proto/*.proto (with --features codegen)
+  bench [--rounds N] [--json FILE]
+                what one proxied request costs, beside HAProxy and nginx
   ci            install what tests need, then format, clippy, tidy, test, demo
 ";
 
@@ -39,6 +42,7 @@ fn chore() -> Result<()> {
     match chore.as_str() {
         "test" => test::run(&rest),
         "tidy" => tidy::run(),
+        "bench" => bench::run(root(), &rest),
         "ci" => ci::run(),
         "codegen" => codegen::run(&rest),
         "help" | "--help" | "-h" => {

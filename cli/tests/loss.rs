@@ -1,6 +1,7 @@
 //! Nothing is lost by the mesh's own changes: clients that never retry go on through weight changes, short-lived certificates that are renewed
 //! under them, and a control plane that is killed and comes back.
 
+#![allow(clippy::print_stdout, reason = "a test that counts says what it counted")]
 use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::backend::Backend;

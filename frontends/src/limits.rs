@@ -15,3 +15,7 @@ pub const DEFAULT_CORS_MAX_AGE: Duration = Duration::from_secs(5);
 pub const MESSAGE_BYTES: usize = 1000;
 /// Longest message of one condition, in bytes (the limit of Kubernetes is 32,768).
 pub const CONDITION_BYTES: usize = 32_000;
+/// Largest file that is read, in bytes.
+pub const FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Documents of one file.
+pub const DOCUMENTS: usize = 20_000;

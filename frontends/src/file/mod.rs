@@ -1,0 +1,195 @@
+//! YAML and JSON files as objects, with the place of every field. The one room of this crate that does I/O; what it reads is strangers' bytes,
+//! bounded in size and depth by `limits` and by the parser's own budget.
+
+mod node;
+
+use crate::{Object, Place, limits};
+use model::{ObjectRef, Report, Severity};
+use node::Node;
+use serde_json::Value;
+use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A problem and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    pub place: Place,
+    pub report: Report,
+}
+
+/// What was read: objects that are well-formed, and what is wrong with the rest.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    pub objects: Vec<Object>,
+    pub problems: Vec<Located>,
+    /// The text of each file, for showing lines.
+    pub texts: BTreeMap<String, String>,
+}
+
+/// Reads files and folders; `-` is standard input. Folders are read one level deep: `*.yaml`, `*.yml`, `*.json`, hidden files left out, sorted.
+pub fn load(paths: &[PathBuf]) -> Loaded {
+    let mut loaded = Loaded::default();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let mut text = String::new();
+            match std::io::stdin().take(limits::FILE_BYTES + 1).read_to_string(&mut text) {
+                Ok(_) => loaded.take("(standard input)", text),
+                Err(e) => loaded.problems.push(problem("(standard input)", 0, 0, "Unreadable", e.to_string(), None)),
+            }
+        } else if path.is_dir() {
+            loaded.folder(path);
+        } else {
+            loaded.file(path);
+        }
+    }
+    loaded.find_twins();
+    loaded
+}
+
+/// Whether a file of a folder is read.
+pub fn is_configuration(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    !hidden && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
+}
+
+impl Loaded {
+    fn folder(&mut self, folder: &Path) {
+        let shown = folder.display().to_string();
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(e) => return self.problems.push(problem(&shown, 0, 0, "Unreadable", e.to_string(), None)),
+        };
+        let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| is_configuration(p)).collect();
+        files.sort();
+        if files.is_empty() {
+            let fix = Some("put *.yaml files into it, or name another folder".to_owned());
+            self.problems.push(problem(&shown, 0, 0, "Empty", "the folder holds no *.yaml, *.yml or *.json file".into(), fix));
+        }
+        files.iter().for_each(|file| self.file(file));
+    }
+
+    fn file(&mut self, path: &Path) {
+        let shown = path.display().to_string();
+        match read(path) {
+            Ok(text) => self.take(&shown, text),
+            Err(why) => self.problems.push(problem(&shown, 0, 0, "Unreadable", why, None)),
+        }
+    }
+
+    fn take(&mut self, name: &str, text: String) {
+        let (objects, problems) = parse(name, &text);
+        self.objects.extend(objects);
+        self.problems.extend(problems);
+        self.texts.insert(name.to_owned(), text);
+    }
+
+    /// The same object written twice: which of them would be in force is anybody's guess, so neither is taken silently.
+    fn find_twins(&mut self) {
+        let mut seen: BTreeMap<ObjectRef, Place> = BTreeMap::new();
+        for object in &self.objects {
+            match seen.get(&object.object) {
+                Some(first) => {
+                    let message = format!("{} is written twice: first in {}:{}", object.object, first.file, first.line);
+                    let report = report(&object.object, "Duplicate", message, Some("keep one of them".into()));
+                    self.problems.push(Located { place: object.place.clone(), report });
+                }
+                None => drop(seen.insert(object.object.clone(), object.place.clone())),
+            }
+        }
+    }
+}
+
+/// A file's text, if it is one and within bounds.
+///
+/// # Errors
+/// In words for people.
+pub fn read(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+    if size > limits::FILE_BYTES {
+        return Err(format!("is larger than {} MiB", limits::FILE_BYTES / 1024 / 1024));
+    }
+    std::fs::read_to_string(path).map_err(|e| e.to_string())
+}
+
+/// The objects of one text, and what is wrong with it. Broken syntax takes the whole text: where one document ends is then unknown.
+pub fn parse(file: &str, text: &str) -> (Vec<Object>, Vec<Located>) {
+    if text.len() as u64 > limits::FILE_BYTES {
+        return (Vec::new(), vec![problem(file, 0, 0, "Unreadable", "it is too large".into(), None)]);
+    }
+    let documents: Vec<Spanned<Node>> = match serde_saphyr::from_multiple(text) {
+        Ok(documents) => documents,
+        Err(error) => return (Vec::new(), vec![syntax(file, &error)]),
+    };
+    let (mut objects, mut problems) = (Vec::new(), Vec::new());
+    for document in documents.into_iter().take(limits::DOCUMENTS) {
+        take_document(file, document, &mut objects, &mut problems);
+    }
+    (objects, problems)
+}
+
+fn syntax(file: &str, error: &serde_saphyr::Error) -> Located {
+    let (line, column) = error.location().map_or((0, 0), |l| (l.line() as u32, l.column() as u32));
+    let said = error.to_string();
+    let said = said.lines().next().unwrap_or_default();
+    // It says `error: line 3 column 4: …`; the place is told beside it.
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    let said = said.split_once(": ").filter(|(place, _)| place.starts_with("line ")).map_or(said, |(_, what)| what);
+    problem(file, line, column, "Syntax", said.to_owned(), None)
+}
+
+fn take_document(file: &str, document: Spanned<Node>, objects: &mut Vec<Object>, problems: &mut Vec<Located>) {
+    let mut spans = BTreeMap::new();
+    let value = node::into_value(document, file, "", &mut spans);
+    if value.is_null() {
+        return;
+    }
+    let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List")) && value.get("items").is_some();
+    if !is_list {
+        return take_object(file, value, spans, objects, problems);
+    }
+    let Value::Object(mut map) = value else { return };
+    let Some(Value::Array(items)) = map.remove("items") else { return };
+    for (i, item) in items.into_iter().enumerate() {
+        let prefix = format!("items[{i}]");
+        let own = spans.iter().filter_map(|(path, place)| {
+            let rest = path.strip_prefix(&prefix)?;
+            let rest = rest.strip_prefix('.').unwrap_or(rest);
+            Some((rest.to_owned(), place.clone()))
+        });
+        take_object(file, item, own.collect(), objects, problems);
+    }
+}
+
+fn take_object(file: &str, mut value: Value, spans: BTreeMap<String, Place>, objects: &mut Vec<Object>, problems: &mut Vec<Located>) {
+    let place = spans.get("").cloned().unwrap_or_else(|| Place { file: file.into(), line: 1, column: 1 });
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
+    for (field, found) in [("apiVersion", &api_version), ("kind", &kind), ("metadata.name", &name)] {
+        if found.is_empty() {
+            let fix = Some(format!("write a {field}"));
+            problems.push(problem(file, place.line, place.column, "Required", format!("an object without {field}"), fix));
+            return;
+        }
+    }
+    let namespace = Some(text("/metadata/namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into());
+    if let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        metadata.insert("namespace".into(), namespace.as_str().into());
+    }
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let object = ObjectRef::new(group, &kind, &namespace, &name);
+    objects.push(Object { object, api_version, value, place, spans });
+}
+
+pub(crate) fn report(object: &ObjectRef, reason: &str, message: String, fix: Option<String>) -> Report {
+    Report { severity: Severity::Error, object: object.clone(), path: Vec::new(), reason: reason.into(), message, fix }
+}
+
+fn problem(file: &str, line: u32, column: u32, reason: &str, message: String, fix: Option<String>) -> Located {
+    let place = Place { file: file.into(), line, column };
+    Located { place, report: report(&ObjectRef::new("", "", "", ""), reason, message, fix) }
+}
+
+#[cfg(test)]
+mod tests;

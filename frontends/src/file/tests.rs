@@ -1,0 +1,67 @@
+use super::*;
+use proptest::prelude::*;
+
+const TWO: &str = "# a comment\napiVersion: v1\nkind: Service\nmetadata:\n  name: a\nspec:\n  ports:\n  - port: 80\n    name: http\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: b, namespace: other}\n";
+
+#[test]
+fn documents_become_objects_with_places() {
+    let (objects, problems) = parse("f.yaml", TWO);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(objects.iter().map(|o| o.object.to_string()).collect::<Vec<_>>(), ["Service default/a", "Gateway other/b"]);
+    let place = objects[0].place_of("spec.ports[0].name");
+    assert_eq!((place.line, place.column), (9, 5));
+    assert_eq!(objects[1].place.line, 11);
+    assert_eq!(objects[0].at("/spec/ports/0/port"), &serde_json::json!(80));
+    assert_eq!(objects[0].at("/metadata/namespace"), "default");
+}
+
+#[test]
+fn lists_are_taken_apart() {
+    let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n- apiVersion: v1\n  kind: Service\n  metadata:\n    name: b\n";
+    let (objects, problems) = parse("f.yaml", text);
+    assert_eq!((objects.len(), problems.len()), (2, 0));
+    assert_eq!(objects[1].place_of("metadata.name").line, 10);
+}
+
+#[test]
+fn what_cannot_be_read_has_a_place_and_a_reason() {
+    for (text, line, has) in [
+        ("a: [1\nb: 2\n", 2, ""),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nkind: Service\n", 4, "kind"),
+        ("apiVersion: v1\nkind: Service\n", 1, "metadata.name"),
+        ("just text\n", 1, "apiVersion"),
+    ] {
+        let (objects, problems) = parse("f.yaml", text);
+        assert!(objects.is_empty() && problems.len() == 1, "{text:?}: {objects:?} {problems:?}");
+        assert!(problems[0].report.message.contains(has), "{:?}", problems[0]);
+        assert!(problems[0].place.line.abs_diff(line) <= 1, "{text:?}: {:?}", problems[0]);
+    }
+    assert!(parse("f.yaml", "").0.is_empty());
+    let bomb = format!("a: &a [x]\n{}", (0..30).map(|i| format!("b{i}: &b{i} [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n")).collect::<String>());
+    let _ = parse("f.yaml", &bomb);
+}
+
+#[test]
+fn folders_say_what_is_wrong_with_them() {
+    let folder = std::env::temp_dir().join(format!("ogz-file-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let one = [folder.clone()];
+    assert!(load(&one).problems[0].report.message.contains("no *.yaml"));
+    std::fs::write(folder.join("a.yaml"), TWO).unwrap();
+    std::fs::write(folder.join(".hidden.yaml"), "broken: [").unwrap();
+    assert_eq!((load(&one).objects.len(), load(&one).problems.len()), (2, 0));
+    std::fs::write(folder.join("b.yml"), TWO).unwrap();
+    let twice = load(&one);
+    assert_eq!(twice.problems.len(), 2);
+    assert!(twice.problems[0].report.message.contains("twice"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(!load(&one).problems.is_empty(), "a folder that vanished");
+}
+
+proptest! {
+    #[test]
+    fn strangers_bytes_never_panic(text in ".{0,300}", yaml in "([a-z]{1,3}: ?[-a-z0-9&*\\[\\]{}\"' ]{0,12}\n {0,4}){0,12}") {
+        parse("f", &text);
+        parse("f", &yaml);
+    }
+}

@@ -68,7 +68,8 @@ impl<'de> Visitor<'de> for Reader {
 
 /// The plain value; the place of each part goes into `spans` under its path. A field's place is that of its name.
 pub fn into_value(node: Spanned<Node>, file: &str, path: &str, spans: &mut BTreeMap<String, Place>) -> Value {
-    let at = |location: &serde_saphyr::Location| Place { file: file.into(), line: location.line() as u32, column: location.column() as u32 };
+    let at =
+        |location: &serde_saphyr::Location| Place { file: file.into(), line: location.line() as u32, column: location.column() as u32 };
     spans.entry(path.to_owned()).or_insert_with(|| at(&node.referenced));
     match node.value {
         Node::Scalar(value) => value,

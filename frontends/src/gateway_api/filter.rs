@@ -25,6 +25,7 @@ pub fn read(value: &Value, reader: &Reader<'_>) -> Result<(Filter, Option<Wrong>
     let kind = text(value, "type").unwrap_or("");
     let body = |field: &str| value.get(field).unwrap_or(&Value::Null);
     let http = reader.protocol == RouteProtocol::Http;
+    check_body(kind, value)?;
     let filter = match kind {
         "RequestHeaderModifier" => Filter::RequestHeaders(edits(body("requestHeaderModifier")).at("requestHeaderModifier")?),
         "ResponseHeaderModifier" => Filter::ResponseHeaders(edits(body("responseHeaderModifier")).at("responseHeaderModifier")?),
@@ -48,6 +49,31 @@ pub fn read(value: &Value, reader: &Reader<'_>) -> Result<(Filter, Option<Wrong>
         other => return Err(Wrong::value(format!("A filter of type {other:?} is not supported here.")).at("type")),
     };
     Ok((filter, None))
+}
+
+/// The body that belongs to each type. One of another type would be left out, and a type without its body does nothing.
+const BODIES: [(&str, &str); 8] = [
+    ("RequestHeaderModifier", "requestHeaderModifier"),
+    ("ResponseHeaderModifier", "responseHeaderModifier"),
+    ("RequestMirror", "requestMirror"),
+    ("RequestRedirect", "requestRedirect"),
+    ("URLRewrite", "urlRewrite"),
+    ("CORS", "cors"),
+    ("ExternalAuth", "externalAuth"),
+    ("ExtensionRef", "extensionRef"),
+];
+
+fn check_body(kind: &str, value: &Value) -> Result<(), Wrong> {
+    let Some((_, own)) = BODIES.iter().find(|(known, _)| *known == kind) else { return Ok(()) };
+    if !value.get(*own).is_some_and(Value::is_object) {
+        return Err(Wrong::value(format!("A filter of type {kind} needs the field {own}.")).at("type"));
+    }
+    match BODIES.iter().find(|(known, body)| *known != kind && value.get(*body).is_some()) {
+        Some((_, other)) => {
+            Err(Wrong::value(format!("A filter of type {kind} has no field {other}.")).fix("Write a filter of its own.").at(other))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What must not stand together, or twice.

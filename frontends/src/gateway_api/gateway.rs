@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub struct Gateways {
     pub doors: Vec<Door>,
     all: Vec<(ObjectRef, Option<Wrong>)>,
-    classes: Vec<ObjectRef>,
+    classes: Vec<(ObjectRef, Option<Wrong>)>,
     /// Gateways that routes may mean without naming them.
     pub defaults: Vec<ObjectRef>,
     /// Gateways that others serve, or nobody.
@@ -34,8 +34,11 @@ impl Gateways {
     pub fn read(objects: &[Object], inventory: &Inventory, out: &mut Translation) -> Self {
         let mut gateways = Self::default();
         let classes = objects.iter().filter(|o| o.is(GROUP, "GatewayClass"));
-        gateways.classes =
-            classes.filter(|o| o.at("/spec/controllerName").as_str() == Some(CONTROLLER)).map(|o| o.object.clone()).collect();
+        for class in classes.filter(|o| o.at("/spec/controllerName").as_str() == Some(CONTROLLER)) {
+            let refused = parameters(class, "/spec/parametersRef").map_err(|wrong| wrong.at("spec")).err();
+            out.reports.extend(refused.iter().map(|wrong| wrong.report(&class.object)));
+            gateways.classes.push((class.object.clone(), refused));
+        }
         for gateway in objects.iter().filter(|o| o.is(GROUP, "Gateway")) {
             match class_of(gateway, objects) {
                 Class::Ours => gateways.add(gateway, inventory, out),
@@ -61,7 +64,12 @@ impl Gateways {
             }
         }
         mark_conflicts(&mut doors);
-        let refused = check(gateway).err();
+        let class = gateway.at("/spec/gatewayClassName").as_str().unwrap_or("");
+        let class = self.classes.iter().find(|(object, _)| *object.name == *class).and_then(|(_, refused)| refused.as_ref());
+        let class = class.map(|wrong| {
+            Wrong::new(wrong.reason, format!("Its class cannot be served: {}", wrong.message)).at("gatewayClassName").at("spec")
+        });
+        let refused = class.or(check(gateway).err());
         for door in &mut doors {
             out.reports.extend(door.reports());
             // Nothing of a Gateway that is refused is served; said once, of the Gateway.
@@ -83,9 +91,12 @@ impl Gateways {
 
     /// Statuses of gateways and their listeners, once all routes are attached.
     pub fn finish(self, out: &mut Translation) {
-        for class in self.classes {
-            let conditions = vec![condition("Accepted", true, "Accepted", "Organza serves Gateways of this class.")];
-            out.statuses.push(Status { object: class, conditions, parents: Vec::new(), listeners: Vec::new() });
+        for (object, refused) in self.classes {
+            let accepted = match &refused {
+                Some(wrong) => condition("Accepted", false, wrong.reason, &wrong.message),
+                None => condition("Accepted", true, "Accepted", "Organza serves Gateways of this class."),
+            };
+            out.statuses.push(Status { object, conditions: vec![accepted], parents: Vec::new(), listeners: Vec::new() });
         }
         for (object, refused) in self.all {
             let doors: Vec<&Door> = self.doors.iter().filter(|door| door.gateway == object).collect();
@@ -145,10 +156,7 @@ fn class_of<'a>(gateway: &'a Object, objects: &[Object]) -> Class<'a> {
 
 /// What refuses a Gateway as a whole: that it asks for what would be ignored.
 fn check(gateway: &Object) -> Result<(), Wrong> {
-    if !gateway.at("/spec/infrastructure/parametersRef").is_null() {
-        let wrong = Wrong::new("InvalidParameters", "No kind of parameters is supported yet.").fix("Remove the field.");
-        return Err(wrong.at("parametersRef").at("infrastructure").at("spec"));
-    }
+    parameters(gateway, "/spec/infrastructure/parametersRef").map_err(|wrong| wrong.at("infrastructure").at("spec"))?;
     // A Gateway that asks for certificates of clients must not be served without asking for them.
     if !gateway.at("/spec/tls/frontend").is_null() {
         let wrong = Wrong::new("UnsupportedValue", "Validation of clients' certificates is not supported yet.").fix("Remove the field.");
@@ -163,6 +171,15 @@ fn check(gateway: &Object) -> Result<(), Wrong> {
         }
     }
     Ok(())
+}
+
+fn parameters(object: &Object, pointer: &str) -> Result<(), Wrong> {
+    match object.at(pointer).is_null() {
+        true => Ok(()),
+        false => {
+            Err(Wrong::new("InvalidParameters", "No kind of parameters is supported yet.").fix("Remove the field.").at("parametersRef"))
+        }
+    }
 }
 
 /// Kinds of Gateway API that are read by nobody yet, said aloud: a policy that is silently ignored is a trap.

@@ -333,3 +333,30 @@ fn mistakes_of_a_route_that_nobody_serves_are_told_too() {
     assert_eq!(t.reports.iter().map(Report::path_text).collect::<Vec<_>>(), ["spec.parentRefs[0].name", "spec.rules[0].retry.attempts"]);
     assert!(t.statuses.is_empty() && t.resources.is_empty());
 }
+
+#[test]
+fn a_filter_has_the_body_of_its_type_and_no_other() {
+    for (filter, place) in [
+        (json!({"type": "CORS"}), "type"),
+        (json!({"type": "RequestRedirect", "urlRewrite": {}}), "type"),
+        (json!({"type": "RequestRedirect", "requestRedirect": {}, "cors": {}}), "cors"),
+    ] {
+        let t = ruled(json!([{"filters": [filter]}]));
+        assert_eq!(t.reports[0].path_text(), format!("spec.rules[0].filters[0].{place}"));
+        assert!(invalid(&routes(&t)[0].rules[0]));
+    }
+}
+
+#[test]
+fn a_class_of_ours_is_accepted_unless_it_has_parameters() {
+    for (parameters, want) in
+        [(Value::Null, "Accepted=True/Accepted"), (json!({"kind": "X", "name": "y"}), "Accepted=False/InvalidParameters")]
+    {
+        let spec = json!({"controllerName": crate::gateway_api::CONTROLLER, "parametersRef": parameters});
+        let gw = json!({"spec": {"gatewayClassName": "c", "listeners": [{"name": "a", "port": 80, "protocol": "HTTP"}]}});
+        let t = run(&[object(API, "GatewayClass", ("", "c"), json!({"spec": spec})), object(API, "Gateway", ("a", "gw"), gw)]);
+        assert_eq!((told(&t.statuses[0].conditions), &told(&t.statuses[1].conditions)[0]), (vec![want.to_owned()], &want.to_owned()));
+        let places: Vec<_> = t.reports.iter().map(Report::path_text).collect();
+        assert!(places.is_empty() || places == ["spec.parametersRef", "spec.gatewayClassName"]);
+    }
+}

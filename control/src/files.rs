@@ -4,23 +4,44 @@ use frontends::{Object, Place};
 use model::ObjectRef;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 use wire::api::{Located, Severity};
 
-/// What tells that a file is another than before.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Stamp(Option<SystemTime>, u64);
+/// What tells one content of a path from another: a file that was put in another's place differs in the number, one that was written to in the
+/// time of change, which nobody can set back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Stamp {
+    number: u64,
+    changed: (i64, i64),
+    length: u64,
+}
+
+/// A file as it was last read.
+#[derive(Debug)]
+struct Known {
+    stamp: Stamp,
+    /// Of its last version that could be read.
+    good: Vec<Object>,
+    problem: Option<Located>,
+}
+
+/// What a look finds: files with their stamps, and which of the user's paths are not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Found {
+    files: BTreeMap<PathBuf, Stamp>,
+    missing: Vec<PathBuf>,
+}
 
 /// The files of a mesh, as they were last read.
 #[derive(Debug, Default)]
 pub struct Files {
     paths: Vec<PathBuf>,
-    stamps: BTreeMap<PathBuf, Stamp>,
+    known: BTreeMap<PathBuf, Known>,
+    /// What was read last.
+    read: Option<Found>,
     /// What the last look saw, if it was news.
-    seen: Option<BTreeMap<PathBuf, Stamp>>,
-    good: BTreeMap<PathBuf, Vec<Object>>,
-    pub problems: Vec<Located>,
+    seen: Option<Found>,
 }
 
 /// A read of the files that differed from the one before.
@@ -38,70 +59,75 @@ impl Files {
     /// Looks at the files, once they have stopped changing: an editor that empties a file before it writes it is never caught half-way. `None`
     /// where there is nothing new.
     pub fn look(&mut self) -> Option<Read> {
-        let (found, _) = list(&self.paths);
-        let stamps: BTreeMap<_, _> = found.iter().map(|path| (path.clone(), stamp(path))).collect();
-        let first = self.stamps.is_empty() && self.good.is_empty() && self.problems.is_empty();
-        if stamps != self.stamps && !first && self.seen.as_ref() != Some(&stamps) {
-            self.seen = Some(stamps);
+        let found = find(&self.paths);
+        if self.read.as_ref() == Some(&found) {
+            self.seen = None;
+            return None;
+        }
+        if self.read.is_some() && self.seen.as_ref() != Some(&found) {
+            self.seen = Some(found);
             return None;
         }
         self.seen = None;
-        self.read()
+        Some(self.take(found))
     }
 
-    /// Reads what is new.
-    fn read(&mut self) -> Option<Read> {
-        let (found, mut problems) = list(&self.paths);
-        let stamps: BTreeMap<_, _> = found.iter().map(|path| (path.clone(), stamp(path))).collect();
-        let vanished = !self.stamps.is_empty() && found.is_empty();
-        if stamps == self.stamps && (problems.is_empty() || problems == self.problems) {
-            return None;
+    /// Reads what is new, and keeps of the rest what is still good.
+    fn take(&mut self, found: Found) -> Read {
+        // A folder that is gone, or empty of a sudden, says nothing of what its owner wants: what was served goes on.
+        let vanished = found.files.is_empty() && !self.known.is_empty();
+        let lost = |path: &Path| vanished || found.missing.iter().any(|root| path.starts_with(root));
+        self.known.retain(|path, _| found.files.contains_key(path) || lost(path));
+        for (path, stamp) in &found.files {
+            match self.known.get_mut(path) {
+                Some(known) if known.stamp == *stamp => {}
+                Some(known) => {
+                    known.stamp = *stamp;
+                    match parse(path) {
+                        Ok(objects) => (known.good, known.problem) = (objects, None),
+                        Err(problem) => known.problem = Some(*problem),
+                    }
+                }
+                None => {
+                    let (good, problem) = match parse(path) {
+                        Ok(objects) => (objects, None),
+                        Err(problem) => (Vec::new(), Some(*problem)),
+                    };
+                    self.known.insert(path.clone(), Known { stamp: *stamp, good, problem });
+                }
+            }
         }
-        if vanished {
-            // A folder that is gone says nothing of what its owner wants: what was served goes on.
+        let mut problems: Vec<_> =
+            found.missing.iter().map(|p| problem(&p.display().to_string(), 0, 0, "there is no such file or folder".into())).collect();
+        if vanished && problems.is_empty() {
             problems.push(problem("", 0, 0, "the configuration is gone; put it back, or end the mesh".into()));
-            self.problems.clone_from(&problems);
-            return Some(Read { objects: self.objects(), problems });
         }
-        self.good.retain(|path, _| stamps.contains_key(path));
-        for path in &found {
-            if self.stamps.get(path) == stamps.get(path) && self.good.contains_key(path) {
-                continue;
-            }
-            match parse(path) {
-                Ok(objects) => drop(self.good.insert(path.clone(), objects)),
-                Err(problem) => problems.push(*problem),
-            }
-        }
-        self.stamps = stamps;
-        self.problems.clone_from(&problems);
-        Some(Read { objects: self.objects(), problems })
-    }
-
-    fn objects(&self) -> Vec<Object> {
-        self.good.values().flatten().cloned().collect()
+        problems.extend(self.known.values().filter_map(|known| known.problem.clone()));
+        self.read = Some(found);
+        let objects = self.known.values().flat_map(|known| &known.good).cloned().collect();
+        Read { objects, problems }
     }
 }
 
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok();
-    Stamp(meta.as_ref().and_then(|m| m.modified().ok()), meta.map_or(0, |m| m.len()))
-}
-
-fn list(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Located>) {
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
+fn find(paths: &[PathBuf]) -> Found {
+    let mut found = Found::default();
     for path in paths {
         if path.is_dir() {
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path());
-            found.extend(entries.filter(|p| is_yaml(p)));
-        } else if path.exists() {
-            found.push(path.clone());
+            found.files.extend(entries.filter(|p| is_yaml(p)).filter_map(|p| stamp(&p).map(|stamp| (p, stamp))));
+        } else if let Some(stamp) = stamp(path) {
+            found.files.insert(path.clone(), stamp);
         } else {
-            problems.push(problem(&path.display().to_string(), 0, 0, "there is no such file or folder".into()));
+            found.missing.push(path.clone());
         }
     }
-    found.sort();
-    (found, problems)
+    found
+}
+
+/// `None`: there is no such file.
+fn stamp(path: &Path) -> Option<Stamp> {
+    let meta = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    Some(Stamp { number: meta.ino(), changed: (meta.ctime(), meta.ctime_nsec()), length: meta.len() })
 }
 
 fn is_yaml(path: &Path) -> bool {
@@ -154,11 +180,16 @@ fn object(mut value: Value, file: &str, line: u32) -> Result<Object, Box<Located
     if api_version.is_empty() || kind.is_empty() || name.is_empty() {
         return Err(Box::new(problem(file, line, 1, "an object needs apiVersion, kind and metadata.name".into())));
     }
-    let namespace = Some(text(&value, "/metadata/namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into());
-    if let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let everywhere = matches!((group, kind.as_str()), ("", "Namespace") | ("gateway.networking.k8s.io", "GatewayClass"));
+    let namespace = match text(&value, "/metadata/namespace") {
+        _ if everywhere => String::new(),
+        none if none.is_empty() => "default".to_owned(),
+        namespace => namespace,
+    };
+    if !everywhere && let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.insert("namespace".into(), namespace.as_str().into());
     }
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let object = ObjectRef::new(group, &kind, &namespace, &name);
     let place = Place { file: file.into(), line, column: 1 };
     Ok(Object { object, api_version, value, place, spans: BTreeMap::new() })
@@ -177,3 +208,6 @@ fn problem(file: &str, line: u32, column: u32, message: String) -> Located {
         fix: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

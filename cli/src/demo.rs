@@ -12,11 +12,10 @@ use crate::limits;
 use crate::load::{Load, Plan, Tally};
 use crate::mesh::{ControlPlane, Mesh};
 use crate::place::{Place, Taken};
-use crate::ports;
+use crate::ports::{self, Reserved};
 use crate::supervise::{Program, Restart, Supervised, stop_together};
 use clap::Args;
 use proxy::config::GatewayPorts;
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,13 +56,13 @@ pub async fn run<C: ControlPlane>(args: DemoArgs, start: impl AsyncFnOnce(&Place
     }
     let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
     let (place, _taken) = own_place()?;
-    let mut spoken_for = HashSet::new();
+    let mut reserved = Reserved::default();
     let port = match args.port {
         Some(port) => {
-            ports::demand(([127, 0, 0, 1], port).into(), "--port")?;
+            ports::demand((std::net::Ipv4Addr::UNSPECIFIED, port).into(), "--port")?;
             port
         }
-        None => ports::prefer(GATEWAY_PORT, &mut spoken_for)?,
+        None => reserved.prefer(GATEWAY_PORT)?,
     };
     let files = shop::configuration(&place, GATEWAY_PORT, port)?;
     let control = start(&place, std::slice::from_ref(&files)).await?;
@@ -71,7 +70,7 @@ pub async fn run<C: ControlPlane>(args: DemoArgs, start: impl AsyncFnOnce(&Place
     let opened = tokio::select! {
         biased;
         () = lifeline.ended() => Err(Failure::silent()),
-        opened = Shop::open(&place, &mut spoken_for) => opened,
+        opened = Shop::open(&place, &mut reserved) => opened,
     };
     let ended = match opened {
         Ok(shop) => {
@@ -112,11 +111,11 @@ struct Shop {
 }
 
 impl Shop {
-    async fn open(place: &Place, spoken_for: &mut HashSet<u16>) -> Outcome<Self> {
+    async fn open(place: &Place, reserved: &mut Reserved) -> Outcome<Self> {
         let mut shop = Self { members: Vec::new(), samples: Vec::new() };
         let mut waiting = Vec::new();
         for service in shop::SERVICES {
-            let port = ports::prefer(SAMPLE_PORTS, spoken_for)?;
+            let port = reserved.prefer(SAMPLE_PORTS)?;
             waiting.push(async move { Joined::member(place, member(service, port)).await.map(|joined| (service, port, joined)) });
         }
         // A service that is called need not be there before those that call: the load starts when all are.

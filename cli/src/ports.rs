@@ -3,9 +3,11 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::limits;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as SocketName, UnixListener};
 
 /// Fails naming the holder where the port is taken.
 pub fn demand(address: SocketAddr, asked_by: &str) -> Outcome {
@@ -20,15 +22,26 @@ pub fn demand(address: SocketAddr, asked_by: &str) -> Outcome {
     }
 }
 
-/// The first free port at or after `preferred` that is not in `spoken_for`; adds it there.
-pub fn prefer(preferred: u16, spoken_for: &mut HashSet<u16>) -> Outcome<u16> {
-    let candidates = preferred..preferred.saturating_add(limits::PORTS_TRIED);
-    let free = |port: &u16| !spoken_for.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let Some(port) = candidates.into_iter().find(free) else {
-        return Err(Failure::problem(format!("no free port from {preferred} on")));
-    };
-    spoken_for.insert(port);
-    Ok(port)
+/// Ports that this process means to use. While it is held, no other `organza` of this machine is given one of them, though nobody listens yet.
+#[derive(Debug, Default)]
+pub struct Reserved(HashMap<u16, UnixListener>);
+
+impl Reserved {
+    /// The first free port at or after `preferred`.
+    pub fn prefer(&mut self, preferred: u16) -> Outcome<u16> {
+        let candidates = preferred..preferred.saturating_add(limits::PORTS_TRIED);
+        for port in candidates.filter(|port| !self.0.contains_key(port)) {
+            // A name in the abstract space goes with its process and belongs to the network namespace, as ports do.
+            let name = SocketName::from_abstract_name(format!("organza-port-{port}"));
+            let Ok(held) = name.and_then(|name| UnixListener::bind_addr(&name)) else { continue };
+            // Gateways listen on all interfaces: free means free on each of them.
+            if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+                self.0.insert(port, held);
+                return Ok(port);
+            }
+        }
+        Err(Failure::problem(format!("no free port from {preferred} on")))
+    }
 }
 
 /// A port that is free now; the kernel gives each caller another one.

@@ -3,6 +3,7 @@
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
+use crate::ports;
 use clap::Args;
 use proxy::Config;
 use proxy::config::Log;
@@ -31,7 +32,16 @@ pub async fn run(args: ProxyArgs) -> Outcome {
         filter.reload(parsed).map_err(|error| error.to_string())
     });
     let ended = proxy::run(config, set_level, async move { lifeline.ended().await }).await;
-    ended.map_err(|error| Failure::problem(format!("proxy {name} ended")).why(error))
+    ended.map_err(|error| {
+        let taken = taken(&error).map_or_else(String::new, |holder| format!(", held by {holder}"));
+        Failure::problem(format!("proxy {name} ended")).why(format!("{error}{taken}"))
+    })
+}
+
+/// Who has the port that we were to open, if that is why we end.
+fn taken(error: &proxy::RunError) -> Option<ports::Holder> {
+    let proxy::RunError::Door { address, why, .. } = error else { return None };
+    (why.kind() == std::io::ErrorKind::AddrInUse).then(|| ports::holder(address.port())).flatten()
 }
 
 /// Lines on standard output, where the supervisor's log is; the level can be changed while it runs.

@@ -9,10 +9,10 @@ use crate::limits;
 use crate::mesh::{ControlPlane, Mesh};
 use crate::mesh_flag::MeshFlag;
 use crate::place::Place;
-use crate::{ports, to};
+use crate::ports::{self, Reserved};
+use crate::to;
 use clap::Args;
 use proxy::config::GatewayPorts;
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -69,10 +69,10 @@ pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFnOnce(&Pla
 fn write_gateway(place: &Place, to: &str, port: Option<u16>) -> Outcome<PathBuf> {
     let port = match port {
         Some(port) => {
-            ports::demand(([127, 0, 0, 1], port).into(), "--port")?;
+            ports::demand((std::net::Ipv4Addr::UNSPECIFIED, port).into(), "--port")?;
             port
         }
-        None => ports::prefer(TO_PORT, &mut HashSet::new())?,
+        None => Reserved::default().prefer(TO_PORT)?,
     };
     let folder = place.config();
     to::write(&folder, to, port)?;

@@ -7,9 +7,10 @@ fn a_taken_port_names_its_holder_and_a_preference_moves_on() {
     assert_eq!(holder(port).map(|holder| holder.pid), Some(std::process::id()));
     let failure = demand(SocketAddr::from(([127, 0, 0, 1], port)), "--port").expect_err("taken");
     assert!(failure.what.contains(&format!("process {}", std::process::id())), "{failure}");
-    let mut spoken_for = HashSet::new();
-    let next = prefer(port, &mut spoken_for).expect("another port");
-    assert!(next > port && spoken_for.contains(&next));
+    let (mut ours, mut of_another) = (Reserved::default(), Reserved::default());
+    let next = ours.prefer(port).expect("another port");
+    assert!(next > port);
+    assert!(of_another.prefer(port).expect("a third") > next, "what one means to use is given to no other");
     assert!(!is_exposed(port));
 }
 

@@ -41,7 +41,10 @@ pub async fn request(
     client: &Client,
     record: &mut Record,
 ) -> Result<After, Stop> {
-    let hop = prepare::request(worker, client, head, record)?;
+    let hop = prepare::request(worker, client, head, record).inspect_err(|_| {
+        // Refused before its hop's own fields were taken out: the caller's wish to close holds all the same.
+        down.close |= head.version == model::Version::Http10 || head.headers.has_token("connection", "close");
+    })?;
     down.close |= hop.close;
     if head.method == Method::Connect {
         return connect::request(worker, down, head, client, record).await;

@@ -1,0 +1,200 @@
+//! `organza run`: any program in the mesh, whose exit code, signals and output stay its own.
+
+mod common;
+
+use common::{SOON, answers, get, json, mesh, nothing_is_left, processes};
+use std::process::Command;
+use std::time::Duration;
+use testkit::process::eventually;
+use testkit::{Mesh, Need, Process, free_port, require};
+
+fn up(mesh: &Mesh) -> Process {
+    let up = Process::start(mesh.organza(&["up", "-f", &mesh.config().display().to_string()]));
+    up.wait_for("mesh default is up", SOON);
+    up
+}
+
+/// `python3 -m http.server` in the mesh, which serves a page with its name.
+fn python(mesh: &Mesh, name: &str, more: &[&str]) -> Process {
+    let (port, pages) = (free_port().to_string(), mesh.home().join(name));
+    std::fs::create_dir_all(&pages).expect("a folder");
+    std::fs::write(pages.join("name"), name).expect("a page");
+    let pages = pages.display().to_string();
+    let start = ["run", "--service", name, "--port", &port];
+    let serve = ["--", "python3", "-m", "http.server", &port, "--bind", "127.0.0.1", "-d", &pages];
+    Process::start(mesh.organza(&[&start[..], more, &serve].concat()))
+}
+
+/// curl in the mesh until it succeeds; its output.
+fn called(mesh: &Mesh, url: &str) -> String {
+    let mut body = String::new();
+    eventually(&format!("{url} answers"), SOON, || {
+        let (code, said, _) = mesh.run(&["run", "--", "curl", "-sSf", "-m", "5", url]);
+        body = said;
+        code == 0
+    });
+    body
+}
+
+#[test]
+fn two_python_servers_are_called_by_name_and_a_route_splits_between_them() {
+    if !require(&[Need::Program("python3"), Need::Program("curl")]) {
+        return;
+    }
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    let (mut a, mut b) = (python(&mesh, "a", &[]), python(&mesh, "b", &[]));
+    assert_eq!(called(&mesh, "http://a/name"), "a");
+    assert_eq!(called(&mesh, "http://b/name"), "b");
+
+    mesh.write("split.yaml", &to_b());
+    up.wait_for("HTTPRoute a", Duration::from_secs(10));
+    let (code, said, error) = mesh.run(&["wait", "--for=Programmed", "route/a"]);
+    assert_eq!(code, 0, "{said}{error}");
+    assert_eq!(called(&mesh, "http://a/name"), "b");
+    let edges = || json(&mesh.run(&["get", "edges", "-o", "json"]).1);
+    eventually("the edges are seen", SOON, || edges()["items"].as_array().is_some_and(|edges| edges.len() >= 2));
+    assert!(edges()["items"].as_array().expect("edges").iter().all(|edge| edge["security"] == "mtls"), "{}", edges());
+
+    // What ends leaves the mesh, and its name with it.
+    a.stop(SOON);
+    b.stop(SOON);
+    eventually("both are gone", SOON, || {
+        let proxies = json(&mesh.run(&["get", "proxies", "-o", "json"]).1);
+        proxies["items"].as_array().is_some_and(Vec::is_empty)
+    });
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}
+
+fn to_b() -> String {
+    "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: a}
+spec:
+  parentRefs: [{group: \"\", kind: Service, name: a}]
+  rules:
+  - backendRefs: [{name: b, port: 80}]
+"
+    .to_owned()
+}
+
+#[test]
+fn exit_codes_and_signals_are_the_programs_own() {
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    assert_eq!(mesh.run(&["run", "--", "sh", "-c", "exit 7"]).0, 7);
+    assert_eq!(mesh.run(&["run", "--", "sh", "-c", "kill -9 $$"]).0, 137);
+    let (code, _, error) = mesh.run(&["run", "--", "no-such-program"]);
+    assert!(code != 0 && error.contains("no-such-program"), "{code} {error}");
+    let trap = "trap 'echo told; exit 3' TERM; echo ready; while :; do sleep 0.1; done";
+    let mut program = Process::start(mesh.organza(&["run", "--", "sh", "-c", trap]));
+    program.wait_for("ready", SOON);
+    program.signal("TERM");
+    assert_eq!(program.wait(SOON).code(), Some(3), "{}", program.output());
+    program.wait_for("told", SOON);
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}
+
+#[test]
+fn kill_9_of_run_leaves_no_proxy() {
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    let mut run = Process::start(mesh.organza(&["run", "--", "sh", "-c", "echo ready; exec sleep 60"]));
+    run.wait_for("ready", SOON);
+    let proxies = || processes(mesh.home()).iter().filter(|(_, command)| command.contains(" proxy ")).count();
+    assert_eq!(proxies(), 1);
+    run.signal("KILL");
+    run.wait(SOON);
+    eventually("the proxy ended", SOON, || proxies() == 0);
+    // The program had our terminal and is its own master; the test ends it.
+    for (pid, command) in processes(mesh.home()) {
+        if command.starts_with("sleep 60") {
+            Command::new("kill").arg(pid.to_string()).status().expect("ended");
+        }
+    }
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}
+
+#[test]
+fn the_outbound_listener_serves_its_owner_alone_and_upstreams_open_ports() {
+    if !require(&[Need::Program("python3"), Need::Program("curl")]) {
+        return;
+    }
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    let mut a = python(&mesh, "a", &[]);
+    assert_eq!(called(&mesh, "http://a/name"), "a");
+    let local = free_port();
+    let upstream = format!("a={local}");
+    let mut client = Process::start(mesh.organza(&["run", "--upstream", &upstream, "--", "sh", "-c", "echo $http_proxy; exec sleep 60"]));
+    client.wait_for("http://organza:", SOON);
+    let url = client.output().lines().find_map(|line| line.strip_prefix("http://").map(str::to_owned)).expect("the proxy's URL");
+    let (secret, address) = url.split_once('@').expect("a secret");
+    let password = secret.split_once(':').expect("a name").1;
+    let head = "http://a/name HTTP/1.1\r\nhost: a";
+    let refused = get(address, head);
+    assert_eq!(refused.0, 407, "nobody without the secret: {refused:?}");
+    let wrong = format!("{head}\r\nproxy-authorization: Basic b3JnYW56YTp3cm9uZw==");
+    assert_eq!(get(address, &wrong).0, 407, "nor with another");
+    let with_secret = ["-sSf", "-m", "5", "-x", &format!("http://organza:{password}@{address}"), "http://a/name"];
+    let output = Command::new("curl").args(with_secret).output().expect("curl");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a", "{}", String::from_utf8_lossy(&output.stderr));
+
+    let named = format!("127.0.0.1:{local}");
+    answers(&named, "/name HTTP/1.1\r\nhost: a");
+    client.signal("TERM");
+    client.wait(SOON);
+    assert_eq!(get(&named, "/name HTTP/1.1\r\nhost: a").0, 0, "it went with the program");
+    a.stop(SOON);
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}
+
+#[test]
+fn without_a_command_it_fronts_what_listens_already() {
+    if !require(&[Need::Program("python3"), Need::Program("curl")]) {
+        return;
+    }
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    let port = free_port().to_string();
+    let mut server = Command::new("python3");
+    server.args(["-m", "http.server", &port, "--bind", "127.0.0.1"]).current_dir(mesh.home());
+    let mut server = Process::start(server);
+    let mut front = Process::start(mesh.organza(&["run", "--service", "already", "--port", &port]));
+    front.wait_for("is in the mesh", SOON);
+    assert!(called(&mesh, "http://already/").contains("config"));
+    front.signal("INT");
+    assert!(front.wait(SOON).success(), "{}", front.output());
+    server.stop(SOON);
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}
+
+#[test]
+fn a_program_on_all_interfaces_is_called_exposed_and_strict_refuses_it() {
+    if !require(&[Need::Program("python3")]) {
+        return;
+    }
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    let everywhere = |strict: &[&str]| {
+        let port = free_port().to_string();
+        let start = ["run", "--service", "open", "--port", &port];
+        let serve = ["--", "python3", "-m", "http.server", &port];
+        Process::start(mesh.organza(&[&start[..], strict, &serve].concat()))
+    };
+    let mut warned = everywhere(&[]);
+    warned.wait_for("is exposed", SOON);
+    assert!(warned.is_running());
+    warned.stop(SOON);
+    let mut refused = everywhere(&["--strict"]);
+    assert_eq!(refused.wait(SOON).code(), Some(1), "{}", refused.output());
+    assert!(refused.output().contains("is exposed"), "{}", refused.output());
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}

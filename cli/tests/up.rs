@@ -1,0 +1,217 @@
+//! `organza up`: a gateway before what already runs and never joins, in the foreground and behind.
+
+mod common;
+
+use common::{SOON, answers, get, json, mesh, nothing_is_left};
+use std::time::Duration;
+use testkit::backend::Backend;
+use testkit::process::eventually;
+use testkit::{Mesh, Process, free_port};
+
+/// A gateway before two addresses that are not in the mesh, with weights.
+fn gateway(port: u16, first: u16, second: u16, weights: (u32, u32)) -> String {
+    let service = |name: &str, at: u16| {
+        format!(
+            "\
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  ports:
+  - {{name: http, port: 80, appProtocol: http}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: {name}-1
+  labels: {{kubernetes.io/service-name: {name}}}
+addressType: IPv4
+ports:
+- {{name: http, port: {at}, protocol: TCP}}
+endpoints:
+- addresses: [\"127.0.0.1\"]
+"
+        )
+    };
+    let (a, b) = weights;
+    format!(
+        "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: door}}
+spec:
+  gatewayClassName: organza
+  listeners:
+  - {{name: http, port: {port}, protocol: HTTP}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: outside}}
+spec:
+  parentRefs: [{{name: door}}]
+  rules:
+  - backendRefs:
+    - {{name: first, port: 80, weight: {a}}}
+    - {{name: second, port: 80, weight: {b}}}
+{}{}",
+        service("first", first),
+        service("second", second)
+    )
+}
+
+/// `first` and `second`, which answer until this is dropped.
+struct Outside {
+    ports: (u16, u16),
+    end: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Outside {
+    fn start() -> Self {
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let (say, said) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let (first, second) = (Backend::http("first").await, Backend::http("second").await);
+                say.send((first.address.port(), second.address.port())).expect("someone waits");
+                let _ = ended.await;
+            });
+        });
+        Self { ports: said.recv_timeout(SOON).expect("backends"), end: Some(end), thread: Some(thread) }
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        drop(self.thread.take().map(std::thread::JoinHandle::join));
+    }
+}
+
+/// What answers there, in twenty requests.
+fn who(address: &str) -> Vec<String> {
+    let head = "/x HTTP/1.1\r\nhost: shop.example";
+    let mut names: Vec<String> = (0..20)
+        .map(|_| {
+            let (status, answer) = get(address, head);
+            assert_eq!(status, 200, "{answer}");
+            let name = answer.lines().find_map(|line| line.strip_prefix("x-backend: ").map(str::to_owned));
+            name.unwrap_or_else(|| panic!("nobody's answer: {answer}"))
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn folder(mesh: &Mesh) -> String {
+    mesh.config().display().to_string()
+}
+
+#[test]
+fn edits_of_files_take_effect_and_broken_ones_keep_what_worked() {
+    let (mesh, outside) = (mesh(), Outside::start());
+    let port = free_port();
+    let (a, b) = outside.ports;
+    let address = format!("127.0.0.1:{port}");
+    mesh.write("gateway.yaml", &gateway(port, a, b, (1, 0)));
+    let mut up = Process::start(mesh.organza(&["up", "-f", &folder(&mesh)]));
+    up.wait_for("mesh default is up", SOON);
+    answers(&address, "/ HTTP/1.1\r\nhost: shop.example");
+    assert_eq!(who(&address), ["first"]);
+
+    mesh.write("gateway.yaml", &gateway(port, a, b, (0, 1)));
+    up.wait_for("1/0 → 0/1 · 1/1 proxies", Duration::from_secs(10));
+    assert_eq!(who(&address), ["second"]);
+
+    mesh.write("gateway.yaml", "kind: [not closed\n");
+    up.wait_for("gateway.yaml", Duration::from_secs(10));
+    up.wait_for("still serving generation", Duration::from_secs(10));
+    assert_eq!(who(&address), ["second"]);
+    let (code, status, _) = mesh.run(&["status"]);
+    assert_eq!(code, 1, "a problem of the files is a problem of the mesh: {status}");
+    assert!(status.contains("gateway.yaml:1"), "{status}");
+
+    mesh.write("gateway.yaml", &gateway(port, a, b, (1, 1)));
+    eventually("both answer", SOON, || who(&address) == ["first", "second"]);
+    up.signal("INT");
+    assert!(up.wait(SOON).success(), "{}", up.output());
+    nothing_is_left(&mesh);
+}
+
+#[test]
+fn to_writes_a_gateway_before_one_address_whose_hop_shows_as_plain() {
+    let (mesh, outside) = (mesh(), Outside::start());
+    let (port, to) = (free_port().to_string(), format!("127.0.0.1:{}", outside.ports.0));
+    let mut up = Process::start(mesh.organza(&["up", "--to", &to, "--port", &port]));
+    up.wait_for("mesh default is up", SOON);
+    let address = format!("127.0.0.1:{port}");
+    answers(&address, "/ HTTP/1.1\r\nhost: any.example");
+    assert_eq!(who(&address), ["first"]);
+    let edges = || json(&mesh.run(&["get", "edges", "-A", "-o", "json"]).1);
+    eventually("the hop is seen", SOON, || edges()["items"].as_array().is_some_and(|edges| !edges.is_empty()));
+    let edges = edges();
+    assert!(edges["items"].as_array().expect("edges").iter().all(|edge| edge["security"] == "plain"), "{edges}");
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}
+
+#[test]
+fn behind_the_scenes_it_comes_up_says_how_it_is_and_goes() {
+    let (mesh, outside) = (mesh(), Outside::start());
+    let port = free_port();
+    mesh.write("gateway.yaml", &gateway(port, outside.ports.0, outside.ports.1, (1, 1)));
+    let (code, said, error) = mesh.run(&["up", "-d", "-f", &folder(&mesh)]);
+    assert_eq!(code, 0, "{said}{error}");
+    let (code, said, error) = mesh.run(&["wait", "--for=Programmed", "route/outside", "--timeout", "20s"]);
+    assert_eq!(code, 0, "{said}{error}");
+    let (code, said, error) = mesh.run(&["wait", "--for=Programmed", "gateway/door", "--timeout", "20s"]);
+    assert_eq!(code, 0, "{said}{error}");
+    assert_eq!(who(&format!("127.0.0.1:{port}")), ["first", "second"]);
+    let (code, said, error) = mesh.run(&["up", "-d", "-f", &folder(&mesh)]);
+    assert_eq!(code, 1, "it is up already: {said}{error}");
+    let (code, status, error) = mesh.run(&["status"]);
+    assert_eq!(code, 0, "{status}{error}");
+    assert!(status.contains("1 of 1 proxies have it"), "{status}");
+    let (code, logs, _) = mesh.run(&["logs"]);
+    assert_eq!(code, 0);
+    assert!(logs.contains("gateway-door") && logs.contains("control"), "{logs}");
+    let (code, table, _) = mesh.run(&["get", "routes"]);
+    assert_eq!(code, 0);
+    assert!(table.contains("outside"), "{table}");
+    let (code, story, error) = mesh.run(&[
+        "explain",
+        "GET",
+        &format!("http://shop.example:{port}/x"),
+        "--from",
+        "gateway/door",
+        "--expect",
+        "first",
+        "--expect",
+        "second",
+    ]);
+    assert_eq!(code, 0, "{story}{error}");
+    let (code, said, error) = mesh.run(&["down"]);
+    assert_eq!(code, 0, "{said}{error}");
+    nothing_is_left(&mesh);
+    assert_eq!(mesh.run(&["status"]).0, 3);
+}
+
+#[test]
+fn a_named_port_that_is_taken_is_an_error_that_names_its_holder() {
+    let mesh = mesh();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = taken.local_addr().expect("an address").port();
+    let (code, _, error) = mesh.run(&["up", "--to", "127.0.0.1:9", "--port", &port.to_string()]);
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+
+    // A Gateway's port was named too.
+    mesh.write("gateway.yaml", &gateway(port, 9, 9, (1, 1)));
+    let (code, said, error) = mesh.run(&["up", "-f", &folder(&mesh)]);
+    assert_eq!(code, 1, "{said}{error}");
+    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    nothing_is_left(&mesh);
+}

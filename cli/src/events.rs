@@ -44,7 +44,10 @@ impl Narrator {
                 } else {
                     format!(" · {applied}/{concerned} proxies · {millis} ms")
                 };
-                self.pending.remove(&generation).map(|changes| told(&changes, &proxies)).unwrap_or_default()
+                // Who has a generation has what was before it: one that nothing visible changed may have overtaken it.
+                let later = self.pending.split_off(&(generation + 1));
+                let had = std::mem::replace(&mut self.pending, later);
+                had.into_values().flat_map(|changes| told(&changes, &proxies)).collect()
             }
             Event::Refused { problems, serving, .. } => {
                 let mut lines: Vec<String> = problems.iter().map(located).collect();

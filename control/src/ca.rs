@@ -46,7 +46,12 @@ fn load(folder: &Path) -> Result<AuthorityFiles, CaError> {
     })
 }
 
-/// Writes what changed; called after creation, rotation, and now and then for what is in use.
+/// Until when certificates under each root are valid: all that signing changes.
+pub fn save_use(folder: &Path, authority: &Authority) -> Result<(), CaError> {
+    write(&folder.join("in-use"), authority.files().in_use.as_bytes())
+}
+
+/// Writes all of it; called after creation and rotation.
 pub fn save(folder: &Path, authority: &Authority) -> Result<(), CaError> {
     let files = authority.files();
     if let Some(key) = &files.root_key {

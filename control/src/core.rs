@@ -220,11 +220,26 @@ impl Core {
         let issued = inner.authority.sign(&request, id, at)?;
         inner.issued.insert(holder.to_owned(), (id.to_string(), seconds(at), seconds(issued.not_after)));
         if let Some(folder) = &self.ca_folder
-            && let Err(e) = ca::save(folder, &inner.authority)
+            && let Err(e) = ca::save_use(folder, &inner.authority)
         {
             tracing::error!("{e}");
         }
         Ok((issued, inner.authority.roots()))
+    }
+
+    /// A new intermediate where half of the present one's life is over.
+    pub fn renew_authority(&self, now: SystemTime) {
+        let mut inner = self.lock();
+        let renewed = match inner.authority.renew_issuing(now) {
+            Ok(renewed) => renewed,
+            Err(e) => return tracing::error!("the issuing certificate is not renewed: {e}"),
+        };
+        if renewed
+            && let Some(folder) = &self.ca_folder
+            && let Err(e) = ca::save(folder, &inner.authority)
+        {
+            tracing::error!("{e}");
+        }
     }
 
     pub fn keep_token(&self, kept: &Kept) {

@@ -1,8 +1,8 @@
 //! Who calls whom: edges as proxies report them, each report counted exactly once by its incarnation and sequence number.
 
 use crate::limits;
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use telemetry::{EdgeDelta, EdgeId, EdgeTotals};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Reporter};
 
 #[derive(Debug, Default)]
 struct Edge {
@@ -51,6 +51,17 @@ impl Graph {
         }
     }
 
+    /// Each call once, though both ends report it: the caller's word counts where there is one, since it saw what failed on the way. A caller
+    /// that is not in the mesh says nothing, and then its callee's word is all there is.
+    pub fn calls(&self, now: u64) -> impl Iterator<Item = Told<'_>> {
+        let ends = |id: &EdgeId| {
+            let source = (id.source_namespace.clone(), id.source_workload.clone(), id.source_version.clone());
+            (source, id.destination_namespace.clone(), id.destination_workload.clone(), id.destination_version.clone())
+        };
+        let callers: BTreeSet<_> = self.edges.keys().filter(|id| id.reporter == Reporter::Source).map(ends).collect();
+        self.edges(now).filter(move |told| told.id.reporter == Reporter::Source || !callers.contains(&ends(told.id)))
+    }
+
     pub fn edges(&self, now: u64) -> impl Iterator<Item = Told<'_>> {
         let window = limits::RATE_SECONDS as u64;
         self.edges.iter().map(move |(id, edge)| {
@@ -64,3 +75,6 @@ impl Graph {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

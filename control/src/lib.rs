@@ -175,11 +175,12 @@ async fn watch(core: Arc<Core>, files: files::Files) {
     }
 }
 
-/// The control plane's own certificate, renewed long before it ends.
+/// The control plane's own certificate and the intermediate that signs, renewed long before they end.
 async fn renew(core: Arc<Core>, credentials: Credentials) {
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
         let now = core::now();
+        core.renew_authority(now);
         let due = credentials.svid().is_none_or(|svid| {
             let life = svid.not_after().duration_since(svid.not_before()).unwrap_or_default();
             now > svid.not_before() + life / 2

@@ -90,3 +90,6 @@ fn bundle(domain: &TrustDomain, roots: Vec<Vec<u8>>) -> Resource {
     let roots = roots.into_iter().map(Arc::from).collect();
     Resource::TrustBundle(Arc::new(TrustBundle { key, trust_domain: domain.clone(), roots }))
 }
+
+#[cfg(test)]
+mod tests;

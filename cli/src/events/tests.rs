@@ -52,3 +52,12 @@ fn a_refused_read_says_where_and_what_goes_on() {
         ]
     );
 }
+
+#[test]
+fn an_edit_that_was_overtaken_unseen_is_told_when_all_have_what_came_after() {
+    let mut narrator = Narrator::default();
+    narrator.hear(Event::Generation { generation: 13, time: 0, changes: vec![weights()] });
+    // A registration made 14, of which nothing is told.
+    let lines = narrator.hear(Event::Applied { generation: 14, applied: 3, concerned: 3, millis: 9 });
+    assert_eq!(lines, ["routes.yaml: HTTPRoute catalog 90/10 → 50/50 · 3/3 proxies · 9 ms"]);
+}

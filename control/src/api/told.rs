@@ -3,10 +3,9 @@
 use super::Api;
 use crate::core::{Core, Session, now, seconds};
 use crate::summary::located;
-use crate::world::World;
+use crate::world::{Item, World};
 use base64::Engine;
 use model::{Backend, Kind, Origin, Resource, Target, Tunnel};
-use std::collections::BTreeMap;
 use telemetry::EdgeTotals;
 use wire::api::{self, Condition};
 
@@ -35,11 +34,13 @@ fn count<T>(items: impl Iterator<Item = T>) -> u32 {
     u32::try_from(items.count()).unwrap_or(u32::MAX)
 }
 
-/// How many connected proxies have what is in force; every proxy has what does not concern it.
-fn applied(core: &Core, modified: u64) -> (u32, u32) {
+/// How many connected proxies have these resources as they are in force; every proxy has what does not concern it, and none what it refused.
+fn applied(core: &Core, items: &[&Item]) -> (u32, u32) {
+    let modified = items.iter().map(|item| item.modified).max().unwrap_or(0);
+    let took = |s: &Session| items.iter().all(|item| !s.refused.contains_key(&*item.encoded.name));
     let inner = core.lock();
     let connected = || inner.sessions.values().filter(|s| s.connected);
-    (count(connected().filter(|s| s.current >= modified)), count(connected()))
+    (count(connected().filter(|s| s.current >= modified && took(s))), count(connected()))
 }
 
 fn condition(condition: &model::Condition) -> Condition {
@@ -77,7 +78,7 @@ pub fn objects(core: &Core) -> api::ObjectList {
     let world = core.world();
     let items = world.objects.iter().map(|object| {
         let status = world.statuses.iter().find(|s| s.object == object.object);
-        let (applied, concerned) = applied(core, modified(&world, &object.object));
+        let (applied, concerned) = applied(core, &made_of(&world, &object.object));
         let own = status.map_or_else(Vec::new, |s| s.conditions.iter().map(condition).collect());
         let parents = status.iter().flat_map(|s| &s.parents).map(|p| api::Parent {
             kind: p.parent.kind.to_string(),
@@ -109,8 +110,8 @@ pub fn objects(core: &Core) -> api::ObjectList {
     api::ObjectList { generation: world.generation, items: items.collect() }
 }
 
-/// The generation in which anything that came from this object last changed.
-fn modified(world: &World, object: &model::ObjectRef) -> u64 {
+/// Everything that came from this object.
+fn made_of<'w>(world: &'w World, object: &model::ObjectRef) -> Vec<&'w Item> {
     let from = |origin: &Origin| origin.object == *object;
     let items = world.items.values().filter(|item| match &item.resource {
         Resource::Service(s) => from(&s.origin),
@@ -118,7 +119,7 @@ fn modified(world: &World, object: &model::ObjectRef) -> u64 {
         Resource::Route(r) => from(&r.origin),
         _ => false,
     });
-    items.map(|item| item.modified).max().unwrap_or(0)
+    items.collect()
 }
 
 pub fn proxies(core: &Core) -> api::ProxyList {
@@ -222,7 +223,7 @@ pub fn routes(core: &Core) -> api::RouteList {
     let world = core.world();
     let items = world.items.values().filter_map(|item| {
         let Resource::Route(route) = &item.resource else { return None };
-        let (applied, concerned) = applied(core, item.modified);
+        let (applied, concerned) = applied(core, &[item]);
         let status = world.statuses.iter().find(|s| s.object == route.origin.object);
         let first = status.and_then(|s| s.parents.first()).map_or_else(Vec::new, |p| p.conditions.iter().map(condition).collect());
         let mut hosts: Vec<String> = route.attachments.iter().flat_map(|a| &a.hosts).map(ToString::to_string).collect();
@@ -261,27 +262,8 @@ fn backend(weighted: &model::WeightedBackend) -> api::WeightedBackend {
 }
 
 pub fn edges(core: &Core) -> api::EdgeList {
-    let inner = core.lock();
-    // Both ends report a call: the caller's word counts where there is one, since it saw the failures on the way.
-    let mut merged: BTreeMap<_, api::Edge> = BTreeMap::new();
-    let told: Vec<_> = inner.graph.edges(seconds(now())).collect();
-    for edge in &told {
-        let id = edge.id;
-        let place = (
-            id.source_namespace.clone(),
-            id.source_workload.clone(),
-            id.source_version.clone(),
-            id.destination_namespace.clone(),
-            id.destination_workload.clone(),
-            id.destination_version.clone(),
-            id.protocol,
-        );
-        let known = merged.get(&place).is_some_and(|e| e.requests >= edge.totals.requests);
-        if !known || id.reporter == telemetry::Reporter::Source {
-            merged.insert(place, api_edge(edge));
-        }
-    }
-    api::EdgeList { generation: core.world().generation, items: merged.into_values().collect() }
+    let items = core.lock().graph.calls(seconds(now())).map(|edge| api_edge(&edge)).collect();
+    api::EdgeList { generation: core.world().generation, items }
 }
 
 fn api_edge(edge: &crate::graph::Told<'_>) -> api::Edge {

@@ -1,0 +1,138 @@
+use super::*;
+use crate::summary;
+use crate::view::view;
+use frontends::Place;
+use model::{Kind, ObjectRef, Tunnel};
+use serde_json::{Value, json};
+use wire::api::{ChangeKind, RegistrationRequest, WorkloadPort};
+
+fn object(kind: &str, name: &str, spec: Value) -> Object {
+    let group = if kind == "Service" { "" } else { "gateway.networking.k8s.io" };
+    let api_version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+    Object {
+        object: ObjectRef::new(group, kind, "shop", name),
+        value: json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": "shop", "name": name}, "spec": spec}),
+        api_version,
+        place: Place { file: "all.yaml".into(), line: 1, column: 1 },
+        spans: BTreeMap::new(),
+    }
+}
+
+fn route(weight: u32) -> Object {
+    let spec = json!({
+        "parentRefs": [{"group": "", "kind": "Service", "name": "catalog"}],
+        "rules": [{"backendRefs": [
+            {"name": "catalog-v1", "port": 80, "weight": weight},
+            {"name": "catalog-v2", "port": 80, "weight": 100 - weight},
+        ]}],
+    });
+    object("HTTPRoute", "catalog", spec)
+}
+
+fn gateway() -> Vec<Object> {
+    let door = json!({"gatewayClassName": "organza", "listeners": [{"name": "http", "port": 8080, "protocol": "HTTP"}]});
+    let way = json!({"parentRefs": [{"name": "front"}], "rules": [{"backendRefs": [{"name": "web", "port": 80}]}]});
+    vec![object("Gateway", "front", door), object("HTTPRoute", "front", way)]
+}
+
+fn members() -> Registry {
+    let mut registry = Registry::default();
+    let domain = TrustDomain::parse("organza.local").unwrap();
+    for (name, service, port) in
+        [("c1", "catalog-v1", 9001), ("c2", "catalog-v2", 9003), ("c", "catalog", 9005), ("web", "web", 9007), ("gateway-front", "", 0)]
+    {
+        let serves = !service.is_empty();
+        let request = RegistrationRequest {
+            name: name.into(),
+            namespace: "shop".into(),
+            service_account: name.into(),
+            service: serves.then(|| service.to_owned()),
+            ports: if serves { vec![WorkloadPort { service: 80, target: port }] } else { Vec::new() },
+            protocol: Some("http".into()),
+            labels: BTreeMap::new(),
+            addresses: if serves { vec![format!("127.0.0.1:{}", port + 1)] } else { Vec::new() },
+        };
+        registry.register(request, &domain, 7).unwrap();
+    }
+    registry
+}
+
+fn next(world: &World, objects: Vec<Object>) -> Option<World> {
+    let trust_domain = TrustDomain::parse("organza.local").unwrap();
+    world.next(Ingredients { objects: Arc::new(objects), registry: &members(), trust_domain: &trust_domain, roots: vec![vec![1, 2, 3]] })
+}
+
+#[test]
+fn a_service_that_nobody_declares_is_there_all_the_same_and_routes_may_use_it() {
+    let world = next(&World::default(), vec![route(90)]).unwrap();
+    let key = Key::parse("files/endpoints/shop/catalog-v1").unwrap();
+    let Some(Resource::Endpoints(endpoints)) = world.get(&key).map(|item| &item.resource) else { panic!("no endpoints") };
+    let [endpoint] = &endpoints.endpoints[..] else { panic!("{endpoints:?}") };
+    assert_eq!(endpoint.target_port(80), Some(9001));
+    assert_eq!(endpoint.tunnel, Tunnel::Organza(([127, 0, 0, 1], 9002).into()));
+    let routes = world.resources().filter_map(|r| if let Resource::Route(route) = r { Some(route) } else { None });
+    let backends: Vec<_> = routes.flat_map(|r| &r.rules).flat_map(|rule| &rule.backends).map(|b| &b.backend).collect();
+    assert_eq!(backends.len(), 2);
+    assert!(backends.iter().all(|b| matches!(b, model::Backend::Service(_))), "{backends:?}");
+}
+
+#[test]
+fn the_same_makes_no_new_generation_and_an_edit_encodes_only_what_it_touches() {
+    let first = next(&World::default(), vec![route(90)]).unwrap();
+    assert_eq!(first.generation, 1);
+    assert!(next(&first, vec![route(90)]).is_none());
+    let second = next(&first, vec![route(50)]).unwrap();
+    let anew = second.items.iter().filter(|(key, item)| !Arc::ptr_eq(&item.encoded, &first.items[*key].encoded));
+    let anew: Vec<_> = anew.map(|(key, item)| (key.to_string(), item.modified)).collect();
+    assert_eq!(anew, [("files/route/shop/httproute.catalog".to_owned(), 2)]);
+    let told = summary::changes(&first, &second);
+    assert_eq!((told.len(), told[0].change, &*told[0].summary), (1, ChangeKind::Changed, "HTTPRoute catalog 90/10 → 50/50"));
+}
+
+fn seen(proxy: &str, subscriptions: &[&str]) -> (Vec<String>, Vec<Option<String>>) {
+    let objects = gateway().into_iter().chain([route(90)]).collect();
+    let world = next(&World::default(), objects).unwrap();
+    let members = members();
+    let view = view(&world, members.get(proxy).unwrap(), subscriptions.iter().copied());
+    let answers = view.answers.values().map(|answer| answer.as_ref().map(ToString::to_string)).collect();
+    (view.items.keys().map(ToString::to_string).collect(), answers)
+}
+
+fn has(kind: Kind, names: &[String]) -> Vec<&str> {
+    let start = format!("files/{}/shop/", kind.as_str());
+    names.iter().filter_map(|name| name.strip_prefix(&start)).collect()
+}
+
+#[test]
+fn a_workload_sees_itself_and_its_own_services_until_it_asks() {
+    let (names, _) = seen("web", &["self"]);
+    assert_eq!(has(Kind::Service, &names), ["web"]);
+    assert_eq!(has(Kind::Route, &names), [""; 0]);
+    assert!(names.iter().any(|name| name == "organza/workload/shop/web"), "{names:?}");
+    assert!(names.iter().any(|name| name == "organza/trustbundle//organza.local"), "{names:?}");
+}
+
+#[test]
+fn a_host_brings_its_service_its_routes_and_where_they_lead() {
+    let (names, answers) = seen("web", &["host/shop/catalog"]);
+    assert_eq!(has(Kind::Service, &names), ["catalog", "catalog-v1", "catalog-v2"]);
+    assert_eq!(has(Kind::Endpoints, &names), ["catalog", "catalog-v1", "catalog-v2"]);
+    assert_eq!(has(Kind::Route, &names), ["httproute.catalog"]);
+    assert_eq!(answers, [Some("files/service/shop/catalog".to_owned())]);
+}
+
+#[test]
+fn a_stranger_and_another_namespace_are_answered_with_nothing() {
+    let (names, answers) = seen("web", &["host/other/catalog.shop", "host/shop/nobody", "files/service/shop/catalog"]);
+    assert_eq!(names, ["organza/trustbundle//organza.local"]);
+    assert_eq!(answers, [None, None]);
+}
+
+#[test]
+fn a_gateway_sees_its_doors_its_routes_and_their_backends_and_nothing_else() {
+    let (names, _) = seen("gateway-front", &["self"]);
+    assert_eq!(has(Kind::Listener, &names), ["front.http"]);
+    assert_eq!(has(Kind::Route, &names), ["httproute.front"]);
+    assert_eq!(has(Kind::Service, &names), ["web"]);
+    assert_eq!(has(Kind::Endpoints, &names), ["web"]);
+}

@@ -58,9 +58,10 @@ fn parents_accept_or_say_why_not() {
 
 #[test]
 fn references_across_namespaces_need_a_grant_and_broken_ones_keep_their_weight() {
-    let spec = json!({"parentRefs": [{"group": "", "kind": "Service", "name": "s"}],
+    let spec = json!({"parentRefs": [{"name": "gw"}],
         "rules": [{"backendRefs": [{"name": "s", "port": 80, "weight": 3}, {"name": "t", "namespace": "b", "port": 80, "weight": 7}]}]});
-    let mut objects = vec![service("a", "s"), service("b", "t"), route("a", spec)];
+    let gw = gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
+    let mut objects = vec![gw, service("a", "s"), service("b", "t"), route("a", spec)];
     let t = run(&objects);
     assert_eq!(verdict(&t), "Accepted=True RefNotPermitted=False");
     let broken = &routes(&t)[0].rules[0].backends[1];

@@ -2,19 +2,24 @@
 //! keeps its weight and answers 500.
 
 use super::external::{self, Externals};
+use super::mesh;
 use crate::kubernetes::{Inventory, port, text};
 use crate::wrong::Wrong;
 use model::*;
 use serde_json::Value;
 
 /// All that can be referred to.
+#[derive(Clone, Copy)]
 pub struct World<'a> {
     pub inventory: &'a Inventory,
     pub externals: &'a Externals,
+    pub claims: &'a mesh::Claims,
+    /// Whether the route hangs on Services alone, and so may refer to Services of any namespace.
+    pub meshed: bool,
 }
 
 pub fn resolve(value: &Value, from: &ObjectRef, protocol: RouteProtocol, world: &World<'_>) -> Result<Backend, Wrong> {
-    let World { inventory, externals } = world;
+    let World { inventory, externals, .. } = world;
     let (group, kind) = (text(value, "group").unwrap_or(""), text(value, "kind").unwrap_or("Service"));
     let namespace = text(value, "namespace").unwrap_or(&from.namespace);
     let target = ObjectRef::new(group, kind, namespace, text(value, "name").unwrap_or(""));
@@ -22,7 +27,8 @@ pub fn resolve(value: &Value, from: &ObjectRef, protocol: RouteProtocol, world: 
         let wrong = Wrong::new(InvalidBackend::InvalidKind.as_str(), format!("A backend cannot be a {kind} of group {group:?}."));
         return Err(wrong.fix("Refer to a Service or an XBackend.").at(if group.is_empty() { "kind" } else { "group" }));
     }
-    if !inventory.permits(from, &target) {
+    let free = world.meshed && kind == "Service";
+    if !free && !inventory.permits(from, &target) {
         let wrong = Wrong::new(
             InvalidBackend::RefNotPermitted.as_str(),
             format!("No ReferenceGrant in namespace {namespace} lets {from} refer to {target}."),

@@ -9,6 +9,7 @@ pub mod filter;
 pub mod gateway;
 pub mod listener;
 pub mod matches;
+pub mod mesh;
 pub mod route;
 pub mod rule;
 
@@ -25,9 +26,10 @@ pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translatio
     let mut gateways = gateway::Gateways::read(objects, inventory, out);
     let externals = external::read_all(objects, inventory);
     external::report(objects, &externals, out);
-    let world = backend::World { inventory, externals: &externals };
     let mut routes: Vec<_> = objects.iter().filter_map(route::RouteObject::of).collect();
     routes.sort_by(|a, b| a.age().cmp(&b.age()));
+    let claims = mesh::Claims::read(&routes, inventory);
+    let world = backend::World { inventory, externals: &externals, claims: &claims, meshed: false };
     for route in routes {
         route::translate(route, &world, &mut gateways, out);
     }

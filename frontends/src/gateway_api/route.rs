@@ -4,7 +4,7 @@ use super::backend::World;
 use super::gateway::Gateways;
 use super::listener::Door;
 use super::rule::{self, Rules};
-use super::{GROUP, condition};
+use super::{GROUP, condition, mesh};
 use crate::kubernetes::{Inventory, port, text};
 use crate::wrong::Wrong;
 use crate::{Object, Translation};
@@ -43,12 +43,15 @@ impl<'a> RouteObject<'a> {
 
 pub fn translate(source: RouteObject<'_>, world: &World<'_>, gateways: &mut Gateways, out: &mut Translation) {
     let RouteObject { object, protocol, created } = source;
+    let wanted = wanted_parents(object, gateways);
+    // A route on Services alone widens nothing: its callers may call the backends without it (GEP-1294, "Namespace boundaries").
+    let meshed = !wanted.is_empty() && wanted.iter().all(|(_, parent)| mesh::is_service(parent));
+    let world = &World { meshed, ..*world };
     let mut reader = rule::Reader { object, protocol, world, created, reports: Vec::new() };
     let rules = reader.read();
     let mut reports = reader.reports;
     let hosts = read_hosts(object, &mut reports);
     let refused = refusal(&rules);
-    let wanted = wanted_parents(object, gateways);
     if wanted.is_empty() {
         let wrong = Wrong::new("NoMatchingParent", "The route hangs on nothing, so nobody uses it.")
             .fix("Name a Gateway or a Service in parentRefs.");
@@ -61,7 +64,7 @@ pub fn translate(source: RouteObject<'_>, world: &World<'_>, gateways: &mut Gate
             Some(i) => wrong.item(*i).at("parentRefs").at("spec").report(&object.object),
             None => wrong.at("useDefaultGateways").at("spec").report(&object.object),
         };
-        let Some((target, found)) = attach(parent, source, &hosts, world.inventory, gateways) else {
+        let Some((target, found)) = attach(parent, source, &hosts, world, gateways) else {
             let found = stray(parent, object, gateways);
             out.reports.extend(found.map(|(severity, wrong)| Report { severity, ..placed(wrong) }));
             continue;
@@ -181,14 +184,16 @@ fn attach(
     parent: &Value,
     source: RouteObject<'_>,
     hosts: &[HostPattern],
-    inventory: &Inventory,
+    world: &World<'_>,
     gateways: &Gateways,
 ) -> Option<(ObjectRef, Result<Attached, Wrong>)> {
     let object = source.object;
     let target = parent_of(parent, object);
     let found = match (&*target.group, &*target.kind) {
-        (GROUP, "Gateway") if gateways.knows(&target) => attach_gateway(parent, &target, source, hosts, inventory, &gateways.doors),
-        ("", "Service") => attach_service(parent, &target, object, inventory),
+        (GROUP, "Gateway") if gateways.knows(&target) => attach_gateway(parent, &target, source, hosts, world.inventory, &gateways.doors),
+        ("", "Service") => {
+            mesh::attach(parent, source, world.inventory, world.claims).map(|all| all.into_iter().map(|one| (one, None)).collect())
+        }
         _ => return None,
     };
     Some((target, found))
@@ -273,20 +278,6 @@ fn attach_gateway(
 
 fn no_parent(message: String) -> Wrong {
     Wrong::new("NoMatchingParent", message)
-}
-
-/// GAMMA: in the service's namespace a producer route, for all callers; elsewhere a consumer route, for callers of the
-/// route's namespace. Hosts of the route mean nothing here.
-fn attach_service(parent: &Value, target: &ObjectRef, object: &Object, inventory: &Inventory) -> Result<Attached, Wrong> {
-    let service =
-        inventory.service(&target.namespace, &target.name).ok_or_else(|| no_parent(format!("{target} does not exist.")).at("name"))?;
-    let port = port(parent, "port");
-    if let Some(number) = port.filter(|number| service.port(*number).is_none()) {
-        return Err(no_parent(format!("{target} has no port {number}.")).at("port"));
-    }
-    let callers = (target.namespace != object.object.namespace).then(|| object.object.namespace.clone());
-    let target = Target::Service { service: service.key.clone(), port, callers };
-    Ok(vec![(Attachment { target, hosts: vec![HostPattern::Any] }, None)])
 }
 
 /// Seconds since the epoch of `2026-01-31T10:20:30Z`, the form that Kubernetes writes.

@@ -57,9 +57,9 @@ fn every_object_of_ours_gets_a_status_with_sentences() {
             let mut objects = common.clone();
             objects.extend(read(&path));
             let t = audit(&objects, &path);
-            // The mesh tests use routes that work; none of them looks at a condition.
-            let refused =
-                t.statuses.iter().flat_map(|s| &s.parents).flat_map(|p| &p.conditions).find(|c| c.status != ConditionStatus::True);
+            // The mesh tests use routes that work, to backends of other namespaces too; a few name a backend that is not there.
+            let mut told = t.statuses.iter().flat_map(|s| &s.parents).flat_map(|p| &p.conditions);
+            let refused = told.find(|c| c.status != ConditionStatus::True && &*c.reason != "BackendNotFound");
             assert!(base != "mesh" || refused.is_none(), "{}: {refused:?}", path.display());
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::failure::{Context, Outcome};
 use crate::{
-    bug_report, completions, control_process, demo, down, explain, get, load, logs, proxy_process, run, sample, status, token, up, wait,
+    bug_report, completions, control_process, demo, down, explain, get, load, logs, proxy_process, run, sample, status, token, up,
+    validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 const EXAMPLES: &str = "\
 Examples:
   organza demo
+  organza validate -f gateway.yaml
   organza up -f gateway.yaml
   organza run --service web --port 8000 -- python3 -m http.server 8000 --bind 127.0.0.1
   organza run -- curl http://web/
@@ -41,6 +43,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Show proxies, services, routes, edges, certificates, objects
     Get(get::GetArgs),
+    /// Find every problem of a configuration before it is used
+    Validate(validate::ValidateArgs),
     /// Tell what would become of a request, and why
     Explain(explain::ExplainArgs),
     /// Wait until an object is in force
@@ -85,6 +89,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Down(args) => down::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Get(args) => get::run(args).await,
+            Command::Validate(args) => validate::run(&args),
             Command::Explain(args) => explain::run(args).await,
             Command::Wait(args) => wait::run(args).await,
             Command::Token(args) => token::run(args).await,

@@ -26,6 +26,7 @@ mod mesh_flag;
 mod place;
 mod ports;
 mod proxy_process;
+mod render;
 mod run;
 mod sample;
 mod status;
@@ -35,6 +36,7 @@ mod to;
 mod token;
 mod units;
 mod up;
+mod validate;
 mod wait;
 mod wrapped;
 

@@ -6,6 +6,7 @@ pub mod gateway_api;
 pub mod kubernetes;
 pub mod limits;
 pub mod object;
+pub mod schema;
 mod wrong;
 
 pub use object::{Object, Place};

@@ -1,0 +1,109 @@
+//! `organza validate`: every problem of a configuration before it is used, each with its place, what is wrong and what to do. The same checks that a
+//! running mesh makes: syntax, the published schemas and their rules, then translation.
+
+use crate::failure::{Failure, Outcome};
+use crate::render;
+use clap::{Args, ValueEnum};
+use frontends::file::{Loaded, Located, load};
+use frontends::{Options, schema, translate};
+use model::Severity;
+use serde_json::json;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  organza validate -f shop/               every YAML file of a folder
+  organza validate -f routes.yaml -o github   as annotations of a pull request
+  kustomize build . | organza validate -f -";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ValidateArgs {
+    /// A file, a folder, or - for standard input; may be given several times
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
+    files: Vec<PathBuf>,
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    output: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// Workflow commands of GitHub Actions
+    Github,
+}
+
+pub fn run(args: &ValidateArgs) -> Outcome {
+    if let Some(path) = args.files.iter().find(|path| path.as_os_str() != "-" && !path.exists()) {
+        return Err(Failure::usage(format!("{} is not there", path.display())).remedy("name a file or a folder with -f"));
+    }
+    let (loaded, problems) = problems(&args.files);
+    let errors = problems.iter().filter(|p| p.report.severity == Severity::Error).count();
+    match args.output {
+        Form::Text => problems.iter().for_each(|problem| println!("{}", render::problem(problem, &loaded.texts))),
+        Form::Github => problems.iter().for_each(|problem| println!("{}", github(problem))),
+        Form::Json => println!(
+            "{:#}",
+            json!({ "objects": loaded.objects.len(), "errors": errors, "problems": problems.iter().map(as_json).collect::<Vec<_>>() })
+        ),
+    }
+    if args.output == Form::Text {
+        let warnings = problems.len() - errors;
+        println!("{} objects, {errors} errors, {warnings} warnings", loaded.objects.len());
+    }
+    if errors > 0 { Err(Failure::silent()) } else { Ok(()) }
+}
+
+/// All that is wrong, in the order of files and lines.
+pub fn problems(files: &[PathBuf]) -> (Loaded, Vec<Located>) {
+    let mut loaded = load(files);
+    let mut problems = std::mem::take(&mut loaded.problems);
+    let (objects, found) = schema::check(std::mem::take(&mut loaded.objects));
+    problems.extend(found);
+    let translation = translate(&objects, &Options::default());
+    let told = translation.reports.into_iter().filter(|report| report.severity >= Severity::Warning);
+    problems.extend(told.map(|report| match objects.iter().find(|o| o.object == report.object) {
+        Some(object) => schema::locate(object, report),
+        None => Located { place: frontends::Place::default(), report },
+    }));
+    problems.sort_by(|a, b| (&a.place.file, a.place.line, a.place.column).cmp(&(&b.place.file, b.place.line, b.place.column)));
+    loaded.objects = objects;
+    (loaded, problems)
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "notice",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+fn as_json(problem: &Located) -> serde_json::Value {
+    let report = &problem.report;
+    json!({
+        "severity": word(report.severity), "file": &*problem.place.file, "line": problem.place.line, "column": problem.place.column,
+        "object": report.object.to_string(), "path": report.path_text(), "reason": &*report.reason, "message": report.message, "fix": report.fix,
+    })
+}
+
+/// `::error file=…,line=…::…`: its own characters in values are percent-encoded.
+fn github(problem: &Located) -> String {
+    let report = &problem.report;
+    let text = match &report.fix {
+        Some(fix) => format!("{} ({fix})", report.message),
+        None => report.message.clone(),
+    };
+    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let (file, line, column) = (property(&problem.place.file), problem.place.line.max(1), problem.place.column.max(1));
+    format!(
+        "::{} file={file},line={line},col={column},title={}::{}",
+        word(report.severity),
+        property(&report.object.to_string()),
+        data(&text)
+    )
+}

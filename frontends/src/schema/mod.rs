@@ -1,0 +1,191 @@
+//! What the published schemas say of an object: defaults put in, structure checked, unknown fields refused, list keys unique, CEL rules held. The
+//! schemas are the CRDs' own (`third_party/gateway-api`); those of the few core kinds are ours. Compiled when first used, then kept.
+
+mod core;
+mod structure;
+
+use crate::Object;
+use crate::file::Located;
+use jsonschema::Validator;
+use kube_cel::{CompiledSchema, apply_defaults, compile_schema};
+use model::report::Step;
+use model::{Report, Severity};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+/// CRDs of the experimental channel, which holds the standard one's fields.
+const CRDS: &[&str] = &[
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_backendtlspolicies.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_gatewayclasses.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_gateways.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_grpcroutes.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_httproutes.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_listenersets.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_referencegrants.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_tcproutes.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_tlsroutes.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.k8s.io_udproutes.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xbackends.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xbackendtrafficpolicies.yaml"),
+    include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xmeshes.yaml"),
+];
+
+/// One kind in one version.
+pub struct Schema {
+    pub(crate) open_api: Value,
+    structure: Validator,
+    rules: CompiledSchema,
+}
+
+/// What is known of a CRD before anyone needs its schema: enough to find it.
+struct Head {
+    group: String,
+    kind: String,
+    text: &'static str,
+}
+
+static HEADS: LazyLock<Vec<Head>> = LazyLock::new(|| CRDS.iter().filter_map(|text| head(text)).collect());
+static COMPILED: LazyLock<Mutex<HashMap<(String, String), Option<Arc<Schema>>>>> = LazyLock::new(Mutex::default);
+
+/// Reads group and kind off the text, for parsing a whole CRD takes longer than most folders do.
+fn head(text: &'static str) -> Option<Head> {
+    let after = |mark: &str| text.lines().find_map(|line| line.strip_prefix(mark)).map(|rest| rest.trim().to_owned());
+    Some(Head { group: after("  group: ")?, kind: after("    kind: ")?, text })
+}
+
+/// Every kind that is understood, as `group/kind`; the core group is empty.
+pub fn kinds() -> Vec<(String, String)> {
+    let mut all: Vec<_> = HEADS.iter().map(|h| (h.group.clone(), h.kind.clone())).collect();
+    all.extend(
+        core::KINDS.iter().map(|(api_version, kind)| {
+            (api_version.split_once('/').map_or(String::new(), |(group, _)| group.to_owned()), (*kind).to_owned())
+        }),
+    );
+    all
+}
+
+fn find(api_version: &str, kind: &str) -> Option<Arc<Schema>> {
+    let place = (api_version.to_owned(), kind.to_owned());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    compiled.entry(place).or_insert_with(|| load(api_version, kind).map(Arc::new)).clone()
+}
+
+fn load(api_version: &str, kind: &str) -> Option<Schema> {
+    let open_api = match core::schema(api_version, kind) {
+        Some(schema) => schema,
+        None => {
+            let (group, version) = api_version.split_once('/')?;
+            let text = HEADS.iter().find(|h| h.group == group && h.kind == kind)?.text;
+            let crd: Value = serde_saphyr::from_str(text).ok()?;
+            let versions = crd.pointer("/spec/versions")?.as_array()?;
+            let version = versions.iter().find(|v| v.get("name").and_then(Value::as_str) == Some(version))?;
+            version.pointer("/schema/openAPIV3Schema")?.clone()
+        }
+    };
+    let structure = jsonschema::validator_for(&structure::json_schema(&open_api)).ok()?;
+    let rules = compile_schema(&open_api);
+    Some(Schema { open_api, structure, rules })
+}
+
+/// Checks objects and puts defaults in; those that are refused are left out and told.
+pub fn check(objects: Vec<Object>) -> (Vec<Object>, Vec<Located>) {
+    let (mut good, mut problems) = (Vec::new(), Vec::new());
+    for mut object in objects {
+        let found = check_one(&mut object);
+        if found.is_empty() {
+            good.push(object);
+        }
+        problems.extend(found);
+    }
+    (good, problems)
+}
+
+fn check_one(object: &mut Object) -> Vec<Located> {
+    let Some(schema) = find(&object.api_version, &object.object.kind) else { return vec![unknown_kind(object)] };
+    let mut reports = structure::unknown_fields(&schema.open_api, object);
+    // As the API server does it: defaults first, then what is then there is judged.
+    object.value = apply_defaults(&schema.open_api, &object.value);
+    reports.extend(structure::violations(&schema.structure, object));
+    if reports.is_empty() {
+        reports.extend(structure::repeated_keys(&schema.open_api, object));
+        reports.extend(broken_rules(&schema.rules, object));
+    }
+    reports.into_iter().map(|report| locate(object, report)).collect()
+}
+
+/// CEL rules of the CRD (`x-kubernetes-validations`). Rules over time (`oldSelf`) say nothing of a file.
+fn broken_rules(rules: &CompiledSchema, object: &Object) -> Vec<Report> {
+    let Err(errors) = kube_cel::Validator::new().validate_compiled(rules, &object.value, None) else { return Vec::new() };
+    errors.into_vec().into_iter().map(|error| problem(object, steps(&error.field_path), "Invalid", error.message)).collect()
+}
+
+/// The field itself, or the nearest one above it that stands in the file: what was put in by default has no place.
+pub fn locate(object: &Object, report: Report) -> Located {
+    let mut path = report.path_text();
+    let place = loop {
+        if let Some(place) = object.spans.get(&path) {
+            break place.clone();
+        }
+        match path.rfind(['.', '[']) {
+            Some(at) => path.truncate(at),
+            None => break object.place.clone(),
+        }
+    };
+    Located { place, report }
+}
+
+pub(crate) fn problem(object: &Object, path: Vec<Step>, reason: &str, message: String) -> Report {
+    Report { severity: Severity::Error, object: object.object.clone(), path, reason: reason.into(), message, fix: None }
+}
+
+/// `spec.rules[0].name` (or `/spec/rules/0/name`) as steps.
+pub(crate) fn steps(path: &str) -> Vec<Step> {
+    let step = |text: &str| text.parse().map_or_else(|_| Step::Field(text.into()), Step::Index);
+    path.split(['.', '[', ']', '/']).filter(|text| !text.is_empty()).map(step).collect()
+}
+
+fn unknown_kind(object: &Object) -> Located {
+    let (group, kind) = (&*object.object.group, &*object.object.kind);
+    let known = kinds();
+    let same_kind = known.iter().any(|(g, k)| g == group && k == kind);
+    let message = match same_kind {
+        true => format!("{kind} has no version {:?} here", object.api_version),
+        false => format!("kind {kind} of apiVersion {} is not known", object.api_version),
+    };
+    let near = closest(kind, known.iter().map(|(_, k)| k.as_str()));
+    let fix = near.filter(|_| !same_kind).and_then(|near| {
+        let (group, _) = known.iter().find(|(_, k)| k == near)?;
+        let group = if group.is_empty() { "the core group (v1)".to_owned() } else { format!("group {group}") };
+        Some(if near == kind { format!("{kind} is of {group}") } else { format!("did you mean {near}, of {group}?") })
+    });
+    let path = vec![Step::Field(if same_kind { "apiVersion".into() } else { "kind".into() })];
+    let report = Report { fix, ..problem(object, path, "UnknownKind", message) };
+    locate(object, report)
+}
+
+/// The known word that was most likely meant.
+pub(crate) fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let lower = word.to_ascii_lowercase();
+    let distance = |other: &str| edit_distance(&lower, &other.to_ascii_lowercase());
+    let nearest = known.map(|other| (distance(other), other)).min_by_key(|(d, _)| *d);
+    nearest.filter(|(d, _)| *d <= 1 + word.len() / 4).map(|(_, other)| other)
+}
+
+/// Levenshtein's, on bytes; words are short.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests;

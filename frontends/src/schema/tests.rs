@@ -1,0 +1,94 @@
+//! The published examples, valid and invalid, are the measure: every valid one passes, every invalid one is refused.
+
+use super::*;
+use crate::file;
+use std::path::{Path, PathBuf};
+
+fn third_party(folder: &str) -> Vec<PathBuf> {
+    fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+        let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        entries.sort();
+        for entry in entries {
+            match entry.is_dir() {
+                true => collect(&entry, into),
+                false if entry.extension().is_some_and(|e| e == "yaml") => into.push(entry),
+                false => {}
+            }
+        }
+    }
+    let mut all = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../third_party/gateway-api").join(folder), &mut all);
+    assert!(!all.is_empty(), "{folder}");
+    all
+}
+
+/// The suite fills in who the controller is.
+fn filled(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap().replace("{GATEWAY_CONTROLLER_NAME}", "organza.dev/gateway-controller")
+}
+
+/// Problems of a file, but for kinds that are not ours (Deployments and the like stand in examples too).
+fn problems_of(path: &Path) -> Vec<Located> {
+    let (objects, mut problems) = file::parse(&path.display().to_string(), &filled(path));
+    let (_, found) = check(objects);
+    problems.extend(found.into_iter().filter(|p| &*p.report.reason != "UnknownKind"));
+    problems
+}
+
+#[test]
+fn every_published_example_passes() {
+    for path in third_party("examples") {
+        let problems = problems_of(&path);
+        assert!(problems.is_empty(), "{}: {problems:#?}", path.display());
+    }
+}
+
+#[test]
+fn every_published_invalid_example_is_refused() {
+    let passed: Vec<_> = third_party("invalid-examples").into_iter().filter(|path| problems_of(path).is_empty()).collect();
+    assert!(passed.is_empty(), "these must be refused: {passed:#?}");
+}
+
+#[test]
+fn every_conformance_manifest_passes_its_schema() {
+    for path in third_party("conformance") {
+        let problems = problems_of(&path);
+        assert!(problems.is_empty(), "{}: {problems:#?}", path.display());
+    }
+}
+
+fn one(text: &str) -> Located {
+    let (objects, problems) = file::parse("f.yaml", text);
+    assert!(problems.is_empty(), "{problems:?}");
+    let (_, mut found) = check(objects);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.remove(0)
+}
+
+#[test]
+fn mistakes_are_found_where_they_stand_and_told_how_to_mend() {
+    let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec:\n  rules:\n  - backendRefs:\n";
+    let found = one(&format!("{route}    - name: b\n      port: 80\n      wieght: 3\n"));
+    assert_eq!((found.place.line, found.place.column), (9, 7));
+    assert_eq!(found.report.fix.as_deref(), Some("did you mean `weight`?"));
+    let found = one(&format!("{route}    - name: b\n      port: 80\n      weight: -1\n"));
+    assert_eq!((found.place.line, found.report.path_text().as_str()), (9, "spec.rules[0].backendRefs[0].weight"));
+    // A rule of the CRD in CEL: a Service needs a port.
+    let found = one(&format!("{route}    - name: b\n"));
+    assert!(found.report.message.contains("port"), "{found:?}");
+    let found = one("apiVersion: gateway.networking.k8s.io/v1\nkind: HttpRoute\nmetadata: {name: a}\n");
+    assert_eq!((&*found.report.reason, found.place.line), ("UnknownKind", 2));
+    assert!(found.report.fix.unwrap().contains("HTTPRoute"));
+    let found = one("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 0}]}\n");
+    assert_eq!(found.report.path_text(), "spec.ports[0].port");
+}
+
+#[test]
+fn defaults_are_put_in() {
+    let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec:\n  rules:\n  - backendRefs: [{name: b, port: 80}]\n";
+    let (objects, _) = file::parse("f.yaml", text);
+    let (objects, problems) = check(objects);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(objects[0].at("/spec/rules/0/backendRefs/0/weight"), &serde_json::json!(1));
+    assert_eq!(objects[0].at("/spec/rules/0/matches/0/path/value"), "/");
+}

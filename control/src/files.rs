@@ -1,8 +1,6 @@
 //! YAML files as objects. A file that cannot be read whole keeps its last good objects in force: what worked is never taken down by a mistake.
 
-use frontends::{Object, Place};
-use model::ObjectRef;
-use serde_json::Value;
+use frontends::Object;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +21,7 @@ struct Known {
     stamp: Stamp,
     /// Of its last version that could be read.
     good: Vec<Object>,
-    problem: Option<Located>,
+    problems: Vec<Located>,
 }
 
 /// What a look finds: files with their stamps, and which of the user's paths are not there.
@@ -79,30 +77,19 @@ impl Files {
         let lost = |path: &Path| vanished || found.missing.iter().any(|root| path.starts_with(root));
         self.known.retain(|path, _| found.files.contains_key(path) || lost(path));
         for (path, stamp) in &found.files {
-            match self.known.get_mut(path) {
-                Some(known) if known.stamp == *stamp => {}
-                Some(known) => {
-                    known.stamp = *stamp;
-                    match parse(path) {
-                        Ok(objects) => (known.good, known.problem) = (objects, None),
-                        Err(problem) => known.problem = Some(*problem),
-                    }
-                }
-                None => {
-                    let (good, problem) = match parse(path) {
-                        Ok(objects) => (objects, None),
-                        Err(problem) => (Vec::new(), Some(*problem)),
-                    };
-                    self.known.insert(path.clone(), Known { stamp: *stamp, good, problem });
-                }
+            let before = self.known.get(path).filter(|known| known.stamp != *stamp).map(|known| known.good.as_slice());
+            if before.is_none() && self.known.contains_key(path) {
+                continue;
             }
+            let (good, problems) = parse(path, before.unwrap_or_default());
+            self.known.insert(path.clone(), Known { stamp: *stamp, good, problems });
         }
         let mut problems: Vec<_> =
             found.missing.iter().map(|p| problem(&p.display().to_string(), 0, 0, "there is no such file or folder".into())).collect();
         if vanished && problems.is_empty() {
             problems.push(problem("", 0, 0, "the configuration is gone; put it back, or end the mesh".into()));
         }
-        problems.extend(self.known.values().filter_map(|known| known.problem.clone()));
+        problems.extend(self.known.values().flat_map(|known| &known.problems).cloned());
         self.read = Some(found);
         let objects = self.known.values().flat_map(|known| &known.good).cloned().collect();
         Read { objects, problems }
@@ -114,7 +101,7 @@ fn find(paths: &[PathBuf]) -> Found {
     for path in paths {
         if path.is_dir() {
             let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.path());
-            found.files.extend(entries.filter(|p| is_yaml(p)).filter_map(|p| stamp(&p).map(|stamp| (p, stamp))));
+            found.files.extend(entries.filter(|p| frontends::file::is_configuration(p)).filter_map(|p| stamp(&p).map(|stamp| (p, stamp))));
         } else if let Some(stamp) = stamp(path) {
             found.files.insert(path.clone(), stamp);
         } else {
@@ -130,69 +117,42 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some(Stamp { number: meta.ino(), changed: (meta.ctime(), meta.ctime_nsec()), length: meta.len() })
 }
 
-fn is_yaml(path: &Path) -> bool {
-    let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
-    !hidden && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
-}
-
-fn parse(path: &Path) -> Result<Vec<Object>, Box<Located>> {
+/// A file's objects, and what is wrong with it. What is broken stays in force as it last was: the whole file where its syntax is broken, single
+/// objects where their schema refuses them.
+fn parse(path: &Path, before: &[Object]) -> (Vec<Object>, Vec<Located>) {
     let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let text = std::fs::read_to_string(path).map_err(|e| Box::new(problem(&file, 0, 0, e.to_string())))?;
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|e| {
-        let (line, column) = e.location().map_or((0, 0), |l| (l.line(), l.column()));
-        let said = e.to_string();
-        let said = said.lines().next().unwrap_or_default();
-        // It says `error: line 3 column 4: …`; the place is told beside it.
-        let said = said.strip_prefix("error: ").unwrap_or(said);
-        let said = said.split_once(": ").filter(|(place, _)| place.starts_with("line ")).map_or(said, |(_, what)| what);
-        Box::new(problem(&file, line as u32, column as u32, said.to_owned()))
-    })?;
-    let starts: Vec<u32> = document_lines(&text);
-    let mut objects = Vec::new();
-    for (i, value) in documents.into_iter().enumerate() {
-        let line = starts.get(i).copied().unwrap_or(1);
-        if value.is_null() {
-            continue;
-        }
-        objects.push(object(value, &file, line)?);
-    }
-    Ok(objects)
-}
-
-/// Line of the first content of each document.
-fn document_lines(text: &str) -> Vec<u32> {
-    let mut starts = Vec::new();
-    let mut fresh = true;
-    for (i, line) in text.lines().enumerate() {
-        if line.starts_with("---") {
-            fresh = true;
-        } else if fresh && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-            starts.push(i as u32 + 1);
-            fresh = false;
-        }
-    }
-    starts
-}
-
-fn object(mut value: Value, file: &str, line: u32) -> Result<Object, Box<Located>> {
-    let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (api_version, kind, name) = (text(&value, "/apiVersion"), text(&value, "/kind"), text(&value, "/metadata/name"));
-    if api_version.is_empty() || kind.is_empty() || name.is_empty() {
-        return Err(Box::new(problem(file, line, 1, "an object needs apiVersion, kind and metadata.name".into())));
-    }
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    let everywhere = matches!((group, kind.as_str()), ("", "Namespace") | ("gateway.networking.k8s.io", "GatewayClass"));
-    let namespace = match text(&value, "/metadata/namespace") {
-        _ if everywhere => String::new(),
-        none if none.is_empty() => "default".to_owned(),
-        namespace => namespace,
+    let text = match frontends::file::read(path) {
+        Ok(text) => text,
+        Err(why) => return (before.to_vec(), vec![problem(&file, 0, 0, why)]),
     };
-    if !everywhere && let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-        metadata.insert("namespace".into(), namespace.as_str().into());
+    let (objects, broken) = frontends::file::parse(&file, &text);
+    let mut problems: Vec<Located> = broken.into_iter().map(located).collect();
+    if !problems.is_empty() {
+        return (before.to_vec(), problems);
     }
-    let object = ObjectRef::new(group, &kind, &namespace, &name);
-    let place = Place { file: file.into(), line, column: 1 };
-    Ok(Object { object, api_version, value, place, spans: BTreeMap::new() })
+    let named: Vec<_> = objects.iter().map(|o| o.object.clone()).collect();
+    let (mut good, refused) = frontends::schema::check(objects);
+    problems.extend(refused.into_iter().map(located));
+    let kept = before.iter().filter(|old| named.contains(&old.object) && !good.iter().any(|new| new.object == old.object)).cloned();
+    let kept: Vec<Object> = kept.collect();
+    good.extend(kept);
+    (good, problems)
+}
+
+/// In the API's words.
+fn located(found: frontends::file::Located) -> Located {
+    let report = found.report;
+    Located {
+        severity: Severity::Error,
+        file: found.place.file.to_string(),
+        line: found.place.line,
+        column: found.place.column,
+        object: if report.object.kind.is_empty() { String::new() } else { report.object.to_string() },
+        path: report.path_text(),
+        reason: report.reason.to_string(),
+        message: report.message,
+        fix: report.fix,
+    }
 }
 
 fn problem(file: &str, line: u32, column: u32, message: String) -> Located {

@@ -48,6 +48,9 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
     loaded
 }
 
+/// Kinds that stand in no namespace.
+const CLUSTER_WIDE: [&str; 3] = ["Namespace", "GatewayClass", "XMesh"];
+
 /// Whether a file of a folder is read.
 pub fn is_configuration(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
@@ -173,8 +176,11 @@ fn take_object(file: &str, mut value: Value, spans: BTreeMap<String, Place>, obj
             return;
         }
     }
-    let namespace = Some(text("/metadata/namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into());
-    if let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+    let namespaced = !CLUSTER_WIDE.contains(&kind.as_str());
+    let written = Some(text("/metadata/namespace")).filter(|n| !n.is_empty());
+    let namespace = if namespaced { written.unwrap_or_else(|| "default".into()) } else { String::new() };
+    if namespaced
+        && let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.insert("namespace".into(), namespace.as_str().into());
     }
     let group = api_version.split_once('/').map_or("", |(group, _)| group);

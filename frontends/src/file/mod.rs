@@ -179,8 +179,7 @@ fn take_object(file: &str, mut value: Value, spans: BTreeMap<String, Place>, obj
     let namespaced = !CLUSTER_WIDE.contains(&kind.as_str());
     let written = Some(text("/metadata/namespace")).filter(|n| !n.is_empty());
     let namespace = if namespaced { written.unwrap_or_else(|| "default".into()) } else { String::new() };
-    if namespaced
-        && let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+    if namespaced && let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.insert("namespace".into(), namespace.as_str().into());
     }
     let group = api_version.split_once('/').map_or("", |(group, _)| group);

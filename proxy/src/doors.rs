@@ -153,7 +153,7 @@ enum Answerer {
 impl Answerer {
     fn new(worker: &Worker, door: Door, address: Option<SocketAddr>) -> Self {
         match door {
-            Door::Gateway { gateway, port } => Self::Gateway { tls: gateway::Tls::new(worker, &gateway), gateway, port },
+            Door::Gateway { gateway, port } => Self::Gateway { tls: gateway::Tls::new(&gateway), gateway, port },
             Door::Inbound(app) => {
                 let config = inbound::config(worker).inspect_err(|e| tracing::error!("no mutual TLS: {e}")).ok();
                 Self::Inbound { config, application: Rc::new(Application { workload: app.workload, host: app.host }) }

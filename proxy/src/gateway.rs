@@ -1,82 +1,113 @@
-//! A gateway's port: strangers' connections, in plain or by TLS with the certificate that their SNI asks for.
+//! A gateway's port: strangers' connections, in plain or by TLS with the certificate that their SNI asks for; HTTP/1 or HTTP/2, as ALPN or the
+//! first bytes say.
 
 use crate::http::{self, Client, Ingress};
+use crate::snapshot::Snapshot;
 use crate::worker::Worker;
-use model::{Key, ListenerProtocol};
+use bytes::BytesMut;
+use identity::alpn;
+use model::{Certificate, HostPattern, Key, Listener, ListenerProtocol};
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use std::cell::RefCell;
+use rustls::time_provider::DefaultTimeProvider;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use telemetry::{Peer, Security};
+use transport::tls::Certificates;
 use transport::{Stream, h1, tls};
 
-/// Certificates of a gateway by SNI, made anew when the snapshot changes.
+/// A certificate, and the names that it is shown to.
+type Shown = (HostPattern, Arc<Certificate>);
+
+/// What one port of a gateway can show, kept in step with the snapshot.
 pub struct Tls {
     gateway: Key,
-    made: RefCell<Option<(u64, Arc<ServerConfig>)>>,
+    certificates: Arc<Certificates>,
+    config: Option<Arc<ServerConfig>>,
+    seen: Cell<Option<u64>>,
+    shown: RefCell<Vec<Shown>>,
 }
 
 impl Tls {
-    pub fn new(_worker: &Worker, gateway: &Key) -> Self {
-        Self { gateway: gateway.clone(), made: RefCell::new(None) }
+    pub fn new(gateway: &Key) -> Self {
+        let certificates = Arc::new(Certificates::default());
+        let config = tls::gateway_config(certificates.clone(), Arc::new(DefaultTimeProvider));
+        let config = config.inspect_err(|e| tracing::error!("no TLS: {e}")).ok();
+        Self { gateway: gateway.clone(), certificates, config, seen: Cell::new(None), shown: RefCell::default() }
     }
 
-    /// The configuration for a port, or `None` where its listeners speak plainly.
-    fn config(&self, worker: &Worker, port: u16) -> Option<Arc<ServerConfig>> {
+    /// The configuration for a port. Where its listeners speak TLS, nothing else is spoken there.
+    fn config(&self, worker: &Worker, port: u16) -> Speaks {
         let snapshot = worker.snapshot();
         let listeners = snapshot.table.listeners_of(&self.gateway);
-        let mut secured = listeners.iter().filter(|l| l.port == port && l.protocol == ListenerProtocol::Https).peekable();
-        secured.peek()?;
-        if let Some((generation, config)) = &*self.made.borrow()
-            && *generation == snapshot.generation
-        {
-            return Some(config.clone());
+        let secured: Vec<_> = listeners.iter().filter(|l| l.port == port && l.protocol == ListenerProtocol::Https).collect();
+        if secured.is_empty() {
+            return Speaks::Plain;
         }
-        let mut names = Vec::new();
-        for listener in secured {
-            for key in listener.tls.iter().flat_map(|tls| &tls.certificates) {
-                let made = snapshot.certificates.get(key).map(|c| identity::certified_key(&c.chain, &c.private_key));
-                match made {
-                    Some(Ok(certified)) => names.push((listener.hostname.clone(), Arc::new(certified))),
-                    Some(Err(e)) => tracing::warn!("certificate {key} cannot be used: {e}"),
-                    None => tracing::warn!("certificate {key} is not here yet"),
-                }
-            }
+        if self.seen.replace(Some(snapshot.generation)) != Some(snapshot.generation) {
+            self.put(usable(&snapshot, &secured));
         }
-        names.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));
-        let config = identity::gateway_server_config(Arc::new(BySni(names))).ok()?;
-        *self.made.borrow_mut() = Some((snapshot.generation, config.clone()));
-        Some(config)
+        self.config.clone().map_or(Speaks::Nothing, Speaks::Tls)
+    }
+
+    fn put(&self, all: Vec<Shown>) {
+        let same = |(a, b): (&Shown, &Shown)| a.0 == b.0 && Arc::ptr_eq(&a.1, &b.1);
+        let mut shown = self.shown.borrow_mut();
+        if shown.len() == all.len() && shown.iter().zip(&all).all(same) {
+            return;
+        }
+        match self.certificates.put(all.iter().map(|(pattern, certificate)| (pattern.clone(), &**certificate))) {
+            Ok(()) => *shown = all,
+            Err(e) => tracing::warn!("{e}"),
+        }
     }
 }
 
-#[derive(Debug)]
-struct BySni(Vec<(model::HostPattern, Arc<CertifiedKey>)>);
+enum Speaks {
+    Plain,
+    Tls(Arc<ServerConfig>),
+    /// TLS that cannot be spoken: nobody is let in.
+    Nothing,
+}
 
-impl ResolvesServerCert for BySni {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().unwrap_or("").to_ascii_lowercase();
-        self.0.iter().find(|(pattern, _)| pattern.matches(&name)).map(|(_, certified)| certified.clone())
+/// Certificates of these listeners; one that cannot be used costs its own listener only.
+fn usable(snapshot: &Snapshot, listeners: &[&Arc<Listener>]) -> Vec<Shown> {
+    let mut all = Vec::new();
+    for listener in listeners {
+        for key in listener.tls.iter().flat_map(|tls| &tls.certificates) {
+            match snapshot.certificates.get(key) {
+                None => tracing::warn!("certificate {key} is not here yet"),
+                Some(certificate) => match identity::certified_key(&certificate.chain, &certificate.private_key) {
+                    Ok(_) => all.push((listener.hostname.clone(), certificate.clone())),
+                    Err(e) => tracing::warn!("certificate {key} cannot be used: {e}"),
+                },
+            }
+        }
     }
+    all
 }
 
 /// One connection of a stranger.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gateway: Key, port: u16, tls: &Tls) {
-    let (stream, sni, security) = match tls.config(&worker, port) {
-        None => (stream, None, Security::Plain),
-        Some(config) => match tls::accept(stream, config).await {
+    let (stream, proof) = match tls.config(&worker, port) {
+        Speaks::Nothing => return,
+        Speaks::Plain => (stream, None),
+        Speaks::Tls(config) => match tls::accept(stream, config).await {
             Ok(stream) => {
-                let sni = tls::proof(&stream).and_then(|proof| proof.sni);
-                (stream, Some(sni), Security::Tls)
+                let proof = tls::proof(&stream).unwrap_or_default();
+                (stream, Some(proof))
             }
             // Strangers whose handshake fails are told by TLS itself.
             Err(_) => return,
         },
     };
-    let peer = Arc::new(Peer::unknown());
-    let client = Client { ingress: Ingress::Gateway { gateway, port, sni }, address: Some(address), peer, security };
-    http::serve(worker, h1::Connection::new(stream), client).await;
+    let security = if proof.is_some() { Security::Tls } else { Security::Plain };
+    let is_h2 = proof.as_ref().is_some_and(|proof| proof.alpn.as_deref() == Some(alpn::H2));
+    let ingress = Ingress::Gateway { gateway, port, sni: proof.map(|proof| proof.sni) };
+    let client = Client { ingress, address: Some(address), peer: Arc::new(Peer::unknown()), security };
+    match is_h2 {
+        true => http::serve_h2(worker, stream, BytesMut::new(), client).await,
+        false => http::serve(worker, h1::Connection::new(stream), client).await,
+    }
 }

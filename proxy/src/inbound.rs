@@ -1,5 +1,7 @@
 //! What other proxies of the mesh bring: mutual TLS first, then who was dialled, then the application's own protocol to the application on this
-//! machine. Who shows no SVID does not get past the handshake; a service that this workload does not back is refused by name.
+//! machine; from meshes that speak HBONE, bytes. Who shows no SVID does not get past the handshake; a service that this workload does not back is refused by name.
+
+mod hbone;
 
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4;
@@ -33,7 +35,7 @@ pub struct Application {
 /// # Errors
 /// If the configuration cannot be made.
 pub fn config(worker: &Worker) -> Result<Arc<ServerConfig>, identity::Error> {
-    identity::server_config(&worker.shared.credentials, ClientAuth::Required, &[alpn::ORGANZA], Arc::new(DefaultTimeProvider))
+    identity::server_config(&worker.shared.credentials, ClientAuth::Required, &[alpn::ORGANZA, alpn::H2], Arc::new(DefaultTimeProvider))
 }
 
 /// One connection, from its first byte.
@@ -46,10 +48,11 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, conf
     let Some(identity) = proof.peer else {
         return refused(&worker, address, None, Fault::Unauthenticated, "the peer showed no SPIFFE identity");
     };
-    if proof.alpn.as_deref() != Some(alpn::ORGANZA) {
-        return refused(&worker, address, Some(&identity), Fault::UnrecognisedProtocol, "the peer speaks neither organza/1 nor HBONE");
+    match proof.alpn.as_deref() {
+        Some(alpn::ORGANZA) => organza(worker, stream, address, identity, application).await,
+        Some(alpn::H2) => hbone::serve(worker, stream, address, identity, application).await,
+        _ => refused(&worker, address, Some(&identity), Fault::UnrecognisedProtocol, "the peer speaks neither organza/1 nor HBONE"),
     }
-    organza(worker, stream, address, identity, application).await;
 }
 
 async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, identity: SpiffeId, application: Rc<Application>) {
@@ -76,10 +79,18 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
             let _ = writer.flush().await;
             refused(&worker, address, Some(&identity), stop.fault, &stop.why);
         }
-        (Ok(target), Framing::Http1) => {
+        (Ok(target), framing @ (Framing::Http1 | Framing::Http2)) => {
             let ingress = Ingress::Inbound { service: hello.service, port: hello.service_port, application: target, identity };
             let client = Client { ingress, address: Some(address), peer, security: Security::MutualTls };
-            http::serve(worker, h1::Connection { reader, writer }, client).await;
+            if framing == Framing::Http1 {
+                return http::serve(worker, h1::Connection { reader, writer }, client).await;
+            }
+            // A peer that is gone needs no welcome.
+            if writer.flush().await.is_ok()
+                && let Some((stream, read)) = (h1::Connection { reader, writer }).into_parts()
+            {
+                http::serve_h2(worker, stream, read, client).await;
+            }
         }
         (Ok(target), Framing::Tcp) => {
             if writer.flush().await.is_err() {
@@ -90,13 +101,9 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
             record.dialled_service = worker.snapshot().table.service(&hello.service).map(|s| worker.destination(s));
             let open = async |record: &mut Record| {
                 record.endpoint = Some(target);
-                Ok(worker.connect(UpstreamKey::plain(target), true).await?)
+                Ok(worker.connect(UpstreamKey::plain(target, Framing::Tcp), true).await?)
             };
             l4::connection(&worker, &mut reader, &mut writer, record, open).await;
-        }
-        (Ok(_), Framing::Http2) => {
-            let _ = writer.flush().await;
-            refused(&worker, address, Some(&identity), Fault::UnrecognisedProtocol, "HTTP/2 inside organza/1 is not spoken here");
         }
     }
 }

@@ -22,8 +22,7 @@ use transport::{rt, tunnel};
 pub fn is_read(snapshot: &Snapshot, service: &Key, port: u16) -> bool {
     let declared = snapshot.table.service(service).and_then(|s| s.port(port)).map_or(AppProtocol::Detect, |p| p.protocol);
     match declared {
-        AppProtocol::Http => true,
-        AppProtocol::Http2 | AppProtocol::Grpc => false,
+        AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc => true,
         AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::Udp => false,
         AppProtocol::Detect => has_routes(snapshot, service, port),
     }
@@ -53,7 +52,7 @@ pub async fn to_service(worker: &Rc<Worker>, snapshot: &Snapshot, key: &Key, por
     match &backend.backend {
         Backend::Service(to) => endpoint(worker, snapshot, to, record).await,
         Backend::External(host) => {
-            let way = worker.external(host).await?;
+            let way = worker.external(host, Framing::Tcp).await?;
             record.security = way.security();
             record.endpoint = Some(way.address);
             Ok(worker.connect(way, true).await?)
@@ -117,7 +116,7 @@ pub async fn to_outside(worker: &Rc<Worker>, host: &str, port: u16, record: &mut
     record.backend = Some("outside".into());
     let address = worker.outside(&name, port).await?;
     record.endpoint = Some(address);
-    Ok(worker.connect(UpstreamKey::plain(address), true).await?)
+    Ok(worker.connect(UpstreamKey::plain(address, Framing::Tcp), true).await?)
 }
 
 /// Carries bytes both ways until both sides have ended.

@@ -50,3 +50,5 @@ pub const LOOK: Duration = Duration::from_millis(20);
 pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
 /// Ports tried above a preferred one.
 pub const PORTS_TRIED: u16 = 64;
+/// HTTP/2 connections to one destination per worker; beyond it each serves one request.
+pub const H2_CONNECTIONS: usize = 16;

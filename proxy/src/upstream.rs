@@ -3,6 +3,8 @@
 
 use crate::worker::Worker;
 use crate::{limits, worker};
+use bytes::BytesMut;
+use futures_util::lock::Mutex;
 use identity::{Expected, alpn};
 use model::backend::{ExternalName, UpstreamTls};
 use model::{Endpoint, ExternalHost, Fault, Key, Service, SpiffeId, Tunnel};
@@ -17,8 +19,8 @@ use std::time::Instant;
 use telemetry::{Peer, Security};
 use transport::h1::Reader;
 use transport::pool::Pooled;
-use transport::preface::{Framing, Hello, Preface, Welcome};
-use transport::{Error, Stream, h1, rt, tls};
+use transport::preface::{Framing, Hello, Preface, Welcome, read};
+use transport::{Error, Stream, h1, h2, rt, tls};
 
 /// How bytes go to an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,7 +32,11 @@ pub enum Via {
         expected: Arc<[SpiffeId]>,
         service: Key,
         port: u16,
-        framing: Framing,
+    },
+    /// HBONE: CONNECT to this authority on a connection to one of these.
+    Hbone {
+        expected: Arc<[SpiffeId]>,
+        authority: Arc<str>,
     },
 }
 
@@ -39,11 +45,13 @@ pub enum Via {
 pub struct UpstreamKey {
     pub address: SocketAddr,
     pub via: Via,
+    /// What is spoken on it, inside whatever protects it.
+    pub framing: Framing,
 }
 
 impl UpstreamKey {
-    pub fn plain(address: SocketAddr) -> Self {
-        Self { address, via: Via::Plain }
+    pub fn plain(address: SocketAddr, framing: Framing) -> Self {
+        Self { address, via: Via::Plain, framing }
     }
 
     /// The way to an endpoint of a service.
@@ -51,28 +59,30 @@ impl UpstreamKey {
     /// # Errors
     /// If the endpoint has no such port, or speaks a tunnel that this proxy does not.
     pub fn endpoint(service: &Service, endpoint: &Endpoint, port: u16, framing: Framing) -> Result<Self, Error> {
-        match &endpoint.tunnel {
-            Tunnel::Organza(address) | Tunnel::Hbone(address) => {
-                let expected = worker::expected_identities(service, endpoint);
-                if expected.is_empty() {
-                    return Err(Error::new(Fault::IdentityMismatch, "the endpoint's identity is not registered for the service"));
-                }
-                let via = Via::Organza { expected, service: service.key.clone(), port, framing };
-                Ok(Self { address: *address, via })
+        let target = || endpoint.target_port(port).ok_or_else(|| Error::new(Fault::NoEndpoint, "the endpoint has no such port"));
+        let registered = || {
+            let expected = worker::expected_identities(service, endpoint);
+            match expected.is_empty() {
+                true => Err(Error::new(Fault::IdentityMismatch, "the endpoint's identity is not registered for the service")),
+                false => Ok(expected),
             }
-            Tunnel::None => {
-                let target = endpoint.target_port(port).ok_or_else(|| Error::new(Fault::NoEndpoint, "the endpoint has no such port"))?;
-                let via = endpoint.tls.clone().map_or(Via::Plain, Via::Tls);
-                Ok(Self { address: SocketAddr::new(endpoint.address, target), via })
+        };
+        let (address, via) = match &endpoint.tunnel {
+            Tunnel::Organza(address) => (*address, Via::Organza { expected: registered()?, service: service.key.clone(), port }),
+            Tunnel::Hbone(address) => {
+                let authority = SocketAddr::new(endpoint.address, target()?).to_string().into();
+                (*address, Via::Hbone { expected: registered()?, authority })
             }
-        }
+            Tunnel::None => (SocketAddr::new(endpoint.address, target()?), endpoint.tls.clone().map_or(Via::Plain, Via::Tls)),
+        };
+        Ok(Self { address, via, framing })
     }
 
     pub fn security(&self) -> Security {
         match self.via {
             Via::Plain => Security::Plain,
             Via::Tls(_) => Security::Tls,
-            Via::Organza { .. } => Security::MutualTls,
+            Via::Organza { .. } | Via::Hbone { .. } => Security::MutualTls,
         }
     }
 }
@@ -96,9 +106,94 @@ impl Upstream {
 /// # Errors
 /// The peer's refusal, or that it speaks something else.
 pub async fn welcome(reader: &mut Reader) -> Result<Peer, Error> {
-    match reader.preface().await? {
+    welcomed(reader.preface().await?)
+}
+
+fn welcomed(welcome: Welcome) -> Result<Peer, Error> {
+    match welcome {
         Welcome::Accepted(own) => Ok(Peer::claimed(&own.workload, &own.namespace, &own.app, &own.version, &own.cluster, None)),
         Welcome::Refused(fault) => Err(Error::new(fault, format!("refused by the peer: {}", fault.label()))),
+    }
+}
+
+/// What carries one request: a connection of its own, or a place on one that is shared.
+pub enum Way {
+    H1(Upstream),
+    H2(Multiplexed),
+}
+
+impl Way {
+    /// Whether it carried a request before: only then can it have died unnoticed.
+    pub fn is_reused(&self) -> bool {
+        match self {
+            Self::H1(up) => up.pooled.reused,
+            Self::H2(up) => up.reused,
+        }
+    }
+
+    /// Gives an HTTP/1 connection back for the next request.
+    pub fn release(self, worker: &Worker) {
+        if let Self::H1(up) = self {
+            up.release(worker);
+        }
+    }
+}
+
+/// A place on an HTTP/2 connection.
+pub struct Multiplexed {
+    pub client: h2::Client,
+    /// What the proxy at the other end says of itself.
+    pub peer: Option<Peer>,
+    pub reused: bool,
+}
+
+struct Shared {
+    client: h2::Client,
+    peer: Option<Peer>,
+    opened: Instant,
+    used: Instant,
+}
+
+/// The HTTP/2 connections of one worker, by everything that makes them interchangeable.
+#[derive(Default)]
+pub struct Multiplexing {
+    open: HashMap<UpstreamKey, Vec<Shared>>,
+    /// One dials for all who wait for the same.
+    dialling: HashMap<UpstreamKey, Rc<Mutex<()>>>,
+}
+
+impl Multiplexing {
+    fn take(&mut self, key: &UpstreamKey, now: Instant) -> Option<Multiplexed> {
+        let open = self.open.get_mut(key)?;
+        open.retain(|one| one.client.is_usable());
+        let young = |one: &&mut Shared| now.duration_since(one.opened) < transport::limits::POOL_LIFE && one.client.has_room();
+        let one = open.iter_mut().find(young)?;
+        one.used = now;
+        Some(Multiplexed { client: one.client.clone(), peer: one.peer.clone(), reused: true })
+    }
+
+    fn put(&mut self, key: UpstreamKey, client: h2::Client, peer: Option<Peer>, now: Instant) {
+        let open = self.open.entry(key).or_default();
+        // What is beyond the limit serves one request and ends with it.
+        if open.len() < limits::H2_CONNECTIONS {
+            open.push(Shared { client, peer, opened: now, used: now });
+        }
+    }
+
+    fn dialling(&mut self, key: &UpstreamKey) -> Rc<Mutex<()>> {
+        self.dialling.entry(key.clone()).or_default().clone()
+    }
+
+    /// Closes what is closed already, too old, or was not used for long.
+    pub fn sweep(&mut self, now: Instant) {
+        self.open.retain(|_, open| {
+            open.retain(|one| {
+                let fresh = now.duration_since(one.used) < transport::limits::POOL_IDLE;
+                one.client.is_usable() && (fresh || one.client.active() > 0)
+            });
+            !open.is_empty()
+        });
+        self.dialling.retain(|_, lock| Rc::strong_count(lock) > 1);
     }
 }
 
@@ -114,7 +209,7 @@ impl Worker {
                 return Ok(Upstream { key, pooled, owes_welcome: false });
             }
         }
-        let (stream, owes_welcome, hello) = self.dial(&key).await?;
+        let (stream, owes_welcome, hello) = Box::pin(self.dial(&key)).await?;
         let mut connection = h1::Connection::new(stream);
         if let Some(hello) = hello {
             connection.writer.hold_first(&hello);
@@ -122,37 +217,97 @@ impl Worker {
         Ok(Upstream { key, pooled: Pooled { connection, opened: rt::now(), reused: false }, owes_welcome })
     }
 
+    /// A connection for one request, of the protocol that the key names.
+    ///
+    /// # Errors
+    /// As [`Worker::connect`].
+    pub async fn reach(self: &Rc<Self>, key: UpstreamKey, fresh: bool) -> Result<Way, Error> {
+        match key.framing {
+            Framing::Http2 => {
+                let open = if fresh { None } else { self.multiplexed.borrow_mut().take(&key, rt::now()) };
+                match open {
+                    Some(open) => Ok(Way::H2(open)),
+                    // What is seldom done takes no room in every request.
+                    None => Box::pin(self.multiplex(key, fresh)).await.map(Way::H2),
+                }
+            }
+            Framing::Http1 | Framing::Tcp => self.connect(key, fresh).await.map(Way::H1),
+        }
+    }
+
+    async fn multiplex(self: &Rc<Self>, key: UpstreamKey, fresh: bool) -> Result<Multiplexed, Error> {
+        let take = || self.multiplexed.borrow_mut().take(&key, rt::now());
+        let lock = self.multiplexed.borrow_mut().dialling(&key);
+        let _alone = lock.lock().await;
+        if !fresh && let Some(open) = take() {
+            return Ok(open);
+        }
+        let (mut stream, _, hello) = Box::pin(self.dial(&key)).await?;
+        let mut buffer = BytesMut::new();
+        let peer = match hello {
+            None => None,
+            Some(hello) => {
+                let lost = |e: std::io::Error| Error::new(Fault::UpstreamReset, e.to_string()).with_nothing_received();
+                let (recv, mut send) = stream.split();
+                send.send(&hello, &[]).await.map_err(lost)?;
+                stream = recv.reunite(send).ok_or_else(|| Error::new(Fault::Internal, "halves of a connection were kept"))?;
+                Some(welcomed(read(&mut stream, &mut buffer).await?)?)
+            }
+        };
+        let client = h2::Client::new(stream, buffer).await?;
+        self.multiplexed.borrow_mut().put(key, client.clone(), peer.clone(), rt::now());
+        Ok(Multiplexed { client, peer, reused: false })
+    }
+
     /// Opens a stream to what the key says; with the preface that has to go first.
     ///
     /// # Errors
     /// As [`Worker::connect`].
     pub async fn dial(self: &Rc<Self>, key: &UpstreamKey) -> Result<(Stream, bool, Option<Vec<u8>>), Error> {
-        let tcp = dial_tcp(key.address).await?;
         match &key.via {
-            Via::Plain => Ok((tcp, false, None)),
+            Via::Plain => Ok((dial_tcp(key.address).await?, false, None)),
             Via::Tls(upstream) => {
+                let tcp = dial_tcp(key.address).await?;
+                let alpn = if key.framing == Framing::Http2 { alpn::H2 } else { alpn::HTTP1 };
                 let config = self.config(key, || {
                     let time = Arc::new(DefaultTimeProvider);
-                    identity::outside_client_config(upstream, &self.shared.system_roots, &[alpn::HTTP1], time)
+                    identity::outside_client_config(upstream, &self.shared.system_roots, &[alpn], time)
                 })?;
                 let name = ServerName::try_from(upstream.server_name.as_str().to_owned())
                     .map_err(|e| Error::new(Fault::TlsFailed, e.to_string()))?;
                 Ok((tls::connect(tcp, config, name).await?, false, None))
             }
-            Via::Organza { expected, service, port, framing } => {
-                if self.shared.credentials.svid().is_none() {
-                    return Err(Error::new(Fault::NoIdentity, "this proxy has no certificate yet"));
-                }
-                let config = self.config(key, || {
-                    let expected = Expected::AnyOf(expected.clone());
-                    identity::client_config(&self.shared.credentials, expected, &[alpn::ORGANZA], Arc::new(DefaultTimeProvider))
-                })?;
-                let name = ServerName::try_from("mesh").map_err(|e| Error::new(Fault::Internal, e.to_string()))?;
-                let stream = tls::connect(tcp, config, name).await?;
+            Via::Organza { expected, service, port } => {
+                let stream = self.dial_member(key, expected, alpn::ORGANZA).await?;
                 let source = self.shared.me.metadata.clone();
-                let hello = Hello { framing: *framing, service: service.clone(), service_port: *port, source }.encode()?;
+                let hello = Hello { framing: key.framing, service: service.clone(), service_port: *port, source }.encode()?;
                 Ok((stream, true, Some(hello)))
             }
+            Via::Hbone { expected, authority } => {
+                let dial = self.dial_member(key, expected, alpn::H2);
+                let own = &self.shared.me.metadata;
+                let stream = self.tunnels.open((key.address, expected.clone()), authority, own, dial).await?;
+                Ok((stream, false, None))
+            }
+        }
+    }
+
+    /// Mutual TLS to one of those who are expected.
+    async fn dial_member(self: &Rc<Self>, key: &UpstreamKey, expected: &Arc<[SpiffeId]>, alpn: &[u8]) -> Result<Stream, Error> {
+        if self.shared.credentials.svid().is_none() {
+            return Err(Error::new(Fault::NoIdentity, "this proxy has no certificate yet"));
+        }
+        let tcp = dial_tcp(key.address).await?;
+        let config = self.config(key, || {
+            let expected = Expected::AnyOf(expected.clone());
+            identity::client_config(&self.shared.credentials, expected, &[alpn], Arc::new(DefaultTimeProvider))
+        })?;
+        let name = ServerName::try_from("mesh").map_err(|e| Error::new(Fault::Internal, e.to_string()))?;
+        let stream = tls::connect(tcp, config, name).await?;
+        // A peer that chose nothing would take our first words for its own protocol's.
+        match tls::proof(&stream).and_then(|proof| proof.alpn).is_some_and(|chosen| chosen == alpn) {
+            true => Ok(stream),
+            false => Err(Error::new(Fault::UnrecognisedProtocol, "the peer speaks no protocol of the mesh").with_nothing_received()),
         }
     }
 
@@ -162,7 +317,8 @@ impl Worker {
         key: &UpstreamKey,
         make: impl FnOnce() -> Result<Arc<ClientConfig>, identity::Error>,
     ) -> Result<Arc<ClientConfig>, Error> {
-        if let Some(config) = self.configs.borrow().get(&key.via) {
+        let place = (key.via.clone(), key.framing);
+        if let Some(config) = self.configs.borrow().get(&place) {
             return Ok(config.clone());
         }
         let config = make().map_err(|e| Error::new(Fault::TlsFailed, e.to_string()))?;
@@ -170,7 +326,7 @@ impl Worker {
         if configs.len() >= limits::TLS_CONFIGS {
             configs.clear();
         }
-        configs.insert(key.via.clone(), config.clone());
+        configs.insert(place, config.clone());
         Ok(config)
     }
 
@@ -206,9 +362,9 @@ impl Worker {
     ///
     /// # Errors
     /// If its name leads nowhere.
-    pub async fn external(self: &Rc<Self>, host: &ExternalHost) -> Result<UpstreamKey, Error> {
+    pub async fn external(self: &Rc<Self>, host: &ExternalHost, framing: Framing) -> Result<UpstreamKey, Error> {
         let address = self.outside(&host.host, host.port).await?;
-        Ok(UpstreamKey { address, via: host.tls.clone().map_or(Via::Plain, Via::Tls) })
+        Ok(UpstreamKey { address, via: host.tls.clone().map_or(Via::Plain, Via::Tls), framing })
     }
 }
 

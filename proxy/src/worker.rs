@@ -2,7 +2,7 @@
 
 use crate::limits;
 use crate::snapshot::Snapshot;
-use crate::upstream::{Names, UpstreamKey, Via};
+use crate::upstream::{Multiplexing, Names, UpstreamKey, Via};
 
 use identity::Credentials;
 use model::{Endpoint, Key, Service, SpiffeId};
@@ -10,13 +10,15 @@ use routing::retry::Budget;
 use rustls::ClientConfig;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use telemetry::{Destination, Metrics, Peer, WorkerMetrics, access_log};
 use tokio::sync::watch;
+use transport::hbone::Tunnels;
 use transport::pool::Pool;
-use transport::preface::PeerMetadata;
+use transport::preface::{Framing, PeerMetadata};
 
 /// Who this proxy is.
 #[derive(Debug, Clone)]
@@ -77,7 +79,10 @@ impl LogSink {
 pub struct Worker {
     pub shared: Arc<Shared>,
     pub pool: RefCell<Pool<UpstreamKey>>,
-    pub configs: RefCell<HashMap<Via, Arc<ClientConfig>>>,
+    /// HTTP/2 connections, each for many requests at once.
+    pub multiplexed: RefCell<Multiplexing>,
+    pub tunnels: Tunnels<(SocketAddr, Arc<[SpiffeId]>)>,
+    pub configs: RefCell<HashMap<(Via, Framing), Arc<ClientConfig>>>,
     pub names: RefCell<Names>,
     pub balancers: RefCell<crate::pick::Balancers>,
     budgets: RefCell<HashMap<Option<Key>, Budget>>,
@@ -94,6 +99,8 @@ impl Worker {
         Rc::new(Self {
             shared,
             pool: RefCell::default(),
+            multiplexed: RefCell::default(),
+            tunnels: Tunnels::default(),
             configs: RefCell::default(),
             names: RefCell::default(),
             balancers: RefCell::default(),
@@ -200,6 +207,8 @@ impl Worker {
     /// Closes what nobody will use again.
     pub fn sweep(&self) {
         self.pool.borrow_mut().sweep(transport::rt::now());
+        self.multiplexed.borrow_mut().sweep(transport::rt::now());
+        self.tunnels.sweep(|_| false);
         self.forget_labels();
     }
 }

@@ -1,15 +1,15 @@
 //! Answers that Organza makes itself. Members of the mesh read why in `Proxy-Status` and the body; strangers read the name and the error type.
 
 use super::Client;
+use super::down::Sink;
 use crate::worker::Worker;
 use bytes::Bytes;
-use model::{Fault, RequestHead, ResponseHead, Version};
+use model::{Fault, Method, RequestHead, ResponseHead, Version};
 use telemetry::proxy_status;
-use transport::body::{Incoming, Length, Outgoing, pump};
-use transport::h1::Writer;
+use transport::body::{Incoming, Length, pump};
 
 /// Says that it went wrong, in the caller's own protocol. A caller that is gone hears nothing.
-pub async fn fault(worker: &Worker, writer: &mut Writer, client: &Client, head: &RequestHead, fault: Fault, why: &str, close: &mut bool) {
+pub async fn fault(worker: &Worker, to: &mut Sink<'_>, client: &Client, head: &RequestHead, fault: Fault, why: &str, close: &mut bool) {
     let member = client.is_member();
     let name = if member { worker.shared.me.name.as_str() } else { "organza" };
     let status = proxy_status(name, fault, member.then_some(why));
@@ -35,12 +35,12 @@ pub async fn fault(worker: &Worker, writer: &mut Writer, client: &Client, head: 
         answer.headers.push("retry-after", b"1");
     }
     // A caller that has gone away is no one's loss.
-    let _ = whole(writer, &mut answer, body, head, close).await;
+    let _ = whole(to, &mut answer, body, head, close).await;
 }
 
 /// An answer with a body that is at hand.
 pub async fn whole(
-    writer: &mut Writer,
+    to: &mut Sink<'_>,
     answer: &mut ResponseHead,
     body: Bytes,
     head: &RequestHead,
@@ -48,8 +48,9 @@ pub async fn whole(
 ) -> Result<(), transport::Error> {
     let version = if head.authority().is_empty() && head.target().is_empty() { Version::Http11 } else { head.version };
     let length = Length::Known(body.len() as u64);
-    let mut to = Outgoing::H1(writer.response(answer, length, &head.method, version, close, None));
-    pump(&mut Incoming::Held(Some(body)), &mut to, &mut 0).await.map(|_| ()).map_err(|(_, e)| e)
+    let mut to = to.respond(answer, length, &head.method, version, close, None)?;
+    let mut body = if head.method == Method::Head { Incoming::Empty } else { Incoming::Held(Some(body)) };
+    pump(&mut body, &mut to, &mut 0).await.map(|_| ()).map_err(|(_, e)| e)
 }
 
 /// As gRPC has it for `grpc-message`: printable ASCII stays, all else is percent-encoded.

@@ -1,7 +1,8 @@
 //! One try: the request goes up while the answer is awaited, for an answer may come before the request has ended; then the answer comes down.
 
+use super::down::{self, Downstream, Sink, Source};
 use super::{After, Stop};
-use crate::upstream::Upstream;
+use crate::upstream::Way;
 use bytes::Bytes;
 use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Version};
 use std::future::{Future, poll_fn};
@@ -10,8 +11,8 @@ use std::task::Poll;
 use std::time::Instant;
 use telemetry::Peer;
 use transport::body::{Incoming, Length, Outgoing, Side, pump};
-use transport::h1::{Framing, Hop, Reader, Writer, strip_hop_by_hop};
-use transport::{Error, limits, rt, tunnel};
+use transport::h1::{Framing, Hop, Reader, strip_hop_by_hop};
+use transport::{Error, Stream, h1, h2, limits, rt, tunnel};
 
 /// What one try is made of.
 pub struct Try<'r> {
@@ -19,7 +20,6 @@ pub struct Try<'r> {
     pub hop: &'r Hop,
     /// The body, where it is held for more tries than this.
     pub held: Option<Bytes>,
-    pub framing: Framing,
     pub deadline: Option<(Instant, Fault)>,
     /// Version that the caller speaks.
     pub version: Version,
@@ -60,46 +60,49 @@ pub struct Counts {
 
 /// Runs one try. `judge` sees the answer's head before the caller does, and may edit it.
 pub async fn run(
-    reader: &mut Reader,
-    writer: &mut Writer,
-    up: &mut Upstream,
+    down: &mut Downstream<'_>,
+    up: &mut Way,
     what: Try<'_>,
     counts: &mut Counts,
     judge: impl FnMut(&mut ResponseHead) -> Verdict,
 ) -> Result<Ended, Stop> {
-    let Try { head, hop, held, framing, deadline, version, close } = what;
+    let Try { head, hop, held, deadline, version, close } = what;
     let method = head.method.clone();
-    let mut body = match (held, framing) {
-        (Some(bytes), _) => Incoming::Held(Some(bytes)),
-        (None, Framing::None) => Incoming::Empty,
-        (None, framing) => Incoming::H1(reader.body(framing, Fault::MalformedRequest)),
+    let Downstream { from, to, .. } = down;
+    let mut body = match held {
+        Some(bytes) => Incoming::Held(Some(bytes)),
+        // What follows the head of an upgrade belongs to the tunnel.
+        None if hop.upgrade.is_some() && from.is_h2() => Incoming::Empty,
+        None => from.body(),
     };
-    let length = body.length();
-    let owes = std::mem::take(&mut up.owes_welcome);
-    let connection = &mut up.pooled.connection;
-    let mut to = Outgoing::H1(connection.writer.request(head, length, hop.upgrade.as_deref()));
+    let (mut upward, mut replies) = match begin(up, head, body.length(), hop, counts) {
+        Ok(begun) => begun,
+        Err(error) => {
+            let left = down::left(body);
+            from.put_back(left);
+            return Ok(Ended::Failed { error, body_spent: false });
+        }
+    };
     let mut answer = ResponseHead::default();
     let mut sent = 0;
     let result = {
-        let mut upload = pin!(pump(&mut body, &mut to, &mut sent));
-        let mut session = Session { writer, method: &method, version, hop, close, counts, judge };
-        session.answer(&mut connection.reader, owes, &mut answer, upload.as_mut(), deadline).await
+        let mut upload = pin!(pump(&mut body, &mut upward, &mut sent));
+        let mut session = Session { to, method: &method, version, hop, close, counts, judge };
+        session.answer(&mut replies, &mut answer, upload.as_mut(), deadline).await
     };
     counts.up += sent;
+    let read_whole = body.is_finished();
+    drop((upward, replies));
+    let left = down::left(body);
+    from.put_back(left);
     match result {
         Ok(Progress::Answered { after, status, reusable, upload_done }) => {
-            let after = if upload_done || body.is_finished() { after } else { After::Linger };
+            let after = if upload_done || read_whole { after } else { After::Linger };
             Ok(Ended::Answered { after, status, reusable: reusable && upload_done })
         }
-        Ok(Progress::Upgraded) => {
-            drop((body, to));
-            let mut carried = tunnel::Carried::default();
-            let connection = &mut up.pooled.connection;
-            let ends = tunnel::splice((reader, writer), (&mut connection.reader, &mut connection.writer), &mut carried).await;
-            (counts.up, counts.down) = (counts.up + carried.up, counts.down + carried.down);
-            // However a tunnel ends, the caller sees it on the connection itself.
-            drop(ends);
-            Ok(Ended::Answered { after: After::Close, status: 101, reusable: false })
+        Ok(Progress::Upgraded(writer)) => {
+            Box::pin(tunnel(from, to, writer, up, counts)).await;
+            Ok(Ended::Answered { after: After::Close, status: if version == Version::Http2 { 200 } else { 101 }, reusable: false })
         }
         Ok(Progress::TryAgain) => Ok(Ended::Refused),
         Err(Broken::Caller(error)) => Err(Stop::from(error)),
@@ -108,9 +111,107 @@ pub async fn run(
     }
 }
 
+/// Gives the head to the upstream's engine.
+fn begin<'u>(
+    up: &'u mut Way,
+    head: &mut RequestHead,
+    length: Length,
+    hop: &Hop,
+    counts: &mut Counts,
+) -> Result<(Outgoing<'u>, Replies<'u>), Error> {
+    match up {
+        Way::H1(up) => {
+            let owes = std::mem::take(&mut up.owes_welcome);
+            let connection = &mut up.pooled.connection;
+            let upward = Outgoing::H1(connection.writer.request(head, length, hop.upgrade.as_deref()));
+            Ok((upward, Replies::H1 { reader: &mut connection.reader, owes }))
+        }
+        Way::H2(up) => {
+            counts.peer.clone_from(&up.peer);
+            let (upward, answer) = up.client.request(head, length)?;
+            Ok((Outgoing::H2(upward), Replies::H2(answer)))
+        }
+    }
+}
+
+/// What an upgrade opened: bytes both ways until both sides have ended. However that ends, the caller sees it on the connection itself.
+async fn tunnel(from: &mut Source<'_>, to: &mut Sink<'_>, writer: Option<h2::BodyWriter>, up: &mut Way, counts: &mut Counts) {
+    let Way::H1(up) = up else { return };
+    let connection = &mut up.pooled.connection;
+    let upstream = (&mut connection.reader, &mut connection.writer);
+    let mut carried = tunnel::Carried::default();
+    let ends = match (from, to, writer) {
+        (Source::H1 { reader, .. }, Sink::H1(writer), None) => tunnel::splice((reader, writer), upstream, &mut carried).await,
+        (Source::H2(body), _, Some(writer)) => match body.take() {
+            Some(body) => {
+                let mut caller = h1::Connection::new(Stream::Tunnel(Box::new(h2::Tunnel::new(body, writer))));
+                tunnel::splice((&mut caller.reader, &mut caller.writer), upstream, &mut carried).await
+            }
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    };
+    drop(ends);
+    (counts.up, counts.down) = (counts.up + carried.up, counts.down + carried.down);
+}
+
+/// Where the answer comes from.
+enum Replies<'u> {
+    H1 {
+        reader: &'u mut Reader,
+        /// The peer's preface comes first.
+        owes: bool,
+    },
+    H2(h2::Answer),
+}
+
+/// What follows a head.
+enum Shape {
+    /// Another head.
+    Informational,
+    H1(Framing),
+    H2(h2::BodyReader),
+}
+
+impl Replies<'_> {
+    async fn head(&mut self, into: &mut ResponseHead, method: &Method, peer: &mut Option<Peer>) -> Result<Shape, Error> {
+        match self {
+            Self::H1 { reader, owes } => {
+                if *owes {
+                    *peer = Some(crate::upstream::welcome(reader).await?);
+                    *owes = false;
+                }
+                let framing = reader.response(into, method).await?;
+                Ok(if into.status < 200 && into.status != 101 { Shape::Informational } else { Shape::H1(framing) })
+            }
+            Self::H2(answer) => match answer.head(into).await? {
+                None => Ok(Shape::Informational),
+                Some(_) if into.status < 200 => Err(Error::new(Fault::UpstreamProtocol, "final answer of class 1xx in HTTP/2")),
+                Some(body) => Ok(Shape::H2(body)),
+            },
+        }
+    }
+
+    fn body(&mut self, shape: Shape) -> Incoming<'_> {
+        match (self, shape) {
+            (Self::H1 { reader, .. }, Shape::H1(framing)) if framing != Framing::None => {
+                Incoming::H1(reader.body(framing, Fault::UpstreamProtocol))
+            }
+            (_, Shape::H2(body)) if body.length() != Length::None => Incoming::H2(body),
+            _ => Incoming::Empty,
+        }
+    }
+}
+
 enum Progress {
-    Answered { after: After, status: u16, reusable: bool, upload_done: bool },
-    Upgraded,
+    Answered {
+        after: After,
+        status: u16,
+        reusable: bool,
+        upload_done: bool,
+    },
+    /// With the body that an HTTP/2 caller reads the tunnel from.
+    Upgraded(Option<h2::BodyWriter>),
     TryAgain,
 }
 
@@ -122,8 +223,8 @@ enum Broken {
     Begun(Error),
 }
 
-struct Session<'s, J> {
-    writer: &'s mut Writer,
+struct Session<'s, 'c, J> {
+    to: &'s mut Sink<'c>,
     method: &'s Method,
     version: Version,
     hop: &'s Hop,
@@ -134,32 +235,30 @@ struct Session<'s, J> {
 
 type Carried = Result<Option<HeaderBlock>, (Side, Error)>;
 
-impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, J> {
+impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
     async fn answer(
         &mut self,
-        up: &mut Reader,
-        owes: bool,
+        up: &mut Replies<'_>,
         head: &mut ResponseHead,
         mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
         deadline: Option<(Instant, Fault)>,
     ) -> Result<Progress, Broken> {
         let mut upload_done = false;
-        if owes {
-            let welcome = beside(upload.as_mut(), &mut upload_done, crate::upstream::welcome(up), deadline).await?;
-            self.counts.peer = Some(welcome.map_err(Broken::Upstream)?);
-        }
         for _ in 0..limits::INFORMATIONAL {
-            let read = up.response(head, self.method);
-            let framing = beside(upload.as_mut(), &mut upload_done, read, deadline).await?.map_err(Broken::Upstream)?;
+            let read = up.head(head, self.method, &mut self.counts.peer);
+            let shape = beside(upload.as_mut(), &mut upload_done, read, self.to.gone(), deadline).await?.map_err(Broken::Upstream)?;
             self.counts.first_byte.get_or_insert_with(rt::now);
-            match head.status {
-                101 => return self.upgrade(head).await,
-                100..=199 => self.informational(head).await?,
-                _ => {
+            match (head.status, shape) {
+                (101, _) => return self.upgrade(head).await,
+                (_, Shape::Informational) => {
+                    strip_hop_by_hop(&mut head.headers, head.version);
+                    self.to.inform(head, self.method, self.version).await.map_err(Broken::Caller)?;
+                }
+                (_, shape) => {
                     let upstream_close = strip_hop_by_hop(&mut head.headers, head.version).close;
                     return match (self.judge)(head) {
                         Verdict::TryAgain => Ok(Progress::TryAgain),
-                        Verdict::Forward => self.forward(up, head, framing, upstream_close, upload, upload_done).await,
+                        Verdict::Forward => self.forward(up, head, shape, upstream_close, upload, upload_done).await,
                     };
                 }
             }
@@ -167,34 +266,36 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, J> {
         Err(Broken::Upstream(Error::new(Fault::UpstreamProtocol, "more than 16 informational answers")))
     }
 
-    async fn informational(&mut self, head: &mut ResponseHead) -> Result<(), Broken> {
-        strip_hop_by_hop(&mut head.headers, head.version);
-        // HTTP/1.0 callers do not know these (RFC 9110, section 15.2).
-        if self.version == Version::Http10 {
-            return Ok(());
-        }
-        let mut keep = false;
-        let mut to = self.writer.response(head, Length::None, self.method, self.version, &mut keep, None);
-        to.flush().await.map_err(Broken::Caller)
-    }
-
     async fn upgrade(&mut self, head: &mut ResponseHead) -> Result<Progress, Broken> {
         let granted = strip_hop_by_hop(&mut head.headers, head.version).upgrade;
         let (Some(_), Some(protocol)) = (&self.hop.upgrade, granted) else {
             return Err(Broken::Upstream(Error::new(Fault::UpstreamProtocol, "101 without an upgrade that was asked for")));
         };
+        let length = match self.to {
+            Sink::H1(_) => Length::None,
+            // An extended CONNECT is granted by 200, and its handshake needs no proof (RFC 8441, section 5).
+            Sink::H2(_) => {
+                head.status = 200;
+                head.headers.remove("sec-websocket-accept");
+                head.headers.remove("content-length");
+                Length::Open
+            }
+        };
         (self.judge)(head);
         let mut keep = false;
-        let mut to = self.writer.response(head, Length::None, self.method, self.version, &mut keep, Some(&protocol));
+        let mut to = self.to.respond(head, length, self.method, self.version, &mut keep, Some(&protocol)).map_err(Broken::Caller)?;
         to.flush().await.map_err(Broken::Caller)?;
-        Ok(Progress::Upgraded)
+        Ok(Progress::Upgraded(match to {
+            Outgoing::H1(_) => None,
+            Outgoing::H2(writer) => Some(writer),
+        }))
     }
 
     async fn forward(
         &mut self,
-        up: &mut Reader,
+        up: &mut Replies<'_>,
         head: &mut ResponseHead,
-        framing: Framing,
+        shape: Shape,
         upstream_close: bool,
         mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
         mut upload_done: bool,
@@ -202,9 +303,11 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, J> {
         let status = head.status;
         // The application's wish to close is passed on: it survives the mesh.
         let mut close = self.close || self.hop.close || upstream_close;
-        let mut from = if framing == Framing::None { Incoming::Empty } else { Incoming::H1(up.body(framing, Fault::UpstreamProtocol)) };
-        let mut to = Outgoing::H1(self.writer.response(head, from.length(), self.method, self.version, &mut close, None));
+        let reusable = !upstream_close && !matches!(shape, Shape::H1(Framing::UntilClose));
+        let mut from = up.body(shape);
         let told_in_head = head.headers.text("grpc-status").and_then(|text| text.parse().ok());
+        let to = self.to.respond(head, from.length(), self.method, self.version, &mut close, None);
+        let mut to = to.map_err(Broken::Begun)?;
         let mut down = 0;
         let mut upload_over = upload_done;
         let carried = {
@@ -224,23 +327,32 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, J> {
             .await
         };
         self.counts.down += down;
-        let trailers = carried.map_err(|(_, error)| Broken::Begun(error))?;
+        let trailers = match carried {
+            Ok(trailers) => trailers,
+            Err((side, error)) => {
+                if let (Side::From, Outgoing::H2(to), Some(code)) = (side, &mut to, error.reset) {
+                    // The caller is told what the upstream said.
+                    to.abort(code);
+                }
+                return Err(Broken::Begun(error));
+            }
+        };
         let told_at_end = || trailers.and_then(|t| t.text("grpc-status").and_then(|text| text.parse().ok()));
         self.counts.grpc_status = told_in_head.or_else(told_at_end);
-        let reusable = !upstream_close && framing != Framing::UntilClose;
         let after = if close { After::Close } else { After::Keep };
         Ok(Progress::Answered { after, status, reusable, upload_done })
     }
 }
 
-/// Waits for `work` while the upload goes on beside it, until the deadline.
+/// Waits for `work` while the upload goes on beside it, until the deadline or until the caller is `gone`.
 async fn beside<T>(
     mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
     upload_done: &mut bool,
     work: impl Future<Output = T>,
+    gone: impl Future<Output = Error>,
     deadline: Option<(Instant, Fault)>,
 ) -> Result<T, Broken> {
-    let mut work = pin!(work);
+    let (mut work, mut gone) = (pin!(work), pin!(gone));
     let mut timer = pin!(async {
         match deadline {
             Some((at, _)) => rt::sleep(at.saturating_duration_since(rt::now())).await,
@@ -266,6 +378,9 @@ async fn beside<T>(
         if let Poll::Ready(value) = work.as_mut().poll(cx) {
             return Poll::Ready(Ok(value));
         }
+        if let Poll::Ready(error) = gone.as_mut().poll(cx) {
+            return Poll::Ready(Err(Broken::Caller(error)));
+        }
         match (timer.as_mut().poll(cx), deadline) {
             (Poll::Ready(()), Some((_, fault))) => Poll::Ready(Err(Broken::Upstream(Error::new(fault, "no answer in time")))),
             _ => Poll::Pending,
@@ -274,25 +389,20 @@ async fn beside<T>(
     .await
 }
 
-/// Sends a request whose answer is read to its end and dropped.
-pub async fn send_and_forget(up: &mut Upstream, head: &mut RequestHead, mut body: Incoming<'_>) -> Result<(), Error> {
-    let owes = std::mem::take(&mut up.owes_welcome);
+/// Sends a request whose answer is read to its end and dropped; says whether the connection can carry another.
+pub async fn send_and_forget(up: &mut Way, head: &mut RequestHead, mut body: Incoming<'_>) -> Result<bool, Error> {
     let method = head.method.clone();
-    let connection = &mut up.pooled.connection;
-    let length = body.length();
-    let mut to = Outgoing::H1(connection.writer.request(head, length, None));
-    pump(&mut body, &mut to, &mut 0).await.map_err(|(_, e)| e)?;
-    if owes {
-        crate::upstream::welcome(&mut connection.reader).await?;
-    }
+    let (mut upward, mut replies) = begin(up, head, body.length(), &Hop::default(), &mut Counts::default())?;
+    pump(&mut body, &mut upward, &mut 0).await.map_err(|(_, e)| e)?;
     let mut answer = ResponseHead::default();
-    loop {
-        let framing = connection.reader.response(&mut answer, &method).await?;
+    for _ in 0..limits::INFORMATIONAL {
+        let shape = replies.head(&mut answer, &method, &mut None).await?;
         if answer.status >= 200 {
-            let mut body = connection.reader.body(framing, Fault::UpstreamProtocol);
+            let ends = matches!(shape, Shape::H1(Framing::UntilClose));
+            let mut body = replies.body(shape);
             while body.chunk().await?.is_some() {}
-            let closes = strip_hop_by_hop(&mut answer.headers, answer.version).close || framing == Framing::UntilClose;
-            return if closes { Err(Error::new(Fault::UpstreamReset, "closed after its answer")) } else { Ok(()) };
+            return Ok(!ends && !strip_hop_by_hop(&mut answer.headers, answer.version).close);
         }
     }
+    Err(Error::new(Fault::UpstreamProtocol, "more than 16 informational answers"))
 }

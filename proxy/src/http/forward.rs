@@ -1,5 +1,6 @@
 //! From a prepared request to an answered one: filters, the split, an endpoint, and as many tries as the rule, the budget and the time allow.
 
+use super::down::{self, Downstream};
 use super::exchange::{self, Counts, Ended, Try, Verdict};
 use super::plan::{self, Plan};
 use super::{After, Client, Ingress, Stop, answer, connect, prepare};
@@ -9,7 +10,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
-use model::{Backend, Balancer, Fault, Key, Method, RequestHead, ResponseHead, Scheme, Service};
+use model::{AppProtocol, Backend, Balancer, Fault, Key, Method, RequestHead, ResponseHead, Scheme, Service, Version};
 use routing::balance::{self, EndpointId, hash_request};
 use routing::filters::{self, Context, Pending, RequestOutcome};
 use routing::retry::{Failure, Next, RetryState};
@@ -18,20 +19,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use telemetry::{Destination, Outcome, Record};
-use transport::body::Incoming;
-use transport::h1::{Framing, Hop, Reader, Writer};
+use transport::body::{Incoming, Length};
+use transport::h1::Hop;
 use transport::preface::Framing as Inner;
 use transport::{Error, rt};
-
-/// The caller's side of one request.
-pub struct Downstream<'c> {
-    pub reader: &'c mut Reader,
-    pub writer: &'c mut Writer,
-    pub framing: Framing,
-    pub started: Instant,
-    /// The connection ends after this request.
-    pub close: bool,
-}
 
 /// Carries one request through to its answer.
 pub async fn request(
@@ -47,7 +38,7 @@ pub async fn request(
     })?;
     down.close |= hop.close;
     if head.method == Method::Connect {
-        return connect::request(worker, down, head, client, record).await;
+        return Box::pin(connect::request(worker, down, head, client, record)).await;
     }
     plan::known(worker, client, head).await?;
     let snapshot = worker.snapshot();
@@ -55,20 +46,38 @@ pub async fn request(
     match plan::decide(&snapshot, &worker.shared.me.namespace, client, head)? {
         Plan::Routed { decision, dialled } => {
             let mut routed = Routed { worker, snapshot: &snapshot, decision, dialled };
-            routed.run(down, head, &hop, client, record).await
+            Box::pin(routed.run(down, head, &hop, client, record)).await
         }
         Plan::Application { address, service } => {
             record.dialled_service = service.map(|s| worker.destination(s));
             record.backend = Some("application".into());
-            direct(worker, down, head, &hop, record, UpstreamKey::plain(address)).await
+            let framing = inner(declared(service, client), head, &hop);
+            Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing))).await
         }
         Plan::Outside { host, port } => {
             let address = worker.outside(&host, port).await?;
             record.dialled_service = Some(outside_destination(head.host()));
             record.backend = Some("outside".into());
-            direct(worker, down, head, &hop, record, UpstreamKey::plain(address)).await
+            let framing = inner(AppProtocol::Detect, head, &hop);
+            Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing))).await
         }
     }
+}
+
+/// What the port declares that the caller dialled.
+fn declared(service: Option<&Arc<Service>>, client: &Client) -> AppProtocol {
+    let Ingress::Inbound { port, .. } = client.ingress else { return AppProtocol::Detect };
+    service.and_then(|s| s.port(port)).map_or(AppProtocol::Detect, |p| p.protocol)
+}
+
+/// HTTP/2 where the port says that it speaks it; where nobody said, for gRPC that came so. Upgrades are HTTP/1's.
+fn inner(declared: AppProtocol, head: &RequestHead, hop: &Hop) -> Inner {
+    let multiplexed = match declared {
+        AppProtocol::Http2 | AppProtocol::Grpc => true,
+        AppProtocol::Detect => head.version == Version::Http2 && head.is_grpc(),
+        AppProtocol::Http | AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::Udp => false,
+    };
+    if multiplexed && hop.upgrade.is_none() { Inner::Http2 } else { Inner::Http1 }
 }
 
 fn outside_destination(host: &str) -> Arc<Destination> {
@@ -141,7 +150,7 @@ impl<'t> Routed<'t> {
         let mirrors: Vec<_> = filters::mirrors(&decision, Some(backend), || self.worker.draw32()).map(|m| m.backend.clone()).collect();
         let held = self.hold(down, head, !mirrors.is_empty()).await?;
         for mirror in mirrors {
-            self.mirror(mirror, head, held.clone(), down.framing);
+            self.mirror(mirror, head, hop, held.clone(), down.from.has_body());
         }
         self.tries(down, head, hop, record, backend, &pending, held).await
     }
@@ -157,9 +166,9 @@ impl<'t> Routed<'t> {
         record.status = answer.status;
         record.outcome = Outcome::Answered(answer.status);
         answer.headers.remove("content-length");
-        let unread = down.framing != Framing::None;
+        let unread = down.from.has_body();
         let mut close = down.close || unread;
-        answer::whole(down.writer, &mut answer, Bytes::new(), head, &mut close).await?;
+        answer::whole(&mut down.to, &mut answer, Bytes::new(), head, &mut close).await?;
         Ok(match (close, unread) {
             (true, true) => After::Linger,
             (true, false) => After::Close,
@@ -170,16 +179,18 @@ impl<'t> Routed<'t> {
     /// Reads a body into memory where it may be needed more than once and is small enough.
     async fn hold(&self, down: &mut Downstream<'_>, head: &RequestHead, mirrored: bool) -> Result<Option<Bytes>, Stop> {
         let wanted = mirrored || self.decision.retry().is_some();
-        let Framing::Length(length) = down.framing else { return Ok(None) };
+        let Length::Known(length) = down.from.length() else { return Ok(None) };
         let waits = head.headers.contains("expect");
         if !wanted || waits || length > limits::REPLAY_BYTES {
             return Ok(None);
         }
-        let mut body = Incoming::H1(down.reader.body(down.framing, Fault::MalformedRequest));
+        let mut body = down.from.body();
         let mut whole = BytesMut::new();
         while let Some(piece) = body.chunk().await? {
             whole.extend_from_slice(&piece);
         }
+        let left = down::left(body);
+        down.from.put_back(left);
         Ok(Some(whole.freeze()))
     }
 
@@ -199,7 +210,7 @@ impl<'t> Routed<'t> {
         let mut tries = Tries { worker, retry, held, service: service_key(&backend.backend) };
         let mut tried: Vec<EndpointId> = Vec::new();
         loop {
-            let picked = self.pick(&backend.backend, &tried, head, record).await?;
+            let picked = self.pick(&backend.backend, &tried, head, hop, record).await?;
             if let Some(picked) = &picked.endpoint {
                 tried.push(picked.id);
                 record.destination = worker.peer(self.snapshot, picked.endpoint);
@@ -234,7 +245,14 @@ impl<'t> Routed<'t> {
         }
     }
 
-    async fn pick(&self, backend: &Backend, tried: &[EndpointId], head: &RequestHead, record: &Record) -> Result<Picked<'t>, Stop> {
+    async fn pick(
+        &self,
+        backend: &Backend,
+        tried: &[EndpointId],
+        head: &RequestHead,
+        hop: &Hop,
+        record: &Record,
+    ) -> Result<Picked<'t>, Stop> {
         match backend {
             Backend::Service(to) => {
                 let service = self.snapshot.table.service(&to.service);
@@ -250,17 +268,21 @@ impl<'t> Routed<'t> {
                     Stop::new(Fault::NoEndpoint, format!("service {}/{} has no healthy endpoint", to.service.namespace, to.service.name))
                 };
                 let picked = picked.ok_or_else(none)?;
-                let key = UpstreamKey::endpoint(service, picked.endpoint, to.port, Inner::Http1);
+                let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), head, hop);
+                let key = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing);
                 Ok(Picked { key, endpoint: Some(picked), service: Some(service) })
             }
-            Backend::External(host) => Ok(Picked { key: self.worker.external(host).await, endpoint: None, service: None }),
+            Backend::External(host) => {
+                let key = self.worker.external(host, inner(host.protocol, head, hop)).await;
+                Ok(Picked { key, endpoint: None, service: None })
+            }
             Backend::Invalid { message, .. } => Err(Stop::new(Fault::InvalidBackend, message.to_string())),
         }
     }
 
     /// Sends a copy whose answer nobody waits for. Bodies too large to hold are not mirrored.
-    fn mirror(&self, backend: Backend, head: &RequestHead, held: Option<Bytes>, framing: Framing) {
-        if framing != Framing::None && held.is_none() {
+    fn mirror(&self, backend: Backend, head: &RequestHead, hop: &Hop, held: Option<Bytes>, has_body: bool) {
+        if has_body && held.is_none() {
             return;
         }
         let Backend::Service(to) = &backend else { return };
@@ -271,14 +293,16 @@ impl<'t> Routed<'t> {
         let Some(picked) = picked else { return };
         balancers.ended(&picked, balance::Outcome::Cancelled, Duration::ZERO, now);
         drop(balancers);
-        let Ok(key) = UpstreamKey::endpoint(service, picked.endpoint, to.port, Inner::Http1) else { return };
+        let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), head, hop);
+        let Ok(key) = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing) else { return };
         let (worker, mut head) = (self.worker.clone(), head.clone());
         rt::spawn(async move {
             let copy = async {
-                let mut up = worker.connect(key, false).await?;
+                let mut up = worker.reach(key, false).await?;
                 let body = held.map_or(Incoming::Empty, |bytes| Incoming::Held(Some(bytes)));
-                exchange::send_and_forget(&mut up, &mut head, body).await?;
-                up.release(&worker);
+                if exchange::send_and_forget(&mut up, &mut head, body).await? {
+                    up.release(&worker);
+                }
                 Ok::<(), Error>(())
             };
             // A copy that fails is nobody's failure.
@@ -337,21 +361,21 @@ impl Tries<'_, '_> {
     ) -> Result<Step, Stop> {
         let deadline = self.retry.attempt_deadline(rt::now());
         let opened = match key {
-            Ok(key) => within(deadline, self.worker.connect(key, fresh)).await,
+            Ok(key) => within(deadline, self.worker.reach(key, fresh)).await,
             Err(error) => Err(error),
         };
         let mut up = match opened {
             Ok(up) => up,
             Err(error) => return self.failed(Failure::Unsent(error.fault), true, error).await,
         };
-        let reused = up.pooled.reused;
+        let reused = up.is_reused();
         let (version, idempotent) = (head.version, head.method.is_idempotent());
-        let what = Try { head, hop, held: self.held.clone(), framing: down.framing, deadline, version, close: down.close };
+        let what = Try { head, hop, held: self.held.clone(), deadline, version, close: down.close };
         let mut counts = Counts::default();
         let (retry, worker, service) = (&mut self.retry, self.worker, &self.service);
-        let resendable = self.held.is_some() || down.framing == Framing::None;
+        let resendable = self.held.is_some() || !down.from.has_body();
         let mut pause = None;
-        let ended = exchange::run(down.reader, down.writer, &mut up, what, &mut counts, |answer| {
+        let ended = exchange::run(down, &mut up, what, &mut counts, |answer| {
             let failure = Failure::Status(answer.status);
             let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, budget, rt::now(), worker.draw32()));
             if let Next::RetryAfter(time) = next {
@@ -383,8 +407,9 @@ impl Tries<'_, '_> {
             Ended::Failed { error, body_spent, .. } => {
                 // A pooled connection that ends before a byte of an answer had most likely died unused.
                 let died_unused = reused && error.nothing_received && idempotent;
-                let failure = if died_unused { Failure::Unsent(error.fault) } else { Failure::Sent(error.fault) };
-                let again = resendable || !body_spent && self.held.is_none() && down.framing == Framing::None;
+                let failure = if died_unused || error.is_unprocessed() { Failure::Unsent(error.fault) } else { Failure::Sent(error.fault) };
+                // An HTTP/2 body of which nothing was taken waits where it was.
+                let again = resendable || (!body_spent && down.from.is_h2());
                 self.failed(failure, again, error).await
             }
         }

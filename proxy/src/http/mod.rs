@@ -3,6 +3,7 @@
 
 mod answer;
 mod connect;
+mod down;
 mod exchange;
 mod forward;
 mod plan;
@@ -12,14 +13,16 @@ pub(crate) use plan::{refused as plan_refused, resolve as plan_resolve};
 
 use crate::limits;
 use crate::worker::Worker;
+use bytes::BytesMut;
+use down::{Downstream, Sink};
 use model::{Fault, Key, RequestHead, SpiffeId};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use telemetry::{Outcome, Peer, Protocol, Record, Reporter, Security};
-use transport::h1::{self, Framing, Reader, Writer};
-use transport::{Error, rt};
+use transport::h1::{self, Reader, Writer};
+use transport::{Error, Stream, h2, rt};
 
 /// Where requests of a connection came in, and what that means for them.
 #[derive(Debug)]
@@ -74,12 +77,17 @@ pub(crate) enum After {
     Linger,
 }
 
-/// Serves a connection until it ends or the proxy drains.
+/// Serves a connection until it ends or the proxy drains. Callers that begin with HTTP/2's preface are taken at their word.
 pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: Client) {
     let h1::Connection { mut reader, mut writer } = connection;
     let mut head = RequestHead::default();
     let mut draining = worker.shared.draining.subscribe();
+    let mut first = true;
     loop {
+        if std::mem::take(&mut first) && is_h2(&worker, &mut reader).await {
+            let Some((stream, read)) = (h1::Connection { reader, writer }).into_parts() else { return };
+            return serve_h2(worker, stream, read, client).await;
+        }
         // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
         let leaving = worker.shared.is_draining();
         let idle = if leaving { limits::DRAIN_GRACE } else { transport::limits::KEEP_ALIVE };
@@ -99,7 +107,8 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
         let after = match next {
             Ok(Some(framing)) => {
                 let _busy = worker.busy();
-                one(&worker, &mut reader, &mut writer, &mut head, framing, &client).await
+                let down = Downstream::h1(&mut reader, &mut writer, framing, rt::now(), worker.shared.is_draining());
+                one(&worker, down, &mut head, &client).await
             }
             Ok(None) => return,
             Err(error) => {
@@ -109,10 +118,55 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
         };
         match after {
             After::Keep => {}
-            After::Switch { service, port } => client.ingress = Ingress::Service { service, port },
+            After::Switch { service, port } => {
+                client.ingress = Ingress::Service { service, port };
+                first = true;
+            }
             After::Close => return drop(writer.send_half().shutdown().await),
             After::Linger => return linger(&mut reader, &mut writer).await,
         }
+    }
+}
+
+/// Whether the caller begins with HTTP/2. Who says nothing for too long, or while the proxy drains, is left to HTTP/1, which knows what to do.
+async fn is_h2(worker: &Worker, reader: &mut Reader) -> bool {
+    let mut draining = worker.shared.draining.subscribe();
+    let begins = std::pin::pin!(rt::timeout(transport::limits::KEEP_ALIVE, reader.begins_with(h2::CLIENT_PREFACE)));
+    let drained = std::pin::pin!(draining.wait_for(|on| *on));
+    match futures_util::future::select(begins, drained).await {
+        futures_util::future::Either::Left((begins, _)) => begins.unwrap_or(false),
+        futures_util::future::Either::Right(_) => false,
+    }
+}
+
+/// Serves an HTTP/2 connection; `read` is what came of it already. Each request is a task of its own.
+pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client: Client) {
+    let client = Rc::new(client);
+    let mut draining = worker.shared.draining.subscribe();
+    let drained = async {
+        // Without a sender the process ends anyway.
+        let _ = draining.wait_for(|on| *on).await;
+        rt::sleep(limits::DRAIN_GRACE).await;
+    };
+    let exchange = |exchange: h2::Exchange| {
+        let (worker, client) = (worker.clone(), client.clone());
+        async move {
+            let _busy = worker.busy();
+            let h2::Exchange { mut head, body, responder } = exchange;
+            one(&worker, Downstream::h2(body, responder, rt::now()), &mut head, &client).await;
+        }
+    };
+    let served = match h2::Server::new(stream, read).await {
+        Ok(server) => h2::serve(server, drained, exchange).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served
+        && error.fault != Fault::DownstreamClosed
+    {
+        let mut record = begin(&worker, &client);
+        record.outcome = Outcome::Failed(error.fault);
+        record.reason = Some(error.why.as_ref().into());
+        worker.record(&record);
     }
 }
 
@@ -131,7 +185,7 @@ async fn refuse_head(worker: &Worker, writer: &mut Writer, client: &Client, erro
     if error.fault != Fault::DownstreamClosed {
         record.status = error.fault.http_status();
         let head = RequestHead::default();
-        answer::fault(worker, writer, client, &head, error.fault, &error.why, &mut true).await;
+        answer::fault(worker, &mut Sink::H1(writer), client, &head, error.fault, &error.why, &mut true).await;
     }
     worker.record(&record);
 }
@@ -149,15 +203,8 @@ pub(crate) fn begin(worker: &Worker, client: &Client) -> Record {
 }
 
 /// One request, from its head to its record.
-async fn one(
-    worker: &Rc<Worker>,
-    reader: &mut Reader,
-    writer: &mut Writer,
-    head: &mut RequestHead,
-    framing: Framing,
-    client: &Client,
-) -> After {
-    let started = rt::now();
+async fn one(worker: &Rc<Worker>, mut down: Downstream<'_>, head: &mut RequestHead, client: &Client) -> After {
+    let started = down.started;
     let mut record = begin(worker, client);
     record.method = head.method.clone();
     record.authority.push_str(head.authority());
@@ -165,7 +212,6 @@ async fn one(
     if head.is_grpc() {
         record.protocol = Protocol::Grpc;
     }
-    let mut down = forward::Downstream { reader, writer, framing, started, close: worker.shared.is_draining() };
     let after = match forward::request(worker, &mut down, head, client, &mut record).await {
         Ok(after) => after,
         Err(stop) => stop_here(worker, &mut down, head, client, &mut record, stop).await,
@@ -199,7 +245,7 @@ impl From<Error> for Stop {
 
 async fn stop_here(
     worker: &Worker,
-    down: &mut forward::Downstream<'_>,
+    down: &mut Downstream<'_>,
     head: &RequestHead,
     client: &Client,
     record: &mut Record,
@@ -215,10 +261,10 @@ async fn stop_here(
     if record.protocol == Protocol::Grpc {
         record.grpc_status = Some(stop.fault.grpc_status());
     }
-    let has_body = down.framing != Framing::None;
+    let has_body = down.from.has_body();
     // Who is at fault for the message itself cannot be trusted to frame the next one.
     let mut close = down.close || has_body || stop.fault.blame() == model::Blame::Downstream;
-    answer::fault(worker, down.writer, client, head, stop.fault, &stop.why, &mut close).await;
+    answer::fault(worker, &mut down.to, client, head, stop.fault, &stop.why, &mut close).await;
     match (close, has_body) {
         (true, true) => After::Linger,
         (true, false) => After::Close,

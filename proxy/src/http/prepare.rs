@@ -14,7 +14,14 @@ pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead, record:
     if let Ingress::ExplicitProxy { authorization } = &client.ingress {
         check_secret(head, authorization)?;
     }
-    let hop = strip_hop_by_hop(&mut head.headers, head.version);
+    let mut hop = strip_hop_by_hop(&mut head.headers, head.version);
+    // HTTP/2 by upgrade is a thing of the past, and ignoring it is allowed (RFC 9113, section 3.1).
+    hop.upgrade.take_if(|protocol| protocol.eq_ignore_ascii_case("h2c"));
+    if head.method == Method::Connect
+        && let Some(protocol) = head.protocol.take()
+    {
+        upgrade(worker, head, &mut hop, &protocol);
+    }
     if head.headers.get("expect").is_some_and(|v| !v.eq_ignore_ascii_case(b"100-continue")) {
         return Err(Stop::new(Fault::ExpectationFailed, "Expect asks for something else than 100-continue"));
     }
@@ -31,6 +38,19 @@ pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead, record:
     }
     identify(worker, client, head, record);
     Ok(hop)
+}
+
+/// An extended CONNECT (RFC 8441) is the upgrade that HTTP/1 has, and is routed as such. The key proves that the server speaks WebSocket; a
+/// caller by HTTP/2 has none.
+fn upgrade(worker: &Worker, head: &mut RequestHead, hop: &mut Hop, protocol: &str) {
+    use base64::Engine;
+    head.method = Method::Get;
+    if protocol.eq_ignore_ascii_case("websocket") {
+        let nonce = (u128::from(worker.draw()) << 64 | u128::from(worker.draw())).to_be_bytes();
+        let key = base64::engine::general_purpose::STANDARD.encode(nonce);
+        head.headers.set("Sec-WebSocket-Key", key.as_bytes());
+    }
+    hop.upgrade = Some(protocol.to_owned());
 }
 
 /// The caller must know this run's secret. Compared in constant time, never passed on, never recorded.

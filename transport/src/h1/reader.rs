@@ -170,6 +170,22 @@ impl Reader {
         }
     }
 
+    /// Whether what comes begins with exactly these bytes; waits for no more of them than it takes to tell. Takes nothing.
+    pub async fn begins_with(&mut self, expected: &[u8]) -> bool {
+        loop {
+            let seen = self.buffer.len().min(expected.len());
+            if self.buffer[..seen] != expected[..seen] {
+                return false;
+            }
+            if seen == expected.len() {
+                return true;
+            }
+            if !self.fill(limits::READ_BUFFER).await.unwrap_or(false) {
+                return false;
+            }
+        }
+    }
+
     /// What comes next, unread by us; empty at the end.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ pub use tunnel::Tunnel;
 use crate::Error;
 use model::Fault;
 
+/// What a client with prior knowledge begins with (RFC 9113, section 3.4).
+pub const CLIENT_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Codes of RFC 9113, section 7, that are spoken of by name.
 pub mod code {
     pub const INTERNAL_ERROR: u32 = 0x2;

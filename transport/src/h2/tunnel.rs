@@ -17,7 +17,8 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    pub(crate) fn new(reader: BodyReader, writer: BodyWriter) -> Self {
+    /// Of the two bodies of one exchange.
+    pub fn new(reader: BodyReader, writer: BodyWriter) -> Self {
         Self { reader, writer, piece: Bytes::new() }
     }
 

@@ -100,7 +100,16 @@ impl Gateways {
         }
         for (object, refused) in self.all {
             let doors: Vec<&Door> = self.doors.iter().filter(|door| door.gateway == object).collect();
-            out.statuses.push(status(object, refused, &doors));
+            let mut told = status(object, refused, &doors);
+            if self.defaults.contains(&told.object) {
+                told.conditions.push(condition(
+                    "DefaultGateway",
+                    true,
+                    "DefaultGateway",
+                    "Routes that ask for a default Gateway attach here.",
+                ));
+            }
+            out.statuses.push(told);
         }
         // Keys go out only for listeners that show them.
         let mut certificates = BTreeMap::new();

@@ -23,7 +23,7 @@ pub fn schema(api_version: &str, kind: &str) -> Option<Value> {
     all.insert("kind".into(), json!({ "type": "string" }));
     all.insert("metadata".into(), free());
     all.extend(properties.as_object().cloned().unwrap_or_default());
-    let required = if kind == "EndpointSlice" { json!(["addressType", "endpoints"]) } else { json!([]) };
+    let required = if kind == "EndpointSlice" { json!(["addressType"]) } else { json!([]) };
     Some(json!({ "type": "object", "properties": all, "required": required }))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::failure::{Context, Outcome};
 use crate::{
-    bug_report, completions, control_process, demo, down, explain, get, load, logs, proxy_process, run, sample, status, token, up,
+    bug_report, completions, control_process, demo, diff, down, explain, get, load, logs, proxy_process, run, sample, status, token, up,
     validate, wait,
 };
 use clap::{Parser, Subcommand};
@@ -47,6 +47,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Tell what would become of a request, and why
     Explain(explain::ExplainArgs),
+    /// Show what a change of files would change in the mesh
+    Diff(diff::DiffArgs),
     /// Wait until an object is in force
     Wait(wait::WaitArgs),
     /// Let another machine join, once
@@ -91,6 +93,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Get(args) => get::run(args).await,
             Command::Validate(args) => validate::run(&args),
             Command::Explain(args) => explain::run(args).await,
+            Command::Diff(args) => diff::run(args).await,
             Command::Wait(args) => wait::run(args).await,
             Command::Token(args) => token::run(args).await,
             Command::Logs(args) => logs::run(args).await,

@@ -6,18 +6,21 @@ mod story;
 
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
+use crate::files;
 use crate::mesh_flag::MeshFlag;
 use base64::Engine;
 use clap::Args;
 use model::{Change, Normalisation};
 use question::{From, Question};
 use routing::Table;
+use std::path::PathBuf;
 use wire::api::{Proxy, ProxyList, ProxyResources, Role, path};
 
 const EXAMPLES: &str = "\
 Examples:
   organza explain GET http://catalog/items --from web
   organza explain GET http://catalog/items --from web -H x-canary:1 --expect catalog-v2
+  organza explain GET http://catalog/items --from web -f DIR
   organza explain POST http://shop.example.com:8080/cart --from gateway/shop -o json";
 
 #[derive(Debug, Args)]
@@ -36,6 +39,9 @@ pub struct ExplainArgs {
     /// Exit with 1 unless the request goes to this backend, and no other; several for a split
     #[arg(long, value_name = "BACKEND")]
     expect: Vec<String>,
+    /// Ask files instead of a running mesh: nobody has joined, so that only Services of these files are known
+    #[arg(short = 'f', long = "filename", value_name = "PATH")]
+    files: Vec<PathBuf>,
     #[arg(short, long, default_value = "default")]
     namespace: String,
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
@@ -53,21 +59,37 @@ pub enum Output {
 pub async fn run(args: ExplainArgs) -> Outcome {
     let from = From::parse(&args.from, &args.namespace)?;
     let mut question = Question::new(&args.method, &args.url, &args.headers, from)?;
-    let client = Client::control(&args.mesh.place()?);
-    let proxies: ProxyList = client.get(path::PROXIES).await?;
-    let proxy = asked(&proxies, &question.from)?;
-    let acknowledged: ProxyResources = client.get(&path::resources(&proxy.name)).await?;
-    let table = compile(&acknowledged)?;
+    let (table, whence) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
     regular_path(&mut question)?;
     let story = story::tell(&table, &question);
     match args.output {
-        Output::Text => println!("{}  as proxy {} has acknowledged it, generation {}", story.text(), proxy.name, acknowledged.generation),
+        Output::Text => println!("{}  {whence}", story.text()),
         Output::Json => println!("{}", story.to_json()),
     }
     if args.expect.is_empty() || story.goes_to(&args.expect) {
         return Ok(());
     }
     Err(Failure::problem(format!("the request does not go to {}", args.expect.join(" and "))))
+}
+
+/// What the proxy that would decide has acknowledged.
+async fn live(args: &ExplainArgs, question: &Question) -> Outcome<(Table, String)> {
+    let client = Client::control(&args.mesh.place()?);
+    let proxies: ProxyList = client.get(path::PROXIES).await?;
+    let proxy = asked(&proxies, &question.from)?;
+    let acknowledged: ProxyResources = client.get(&path::resources(&proxy.name)).await?;
+    let whence = format!("as proxy {} has acknowledged it, generation {}", proxy.name, acknowledged.generation);
+    Ok((compile(&acknowledged)?, whence))
+}
+
+/// What proxies would be told if these were all files of a mesh.
+fn offline(paths: &[PathBuf]) -> Outcome<(Table, String)> {
+    let objects = files::read(paths)?.objects;
+    let translated = frontends::translate(&objects, &frontends::Options::default());
+    let bad = translated.reports.iter().filter(|report| report.severity == model::Severity::Error).count();
+    let problems = if bad == 0 { String::new() } else { format!(", which have {bad} problems: organza validate -f tells them") };
+    let changes: Vec<Change> = translated.resources.into_iter().map(Change::Put).collect();
+    Ok((Table::default().apply(&changes), format!("as the files say{problems}")))
 }
 
 /// The proxy that would decide: a gateway's own, or one beside a workload of that name.

@@ -36,6 +36,24 @@ fn exit_codes_are_the_documented_ones() {
 }
 
 #[test]
+fn explain_answers_from_files_without_a_mesh() {
+    let mesh = mesh();
+    let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop");
+    let ask = |more: &[&str]| mesh.run(&[&["explain", "GET", "http://catalog/items", "--from", "web", "-f", shop], more].concat());
+    let (code, story, error) = ask(&["-H", "x-canary: 1", "--expect", "catalog-v2"]);
+    assert_eq!(code, 0, "{story}{error}");
+    let (code, story, _) = ask(&[]);
+    assert_eq!(code, 0);
+    assert!(story.contains("90") && story.contains("catalog-v1") && story.contains("routes.yaml"), "{story}");
+    assert_eq!(ask(&["--expect", "catalog-v1"]).0, 1, "a split goes elsewhere too");
+    let (code, story, error) =
+        mesh.run(&["explain", "GET", "http://any:8080/", "--from", "gateway/shop", "-f", shop, "--expect", "web", "-o", "json"]);
+    assert_eq!(code, 0, "{story}{error}");
+    let (code, _, error) = mesh.run(&["explain", "GET", "http://catalog/", "--from", "web", "-f", "no-such-folder"]);
+    assert_eq!(code, 2, "{error}");
+}
+
+#[test]
 fn every_shown_command_has_examples_in_its_help() {
     let mesh = mesh();
     let (code, help, _) = mesh.run(&["--help"]);

@@ -193,6 +193,24 @@ fn behind_the_scenes_it_comes_up_says_how_it_is_and_goes() {
         "second",
     ]);
     assert_eq!(code, 0, "{story}{error}");
+    let (code, said, error) = mesh.run(&["diff", "-f", &folder(&mesh)]);
+    assert_eq!(code, 0, "{error}");
+    assert!(said.starts_with("no difference"), "{said}");
+    let other = mesh.home().join("other");
+    std::fs::create_dir_all(&other).expect("a folder");
+    let text = gateway(port, outside.ports.0, outside.ports.1, (9, 1))
+        .replace("name: second, port: 80, appProtocol", "name: web, port: 80, appProtocol");
+    std::fs::write(other.join("gateway.yaml"), text.replace("name: first-1", "name: first-2")).expect("written");
+    let (code, said, error) = mesh.run(&["diff", "-f", &other.display().to_string()]);
+    assert_eq!(code, 0, "{said}{error}");
+    for line in [
+        "~ gateway.yaml: HTTPRoute outside 1/1 → 9/1",
+        "+ gateway.yaml: EndpointSlice first-2 added",
+        "- gateway.yaml: EndpointSlice first-1 removed",
+    ] {
+        assert!(said.contains(line), "no {line}: {said}");
+    }
+    assert_eq!(who(&format!("127.0.0.1:{port}")), ["first", "second"], "nothing was changed");
     let (code, said, error) = mesh.run(&["down"]);
     assert_eq!(code, 0, "{said}{error}");
     nothing_is_left(&mesh);

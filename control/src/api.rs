@@ -74,6 +74,7 @@ impl Api {
             .route(path::REGISTRATIONS, post(register))
             .route("/v1/registrations/{proxy}", delete(deregister))
             .route(path::SIGN, post(sign))
+            .route(path::DIFF, post(diff).layer(DefaultBodyLimit::max(limits::DIFF_BODY)))
             .route(path::TOKENS, get(tokens).post(create_token))
             .route("/v1/tokens/{id}", delete(withdraw_token))
             .fallback(|| async { Refuse::new(StatusCode::NOT_FOUND, "there is no such path", None) })
@@ -163,6 +164,20 @@ async fn sign(State(api): State<Api>, Question(request): Question<api::SignReque
         roots: identity::pem::encode_chain(roots.iter().map(Vec::as_slice)),
         not_after: seconds(issued.not_after),
     }))
+}
+
+async fn diff(State(api): State<Api>, Json(request): Json<api::DiffRequest>) -> Result<Json<api::Diff>, Refuse> {
+    let mut objects = Vec::new();
+    for (name, text) in &request.files {
+        let (read, broken) = frontends::file::parse(name, text);
+        let (good, refused) = frontends::schema::check(read);
+        if let Some(problem) = broken.into_iter().chain(refused).next() {
+            let what = format!("{}:{}: {}", problem.place.file, problem.place.line, problem.report.message);
+            return Err(Refuse::new(StatusCode::BAD_REQUEST, what, problem.report.fix));
+        }
+        objects.extend(good);
+    }
+    Ok(Json(api.core.diff(objects)))
 }
 
 async fn tokens(State(api): State<Api>) -> Json<api::TokenList> {

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, watch};
-use wire::api::{Event, Located, RegistrationRequest};
+use wire::api::{Diff, Event, Located, RegistrationRequest};
 
 /// A proxy's stream, as it is told.
 #[derive(Debug, Clone, Default)]
@@ -186,6 +186,20 @@ impl Core {
         }
         // Also where no proxy is there to have it.
         self.count(inner);
+    }
+
+    /// What would be another way if these were the files' objects; nothing is.
+    pub fn diff(&self, objects: Vec<Object>) -> Diff {
+        let (registry, roots) = {
+            let inner = self.lock();
+            (inner.registry.clone(), inner.authority.roots())
+        };
+        let before = self.world();
+        let from = Ingredients { objects: Arc::new(objects), registry: &registry, trust_domain: &self.trust_domain, roots };
+        let after = before.next(from);
+        let (changes, problems) =
+            after.map_or_else(Default::default, |after| (summary::changes(&before, &after), summary::new_problems(&before, &after)));
+        Diff { generation: before.generation, changes, problems }
     }
 
     pub fn register(&self, request: RegistrationRequest) -> Result<Entry, Refusal> {

@@ -8,6 +8,8 @@ pub const REGISTRATIONS: usize = 10_000;
 pub const LABELS: usize = 64;
 /// Body of one API request, in bytes.
 pub const API_BODY: usize = 1024 * 1024;
+/// Body of a question what a configuration would change, in bytes.
+pub const DIFF_BODY: usize = 32 * 1024 * 1024;
 /// Events that a slow reader may lag behind.
 pub const EVENTS: usize = 1024;
 /// Responses under way to one proxy.

@@ -44,8 +44,41 @@ fn difference(was: &Object, is: &Object) -> String {
     let (old, new) = (weights(was), weights(is));
     let splits: Vec<String> = old.iter().zip(&new).filter(|(a, b)| a != b).map(|(a, b)| format!("{a} → {b}")).collect();
     match splits.is_empty() || old.len() != new.len() {
-        true => "changed".to_owned(),
+        true => {
+            let mut fields = Vec::new();
+            differing(&was.value, &is.value, String::new(), &mut fields);
+            match &fields[..] {
+                [] => "changed".to_owned(),
+                [few @ ..] if few.len() <= FIELDS => format!("changed: {}", few.join(", ")),
+                [few @ .., _] => format!("changed: {} and more", few.join(", ")),
+            }
+        }
         false => splits.join(", "),
+    }
+}
+
+/// Fields named in one change.
+const FIELDS: usize = 3;
+
+/// Paths of the fields that differ, the highest of each branch where it came or went; one more than are named.
+fn differing(was: &Value, is: &Value, path: String, fields: &mut Vec<String>) {
+    if was == is || fields.len() > FIELDS {
+        return;
+    }
+    match (was, is) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for name in names {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                differing(a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null), below, fields);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (i, (a, b)) in a.iter().zip(b).enumerate() {
+                differing(a, b, format!("{path}[{i}]"), fields);
+            }
+        }
+        _ => fields.push(path),
     }
 }
 

@@ -13,7 +13,7 @@ pub use get::{
 pub use join::{
     JoinRequest, Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort,
 };
-pub use watch::{Change, ChangeKind, Event, Located, Severity};
+pub use watch::{Change, ChangeKind, Diff, DiffRequest, Event, Located, Severity};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,8 @@ pub mod path {
     pub const JOIN: &str = "/v1/join";
     /// POST [`super::SignRequest`], answers [`super::SignResponse`].
     pub const SIGN: &str = "/v1/sign";
+    /// POST [`super::DiffRequest`], answers [`super::Diff`]. Nothing is changed.
+    pub const DIFF: &str = "/v1/diff";
     /// GET lists, POST [`super::TokenRequest`] creates. DELETE `/v1/tokens/ID` withdraws.
     pub const TOKENS: &str = "/v1/tokens";
 

@@ -75,6 +75,22 @@ pub enum Severity {
     Error,
 }
 
+/// Asks what would change if these were all files of the mesh: texts of YAML by file name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffRequest {
+    pub files: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diff {
+    /// The generation that was compared with.
+    pub generation: u64,
+    pub changes: Vec<Change>,
+    /// Problems that there are not now.
+    pub problems: Vec<Located>,
+}
+
 /// A problem with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Located {

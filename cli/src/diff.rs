@@ -1,0 +1,69 @@
+//! `organza diff -f`: what would be another way in a running mesh if these were its files. The control plane works it out, with its
+//! registrations and the code that makes its worlds; nothing is changed.
+
+use crate::client::Client;
+use crate::events;
+use crate::failure::{Failure, Outcome};
+use crate::files;
+use crate::mesh_flag::MeshFlag;
+use crate::table::{self, Tone};
+use clap::Args;
+use std::path::PathBuf;
+use wire::api::{ChangeKind, Diff, DiffRequest, Severity, path};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  organza diff -f DIR\n  organza diff -f gateway.yaml -f routes.yaml -o json")]
+pub struct DiffArgs {
+    /// A file or a folder, as given to `organza up`: all of the configuration, not a part of it
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
+    files: Vec<PathBuf>,
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(flatten)]
+    mesh: MeshFlag,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+pub async fn run(args: DiffArgs) -> Outcome {
+    let name = |path: String| std::path::Path::new(&path).file_name().map_or(path.clone(), |name| name.to_string_lossy().into_owned());
+    let request = DiffRequest { files: files::read(&args.files)?.texts.into_iter().map(|(path, text)| (name(path), text)).collect() };
+    let diff: Diff = Client::control(&args.mesh.place()?).post(path::DIFF, &request).await?;
+    match args.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&diff).map_err(|e| Failure::problem("cannot write JSON").why(e))?),
+        Output::Text => print!("{}", text(&diff)),
+    }
+    // A difference is what one asks for; a new error is a problem.
+    match diff.problems.iter().any(|problem| problem.severity == Severity::Error) {
+        true => Err(Failure::silent()),
+        false => Ok(()),
+    }
+}
+
+fn text(diff: &Diff) -> String {
+    if diff.changes.is_empty() && diff.problems.is_empty() {
+        return format!("no difference from generation {}\n", diff.generation);
+    }
+    let mut text = String::new();
+    for change in &diff.changes {
+        let (sign, tone) = match change.change {
+            ChangeKind::Added => ('+', Tone::Good),
+            ChangeKind::Changed => ('~', Tone::Strong),
+            ChangeKind::Removed => ('-', Tone::Bad),
+        };
+        let place = if change.namespace == "default" { String::new() } else { format!(" (namespace {})", change.namespace) };
+        text.push_str(&table::paint(tone, &format!("{sign} {}: {}{place}", change.file, change.summary)));
+        text.push('\n');
+    }
+    for problem in &diff.problems {
+        text.push_str(&format!("! {}\n", events::located(problem)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,9 @@ fn acknowledged(mut conditions: Vec<Condition>, applied: u32, concerned: u32, pr
     let whole = concerned > 0 && applied == concerned;
     let message = format!("applied by {applied} of {concerned} proxies");
     if programs {
-        conditions.retain(|c| c.kind != "Programmed" || c.status == "False" && !accepted);
+        // What translation found impossible stays so, however many proxies were told of it.
+        let impossible = |c: &Condition| c.status == "False" && (!accepted || c.reason != "Pending");
+        conditions.retain(|c| c.kind != "Programmed" || impossible(c));
         if !conditions.iter().any(|c| c.kind == "Programmed") {
             let (status, reason) = if accepted && whole { ("True", "Programmed") } else { ("False", "Pending") };
             conditions.push(Condition {
@@ -91,7 +93,7 @@ pub fn objects(core: &Core) -> api::ObjectList {
         let listeners = status.iter().flat_map(|s| &s.listeners).map(|l| api::Listener {
             name: l.name.to_string(),
             attached_routes: l.attached_routes,
-            conditions: l.conditions.iter().map(condition).collect(),
+            conditions: acknowledged(l.conditions.iter().map(condition).collect(), applied, concerned, true),
         });
         let programs = &*object.object.kind == "Gateway";
         api::Object {

@@ -46,7 +46,10 @@ struct Head {
 }
 
 static HEADS: LazyLock<Vec<Head>> = LazyLock::new(|| CRDS.iter().filter_map(|text| head(text)).collect());
-static COMPILED: LazyLock<Mutex<HashMap<(String, String), Option<Arc<Schema>>>>> = LazyLock::new(Mutex::default);
+/// By apiVersion and kind; `None` where there is no such schema.
+type Compiled = HashMap<(String, String), Option<Arc<Schema>>>;
+
+static COMPILED: LazyLock<Mutex<Compiled>> = LazyLock::new(Mutex::default);
 
 /// Reads group and kind off the text, for parsing a whole CRD takes longer than most folders do.
 fn head(text: &'static str) -> Option<Head> {

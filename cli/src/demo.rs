@@ -150,6 +150,7 @@ fn member(service: shop::Service, port: u16) -> Member {
         labels: vec![("app".into(), service.name.into()), ("version".into(), service.version.into())],
         upstreams: Vec::new(),
         strict: true,
+        address: None,
     }
 }
 

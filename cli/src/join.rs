@@ -2,6 +2,8 @@
 //! and keeps that proxy running. Used by `run`, by the demo, and for each Gateway by `up`. Private keys are made here and never leave this
 //! machine.
 
+pub mod token;
+
 use crate::client::Client;
 use crate::failure::{Context, Failure, Outcome};
 use crate::limits;
@@ -11,7 +13,7 @@ use crate::supervise::{Program, Restart, State, Supervised};
 use model::SpiffeId;
 use proxy::config::{Config, Control, GatewayPorts, Log, Outbound, Role, Workload};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +31,8 @@ pub struct Member {
     pub labels: Vec<(String, String)>,
     pub upstreams: Vec<Upstream>,
     pub strict: bool,
+    /// Where other proxies reach this one's; loopback, or the address that leads to the control plane, where nobody says.
+    pub address: Option<IpAddr>,
 }
 
 /// What a member answers for.
@@ -58,41 +62,36 @@ pub struct Joined {
     pub secret: String,
     /// Where other proxies reach it; `None` for clients and gateways.
     pub inbound: Option<SocketAddr>,
-    client: Client,
+    /// Where the registration is taken back; a process of another machine is taken out when its stream has ended.
+    registrar: Option<Client>,
     admin: Client,
     child: Supervised,
 }
 
 impl Joined {
+    /// By the control plane's socket: the same machine, the same user.
     pub async fn member(place: &Place, member: Member) -> Outcome<Self> {
-        let (inbound, outbound) = (ports::any()?, ports::any()?);
-        let secret = secret()?;
-        let member_serves = member.service.is_some();
-        let ours = Workload {
-            services: Vec::new(),
-            application: member.service.as_ref().map(|served| loopback(served.target)),
-            inbound: member.service.as_ref().map(|_| loopback(inbound)),
-            outbound: Some(Outbound { address: loopback(outbound), secret: secret.clone() }),
-            upstreams: member.upstreams.iter().map(upstream).collect(),
-            strict: member.strict,
-        };
-        let request = RegistrationRequest {
-            name: member.name,
-            namespace: member.namespace,
-            service_account: member.service_account,
-            service: member.service.as_ref().map(|served| served.service.clone()),
-            ports: member.service.iter().map(|served| WorkloadPort { service: served.port, target: served.target }).collect(),
-            protocol: None,
-            labels: member.labels.into_iter().collect(),
-            addresses: member.service.iter().map(|_| loopback(inbound).to_string()).collect(),
-        };
-        let role = |registration: &Registration| {
-            let keys = registration.services.iter().map(|text| key(text)).collect::<Outcome<_>>()?;
-            Ok(Role::Workload(Workload { services: keys, ..ours }))
-        };
-        let served = member_serves.then(|| loopback(inbound));
-        let joined = Self::start(place, request, role, loopback(outbound), secret).await?;
-        Ok(Self { inbound: served, ..joined })
+        let status: wire::api::Status = Client::control(place).get(path::STATUS).await?;
+        let towards = status.xds_address.parse().doing(|| format!("read the address {}", status.xds_address))?;
+        let prepared = Prepared::new(member, towards)?;
+        let outbound = prepared.outbound.clone();
+        let request = prepared.request.clone();
+        let inbound = prepared.inbound;
+        let joined = Self::start(place, request, |registration| prepared.role(registration), outbound.address, outbound.secret).await?;
+        Ok(Self { inbound, ..joined })
+    }
+
+    /// By a token, from another machine.
+    pub async fn by_token(place: &Place, member: Member, token: &identity::Token) -> Outcome<Self> {
+        let control = token::address(token).await?;
+        let prepared = Prepared::new(member, control)?;
+        let (registration, svid) = token::join(token, control, prepared.request.clone()).await?;
+        let namespace = SpiffeId::parse(&registration.identity).doing(|| "read the identity".into())?.namespace().to_owned();
+        let (outbound, inbound) = (prepared.outbound.clone(), prepared.inbound);
+        let config = write_proxy(place, &registration, namespace, prepared.role(&registration)?, &svid)?;
+        let child = spawn(place, &registration.proxy, &config)?;
+        let joined = Self::begun(place, registration.proxy, outbound.address, outbound.secret, None, child).await?;
+        Ok(Self { inbound, ..joined })
     }
 
     /// The process of a Gateway.
@@ -123,7 +122,9 @@ impl Joined {
         let namespace = request.namespace.clone();
         let registration: Registration = client.post(path::REGISTRATIONS, &request).await?;
         let started = async {
-            let config = write_proxy(place, &client, &registration, namespace, role(&registration)?).await?;
+            let identity = SpiffeId::parse(&registration.identity).doing(|| format!("read the identity {}", registration.identity))?;
+            let svid = sign(&client, &registration.proxy, &identity).await?;
+            let config = write_proxy(place, &registration, namespace, role(&registration)?, &svid)?;
             spawn(place, &registration.proxy, &config)
         };
         let child = match started.await {
@@ -134,8 +135,19 @@ impl Joined {
                 return Err(failure);
             }
         };
-        let admin = Client::admin(&place.proxy(&registration.proxy).join("admin.sock"), &registration.proxy);
-        let mut joined = Self { name: registration.proxy, outbound, secret, inbound: None, client, admin, child };
+        Self::begun(place, registration.proxy, outbound, secret, Some(client), child).await
+    }
+
+    async fn begun(
+        place: &Place,
+        name: String,
+        outbound: SocketAddr,
+        secret: String,
+        registrar: Option<Client>,
+        child: Supervised,
+    ) -> Outcome<Self> {
+        let admin = Client::admin(&place.proxy(&name).join("admin.sock"), &name);
+        let mut joined = Self { name, outbound, secret, inbound: None, registrar, admin, child };
         match joined.ready(place).await {
             Ok(()) => Ok(joined),
             Err(failure) => {
@@ -163,18 +175,61 @@ impl Joined {
 
     /// Takes the registration back, so that no new call comes, then lets the proxy drain.
     pub async fn leave(self) {
-        // A control plane that is gone has forgotten us already.
-        let _ = self.client.delete(&registered(&self.name)).await;
+        if let Some(registrar) = &self.registrar {
+            // A control plane that is gone has forgotten us already.
+            let _ = registrar.delete(&registered(&self.name)).await;
+        }
         self.child.stop().await;
     }
 }
 
-async fn write_proxy(place: &Place, client: &Client, registration: &Registration, namespace: String, role: Role) -> Outcome<PathBuf> {
+/// What a member is before anybody gave it a name.
+struct Prepared {
+    request: RegistrationRequest,
+    workload: Workload,
+    outbound: Outbound,
+    inbound: Option<SocketAddr>,
+}
+
+impl Prepared {
+    /// `towards`: the control plane, whose neighbours must reach us.
+    fn new(member: Member, towards: SocketAddr) -> Outcome<Self> {
+        let ip = member.address.map_or_else(|| token::own_address(towards), Ok)?;
+        let inbound = member.service.as_ref().map(|_| ports::any_on(ip).map(|port| SocketAddr::new(ip, port))).transpose()?;
+        let outbound = Outbound { address: loopback(ports::any()?), secret: secret()? };
+        let workload = Workload {
+            services: Vec::new(),
+            application: member.service.as_ref().map(|served| loopback(served.target)),
+            inbound,
+            outbound: Some(outbound.clone()),
+            upstreams: member.upstreams.iter().map(upstream).collect(),
+            strict: member.strict,
+        };
+        let request = RegistrationRequest {
+            name: member.name,
+            namespace: member.namespace,
+            service_account: member.service_account,
+            ports: member.service.iter().map(|served| WorkloadPort { service: served.port, target: served.target }).collect(),
+            service: member.service.map(|served| served.service),
+            protocol: None,
+            labels: member.labels.into_iter().collect(),
+            addresses: inbound.iter().map(SocketAddr::to_string).collect(),
+        };
+        Ok(Self { request, workload, outbound, inbound })
+    }
+
+    fn role(self, registration: &Registration) -> Outcome<Role> {
+        let services = registration.services.iter().map(|text| key(text)).collect::<Outcome<_>>()?;
+        Ok(Role::Workload(Workload { services, ..self.workload }))
+    }
+}
+
+fn write_proxy(place: &Place, registration: &Registration, namespace: String, role: Role, svid_pem: &str) -> Outcome<PathBuf> {
     let folder = place.proxy(&registration.proxy);
     make_folder(&folder)?;
     let identity = SpiffeId::parse(&registration.identity).doing(|| format!("read the identity {}", registration.identity))?;
     let svid = folder.join("svid");
-    write_private(&svid, sign(client, &registration.proxy, &identity).await?.as_bytes())?;
+    write_private(&svid, svid_pem.as_bytes())?;
     let control = registration.xds_address.parse().doing(|| format!("read the address {}", registration.xds_address))?;
     let config = Config {
         mesh: place.mesh.clone(),

@@ -34,3 +34,5 @@ pub const PORTS_TRIED: u16 = 200;
 pub const DEMOS: u32 = 50;
 /// Most connections `organza load` opens.
 pub const LOAD_CONNECTIONS: usize = 4096;
+/// Of a file with a token.
+pub const TOKEN_BYTES: u64 = 4096;

@@ -44,10 +44,15 @@ impl Reserved {
     }
 }
 
-/// A port that is free now; the kernel gives each caller another one.
+/// A port of loopback that is free now; the kernel gives each caller another one.
 pub fn any() -> Outcome<u16> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).map(|address| address.port());
-    port.map_err(|error| Failure::problem("no free port on loopback").why(error))
+    any_on(Ipv4Addr::LOCALHOST.into())
+}
+
+/// The same on an address of this machine.
+pub fn any_on(ip: IpAddr) -> Outcome<u16> {
+    let port = TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).map(|address| address.port());
+    port.map_err(|error| Failure::problem(format!("no free port on {ip}")).why(error))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

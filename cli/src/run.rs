@@ -10,6 +10,7 @@ use crate::ports;
 use crate::wrapped::Wrapped;
 use clap::Args;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ Examples:
   organza run --service web --port 8000 -- python3 -m http.server 8000 --bind 127.0.0.1
   organza run -- curl http://web/                      join as a client
   organza run --service db --port 5432                 front what listens on 5432 already
+  organza run --token web.token --service web --port 8000    join a mesh of another machine
   organza run --upstream catalog=9001 -- ./program     catalog is at 127.0.0.1:9001, TCP too";
 
 #[derive(Debug, Args)]
@@ -47,6 +49,12 @@ pub struct RunArgs {
     /// A local listener for one service, SERVICE[:PORT]=LOCALPORT; may be given several times
     #[arg(long = "upstream", value_name = "SERVICE=PORT", value_parser = upstream)]
     upstreams: Vec<Upstream>,
+    /// Join a mesh of another machine with a token (organza token create); - reads it from standard input. The token says which identity
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["service_account"])]
+    token: Option<PathBuf>,
+    /// The address of this machine by which other proxies reach the service
+    #[arg(long, value_name = "IP", requires = "service")]
+    address: Option<std::net::IpAddr>,
     /// Refuse a program that listens on all interfaces
     #[arg(long)]
     strict: bool,
@@ -66,7 +74,10 @@ pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
     if let (Some(port), true) = (args.port, args.command.is_empty()) {
         exposed(port, args.strict)?;
     }
-    let joined = Joined::member(&place, member(&args)).await?;
+    let joined = match &args.token {
+        Some(file) => Joined::by_token(&place, member(&args), &crate::join::token::read(file)?).await?,
+        None => Joined::member(&place, member(&args)).await?,
+    };
     let ended = if args.command.is_empty() { front(&joined).await } else { program(&args, &joined).await };
     joined.leave().await;
     ended.map(ExitCode::from)
@@ -87,6 +98,7 @@ fn member(args: &RunArgs) -> Member {
         service: args.service.as_ref().zip(args.port).map(served),
         upstreams: args.upstreams.clone(),
         strict: args.strict,
+        address: args.address,
         name,
         labels,
     }

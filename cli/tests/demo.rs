@@ -38,7 +38,7 @@ fn a_second_one_runs_beside_the_first_and_an_edit_of_a_weight_loses_nothing() {
     let text = std::fs::read_to_string(&routes).expect("the demo's routes");
     std::fs::write(&routes, text.replace("weight: 90", "weight: 50").replace("weight: 10", "weight: 50")).expect("edited");
     first.wait_for("90/10 → 50/50", Duration::from_secs(10));
-    std::fs::write(&routes, text.replace("weight: 90", "weight: [90")).expect("broken");
+    std::fs::write(&routes, text.replace("weight: 90", "weight: ninety")).expect("broken");
     first.wait_for("still serving generation", Duration::from_secs(10));
     let status = first.wait(SOON);
     assert!(status.success(), "{}", first.output());

@@ -198,3 +198,58 @@ fn a_program_on_all_interfaces_is_called_exposed_and_strict_refuses_it() {
     up.stop(SOON);
     nothing_is_left(&mesh);
 }
+
+#[test]
+fn another_machine_joins_with_a_token_once() {
+    if !require(&[Need::Program("python3"), Need::Program("curl")]) {
+        return;
+    }
+    // Another state folder stands for another machine: nothing of the mesh's own is reached from there but its port.
+    let (far, mesh) = (mesh(), mesh());
+    let mut up = up(&mesh);
+    let mut a = python(&mesh, "a", &[]);
+    let create = |service: &str, name: &str| {
+        let account = format!("default/{service}");
+        let (code, token, error) = mesh.run(&["token", "create", "--service-account", &account, "--service", service]);
+        assert_eq!(code, 0, "{error}");
+        let file = far.home().join(name);
+        std::fs::write(&file, token).expect("a token");
+        file.display().to_string()
+    };
+    let (first, other) = (create("far", "first.token"), create("far", "other.token"));
+    let port = free_port().to_string();
+    let pages = far.home().join("pages");
+    std::fs::create_dir_all(&pages).expect("a folder");
+    std::fs::write(pages.join("name"), "far").expect("a page");
+    let pages = pages.display().to_string();
+    let serve = ["--", "python3", "-m", "http.server", &port, "--bind", "127.0.0.1", "-d", &pages];
+    let join = |token: &str| {
+        far.organza(&[&["run", "--token", token, "--service", "far", "--port", &port, "--service-port", "8081"], &serve[..]].concat())
+    };
+    let mut joined = Process::start(join(&first));
+    assert_eq!(called(&mesh, "http://far:8081/name"), "far", "{}", joined.output());
+    let edges = || json(&mesh.run(&["get", "edges", "-o", "json"]).1);
+    eventually("the edge is seen", SOON, || {
+        edges()["items"].as_array().is_some_and(|edges| edges.iter().any(|edge| edge["destination"] == "far" && edge["security"] == "mtls"))
+    });
+
+    // Each token lets one in, for its services alone, and what is no token says so.
+    let (code, _, error) = far.run(&["run", "--token", &first, "--", "true"]);
+    assert!(code == 1 && error.contains("used before"), "{code} {error}");
+    let (code, _, error) = far.run(&["run", "--token", &other, "--service", "a", "--port", "9", "--", "true"]);
+    assert!(code == 1 && error.contains("not for this service"), "{code} {error}");
+    let (code, said, error) = far.run(&["run", "--token", &other, "--", "curl", "-sSf", "-m", "5", "http://a/name"]);
+    assert_eq!((code, &*said), (0, "a"), "{error}");
+    let nonsense = far.home().join("nonsense");
+    std::fs::write(&nonsense, "nonsense").expect("written");
+    let (code, _, error) = far.run(&["run", "--token", &nonsense.display().to_string(), "--", "true"]);
+    assert!(code == 1 && error.contains("holds no token"), "{code} {error}");
+    let unused = create("far", "unused.token");
+    joined.stop(SOON);
+    a.stop(SOON);
+    up.stop(SOON);
+    let (code, _, error) = far.run(&["run", "--token", &unused, "--", "true"]);
+    assert_eq!(code, 3, "{error}");
+    nothing_is_left(&far);
+    nothing_is_left(&mesh);
+}

@@ -122,16 +122,10 @@ async fn register(
     let entry = api.core.register(request).map_err(|e| Refuse::new(StatusCode::BAD_REQUEST, e.what, e.fix))?;
     let world = api.core.world();
     let own = entry.workload_key();
-    let services = world.resources().filter_map(|r| match r {
-        model::Resource::Endpoints(e) if e.endpoints.iter().any(|e| e.workload.as_ref() == Some(&own)) => {
-            Some(e.key.with_kind(model::Kind::Service).to_string())
-        }
-        _ => None,
-    });
     Ok(Json(api::Registration {
         identity: entry.identity.clone(),
         workload: own.to_string(),
-        services: services.collect(),
+        services: world.services_of(&own),
         xds_address: api.xds_address.clone(),
         control_identity: api.control_identity.clone(),
         trust_roots: roots(&api),
@@ -188,6 +182,14 @@ async fn create_token(State(api): State<Api>, Question(request): Question<api::T
     use identity::Signer;
     let mut inner = api.core.lock();
     let root = inner.authority.roots().into_iter().next().unwrap_or_default();
+    if api.xds_address.starts_with("0.0.0.0:") || api.xds_address.starts_with("[::]:") {
+        let fix = "start it with organza up --listen ADDRESS:PORT, with an address that the other machine reaches";
+        return Err(Refuse::new(
+            StatusCode::CONFLICT,
+            "the control plane listens on all interfaces, and a token names one",
+            Some(fix.into()),
+        ));
+    }
     let token = Token::create(&root, &api.xds_address).map_err(|e| Refuse::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string(), None))?;
     let many = || Refuse::new(StatusCode::CONFLICT, "too many unused tokens", Some("withdraw some, or wait until they expire".into()));
     let kept = inner.tokens.create(token.secret_hash(), &request, seconds(now())).ok_or_else(many)?;

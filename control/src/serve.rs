@@ -262,11 +262,15 @@ impl Certificates for Service {
         })?;
         self.0.keep_token(&kept);
         let port = u16::try_from(request.port).unwrap_or(0);
+        let service_port = match request.service_port {
+            0 => 80,
+            port => u16::try_from(port).unwrap_or(0),
+        };
         let registration = wire::api::RegistrationRequest {
             name: request.name,
             namespace: kept.namespace,
             service_account: kept.service_account,
-            ports: service.iter().map(|_| wire::api::WorkloadPort { service: 80, target: port }).collect(),
+            ports: service.iter().map(|_| wire::api::WorkloadPort { service: service_port, target: port }).collect(),
             service,
             protocol: None,
             labels: request.labels.into_iter().collect(),
@@ -276,6 +280,7 @@ impl Certificates for Service {
         let identity = entry.identity().ok_or_else(|| Status::internal("no identity"))?;
         let signed = self.0.sign(&request.csr, &identity, &entry.proxy).map_err(|e| Status::invalid_argument(e.to_string()))?;
         Ok(Response::new(v1::JoinReply {
+            services: self.0.world().services_of(&entry.workload_key()),
             identity: entry.identity,
             proxy: entry.proxy,
             chain: signed.0.chain.into_iter().map(Into::into).collect(),

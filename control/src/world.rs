@@ -67,6 +67,17 @@ impl World {
         Some(Self { generation, items, objects: from.objects, reports: translation.reports, statuses: translation.statuses })
     }
 
+    /// Keys of the services that a workload backs.
+    pub fn services_of(&self, workload: &Key) -> Vec<String> {
+        let backs = |resource: &Resource| match resource {
+            Resource::Endpoints(e) if e.endpoints.iter().any(|e| e.workload.as_ref() == Some(workload)) => {
+                Some(e.key.with_kind(model::Kind::Service).to_string())
+            }
+            _ => None,
+        };
+        self.resources().filter_map(backs).collect()
+    }
+
     pub fn get(&self, key: &Key) -> Option<&Item> {
         self.items.get(key)
     }

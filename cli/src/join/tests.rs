@@ -65,7 +65,8 @@ async fn a_proxy_gets_a_page_of_data_and_a_key_that_only_its_owner_reads() {
         strict: true,
     });
     let client = Client::control(&place);
-    let path = write_proxy(&place, &client, &registration, "shop".into(), role.clone()).await.expect("written");
+    let signed = sign(&client, &registration.proxy, &identity).await.expect("signed");
+    let path = write_proxy(&place, &registration, "shop".into(), role.clone(), &signed).expect("written");
 
     let config = Config::load(&path).expect("what a proxy reads");
     assert_eq!((&config.role, &config.identity, &*config.namespace), (&role, &identity, "shop"));

@@ -907,6 +907,9 @@ pub struct JoinRequest {
     pub addresses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "7")]
     pub name: ::prost::alloc::string::String,
+    /// The service's own port, which callers name; 0: 80.
+    #[prost(uint32, tag = "8")]
+    pub service_port: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JoinReply {
@@ -918,6 +921,9 @@ pub struct JoinReply {
     pub chain: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub roots: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Keys of the services that it backs.
+    #[prost(string, repeated, tag = "5")]
+    pub services: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Generated client implementations.
 pub mod certificates_client {

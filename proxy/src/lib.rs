@@ -24,3 +24,6 @@ pub mod worker;
 pub use config::Config;
 pub use run::{RunError, run};
 pub use snapshot::Snapshot;
+
+#[cfg(test)]
+mod tests;

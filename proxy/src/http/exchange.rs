@@ -233,6 +233,15 @@ struct Session<'s, 'c, J> {
     judge: J,
 }
 
+/// How far the request's body is. Once it is not going any more it must not be polled again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upload {
+    Going,
+    Sent,
+    /// The upstream takes no more of it; it may answer all the same.
+    Refused,
+}
+
 type Carried = Result<Option<HeaderBlock>, (Side, Error)>;
 
 impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
@@ -243,10 +252,10 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
         deadline: Option<(Instant, Fault)>,
     ) -> Result<Progress, Broken> {
-        let mut upload_done = false;
+        let mut state = Upload::Going;
         for _ in 0..limits::INFORMATIONAL {
             let read = up.head(head, self.method, &mut self.counts.peer);
-            let shape = beside(upload.as_mut(), &mut upload_done, read, self.to.gone(), deadline).await?.map_err(Broken::Upstream)?;
+            let shape = beside(upload.as_mut(), &mut state, read, self.to.gone(), deadline).await?.map_err(Broken::Upstream)?;
             self.counts.first_byte.get_or_insert_with(rt::now);
             match (head.status, shape) {
                 (101, _) => return self.upgrade(head).await,
@@ -258,7 +267,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
                     let upstream_close = strip_hop_by_hop(&mut head.headers, head.version).close;
                     return match (self.judge)(head) {
                         Verdict::TryAgain => Ok(Progress::TryAgain),
-                        Verdict::Forward => self.forward(up, head, shape, upstream_close, upload, upload_done).await,
+                        Verdict::Forward => self.forward(up, head, shape, upstream_close, upload, state).await,
                     };
                 }
             }
@@ -298,7 +307,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         shape: Shape,
         upstream_close: bool,
         mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
-        mut upload_done: bool,
+        mut state: Upload,
     ) -> Result<Progress, Broken> {
         let status = head.status;
         // The application's wish to close is passed on: it survives the mesh.
@@ -309,17 +318,15 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         let to = self.to.respond(head, from.length(), self.method, self.version, &mut close, None);
         let mut to = to.map_err(Broken::Begun)?;
         let mut down = 0;
-        let mut upload_over = upload_done;
         let carried = {
             let mut download = pin!(pump(&mut from, &mut to, &mut down));
             poll_fn(|cx| {
-                if !upload_over && let Poll::Ready(result) = upload.as_mut().poll(cx) {
-                    upload_over = true;
-                    match result {
-                        Ok(_) => upload_done = true,
-                        Err((Side::From, error)) => return Poll::Ready(Err((Side::To, error))),
-                        // An upstream that stopped reading may well go on answering.
-                        Err((Side::To, _)) => {}
+                if state == Upload::Going
+                    && let Poll::Ready(result) = upload.as_mut().poll(cx)
+                {
+                    state = if result.is_ok() { Upload::Sent } else { Upload::Refused };
+                    if let Err((Side::From, error)) = result {
+                        return Poll::Ready(Err((Side::To, error)));
                     }
                 }
                 download.as_mut().poll(cx)
@@ -340,14 +347,14 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         let told_at_end = || trailers.and_then(|t| t.text("grpc-status").and_then(|text| text.parse().ok()));
         self.counts.grpc_status = told_in_head.or_else(told_at_end);
         let after = if close { After::Close } else { After::Keep };
-        Ok(Progress::Answered { after, status, reusable, upload_done })
+        Ok(Progress::Answered { after, status, reusable, upload_done: state == Upload::Sent })
     }
 }
 
 /// Waits for `work` while the upload goes on beside it, until the deadline or until the caller is `gone`.
 async fn beside<T>(
     mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
-    upload_done: &mut bool,
+    state: &mut Upload,
     work: impl Future<Output = T>,
     gone: impl Future<Output = Error>,
     deadline: Option<(Instant, Fault)>,
@@ -359,12 +366,13 @@ async fn beside<T>(
             None => std::future::pending().await,
         }
     });
-    let mut polled_to_end = *upload_done;
     poll_fn(|cx| {
-        if !polled_to_end && let Poll::Ready(result) = upload.as_mut().poll(cx) {
-            polled_to_end = true;
+        if *state == Upload::Going
+            && let Poll::Ready(result) = upload.as_mut().poll(cx)
+        {
+            *state = if result.is_ok() { Upload::Sent } else { Upload::Refused };
             match result {
-                Ok(_) => *upload_done = true,
+                Ok(_) => {}
                 Err((Side::From, error)) => return Poll::Ready(Err(Broken::Caller(error))),
                 Err((Side::To, error)) => {
                     // It may have answered before it stopped reading; if not, the reading side tells the same in a moment.

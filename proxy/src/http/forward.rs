@@ -208,6 +208,7 @@ impl<'t> Routed<'t> {
         let (worker, decision) = (self.worker, self.decision);
         let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started);
         let mut tries = Tries { worker, retry, held, service: service_key(&backend.backend) };
+        worker.budget(tries.service.as_ref(), |budget| budget.deposit(rt::now()));
         let mut tried: Vec<EndpointId> = Vec::new();
         loop {
             let picked = self.pick(&backend.backend, &tried, head, hop, record).await?;

@@ -23,6 +23,12 @@ impl Resolver {
         (Self { shared, questions }, receiver)
     }
 
+    /// One that knows what the snapshot knows, and nobody to ask.
+    #[cfg(test)]
+    pub(crate) fn alone(shared: Shared) -> Self {
+        Self::new(shared).0
+    }
+
     /// The service that a caller in `namespace` means by `host` (lower case, no port); when this returns, the snapshot holds it.
     ///
     /// # Errors

@@ -1,0 +1,155 @@
+//! Whole paths over loopback: two or three proxies of one thread, a test authority, resources written by hand, real backends. Nothing here
+//! leaves the machine, and everything is bounded in time.
+
+mod grpc;
+mod hbone;
+mod http1;
+mod resources;
+mod strangers;
+
+use crate::doors::{ApplicationDoor, Door, Doors, work};
+use crate::rim::Resolver;
+use crate::snapshot::{Shared as Pointer, Snapshot};
+use crate::worker::{LogSink, Me, Shared, Worker};
+use arc_swap::ArcSwap;
+use identity::{Authority, Credentials, Csr, SignRequest, Signer, Svid, TrustStore};
+use model::{Change, Key, Kind, Resource, Source, SpiffeId, TrustDomain};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, SystemTime};
+use telemetry::{Metrics, Peer, access_log};
+use tokio::sync::{mpsc, watch};
+use transport::preface::PeerMetadata;
+
+pub fn key(kind: Kind, name: &str) -> Key {
+    Key::new(Source::files(), kind, "shop", name)
+}
+
+pub fn id(name: &str) -> SpiffeId {
+    SpiffeId::parse(&format!("spiffe://organza.local/ns/shop/sa/{name}")).unwrap()
+}
+
+/// What all proxies of a test share: who is who, and what there is.
+pub struct Mesh {
+    authority: Authority,
+    trust: TrustStore,
+    pub snapshot: Pointer,
+    generation: u64,
+}
+
+impl Mesh {
+    pub fn new() -> Self {
+        let domain = TrustDomain::parse("organza.local").unwrap();
+        let authority = Authority::create(domain.clone(), SystemTime::now()).unwrap();
+        let trust = TrustStore::new();
+        trust.put(&domain, &authority.roots()).unwrap();
+        Self { authority, trust, snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::default())), generation: 0 }
+    }
+
+    pub fn put(&mut self, resources: Vec<Resource>) {
+        self.generation += 1;
+        let changes: Vec<_> = resources.into_iter().map(Change::Put).collect();
+        self.snapshot.store(Arc::new(self.snapshot.load().apply(self.generation, &changes, &BTreeMap::new())));
+    }
+
+    pub fn credentials(&mut self, name: &str) -> Credentials {
+        let csr = Csr::generate(&id(name)).unwrap();
+        let issued = self.authority.sign(&SignRequest::parse(&csr.der).unwrap(), &id(name), SystemTime::now()).unwrap();
+        Credentials::with_svid(Svid::new(issued.chain, csr.key()).unwrap(), self.trust.clone())
+    }
+
+    /// A proxy that shows `identity`.
+    pub fn proxy(&mut self, identity: &str) -> Proxy {
+        let (lines, log) = std::sync::mpsc::sync_channel(10_000);
+        let format = access_log::Format::Json;
+        let name = identity.to_owned();
+        let shared = Arc::new(Shared {
+            snapshot: self.snapshot.clone(),
+            credentials: self.credentials(identity),
+            metrics: Metrics::new(),
+            me: Me {
+                name: name.clone(),
+                namespace: "shop".into(),
+                peer: Arc::new(Peer::claimed(identity, "shop", identity, "v1", "test", Some(&id(identity)))),
+                metadata: PeerMetadata { workload: name.clone(), namespace: "shop".into(), app: name, ..PeerMetadata::default() },
+            },
+            resolver: Resolver::alone(self.snapshot.clone()),
+            log: Some(LogSink { lines, dropped: AtomicU64::new(0), format, enabled: AtomicBool::new(true) }),
+            workers: 1,
+            system_roots: Arc::from([]),
+            draining: watch::Sender::new(false),
+            busy: AtomicUsize::new(0),
+        });
+        let worker = Worker::new(shared, 42);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        transport::rt::spawn(work(worker.clone(), receiver));
+        Proxy { worker, doors: Doors::new(vec![sender]), log }
+    }
+}
+
+pub struct Proxy {
+    pub worker: Rc<Worker>,
+    doors: Doors,
+    log: Receiver<String>,
+}
+
+impl Proxy {
+    pub fn open(&mut self, door: Door) -> SocketAddr {
+        self.doors.open("127.0.0.1:0".parse().unwrap(), door).unwrap()
+    }
+
+    pub fn inbound(&mut self, workload: &str) -> SocketAddr {
+        let host = "127.0.0.1".parse().unwrap();
+        self.open(Door::Inbound(ApplicationDoor { workload: key(Kind::Workload, workload), host }))
+    }
+
+    pub fn named(&mut self, host: &str, port: u16) -> SocketAddr {
+        self.open(Door::Named { host: host.to_owned(), port })
+    }
+
+    pub fn gateway(&mut self, port: u16) -> SocketAddr {
+        self.open(Door::Gateway { gateway: key(Kind::Gateway, "edge"), port })
+    }
+
+    /// The next record, which may take a moment: it is written when all else is done.
+    pub async fn record(&self) -> Value {
+        for _ in 0..500 {
+            if let Ok(line) = self.log.try_recv() {
+                return serde_json::from_str(&line).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no record came")
+    }
+}
+
+/// Runs a test on one thread, for at most half a minute.
+pub async fn bounded(test: impl Future<Output = ()>) {
+    let local = tokio::task::LocalSet::new();
+    tokio::time::timeout(Duration::from_secs(30), local.run_until(test)).await.expect("the test ends in time");
+}
+
+/// The usual mesh: `web` calls, one `catalog` answers.
+pub struct Shop {
+    pub mesh: Mesh,
+    pub web: Proxy,
+    pub catalog: Proxy,
+    pub tunnel: SocketAddr,
+}
+
+impl Shop {
+    /// `backend` is where catalog's application is, whatever the port that is dialled.
+    pub fn new(backend: SocketAddr) -> Self {
+        let mut mesh = Mesh::new();
+        let web = mesh.proxy("web");
+        let mut catalog = mesh.proxy("catalog");
+        let tunnel = catalog.inbound("catalog-1");
+        mesh.put(resources::catalog(&[resources::Place::organza("catalog-1", tunnel, backend.port())]));
+        Self { mesh, web, catalog, tunnel }
+    }
+}

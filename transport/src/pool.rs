@@ -46,7 +46,8 @@ impl<K: Hash + Eq> Pool<K> {
         None
     }
 
-    pub fn put(&mut self, key: K, pooled: Pooled, now: Instant) {
+    pub fn put(&mut self, key: K, mut pooled: Pooled, now: Instant) {
+        pooled.connection.rest();
         let kept = self.kept.entry(key).or_default();
         if kept.len() < limits::POOL_KEPT {
             kept.push(Kept { connection: pooled.connection, opened: pooled.opened, since: now });

@@ -277,7 +277,8 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
 
     async fn upgrade(&mut self, head: &mut ResponseHead) -> Result<Progress, Broken> {
         let granted = strip_hop_by_hop(&mut head.headers, head.version).upgrade;
-        let (Some(_), Some(protocol)) = (&self.hop.upgrade, granted) else {
+        let asked = |protocol: &String| self.hop.upgrade.as_ref().is_some_and(|asked| asked.eq_ignore_ascii_case(protocol));
+        let Some(protocol) = granted.filter(asked) else {
             return Err(Broken::Upstream(Error::new(Fault::UpstreamProtocol, "101 without an upgrade that was asked for")));
         };
         let length = match self.to {

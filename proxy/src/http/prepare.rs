@@ -16,7 +16,9 @@ pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead, record:
     }
     let mut hop = strip_hop_by_hop(&mut head.headers, head.version);
     // HTTP/2 by upgrade is a thing of the past, and ignoring it is allowed (RFC 9113, section 3.1).
-    hop.upgrade.take_if(|protocol| protocol.eq_ignore_ascii_case("h2c"));
+    // One protocol is asked for or none: a list would let `h2c` hide behind another name.
+    hop.upgrade.take_if(|protocol| protocol.contains(',') || protocol.trim().eq_ignore_ascii_case("h2c"));
+    head.headers.remove("http2-settings");
     if head.method == Method::Connect
         && let Some(protocol) = head.protocol.take()
     {

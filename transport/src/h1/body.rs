@@ -195,6 +195,9 @@ impl<'c> BodyReader<'c> {
                 false => Ok(false),
             };
         };
+        if end > limits::TRAILER_BYTES {
+            return Err(self.error("trailer section is longer than 8 KiB"));
+        }
         let block = head::find_end(&buffer[..end + 4], &mut 0).and_then(|_| head::trailers(&buffer[..end + 4]));
         self.trailers = Some(block.map_err(|e| Error::new(self.fault, e.why))?);
         self.reader.buffer.advance(end + 4);

@@ -28,7 +28,8 @@ impl Framing {
 pub fn request_framing(head: &RequestHead) -> Result<Framing, Error> {
     match coding(&head.headers, head.version)? {
         Some(framing) => Ok(framing),
-        None => Ok(content_length(&head.headers)?.map_or(Framing::None, Framing::Length)),
+        // No bytes are no body: such a request can be sent again like any other without one.
+        None => Ok(content_length(&head.headers)?.filter(|length| *length > 0).map_or(Framing::None, Framing::Length)),
     }
 }
 

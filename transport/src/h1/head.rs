@@ -179,9 +179,39 @@ pub fn trailers(bytes: &[u8]) -> Result<HeaderBlock, Error> {
     match httparse::parse_headers(bytes, &mut fields) {
         Ok(Status::Complete((_, fields))) => {
             let mut block = HeaderBlock::default();
-            block.fill(bytes, fields.iter().map(|f| (range(bytes, f.name.as_bytes()), range(bytes, f.value))));
+            let good = fields.iter().filter(|f| may_trail(f.name));
+            block.fill(bytes, good.map(|f| (range(bytes, f.name.as_bytes()), range(bytes, f.value))));
             Ok(block)
         }
         _ => Err(malformed("trailer section is not HTTP/1.1")),
     }
+}
+
+/// Fields that frame, route, authenticate or say where a message came from may not come at its end (RFC 9110, section 6.5.1): some receivers merge
+/// trailers into headers. They are dropped.
+fn may_trail(name: &str) -> bool {
+    const NEVER: [&str; 21] = [
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "expect",
+        "forwarded",
+        "host",
+        "max-forwards",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+    ];
+    !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
 }

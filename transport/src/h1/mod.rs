@@ -34,6 +34,11 @@ impl Connection {
         self.reader.is_stale()
     }
 
+    /// Gives back what a long message took, before the connection lies idle.
+    pub fn rest(&mut self) {
+        self.reader.give_back_memory();
+    }
+
     /// The stream and what was read beyond the last head: after an upgrade, or when something else takes over.
     pub fn into_parts(self) -> Option<(Stream, bytes::BytesMut)> {
         let (recv, buffer) = self.reader.into_parts();

@@ -203,8 +203,8 @@ impl Reader {
     }
 
     /// Between requests a connection keeps no buffer.
-    fn give_back_memory(&mut self) {
-        if self.buffer.capacity() > limits::READ_BUFFER {
+    pub(super) fn give_back_memory(&mut self) {
+        if self.buffer.is_empty() && self.buffer.capacity() > limits::READ_BUFFER {
             self.buffer = BytesMut::new();
         }
     }

@@ -210,6 +210,43 @@ fn bodies_are_framed_as_they_came_or_as_the_receiver_can_take() {
 }
 
 #[test]
+fn trailers_cannot_pose_as_headers() {
+    run(async {
+        let (mut client, server) = Stream::pair(1 << 16);
+        let text = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\nAuthorization: x\r\nContent-Length: 3\r\nX-Sum: 1\r\n\r\n";
+        client.write_all(text.as_bytes()).await.unwrap();
+        let mut connection = Connection::new(server);
+        let framing = connection.reader.request(&mut RequestHead::default(), Duration::from_secs(1)).await.unwrap().unwrap();
+        let mut body = Incoming::H1(connection.reader.body(framing, Fault::MalformedRequest));
+        assert!(body.chunk().await.unwrap().is_none());
+        let trailers = body.trailers().unwrap();
+        assert_eq!(trailers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["X-Sum"]);
+        let (mut client, server) = Stream::pair(1 << 20);
+        let long = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: {}\r\n\r\n",
+            "a".repeat(limits::TRAILER_BYTES + 1)
+        );
+        client.write_all(long.as_bytes()).await.unwrap();
+        let mut connection = Connection::new(server);
+        let framing = connection.reader.request(&mut RequestHead::default(), Duration::from_secs(1)).await.unwrap().unwrap();
+        let mut body = Incoming::H1(connection.reader.body(framing, Fault::MalformedRequest));
+        assert_eq!(body.chunk().await.unwrap_err().fault, Fault::MalformedRequest);
+    });
+}
+
+#[test]
+fn a_peer_that_stops_reading_is_left_after_a_time() {
+    run(async {
+        let (_peer, stream) = Stream::pair(16);
+        let mut connection = Connection::new(stream);
+        let mut head = ResponseHead::with_status(200);
+        let mut close = false;
+        let mut to = connection.writer.response(&mut head, Length::Known(1000), &Method::Get, Version::Http11, &mut close, None);
+        assert_eq!(to.send(&[b'x'; 1000]).await.unwrap_err().fault, Fault::DownstreamClosed);
+    });
+}
+
+#[test]
 fn what_is_for_one_hop_stays_there() {
     let (requests, _) = one(
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Secret, host\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nProxy-Connection: x\r\nX-Kept: 1\r\n\r\n",

@@ -4,7 +4,8 @@
 use super::body::BodyWriter;
 use super::framing::Framing;
 use crate::body::Length;
-use crate::rt::Send;
+use crate::limits;
+use crate::rt::{self, Send};
 use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Version};
 use std::io::Write;
 
@@ -46,7 +47,9 @@ impl Writer {
 
     /// What is held, then `piece`.
     pub(super) async fn send(&mut self, piece: &[u8]) -> std::io::Result<()> {
-        let sent = self.send.send(&self.held, piece).await;
+        // A peer that stops reading is not waited for without end.
+        let late = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the receiver took nothing for 60 s"));
+        let sent = rt::timeout(limits::BODY_IDLE, self.send.send(&self.held, piece)).await.unwrap_or_else(late);
         self.held.clear();
         self.held.shrink_to(KEEP);
         sent

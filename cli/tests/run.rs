@@ -2,39 +2,11 @@
 
 mod common;
 
-use common::{SOON, answers, get, json, mesh, nothing_is_left, processes};
+use common::{SOON, answers, called, get, json, mesh, nothing_is_left, processes, python, up};
 use std::process::Command;
 use std::time::Duration;
 use testkit::process::eventually;
-use testkit::{Mesh, Need, Process, free_port, require};
-
-fn up(mesh: &Mesh) -> Process {
-    let up = Process::start(mesh.organza(&["up", "-f", &mesh.config().display().to_string()]));
-    up.wait_for("mesh default is up", SOON);
-    up
-}
-
-/// `python3 -m http.server` in the mesh, which serves a page with its name.
-fn python(mesh: &Mesh, name: &str, more: &[&str]) -> Process {
-    let (port, pages) = (free_port().to_string(), mesh.home().join(name));
-    std::fs::create_dir_all(&pages).expect("a folder");
-    std::fs::write(pages.join("name"), name).expect("a page");
-    let pages = pages.display().to_string();
-    let start = ["run", "--service", name, "--port", &port];
-    let serve = ["--", "python3", "-m", "http.server", &port, "--bind", "127.0.0.1", "-d", &pages];
-    Process::start(mesh.organza(&[&start[..], more, &serve].concat()))
-}
-
-/// curl in the mesh until it succeeds; its output.
-fn called(mesh: &Mesh, url: &str) -> String {
-    let mut body = String::new();
-    eventually(&format!("{url} answers"), SOON, || {
-        let (code, said, _) = mesh.run(&["run", "--", "curl", "-sSf", "-m", "5", url]);
-        body = said;
-        code == 0
-    });
-    body
-}
+use testkit::{Need, Process, free_port, require};
 
 #[test]
 fn two_python_servers_are_called_by_name_and_a_route_splits_between_them() {

@@ -58,16 +58,31 @@ async fn speaks_http(reader: &mut Reader) -> bool {
 
 /// Whether the socket at the other end of this loopback connection is our user's (`/proc/net/tcp`, column `uid`).
 fn is_ours(peer: SocketAddr, local: SocketAddr) -> bool {
-    let table = if peer.is_ipv4() { "/proc/net/tcp" } else { "/proc/net/tcp6" };
-    let Ok(text) = std::fs::read_to_string(table) else { return false };
-    let (theirs, ours) = (proc_address(peer), proc_address(local));
+    // An IPv4 connection of an IPv6 socket (Java opens no other) stands in the table of IPv6, with both addresses mapped.
+    let owner = match peer.is_ipv4() {
+        true => owner("/proc/net/tcp", peer, local).or_else(|| owner("/proc/net/tcp6", mapped(peer), mapped(local))),
+        false => owner("/proc/net/tcp6", peer, local),
+    };
     let mine = std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m));
-    let uid = text.lines().skip(1).find_map(|line| {
+    matches!((owner, mine), (Some(owner), Ok(mine)) if owner == mine)
+}
+
+/// The user of the socket that goes from `peer` to `local`.
+fn owner(table: &str, peer: SocketAddr, local: SocketAddr) -> Option<u32> {
+    let text = std::fs::read_to_string(table).ok()?;
+    let (theirs, ours) = (proc_address(peer), proc_address(local));
+    text.lines().skip(1).find_map(|line| {
         let mut columns = line.split_whitespace().skip(1);
         let (from, to) = (columns.next()?, columns.next()?);
-        (from == theirs && to == ours).then(|| columns.nth(4)?.parse::<u32>().ok()).flatten()
-    });
-    matches!((uid, mine), (Some(uid), Ok(mine)) if uid == mine)
+        (from == theirs && to == ours).then(|| columns.nth(4)?.parse().ok()).flatten()
+    })
+}
+
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        v6 => v6,
+    }
 }
 
 /// `0100007F:1F90`: the address in the machine's byte order by words, then the port.

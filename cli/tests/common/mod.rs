@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
-use testkit::Mesh;
 use testkit::process::eventually;
+use testkit::{Mesh, Process, free_port};
 
 pub const SOON: Duration = Duration::from_secs(30);
 
@@ -66,4 +66,32 @@ pub fn answers(address: &str, head: &str) {
 
 pub fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON ({error}): {text}"))
+}
+
+pub fn up(mesh: &Mesh) -> Process {
+    let up = Process::start(mesh.organza(&["up", "-f", &mesh.config().display().to_string()]));
+    up.wait_for("mesh default is up", SOON);
+    up
+}
+
+/// `python3 -m http.server` in the mesh, which serves a page with its name.
+pub fn python(mesh: &Mesh, name: &str, more: &[&str]) -> Process {
+    let (port, pages) = (free_port().to_string(), mesh.home().join(name));
+    std::fs::create_dir_all(&pages).expect("a folder");
+    std::fs::write(pages.join("name"), name).expect("a page");
+    let pages = pages.display().to_string();
+    let start = ["run", "--service", name, "--port", &port];
+    let serve = ["--", "python3", "-m", "http.server", &port, "--bind", "127.0.0.1", "-d", &pages];
+    Process::start(mesh.organza(&[&start[..], more, &serve].concat()))
+}
+
+/// curl in the mesh until it succeeds; its output.
+pub fn called(mesh: &Mesh, url: &str) -> String {
+    let mut body = String::new();
+    eventually(&format!("{url} answers"), SOON, || {
+        let (code, said, _) = mesh.run(&["run", "--", "curl", "-sSf", "-m", "5", url]);
+        body = said;
+        code == 0
+    });
+    body
 }

@@ -100,17 +100,6 @@ fn mesh_client(config: &mut ClientConfig, alpn: &[&[u8]]) {
     config.enable_sni = false;
 }
 
-/// TLS for strangers at a gateway: no client certificates, HTTP/1.1, the certificate by SNI.
-pub fn gateway_server_config(certificates: Arc<dyn rustls::server::ResolvesServerCert>) -> Result<Arc<ServerConfig>, Error> {
-    let mut config = ServerConfig::builder_with_provider(provider().clone())
-        .with_safe_default_protocol_versions()
-        .map_err(malformed)?
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![alpn::HTTP1.to_vec()];
-    Ok(Arc::new(config))
-}
-
 /// A chain and its key (PEM) as rustls shows them.
 pub fn certified_key(chain: &[u8], key: &[u8]) -> Result<rustls::sign::CertifiedKey, Error> {
     let key = provider()

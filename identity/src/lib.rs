@@ -21,7 +21,7 @@ mod verify;
 
 pub use authority::{Authority, AuthorityFiles, Issued, Signer};
 pub use config::{
-    ClientAuth, alpn, certified_key, client_config, gateway_server_config, outside_client_config, pinned_client_config, provider,
+    ClientAuth, alpn, certified_key, client_config, outside_client_config, pinned_client_config, provider,
     server_config,
 };
 pub use credentials::Credentials;

@@ -154,12 +154,19 @@ struct Shared {
     used: Instant,
 }
 
+/// When a dial failed, and why.
+struct Failed {
+    at: Instant,
+    fault: Fault,
+    why: std::borrow::Cow<'static, str>,
+}
+
 /// The HTTP/2 connections of one worker, by everything that makes them interchangeable.
 #[derive(Default)]
 pub struct Multiplexing {
     open: HashMap<UpstreamKey, Vec<Shared>>,
-    /// One dials for all who wait for the same.
-    dialling: HashMap<UpstreamKey, Rc<Mutex<()>>>,
+    /// One dials for all who wait for the same, and who waited while it failed hears why.
+    dialling: HashMap<UpstreamKey, Rc<Mutex<Option<Failed>>>>,
 }
 
 impl Multiplexing {
@@ -180,7 +187,7 @@ impl Multiplexing {
         }
     }
 
-    fn dialling(&mut self, key: &UpstreamKey) -> Rc<Mutex<()>> {
+    fn dialling(&mut self, key: &UpstreamKey) -> Rc<Mutex<Option<Failed>>> {
         self.dialling.entry(key.clone()).or_default().clone()
     }
 
@@ -236,13 +243,32 @@ impl Worker {
     }
 
     async fn multiplex(self: &Rc<Self>, key: UpstreamKey, fresh: bool) -> Result<Multiplexed, Error> {
-        let take = || self.multiplexed.borrow_mut().take(&key, rt::now());
+        let asked = rt::now();
         let lock = self.multiplexed.borrow_mut().dialling(&key);
-        let _alone = lock.lock().await;
-        if !fresh && let Some(open) = take() {
+        let mut failed = lock.lock().await;
+        if let Some(Failed { at, fault, why }) = &*failed
+            && *at > asked
+        {
+            return Err(Error::new(*fault, why.clone()).with_nothing_received());
+        }
+        let open = if fresh { None } else { self.multiplexed.borrow_mut().take(&key, rt::now()) };
+        if let Some(open) = open {
             return Ok(open);
         }
-        let (mut stream, _, hello) = Box::pin(self.dial(&key)).await?;
+        match self.dial_h2(&key).await {
+            Ok((client, peer)) => {
+                self.multiplexed.borrow_mut().put(key, client.clone(), peer.clone(), rt::now());
+                Ok(Multiplexed { client, peer, reused: false })
+            }
+            Err(error) => {
+                *failed = Some(Failed { at: rt::now(), fault: error.fault, why: error.why.clone() });
+                Err(error)
+            }
+        }
+    }
+
+    async fn dial_h2(self: &Rc<Self>, key: &UpstreamKey) -> Result<(h2::Client, Option<Peer>), Error> {
+        let (mut stream, _, hello) = Box::pin(self.dial(key)).await?;
         let mut buffer = BytesMut::new();
         let peer = match hello {
             None => None,
@@ -254,9 +280,7 @@ impl Worker {
                 Some(welcomed(read(&mut stream, &mut buffer).await?)?)
             }
         };
-        let client = h2::Client::new(stream, buffer).await?;
-        self.multiplexed.borrow_mut().put(key, client.clone(), peer.clone(), rt::now());
-        Ok(Multiplexed { client, peer, reused: false })
+        Ok((h2::Client::new(stream, buffer).await?, peer))
     }
 
     /// Opens a stream to what the key says; with the preface that has to go first.

@@ -45,20 +45,20 @@ pub async fn request(
     record.generation = snapshot.generation;
     match plan::decide(&snapshot, &worker.shared.me.namespace, client, head)? {
         Plan::Routed { decision, dialled } => {
-            let mut routed = Routed { worker, snapshot: &snapshot, decision, dialled };
-            Box::pin(routed.run(down, head, &hop, client, record)).await
+            let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled };
+            Box::pin(routed.run(down, head, &hop, record)).await
         }
         Plan::Application { address, service } => {
             record.dialled_service = service.map(|s| worker.destination(s));
             record.backend = Some("application".into());
-            let framing = inner(declared(service, client), head, &hop);
+            let framing = inner(declared(service, client), client, head, &hop);
             Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing))).await
         }
         Plan::Outside { host, port } => {
             let address = worker.outside(&host, port).await?;
             record.dialled_service = Some(outside_destination(head.host()));
             record.backend = Some("outside".into());
-            let framing = inner(AppProtocol::Detect, head, &hop);
+            let framing = inner(AppProtocol::Detect, client, head, &hop);
             Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing))).await
         }
     }
@@ -70,11 +70,13 @@ fn declared(service: Option<&Arc<Service>>, client: &Client) -> AppProtocol {
     service.and_then(|s| s.port(port)).map_or(AppProtocol::Detect, |p| p.protocol)
 }
 
-/// HTTP/2 where the port says that it speaks it; where nobody said, for gRPC that came so. Upgrades are HTTP/1's.
-fn inner(declared: AppProtocol, head: &RequestHead, hop: &Hop) -> Inner {
+/// HTTP/2 where the port says that it speaks it. Where nobody said, for gRPC that came so, and for members of the mesh that dialled the service
+/// itself by HTTP/2: their prior knowledge is of the application. Upgrades are HTTP/1's.
+fn inner(declared: AppProtocol, client: &Client, head: &RequestHead, hop: &Hop) -> Inner {
+    let knows = matches!(client.ingress, Ingress::Service { .. } | Ingress::Inbound { .. });
     let multiplexed = match declared {
         AppProtocol::Http2 | AppProtocol::Grpc => true,
-        AppProtocol::Detect => head.version == Version::Http2 && head.is_grpc(),
+        AppProtocol::Detect => head.version == Version::Http2 && (knows || head.is_grpc()),
         AppProtocol::Http | AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::Udp => false,
     };
     if multiplexed && hop.upgrade.is_none() { Inner::Http2 } else { Inner::Http1 }
@@ -111,6 +113,7 @@ async fn direct(
 
 struct Routed<'t> {
     worker: &'t Rc<Worker>,
+    client: &'t Client,
     snapshot: &'t Snapshot,
     decision: Decision<'t>,
     dialled: Option<&'t Arc<Service>>,
@@ -124,19 +127,12 @@ struct Picked<'t> {
 }
 
 impl<'t> Routed<'t> {
-    async fn run(
-        &mut self,
-        down: &mut Downstream<'_>,
-        head: &mut RequestHead,
-        hop: &Hop,
-        client: &Client,
-        record: &mut Record,
-    ) -> Result<After, Stop> {
+    async fn run(&mut self, down: &mut Downstream<'_>, head: &mut RequestHead, hop: &Hop, record: &mut Record) -> Result<After, Stop> {
         let decision = self.decision;
         record.route = Some(decision.route_key().name.clone());
         record.rule = Some(decision.rule_name().clone());
         record.dialled_service = self.dialled.map(|s| self.worker.destination(s));
-        let (scheme, port) = match &client.ingress {
+        let (scheme, port) = match &self.client.ingress {
             Ingress::Gateway { port, sni, .. } => (if sni.is_some() { Scheme::Https } else { Scheme::Http }, *port),
             _ => (Scheme::Http, head.port().unwrap_or(80)),
         };
@@ -270,12 +266,12 @@ impl<'t> Routed<'t> {
                     Stop::new(Fault::NoEndpoint, format!("service {}/{} has no healthy endpoint", to.service.namespace, to.service.name))
                 };
                 let picked = picked.ok_or_else(none)?;
-                let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), head, hop);
+                let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
                 let key = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing);
                 Ok(Picked { key, endpoint: Some(picked), service: Some(service) })
             }
             Backend::External(host) => {
-                let key = self.worker.external(host, inner(host.protocol, head, hop)).await;
+                let key = self.worker.external(host, inner(host.protocol, self.client, head, hop)).await;
                 Ok(Picked { key, endpoint: None, service: None })
             }
             Backend::Invalid { message, .. } => Err(Stop::new(Fault::InvalidBackend, message.to_string())),
@@ -295,7 +291,7 @@ impl<'t> Routed<'t> {
         let Some(picked) = picked else { return };
         balancers.ended(&picked, balance::Outcome::Cancelled, Duration::ZERO, now);
         drop(balancers);
-        let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), head, hop);
+        let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
         let Ok(key) = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing) else { return };
         let (worker, mut head) = (self.worker.clone(), head.clone());
         rt::spawn(async move {

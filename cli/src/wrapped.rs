@@ -8,49 +8,56 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 /// What the shell says of a program that was not found, or could not be run.
 const NOT_FOUND: u8 = 127;
 
-pub struct Wrapped(Child);
+pub struct Wrapped {
+    child: Child,
+    term: Signals,
+    hangup: Signals,
+    int: Signals,
+    quit: Signals,
+}
 
 impl Wrapped {
     pub fn start(command: &[OsString], environment: &[(String, String)]) -> Outcome<Self> {
         let (program, arguments) = command.split_first().ok_or_else(|| Failure::usage("no command after --"))?;
+        // Before the program starts: from its first word on, whoever signals us means it.
+        let listen = |kind| signal(kind).doing(|| "listen to signals".into());
+        let (term, hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+        let (int, quit) = (listen(SignalKind::interrupt())?, listen(SignalKind::quit())?);
         let child = Command::new(program).args(arguments).envs(environment.iter().map(|(name, value)| (name, value))).spawn();
         let child = child.map_err(|error| {
             Failure::problem(format!("cannot start {}", program.to_string_lossy())).why(error).remedy("is it installed, and on the PATH?")
         })?;
-        Ok(Self(child))
+        Ok(Self { child, term, hangup, int, quit })
     }
 
     /// Waits for the program's own end, passing on what we are told.
     pub async fn exit_code(&mut self) -> Outcome<u8> {
-        let listen = |kind| signal(kind).doing(|| "listen to signals".into());
-        let (mut term, mut hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
-        let (mut int, mut quit) = (listen(SignalKind::interrupt())?, listen(SignalKind::quit())?);
         loop {
             tokio::select! {
                 biased;
-                ended = self.0.wait() => return ended.map(code).doing(|| "wait for the command".into()),
-                _ = term.recv() => supervise::signal(&self.0, Signal::TERM),
-                _ = hangup.recv() => supervise::signal(&self.0, Signal::HUP),
+                ended = self.child.wait() => return ended.map(code).doing(|| "wait for the command".into()),
+                _ = self.term.recv() => supervise::signal(&self.child, Signal::TERM),
+                _ = self.hangup.recv() => supervise::signal(&self.child, Signal::HUP),
                 // From the terminal these have reached the program already; whoever sends them to us alone means the program.
-                _ = int.recv() => self.unless_from_terminal(Signal::INT),
-                _ = quit.recv() => self.unless_from_terminal(Signal::QUIT),
+                _ = self.int.recv() => self.unless_from_terminal(Signal::INT),
+                _ = self.quit.recv() => self.unless_from_terminal(Signal::QUIT),
             }
         }
     }
 
     /// Ends the program: politely, then not.
     pub async fn end(&mut self) {
-        supervise::end(&mut self.0, crate::limits::DRAIN).await;
+        supervise::end(&mut self.child, crate::limits::DRAIN).await;
     }
 
     fn unless_from_terminal(&self, signal: Signal) {
         if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
-            supervise::signal(&self.0, signal);
+            supervise::signal(&self.child, signal);
         }
     }
 }

@@ -206,7 +206,6 @@ impl<'t> Routed<'t> {
         let mut tries = Tries { worker, retry, held, service: service_key(&backend.backend) };
         worker.budget(tries.service.as_ref(), |budget| budget.deposit(rt::now()));
         let mut tried: Vec<EndpointId> = Vec::new();
-        worker.budget(tries.service.as_ref(), |budget| budget.deposit(rt::now()));
         loop {
             let picked = self.pick(&backend.backend, &tried, head, hop, record).await?;
             if let Some(picked) = &picked.endpoint {

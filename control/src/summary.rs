@@ -49,7 +49,7 @@ fn difference(was: &Object, is: &Object) -> String {
             differing(&was.value, &is.value, String::new(), &mut fields);
             match &fields[..] {
                 [] => "changed".to_owned(),
-                [few @ ..] if few.len() <= FIELDS => format!("changed: {}", few.join(", ")),
+                few if few.len() <= FIELDS => format!("changed: {}", few.join(", ")),
                 [few @ .., _] => format!("changed: {} and more", few.join(", ")),
             }
         }

@@ -11,8 +11,8 @@ use testkit::streams::{Kind, Streams};
 use testkit::{Tally, free_ports};
 
 /// Changes of weights, made one after another as fast as files are read.
-const CHANGES: u32 = if cfg!(debug_assertions) { 60 } else { 1000 };
-const CONTROL_KILLS: u32 = if cfg!(debug_assertions) { 3 } else { 10 };
+const CHANGES: u32 = 60;
+const CONTROL_KILLS: u32 = 3;
 
 fn routes(first: u32) -> String {
     format!(

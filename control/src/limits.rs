@@ -17,7 +17,7 @@ pub const RESPONSES: usize = 16;
 /// A proxy's stream may be gone this long before its workload is taken out.
 pub const GONE: Duration = Duration::from_secs(5);
 /// After a start, proxies are given this long to come back before any is taken out.
-pub const RETURN: Duration = Duration::from_secs(15);
+pub const RETURN: Duration = Duration::from_secs(60);
 /// How often files are looked at.
 pub const LOOK: Duration = Duration::from_millis(20);
 /// Edges of the service graph.

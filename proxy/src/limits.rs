@@ -14,7 +14,7 @@ pub const NAMES: usize = 2048;
 pub const QUESTIONS: usize = 1024;
 /// First and longest pause between attempts to reach the control plane.
 pub const RECONNECT_MIN: Duration = Duration::from_millis(100);
-pub const RECONNECT_MAX: Duration = Duration::from_secs(15);
+pub const RECONNECT_MAX: Duration = Duration::from_secs(2);
 /// TCP and TLS towards the control plane.
 pub const CONNECT: Duration = Duration::from_secs(5);
 /// One answer of the control plane (signing, telemetry).

@@ -99,6 +99,8 @@ impl Capture {
         while std::fs::metadata(&file).map_or(0, |m| m.len()) == 0 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
         }
+        // The header is written a moment before the first packet is seen.
+        std::thread::sleep(Duration::from_millis(700));
         Self { child, file }
     }
 
@@ -107,7 +109,7 @@ impl Capture {
     /// # Panics
     /// If the file cannot be read.
     pub fn finish(mut self) -> Vec<u8> {
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(1500));
         let _ = Command::new("kill").args(["-s", "INT", &self.child.id().to_string()]).status();
         let _ = self.child.wait();
         std::fs::read(&self.file).expect("the capture can be read")

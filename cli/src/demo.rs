@@ -11,6 +11,7 @@ use crate::lifeline::Lifeline;
 use crate::limits;
 use crate::load::{Load, Plan, Tally};
 use crate::mesh::{ControlPlane, Mesh};
+use crate::output::Output;
 use crate::place::{Place, Taken};
 use crate::ports::{self, Reserved};
 use crate::supervise::{Program, Restart, Supervised, stop_together};
@@ -36,12 +37,6 @@ pub struct DemoArgs {
     /// The gateway's port; taken over from the configuration when left out, and moved on if taken
     #[arg(long)]
     port: Option<u16>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
-    Text,
-    Json,
 }
 
 /// Where the gateway of `examples/shop` listens.

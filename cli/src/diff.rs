@@ -6,6 +6,7 @@ use crate::events;
 use crate::failure::{Failure, Outcome};
 use crate::files;
 use crate::mesh_flag::MeshFlag;
+use crate::output::Output;
 use crate::table::{self, Tone};
 use clap::Args;
 use std::path::PathBuf;
@@ -21,12 +22,6 @@ pub struct DiffArgs {
     output: Output,
     #[command(flatten)]
     mesh: MeshFlag,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
-    Text,
-    Json,
 }
 
 pub async fn run(args: DiffArgs) -> Outcome {

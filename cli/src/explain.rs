@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::files;
 use crate::mesh_flag::MeshFlag;
+use crate::output::Output;
 use base64::Engine;
 use clap::Args;
 use model::{Change, Normalisation};
@@ -48,12 +49,6 @@ pub struct ExplainArgs {
     output: Output,
     #[command(flatten)]
     mesh: MeshFlag,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
-    Text,
-    Json,
 }
 
 pub async fn run(args: ExplainArgs) -> Outcome {

@@ -6,8 +6,8 @@ use crate::render;
 use frontends::file::{Loaded, load};
 use std::path::PathBuf;
 
-/// Objects as a mesh would take them, with the defaults of their schemas.
-pub fn read(paths: &[PathBuf]) -> Outcome<Loaded> {
+/// What is in the files, judged by the schemas: good objects with their defaults, and every problem of the rest.
+pub fn judged(paths: &[PathBuf]) -> Outcome<Loaded> {
     if let Some(path) = paths.iter().find(|path| path.as_os_str() != "-" && !path.exists()) {
         return Err(Failure::usage(format!("{} is not there", path.display())).remedy("name a file or a folder with -f"));
     }
@@ -15,6 +15,12 @@ pub fn read(paths: &[PathBuf]) -> Outcome<Loaded> {
     let (good, refused) = frontends::schema::check(std::mem::take(&mut loaded.objects));
     loaded.objects = good;
     loaded.problems.extend(refused);
+    Ok(loaded)
+}
+
+/// Objects as a mesh would take them; a failure where it would not take all.
+pub fn read(paths: &[PathBuf]) -> Outcome<Loaded> {
+    let loaded = judged(paths)?;
     let Some(first) = loaded.problems.first() else { return Ok(loaded) };
     let what = match loaded.problems.len() {
         1 => "the configuration has a problem".to_owned(),

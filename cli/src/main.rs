@@ -25,6 +25,7 @@ mod log_file;
 mod logs;
 mod mesh;
 mod mesh_flag;
+mod output;
 mod place;
 mod ports;
 mod proxy_process;

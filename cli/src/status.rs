@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::events;
 use crate::failure::{Failure, Outcome};
 use crate::mesh_flag::MeshFlag;
+use crate::output::Output;
 use clap::Args;
 use wire::api::{Severity, Status, path};
 
@@ -14,12 +15,6 @@ pub struct StatusArgs {
     mesh: MeshFlag,
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
-    Text,
-    Json,
 }
 
 pub async fn run(args: StatusArgs) -> Outcome {

@@ -2,9 +2,9 @@
 //! running mesh makes: syntax, the published schemas and their rules, then translation.
 
 use crate::failure::{Failure, Outcome};
-use crate::render;
+use crate::{files, render};
 use clap::{Args, ValueEnum};
-use frontends::file::{Loaded, Located, load};
+use frontends::file::{Loaded, Located};
 use frontends::{Options, schema, translate};
 use model::Severity;
 use serde_json::json;
@@ -37,10 +37,8 @@ enum Form {
 }
 
 pub fn run(args: &ValidateArgs) -> Outcome {
-    if let Some(path) = args.files.iter().find(|path| path.as_os_str() != "-" && !path.exists()) {
-        return Err(Failure::usage(format!("{} is not there", path.display())).remedy("name a file or a folder with -f"));
-    }
-    let (loaded, problems) = problems(&args.files);
+    let mut loaded = files::judged(&args.files)?;
+    let problems = problems(&mut loaded);
     let errors = problems.iter().filter(|p| p.report.severity == Severity::Error).count();
     match args.output {
         Form::Text => problems.iter().for_each(|problem| println!("{}", render::problem(problem, &loaded.texts))),
@@ -57,21 +55,18 @@ pub fn run(args: &ValidateArgs) -> Outcome {
     if errors > 0 { Err(Failure::silent()) } else { Ok(()) }
 }
 
-/// All that is wrong, in the order of files and lines.
-pub fn problems(files: &[PathBuf]) -> (Loaded, Vec<Located>) {
-    let mut loaded = load(files);
+/// All that is wrong, what translation finds included, in the order of files and lines.
+fn problems(loaded: &mut Loaded) -> Vec<Located> {
     let mut problems = std::mem::take(&mut loaded.problems);
-    let (objects, found) = schema::check(std::mem::take(&mut loaded.objects));
-    problems.extend(found);
-    let translation = translate(&objects, &Options::default());
+    let objects = &loaded.objects;
+    let translation = translate(objects, &Options::default());
     let told = translation.reports.into_iter().filter(|report| report.severity >= Severity::Warning);
     problems.extend(told.map(|report| match objects.iter().find(|o| o.object == report.object) {
         Some(object) => schema::locate(object, report),
         None => Located { place: frontends::Place::default(), report },
     }));
     problems.sort_by(|a, b| (&a.place.file, a.place.line, a.place.column).cmp(&(&b.place.file, b.place.line, b.place.column)));
-    loaded.objects = objects;
-    (loaded, problems)
+    problems
 }
 
 fn word(severity: Severity) -> &'static str {

@@ -4,7 +4,7 @@ use testkit::Mesh;
 
 #[test]
 fn a_report_tells_names_of_files_and_never_their_contents() {
-    let mesh = Mesh::new(env!("CARGO_BIN_EXE_organza"));
+    let mesh = Mesh::new();
     let root = mesh.home().join("state/organza/default");
     std::fs::create_dir_all(root.join("ca")).expect("folder");
     std::fs::create_dir_all(root.join("logs")).expect("folder");

@@ -4,7 +4,7 @@ use std::time::Duration;
 use testkit::{Mesh, Process, free_port};
 
 fn mesh() -> Mesh {
-    Mesh::new(env!("CARGO_BIN_EXE_organza"))
+    Mesh::new()
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn exit_codes_are_the_documented_ones() {
 #[test]
 fn explain_answers_from_files_without_a_mesh() {
     let mesh = mesh();
-    let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/shop");
+    let shop = "../examples/shop";
     let ask = |more: &[&str]| mesh.run(&[&["explain", "GET", "http://catalog/items", "--from", "web", "-f", shop], more].concat());
     let (code, story, error) = ask(&["-H", "x-canary: 1", "--expect", "catalog-v2"]);
     assert_eq!(code, 0, "{story}{error}");

@@ -81,7 +81,7 @@ fn control_of(up: &Process) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_by_our_own_changes() {
-    let mesh = Mesh::new(env!("CARGO_BIN_EXE_organza"));
+    let mesh = Mesh::new();
     let port = free_ports(1)[0];
     let (v1, v2) = (Backend::http("items-v1").await, Backend::http("items-v2").await);
     mesh.write("services.yaml", &services(port));

@@ -21,7 +21,7 @@ fn start(folder: &std::path::Path) -> Child {
         "control": {"addresses": ["127.0.0.1:1"], "trustRoots": root, "trustDomain": "t.mesh"},
     });
     std::fs::write(folder.join("config.json"), config.to_string()).expect("written");
-    Command::new(env!("CARGO_BIN_EXE_organza"))
+    Command::new(testkit::process::organza())
         .args(["proxy", "--tethered", "--config"])
         .arg(folder.join("config.json"))
         .stdin(Stdio::piped())

@@ -58,14 +58,9 @@ impl Table {
                 return Err(blame(Fault::MisdirectedRequest, Reason::Misdirected(&listener.key)));
             }
         }
-        if let Some(why) = &listener.broken {
-            return Err(blame(Fault::NoRoute, Reason::ListenerBroken(why)));
-        }
         let slot = self.slots.get(&listener.key).ok_or(refuse(Fault::NoRoute, Reason::UnknownEntry))?;
-        let (table, place) = self
-            .find(slot, None, Layer::Http, head.host(), head, &Caller::default(), &mut Cost::default())
-            .map_err(|reason| blame(Fault::NoRoute, reason))?;
-        Ok((listener, decision_at(table, place)))
+        let found = self.at_listener(slot, Layer::Http, head.host(), head, &Caller::default(), &mut Cost::default());
+        Ok((listener, found?))
     }
 
     fn decide(
@@ -86,9 +81,7 @@ impl Table {
             return Err(unknown(if port.is_some() { Fault::NoSuchService } else { Fault::NoRoute }));
         };
         let Some(port) = port else {
-            let origin = slot.listener.as_ref().map(|l| &l.origin);
-            let found = self.find(slot, None, layer, host, head, caller, cost);
-            return found.map(|(t, p)| decision_at(t, p)).map_err(|reason| Refusal { fault: Fault::NoRoute, reason, origin });
+            return self.at_listener(slot, layer, host, head, caller, cost);
         };
         let service = slot.service.as_ref().ok_or(unknown(Fault::NoSuchService))?;
         let origin = Some(&service.origin);
@@ -101,6 +94,25 @@ impl Table {
         }
         let found = self.find(slot, Some(port), layer, host, head, caller, cost);
         found.map(|(t, p)| decision_at(t, p)).map_err(|reason| Refusal { fault: Fault::NoRoute, reason, origin })
+    }
+
+    /// What a listener does with a request that is its own; one that cannot serve refuses all of them, with its reason.
+    fn at_listener<'t>(
+        &self,
+        slot: &'t Slot,
+        layer: Layer,
+        host: &str,
+        head: &RequestHead,
+        caller: &Caller<'_>,
+        cost: &mut Cost,
+    ) -> Result<Decision<'t>, Refusal<'t>> {
+        let origin = slot.listener.as_ref().map(|l| &l.origin);
+        let refuse = |reason| Refusal { fault: Fault::NoRoute, reason, origin };
+        if let Some(why) = slot.listener.as_ref().and_then(|l| l.broken.as_ref()) {
+            return Err(refuse(Reason::ListenerBroken(why)));
+        }
+        let (table, place) = self.find(slot, None, layer, host, head, caller, cost).map_err(refuse)?;
+        Ok(decision_at(table, place))
     }
 
     /// The best of the groups that apply. Consumer routes of the caller's namespace, where there are any, replace producer routes (GAMMA).

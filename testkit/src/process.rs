@@ -114,6 +114,14 @@ fn collect(stream: Option<impl Read + Send + 'static>, output: &Arc<(Mutex<Strin
     });
 }
 
+/// The program under test. Asked when the test runs: clones share one build folder, and what a test was compiled with may be another's.
+///
+/// # Panics
+/// If cargo does not run this test, or it is not a test of the crate that makes `organza`.
+pub fn organza() -> PathBuf {
+    std::env::var_os("CARGO_BIN_EXE_organza").map(PathBuf::from).expect("cargo names the organza that it built")
+}
+
 /// A place for a mesh of the test's own: state and configuration folders, and the `organza` binary.
 pub struct Mesh {
     binary: PathBuf,
@@ -121,14 +129,13 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// `binary`: `env!("CARGO_BIN_EXE_organza")`.
-    ///
     /// # Panics
-    /// If no temporary folder can be made.
-    pub fn new(binary: &str) -> Self {
+    /// If no temporary folder can be made, or no `organza` was built for this test.
+    #[allow(clippy::new_without_default, reason = "it makes a folder and may fail")]
+    pub fn new() -> Self {
         let home = tempfile::Builder::new().prefix("ogz").tempdir().expect("a temporary folder");
         std::fs::create_dir_all(home.path().join("config")).expect("a configuration folder");
-        Self { binary: binary.into(), home }
+        Self { binary: organza(), home }
     }
 
     pub fn home(&self) -> &Path {

@@ -2,7 +2,8 @@
 //! socket. Compatibility between releases is reviewed here and nowhere else.
 //!
 //! [`encode`] and [`decode`] carry a [`model::Resource`]; [`delta`] holds both ends of a discovery stream as state machines; [`grpc`] names
-//! the services; [`api`] the types of the JSON API; [`preface`] the first frame between proxies.
+//! the services; [`api`] the types of the JSON API. The first frame between
+//! proxies is described here (`preface.proto`) and spoken by `transport`.
 //! This crate never knows a socket, a file, a clock or what a route means.
 
 pub mod api;
@@ -15,7 +16,6 @@ mod enums;
 mod generated;
 pub mod grpc;
 pub mod limits;
-pub mod preface;
 pub mod stored;
 mod version;
 

@@ -26,7 +26,5 @@ pub const SUBSCRIPTIONS: usize = 4096;
 pub const NAME_BYTES: usize = 1024;
 /// Refusals that one NACK spells out; the rest are counted.
 pub const REFUSALS: usize = 128;
-/// Frame between proxies (ARCHITECTURE.md, "On the wire between two proxies").
-pub const PREFACE_BYTES: usize = 4096;
 /// Edges of one telemetry report.
 pub const EDGES: usize = 16_384;

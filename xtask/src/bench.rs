@@ -77,7 +77,8 @@ pub fn run(root: &Path, args: &[String]) -> Result<()> {
 fn measure(root: &Path, dir: &Path, rounds: usize) -> Result<BTreeMap<&'static str, Vec<Round>>> {
     let ports: Vec<u16> = free_ports(4)?;
     let fill = |name: &str, port: u16| -> Result<PathBuf> {
-        let text = fs::read_to_string(root.join("bench").join(name))?;
+        let source = root.join("bench").join(name);
+        let text = fs::read_to_string(&source).with_context(|| format!("{} cannot be read", source.display()))?;
         let text = text.replace("{port}", &port.to_string()).replace("{backend}", &ports[0].to_string());
         let file = dir.join(name);
         fs::write(&file, text.replace("{dir}", &dir.display().to_string()))?;
@@ -93,7 +94,10 @@ fn measure(root: &Path, dir: &Path, rounds: usize) -> Result<BTreeMap<&'static s
         },
         Contender { name: "nginx", port: ports[2], process: nginx(fill("nginx.conf", ports[2])?)? },
     ];
-    let organza = std::env::var_os("ORGANZA").map_or(built(root)?, PathBuf::from);
+    let organza = match std::env::var_os("ORGANZA") {
+        Some(program) => PathBuf::from(program),
+        None => built(root)?,
+    };
     let mut up = Command::new(organza);
     up.arg("up").arg("-f").arg(fill("organza.yaml", ports[3])?).args(["--mesh", "bench"]).env("XDG_STATE_HOME", dir);
     contenders.push(Contender { name: "organza", port: ports[3], process: start(&mut up, Some("proxy"))? });
@@ -115,11 +119,12 @@ fn measure(root: &Path, dir: &Path, rounds: usize) -> Result<BTreeMap<&'static s
 
 /// The program as users run it: the release build.
 fn built(root: &Path) -> Result<PathBuf> {
-    let status = Command::new(env!("CARGO")).args(["build", "--release", "--quiet", "--package", "cli"]).current_dir(root).status()?;
+    let status =
+        Command::new(crate::process::cargo()).args(["build", "--release", "--quiet", "--package", "cli"]).current_dir(root).status()?;
     if !status.success() {
         bail!("organza does not build");
     }
-    let out = Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root).output()?;
+    let out = Command::new(crate::process::cargo()).args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root).output()?;
     let meta: serde_json::Value = serde_json::from_slice(&out.stdout)?;
     Ok(PathBuf::from(meta["target_directory"].as_str().context("no target directory")?).join("release/organza"))
 }

@@ -55,8 +55,14 @@ fn chore() -> Result<()> {
 }
 
 /// The root of the clone: the folder above this crate.
+///
+/// Asked when it runs: clones share one build folder, so what was true when this was compiled may be true of another clone.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    static ROOT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    ROOT.get_or_init(|| {
+        let crate_folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        crate_folder.and_then(|folder| folder.parent().map(Path::to_owned)).unwrap_or_else(|| PathBuf::from("."))
+    })
 }
 
 /// All files below the root that git knows or would know.

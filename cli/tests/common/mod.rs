@@ -11,7 +11,7 @@ use testkit::{Mesh, Process, free_port};
 pub const SOON: Duration = Duration::from_secs(30);
 
 pub fn mesh() -> Mesh {
-    Mesh::new(env!("CARGO_BIN_EXE_organza"))
+    Mesh::new()
 }
 
 /// Processes that were started with this mesh's state folder, each with its command line. Children inherit the variable that names it.

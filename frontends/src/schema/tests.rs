@@ -17,7 +17,7 @@ fn third_party(folder: &str) -> Vec<PathBuf> {
         }
     }
     let mut all = Vec::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../third_party/gateway-api").join(folder), &mut all);
+    collect(&Path::new("../third_party/gateway-api").join(folder), &mut all);
     assert!(!all.is_empty(), "{folder}");
     all
 }

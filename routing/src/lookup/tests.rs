@@ -264,3 +264,17 @@ fn explanations_tell_what_the_decision_says() {
     assert_eq!(refused.near_misses.len(), 2);
     assert!(refused.lines()[1].starts_with("refused: 404 no_route"), "{:?}", refused.lines());
 }
+
+#[test]
+fn a_broken_listener_refuses_alike_whoever_asks() {
+    let Change::Put(Resource::Listener(good)) = listener("web", "*", ListenerProtocol::Http) else { panic!("a listener") };
+    let broken = Listener { broken: Some("its certificate is missing".into()), ..Listener::clone(&good) };
+    let all = route("r", Target::Listener(good.key.clone()), &["*"], vec![(0, RouteMatch::default())]);
+    let table = Table::default().apply(&[Change::Put(Resource::Listener(Arc::new(broken))), put(&all)]);
+    let head = request("a.b", "/");
+    let carried = table.gateway_route(&good.gateway, 443, None, &head).map(|_| ()).unwrap_err();
+    let entry = Entry::Listener(good.key.clone());
+    let explained = table.route(&entry, &head, &Caller::default()).map(|_| ()).unwrap_err();
+    assert_eq!((carried.fault, carried.reason), (explained.fault, explained.reason));
+    assert!(table.explain(&entry, &head, &Caller::default()).lines().iter().any(|line| line.contains("its certificate is missing")));
+}

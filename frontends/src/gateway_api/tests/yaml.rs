@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Where this front end lives.
 pub fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/gateway_api")
+    PathBuf::from("src/gateway_api")
 }
 
 pub fn read(text: &str) -> Vec<Object> {

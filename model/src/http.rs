@@ -113,12 +113,21 @@ struct Field {
 pub struct HeaderBlock {
     bytes: Vec<u8>,
     fields: Vec<Field>,
+    /// Bits of the names that were ever put in ([`bit`]): most questions are about fields that are not there, and are answered here.
+    names: u64,
+}
+
+/// One of 64, by length and first letter.
+fn bit(name: &[u8]) -> u64 {
+    let first = name.first().map_or(0, |b| usize::from(b | 0x20));
+    1 << ((name.len() * 7 + first) % 64)
 }
 
 impl HeaderBlock {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
+        self.names = 0;
     }
 
     /// Gives back memory that an unusually large message took. Called when a connection goes idle.
@@ -130,6 +139,7 @@ impl HeaderBlock {
     /// Adds a field. The engine has checked name and value; [`is_token_byte`] and [`is_value_byte`] say how.
     pub fn push(&mut self, name: &str, value: &[u8]) {
         debug_assert!(name.bytes().all(is_token_byte) && value.iter().all(|b| is_value_byte(*b)));
+        self.names |= bit(name.as_bytes());
         let name = self.store(name.as_bytes());
         let value = self.store(value);
         self.fields.push(Field { name, value, live: true });
@@ -140,7 +150,11 @@ impl HeaderBlock {
         self.clear();
         self.bytes.extend_from_slice(raw);
         let place = |r: Range<usize>| (r.start as u32, r.end as u32);
-        self.fields.extend(fields.map(|(name, value)| Field { name: place(name), value: place(value), live: true }));
+        let names = &mut self.names;
+        self.fields.extend(fields.map(|(name, value)| {
+            *names |= bit(&raw[name.clone()]);
+            Field { name: place(name), value: place(value), live: true }
+        }));
     }
 
     fn store(&mut self, text: &[u8]) -> (u32, u32) {
@@ -178,7 +192,17 @@ impl HeaderBlock {
     }
 
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields.iter().filter(move |f| f.live && self.at(f.name).eq_ignore_ascii_case(name.as_bytes())).map(|f| self.at(f.value))
+        let fields = if self.may_have(name) { &self.fields[..] } else { &[] };
+        fields.iter().filter(move |f| self.is(f, name)).map(|f| self.at(f.value))
+    }
+
+    fn may_have(&self, name: &str) -> bool {
+        self.names & bit(name.as_bytes()) != 0
+    }
+
+    fn is(&self, field: &Field, name: &str) -> bool {
+        let length = (field.name.1 - field.name.0) as usize;
+        length == name.len() && field.live && self.at(field.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
     pub fn contains(&self, name: &str) -> bool {
@@ -193,8 +217,11 @@ impl HeaderBlock {
     /// Removes every field of that name; says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let mut found = false;
+        if !self.may_have(name) {
+            return found;
+        }
         for i in 0..self.fields.len() {
-            if self.fields[i].live && self.at(self.fields[i].name).eq_ignore_ascii_case(name.as_bytes()) {
+            if self.is(&self.fields[i], name) {
                 self.fields[i].live = false;
                 found = true;
             }
@@ -206,8 +233,9 @@ impl HeaderBlock {
     pub fn set(&mut self, name: &str, value: &[u8]) {
         let place = self.store(value);
         let mut done = false;
-        for i in 0..self.fields.len() {
-            if self.fields[i].live && self.at(self.fields[i].name).eq_ignore_ascii_case(name.as_bytes()) {
+        let present = if self.may_have(name) { self.fields.len() } else { 0 };
+        for i in 0..present {
+            if self.is(&self.fields[i], name) {
                 if done {
                     self.fields[i].live = false;
                 } else {
@@ -217,6 +245,7 @@ impl HeaderBlock {
             }
         }
         if !done {
+            self.names |= bit(name.as_bytes());
             let name = self.store(name.as_bytes());
             self.fields.push(Field { name, value: place, live: true });
         }

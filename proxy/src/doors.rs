@@ -174,7 +174,7 @@ impl Answerer {
             Self::ExplicitProxy { authorization } => {
                 let ingress = Ingress::ExplicitProxy { authorization: authorization.clone() };
                 let peer: Arc<Peer> = worker.shared.me.peer.clone();
-                let client = Client { ingress, address: Some(address), peer, security: Security::Plain };
+                let client = Client::new(ingress, Some(address), peer, Security::Plain);
                 http::serve(worker, h1::Connection::new(stream), client).await;
             }
             Self::Named { host, port, address: local } => outbound::named(worker, stream, address, *local, host, *port).await,

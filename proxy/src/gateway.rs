@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use telemetry::{Peer, Security};
+use telemetry::Security;
 use transport::tls::Certificates;
 use transport::{Stream, h1, tls};
 
@@ -105,7 +105,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gate
     let security = if proof.is_some() { Security::Tls } else { Security::Plain };
     let is_h2 = proof.as_ref().is_some_and(|proof| proof.alpn.as_deref() == Some(alpn::H2));
     let ingress = Ingress::Gateway { gateway, port, sni: proof.map(|proof| proof.sni) };
-    let client = Client { ingress, address: Some(address), peer: Arc::new(Peer::unknown()), security };
+    let client = Client::new(ingress, Some(address), worker.unknown(), security);
     match is_h2 {
         true => http::serve_h2(worker, stream, BytesMut::new(), client).await,
         false => http::serve(worker, h1::Connection::new(stream), client).await,

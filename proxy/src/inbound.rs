@@ -81,7 +81,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
         }
         (Ok(target), framing @ (Framing::Http1 | Framing::Http2)) => {
             let ingress = Ingress::Inbound { service: hello.service, port: hello.service_port, application: target, identity };
-            let client = Client { ingress, address: Some(address), peer, security: Security::MutualTls };
+            let client = Client::new(ingress, Some(address), peer, Security::MutualTls);
             if framing == Framing::Http1 {
                 return http::serve(worker, h1::Connection { reader, writer }, client).await;
             }

@@ -39,12 +39,8 @@ pub async fn named(worker: Rc<Worker>, stream: Stream, address: SocketAddr, loca
     let declared = snapshot.table.service(&service).and_then(|s| s.port(port)).map_or(AppProtocol::Detect, |p| p.protocol);
     let read = l4::is_read(&snapshot, &service, port) || (declared == AppProtocol::Detect && speaks_http(&mut reader).await);
     if read {
-        let client = Client {
-            ingress: Ingress::Service { service, port },
-            address: Some(address),
-            peer: worker.shared.me.peer.clone(),
-            security: Security::Plain,
-        };
+        let peer = worker.shared.me.peer.clone();
+        let client = Client::new(Ingress::Service { service, port }, Some(address), peer, Security::Plain);
         return http::serve(worker, h1::Connection { reader, writer }, client).await;
     }
     let open = async |record: &mut Record| l4::to_service(&worker, &worker.snapshot(), &service, port, record).await;

@@ -90,6 +90,8 @@ pub struct Worker {
     destinations: RefCell<HashMap<Key, Arc<Destination>>>,
     metrics: RefCell<WorkerMetrics>,
     random: Cell<u64>,
+    /// Who nobody knows, as labels name them.
+    unknown: Arc<Peer>,
 }
 
 impl Worker {
@@ -109,11 +111,16 @@ impl Worker {
             destinations: RefCell::default(),
             metrics,
             random: Cell::new(seed | 1),
+            unknown: Arc::new(Peer::unknown()),
         })
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.snapshot.load_full()
+    }
+
+    pub fn unknown(&self) -> Arc<Peer> {
+        self.unknown.clone()
     }
 
     /// SplitMix64: good enough to draw shares and jitter, never used for secrets.

@@ -102,31 +102,14 @@ fn edit_request(phases: &Phases, head: &mut RequestHead, prefix: Option<usize>) 
     }
 }
 
-/// Fields that frame a message or belong to one connection (RFC 9110, section 7.6.1): the engine writes them.
-fn is_connection_field(name: &str) -> bool {
-    const NAMES: [&str; 10] = [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "content-length",
-        "proxy-authenticate",
-        "proxy-authorization",
-    ];
-    NAMES.iter().any(|field| field.eq_ignore_ascii_case(name))
-}
-
 fn edit_headers(edits: &HeaderEdits, headers: &mut HeaderBlock) {
-    for name in edits.remove.iter().filter(|name| !is_connection_field(name)) {
+    for name in &edits.remove {
         headers.remove(name);
     }
-    for (name, value) in edits.set.iter().filter(|(name, _)| !is_connection_field(name)) {
+    for (name, value) in &edits.set {
         headers.set(name, value.as_bytes());
     }
-    for (name, value) in edits.add.iter().filter(|(name, _)| !is_connection_field(name)) {
+    for (name, value) in &edits.add {
         headers.push(name, value.as_bytes());
     }
 }

@@ -23,8 +23,8 @@ impl Phases {
         let mut phases = Self::default();
         for filter in filters {
             match filter.clone() {
-                Filter::RequestHeaders(edits) => phases.request_headers.push(edits),
-                Filter::ResponseHeaders(edits) => phases.response_headers.push(edits),
+                Filter::RequestHeaders(edits) => phases.request_headers.push(permitted(edits)),
+                Filter::ResponseHeaders(edits) => phases.response_headers.push(permitted(edits)),
                 Filter::Redirect(redirect) => phases.redirect = phases.redirect.or(Some(redirect)),
                 Filter::Rewrite(rewrite) => phases.rewrites.push(rewrite),
                 Filter::Mirror(mirror) => phases.mirrors.push(mirror),
@@ -34,4 +34,29 @@ impl Phases {
         }
         phases
     }
+}
+
+/// The edits without those that are never made.
+fn permitted(mut edits: HeaderEdits) -> HeaderEdits {
+    edits.remove.retain(|name| !is_connection_field(name));
+    edits.set.retain(|(name, _)| !is_connection_field(name));
+    edits.add.retain(|(name, _)| !is_connection_field(name));
+    edits
+}
+
+/// Fields that frame a message or belong to one connection (RFC 9110, section 7.6.1): the engine writes them.
+fn is_connection_field(name: &str) -> bool {
+    const NAMES: [&str; 10] = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "proxy-authenticate",
+        "proxy-authorization",
+    ];
+    NAMES.iter().any(|field| field.eq_ignore_ascii_case(name))
 }

@@ -20,4 +20,4 @@ pub use metrics::{Gauge, Handle, Metrics, WorkerMetrics};
 pub use peer::Peer;
 pub use proxy_status::proxy_status;
 pub use record::{Destination, Outcome, Protocol, Record, Reporter, Security};
-pub use trace::TraceContext;
+pub use trace::{TraceContext, write_hex};

@@ -12,3 +12,5 @@ pub const LOG_PATH_BYTES: usize = 1024;
 pub const DETAIL_BYTES: usize = 256;
 /// Longest `tracestate` passed on, in bytes (W3C Trace Context asks for at least 512).
 pub const TRACESTATE_BYTES: usize = 8192;
+/// Label sets that a worker finds by address; forgotten all at once beyond.
+pub const RECENT: usize = 1024;

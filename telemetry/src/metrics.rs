@@ -100,7 +100,7 @@ impl Metrics {
     pub fn worker(&self) -> WorkerMetrics {
         let store = Arc::new(Store::default());
         lock(&self.0.workers).push(store.clone());
-        WorkerMetrics { all: self.clone(), store, handles: HashMap::default(), edges: HashMap::default() }
+        WorkerMetrics { all: self.clone(), store, handles: HashMap::default(), edges: HashMap::default(), recent: HashMap::default() }
     }
 
     /// A gauge of the family `name` (`organza_config_generation`) with these labels; the same one for the same labels.
@@ -152,6 +152,39 @@ pub struct WorkerMetrics {
     store: Arc<Store>,
     handles: HashMap<Pair, Rc<Handle>, foldhash::fast::RandomState>,
     edges: HashMap<EdgeId, Arc<EdgeCells>, foldhash::fast::RandomState>,
+    /// Handles by where their labels lie. The same peers and services come again with each request, and an address is hashed in no time.
+    recent: HashMap<Places, Recent, foldhash::fast::RandomState>,
+}
+
+#[derive(Debug)]
+struct Recent {
+    handle: Rc<Handle>,
+    /// Kept so that no other label can come to lie where these do. The handle's own pair may be an equal one elsewhere.
+    _alive: Pair,
+}
+
+/// A pair by the addresses of its labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Places {
+    reporter: Reporter,
+    source: usize,
+    destination: usize,
+    service: usize,
+    protocol: Protocol,
+    security: Security,
+}
+
+impl Places {
+    fn of(record: &Record) -> Self {
+        Self {
+            reporter: record.reporter,
+            source: Arc::as_ptr(&record.source) as usize,
+            destination: Arc::as_ptr(&record.destination) as usize,
+            service: record.dialled_service.as_ref().map_or(0, |service| Arc::as_ptr(service) as usize),
+            protocol: record.protocol,
+            security: record.security,
+        }
+    }
 }
 
 impl WorkerMetrics {
@@ -172,7 +205,17 @@ impl WorkerMetrics {
 
     /// For where no handle is at hand.
     pub fn observe(&mut self, record: &Record) {
-        self.handle(&Pair::of(record)).observe(record);
+        let places = Places::of(record);
+        if let Some(known) = self.recent.get(&places) {
+            return known.handle.observe(record);
+        }
+        let pair = Pair::of(record);
+        let handle = self.handle(&pair);
+        handle.observe(record);
+        if self.recent.len() >= limits::RECENT {
+            self.recent.clear();
+        }
+        self.recent.insert(places, Recent { handle, _alive: pair });
     }
 
     fn edge(&mut self, id: EdgeId) -> Arc<EdgeCells> {

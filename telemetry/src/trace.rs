@@ -38,18 +38,34 @@ impl TraceContext {
     }
 
     pub fn trace_id_text(&self) -> String {
-        self.trace_id.iter().map(|b| format!("{b:02x}")).collect()
+        let mut text = [0; 32];
+        write_hex(&self.trace_id, &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// The `traceparent` value, ASCII.
+    pub fn traceparent(&self) -> [u8; 55] {
+        let mut text = *b"00-................................-................-0.";
+        write_hex(&self.trace_id, &mut text[3..35]);
+        write_hex(&self.span_id, &mut text[36..52]);
+        text[54] = b'0' + u8::from(self.sampled);
+        text
+    }
+}
+
+/// Lower-case hexadecimal, two digits a byte; `into` has room for them. Written by hand since every request has three of these.
+pub fn write_hex(bytes: &[u8], into: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in into.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
 impl fmt::Display for TraceContext {
     /// As a `traceparent` value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("00-")?;
-        self.trace_id.iter().try_for_each(|b| write!(f, "{b:02x}"))?;
-        f.write_str("-")?;
-        self.span_id.iter().try_for_each(|b| write!(f, "{b:02x}"))?;
-        write!(f, "-{:02x}", u8::from(self.sampled))
+        f.write_str(&String::from_utf8_lossy(&self.traceparent()))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::worker::Worker;
 use bytes::BytesMut;
 use down::{Downstream, Sink};
 use model::{Fault, Key, RequestHead, SpiffeId};
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub enum Ingress {
 pub struct Client {
     pub ingress: Ingress,
     pub address: Option<SocketAddr>,
+    /// The address as text, once it was needed.
+    forwarded_for: OnceCell<Box<str>>,
     /// Who calls, as labels name them.
     pub peer: Arc<Peer>,
     /// How this hop is protected.
@@ -49,6 +52,10 @@ pub struct Client {
 }
 
 impl Client {
+    pub fn new(ingress: Ingress, address: Option<SocketAddr>, peer: Arc<Peer>, security: Security) -> Self {
+        Self { ingress, address, forwarded_for: OnceCell::new(), peer, security }
+    }
+
     /// Members of the mesh are told why; strangers are not.
     pub fn is_member(&self) -> bool {
         !matches!(self.ingress, Ingress::Gateway { .. })
@@ -194,7 +201,7 @@ pub(crate) fn begin(worker: &Worker, client: &Client) -> Record {
     let me = &worker.shared.me.peer;
     let (source, destination) = match client.ingress {
         Ingress::Inbound { .. } => (client.peer.clone(), me.clone()),
-        _ => (me.clone(), Arc::new(Peer::unknown())),
+        _ => (me.clone(), worker.unknown()),
     };
     let mut record = Record::begin(rt::wall(), client.reporter(), source, destination);
     record.source_address = client.address;

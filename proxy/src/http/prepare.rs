@@ -5,8 +5,7 @@ use super::{Client, Ingress, Stop};
 use crate::limits;
 use crate::worker::Worker;
 use model::{Fault, Method, Normalisation, RequestHead};
-use std::fmt::Write;
-use telemetry::{Record, TraceContext};
+use telemetry::{Record, TraceContext, write_hex};
 use transport::h1::{Hop, strip_hop_by_hop};
 
 /// Prepares the head, and says what was meant for this hop.
@@ -73,8 +72,7 @@ fn replace_forwarded(client: &Client, head: &mut RequestHead, tls: bool) {
         head.headers.remove(name);
     }
     if let Some(address) = client.address {
-        let mut text = String::new();
-        let _ = write!(text, "{}", address.ip().to_canonical());
+        let text = client.forwarded_for.get_or_init(|| address.ip().to_canonical().to_string().into());
         head.headers.set("X-Forwarded-For", text.as_bytes());
     }
     head.headers.set("X-Forwarded-Proto", if tls { b"https" } else { b"http" });
@@ -84,17 +82,9 @@ fn replace_forwarded(client: &Client, head: &mut RequestHead, tls: bool) {
 fn identify(worker: &Worker, client: &Client, head: &mut RequestHead, record: &mut Record) {
     let known = head.headers.text("x-request-id").filter(|id| client.is_member() && id.len() <= limits::REQUEST_ID_BYTES).map(Box::from);
     let id = known.unwrap_or_else(|| {
-        let (a, b) = (worker.draw(), worker.draw());
-        let id = format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            a >> 32,
-            a >> 16 & 0xffff,
-            a & 0xfff,
-            b >> 48 & 0x3fff | 0x8000,
-            b & 0xffff_ffff_ffff
-        );
-        head.headers.set("X-Request-Id", id.as_bytes());
-        id.into()
+        let id = request_id(worker.draw(), worker.draw());
+        head.headers.set("X-Request-Id", &id);
+        String::from_utf8_lossy(&id).into()
     });
     record.request_id = Some(id);
     let trace = head.headers.get("traceparent").and_then(TraceContext::parse);
@@ -102,8 +92,18 @@ fn identify(worker: &Worker, client: &Client, head: &mut RequestHead, record: &m
         Some(trace) => trace.child(worker.draw()),
         None => TraceContext::root(u128::from(worker.draw()) << 64 | u128::from(worker.draw()), worker.draw(), false),
     };
-    let mut text = String::with_capacity(55);
-    let _ = write!(text, "{trace}");
-    head.headers.set("traceparent", text.as_bytes());
+    head.headers.set("traceparent", &trace.traceparent());
     record.trace = Some(trace);
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn request_id(a: u64, b: u64) -> [u8; 36] {
+    let mut bytes = (u128::from(a) << 64 | u128::from(b)).to_be_bytes();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = [b'-'; 36];
+    for (from, to) in [(0..4, 0..8), (4..6, 9..13), (6..8, 14..18), (8..10, 19..23), (10..16, 24..36)] {
+        write_hex(&bytes[from], &mut text[to]);
+    }
+    text
 }

@@ -2,32 +2,17 @@
 
 use crate::{Error, limits};
 use httparse::Status;
-use memchr::memmem;
 use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Scheme, Version};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// How many bytes the head at the start of `bytes` has, if it is whole. Looks for the end from `searched` on, and updates it.
 pub fn find_end(bytes: &[u8], searched: &mut usize) -> Result<Option<usize>, Error> {
     let from = searched.saturating_sub(3);
-    if let Some(at) = memmem::find(&bytes[from..], b"\r\n\r\n") {
-        let end = from + at + 4;
-        return if end > limits::HEAD_BYTES { Err(too_large()) } else { check_lines(&bytes[..end]).map(|()| Some(end)) };
-    }
-    *searched = bytes.len();
-    match bytes.len() > limits::HEAD_BYTES {
-        true => Err(too_large()),
-        // A head that cannot become good is refused before it is whole.
-        false => check_lines(bytes).map(|()| None),
-    }
-}
-
-fn too_large() -> Error {
-    Error::new(Fault::HeadTooLarge, "head is longer than 64 KiB")
-}
-
-/// Every LF follows a CR, every CR precedes an LF: others would end a line for some readers and not for others.
-fn check_lines(bytes: &[u8]) -> Result<(), Error> {
-    for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+    // Every LF follows a CR, every CR precedes an LF: others would end a line for some readers and not for others. A head that cannot become
+    // good is refused before it is whole.
+    for at in memchr::memchr2_iter(b'\n', b'\r', &bytes[from..]) {
+        let at = from + at;
         let good = match bytes[at] {
             b'\n' => at > 0 && bytes[at - 1] == b'\r',
             _ => bytes.get(at + 1).is_none_or(|next| *next == b'\n'),
@@ -35,8 +20,17 @@ fn check_lines(bytes: &[u8]) -> Result<(), Error> {
         if !good {
             return Err(malformed("line is not ended by CRLF"));
         }
+        if bytes[at] == b'\n' && bytes[..at].ends_with(b"\r\n\r") {
+            let end = at + 1;
+            return if end > limits::HEAD_BYTES { Err(too_large()) } else { Ok(Some(end)) };
+        }
     }
-    Ok(())
+    *searched = bytes.len();
+    if bytes.len() > limits::HEAD_BYTES { Err(too_large()) } else { Ok(None) }
+}
+
+fn too_large() -> Error {
+    Error::new(Fault::HeadTooLarge, "head is longer than 64 KiB")
 }
 
 pub fn malformed(why: &'static str) -> Error {
@@ -51,9 +45,9 @@ fn range(whole: &[u8], part: &[u8]) -> Range<usize> {
 /// Reads a whole request head into `head`.
 pub fn request(bytes: &[u8], head: &mut RequestHead) -> Result<(), Error> {
     head.clear();
-    let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS];
-    let mut parsed = httparse::Request::new(&mut fields);
-    match parsed.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; limits::HEADERS];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(Status::Complete(_)) => {}
         Ok(Status::Partial) => return Err(malformed("head is cut short")),
         Err(httparse::Error::TooManyHeaders) => return Err(Error::new(Fault::HeadTooLarge, "more than 128 header fields")),
@@ -63,21 +57,21 @@ pub fn request(bytes: &[u8], head: &mut RequestHead) -> Result<(), Error> {
     head.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     head.method = Method::parse(parsed.method.unwrap_or("")).ok_or_else(|| malformed("method is no token of at most 32 characters"))?;
     head.headers.fill(bytes, parsed.headers.iter().map(|f| (range(bytes, f.name.as_bytes()), range(bytes, f.value))));
-    let host = one_host(&head.headers, head.version)?;
+    let mut hosts = parsed.headers.iter().filter(|f| f.name.eq_ignore_ascii_case("host")).map(|f| f.value);
+    let host = one_host((hosts.next(), hosts.next()), head.version)?;
     target(parsed.path.unwrap_or(""), host, head)
 }
 
-/// Exactly one Host field in HTTP/1.1, at most one in 1.0 (RFC 9112, section 3.2), as a place in nobody's way.
-fn one_host(headers: &HeaderBlock, version: Version) -> Result<String, Error> {
-    let mut hosts = headers.get_all("host");
-    match (hosts.next(), hosts.next()) {
+/// Exactly one Host field in HTTP/1.1, at most one in 1.0 (RFC 9112, section 3.2). Given are the first two.
+fn one_host<'a>(hosts: (Option<&'a [u8]>, Option<&'a [u8]>), version: Version) -> Result<&'a str, Error> {
+    match hosts {
         (Some(_), Some(_)) => Err(malformed("more than one Host field")),
         (None, _) if version == Version::Http11 => Err(malformed("no Host field")),
-        (None, _) => Ok(String::new()),
+        (None, _) => Ok(""),
         (Some(host), None) => {
             let text = std::str::from_utf8(host).map_err(|_| malformed("Host is not text"))?;
             check_authority(text)?;
-            Ok(text.to_owned())
+            Ok(text)
         }
     }
 }
@@ -95,7 +89,7 @@ fn check_authority(text: &str) -> Result<(), Error> {
 }
 
 /// The four forms of a request target (RFC 9112, section 3.2).
-fn target(text: &str, host: String, head: &mut RequestHead) -> Result<(), Error> {
+fn target(text: &str, host: &str, head: &mut RequestHead) -> Result<(), Error> {
     if head.method == Method::Connect {
         check_authority(text)?;
         if text.rsplit_once(':').is_none_or(|(h, p)| h.is_empty() || p.is_empty()) {
@@ -105,16 +99,16 @@ fn target(text: &str, host: String, head: &mut RequestHead) -> Result<(), Error>
         return Ok(());
     }
     if text.starts_with('/') {
-        head.set_authority(&host);
+        head.set_authority(host);
         head.set_target(check_fragment(text)?);
         return Ok(());
     }
     if text == "*" {
-        head.set_authority(&host);
+        head.set_authority(host);
         head.set_target("*");
         return if head.method == Method::Options { Ok(()) } else { Err(malformed("`*` is for OPTIONS only")) };
     }
-    absolute(text, &host, head)
+    absolute(text, host, head)
 }
 
 /// `http://host/path`: its authority counts and Host is replaced (RFC 9112, section 3.2.2); where the two differ, somebody is being misled.
@@ -158,9 +152,9 @@ fn bad_answer(why: &'static str) -> Error {
 /// Reads a whole response head into `head`.
 pub fn response(bytes: &[u8], head: &mut ResponseHead) -> Result<(), Error> {
     head.clear();
-    let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS];
-    let mut parsed = httparse::Response::new(&mut fields);
-    match parsed.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; limits::HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields) {
         Ok(Status::Complete(_)) => {}
         Ok(Status::Partial) => return Err(bad_answer("head is cut short")),
         Err(httparse::Error::TooManyHeaders) => return Err(bad_answer("more than 128 header fields")),

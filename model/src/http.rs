@@ -106,6 +106,8 @@ struct Field {
     name: (u32, u32),
     value: (u32, u32),
     live: bool,
+    /// Where [`mark`] puts its name.
+    mark: u8,
 }
 
 /// Header fields in order, in one buffer. Removing marks, adding appends: what nobody touched is copied through as it came.
@@ -113,14 +115,14 @@ struct Field {
 pub struct HeaderBlock {
     bytes: Vec<u8>,
     fields: Vec<Field>,
-    /// Bits of the names that were ever put in ([`bit`]): most questions are about fields that are not there, and are answered here.
+    /// Marks of the names that were ever put in, a bit for each: most questions are about fields that are not there, and are answered here.
     names: u64,
 }
 
-/// One of 64, by length and first letter.
-fn bit(name: &[u8]) -> u64 {
+/// One of 64, by length and first letter, case ignored.
+fn mark(name: &[u8]) -> u8 {
     let first = name.first().map_or(0, |b| usize::from(b | 0x20));
-    1 << ((name.len() * 7 + first) % 64)
+    ((name.len() * 7 + first) % 64) as u8
 }
 
 impl HeaderBlock {
@@ -139,10 +141,8 @@ impl HeaderBlock {
     /// Adds a field. The engine has checked name and value; [`is_token_byte`] and [`is_value_byte`] say how.
     pub fn push(&mut self, name: &str, value: &[u8]) {
         debug_assert!(name.bytes().all(is_token_byte) && value.iter().all(|b| is_value_byte(*b)));
-        self.names |= bit(name.as_bytes());
-        let name = self.store(name.as_bytes());
         let value = self.store(value);
-        self.fields.push(Field { name, value, live: true });
+        self.add(name, value);
     }
 
     /// Takes over a head as it was read: `raw` is copied once, and `fields` are places in it (name, value).
@@ -152,9 +152,17 @@ impl HeaderBlock {
         let place = |r: Range<usize>| (r.start as u32, r.end as u32);
         let names = &mut self.names;
         self.fields.extend(fields.map(|(name, value)| {
-            *names |= bit(&raw[name.clone()]);
-            Field { name: place(name), value: place(value), live: true }
+            let mark = mark(&raw[name.clone()]);
+            *names |= 1 << mark;
+            Field { name: place(name), value: place(value), live: true, mark }
         }));
+    }
+
+    fn add(&mut self, name: &str, value: (u32, u32)) {
+        let mark = mark(name.as_bytes());
+        self.names |= 1 << mark;
+        let name = self.store(name.as_bytes());
+        self.fields.push(Field { name, value, live: true, mark });
     }
 
     fn store(&mut self, text: &[u8]) -> (u32, u32) {
@@ -192,17 +200,18 @@ impl HeaderBlock {
     }
 
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let fields = if self.may_have(name) { &self.fields[..] } else { &[] };
-        fields.iter().filter(move |f| self.is(f, name)).map(|f| self.at(f.value))
+        let mark = self.marked(name);
+        let fields = if mark.is_some() { &self.fields[..] } else { &[] };
+        fields.iter().filter(move |f| mark.is_some_and(|mark| self.is(f, mark, name))).map(|f| self.at(f.value))
     }
 
-    fn may_have(&self, name: &str) -> bool {
-        self.names & bit(name.as_bytes()) != 0
+    /// The mark of a name, where a field of that mark was ever put in.
+    fn marked(&self, name: &str) -> Option<u8> {
+        Some(mark(name.as_bytes())).filter(|mark| self.names & 1 << mark != 0)
     }
 
-    fn is(&self, field: &Field, name: &str) -> bool {
-        let length = (field.name.1 - field.name.0) as usize;
-        length == name.len() && field.live && self.at(field.name).eq_ignore_ascii_case(name.as_bytes())
+    fn is(&self, field: &Field, mark: u8, name: &str) -> bool {
+        field.mark == mark && field.live && self.at(field.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
     pub fn contains(&self, name: &str) -> bool {
@@ -217,11 +226,9 @@ impl HeaderBlock {
     /// Removes every field of that name; says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let mut found = false;
-        if !self.may_have(name) {
-            return found;
-        }
+        let Some(mark) = self.marked(name) else { return found };
         for i in 0..self.fields.len() {
-            if self.is(&self.fields[i], name) {
+            if self.is(&self.fields[i], mark, name) {
                 self.fields[i].live = false;
                 found = true;
             }
@@ -233,9 +240,9 @@ impl HeaderBlock {
     pub fn set(&mut self, name: &str, value: &[u8]) {
         let place = self.store(value);
         let mut done = false;
-        let present = if self.may_have(name) { self.fields.len() } else { 0 };
+        let (mark, present) = self.marked(name).map_or((0, 0), |mark| (mark, self.fields.len()));
         for i in 0..present {
-            if self.is(&self.fields[i], name) {
+            if self.is(&self.fields[i], mark, name) {
                 if done {
                     self.fields[i].live = false;
                 } else {
@@ -245,9 +252,7 @@ impl HeaderBlock {
             }
         }
         if !done {
-            self.names |= bit(name.as_bytes());
-            let name = self.store(name.as_bytes());
-            self.fields.push(Field { name, value: place, live: true });
+            self.add(name, place);
         }
     }
 
@@ -309,6 +314,9 @@ pub struct RequestHead {
     pub version: Version,
     pub scheme: Scheme,
     authority: String,
+    /// Where the host ends in `authority`, and the port behind it: asked often, found once.
+    host_end: usize,
+    port: Option<u16>,
     target: String,
     path_end: usize,
     pub headers: HeaderBlock,
@@ -321,7 +329,7 @@ impl RequestHead {
         self.method = Method::Get;
         self.version = Version::Http11;
         self.scheme = Scheme::Http;
-        self.authority.clear();
+        self.set_authority("");
         self.target.clear();
         self.path_end = 0;
         self.headers.clear();
@@ -335,15 +343,17 @@ impl RequestHead {
     pub fn set_authority(&mut self, authority: &str) {
         self.authority.clear();
         self.authority.push_str(authority);
+        let (host, port) = split_authority(authority);
+        (self.host_end, self.port) = (host.len(), port);
     }
 
     /// The host without port, brackets kept (`[::1]`). Case as sent.
     pub fn host(&self) -> &str {
-        split_authority(&self.authority).0
+        &self.authority[..self.host_end]
     }
 
     pub fn port(&self) -> Option<u16> {
-        split_authority(&self.authority).1
+        self.port
     }
 
     pub fn target(&self) -> &str {

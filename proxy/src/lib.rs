@@ -13,6 +13,7 @@ pub mod http;
 pub mod inbound;
 pub mod l4;
 pub mod limits;
+mod map;
 pub mod outbound;
 pub mod pick;
 pub mod rim;

@@ -1,16 +1,16 @@
 //! The balancers of one worker, by service and subset. What was measured of an endpoint outlives every table and every other endpoint.
 
 use crate::limits;
+use crate::map::Map;
 use crate::snapshot::Snapshot;
 use model::{Endpoint, Labels, Service, ServiceRef};
 use routing::balance::{Balancer, EndpointId, Outcome};
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 type Place = (model::Key, Option<Labels>);
 
 #[derive(Default)]
-pub struct Balancers(HashMap<Place, Balancer>);
+pub struct Balancers(Map<Place, Balancer>);
 
 /// An endpoint that was picked, and how to report back of it.
 #[derive(Debug, Clone)]

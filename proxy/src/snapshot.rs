@@ -3,9 +3,10 @@
 
 pub mod file;
 
+use crate::map::Map;
 use arc_swap::ArcSwap;
 use model::{Certificate, Change, Endpoints, Key, Kind, Resource, TrustBundle, Workload};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Tables by kind are shared with the snapshot before where nothing of the kind changed.
@@ -14,10 +15,10 @@ pub struct Snapshot {
     pub generation: u64,
     pub table: Arc<routing::Table>,
     /// By key of kind `Endpoints`.
-    pub endpoints: Arc<HashMap<Key, Arc<Endpoints>>>,
-    pub workloads: Arc<HashMap<Key, Arc<Workload>>>,
-    pub certificates: Arc<HashMap<Key, Arc<Certificate>>>,
-    pub bundles: Arc<HashMap<Key, Arc<TrustBundle>>>,
+    pub endpoints: Arc<Map<Key, Arc<Endpoints>>>,
+    pub workloads: Arc<Map<Key, Arc<Workload>>>,
+    pub certificates: Arc<Map<Key, Arc<Certificate>>>,
+    pub bundles: Arc<Map<Key, Arc<TrustBundle>>>,
     /// What names asked for on first use resolve to, by subscription (`host/NAMESPACE/HOST`).
     pub answers: Arc<BTreeMap<Arc<str>, Option<Key>>>,
 }

@@ -1,6 +1,7 @@
 //! How an endpoint is reached: plainly, by TLS to a host outside, or through another Organza proxy by mutual TLS. Connections are pooled by
 //! everything that makes them interchangeable, the identities that may answer included.
 
+use crate::map::Map;
 use crate::worker::Worker;
 use crate::{limits, worker};
 use bytes::BytesMut;
@@ -164,9 +165,9 @@ struct Failed {
 /// The HTTP/2 connections of one worker, by everything that makes them interchangeable.
 #[derive(Default)]
 pub struct Multiplexing {
-    open: HashMap<UpstreamKey, Vec<Shared>>,
+    open: Map<UpstreamKey, Vec<Shared>>,
     /// One dials for all who wait for the same, and who waited while it failed hears why.
-    dialling: HashMap<UpstreamKey, Rc<Mutex<Option<Failed>>>>,
+    dialling: Map<UpstreamKey, Rc<Mutex<Option<Failed>>>>,
 }
 
 impl Multiplexing {

@@ -1,6 +1,7 @@
 //! One worker: a thread, a single-threaded runtime, and everything that a request touches without a lock. What workers share is in [`Shared`].
 
 use crate::limits;
+use crate::map::Map;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Multiplexing, Names, UpstreamKey, Via};
 
@@ -9,7 +10,6 @@ use model::{Endpoint, Key, Service, SpiffeId};
 use routing::retry::Budget;
 use rustls::ClientConfig;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,12 +82,14 @@ pub struct Worker {
     /// HTTP/2 connections, each for many requests at once.
     pub multiplexed: RefCell<Multiplexing>,
     pub tunnels: Tunnels<(SocketAddr, Arc<[SpiffeId]>)>,
-    pub configs: RefCell<HashMap<(Via, Framing), Arc<ClientConfig>>>,
+    pub configs: RefCell<Map<(Via, Framing), Arc<ClientConfig>>>,
     pub names: RefCell<Names>,
     pub balancers: RefCell<crate::pick::Balancers>,
-    budgets: RefCell<HashMap<Option<Key>, Budget>>,
-    peers: RefCell<HashMap<Arc<str>, Arc<Peer>>>,
-    destinations: RefCell<HashMap<Key, Arc<Destination>>>,
+    budgets: RefCell<Map<Key, Budget>>,
+    /// For what is no service.
+    other_budget: RefCell<Option<Budget>>,
+    peers: RefCell<Map<Arc<str>, Arc<Peer>>>,
+    destinations: RefCell<Map<Key, Arc<Destination>>>,
     metrics: RefCell<WorkerMetrics>,
     random: Cell<u64>,
     /// Who nobody knows, as labels name them.
@@ -107,6 +109,7 @@ impl Worker {
             names: RefCell::default(),
             balancers: RefCell::default(),
             budgets: RefCell::default(),
+            other_budget: RefCell::default(),
             peers: RefCell::default(),
             destinations: RefCell::default(),
             metrics,
@@ -151,15 +154,18 @@ impl Worker {
 
     /// Uses the retry budget towards a service.
     pub fn budget<T>(&self, service: Option<&Key>, work: impl FnOnce(&mut Budget) -> T) -> T {
+        let fresh = || Budget::new(self.shared.workers, transport::rt::now());
+        let Some(service) = service else {
+            return work(self.other_budget.borrow_mut().get_or_insert_with(fresh));
+        };
         let mut budgets = self.budgets.borrow_mut();
-        let now = transport::rt::now();
-        if let Some(budget) = budgets.get_mut(&service.cloned()) {
+        if let Some(budget) = budgets.get_mut(service) {
             return work(budget);
         }
         if budgets.len() >= limits::LABELS {
             budgets.clear();
         }
-        work(budgets.entry(service.cloned()).or_insert_with(|| Budget::new(self.shared.workers, now)))
+        work(budgets.entry(service.clone()).or_insert_with(fresh))
     }
 
     /// The endpoint as labels name it. Kept ready, since making it costs.

@@ -84,7 +84,8 @@ fn identify(worker: &Worker, client: &Client, head: &mut RequestHead, record: &m
     let id = known.unwrap_or_else(|| {
         let id = request_id(worker.draw(), worker.draw());
         head.headers.set("X-Request-Id", &id);
-        String::from_utf8_lossy(&id).into()
+        // Hexadecimal digits are text.
+        std::str::from_utf8(&id).unwrap_or_default().into()
     });
     record.request_id = Some(id);
     let trace = head.headers.get("traceparent").and_then(TraceContext::parse);

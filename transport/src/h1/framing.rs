@@ -84,18 +84,27 @@ pub struct Hop {
 pub fn strip_hop_by_hop(headers: &mut HeaderBlock, version: Version) -> Hop {
     let mut hop = Hop { close: version == Version::Http10, ..Hop::default() };
     if headers.contains("connection") {
-        hop.close = headers.has_token("connection", "close") || (hop.close && !headers.has_token("connection", "keep-alive"));
-        if headers.has_token("connection", "upgrade") {
-            hop.upgrade = headers.text("upgrade").map(str::to_owned);
-        }
-        let named: Vec<String> = tokens(headers, "connection");
-        for name in named {
-            // Fields that route or frame are never hop-by-hop, whatever a stranger says.
-            if !["host", "content-length", "transfer-encoding", "connection"].contains(&name.as_str()) {
-                headers.remove(&name);
+        let (mut close, mut keep, mut upgrade) = (false, false, false);
+        let mut named: Vec<String> = Vec::new();
+        for token in headers.get_all("connection").flat_map(|v| v.split(|b| *b == b',')).map(<[u8]>::trim_ascii) {
+            match token {
+                t if t.eq_ignore_ascii_case(b"close") => close = true,
+                t if t.eq_ignore_ascii_case(b"keep-alive") => keep = true,
+                t if t.eq_ignore_ascii_case(b"upgrade") => upgrade = true,
+                // Fields that route or frame are never hop-by-hop, whatever a stranger says.
+                t if [&b""[..], b"host", b"content-length", b"transfer-encoding"].iter().any(|n| n.eq_ignore_ascii_case(t)) => {}
+                t => named.push(String::from_utf8_lossy(t).into_owned()),
             }
         }
-        headers.remove("connection");
+        hop.close = close || hop.close && !keep;
+        if upgrade {
+            hop.upgrade = headers.text("upgrade").map(str::to_owned);
+        }
+        named.iter().for_each(|name| _ = headers.remove(name));
+        // A field of that name may go with the connection too.
+        for name in ["connection", "close"] {
+            headers.remove(name);
+        }
     }
     if headers.contains("te") {
         hop.trailers = headers.has_token("te", "trailers");
@@ -105,9 +114,4 @@ pub fn strip_hop_by_hop(headers: &mut HeaderBlock, version: Version) -> Hop {
         headers.remove(name);
     }
     hop
-}
-
-fn tokens(headers: &HeaderBlock, name: &str) -> Vec<String> {
-    let text = |item: &[u8]| String::from_utf8_lossy(item.trim_ascii()).to_ascii_lowercase();
-    headers.get_all(name).flat_map(|v| v.split(|b| *b == b',')).map(text).filter(|t| !t.is_empty()).collect()
 }

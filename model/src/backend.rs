@@ -1,6 +1,7 @@
 //! Where a rule sends a request.
 
 use crate::{AppProtocol, Filter, Hostname, Key, Labels};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -79,6 +80,28 @@ pub enum Backend {
         reason: InvalidBackend,
         message: Arc<str>,
     },
+}
+
+/// `shop/catalog:80`, `shop/catalog:80{version=v2}`, `external shop/api api.example.com:443`, `invalid BackendNotFound`.
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(to) => {
+                write!(f, "{}/{}:{}", to.service.namespace, to.service.name, to.port)?;
+                let Some(labels) = &to.subset else { return Ok(()) };
+                let pairs: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                write!(f, "{{{}}}", pairs.join(","))
+            }
+            Self::External(to) => {
+                write!(f, "external {}/{} ", to.key.namespace, to.key.name)?;
+                match &to.host {
+                    ExternalName::Dns(name) => write!(f, "{name}:{}", to.port),
+                    ExternalName::Address(address) => write!(f, "{address}:{}", to.port),
+                }
+            }
+            Self::Invalid { reason, .. } => write!(f, "invalid {}", reason.as_str()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

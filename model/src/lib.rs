@@ -5,6 +5,7 @@
 //!
 //! Read it from [`Resource`] downward.
 
+pub mod applied;
 pub mod backend;
 pub mod fault;
 pub mod host;
@@ -19,6 +20,7 @@ pub mod route;
 pub mod service;
 pub mod workload;
 
+pub use applied::{Applied, FilterPlace};
 pub use backend::{Backend, ExternalHost, InvalidBackend, ServiceRef, UpstreamTls, WeightedBackend};
 pub use fault::{Blame, Fault};
 pub use host::{HostPattern, Hostname};

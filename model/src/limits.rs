@@ -14,5 +14,7 @@ pub const TRUST_DOMAIN_BYTES: usize = 255;
 pub const HEADERS: usize = 128;
 /// Bytes of one message head, start line included.
 pub const HEAD_BYTES: usize = 64 * 1024;
+/// Filters of one request that its record holds: a rule and a backend may have 16 each (Gateway API), and the front end adds one to a broken one.
+pub const APPLIED_FILTERS: usize = 34;
 /// Highest weight of one backend (Gateway API).
 pub const WEIGHT: u32 = 1_000_000;

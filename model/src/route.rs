@@ -1,6 +1,7 @@
 //! What becomes of a request: matches, filters, weighted backends, patience.
 
 use crate::{Backend, HostPattern, Key, Origin, RouteMatch, WeightedBackend};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ pub struct Cors {
     pub max_age: Duration,
 }
 
-/// Run in the order written, in named phases; an invalid one answers 500 with its reason.
+/// Run in named phases, and in the order written within one; an invalid one answers 500 with its reason.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Filter {
     RequestHeaders(HeaderEdits),
@@ -143,4 +144,29 @@ pub enum Filter {
     Mirror(Mirror),
     Cors(Cors),
     Invalid { message: Arc<str> },
+}
+
+impl Filter {
+    /// As Gateway API names its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RequestHeaders(_) => "RequestHeaderModifier",
+            Self::ResponseHeaders(_) => "ResponseHeaderModifier",
+            Self::Redirect(_) => "RequestRedirect",
+            Self::Rewrite(_) => "URLRewrite",
+            Self::Mirror(_) => "RequestMirror",
+            Self::Cors(_) => "CORS",
+            Self::Invalid { .. } => "Invalid",
+        }
+    }
+}
+
+/// The kind, and for mirrors where the copy goes: a rule may have several.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mirror(mirror) => write!(f, "{} {}", self.kind(), mirror.backend),
+            _ => f.write_str(self.kind()),
+        }
+    }
 }

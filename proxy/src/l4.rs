@@ -1,7 +1,7 @@
 //! The opaque path: connections that are carried unread, to a service or to a host outside. The same identities are checked as for requests; what
 //! is recorded is who, where, how long and how much.
 
-use crate::http::{Stop, plan_refused};
+use crate::http::{Stop, plan};
 use crate::pick;
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Upstream, UpstreamKey};
@@ -13,7 +13,7 @@ use routing::{Caller, Entry};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
-use telemetry::{Destination, Outcome, Protocol, Record};
+use telemetry::{Destination, Outcome, Protocol, Record, Way};
 use transport::h1::{Reader, Writer};
 use transport::preface::Framing;
 use transport::{rt, tunnel};
@@ -43,12 +43,10 @@ pub async fn to_service(worker: &Rc<Worker>, snapshot: &Snapshot, key: &Key, por
     record.protocol = Protocol::Tcp;
     let entry = Entry::Service { service: key.clone(), port };
     let caller = Caller::in_namespace(&worker.shared.me.namespace);
-    let decision = snapshot.table.connect(&entry, None, &caller).map_err(|r| plan_refused(&r))?;
-    record.route = Some(decision.route_key().name.clone());
-    record.rule = Some(decision.rule_name().clone());
+    let decision = snapshot.table.connect(&entry, None, &caller).map_err(|r| plan::refused(&r))?;
+    record.way = plan::way(&decision);
     record.dialled_service = snapshot.table.service(key).map(|s| worker.destination(s));
-    let backend = decision.pick(worker.draw32()).map_err(|r| plan_refused(&r))?;
-    record.backend = Some(backend.name.clone());
+    let backend = plan::draw(&decision, record, worker.draw32())?;
     match &backend.backend {
         Backend::Service(to) => endpoint(worker, snapshot, to, record).await,
         Backend::External(host) => {
@@ -113,7 +111,7 @@ pub async fn to_outside(worker: &Rc<Worker>, host: &str, port: u16, record: &mut
     };
     let text: Arc<str> = host.into();
     record.dialled_service = Some(Arc::new(Destination { host: text.clone(), name: text, namespace: "unknown".into() }));
-    record.backend = Some("outside".into());
+    record.way = Way::Outside;
     let address = worker.outside(&name, port).await?;
     record.endpoint = Some(address);
     Ok(worker.connect(UpstreamKey::plain(address, Framing::Tcp), true).await?)

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use telemetry::{Metrics, Peer, access_log};
 use tokio::sync::{mpsc, watch};
@@ -149,10 +149,10 @@ impl Proxy {
         let shared = Arc::new(Shared {
             snapshot: handle.shared.clone(),
             credentials: handle.credentials.clone(),
+            log: config.log.access.then(|| log_sink(config.log.json, &metrics)),
             metrics,
             me,
             resolver: handle.resolver.clone(),
-            log: config.log.access.then(|| log_sink(config.log.json)),
             workers: u32::try_from(count).unwrap_or(u32::MAX),
             system_roots: system_roots(),
             draining: watch::Sender::new(false),
@@ -294,7 +294,7 @@ fn basic(user: &str, secret: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}")))
 }
 
-fn log_sink(json: bool) -> LogSink {
+fn log_sink(json: bool, metrics: &Metrics) -> LogSink {
     let (lines, receiver) = std::sync::mpsc::sync_channel::<String>(limits::LOG_LINES);
     let format = if json { access_log::Format::Json } else { access_log::Format::Text };
     let written = std::thread::Builder::new().name("access-log".into()).spawn(move || {
@@ -311,7 +311,7 @@ fn log_sink(json: bool) -> LogSink {
     if let Err(e) = written {
         tracing::error!("no access log: {e}");
     }
-    LogSink { lines, dropped: AtomicU64::new(0), format, enabled: AtomicBool::new(true) }
+    LogSink::new(lines, format, metrics)
 }
 
 /// Roots of the machine, for hosts outside the mesh.

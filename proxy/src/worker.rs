@@ -13,8 +13,8 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use telemetry::{Destination, Metrics, Peer, WorkerMetrics, access_log};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use telemetry::{Destination, Gauge, Metrics, Peer, WorkerMetrics, access_log};
 use tokio::sync::watch;
 use transport::hbone::Tunnels;
 use transport::pool::Pool;
@@ -56,21 +56,28 @@ impl Shared {
 
 /// Where lines of the access log go; a thread of its own writes them.
 pub struct LogSink {
-    pub lines: std::sync::mpsc::SyncSender<String>,
-    pub dropped: AtomicU64,
-    pub format: access_log::Format,
-    pub enabled: AtomicBool,
+    lines: std::sync::mpsc::SyncSender<String>,
+    /// Lines that came faster than they were written: no request waits for its line.
+    dropped: Gauge,
+    format: access_log::Format,
 }
 
 impl LogSink {
+    pub fn new(lines: std::sync::mpsc::SyncSender<String>, format: access_log::Format, metrics: &Metrics) -> Self {
+        let help = "Lines of the access log that were dropped because the writer was behind";
+        Self { lines, dropped: metrics.counter("organza_access_log_dropped", help, &[]), format }
+    }
+
+    /// Lines dropped so far.
+    pub fn dropped(&self) -> f64 {
+        self.dropped.get()
+    }
+
     pub fn write(&self, record: &telemetry::Record) {
-        if !self.enabled.load(Ordering::Relaxed) {
-            return;
-        }
         let mut line = String::with_capacity(512);
         access_log::write_line(self.format, record, &mut line);
         if self.lines.try_send(line).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.add(1.0);
         }
     }
 }

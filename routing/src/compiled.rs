@@ -40,29 +40,7 @@ pub struct SplitBackend {
 impl SplitBackend {
     /// The backend as people read it: `shop/catalog-v1:80`.
     pub fn label(&self) -> String {
-        backend_label(&self.backend)
-    }
-}
-
-/// `shop/catalog:80`, `shop/catalog:80{version=v2}`, `external shop/api api.example.com:443`, `invalid BackendNotFound`.
-pub fn backend_label(backend: &Backend) -> String {
-    match backend {
-        Backend::Service(to) => {
-            let mut text = format!("{}/{}:{}", to.service.namespace, to.service.name, to.port);
-            if let Some(labels) = &to.subset {
-                let pairs: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-                text.push_str(&format!("{{{}}}", pairs.join(",")));
-            }
-            text
-        }
-        Backend::External(to) => {
-            let host = match &to.host {
-                model::backend::ExternalName::Dns(name) => name.to_string(),
-                model::backend::ExternalName::Address(address) => address.to_string(),
-            };
-            format!("external {}/{} {host}:{}", to.key.namespace, to.key.name, to.port)
-        }
-        Backend::Invalid { reason, .. } => format!("invalid {}", reason.as_str()),
+        self.backend.to_string()
     }
 }
 
@@ -100,7 +78,7 @@ impl CompiledRule {
 
 impl SplitBackend {
     fn new(rule: &str, index: usize, weighted: &WeightedBackend, spare: &mut Numbers, ids: &mut Ids) -> Self {
-        let name: Arc<str> = format!("{rule}/{}", backend_label(&weighted.backend)).into();
+        let name: Arc<str> = format!("{rule}/{}", weighted.backend).into();
         Self {
             id: spare.claim(&name, ids),
             name,

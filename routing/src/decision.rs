@@ -3,7 +3,7 @@
 
 use crate::compiled::{CompiledRoute, CompiledRule, SplitBackend};
 use crate::phases::Phases;
-use model::{Backend, Fault, HostPattern, InvalidBackend, Key, Origin, PathMatch, Rank, Retry, RouteMatch, RouteProtocol, Timeouts};
+use model::{Backend, Fault, HostPattern, InvalidBackend, Key, Origin, PathMatch, Rank, Retry, Route, RouteMatch, RouteProtocol, Service, Timeouts};
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +38,10 @@ pub struct Decision<'t> {
 }
 
 impl<'t> Decision<'t> {
+    /// The route as it was put: rules, matches and backends of this decision are places in it.
+    pub fn route(&self) -> &'t Arc<Route> {
+        &self.compiled.route
+    }
     pub fn route_key(&self) -> &'t Key {
         &self.compiled.route.key
     }
@@ -108,30 +112,35 @@ impl<'t> Decision<'t> {
         &self.compiled.route.rules[self.rule.index as usize]
     }
 
-    /// Chooses a backend by weight. `draw` is uniform over all of `u32`. A weight of 0 is never chosen; an invalid backend keeps its share
-    /// and refuses with 500, as do a rule without backends and one whose weights are all 0 (Gateway API).
+    /// [`Decision::draw`], and whether requests can go there.
     pub fn pick(&self, draw: u32) -> Result<&'t SplitBackend, Refusal<'t>> {
+        let chosen = self.draw(draw)?;
+        self.usable(chosen).map(|()| chosen)
+    }
+
+    /// Chooses a backend by weight. `draw` is uniform over all of `u32`. A weight of 0 is never chosen; an invalid backend keeps its share.
+    /// Refused with 500 are a rule without backends and one whose weights are all 0 (Gateway API).
+    pub fn draw(&self, draw: u32) -> Result<&'t SplitBackend, Refusal<'t>> {
         let total = self.rule.total_weight;
-        if total == 0 {
-            let reason = if self.rule.split.is_empty() { Reason::NoBackends } else { Reason::AllWeightsZero };
-            return Err(self.refuse(Fault::NoBackend, reason));
-        }
         let mut point = (u64::from(draw) * total) >> 32;
         for chosen in &self.rule.split {
             match point.checked_sub(u64::from(chosen.weight)) {
                 Some(rest) => point = rest,
-                None => return self.usable(chosen),
+                None => return Ok(chosen),
             }
         }
-        Err(self.refuse(Fault::NoBackend, Reason::AllWeightsZero))
+        let reason = if self.rule.split.is_empty() { Reason::NoBackends } else { Reason::AllWeightsZero };
+        Err(self.refuse(Fault::NoBackend, reason))
     }
 
-    fn usable(&self, chosen: &'t SplitBackend) -> Result<&'t SplitBackend, Refusal<'t>> {
-        match &chosen.backend {
-            Backend::Invalid { reason, message } => {
-                Err(self.refuse(Fault::InvalidBackend, Reason::InvalidBackend { reason: *reason, message }))
-            }
-            Backend::Service(_) | Backend::External(_) => Ok(chosen),
+    /// Refuses with 500 what was chosen but leads nowhere, or has a filter that cannot be run.
+    pub fn usable(&self, chosen: &'t SplitBackend) -> Result<(), Refusal<'t>> {
+        if let Backend::Invalid { reason, message } = &chosen.backend {
+            return Err(self.refuse(Fault::InvalidBackend, Reason::InvalidBackend { reason: *reason, message }));
+        }
+        match &chosen.phases.invalid {
+            Some(message) => Err(self.refuse(Fault::InvalidFilter, Reason::InvalidFilter(message))),
+            None => Ok(()),
         }
     }
 
@@ -159,14 +168,14 @@ pub struct Refusal<'t> {
 pub enum Reason<'t> {
     #[error("no listener of this gateway on this port takes this host")]
     NoListener,
-    #[error("the connection was opened for another listener than {0}, which takes this host")]
-    Misdirected(&'t Key),
+    #[error("the connection was opened for another listener than {0:?}, which takes this host")]
+    Misdirected(&'t str),
     #[error("the listener cannot serve: {0}")]
     ListenerBroken(&'t str),
     #[error("the entry is not in the table")]
     UnknownEntry,
-    #[error("service {service} has no port {port}")]
-    NoSuchPort { service: &'t Key, port: u16 },
+    #[error("service {}/{} has no port {port}{}", service.key.namespace, service.key.name, ports(service))]
+    NoSuchPort { service: &'t Service, port: u16 },
     #[error("no route has this host")]
     NoHost,
     #[error("routes have this host, but none of their rules match")]
@@ -179,4 +188,10 @@ pub enum Reason<'t> {
     InvalidBackend { reason: InvalidBackend, message: &'t str },
     #[error("filter is invalid: {0}")]
     InvalidFilter(&'t str),
+}
+
+/// What could have been dialled instead.
+fn ports(service: &Service) -> String {
+    let numbers: Vec<String> = service.ports.iter().map(|port| port.number.to_string()).collect();
+    if numbers.is_empty() { String::new() } else { format!(", only {}", numbers.join(", ")) }
 }

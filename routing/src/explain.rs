@@ -128,12 +128,12 @@ fn filter_texts(decision: &Decision<'_>) -> Vec<String> {
     let phases = decision.phases();
     let mut texts: Vec<String> = phases.invalid.iter().map(|message| format!("invalid filter: {message}")).collect();
     texts.extend(phases.cors.iter().map(|_| "cross-origin rules".to_owned()));
-    texts.extend(phases.redirect.iter().map(|redirect| format!("redirect {}", redirect.code)));
+    texts.extend(phases.redirect.iter().map(|redirect| format!("redirect {}", redirect.filter.code)));
     texts.extend(phases.request_headers.iter().map(|_| "edit request headers".to_owned()));
     texts.extend(phases.rewrites.iter().map(|_| "rewrite".to_owned()));
     texts.extend(phases.mirrors.iter().map(|mirror| {
-        let to = crate::compiled::backend_label(&mirror.backend);
-        format!("mirror {}/{} to {to}", mirror.fraction.0, mirror.fraction.1)
+        let mirror = &mirror.filter;
+        format!("mirror {}/{} to {}", mirror.fraction.0, mirror.fraction.1, mirror.backend)
     }));
     texts.extend(phases.response_headers.iter().map(|_| "edit response headers".to_owned()));
     texts

@@ -3,9 +3,9 @@
 
 use crate::compiled::SplitBackend;
 use crate::decision::{Decision, Reason, Refusal};
-use crate::phases::Phases;
+use crate::phases::{Phases, Written};
 use model::route::{HeaderEdits, Mirror, PathEdit, Redirect, Rewrite};
-use model::{Fault, HeaderBlock, RequestHead, ResponseHead, Scheme};
+use model::{Applied, Fault, HeaderBlock, RequestHead, ResponseHead, Scheme};
 
 mod cors;
 
@@ -32,72 +32,80 @@ pub struct Pending {
     allowed_origin: Option<Box<str>>,
 }
 
-/// Runs a rule's request phases.
-pub fn apply_request<'t>(decision: &Decision<'t>, head: &mut RequestHead, context: &Context) -> Result<RequestOutcome, Refusal<'t>> {
+/// Runs a rule's request phases. What ran is added to `applied`, here and below.
+pub fn apply_request<'t>(
+    decision: &Decision<'t>,
+    head: &mut RequestHead,
+    context: &Context,
+    applied: &mut Applied,
+) -> Result<RequestOutcome, Refusal<'t>> {
     let phases = decision.phases();
-    check(decision, phases)?;
+    if let Some(message) = &phases.invalid {
+        return Err(decision.refuse(Fault::InvalidFilter, Reason::InvalidFilter(message)));
+    }
     let mut pending = Pending::default();
-    if let Some(rules) = &phases.cors {
+    if let Some(Written { at, filter: rules }) = &phases.cors {
+        applied.rule(*at);
         if let Some(answer) = cors::preflight(rules, head) {
             return Ok(RequestOutcome::Answer(answer));
         }
         pending.allowed_origin = cors::allowed_origin(rules, &head.headers).map(Into::into);
     }
     let prefix = decision.matched_prefix();
-    if let Some(redirect) = &phases.redirect {
+    if let Some(Written { at, filter: redirect }) = &phases.redirect {
+        applied.rule(*at);
         let mut answer = redirect_answer(redirect, head, prefix, context);
-        apply_response(decision, None, &pending, &mut answer);
+        apply_response(decision, None, &pending, &mut answer, applied);
         return Ok(RequestOutcome::Answer(answer));
     }
-    edit_request(phases, head, prefix);
+    edit_request(phases, head, prefix, |at| applied.rule(at));
     Ok(RequestOutcome::Forward(pending))
 }
 
-/// Runs the request phases of the backend that was picked, after those of the rule.
-pub fn apply_backend_request<'t>(decision: &Decision<'t>, backend: &'t SplitBackend, head: &mut RequestHead) -> Result<(), Refusal<'t>> {
-    check(decision, &backend.phases)?;
+/// Runs the request phases of the backend that was picked, after those of the rule and its mirrors.
+pub fn apply_backend_request(decision: &Decision<'_>, backend: &SplitBackend, head: &mut RequestHead, applied: &mut Applied) {
     // The rule may have rewritten the path that the prefix was matched in: a backend's prefix edit then has nothing to hold on to.
-    let prefix = decision.matched_prefix().filter(|_| decision.phases().rewrites.iter().all(|rewrite| rewrite.path.is_none()));
-    edit_request(&backend.phases, head, prefix);
-    Ok(())
+    let rewritten = decision.phases().rewrites.iter().any(|rewrite| rewrite.filter.path.is_some());
+    let prefix = decision.matched_prefix().filter(|_| !rewritten);
+    edit_request(&backend.phases, head, prefix, |at| applied.backend(at));
 }
 
 /// Runs the response phases: the backend's first, for it stands nearer to the answer.
-pub fn apply_response(decision: &Decision<'_>, backend: Option<&SplitBackend>, pending: &Pending, head: &mut ResponseHead) {
-    let inner = backend.map_or(&[][..], |backend| &backend.phases.response_headers);
-    for edits in inner.iter().chain(&decision.phases().response_headers) {
+pub fn apply_response(
+    decision: &Decision<'_>,
+    backend: Option<&SplitBackend>,
+    pending: &Pending,
+    head: &mut ResponseHead,
+    applied: &mut Applied,
+) {
+    for Written { at, filter: edits } in backend.iter().flat_map(|backend| &backend.phases.response_headers) {
+        applied.backend(*at);
+        edit_headers(edits, &mut head.headers);
+    }
+    for Written { at, filter: edits } in &decision.phases().response_headers {
+        applied.rule(*at);
         edit_headers(edits, &mut head.headers);
     }
     if let Some(rules) = &decision.phases().cors {
-        cors::answer_headers(rules, pending.allowed_origin.as_deref(), &mut head.headers);
+        cors::answer_headers(&rules.filter, pending.allowed_origin.as_deref(), &mut head.headers);
     }
 }
 
-/// The mirrors that get a copy of this request, by the rule and by the backend; `draw` is asked once for each, uniform over all of `u32`.
-pub fn mirrors<'t>(
-    decision: &Decision<'t>,
-    backend: Option<&'t SplitBackend>,
-    mut draw: impl FnMut() -> u32,
-) -> impl Iterator<Item = &'t Mirror> {
-    let inner = backend.map_or(&[][..], |backend| &backend.phases.mirrors);
-    decision.phases().mirrors.iter().chain(inner).filter(move |mirror| {
-        let (share, of) = mirror.fraction;
+/// The mirrors of a rule or a backend that get a copy of this request; `draw` is asked once for each, uniform over all of `u32`.
+pub fn mirrors(phases: &Phases, mut draw: impl FnMut() -> u32) -> impl Iterator<Item = &Written<Mirror>> {
+    phases.mirrors.iter().filter(move |mirror| {
+        let (share, of) = mirror.filter.fraction;
         share >= of || (u64::from(draw()) * u64::from(of)) >> 32 < u64::from(share)
     })
 }
 
-fn check<'t>(decision: &Decision<'t>, phases: &'t Phases) -> Result<(), Refusal<'t>> {
-    match &phases.invalid {
-        Some(message) => Err(decision.refuse(Fault::InvalidFilter, Reason::InvalidFilter(message))),
-        None => Ok(()),
-    }
-}
-
-fn edit_request(phases: &Phases, head: &mut RequestHead, prefix: Option<usize>) {
-    for edits in &phases.request_headers {
+fn edit_request(phases: &Phases, head: &mut RequestHead, prefix: Option<usize>, mut ran: impl FnMut(usize)) {
+    for Written { at, filter: edits } in &phases.request_headers {
+        ran(*at);
         edit_headers(edits, &mut head.headers);
     }
-    for rewrite in &phases.rewrites {
+    for Written { at, filter: rewrite } in &phases.rewrites {
+        ran(*at);
         rewrite_request(rewrite, head, prefix);
     }
 }

@@ -25,5 +25,5 @@ pub use compiled::{CompiledRoute, CompiledRule, SplitBackend};
 pub use decision::{Caller, Decision, Entry, Reason, Refusal};
 pub use hosts::Cost;
 pub use normalise::{PathError, normalise};
-pub use phases::Phases;
+pub use phases::{Phases, Written};
 pub use table::Table;

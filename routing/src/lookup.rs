@@ -40,8 +40,7 @@ impl Table {
         here.filter(|l| l.hostname.matches(host)).max_by_key(|l| l.hostname.specificity())
     }
 
-    /// Where a request at a gateway goes. `tls` carries the SNI of a TLS connection (`Some(None)`: TLS without SNI). Where the host of the
-    /// request belongs to another listener than the connection, the answer is 421; where to none, 404.
+    /// Where a request at a gateway goes: [`Table::gateway_listener`], then [`Table::listener_route`].
     pub fn gateway_route(
         &self,
         gateway: &Key,
@@ -49,18 +48,37 @@ impl Table {
         tls: Option<Option<&str>>,
         head: &RequestHead,
     ) -> Result<(&Arc<Listener>, Decision<'_>), Refusal<'_>> {
+        let listener = self.gateway_listener(gateway, port, tls, head.host())?;
+        Ok((listener, self.listener_route(listener, head)?))
+    }
+
+    /// The listener whose request it is, by its `host`; it says how paths are made regular before they are routed. `tls` carries the SNI of a
+    /// TLS connection (`Some(None)`: TLS without SNI). Where the host belongs to another listener than the connection, the answer is 421;
+    /// where to none, 404.
+    pub fn gateway_listener(
+        &self,
+        gateway: &Key,
+        port: u16,
+        tls: Option<Option<&str>>,
+        host: &str,
+    ) -> Result<&Arc<Listener>, Refusal<'_>> {
         let refuse = |fault, reason| Refusal { fault, reason, origin: None };
-        let listener = self.listener_for(gateway, port, tls.is_some(), head.host()).ok_or(refuse(Fault::NoRoute, Reason::NoListener))?;
-        let blame = |fault, reason| Refusal { fault, reason, origin: Some(&listener.origin) };
+        let listener = self.listener_for(gateway, port, tls.is_some(), host).ok_or(refuse(Fault::NoRoute, Reason::NoListener))?;
         if let Some(sni) = tls {
             let opened = self.listener_for(gateway, port, true, sni.unwrap_or(""));
             if opened.is_none_or(|opened| opened.key != listener.key) {
-                return Err(blame(Fault::MisdirectedRequest, Reason::Misdirected(&listener.key)));
+                let reason = Reason::Misdirected(&listener.section);
+                return Err(Refusal { fault: Fault::MisdirectedRequest, reason, origin: Some(&listener.origin) });
             }
         }
-        let slot = self.slots.get(&listener.key).ok_or(refuse(Fault::NoRoute, Reason::UnknownEntry))?;
-        let found = self.at_listener(slot, Layer::Http, head.host(), head, &Caller::default(), &mut Cost::default());
-        Ok((listener, found?))
+        Ok(listener)
+    }
+
+    /// Where a request goes that is a listener's own.
+    pub fn listener_route(&self, listener: &Listener, head: &RequestHead) -> Result<Decision<'_>, Refusal<'_>> {
+        let unknown = Refusal { fault: Fault::NoRoute, reason: Reason::UnknownEntry, origin: None };
+        let slot = self.slots.get(&listener.key).ok_or(unknown)?;
+        self.at_listener(slot, Layer::Http, head.host(), head, &Caller::default(), &mut Cost::default())
     }
 
     fn decide(
@@ -86,7 +104,7 @@ impl Table {
         let service = slot.service.as_ref().ok_or(unknown(Fault::NoSuchService))?;
         let origin = Some(&service.origin);
         let Some((_, default)) = slot.defaults.iter().find(|(number, _)| *number == port) else {
-            let reason = Reason::NoSuchPort { service: &service.key, port };
+            let reason = Reason::NoSuchPort { service, port };
             return Err(Refusal { fault: Fault::NoSuchService, reason, origin });
         };
         if !slot.groups.iter().any(|g| applies(g, Some(port), layer, caller)) {

@@ -6,29 +6,36 @@ use model::Filter;
 use model::route::{Cors, HeaderEdits, Mirror, Redirect, Rewrite};
 use std::sync::Arc;
 
+/// A filter, and its place in the list that its user wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written<F> {
+    pub at: usize,
+    pub filter: F,
+}
+
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Phases {
     /// Why every request is answered 500.
     pub invalid: Option<Arc<str>>,
-    pub cors: Option<Cors>,
-    pub redirect: Option<Redirect>,
-    pub request_headers: Vec<HeaderEdits>,
-    pub rewrites: Vec<Rewrite>,
-    pub mirrors: Vec<Mirror>,
-    pub response_headers: Vec<HeaderEdits>,
+    pub cors: Option<Written<Cors>>,
+    pub redirect: Option<Written<Redirect>>,
+    pub request_headers: Vec<Written<HeaderEdits>>,
+    pub rewrites: Vec<Written<Rewrite>>,
+    pub mirrors: Vec<Written<Mirror>>,
+    pub response_headers: Vec<Written<HeaderEdits>>,
 }
 
 impl Phases {
     pub fn compile(filters: &[Filter]) -> Self {
         let mut phases = Self::default();
-        for filter in filters {
+        for (at, filter) in filters.iter().enumerate() {
             match filter.clone() {
-                Filter::RequestHeaders(edits) => phases.request_headers.push(permitted(edits)),
-                Filter::ResponseHeaders(edits) => phases.response_headers.push(permitted(edits)),
-                Filter::Redirect(redirect) => phases.redirect = phases.redirect.or(Some(redirect)),
-                Filter::Rewrite(rewrite) => phases.rewrites.push(rewrite),
-                Filter::Mirror(mirror) => phases.mirrors.push(mirror),
-                Filter::Cors(cors) => phases.cors = phases.cors.or(Some(cors)),
+                Filter::RequestHeaders(filter) => phases.request_headers.push(Written { at, filter: permitted(filter) }),
+                Filter::ResponseHeaders(filter) => phases.response_headers.push(Written { at, filter: permitted(filter) }),
+                Filter::Redirect(filter) => phases.redirect = phases.redirect.or(Some(Written { at, filter })),
+                Filter::Rewrite(filter) => phases.rewrites.push(Written { at, filter }),
+                Filter::Mirror(filter) => phases.mirrors.push(Written { at, filter }),
+                Filter::Cors(filter) => phases.cors = phases.cors.or(Some(Written { at, filter })),
                 Filter::Invalid { message } => phases.invalid = phases.invalid.or(Some(message)),
             }
         }

@@ -1,6 +1,7 @@
 //! One line for one record, as JSON or as text. Formatting only: a sink off the workers writes it.
 
-use crate::{Record, limits};
+use crate::{Decided, Record, limits};
+use model::{Listener, Rule};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::time::UNIX_EPOCH;
@@ -58,9 +59,16 @@ fn fields(record: &Record) -> Map<String, Value> {
     put("destination_namespace", json!(record.destination.namespace));
     put("destination_principal", json!(record.destination.principal));
     put("destination_service", json!(record.dialled_service.as_ref().map(|d| &d.host)));
-    put("route", json!(record.route));
-    put("rule", json!(record.rule));
-    put("backend", json!(record.backend));
+    put("listener", json!(record.listener.as_deref().map(listener)));
+    if let Some(decided) = record.decided() {
+        put("route", json!(decided.route.origin.object.to_string()));
+        put("rule", json!(decided.rule().map(|rule| &rule.name)));
+        put("rule_index", json!(decided.rule));
+        put("match_index", json!(decided.matched));
+        put("filters", json!(filters(decided)));
+        put("split", decided.rule().map_or(Value::Null, split));
+    }
+    put("backend", json!(record.backend()));
     put("endpoint", json!(record.endpoint.map(|a| a.to_string())));
     put("attempt", json!(record.attempt));
     put("injected_by", json!(record.injected_by));
@@ -84,9 +92,9 @@ fn write_text(record: &Record, out: &mut String) {
             cut(&record.path, limits::LOG_PATH_BYTES)
         ),
     };
-    let _ = writeln!(
+    let _ = write!(
         out,
-        "{} {} {what} {} {:.1}ms {}→{} {} route={} rule={} backend={} {}",
+        "{} {} {what} {} {:.1}ms {}→{} {}",
         record.reporter.as_str(),
         record.security.as_str(),
         record.status,
@@ -94,11 +102,37 @@ fn write_text(record: &Record, out: &mut String) {
         record.source.workload,
         or_dash(service),
         record.response_flags(),
-        or_dash(record.route.as_deref()),
-        or_dash(record.rule.as_deref()),
-        or_dash(record.backend.as_deref()),
-        record.reason.as_deref().map_or("", |r| cut(r, limits::DETAIL_BYTES)),
     );
+    if let Some(listener_of) = &record.listener {
+        let _ = write!(out, " listener={}", listener(listener_of));
+    }
+    if let Some(decided) = record.decided() {
+        let rule = decided.rule().map_or("-", |rule| &rule.name);
+        let _ = write!(out, " route={:?} rule={rule:?} match={}", decided.route.origin.object.to_string(), decided.matched);
+        match filters(decided) {
+            names if names.is_empty() => {}
+            names => _ = write!(out, " filters={:?}", names.join(", ")),
+        }
+    }
+    let _ = write!(out, " backend={:?}", or_dash(record.backend().as_deref()));
+    let _ = match &record.reason {
+        Some(reason) => writeln!(out, " reason={:?}", cut(reason, limits::DETAIL_BYTES)),
+        None => writeln!(out),
+    };
+}
+
+/// `shop/edge/web`: the gateway, and the listener's name in it.
+fn listener(listener: &Listener) -> String {
+    format!("{}/{}/{}", listener.gateway.namespace, listener.gateway.name, listener.section)
+}
+
+fn filters(decided: &Decided) -> Vec<String> {
+    decided.rule().map(|rule| decided.applied.names(rule, decided.backend())).unwrap_or_default()
+}
+
+/// All that could have been drawn, in the order written.
+fn split(rule: &Rule) -> Value {
+    rule.backends.iter().map(|to| json!({"backend": to.backend.to_string(), "weight": to.weight})).collect()
 }
 
 fn millis(duration: std::time::Duration) -> f64 {

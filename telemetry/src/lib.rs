@@ -19,5 +19,5 @@ pub use histogram::Histogram;
 pub use metrics::{Gauge, Handle, Metrics, WorkerMetrics};
 pub use peer::Peer;
 pub use proxy_status::proxy_status;
-pub use record::{Destination, Outcome, Protocol, Record, Reporter, Security};
+pub use record::{Decided, Destination, Outcome, Protocol, Record, Reporter, Security, Way};
 pub use trace::{TraceContext, write_hex};

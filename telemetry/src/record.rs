@@ -3,7 +3,7 @@
 //! Never in a record: header values, query strings, bodies. `Authorization`, cookies and keys cannot leak from what does not hold them.
 
 use crate::{Peer, TraceContext};
-use model::{Fault, Method};
+use model::{Applied, Fault, Listener, Method, Route, Rule, WeightedBackend};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -83,6 +83,44 @@ pub enum Outcome {
     Failed(Fault),
 }
 
+/// Where configuration sent it.
+#[derive(Debug, Clone, Default)]
+pub enum Way {
+    /// Nowhere: refused before a route was found, or nothing came that could be routed.
+    #[default]
+    Undecided,
+    /// By a route.
+    Routed(Decided),
+    /// To the application behind this proxy.
+    Application,
+    /// To a host that the mesh does not know, as it is.
+    Outside,
+}
+
+/// What a route decided, as places in the route that all its requests share: writing it down costs one count of references, and it
+/// becomes words only where a line is written.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    pub route: Arc<Route>,
+    /// The rule, and the match of it that held.
+    pub rule: u32,
+    pub matched: u32,
+    /// The backend that the split drew.
+    pub backend: Option<u32>,
+    /// The filters that ran, in that order.
+    pub applied: Applied,
+}
+
+impl Decided {
+    pub fn rule(&self) -> Option<&Rule> {
+        self.route.rules.get(self.rule as usize)
+    }
+
+    pub fn backend(&self) -> Option<&WeightedBackend> {
+        self.rule()?.backends.get(self.backend? as usize)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Record {
     pub started: SystemTime,
@@ -107,11 +145,11 @@ pub struct Record {
     pub source_address: Option<SocketAddr>,
     pub destination: Arc<Peer>,
     pub dialled_service: Option<Arc<Destination>>,
-    /// Key of the route and name of the rule that decided.
-    pub route: Option<Arc<str>>,
-    pub rule: Option<Arc<str>>,
-    /// The backend that the split drew, and the endpoint that was dialled.
-    pub backend: Option<Arc<str>>,
+    /// The listener of a gateway whose request it is.
+    pub listener: Option<Arc<Listener>>,
+    /// What configuration made of it.
+    pub way: Way,
+    /// The endpoint that was dialled.
     pub endpoint: Option<SocketAddr>,
     /// Why, where Organza decided: named in full for operators.
     pub reason: Option<Arc<str>>,
@@ -152,9 +190,8 @@ impl Record {
             source_address: None,
             destination,
             dialled_service: None,
-            route: None,
-            rule: None,
-            backend: None,
+            listener: None,
+            way: Way::Undecided,
             endpoint: None,
             reason: None,
             verdict_by: None,
@@ -165,6 +202,31 @@ impl Record {
             generation: 0,
             trace: None,
             request_id: None,
+        }
+    }
+
+    pub fn decided(&self) -> Option<&Decided> {
+        match &self.way {
+            Way::Routed(decided) => Some(decided),
+            Way::Undecided | Way::Application | Way::Outside => None,
+        }
+    }
+
+    /// For the request path, which knows the decision in pieces.
+    pub fn decided_mut(&mut self) -> Option<&mut Decided> {
+        match &mut self.way {
+            Way::Routed(decided) => Some(decided),
+            Way::Undecided | Way::Application | Way::Outside => None,
+        }
+    }
+
+    /// The backend in words: `shop/catalog:80`, `application`, `outside`.
+    pub fn backend(&self) -> Option<String> {
+        match &self.way {
+            Way::Undecided => None,
+            Way::Routed(decided) => decided.backend().map(|to| to.backend.to_string()),
+            Way::Application => Some("application".to_owned()),
+            Way::Outside => Some("outside".to_owned()),
         }
     }
 

@@ -10,15 +10,17 @@ use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
-use model::{AppProtocol, Backend, Balancer, Fault, Key, Method, RequestHead, ResponseHead, Scheme, Service, Version};
+use model::route::Mirror;
+use model::{AppProtocol, Applied, Backend, Balancer, Fault, Key, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version};
 use routing::balance::{self, EndpointId, hash_request};
 use routing::filters::{self, Context, Pending, RequestOutcome};
 use routing::retry::{Failure, Next, RetryState};
-use routing::{Decision, SplitBackend};
+use routing::{Decision, SplitBackend, Written};
+use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use telemetry::{Destination, Outcome, Record};
+use telemetry::{Destination, Outcome, Record, Way};
 use transport::body::{Incoming, Length};
 use transport::h1::Hop;
 use transport::preface::Framing as Inner;
@@ -43,21 +45,24 @@ pub async fn request(
     plan::known(worker, client, head).await?;
     let snapshot = worker.snapshot();
     record.generation = snapshot.generation;
-    match plan::decide(&snapshot, &worker.shared.me.namespace, client, head)? {
+    let listener = plan::listener(&snapshot, client, head)?;
+    record.listener = listener.cloned();
+    prepare::regular_path(head, listener.map_or_else(Normalisation::default, |listener| listener.normalisation))?;
+    match plan::decide(&snapshot, &worker.shared.me.namespace, client, listener, head)? {
         Plan::Routed { decision, dialled } => {
             let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled };
             Box::pin(routed.run(down, head, &hop, record)).await
         }
         Plan::Application { address, service } => {
             record.dialled_service = service.map(|s| worker.destination(s));
-            record.backend = Some("application".into());
+            record.way = Way::Application;
             let framing = inner(declared(service, client), client, head, &hop);
             Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing))).await
         }
         Plan::Outside { host, port } => {
             let address = worker.outside(&host, port).await?;
             record.dialled_service = Some(outside_destination(head.host()));
-            record.backend = Some("outside".into());
+            record.way = Way::Outside;
             let framing = inner(AppProtocol::Detect, client, head, &hop);
             Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing))).await
         }
@@ -129,25 +134,30 @@ struct Picked<'t> {
 impl<'t> Routed<'t> {
     async fn run(&mut self, down: &mut Downstream<'_>, head: &mut RequestHead, hop: &Hop, record: &mut Record) -> Result<After, Stop> {
         let decision = self.decision;
-        record.route = Some(decision.route_key().name.clone());
-        record.rule = Some(decision.rule_name().clone());
+        record.way = plan::way(&decision);
         record.dialled_service = self.dialled.map(|s| self.worker.destination(s));
         let (scheme, port) = match &self.client.ingress {
             Ingress::Gateway { port, sni, .. } => (if sni.is_some() { Scheme::Https } else { Scheme::Http }, *port),
             _ => (Scheme::Http, head.port().unwrap_or(80)),
         };
-        let pending = match filters::apply_request(&decision, head, &Context { scheme, port }).map_err(|r| plan::refused(&r))? {
+        let mut applied = Applied::default();
+        let outcome = filters::apply_request(&decision, head, &Context { scheme, port }, &mut applied);
+        note(record, applied);
+        let pending = match outcome.map_err(|r| plan::refused(&r))? {
             RequestOutcome::Forward(pending) => pending,
             RequestOutcome::Answer(answer) => return self.answered(down, head, record, answer).await,
         };
-        let backend = decision.pick(self.worker.draw32()).map_err(|r| plan::refused(&r))?;
-        filters::apply_backend_request(&decision, backend, head).map_err(|r| plan::refused(&r))?;
-        record.backend = Some(backend.name.clone());
-        let mirrors: Vec<_> = filters::mirrors(&decision, Some(backend), || self.worker.draw32()).map(|m| m.backend.clone()).collect();
-        let held = self.hold(down, head, !mirrors.is_empty()).await?;
-        for mirror in mirrors {
-            self.mirror(mirror, head, hop, held.clone(), down.from.has_body());
-        }
+        let backend = plan::draw(&decision, record, self.worker.draw32())?;
+        let of_rule: Mirrors<'_> = filters::mirrors(decision.phases(), || self.worker.draw32()).collect();
+        let of_backend: Mirrors<'_> = filters::mirrors(&backend.phases, || self.worker.draw32()).collect();
+        let held = self.hold(down, head, !(of_rule.is_empty() && of_backend.is_empty())).await?;
+        let has_body = down.from.has_body();
+        let sent = |mirror: &&Written<Mirror>, head: &RequestHead| self.mirror(&mirror.filter.backend, head, hop, held.clone(), has_body);
+        // A rule's mirrors get what the rule made of the request, before the backend's own filters.
+        of_rule.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.rule(mirror.at));
+        filters::apply_backend_request(&decision, backend, head, &mut applied);
+        of_backend.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.backend(mirror.at));
+        note(record, applied);
         self.tries(down, head, hop, record, backend, &pending, held).await
     }
 
@@ -220,14 +230,16 @@ impl<'t> Routed<'t> {
                 record.security = key.security();
             }
             let mut load = Load { worker, picked: picked.endpoint, since: rt::now(), outcome: balance::Outcome::Cancelled };
+            let mut applied = record.decided().map(|decided| decided.applied).unwrap_or_default();
             let judge = |head: &mut ResponseHead, again: bool| match again {
                 true => Verdict::TryAgain,
                 false => {
-                    filters::apply_response(&decision, Some(backend), pending, head);
+                    filters::apply_response(&decision, Some(backend), pending, head, &mut applied);
                     Verdict::Forward
                 }
             };
             let step = tries.once(down, head, hop, record, picked.key, false, judge).await;
+            note(record, applied);
             load.outcome = match &step {
                 Ok(Step::Done(_)) if record.status < 500 => balance::Outcome::Success,
                 Ok(_) => balance::Outcome::Failure,
@@ -277,21 +289,21 @@ impl<'t> Routed<'t> {
         }
     }
 
-    /// Sends a copy whose answer nobody waits for. Bodies too large to hold are not mirrored.
-    fn mirror(&self, backend: Backend, head: &RequestHead, hop: &Hop, held: Option<Bytes>, has_body: bool) {
+    /// Sends a copy whose answer nobody waits for, and says whether it could. Bodies too large to hold are not mirrored.
+    fn mirror(&self, backend: &Backend, head: &RequestHead, hop: &Hop, held: Option<Bytes>, has_body: bool) -> bool {
         if has_body && held.is_none() {
-            return;
+            return false;
         }
-        let Backend::Service(to) = &backend else { return };
-        let Some(service) = self.snapshot.table.service(&to.service) else { return };
+        let Backend::Service(to) = backend else { return false };
+        let Some(service) = self.snapshot.table.service(&to.service) else { return false };
         let now = rt::now();
         let mut balancers = self.worker.balancers.borrow_mut();
         let picked = balancers.pick(self.snapshot, service, to, &[], None, self.worker.draw(), now);
-        let Some(picked) = picked else { return };
+        let Some(picked) = picked else { return false };
         balancers.ended(&picked, balance::Outcome::Cancelled, Duration::ZERO, now);
         drop(balancers);
         let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
-        let Ok(key) = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing) else { return };
+        let Ok(key) = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing) else { return false };
         let (worker, mut head) = (self.worker.clone(), head.clone());
         rt::spawn(async move {
             let copy = async {
@@ -305,6 +317,16 @@ impl<'t> Routed<'t> {
             // A copy that fails is nobody's failure.
             let _ = rt::timeout(limits::MIRROR_TIME, copy).await;
         });
+        true
+    }
+}
+
+/// Mirrors that were drawn; a rule rarely has more than one.
+type Mirrors<'t> = SmallVec<[&'t Written<Mirror>; 2]>;
+
+fn note(record: &mut Record, applied: Applied) {
+    if let Some(decided) = record.decided_mut() {
+        decided.applied = applied;
     }
 }
 

@@ -6,10 +6,10 @@ mod connect;
 mod down;
 mod exchange;
 mod forward;
-mod plan;
+pub(crate) mod plan;
 mod prepare;
 
-pub(crate) use plan::{refused as plan_refused, resolve as plan_resolve};
+pub(crate) use plan::resolve as plan_resolve;
 
 use crate::limits;
 use crate::worker::Worker;

@@ -3,10 +3,11 @@
 use super::{Client, Ingress, Stop};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
-use model::{Fault, Hostname, Key, RequestHead, Service};
-use routing::{Caller, Decision, Entry, Refusal};
+use model::{Applied, Fault, Hostname, Key, Listener, RequestHead, Service};
+use routing::{Caller, Decision, Entry, Refusal, SplitBackend};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use telemetry::{Decided, Record, Way};
 
 /// What the table said, or what needs no table.
 pub enum Plan<'t> {
@@ -18,20 +19,49 @@ pub enum Plan<'t> {
     Outside { host: model::backend::ExternalName, port: u16 },
 }
 
+/// The decision as the record holds it.
+pub fn way(decision: &Decision<'_>) -> Way {
+    let (rule, matched) = (decision.rule_index(), decision.match_index());
+    Way::Routed(Decided { route: decision.route().clone(), rule, matched, backend: None, applied: Applied::default() })
+}
+
+/// A backend that can be sent to, drawn by weight and noted in the record, also where it then refuses.
+pub fn draw<'t>(decision: &Decision<'t>, record: &mut Record, draw: u32) -> Result<&'t SplitBackend, Stop> {
+    let backend = decision.draw(draw).map_err(|r| refused(&r))?;
+    if let Some(decided) = record.decided_mut() {
+        decided.backend = Some(backend.index);
+    }
+    decision.usable(backend).map_err(|r| refused(&r))?;
+    Ok(backend)
+}
+
+/// The listener whose request it is, at a gateway.
+pub fn listener<'t>(snapshot: &'t Snapshot, client: &Client, head: &RequestHead) -> Result<Option<&'t Arc<Listener>>, Stop> {
+    let Ingress::Gateway { gateway, port, sni } = &client.ingress else { return Ok(None) };
+    let sni = sni.as_ref().map(|name| name.as_deref());
+    snapshot.table.gateway_listener(gateway, *port, sni, head.host()).map(Some).map_err(|r| refused(&r))
+}
+
 pub fn refused(refusal: &Refusal<'_>) -> Stop {
     let by = refusal.origin.map(|origin| Arc::from(origin.object.to_string()));
     Stop { by, ..Stop::new(refusal.fault, refusal.reason.to_string()) }
 }
 
-/// Decides against this snapshot. The name of a service that is not in it was asked for before ([`known`]).
-pub fn decide<'t>(snapshot: &'t Snapshot, namespace: &str, client: &Client, head: &RequestHead) -> Result<Plan<'t>, Stop> {
+/// Decides against this snapshot; `listener` is the one of [`listener`]. The name of a service that is not in it was asked for before ([`known`]).
+pub fn decide<'t>(
+    snapshot: &'t Snapshot,
+    namespace: &str,
+    client: &Client,
+    listener: Option<&Arc<Listener>>,
+    head: &RequestHead,
+) -> Result<Plan<'t>, Stop> {
     let table = &snapshot.table;
+    if let Some(listener) = listener {
+        let decision = table.listener_route(listener, head).map_err(|r| refused(&r))?;
+        return Ok(Plan::Routed { decision, dialled: None });
+    }
     match &client.ingress {
-        Ingress::Gateway { gateway, port, sni } => {
-            let sni = sni.as_ref().map(|name| name.as_deref());
-            let (_, decision) = table.gateway_route(gateway, *port, sni, head).map_err(|r| refused(&r))?;
-            Ok(Plan::Routed { decision, dialled: None })
-        }
+        Ingress::Gateway { .. } => Err(Stop::new(Fault::Internal, "a request at a gateway was planned without its listener")),
         Ingress::Service { service, port } => to_service(snapshot, service, *port, namespace, head),
         Ingress::ExplicitProxy { .. } => {
             let port = head.port().unwrap_or(head.scheme.default_port());

@@ -1,10 +1,11 @@
-//! What happens to every request before it is routed: what belongs to one hop ends here, the path is made regular, and what says where it came
-//! from is taken from those who may say it only.
+//! What happens to every request before it is routed: what belongs to one hop ends here, what says where it came from is taken from those who
+//! may say it only, and the path is made regular.
 
 use super::{Client, Ingress, Stop};
 use crate::limits;
 use crate::worker::Worker;
 use model::{Fault, Method, Normalisation, RequestHead};
+use std::borrow::Cow;
 use telemetry::{Record, TraceContext, write_hex};
 use transport::h1::{Hop, strip_hop_by_hop};
 
@@ -29,16 +30,20 @@ pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead, record:
     if head.method == Method::Trace && !client.is_member() {
         return Err(Stop::new(Fault::MalformedRequest, "TRACE is not answered for strangers"));
     }
-    let path = routing::normalise(head.path(), Normalisation::Base).map_err(|e| Stop::new(Fault::MalformedRequest, e.to_string()))?;
-    if path != head.path() {
-        let path = path.into_owned();
-        head.set_path(&path);
-    }
     if let Ingress::Gateway { sni, .. } = &client.ingress {
         replace_forwarded(client, head, sni.is_some());
     }
     identify(worker, client, head, record);
     Ok(hop)
+}
+
+/// Makes the path regular, as far as the listener has it: what routing reads, and what is sent on.
+pub fn regular_path(head: &mut RequestHead, level: Normalisation) -> Result<(), Stop> {
+    let path = routing::normalise(head.path(), level).map_err(|e| Stop::new(Fault::MalformedRequest, e.to_string()))?;
+    if let Cow::Owned(path) = path {
+        head.set_path(&path);
+    }
+    Ok(())
 }
 
 /// An extended CONNECT (RFC 8441) is the upgrade that HTTP/1 has, and is routed as such. The key proves that the server speaks WebSocket; a

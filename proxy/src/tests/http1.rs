@@ -1,8 +1,9 @@
 //! HTTP/1 from an application through two proxies to another.
 
 use super::resources::{self, DETECT, HTTP, Place, TCP};
-use super::{Shop, bounded};
+use super::{Mesh, Shop, bounded};
 use bytes::Bytes;
+use model::route::HeaderEdits;
 use model::{Filter, Retry, Timeouts};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -238,6 +239,66 @@ async fn weights_split_and_mirrors_copy() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("{} of 200 copies came", shadow.requests());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_record_tells_a_decision_whole_and_a_rules_mirror_sees_no_edits_of_the_backend() {
+    bounded(async {
+        let (one, mut shadow) = (Backend::http("one").await, TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let mut shop = Shop::new(one.address);
+        let port = shadow.local_addr().unwrap().port();
+        shop.mesh.put(resources::service("shadow", &[Place::plain("shadow-1", port)]));
+        let set = |name: &str| Filter::RequestHeaders(HeaderEdits { set: vec![(name.into(), "1".into())], ..HeaderEdits::default() });
+        let mut rule = resources::rule(vec![resources::backend("catalog", HTTP, 3), resources::backend("catalog", HTTP, 0)]);
+        let mirror = model::route::Mirror { backend: resources::backend("shadow", HTTP, 1).backend, fraction: (1, 1) };
+        rule.filters = vec![Filter::Mirror(mirror), set("x-rule")];
+        rule.backends[0].filters.push(set("x-backend"));
+        shop.mesh.put(vec![resources::on_service("catalog", rule)]);
+        let door = shop.web.named("catalog", HTTP);
+        let (status, _, body) = fetch(&Shot::get(door, "catalog", "/")).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(status.as_u16() == 200 && text.contains("x-rule: 1") && text.contains("x-backend: 1"), "{text}");
+        let copy = head_of(&mut shadow).await;
+        assert!(copy.contains("x-rule: 1") && !copy.contains("x-backend: 1"), "{copy}");
+        let record = shop.web.record().await;
+        let filters = serde_json::json!(["RequestHeaderModifier", "RequestMirror shop/shadow:80", "backend RequestHeaderModifier"]);
+        let split = serde_json::json!([{"backend": "shop/catalog:80", "weight": 3}, {"backend": "shop/catalog:80", "weight": 0}]);
+        assert_eq!((&record["route"], &record["rule"]), (&"HTTPRoute shop/test".into(), &"rule-0".into()), "{record}");
+        assert_eq!((&record["filters"], &record["split"], &record["backend"]), (&filters, &split, &"shop/catalog:80".into()), "{record}");
+    })
+    .await;
+}
+
+/// The first head that comes.
+async fn head_of(listener: &mut TcpListener) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut all = Vec::new();
+    while !all.windows(4).any(|end| end == b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut all).await.unwrap(), 0);
+    }
+    String::from_utf8(all).unwrap()
+}
+
+#[tokio::test]
+async fn lines_that_nobody_writes_are_dropped_and_counted() {
+    bounded(async {
+        let web = Mesh::new().proxy("web");
+        let record = telemetry::Record::begin(
+            std::time::SystemTime::UNIX_EPOCH,
+            telemetry::Reporter::Source,
+            web.worker.shared.me.peer.clone(),
+            web.worker.shared.me.peer.clone(),
+        );
+        for _ in 0..crate::limits::LOG_LINES + 3 {
+            web.worker.record(&record);
+        }
+        let metrics = web.worker.shared.metrics.encode();
+        assert!(metrics.lines().any(|line| line.starts_with("organza_access_log_dropped_total 3")), "{metrics}");
+        web.record().await;
+        web.worker.record(&record);
+        assert_eq!(web.worker.shared.log.as_ref().unwrap().dropped(), 3.0, "there is room again");
     })
     .await;
 }

@@ -9,6 +9,7 @@ mod resources;
 mod strangers;
 
 use crate::doors::{ApplicationDoor, Door, Doors, work};
+use crate::limits;
 use crate::rim::Resolver;
 use crate::snapshot::{Shared as Pointer, Snapshot};
 use crate::worker::{LogSink, Me, Shared, Worker};
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicUsize};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime};
 use telemetry::{Metrics, Peer, access_log};
@@ -66,13 +67,15 @@ impl Mesh {
 
     /// A proxy that shows `identity`.
     pub fn proxy(&mut self, identity: &str) -> Proxy {
-        let (lines, log) = std::sync::mpsc::sync_channel(10_000);
+        let (lines, records) = std::sync::mpsc::sync_channel(limits::LOG_LINES);
         let format = access_log::Format::Json;
         let name = identity.to_owned();
+        let metrics = Metrics::new();
+        let log = LogSink::new(lines, format, &metrics);
         let shared = Arc::new(Shared {
             snapshot: self.snapshot.clone(),
             credentials: self.credentials(identity),
-            metrics: Metrics::new(),
+            metrics,
             me: Me {
                 name: name.clone(),
                 namespace: "shop".into(),
@@ -80,7 +83,7 @@ impl Mesh {
                 metadata: PeerMetadata { workload: name.clone(), namespace: "shop".into(), app: name, ..PeerMetadata::default() },
             },
             resolver: Resolver::alone(self.snapshot.clone()),
-            log: Some(LogSink { lines, dropped: AtomicU64::new(0), format, enabled: AtomicBool::new(true) }),
+            log: Some(log),
             workers: 1,
             system_roots: Arc::from([]),
             draining: watch::Sender::new(false),
@@ -89,7 +92,7 @@ impl Mesh {
         let worker = Worker::new(shared, 42);
         let (sender, receiver) = mpsc::unbounded_channel();
         transport::rt::spawn(work(worker.clone(), receiver));
-        Proxy { worker, doors: Doors::new(vec![sender]), log }
+        Proxy { worker, doors: Doors::new(vec![sender]), log: records }
     }
 }
 

@@ -39,7 +39,7 @@ fn request(target: &str, headers: &[(&str, &str)]) -> RequestHead {
 fn run(filters: Vec<Filter>, head: &mut RequestHead) -> Result<RequestOutcome, Fault> {
     let (table, entry) = table(filters);
     let decision = table.route(&entry, head, &Caller::default()).unwrap();
-    apply_request(&decision, head, &Context { scheme: Scheme::Http, port: 8080 }).map_err(|refusal| refusal.fault)
+    apply_request(&decision, head, &Context { scheme: Scheme::Http, port: 8080 }, &mut Applied::default()).map_err(|refusal| refusal.fault)
 }
 
 fn location(redirect: Redirect, target: &str) -> String {
@@ -136,6 +136,6 @@ fn invalid_filters_answer_500_and_mirrors_get_their_share() {
     let (table, entry) = table(vec![Filter::Mirror(Mirror { backend, fraction: (1, 4) })]);
     let head = request("/foo", &[]);
     let decision = table.route(&entry, &head, &Caller::default()).unwrap();
-    let share = (0..1024u32).filter(|i| mirrors(&decision, None, || i << 22).count() == 1).count();
+    let share = (0..1024u32).filter(|i| mirrors(decision.phases(), || i << 22).count() == 1).count();
     assert_eq!(share, 256);
 }

@@ -17,3 +17,70 @@ fn a_line_is_one_line_whatever_a_stranger_sent() {
     assert_eq!((value["response_flags"].as_str(), value["fault"].as_str()), (Some("NR"), Some("no_route")));
     assert!(value["path"].as_str().unwrap().len() <= limits::LOG_PATH_BYTES);
 }
+
+#[test]
+fn a_decision_is_told_whole() {
+    use model::route::HeaderEdits;
+    use model::{
+        Applied, Backend, Filter, HostPattern, Key, Kind, Listener, ListenerProtocol, Normalisation, ObjectRef, Origin, Route, RouteProtocol,
+        Rule, ServiceRef, Source, Timeouts, WeightedBackend,
+    };
+    let key = |kind, name| Key::new(Source::files(), kind, "shop", name);
+    let to = |name, weight| WeightedBackend {
+        weight,
+        backend: Backend::Service(ServiceRef { service: key(Kind::Service, name), port: 80, subset: None }),
+        filters: vec![Filter::ResponseHeaders(HeaderEdits::default())],
+    };
+    let rule = |name: &str| Rule {
+        name: name.into(),
+        matches: Vec::new(),
+        filters: vec![Filter::RequestHeaders(HeaderEdits::default())],
+        backends: vec![to("catalog-v1", 90), to("catalog-v2", 10)],
+        timeouts: Timeouts::default(),
+        retry: None,
+    };
+    let route = Route {
+        key: key(Kind::Route, "httproute.catalog"),
+        origin: Origin::new(ObjectRef::new("gateway.networking.k8s.io", "HTTPRoute", "shop", "catalog"), ""),
+        protocol: RouteProtocol::Http,
+        attachments: Vec::new(),
+        rules: vec![rule("first"), rule("split")],
+    };
+    let listener = Listener {
+        key: key(Kind::Listener, "edge.web"),
+        origin: Origin::new(ObjectRef::new("gateway.networking.k8s.io", "Gateway", "shop", "edge"), ""),
+        gateway: key(Kind::Gateway, "edge"),
+        section: "web".into(),
+        addresses: Vec::new(),
+        port: 80,
+        protocol: ListenerProtocol::Http,
+        hostname: HostPattern::Any,
+        tls: None,
+        normalisation: Normalisation::Base,
+        broken: None,
+    };
+    let mut applied = Applied::default();
+    applied.rule(0);
+    applied.backend(0);
+    let peer = Arc::new(Peer::unknown());
+    let mut record = Record::begin(UNIX_EPOCH, Reporter::Gateway, peer.clone(), peer);
+    record.listener = Some(Arc::new(listener));
+    record.way = crate::Way::Routed(Decided { route: Arc::new(route), rule: 1, matched: 2, backend: Some(1), applied });
+    let mut out = String::new();
+    write_line(Format::Json, &record, &mut out);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    let want = json!({
+        "listener": "shop/edge/web", "route": "HTTPRoute shop/catalog", "rule": "split", "rule_index": 1, "match_index": 2,
+        "filters": ["RequestHeaderModifier", "backend ResponseHeaderModifier"],
+        "split": [{"backend": "shop/catalog-v1:80", "weight": 90}, {"backend": "shop/catalog-v2:80", "weight": 10}],
+        "backend": "shop/catalog-v2:80", "generation": 0,
+    });
+    for (name, value) in want.as_object().unwrap() {
+        assert_eq!(&told[name], value, "{name}");
+    }
+    out.clear();
+    write_line(Format::Text, &record, &mut out);
+    let want = "listener=shop/edge/web route=\"HTTPRoute shop/catalog\" rule=\"split\" match=2 \
+        filters=\"RequestHeaderModifier, backend ResponseHeaderModifier\" backend=\"shop/catalog-v2:80\"\n";
+    assert!(out.ends_with(want), "{out}");
+}

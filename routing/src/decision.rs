@@ -3,7 +3,9 @@
 
 use crate::compiled::{CompiledRoute, CompiledRule, SplitBackend};
 use crate::phases::Phases;
-use model::{Backend, Fault, HostPattern, InvalidBackend, Key, Origin, PathMatch, Rank, Retry, Route, RouteMatch, RouteProtocol, Service, Timeouts};
+use model::{
+    Backend, Fault, HostPattern, InvalidBackend, Key, Origin, PathMatch, Rank, Retry, Route, RouteMatch, RouteProtocol, Service, Timeouts,
+};
 use std::fmt;
 use std::sync::Arc;
 

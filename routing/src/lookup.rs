@@ -55,13 +55,7 @@ impl Table {
     /// The listener whose request it is, by its `host`; it says how paths are made regular before they are routed. `tls` carries the SNI of a
     /// TLS connection (`Some(None)`: TLS without SNI). Where the host belongs to another listener than the connection, the answer is 421;
     /// where to none, 404.
-    pub fn gateway_listener(
-        &self,
-        gateway: &Key,
-        port: u16,
-        tls: Option<Option<&str>>,
-        host: &str,
-    ) -> Result<&Arc<Listener>, Refusal<'_>> {
+    pub fn gateway_listener(&self, gateway: &Key, port: u16, tls: Option<Option<&str>>, host: &str) -> Result<&Arc<Listener>, Refusal<'_>> {
         let refuse = |fault, reason| Refusal { fault, reason, origin: None };
         let listener = self.listener_for(gateway, port, tls.is_some(), host).ok_or(refuse(Fault::NoRoute, Reason::NoListener))?;
         if let Some(sni) = tls {

@@ -11,7 +11,9 @@ use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use model::route::Mirror;
-use model::{AppProtocol, Applied, Backend, Balancer, Fault, Key, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version};
+use model::{
+    AppProtocol, Applied, Backend, Balancer, Fault, Key, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version,
+};
 use routing::balance::{self, EndpointId, hash_request};
 use routing::filters::{self, Context, Pending, RequestOutcome};
 use routing::retry::{Failure, Next, RetryState};

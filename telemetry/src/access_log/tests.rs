@@ -22,8 +22,8 @@ fn a_line_is_one_line_whatever_a_stranger_sent() {
 fn a_decision_is_told_whole() {
     use model::route::HeaderEdits;
     use model::{
-        Applied, Backend, Filter, HostPattern, Key, Kind, Listener, ListenerProtocol, Normalisation, ObjectRef, Origin, Route, RouteProtocol,
-        Rule, ServiceRef, Source, Timeouts, WeightedBackend,
+        Applied, Backend, Filter, HostPattern, Key, Kind, Listener, ListenerProtocol, Normalisation, ObjectRef, Origin, Route,
+        RouteProtocol, Rule, ServiceRef, Source, Timeouts, WeightedBackend,
     };
     let key = |kind, name| Key::new(Source::files(), kind, "shop", name);
     let to = |name, weight| WeightedBackend {

@@ -1,196 +1,260 @@
-//! `organza get KIND [NAME]`: what the mesh is made of, with kubectl's flags. The tables are in `get/table.rs`; `-o json` is the API's own
-//! answer.
+//! `organza get`: what the mesh is made of, in the manner of kubectl. What is asked for is read in `get/target.rs`, fetched in `get/answer.rs`,
+//! shown as lines by `get/tables.rs` and as documents by `get/manifest.rs`; here are the flags, the printing and `-w`.
 
+mod answer;
+mod manifest;
+mod selector;
 mod tables;
+mod target;
 
 use crate::client::Client;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Code, Failure, Outcome};
 use crate::lifeline::Lifeline;
+use crate::limits;
 use crate::mesh_flag::MeshFlag;
-use crate::table;
+use crate::table::{self, Layout};
+use answer::{Answer, Item};
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use selector::Selector;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
-use tables::Shown;
-use wire::api::path;
+use tokio::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
   organza get proxies
-  organza get routes catalog -o json
-  organza get edges -w
-  organza get objects -A -l app=web";
+  organza get routes -A
+  organza get route/catalog -o yaml         as it was written, with its status
+  organza get service/web route/catalog     several at once
+  organza get gateways                      any kind of object by its Kubernetes name
+  organza get services -l 'tier in (front, back)'
+  organza get edges -w                      a line for each change, until Ctrl-C
+  organza get routes -o json | jq '.items[].status.parents'
+
+What there is:
+  proxies        the processes that carry traffic, what they hold and what they refused
+  services       what is called by name, and who answers
+  routes         HTTPRoute, GRPCRoute, TLSRoute, TCPRoute: splits, conditions, how many proxies have them
+  edges          who calls whom, how often, how well, and how it was secured
+  certificates   authorities and what they signed, with their end
+  objects        all that the files declare; or one kind of it: gateways, xbackends, referencegrants, …
+  all            gateways, routes, services and proxies";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct GetArgs {
-    #[arg(value_enum)]
-    kind: Kind,
-    /// Only the one of that name
-    name: Option<String>,
+    /// KIND [NAME...], KIND,KIND or KIND/NAME...
+    #[arg(value_name = "WHAT", required = true)]
+    what: Vec<String>,
     /// Only this namespace
     #[arg(short, long, default_value = "default")]
     namespace: String,
     /// All namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// Only what has these labels, KEY=VALUE[,KEY=VALUE]: `app` (the service) and `version`
-    #[arg(short = 'l', long, value_name = "LABELS", value_parser = selector, default_value = "")]
+    /// Only what has these labels: app=web, app!=web, app in (web, api), app, !app; an edge has those of the workload that is called
+    #[arg(short = 'l', long, value_name = "LABELS", value_parser = Selector::parse, default_value = "", hide_default_value = true)]
     selector: Selector,
-    /// Again each time it has changed
+    /// Then a line for each change
     #[arg(short, long)]
     watch: bool,
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    /// Without the line of heads
+    #[arg(long)]
+    no_headers: bool,
     #[command(flatten)]
     mesh: MeshFlag,
 }
 
-pub type Selector = BTreeMap<String, String>;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    #[value(alias = "proxy")]
-    Proxies,
-    #[value(aliases = ["service", "svc"])]
-    Services,
-    #[value(aliases = ["route", "httproutes", "httproute", "grpcroutes", "grpcroute"])]
-    Routes,
-    #[value(alias = "edge")]
-    Edges,
-    #[value(aliases = ["certificate", "certs"])]
-    Certificates,
-    #[value(aliases = ["object", "gateways", "gateway"])]
-    Objects,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub enum Format {
     Table,
     Wide,
     Json,
+    Yaml,
     Name,
 }
 
-impl Kind {
-    fn path(self) -> &'static str {
-        match self {
-            Self::Proxies => path::PROXIES,
-            Self::Services => path::SERVICES,
-            Self::Routes => path::ROUTES,
-            Self::Edges => path::EDGES,
-            Self::Certificates => path::CERTIFICATES,
-            Self::Objects => path::OBJECTS,
-        }
+impl Format {
+    /// Whether whole documents are shown.
+    fn is_document(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
     }
 }
 
-/// How often `-w` looks.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
-
 pub async fn run(args: GetArgs) -> Outcome {
+    let targets = target::parse(&args.what)?;
+    let named = targets.iter().any(|target| !target.names.is_empty());
+    if named && args.selector != Selector::default() {
+        return Err(Failure::usage("a name and -l are two ways to say which").remedy("leave one of them out"));
+    }
     let client = Client::control(&args.mesh.place()?);
-    let first = fetch(&client, &args).await?;
-    if let (Some(name), true) = (&args.name, first.is_empty()) {
-        return Err(Failure::problem(format!("no {} is called {name:?}", args.kind.path().trim_start_matches("/v1/")))
-            .remedy("leave the name out to see all; -A shows all namespaces"));
+    let mut answers = Vec::new();
+    for target in &targets {
+        answers.push(answer::fetch(&client, target, &args).await?);
     }
-    let mut shown = render(&first, &args)?;
-    print!("{shown}");
-    if !args.watch {
-        return Ok(());
+    let missing = answer::missing(&answers, &args);
+    // As kubectl: what is there is shown, and what is not is told.
+    let layouts = show(&answers, &args, missing.is_some())?;
+    if let Some(missing) = missing {
+        return Err(missing);
     }
+    if args.watch { watch(&client, &args, answers, layouts).await } else { Ok(()) }
+}
+
+/// Prints all; the layouts of the tables, for the lines that follow under `-w`.
+fn show(answers: &[Answer], args: &GetArgs, some_missing: bool) -> Outcome<Vec<Option<Layout>>> {
+    match args.output {
+        // Under -w each stands for itself, as what follows does.
+        Format::Json | Format::Yaml if args.watch => {
+            for item in answers.iter().flat_map(|answer| &answer.items) {
+                print!("{}", document(&item.document, args.output)?);
+            }
+        }
+        Format::Json | Format::Yaml => {
+            let one = answers.len() == 1 && answers[0].target.names.len() == 1 && !some_missing;
+            match answers.first().and_then(|answer| answer.items.first()).filter(|_| one && answers[0].items.len() == 1) {
+                Some(item) => print!("{}", document(&item.document, args.output)?),
+                None => print!("{}", document(&list(answers), args.output)?),
+            }
+        }
+        Format::Name => answers.iter().flat_map(|answer| &answer.items).for_each(|item| println!("{}", item.shown.full_name())),
+        Format::Table | Format::Wide => return Ok(tables_of(answers, args, some_missing)),
+    }
+    Ok(answers.iter().map(|_| None).collect())
+}
+
+fn tables_of(answers: &[Answer], args: &GetArgs, some_missing: bool) -> Vec<Option<Layout>> {
+    let mut shown = 0;
+    let several = answers.len() > 1;
+    let mut layouts = Vec::new();
+    for answer in answers {
+        let head = head(answer, args);
+        let rows: Vec<Vec<String>> = answer.items.iter().map(|item| row(item, answer, args, several)).collect();
+        // kubectl does not cut lines when nobody reads them on a terminal.
+        let cut = if table::is_terminal() && args.output == Format::Table { table::width() } else { usize::MAX };
+        let layout = Layout::new(&head, &rows, cut);
+        if !rows.is_empty() {
+            if shown > 0 {
+                println!();
+            }
+            shown += 1;
+            if !args.no_headers {
+                print!("{}", layout.line(head.iter().copied()));
+            }
+            rows.iter().for_each(|row| print!("{}", layout.line(row.iter().map(String::as_str))));
+        } else if !several && !some_missing {
+            eprintln!("{}", answer::nothing(answer, args));
+        }
+        layouts.push(Some(layout));
+    }
+    if several && shown == 0 && !some_missing {
+        let kinds: Vec<String> = answers.iter().map(|answer| answer.target.plural()).collect();
+        eprintln!("no {} here", kinds.join(", no "));
+    }
+    layouts
+}
+
+fn head(answer: &Answer, args: &GetArgs) -> Vec<&'static str> {
+    let mut head = tables::head(answer.target.kind, args.output == Format::Wide);
+    if args.all_namespaces {
+        head.insert(0, "NAMESPACE");
+    }
+    head
+}
+
+/// Where several kinds are shown, names say which they are of, as kubectl's do.
+fn row(item: &Item, answer: &Answer, args: &GetArgs, several: bool) -> Vec<String> {
+    let columns = tables::head(answer.target.kind, args.output == Format::Wide).len();
+    let mut row: Vec<String> = item.shown.cells.iter().take(columns).cloned().collect();
+    if several && let Some(cell) = row.iter_mut().find(|cell| **cell == item.shown.name) {
+        *cell = format!("{}/{}", item.shown.kind.split('.').next().unwrap_or_default(), item.shown.name);
+    }
+    if args.all_namespaces {
+        row.insert(0, item.shown.namespace.clone());
+    }
+    row
+}
+
+/// A Kubernetes List.
+fn list(answers: &[Answer]) -> Value {
+    let items: Vec<&Value> = answers.iter().flat_map(|answer| answer.items.iter().map(|item| &item.document)).collect();
+    let generation = answers.iter().find_map(|answer| answer.generation);
+    let metadata = generation.map_or(json!({}), |generation| json!({"resourceVersion": generation.to_string()}));
+    let mut list = json!({"apiVersion": "v1", "kind": "List", "metadata": metadata});
+    // An authority has none.
+    if let Some(generation) = generation {
+        list["generation"] = json!(generation);
+    }
+    list["items"] = json!(items);
+    list
+}
+
+fn document(value: &Value, format: Format) -> Outcome<String> {
+    let failed = |what: &str, why: &dyn std::fmt::Display| Failure::problem(format!("cannot write {what}")).why(why);
+    match format {
+        Format::Yaml => serde_saphyr::to_string(value).map(|text| format!("---\n{}\n", text.trim_end())).map_err(|e| failed("YAML", &e)),
+        _ => serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| failed("JSON", &e)),
+    }
+}
+
+type Seen<'a> = BTreeMap<(usize, String), (Vec<String>, Value)>;
+
+fn seen(answers: &[Answer], args: &GetArgs) -> Seen<'static> {
+    let several = answers.len() > 1;
+    let items = answers.iter().enumerate().flat_map(|(n, answer)| answer.items.iter().map(move |item| (n, answer, item)));
+    items.map(|(n, answer, item)| ((n, item.shown.key.clone()), (row(item, answer, args, several), item.document.clone()))).collect()
+}
+
+/// One line, or document, for each thing that came, changed or went. A control plane that is replaced meanwhile is waited for.
+async fn watch(client: &Client, args: &GetArgs, mut answers: Vec<Answer>, layouts: Vec<Option<Layout>>) -> Outcome {
     let mut lifeline = Lifeline::new(false).map_err(|error| Failure::problem("cannot listen to signals").why(error))?;
+    let mut last = seen(&answers, args);
+    let mut answered = Instant::now();
     loop {
         tokio::select! {
             biased;
             () = lifeline.ended() => return Ok(()),
-            () = tokio::time::sleep(WATCH_EVERY) => {}
+            () = tokio::time::sleep(limits::WATCH_EVERY) => {}
         }
-        let next = render(&fetch(&client, &args).await?, &args)?;
-        if next != shown {
-            print!("{next}");
-            shown = next;
-        }
-    }
-}
-
-/// What was asked for, each item with how it is shown and as the API gave it.
-struct Answer {
-    whole: Value,
-    items: Vec<(Shown, Value)>,
-}
-
-impl Answer {
-    fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-}
-
-async fn fetch(client: &Client, args: &GetArgs) -> Outcome<Answer> {
-    let mut whole: Value = client.get(args.kind.path()).await?;
-    let items = match whole.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) => items,
-        _ => return Err(Failure::problem("the control plane's answer has no items").remedy("use the same version of organza for both")),
-    };
-    let mut kept = Vec::new();
-    for item in items {
-        let shown = tables::shown(args.kind, &item).map_err(|error| {
-            Failure::problem("an item of the control plane's answer is not understood")
-                .why(error)
-                .remedy("use the same version of organza for both")
-        })?;
-        if asked_for(&shown, args) {
-            kept.push((shown, item));
-        }
-    }
-    kept.sort_by(|(a, _), (b, _)| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-    Ok(Answer { whole, items: kept })
-}
-
-fn asked_for(shown: &Shown, args: &GetArgs) -> bool {
-    // What has no namespace (a certificate of an authority) belongs to all.
-    let here = args.all_namespaces || shown.namespace.is_empty() || shown.namespace == args.namespace;
-    let named = args.name.as_ref().is_none_or(|name| shown.names().any(|candidate| candidate == name));
-    here && named && args.selector.iter().all(|(key, value)| shown.labels.get(key) == Some(value))
-}
-
-fn render(answer: &Answer, args: &GetArgs) -> Outcome<String> {
-    Ok(match args.output {
-        Output::Json => {
-            let mut whole = answer.whole.clone();
-            whole["items"] = answer.items.iter().map(|(_, item)| item.clone()).collect();
-            serde_json::to_string_pretty(&whole).map_err(|error| Failure::problem("cannot write JSON").why(error))? + "\n"
-        }
-        Output::Name => answer.items.iter().map(|(shown, _)| shown.name.clone() + "\n").collect(),
-        Output::Table | Output::Wide => {
-            let wide = args.output == Output::Wide;
-            let (mut head, columns) = tables::head(args.kind, wide);
-            if args.all_namespaces {
-                head.insert(0, "NAMESPACE");
+        let mut next = Vec::new();
+        for answer in &answers {
+            match answer::fetch(client, &answer.target, args).await {
+                Ok(answer) => next.push(answer),
+                Err(failure) if failure.code == Code::Unreachable && answered.elapsed() < limits::WATCH_PATIENCE => break,
+                Err(failure) => return Err(failure),
             }
-            let row = |shown: &Shown| {
-                let mut row: Vec<String> = shown.cells.iter().take(columns).cloned().collect();
-                if args.all_namespaces {
-                    row.insert(0, shown.namespace.clone());
-                }
-                row
-            };
-            let rows: Vec<Vec<String>> = answer.items.iter().map(|(shown, _)| row(shown)).collect();
-            // kubectl does not cut lines when nobody reads them on a terminal.
-            let width = if table::is_terminal() && !wide { table::width() } else { usize::MAX };
-            if rows.is_empty() { "nothing found\n".into() } else { table::columns(&head, &rows, width) }
         }
-    })
+        if next.len() < answers.len() {
+            continue;
+        }
+        answered = Instant::now();
+        answers = next;
+        let now = seen(&answers, args);
+        for (key, was) in &last {
+            if !now.contains_key(key) && !args.output.is_document() {
+                let gone: Vec<&str> = was.0.iter().map(String::as_str).chain(["(gone)"]).collect();
+                told(layouts[key.0].as_ref(), &gone, &was.1, args)?;
+            }
+        }
+        for (key, is) in &now {
+            let same = last.get(key).is_some_and(|was| if args.output.is_document() { was.1 == is.1 } else { was.0 == is.0 });
+            if !same {
+                told(layouts[key.0].as_ref(), &is.0.iter().map(String::as_str).collect::<Vec<_>>(), &is.1, args)?;
+            }
+        }
+        last = now;
+    }
 }
 
-fn selector(text: &str) -> Result<Selector, String> {
-    let pair = |part: &str| {
-        let (key, value) = part.split_once('=').ok_or_else(|| format!("{part:?} is not KEY=VALUE"))?;
-        Ok((key.trim_end_matches('=').to_owned(), value.trim_start_matches('=').to_owned()))
-    };
-    text.split(',').filter(|part| !part.is_empty()).map(pair).collect()
+fn told(layout: Option<&Layout>, cells: &[&str], whole: &Value, args: &GetArgs) -> Outcome {
+    match layout {
+        Some(layout) => print!("{}", layout.line(cells.iter().copied())),
+        None if args.output.is_document() => print!("{}", document(whole, args.output)?),
+        None => println!("{}", cells.join(" ")),
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -36,3 +36,7 @@ pub const DEMOS: u32 = 50;
 pub const LOAD_CONNECTIONS: usize = 4096;
 /// Of a file with a token.
 pub const TOKEN_BYTES: u64 = 4096;
+/// How often `get -w` looks ...
+pub const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// ... and how long it waits for a control plane that is being replaced.
+pub const WATCH_PATIENCE: Duration = Duration::from_secs(15);

@@ -38,26 +38,45 @@ pub fn paint(tone: Tone, text: &str) -> String {
 
 /// Left-aligned columns two spaces apart, as kubectl prints them; lines are cut at `width`.
 pub fn columns(head: &[&str], rows: &[Vec<String>], width: usize) -> String {
-    let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
+    let layout = Layout::new(head, rows, width);
+    let mut text = layout.line(head.iter().copied());
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut line = String::new();
-        for (width, cell) in widths.iter().zip(cells) {
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
-        }
-        let cut: String = line.trim_end().chars().take(width).collect();
-        cut + "\n"
-    };
-    let mut text = line(&mut head.iter().copied());
-    for row in rows {
-        text.push_str(&line(&mut row.iter().map(String::as_str)));
+        text.push_str(&layout.line(row.iter().map(String::as_str)));
     }
     text
+}
+
+/// How wide the columns of a table are, for its lines and those that follow it later.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    widths: Vec<usize>,
+    cut: usize,
+}
+
+impl Layout {
+    pub fn new(head: &[&str], rows: &[Vec<String>], cut: usize) -> Self {
+        let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        Self { widths, cut }
+    }
+
+    /// Cells beyond the last column follow it; what is cut off leaves an ellipsis.
+    pub fn line<'c>(&self, cells: impl IntoIterator<Item = &'c str>) -> String {
+        let mut line = String::new();
+        for (width, cell) in self.widths.iter().copied().chain(std::iter::repeat(0)).zip(cells) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', (width + 2).saturating_sub(cell.chars().count()).max(2)));
+        }
+        let line = line.trim_end();
+        match line.char_indices().nth(self.cut) {
+            None => format!("{line}\n"),
+            Some(_) => line.chars().take(self.cut.saturating_sub(1)).chain("…\n".chars()).collect(),
+        }
+    }
 }
 
 #[cfg(test)]

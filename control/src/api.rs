@@ -6,7 +6,7 @@ mod told;
 use crate::core::{Core, now, seconds};
 use crate::limits;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -63,7 +63,7 @@ impl Api {
     pub fn router(self) -> Router {
         Router::new()
             .route(path::STATUS, get(|State(a): State<Self>| async move { Json(told::status(&a)) }))
-            .route(path::OBJECTS, get(|State(a): State<Self>| async move { Json(told::objects(&a.core)) }))
+            .route(path::OBJECTS, get(objects))
             .route(path::PROXIES, get(|State(a): State<Self>| async move { Json(told::proxies(&a.core)) }))
             .route("/v1/proxies/{proxy}/resources", get(resources))
             .route(path::SERVICES, get(|State(a): State<Self>| async move { Json(told::services(&a.core)) }))
@@ -107,6 +107,23 @@ pub async fn serve(listener: UnixListener, router: Router) {
             }
         });
     }
+}
+
+/// `?manifests=true`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectsQuery {
+    #[serde(default)]
+    manifests: bool,
+}
+
+async fn objects(
+    State(api): State<Api>,
+    query: Result<Query<ObjectsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<api::ObjectList>, Refuse> {
+    let Query(query) =
+        query.map_err(|e| Refuse::new(StatusCode::BAD_REQUEST, e.body_text(), Some("ask ?manifests=true or nothing".into())))?;
+    Ok(Json(told::objects(&api.core, query.manifests)))
 }
 
 async fn resources(State(api): State<Api>, Path(proxy): Path<String>) -> Result<Json<api::ProxyResources>, Refuse> {
@@ -160,7 +177,7 @@ async fn sign(State(api): State<Api>, Question(request): Question<api::SignReque
     }))
 }
 
-async fn diff(State(api): State<Api>, Json(request): Json<api::DiffRequest>) -> Result<Json<api::Diff>, Refuse> {
+async fn diff(State(api): State<Api>, Question(request): Question<api::DiffRequest>) -> Result<Json<api::Diff>, Refuse> {
     let mut objects = Vec::new();
     for (name, text) in &request.files {
         let (read, broken) = frontends::file::parse(name, text);

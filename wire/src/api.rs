@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 /// Paths below the control socket. GET unless said otherwise.
 pub mod path {
     pub const STATUS: &str = "/v1/status";
+    /// With `?manifests=true` each object comes with what its file says.
     pub const OBJECTS: &str = "/v1/objects";
     pub const PROXIES: &str = "/v1/proxies";
     pub const SERVICES: &str = "/v1/services";

@@ -1,41 +1,70 @@
 //! One line for each thing that `organza get` shows: its name, its labels, its cells. Cells beyond the narrow table's are for `-o wide`.
 
-use super::{Kind, Selector};
+use super::selector::Labels;
+use super::target::Kind;
 use serde::Deserialize;
 use serde_json::Value;
 use wire::api::{Certificate, Condition, Edge, Object, Proxy, Role, Route, Security, Service};
 
 #[derive(Debug)]
 pub struct Shown {
+    /// As `-o name` writes it: `service`, `httproute.gateway.networking.k8s.io`.
+    pub kind: String,
+    /// `HTTPRoute`; empty for what is no object.
+    pub object_kind: String,
     pub namespace: String,
     pub name: String,
     /// Other names by which it may be asked for.
     pub also: Vec<String>,
-    pub labels: Selector,
+    /// What no other of its kind is called.
+    pub key: String,
+    pub labels: Labels,
     pub cells: Vec<String>,
 }
 
 impl Shown {
-    pub fn names(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.name).chain(&self.also)
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.also.iter().any(|also| also == name)
+    }
+
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+
+    pub fn order(&self) -> (&str, &str, &str) {
+        (&self.namespace, &self.name, &self.key)
+    }
+
+    /// Something that is no object.
+    fn report(kind: &str, namespace: String, name: String, labels: Labels, cells: Vec<String>) -> Self {
+        let key = format!("{namespace}/{name}");
+        Self { kind: kind.into(), object_kind: String::new(), namespace, name, also: Vec::new(), key, labels, cells }
+    }
+
+    fn object(group: &str, kind: &str, namespace: String, name: String, labels: Labels, cells: Vec<String>) -> Self {
+        let lower = kind.to_lowercase();
+        let full = if group.is_empty() { lower } else { format!("{lower}.{group}") };
+        let key = format!("{full}/{namespace}/{name}");
+        Self { kind: full, object_kind: kind.into(), namespace, name, also: Vec::new(), key, labels, cells }
     }
 }
 
-/// Column heads, and how many cells a line has.
-pub fn head(kind: Kind, wide: bool) -> (Vec<&'static str>, usize) {
+/// Column heads; a line has as many cells.
+pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
     let (mut narrow, more): (Vec<&str>, &[&str]) = match kind {
         Kind::Proxies => (vec!["NAME", "ROLE", "FOR", "CONNECTED", "GENERATION", "REFUSED"], &["IDENTITY", "VERSION", "RESOURCES"]),
         Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED"], &["HOSTNAMES", "IDENTITIES"]),
         Kind::Routes => (vec!["NAME", "KIND", "PARENTS", "SPLIT", "ACCEPTED", "APPLIED"], &["HOSTS", "PLACE"]),
-        Kind::Edges => (vec!["FROM", "TO", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"], &["PROTOCOL", "REQUESTS", "FAILURES"]),
-        Kind::Certificates => (vec!["IDENTITY", "KIND", "PROXY", "EXPIRES"], &["ISSUER"]),
+        Kind::Edges => {
+            (vec!["FROM", "TO", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"], &["PROTOCOL", "REQUESTS", "FAILURES", "NAME"])
+        }
+        Kind::Certificates => (vec!["NAME", "KIND", "IDENTITY", "EXPIRES"], &["SPIFFE-ID", "ISSUER"]),
         Kind::Objects => (vec!["KIND", "NAME", "CONDITIONS", "APPLIED", "PLACE"], &["LISTENERS"]),
     };
     if wide {
         narrow.extend(more);
     }
-    let columns = narrow.len();
-    (narrow, columns)
+    narrow
 }
 
 pub fn shown(kind: Kind, item: &Value) -> Result<Shown, serde_json::Error> {
@@ -49,7 +78,7 @@ pub fn shown(kind: Kind, item: &Value) -> Result<Shown, serde_json::Error> {
     })
 }
 
-fn labels(pairs: [(&str, &str); 2]) -> Selector {
+fn labels(pairs: [(&str, &str); 2]) -> Labels {
     pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
@@ -75,13 +104,9 @@ fn proxy(proxy: Proxy) -> Shown {
         proxy.version,
         proxy.resources.to_string(),
     ];
-    Shown {
-        labels: labels([("app", &proxy.service), ("version", &proxy.revision)]),
-        namespace: proxy.namespace,
-        name: proxy.name,
-        also: vec![proxy.service],
-        cells,
-    }
+    let shown = Shown::report("proxy", proxy.namespace, proxy.name, proxy.labels, cells);
+    // A client stands for no service.
+    Shown { also: Some(proxy.service).filter(|service| !service.is_empty()).into_iter().collect(), ..shown }
 }
 
 fn service(service: Service) -> Shown {
@@ -91,13 +116,7 @@ fn service(service: Service) -> Shown {
     let of = |n: usize| format!("{n}/{}", service.endpoints.len());
     let cells =
         vec![service.name.clone(), ports.join(","), of(healthy), of(secured), service.hostnames.join(","), service.identities.join(",")];
-    Shown {
-        labels: labels([("app", &service.name), ("version", "")]),
-        namespace: service.namespace,
-        name: service.name,
-        also: Vec::new(),
-        cells,
-    }
+    Shown::object("", "Service", service.namespace, service.name, service.labels, cells)
 }
 
 fn route(route: Route) -> Shown {
@@ -108,19 +127,33 @@ fn route(route: Route) -> Shown {
     let splits: Vec<String> = route.rules.iter().map(split).collect();
     let cells = vec![
         route.name.clone(),
-        route.kind,
-        route.parents.join(","),
+        route.kind.clone(),
+        parents(&route),
         splits.join(" "),
         accepted(&route.conditions),
         applied(route.applied, route.concerned),
         if route.hosts.is_empty() { "*".into() } else { route.hosts.join(",") },
         route.place,
     ];
-    Shown { namespace: route.namespace, name: route.name, also: Vec::new(), labels: Selector::new(), cells }
+    Shown::object("gateway.networking.k8s.io", &route.kind, route.namespace, route.name, route.labels, cells)
+}
+
+/// The namespace of a parent is said where it is another than the route's.
+fn parents(route: &Route) -> String {
+    let own = format!("{}/", route.namespace);
+    let short = |parent: &String| match parent.split_once(' ') {
+        Some((kind, key)) => format!("{kind} {}", key.strip_prefix(&own).unwrap_or(key)),
+        None => parent.clone(),
+    };
+    let mut all: Vec<String> = route.parents.iter().map(short).collect();
+    all.dedup();
+    if all.is_empty() { "–".into() } else { all.join(",") }
 }
 
 fn edge(edge: Edge) -> Shown {
-    let end = |name: &str, version: &str| if version.is_empty() { name.to_owned() } else { format!("{name} {version}") };
+    // `catalog-v1` says its version already, and `latest` is what Istio calls none.
+    let says = |name: &str, version: &str| version.is_empty() || version == "latest" || name.ends_with(&format!("-{version}"));
+    let end = |name: &str, version: &str| if says(name, version) { name.to_owned() } else { format!("{name} {version}") };
     let to = if edge.destination.is_empty() { edge.service.clone() } else { end(&edge.destination, &edge.destination_version) };
     let millis =
         |value: Option<f64>| value.map_or("–".into(), |ms| crate::units::short(std::time::Duration::from_secs_f64(ms.max(0.0) / 1e3)));
@@ -130,6 +163,10 @@ fn edge(edge: Edge) -> Shown {
         Security::Mtls => "mTLS",
     };
     let success = if edge.requests == 0 { "–".into() } else { percent(edge.success_rate) };
+    let joined = |name: &str, version: &str| if says(name, version) { name.to_owned() } else { format!("{name}-{version}") };
+    let called = if edge.destination.is_empty() { edge.service.clone() } else { joined(&edge.destination, &edge.destination_version) };
+    let name = format!("{}.{called}", joined(&edge.source, &edge.source_version));
+    let key = format!("{}/{name}/{}/{}/{security}", edge.source_namespace, edge.service, edge.protocol);
     let cells = vec![
         end(&edge.source, &edge.source_version),
         to,
@@ -142,14 +179,12 @@ fn edge(edge: Edge) -> Shown {
         edge.protocol,
         edge.requests.to_string(),
         edge.failures.to_string(),
+        name.clone(),
     ];
-    Shown {
-        labels: labels([("app", &edge.destination), ("version", &edge.destination_version)]),
-        namespace: if edge.destination_namespace.is_empty() { edge.service_namespace } else { edge.destination_namespace },
-        name: edge.destination,
-        also: vec![edge.source, edge.service],
-        cells,
-    }
+    let labels = labels([("app", &edge.destination), ("version", &edge.destination_version)]);
+    let namespace = if edge.destination_namespace.is_empty() { edge.service_namespace } else { edge.destination_namespace };
+    let shown = Shown::report("edge", namespace, name, labels, cells);
+    Shown { also: vec![edge.source, edge.destination, edge.service], key, ..shown }
 }
 
 fn percent(rate: f64) -> String {
@@ -161,33 +196,48 @@ fn certificate(certificate: Certificate) -> Shown {
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let left = match certificate.not_after.checked_sub(seconds) {
         None => "expired".into(),
-        Some(left) if left >= 2 * 86_400 => format!("in {} days", left / 86_400),
+        Some(left) if left >= 2 * 86_400 => format!("in {} d", left / 86_400),
         Some(left) if left >= 7_200 => format!("in {} h", left / 3_600),
         Some(left) => format!("in {} min", left / 60),
     };
-    let cells = vec![certificate.identity.clone(), certificate.kind, certificate.proxy.clone(), left, certificate.issuer];
-    // Asked for by proxy or by identity; a certificate is the mesh's, not a namespace's.
-    Shown { namespace: String::new(), name: certificate.identity, also: vec![certificate.proxy], labels: Selector::new(), cells }
+    // A workload's is called after the proxy that holds it, an authority's after what it is: `root-1f2e…`, `issuing`.
+    let name = match certificate.kind.as_str() {
+        "workload" => certificate.proxy.clone(),
+        "root" => certificate.identity.replace(' ', "-"),
+        other => other.to_owned(),
+    };
+    let place = certificate.identity.split_once("/ns/").and_then(|(_, place)| place.split_once("/sa/"));
+    let namespace = place.map_or("", |(namespace, _)| namespace).to_owned();
+    let short = place.map_or("–".into(), |(namespace, account)| format!("{namespace}/{account}"));
+    let spiffe = if place.is_some() { certificate.identity.clone() } else { "–".into() };
+    let cells = vec![name.clone(), certificate.kind, short, left, spiffe, certificate.issuer];
+    let key = format!("{namespace}/{name}/{}", certificate.identity);
+    let shown = Shown::report("certificate", namespace, name, Labels::new(), cells);
+    Shown { also: vec![certificate.identity], key, ..shown }
 }
 
 fn object(object: Object) -> Shown {
     let parents = object.parents.iter().flat_map(|parent| &parent.conditions);
     let conditions: Vec<&Condition> = object.conditions.iter().chain(parents).collect();
-    let bad: Vec<String> = conditions.iter().filter(|c| is_bad(c)).map(|c| format!("{}={} ({})", c.kind, c.status, c.reason)).collect();
+    let bad: Vec<String> =
+        conditions.iter().filter(|c| is_bad(c) && !is_applied(c)).map(|c| format!("{}={} ({})", c.kind, c.status, c.reason)).collect();
     let said = match (bad.is_empty(), conditions.is_empty()) {
         (true, true) => "–".into(),
         (true, false) => {
-            let mut names: Vec<&str> = conditions.iter().filter(|c| c.status == "True").map(|c| &*c.kind).collect();
-            names.dedup();
-            names.join(",")
+            let mut names: Vec<&str> = Vec::new();
+            for condition in conditions.iter().filter(|c| c.status == "True" && !is_applied(c)) {
+                if !names.contains(&&*condition.kind) {
+                    names.push(&condition.kind);
+                }
+            }
+            if names.is_empty() { "–".into() } else { names.join(",") }
         }
         (false, _) => bad.join(", "),
     };
     let listeners: Vec<String> = object.listeners.iter().map(|l| format!("{} ({} routes)", l.name, l.attached_routes)).collect();
     let cells =
         vec![object.kind.clone(), object.name.clone(), said, applied(object.applied, object.concerned), object.place, listeners.join(", ")];
-    let also = vec![format!("{}/{}", object.kind.to_lowercase(), object.name)];
-    Shown { namespace: object.namespace, name: object.name, also, labels: Selector::new(), cells }
+    Shown::object(&object.group, &object.kind, object.namespace, object.name, object.labels, cells)
 }
 
 /// `Conflicted` and `PartiallyInvalid` are good when false; all others when true.
@@ -196,8 +246,17 @@ pub fn is_bad(condition: &Condition) -> bool {
     condition.status != if negative { "False" } else { "True" }
 }
 
+/// What the column APPLIED says in numbers.
+fn is_applied(condition: &Condition) -> bool {
+    condition.kind == "organza.dev/Applied"
+}
+
 fn accepted(conditions: &[Condition]) -> String {
-    conditions.iter().find(|c| is_bad(c)).map_or("True".into(), |c| format!("{}: {}", c.kind, c.reason))
+    // Nobody whom it names as its parent has said a word.
+    if conditions.is_empty() {
+        return "no parent".into();
+    }
+    conditions.iter().find(|c| is_bad(c) && !is_applied(c)).map_or("True".into(), |c| format!("{}: {}", c.kind, c.reason))
 }
 
 fn applied(applied: u32, concerned: u32) -> String {

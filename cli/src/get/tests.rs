@@ -1,5 +1,5 @@
+use super::target::Kind;
 use super::*;
-use serde_json::json;
 
 fn condition(kind: &str, status: &str, reason: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": ""})
@@ -15,7 +15,7 @@ fn a_bad_condition_is_shown_with_its_reason_and_a_good_one_by_name() {
     });
     let good = tables::shown(Kind::Objects, &object).expect("an object");
     assert_eq!(good.cells[..5], ["HTTPRoute", "catalog", "Accepted,ResolvedRefs", "5 of 6", "routes.yaml:3"]);
-    assert!(good.names().any(|name| name == "httproute/catalog"));
+    assert_eq!(good.full_name(), "httproute.gateway.networking.k8s.io/catalog");
     object["parents"][0]["conditions"][1] = condition("ResolvedRefs", "False", "BackendNotFound");
     let bad = tables::shown(Kind::Objects, &object).expect("an object");
     assert_eq!(bad.cells[2], "ResolvedRefs=False (BackendNotFound)");
@@ -53,7 +53,7 @@ fn every_kind_has_as_many_cells_as_heads() {
     ];
     for (kind, item) in items {
         let shown = tables::shown(kind, &item).expect("an item");
-        assert_eq!(tables::head(kind, true).0.len(), shown.cells.len(), "{kind:?}");
+        assert_eq!(tables::head(kind, true).len(), shown.cells.len(), "{kind:?}");
         match kind {
             Kind::Routes => assert_eq!(shown.cells[3], "90/10"),
             Kind::Edges => assert_eq!(shown.cells[..8], ["web v1", "catalog v2", "5.0", "99.99 %", "0", "1.5 ms", "–", "mTLS"]),
@@ -64,8 +64,21 @@ fn every_kind_has_as_many_cells_as_heads() {
 }
 
 #[test]
-fn selectors_are_kubectls() {
-    assert_eq!(selector("app=web,version==v1").expect("labels").len(), 2);
-    assert_eq!(selector("version==v1").expect("labels")["version"], "v1");
-    assert!(selector("app").is_err());
+fn a_document_is_what_was_written_with_its_status() {
+    let object: wire::api::Object = serde_json::from_value(json!({
+        "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "shop", "name": "catalog", "place": "routes.yaml:3",
+        "manifest": {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "catalog"}, "spec": {"rules": []},
+            "status": {"a file": "says nothing of its status"}},
+        "conditions": [condition("organza.dev/Applied", "True", "Applied")],
+        "parents": [{"group": "", "kind": "Service", "namespace": "shop", "name": "catalog", "port": 80, "conditions": [condition("Accepted", "True", "Accepted")]}],
+        "applied": 6, "concerned": 6,
+    }))
+    .expect("an object");
+    let document = manifest::whole(&object, None);
+    assert_eq!(document["spec"], json!({"rules": []}));
+    let parent = &document["status"]["parents"][0];
+    assert_eq!(parent["parentRef"], json!({"group": "", "kind": "Service", "namespace": "shop", "name": "catalog", "port": 80}));
+    assert_eq!(parent["conditions"][0]["type"], "Accepted");
+    assert_eq!(document["status"]["conditions"][0]["type"], "organza.dev/Applied");
+    assert!(document["status"].get("a file").is_none());
 }

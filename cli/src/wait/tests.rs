@@ -6,8 +6,18 @@ fn condition(kind: &str, status: &str) -> Condition {
 }
 
 fn route(conditions: Vec<Condition>, applied: u32) -> Object {
-    let parent = Parent { kind: "Gateway".into(), namespace: "default".into(), name: "shop".into(), section: None, port: None, conditions };
+    let parent = Parent {
+        group: "gateway.networking.k8s.io".into(),
+        kind: "Gateway".into(),
+        namespace: "default".into(),
+        name: "shop".into(),
+        section: None,
+        port: None,
+        conditions,
+    };
     Object {
+        labels: Default::default(),
+        manifest: None,
         group: "gateway.networking.k8s.io".into(),
         kind: "HTTPRoute".into(),
         namespace: "default".into(),

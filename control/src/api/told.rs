@@ -5,7 +5,10 @@ use crate::core::{Core, Session, now, seconds};
 use crate::summary::located;
 use crate::world::{Item, World};
 use base64::Engine;
-use model::{Backend, Kind, Origin, Resource, Target, Tunnel};
+use frontends::Object;
+use model::{Backend, ConditionStatus, Kind, Origin, Resource, Target, Tunnel};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
 use telemetry::EdgeTotals;
 use wire::api::{self, Condition};
 
@@ -76,13 +79,15 @@ fn acknowledged(mut conditions: Vec<Condition>, applied: u32, concerned: u32, pr
     conditions
 }
 
-pub fn objects(core: &Core) -> api::ObjectList {
+/// `manifests`: with what each object's file says.
+pub fn objects(core: &Core, manifests: bool) -> api::ObjectList {
     let world = core.world();
     let items = world.objects.iter().map(|object| {
         let status = world.statuses.iter().find(|s| s.object == object.object);
         let (applied, concerned) = applied(core, &made_of(&world, &object.object));
         let own = status.map_or_else(Vec::new, |s| s.conditions.iter().map(condition).collect());
         let parents = status.iter().flat_map(|s| &s.parents).map(|p| api::Parent {
+            group: p.parent.group.to_string(),
             kind: p.parent.kind.to_string(),
             namespace: p.parent.namespace.to_string(),
             name: p.parent.name.to_string(),
@@ -92,6 +97,7 @@ pub fn objects(core: &Core) -> api::ObjectList {
         });
         let listeners = status.iter().flat_map(|s| &s.listeners).map(|l| api::Listener {
             name: l.name.to_string(),
+            supported_kinds: l.supported_kinds.iter().map(|(group, kind)| format!("{group}/{kind}")).collect(),
             attached_routes: l.attached_routes,
             conditions: acknowledged(l.conditions.iter().map(condition).collect(), applied, concerned, true),
         });
@@ -102,6 +108,8 @@ pub fn objects(core: &Core) -> api::ObjectList {
             namespace: object.object.namespace.to_string(),
             name: object.object.name.to_string(),
             place: object.origin().place.to_string(),
+            labels: labels(object),
+            manifest: manifests.then(|| manifest(object)),
             conditions: acknowledged(own, applied, concerned, programs),
             parents: parents.collect(),
             listeners: listeners.collect(),
@@ -110,6 +118,29 @@ pub fn objects(core: &Core) -> api::ObjectList {
         }
     });
     api::ObjectList { generation: world.generation, items: items.collect() }
+}
+
+/// `metadata.labels`.
+fn labels(object: &Object) -> BTreeMap<String, String> {
+    let pair = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    object.at("/metadata/labels").as_object().into_iter().flatten().filter_map(pair).collect()
+}
+
+fn by_name(world: &World) -> HashMap<&model::ObjectRef, &Object> {
+    world.objects.iter().map(|object| (&object.object, object)).collect()
+}
+
+/// The object as it was written. A Secret's values stay where they are.
+fn manifest(object: &Object) -> Value {
+    let mut value = object.value.clone();
+    if object.is("", "Secret")
+        && let Some(fields) = value.as_object_mut()
+    {
+        for field in ["data", "stringData"] {
+            fields.remove(field);
+        }
+    }
+    value
 }
 
 /// Everything that came from this object.
@@ -136,6 +167,7 @@ pub fn proxies(core: &Core) -> api::ProxyList {
             namespace: entry.request.namespace.clone(),
             service: gateway.map_or_else(|| entry.request.service.clone().unwrap_or_default(), |g| g.name.to_string()),
             revision: entry.request.labels.get("version").cloned().unwrap_or_default(),
+            labels: entry.request.labels.clone(),
             identity: entry.identity.clone(),
             version: session.release.clone(),
             connected: session.connected,
@@ -174,6 +206,7 @@ pub fn resources(core: &Core, proxy: &str) -> Option<api::ProxyResources> {
 
 pub fn services(core: &Core) -> api::ServiceList {
     let world = core.world();
+    let objects = by_name(&world);
     let items = world.resources().filter_map(|resource| {
         let Resource::Service(service) = resource else { return None };
         let endpoints = match world.get(&service.key.with_kind(Kind::Endpoints)).map(|item| &item.resource) {
@@ -183,6 +216,7 @@ pub fn services(core: &Core) -> api::ServiceList {
         Some(api::Service {
             namespace: service.key.namespace.to_string(),
             name: service.key.name.to_string(),
+            labels: objects.get(&service.origin.object).map(|object| labels(object)).unwrap_or_default(),
             hostnames: service.hostnames.iter().map(ToString::to_string).collect(),
             ports: service
                 .ports
@@ -221,37 +255,56 @@ fn endpoint(world: &World, endpoint: &model::Endpoint) -> api::Endpoint {
     }
 }
 
+/// Every route that the files declare, also one that no parent takes.
 pub fn routes(core: &Core) -> api::RouteList {
     let world = core.world();
-    let items = world.items.values().filter_map(|item| {
-        let Resource::Route(route) = &item.resource else { return None };
-        let (applied, concerned) = applied(core, &[item]);
-        let status = world.statuses.iter().find(|s| s.object == route.origin.object);
-        let first = status.and_then(|s| s.parents.first()).map_or_else(Vec::new, |p| p.conditions.iter().map(condition).collect());
-        let mut hosts: Vec<String> = route.attachments.iter().flat_map(|a| &a.hosts).map(ToString::to_string).collect();
-        hosts.dedup();
-        let parents = route.attachments.iter().map(|a| match &a.target {
-            Target::Listener(key) => format!("Gateway {}/{}", key.namespace, key.name),
-            Target::Service { service, .. } => format!("Service {}/{}", service.namespace, service.name),
-        });
-        Some(api::Route {
-            kind: route.origin.object.kind.to_string(),
-            namespace: route.origin.object.namespace.to_string(),
-            name: route.origin.object.name.to_string(),
-            place: route.origin.place.to_string(),
-            hosts,
-            parents: parents.collect(),
-            rules: route
-                .rules
-                .iter()
-                .map(|rule| api::RouteRule { name: rule.name.to_string(), backends: rule.backends.iter().map(backend).collect() })
-                .collect(),
-            conditions: acknowledged(first, applied, concerned, true),
-            applied,
-            concerned,
-        })
-    });
+    let made: HashMap<&model::ObjectRef, &Item> = world.items.values().filter_map(|item| route_of(item).zip(Some(item))).collect();
+    let statuses: HashMap<&model::ObjectRef, &model::Status> = world.statuses.iter().map(|status| (&status.object, status)).collect();
+    let declared = world.objects.iter().filter(|o| &*o.object.group == frontends::gateway_api::GROUP && o.object.kind.ends_with("Route"));
+    let items = declared.map(|object| route(core, object, made.get(&object.object).copied(), statuses.get(&object.object).copied()));
     api::RouteList { generation: world.generation, items: items.collect() }
+}
+
+fn route_of(item: &Item) -> Option<&model::ObjectRef> {
+    match &item.resource {
+        Resource::Route(route) => Some(&route.origin.object),
+        _ => None,
+    }
+}
+
+fn route(core: &Core, object: &Object, item: Option<&Item>, status: Option<&model::Status>) -> api::Route {
+    let made = item.and_then(|item| match &item.resource {
+        Resource::Route(route) => Some(route),
+        _ => None,
+    });
+    let attachments = || made.iter().flat_map(|route| &route.attachments);
+    let mut hosts: Vec<String> = attachments().flat_map(|a| &a.hosts).map(ToString::to_string).collect();
+    hosts.dedup();
+    let parents = attachments().map(|a| match &a.target {
+        Target::Listener(key) => format!("Gateway {}/{}", key.namespace, key.name),
+        Target::Service { service, .. } => format!("Service {}/{}", service.namespace, service.name),
+    });
+    let rule = |rule: &model::Rule| api::RouteRule { name: rule.name.to_string(), backends: rule.backends.iter().map(backend).collect() };
+    // What no parent takes concerns no proxy.
+    let (applied, concerned) = item.map_or((0, 0), |item| applied(core, &[item]));
+    // The first parent that is not content speaks for all; where all are, the first.
+    let refuses =
+        |parent: &&model::ParentStatus| parent.conditions.iter().any(|c| &*c.kind == "Accepted" && c.status != ConditionStatus::True);
+    let parent = status.and_then(|s| s.parents.iter().find(refuses).or(s.parents.first()));
+    let said = parent.map(|p| acknowledged(p.conditions.iter().map(condition).collect(), applied, concerned, true));
+    api::Route {
+        kind: object.object.kind.to_string(),
+        namespace: object.object.namespace.to_string(),
+        name: object.object.name.to_string(),
+        place: object.origin().place.to_string(),
+        labels: labels(object),
+        hosts,
+        parents: parents.collect(),
+        rules: made.iter().flat_map(|route| &route.rules).map(rule).collect(),
+        conditions: said.unwrap_or_default(),
+        applied,
+        concerned,
+    }
 }
 
 fn backend(weighted: &model::WeightedBackend) -> api::WeightedBackend {

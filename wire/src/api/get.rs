@@ -34,6 +34,9 @@ pub struct Condition {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
+    /// Empty for the core group.
+    #[serde(default)]
+    pub group: String,
     pub kind: String,
     pub namespace: String,
     pub name: String,
@@ -47,6 +50,9 @@ pub struct Parent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     pub name: String,
+    /// Kinds of route that it takes, as `group/kind`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supported_kinds: Vec<String>,
     pub attached_routes: u32,
     pub conditions: Vec<Condition>,
 }
@@ -57,8 +63,13 @@ pub struct Object {
     pub kind: String,
     pub namespace: String,
     pub name: String,
-    /// `routes.yaml:12`.
+    /// `routes.yaml:12`; empty for what no file declares.
     pub place: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The object as it was written, with its schema's defaults and without secrets; only where `?manifests=true` asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<serde_json::Value>,
     pub conditions: Vec<Condition>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<Parent>,
@@ -91,6 +102,9 @@ pub struct Proxy {
     pub service: String,
     /// Label `version` of its workload.
     pub revision: String,
+    /// Labels of its workload.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     pub identity: String,
     /// The release of organza it runs.
     pub version: String,
@@ -155,6 +169,8 @@ pub struct Endpoint {
 pub struct Service {
     pub namespace: String,
     pub name: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     pub hostnames: Vec<String>,
     pub ports: Vec<ServicePort>,
     pub endpoints: Vec<Endpoint>,
@@ -187,6 +203,8 @@ pub struct Route {
     pub namespace: String,
     pub name: String,
     pub place: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     pub hosts: Vec<String>,
     /// Gateways and services it hangs on.
     pub parents: Vec<String>,

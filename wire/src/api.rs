@@ -10,9 +10,7 @@ pub use get::{
     Condition, Edge, EdgeList, Endpoint, Listener, Object, ObjectList, Parent, Proxy, ProxyList, ProxyResources, Route, RouteList,
     RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
 };
-pub use join::{
-    JoinRequest, Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort,
-};
+pub use join::{Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort};
 pub use watch::{Change, ChangeKind, Diff, DiffRequest, Event, Located, Severity};
 
 use serde::{Deserialize, Serialize};
@@ -31,8 +29,6 @@ pub mod path {
     pub const EVENTS: &str = "/v1/events";
     /// POST [`super::RegistrationRequest`], answers [`super::Registration`]. DELETE `/v1/registrations/PROXY` takes it back.
     pub const REGISTRATIONS: &str = "/v1/registrations";
-    /// POST [`super::JoinRequest`], answers [`super::Registration`].
-    pub const JOIN: &str = "/v1/join";
     /// POST [`super::SignRequest`], answers [`super::SignResponse`].
     pub const SIGN: &str = "/v1/sign";
     /// POST [`super::DiffRequest`], answers [`super::Diff`]. Nothing is changed.
@@ -54,3 +50,6 @@ pub struct Refused {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,27 +50,6 @@ pub struct Registration {
     pub trust_roots: String,
 }
 
-/// Registration by a one-time token, which decides identity and services.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JoinRequest {
-    pub token: String,
-    pub name: String,
-    #[serde(default)]
-    pub ports: Vec<WorkloadPort>,
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    #[serde(default)]
-    pub addresses: Vec<String>,
-}
-
-impl std::fmt::Debug for JoinRequest {
-    /// Without the token: it is a secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JoinRequest").field("name", &self.name).field("addresses", &self.addresses).finish_non_exhaustive()
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignRequest {

@@ -1,0 +1,334 @@
+//! The JSON of the control API as it was recorded in `testdata/api`. Samples name every field, so that a new one does not compile until it is
+//! added here, and changes a file that reviewers see.
+
+use super::*;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    PathBuf::from("testdata/api")
+}
+
+/// What was recorded under the name says this value, both ways.
+fn recorded<T: Serialize + serde::de::DeserializeOwned + PartialEq + Debug>(names: &mut BTreeSet<String>, name: &str, value: &T) {
+    let written = serde_json::to_string_pretty(value).expect("JSON") + "\n";
+    let path = folder().join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}; it should say:\n{written}", path.display()));
+    let (is, should): (Value, Value) = (serde_json::from_str(&text).expect("recorded JSON"), serde_json::from_str(&written).expect("JSON"));
+    assert_eq!(is, should, "{name} has another shape now; if that is meant, let it say:\n{written}");
+    assert_eq!(serde_json::from_str::<T>(&text).expect("recorded JSON is understood"), *value, "{name}");
+    names.insert(name.to_owned());
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn labels() -> BTreeMap<String, String> {
+    [("app", "web"), ("version", "v1")].map(|(key, value)| (text(key), text(value))).into()
+}
+
+fn condition() -> Condition {
+    Condition { kind: text("Accepted"), status: text("True"), reason: text("Accepted"), message: text("The parent takes the route.") }
+}
+
+fn located() -> Located {
+    Located {
+        severity: Severity::Error,
+        file: text("routes.yaml"),
+        line: 12,
+        column: 5,
+        object: text("HTTPRoute shop/catalog"),
+        path: text("spec.rules[0].backendRefs[1].name"),
+        reason: text("BackendNotFound"),
+        message: text("there is no Service catalog-v3 in namespace shop"),
+        fix: Some(text("name one that exists")),
+    }
+}
+
+#[test]
+fn what_users_see_is_as_it_was_recorded() {
+    let mut names = BTreeSet::new();
+    let status = Status {
+        mesh: text("shop"),
+        trust_domain: text("organza.local"),
+        version: text("0.1.0"),
+        pid: 4711,
+        started: 1_790_000_000,
+        generation: 12,
+        proxies_connected: 6,
+        proxies_current: 5,
+        xds_address: text("127.0.0.1:15012"),
+        problems: vec![located()],
+    };
+    recorded(&mut names, "status.json", &status);
+    let parent = Parent {
+        group: text("gateway.networking.k8s.io"),
+        kind: text("Gateway"),
+        namespace: text("shop"),
+        name: text("door"),
+        section: Some(text("http")),
+        port: Some(8080),
+        conditions: vec![condition()],
+    };
+    let listener = Listener {
+        name: text("http"),
+        supported_kinds: vec![text("gateway.networking.k8s.io/HTTPRoute")],
+        attached_routes: 2,
+        conditions: vec![condition()],
+    };
+    let object = Object {
+        group: text("gateway.networking.k8s.io"),
+        kind: text("HTTPRoute"),
+        namespace: text("shop"),
+        name: text("catalog"),
+        place: text("routes.yaml:3"),
+        labels: labels(),
+        manifest: Some(
+            serde_json::json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "catalog"}}),
+        ),
+        conditions: vec![condition()],
+        parents: vec![parent],
+        listeners: vec![listener],
+        applied: 5,
+        concerned: 6,
+    };
+    recorded(&mut names, "objects.json", &ObjectList { generation: 12, items: vec![object] });
+    recorded(&mut names, "proxies.json", &ProxyList { generation: 12, items: vec![proxy()] });
+    let resource = Resource { key: text("files/service/shop/web"), version: text("8c2f"), encoded: Some(text("CgA=")) };
+    let hidden = Resource { key: text("files/certificate/shop/door"), version: text("11aa"), encoded: None };
+    let resources =
+        ProxyResources { proxy: text("web-v1"), generation: 12, subscriptions: vec![text("self")], items: vec![resource, hidden] };
+    recorded(&mut names, "resources.json", &resources);
+    recorded(&mut names, "services.json", &ServiceList { generation: 12, items: vec![service()] });
+    recorded(&mut names, "routes.json", &RouteList { generation: 12, items: vec![route()] });
+    recorded(&mut names, "edges.json", &EdgeList { generation: 12, items: vec![edge()] });
+    let certificate = Certificate {
+        identity: text("spiffe://organza.local/ns/shop/sa/web"),
+        kind: text("workload"),
+        proxy: text("web-v1"),
+        issuer: text("issuing"),
+        not_before: 1_790_000_000,
+        not_after: 1_790_086_400,
+    };
+    recorded(&mut names, "certificates.json", &CertificateList { items: vec![certificate] });
+    for (name, event) in events() {
+        recorded(&mut names, &format!("event-{name}.json"), &event);
+    }
+    joining(&mut names);
+    let there: BTreeSet<String> = std::fs::read_dir(folder())
+        .expect("recorded answers")
+        .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(there, names, "each recorded file is compared with something");
+}
+
+fn proxy() -> Proxy {
+    Proxy {
+        name: text("web-v1"),
+        role: Role::Workload,
+        namespace: text("shop"),
+        service: text("web"),
+        revision: text("v1"),
+        labels: labels(),
+        identity: text("spiffe://organza.local/ns/shop/sa/web"),
+        version: text("0.1.0"),
+        connected: true,
+        acknowledged: Some(12),
+        refused: [(text("files/route/shop/httproute.catalog"), text("a regular expression is too large"))].into(),
+        resources: 13,
+        mtls: true,
+        since: 1_790_000_000,
+    }
+}
+
+fn service() -> Service {
+    let endpoint = Endpoint {
+        id: text("web-v1"),
+        address: text("127.0.0.1:41008"),
+        workload: text("web-v1"),
+        revision: text("v1"),
+        healthy: true,
+        tunnel: text("organza"),
+        identity: Some(text("spiffe://organza.local/ns/shop/sa/web")),
+    };
+    Service {
+        namespace: text("shop"),
+        name: text("web"),
+        labels: labels(),
+        hostnames: vec![text("web"), text("web.shop")],
+        ports: vec![ServicePort { number: 80, name: Some(text("http")), protocol: text("http") }],
+        endpoints: vec![endpoint],
+        identities: vec![text("spiffe://organza.local/ns/shop/sa/web")],
+    }
+}
+
+fn route() -> Route {
+    let backend = WeightedBackend { weight: 90, backend: text("shop/catalog-v1:80"), valid: true };
+    Route {
+        kind: text("HTTPRoute"),
+        namespace: text("shop"),
+        name: text("catalog"),
+        place: text("routes.yaml:3"),
+        labels: labels(),
+        hosts: vec![text("catalog.example")],
+        parents: vec![text("Gateway shop/door.http")],
+        rules: vec![RouteRule { name: text("split"), backends: vec![backend] }],
+        conditions: vec![condition()],
+        applied: 6,
+        concerned: 6,
+    }
+}
+
+fn edge() -> Edge {
+    Edge {
+        source_namespace: text("shop"),
+        source: text("web-v1"),
+        source_version: text("v1"),
+        service_namespace: text("shop"),
+        service: text("catalog"),
+        destination_namespace: text("shop"),
+        destination: text("catalog-v2"),
+        destination_version: text("v2"),
+        protocol: text("http"),
+        security: Security::Mtls,
+        requests: 1000,
+        failures: 1,
+        retries: 2,
+        requests_per_second: 47.5,
+        success_rate: 0.999,
+        p50_millis: Some(1.5),
+        p99_millis: None,
+    }
+}
+
+fn change() -> Change {
+    Change {
+        change: ChangeKind::Changed,
+        kind: text("HTTPRoute"),
+        namespace: text("shop"),
+        name: text("catalog"),
+        file: text("routes.yaml"),
+        summary: text("HTTPRoute catalog 90/10 → 50/50"),
+    }
+}
+
+fn events() -> Vec<(&'static str, Event)> {
+    let time = 1_790_000_000;
+    let all = vec![
+        Event::Hello { generation: 12, time },
+        Event::Generation { generation: 13, time, changes: vec![change()] },
+        Event::Applied { generation: 13, applied: 6, concerned: 6, millis: 41 },
+        Event::Refused { problems: vec![located()], serving: 13, time },
+        Event::Nack { proxy: text("web-v1"), generation: 13, key: text("files/route/shop/httproute.catalog"), reason: text("too large") },
+        Event::ProxyConnected { proxy: text("web-v1"), time },
+        Event::ProxyDisconnected { proxy: text("web-v1"), reason: text("it ended"), time },
+    ];
+    // Without a wildcard: an event that is new must be recorded before this compiles.
+    let name = |event: &Event| match event {
+        Event::Hello { .. } => "hello",
+        Event::Generation { .. } => "generation",
+        Event::Applied { .. } => "applied",
+        Event::Refused { .. } => "refused",
+        Event::Nack { .. } => "nack",
+        Event::ProxyConnected { .. } => "proxy-connected",
+        Event::ProxyDisconnected { .. } => "proxy-disconnected",
+    };
+    all.into_iter().map(|event| (name(&event), event)).collect()
+}
+
+fn joining(names: &mut BTreeSet<String>) {
+    let identity = text("spiffe://organza.local/ns/shop/sa/web");
+    let asked = RegistrationRequest {
+        name: text("web-v1"),
+        namespace: text("shop"),
+        service_account: text("web"),
+        service: Some(text("web")),
+        ports: vec![WorkloadPort { service: 80, target: 8000 }],
+        protocol: Some(text("http")),
+        labels: labels(),
+        addresses: vec![text("127.0.0.1:41008")],
+    };
+    recorded(names, "registration-request.json", &asked);
+    let given = Registration {
+        identity: identity.clone(),
+        proxy: text("web-v1"),
+        workload: text("organza/workload/shop/web-v1"),
+        services: vec![text("files/service/shop/web")],
+        xds_address: text("127.0.0.1:15012"),
+        control_identity: text("spiffe://organza.local/ns/organza-system/sa/control"),
+        trust_roots: text("PEM"),
+    };
+    recorded(names, "registration.json", &given);
+    recorded(names, "sign-request.json", &SignRequest { proxy: text("web-v1"), csr: text("PEM") });
+    let signed = SignResponse { identity: identity.clone(), chain: text("PEM"), roots: text("PEM"), not_after: 1_790_086_400 };
+    recorded(names, "sign.json", &signed);
+    recorded(names, "diff-request.json", &DiffRequest { files: [(text("routes.yaml"), text("kind: HTTPRoute\n"))].into() });
+    recorded(names, "diff.json", &Diff { generation: 12, changes: vec![change()], problems: vec![located()] });
+    let wanted = TokenRequest { namespace: text("shop"), service_account: text("web"), services: vec![text("web")], ttl_seconds: 600 };
+    recorded(names, "token-request.json", &wanted);
+    recorded(names, "token.json", &TokenResponse { id: text("7f3a"), token: text("organza-join-…"), expires: 1_790_000_600 });
+    let kept = Token {
+        id: text("7f3a"),
+        identity,
+        services: vec![text("web")],
+        created: 1_790_000_000,
+        expires: 1_790_000_600,
+        used: Some(1_790_000_060),
+    };
+    recorded(names, "tokens.json", &TokenList { items: vec![kept] });
+    recorded(
+        names,
+        "refused.json",
+        &Refused { error: text("no proxy is called \"web\""), fix: Some(text("organza get proxies lists them")) },
+    );
+}
+
+#[test]
+fn the_description_names_every_path_and_every_recorded_field() {
+    let described = std::fs::read_to_string("../docs/control-api.md").expect("the description of the API");
+    for path in [
+        path::STATUS,
+        path::OBJECTS,
+        path::PROXIES,
+        path::SERVICES,
+        path::ROUTES,
+        path::EDGES,
+        path::CERTIFICATES,
+        path::EVENTS,
+        path::REGISTRATIONS,
+        path::SIGN,
+        path::DIFF,
+        path::TOKENS,
+        &path::resources("NAME"),
+    ] {
+        assert!(described.contains(&format!("`{path}")), "{path}");
+    }
+    for entry in std::fs::read_dir(folder()).expect("recorded answers") {
+        let path = entry.expect("a file").path();
+        let value: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("text")).expect("JSON");
+        let mut fields = BTreeSet::new();
+        collect(&value, &mut fields);
+        for field in fields {
+            assert!(described.contains(&format!("`{field}`")), "{} has {field}, which the description does not name", path.display());
+        }
+    }
+}
+
+/// Names of all fields, but for those below a user's own words.
+fn collect(value: &Value, fields: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (name, below) in map {
+                fields.insert(name.clone());
+                if !["labels", "manifest", "refused", "files"].contains(&name.as_str()) {
+                    collect(below, fields);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, fields)),
+        _ => {}
+    }
+}

@@ -19,6 +19,9 @@ pub fn run() -> Result<()> {
         process::run(&cargo, &["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
     })?;
     steps.step("tidy", tidy::run)?;
+    // A feature of this very program, so that nobody else builds a compiler of protobuf.
+    let codegen = ["run", "--release", "--locked", "-p", "xtask", "--features", "codegen", "--", "codegen", "--check"];
+    steps.step("codegen", || process::run(&cargo, &codegen))?;
     steps.step("test", || test::run(&["--locked".into()]))?;
     steps.step("demo", || process::run(&cargo, &["run", "--release", "--locked", "-p", "cli", "--", "demo", "--for", "20s"]))?;
     for (name, took) in &steps.0 {

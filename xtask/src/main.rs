@@ -22,7 +22,7 @@ cargo xtask CHORE
                 Rust from wire/proto/*.proto (with --features codegen)
   bench [--rounds N] [--json FILE]
                 what one proxied request costs, beside HAProxy and nginx
-  ci            install what tests need, then format, clippy, tidy, test, demo
+  ci            install what tests need, then format, clippy, tidy, codegen, test, demo
 ";
 
 fn main() -> ExitCode {

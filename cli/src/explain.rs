@@ -11,18 +11,23 @@ use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use base64::Engine;
 use clap::Args;
-use model::{Change, Normalisation};
+use model::Change;
 use question::{From, Question};
 use routing::Table;
 use std::path::PathBuf;
-use wire::api::{Proxy, ProxyList, ProxyResources, Role, path};
+use wire::api::{Proxy, ProxyList, ProxyResources, Role, ServiceList, path};
 
 const EXAMPLES: &str = "\
 Examples:
   organza explain GET http://catalog/items --from web
   organza explain GET http://catalog/items --from web -H x-canary:1 --expect catalog-v2
   organza explain GET http://catalog/items --from web -f DIR
-  organza explain POST http://shop.example.com:8080/cart --from gateway/shop -o json";
+  organza explain POST https://shop.example.com/cart --from gateway/shop --sni www.example.com
+  organza explain GET http://shop.example.com:8080/old --from gateway/shop --expect 301 -o json
+
+-o json prints one object, in the words of the access log: entry, listener, route, place, rule, rule_index, match_index, host, matched,
+filters, sent, split (backend, weight, percent, filters, sent, refused), request_timeout_ms, backend_timeout_ms, retry; outcome is forward, answer,
+refused, outside or no_connection, with response_code, location, fault, reason, verdict_by, alike; not_taken lists rules that came close.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -37,9 +42,12 @@ pub struct ExplainArgs {
     /// Who sends: a service or proxy ([NAMESPACE/]NAME), or gateway/[NAMESPACE/]NAME
     #[arg(long)]
     from: String,
-    /// Exit with 1 unless the request goes to this backend, and no other; several for a split
-    #[arg(long, value_name = "BACKEND")]
+    /// Exit with 1 unless the request goes to this backend, and no other; several for a split. A number is the status that Organza answers itself
+    #[arg(long, value_name = "BACKEND|STATUS")]
     expect: Vec<String>,
+    /// The server name that TLS asks for at a gateway, where it is not the host of an https:// URL
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
     /// Ask files instead of a running mesh: nobody has joined, so that only Services of these files are known
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     files: Vec<PathBuf>,
@@ -53,18 +61,37 @@ pub struct ExplainArgs {
 
 pub async fn run(args: ExplainArgs) -> Outcome {
     let from = From::parse(&args.from, &args.namespace)?;
-    let mut question = Question::new(&args.method, &args.url, &args.headers, from)?;
+    let question = Question::new(&args.method, &args.url, &args.headers, args.sni.as_deref(), from)?;
     let (table, whence) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
-    regular_path(&mut question)?;
     let story = story::tell(&table, &question);
     match args.output {
-        Output::Text => println!("{}  {whence}", story.text()),
+        Output::Text => {
+            print!("{}", story.text());
+            println!("{whence}");
+            if let Some(hint) = story.is_outside().then_some(hint(&args, &question).await).flatten() {
+                println!("{hint}");
+            }
+        }
         Output::Json => println!("{}", story.to_json()),
     }
     if args.expect.is_empty() || story.goes_to(&args.expect) {
         return Ok(());
     }
-    Err(Failure::problem(format!("the request does not go to {}", args.expect.join(" and "))))
+    Err(Failure::problem(format!("expected {}, got {}", args.expect.join(" and "), story.ends())))
+}
+
+/// A proxy asks for a service when it is first called: what it has not asked for yet, its acknowledged resources do not tell.
+async fn hint(args: &ExplainArgs, question: &Question) -> Option<String> {
+    let From::Workload { namespace, name } = &question.from else { return None };
+    if !args.files.is_empty() {
+        return None;
+    }
+    let services: ServiceList = Client::control(&args.mesh.place().ok()?).get(path::SERVICES).await.ok()?;
+    let host = question.head.host().to_ascii_lowercase();
+    let called = |s: &&wire::api::Service| (host.contains('.') || s.namespace == *namespace) && s.hostnames.contains(&host);
+    let service = services.items.iter().find(called)?;
+    let (to, from) = (format!("{}/{}", service.namespace, service.name), format!("{namespace}/{name}"));
+    Some(format!("but {to} is a service of this mesh, which {from} has not called yet: its proxy asks for it on first use. Ask files with -f"))
 }
 
 /// What the proxy that would decide has acknowledged.
@@ -115,12 +142,4 @@ fn compile(acknowledged: &ProxyResources) -> Outcome<Table> {
         changes.push(Change::Put(wire::decode(&bytes).map_err(|error| strange(&error))?));
     }
     Ok(Table::default().apply(&changes))
-}
-
-/// Routing reads paths as the proxy makes them; level `Base` is what every proxy does by default.
-fn regular_path(question: &mut Question) -> Outcome {
-    let path = routing::normalise::normalise(question.head.path(), Normalisation::Base);
-    let path = path.map_err(|error| Failure::usage(format!("a proxy would refuse the path with 400: {error}")))?.into_owned();
-    question.head.set_path(&path);
-    Ok(())
 }

@@ -49,6 +49,19 @@ fn explain_answers_from_files_without_a_mesh() {
     let (code, story, error) =
         mesh.run(&["explain", "GET", "http://any:8080/", "--from", "gateway/shop", "-f", shop, "--expect", "web", "-o", "json"]);
     assert_eq!(code, 0, "{story}{error}");
+    let told: serde_json::Value = serde_json::from_str(&story).expect("JSON");
+    assert_eq!((&told["outcome"], &told["listener"], &told["rule"]), (&"forward".into(), &"default/shop/http".into(), &"rule-0".into()));
+    for (url, from, said) in [
+        ("http://catalogue/", "web", "did you mean catalog?"),
+        ("http://catalog:81/", "web", "service default/catalog has no port 81, only 80"),
+        ("http://any/", "gateway/shop", "the gateway listens on 8080 (HTTP) only"),
+        ("https://any:8080/", "gateway/shop", "port 8080 speaks no TLS"),
+        ("http://any:8080/", "gateway/shops", "there is no such Gateway, but default/shop"),
+    ] {
+        let (code, story, error) = mesh.run(&["explain", "GET", url, "--from", from, "-f", shop]);
+        assert!(code == 0 && story.contains(said), "{story}{error}");
+    }
+    assert_eq!(mesh.run(&["explain", "GET", "http://catalog:81/", "--from", "web", "-f", shop, "--expect", "502"]).0, 0);
     let (code, _, error) = mesh.run(&["explain", "GET", "http://catalog/", "--from", "web", "-f", "no-such-folder"]);
     assert_eq!(code, 2, "{error}");
 }

@@ -60,6 +60,13 @@ pub struct Listener {
     pub broken: Option<Arc<str>>,
 }
 
+impl Listener {
+    /// `shop/edge/web`: the gateway, and the listener's name in it.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}/{}", self.gateway.namespace, self.gateway.name, self.section)
+    }
+}
+
 /// A certificate chain and its private key, for a gateway that references them. The key never appears in `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {

@@ -1,17 +1,29 @@
-//! Why a request goes where it goes: the chain of objects and rules behind a decision, in words. Made from what [`Table::route`] gave,
-//! by the same conditions, so that it cannot tell another story than traffic does.
+//! Why a request goes where it goes: the chain of objects and rules behind a decision, in words. Made by running what traffic runs ([`Table::route`],
+//! the filters, the split) on a copy of the head, so that it cannot tell another story than the record of the request does. What happens
+//! before routing (the hop's own fields, the listener, the path made regular) is the asker's.
+
+mod text;
 
 use crate::compiled::SplitBackend;
-use crate::decision::{Caller, Decision, Entry, Refusal};
+use crate::decision::{Caller, Decision, Entry, Reason, Refusal};
+use crate::filters::{self, Context, Pending, RequestOutcome};
 use crate::limits;
-use crate::matching::{Mismatch, first_mismatch};
+use crate::matching::first_mismatch;
 use crate::table::{Layer, Table};
-use model::{HostPattern, PathMatch, RequestHead, RouteMatch, ValueMatch};
+use model::{Applied, Backend, Fault, Filter, FilterPlace, HostPattern, ObjectRef, RequestHead, ResponseHead};
+use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
-    /// `Gateway shop/edge (gateway.yaml:1)`, `Service shop/catalog (…)`.
+    /// At a gateway, not by a call from within the mesh.
+    pub enters: bool,
+    /// Where it came in: `Gateway shop/edge listener web (gateway.yaml:1)`, `Service shop/catalog port 80 (…)`.
     pub entry: String,
+    /// At a gateway, the listener whose request it is, as the record names it.
+    pub listener: Option<String>,
+    /// The route that takes it, where one does.
+    pub chain: Option<Chain>,
     pub outcome: Outcome,
     /// Matches that rank before the winner (or all, where none won), each with the first condition that failed. The best ranked first.
     pub near_misses: Vec<NearMiss>,
@@ -19,23 +31,66 @@ pub struct Explanation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    Forward(Chain),
-    Refused { fault: model::Fault, reason: String, object: Option<String> },
+    /// To one of the split.
+    Forward,
+    /// A filter answers: a redirect, a cross-origin preflight.
+    Answer {
+        status: u16,
+        location: Option<String>,
+    },
+    Refused(Refused),
+    /// To a host that the mesh does not know, as it is. `alike` are names of services that may have been meant.
+    Outside {
+        host: String,
+        port: u16,
+        alike: Vec<String>,
+    },
+    /// Nobody answers there, or TLS fails before a request is heard.
+    NoConnection {
+        reason: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    pub fault: Fault,
+    pub reason: String,
+    /// The object that caused it, and its place.
+    pub object: Option<String>,
+    pub place: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chain {
-    pub host: String,
-    /// The route object with its place.
-    pub route: String,
-    pub rule: String,
-    /// The match that won, by its number and in words.
-    pub matched: (u32, String),
-    pub filters: Vec<String>,
+    /// The host pattern under which the match was found.
+    pub host: HostPattern,
+    pub route: ObjectRef,
+    /// `routes.yaml:12`; empty off files.
+    pub place: Arc<str>,
+    /// No route hangs on the service: it gets its calls itself.
+    pub is_default: bool,
+    pub rule: Arc<str>,
+    pub rule_index: u32,
+    pub match_index: u32,
+    /// The match in words.
+    pub matched: String,
+    /// Of the rule, on the way to whichever backend; all that ran where one of them answers.
+    pub filters: Vec<Ran>,
+    /// How the request leaves, where these changed its host or path.
+    pub sent: Option<String>,
     pub split: Vec<Share>,
-    pub request_timeout: Option<std::time::Duration>,
-    pub backend_timeout: Option<std::time::Duration>,
+    pub request_timeout: Option<Duration>,
+    pub backend_timeout: Option<Duration>,
     pub retry: Option<String>,
+}
+
+/// A filter that runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ran {
+    /// As the record names it: `URLRewrite`, `RequestMirror shop/shadow:80`, `backend URLRewrite`.
+    pub name: String,
+    /// Of a mirror that gets a part of the requests only: numerator and denominator.
+    pub share: Option<(u32, u32)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -43,33 +98,134 @@ pub struct Share {
     pub backend: String,
     pub weight: u32,
     pub percent: f64,
+    /// All that runs for a request that goes here, up to its answer.
+    pub filters: Vec<Ran>,
+    /// How the request leaves, where the backend's filters changed its host or path.
+    pub sent: Option<String>,
+    pub refused: Option<Refused>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct NearMiss {
-    pub route: String,
-    pub rule: String,
+    pub route: ObjectRef,
+    pub place: Arc<str>,
+    pub rule: Arc<str>,
     pub why: String,
 }
 
 impl Table {
-    /// [`Table::route`] with its reasons.
-    pub fn explain(&self, entry: &Entry, head: &RequestHead, caller: &Caller<'_>) -> Explanation {
+    /// [`Table::route`] with its reasons, and what comes of it.
+    pub fn explain(&self, entry: &Entry, head: &RequestHead, caller: &Caller<'_>, context: &Context) -> Explanation {
         let decided = self.route(entry, head, caller);
-        let near_misses = self.near_misses(entry, head, caller, decided.as_ref().ok());
-        Explanation { entry: self.entry_text(entry), outcome: decided.map_or_else(refused, |d| Outcome::Forward(chain(&d))), near_misses }
+        self.tell(entry, decided, head, caller, context)
+    }
+
+    /// [`Table::connect`] without a server name, likewise: for what is carried unread.
+    pub fn explain_connection(&self, entry: &Entry, caller: &Caller<'_>) -> Explanation {
+        let decided = self.connect(entry, None, caller);
+        let context = Context { scheme: model::Scheme::Http, port: 0 };
+        self.tell(entry, decided, &RequestHead::default(), caller, &context)
+    }
+
+    fn tell(
+        &self,
+        entry: &Entry,
+        decided: Result<Decision<'_>, Refusal<'_>>,
+        head: &RequestHead,
+        caller: &Caller<'_>,
+        context: &Context,
+    ) -> Explanation {
+        let near_misses = match &decided {
+            Ok(won) => self.near_misses(entry, head, caller, Some(won)),
+            Err(Refusal { reason: Reason::NoMatch, .. }) => self.near_misses(entry, head, caller, None),
+            Err(_) => Vec::new(),
+        };
+        let (chain, outcome) = match &decided {
+            Ok(decision) => self.follow(decision, head, context),
+            Err(refusal) => (None, Outcome::Refused(Refused::of(refusal))),
+        };
+        let listener = match entry {
+            Entry::Listener(key) => self.slots.get(key).and_then(|slot| slot.listener.as_ref()).map(|listener| listener.full_name()),
+            Entry::Service { .. } => None,
+        };
+        let enters = matches!(entry, Entry::Listener(_));
+        Explanation { enters, entry: self.entry_text(entry), listener, chain, outcome, near_misses }
     }
 
     fn entry_text(&self, entry: &Entry) -> String {
         let (key, port) = match entry {
             Entry::Listener(key) => (key, String::new()),
-            Entry::Service { service, port } => (service, format!(":{port}")),
+            Entry::Service { service, port } => (service, format!(" port {port}")),
         };
         match self.get(key) {
-            Some(model::Resource::Listener(l)) => format!("{} listener {}", placed(&l.origin), l.section),
-            Some(model::Resource::Service(s)) => format!("{}{port}", placed(&s.origin)),
+            Some(model::Resource::Listener(l)) => {
+                format!("{} listener {}{}", l.origin.object, l.section, text::in_brackets(&l.origin.place))
+            }
+            Some(model::Resource::Service(s)) => format!("{}{port}{}", s.origin.object, text::in_brackets(&s.origin.place)),
             _ => format!("{key}{port}"),
         }
+    }
+
+    /// Runs the filters, and looks at every backend of the split.
+    fn follow(&self, decision: &Decision<'_>, head: &RequestHead, context: &Context) -> (Option<Chain>, Outcome) {
+        let (mut sent, mut applied) = (head.clone(), Applied::default());
+        let filtered = filters::apply_request(decision, &mut sent, context, &mut applied);
+        let mut chain = Chain::of(decision);
+        let pending = match filtered {
+            Err(refusal) => return (Some(chain), Outcome::Refused(Refused::of(&refusal))),
+            Ok(RequestOutcome::Answer(answer)) => {
+                chain.filters = ran(decision, None, &applied);
+                let location = answer.headers.text("location").map(str::to_owned);
+                return (Some(chain), Outcome::Answer { status: answer.status, location });
+            }
+            Ok(RequestOutcome::Forward(pending)) => pending,
+        };
+        for mirror in filters::mirrors(decision.phases(), || 0).filter(|mirror| self.is_sent(&mirror.filter.backend)) {
+            applied.rule(mirror.at);
+        }
+        chain.filters = ran(decision, None, &applied);
+        chain.sent = changed(head, &sent);
+        let every = decision.split().iter();
+        chain.split = every.map(|backend| self.share(decision, backend, &sent, &pending, applied)).collect();
+        let mut drawn = chain.split.iter().filter(|share| share.weight > 0).map(|share| &share.refused).peekable();
+        let outcome = match (decision.draw(0), drawn.peek().copied()) {
+            (Err(refusal), _) => Outcome::Refused(Refused::of(&refusal)),
+            (Ok(_), Some(Some(refused))) if drawn.all(Option::is_some) => Outcome::Refused(refused.clone()),
+            (Ok(_), _) => Outcome::Forward,
+        };
+        (Some(chain), outcome)
+    }
+
+    fn share(
+        &self,
+        decision: &Decision<'_>,
+        backend: &SplitBackend,
+        rewritten: &RequestHead,
+        pending: &Pending,
+        mut applied: Applied,
+    ) -> Share {
+        let mut sent = rewritten.clone();
+        let refused = decision.usable(backend).err().map(|refusal| Refused::of(&refusal));
+        if refused.is_none() {
+            filters::apply_backend_request(decision, backend, &mut sent, &mut applied);
+            for mirror in filters::mirrors(&backend.phases, || 0).filter(|mirror| self.is_sent(&mirror.filter.backend)) {
+                applied.backend(mirror.at);
+            }
+            filters::apply_response(decision, Some(backend), pending, &mut ResponseHead::with_status(200), &mut applied);
+        }
+        Share {
+            backend: backend.label(),
+            weight: backend.weight,
+            percent: f64::from(backend.weight) * 100.0 / decision.total_weight().max(1) as f64,
+            filters: ran(decision, Some(backend), &applied),
+            sent: changed(rewritten, &sent),
+            refused,
+        }
+    }
+
+    /// Whether a mirror's copy has somewhere to go; whether someone is there, only a proxy knows.
+    fn is_sent(&self, to: &Backend) -> bool {
+        matches!(to, Backend::Service(to) if self.service(&to.service).is_some())
     }
 
     fn near_misses(&self, entry: &Entry, head: &RequestHead, caller: &Caller<'_>, won: Option<&Decision<'_>>) -> Vec<NearMiss> {
@@ -82,8 +238,13 @@ impl Table {
                 }
                 let Some(mismatch) = first_mismatch(candidate.condition(), head) else { continue };
                 if found.len() < limits::EXPLAINED_NEAR_MISSES {
-                    let rule = candidate.route.route.rules[candidate.rule as usize].name.to_string();
-                    found.push(NearMiss { route: placed(&candidate.route.route.origin), rule, why: why_not(mismatch, head) });
+                    let route = &candidate.route.route;
+                    found.push(NearMiss {
+                        route: route.origin.object.clone(),
+                        place: route.origin.place.clone(),
+                        rule: route.rules[candidate.rule as usize].name.clone(),
+                        why: text::why_not(mismatch, head),
+                    });
                 }
             }
         }
@@ -91,113 +252,59 @@ impl Table {
     }
 }
 
-fn placed(origin: &model::Origin) -> String {
-    match origin.place.is_empty() {
-        true => origin.object.to_string(),
-        false => format!("{} ({})", origin.object, origin.place),
-    }
+fn changed(before: &RequestHead, after: &RequestHead) -> Option<String> {
+    let same = before.authority() == after.authority() && before.target() == after.target();
+    (!same).then(|| format!("{} http://{}{}", after.method.as_str(), after.authority(), after.target()))
 }
 
-fn refused(refusal: Refusal<'_>) -> Outcome {
-    Outcome::Refused { fault: refusal.fault, reason: refusal.reason.to_string(), object: refusal.origin.map(placed) }
+/// What ran, as the record names it.
+fn ran(decision: &Decision<'_>, backend: Option<&SplitBackend>, applied: &Applied) -> Vec<Ran> {
+    let rule = &decision.route().rules[decision.rule_index() as usize];
+    let backend = backend.map(|backend| &rule.backends[backend.index as usize]);
+    let filter = |place: &FilterPlace| match place {
+        FilterPlace::Rule(at) => rule.filters.get(usize::from(*at)),
+        FilterPlace::Backend(at) => backend.and_then(|backend| backend.filters.get(usize::from(*at))),
+    };
+    let share = |filter: Option<&Filter>| match filter {
+        Some(Filter::Mirror(mirror)) if mirror.fraction.0 < mirror.fraction.1 => Some(mirror.fraction),
+        _ => None,
+    };
+    let shares = applied.places().iter().map(|place| share(filter(place)));
+    applied.names(rule, backend).into_iter().zip(shares).map(|(name, share)| Ran { name, share }).collect()
 }
 
-fn chain(decision: &Decision<'_>) -> Chain {
-    let timeouts = decision.timeouts();
-    let total = decision.total_weight().max(1) as f64;
-    let share = |b: &SplitBackend| Share { backend: b.label(), weight: b.weight, percent: f64::from(b.weight) * 100.0 / total };
-    let retry = decision.retry().map(|r| format!("{} more on {:?}, backoff {:?}", r.attempts, r.codes, r.backoff));
-    Chain {
-        host: match decision.host_pattern() {
-            HostPattern::Any => "any host".to_owned(),
-            pattern => format!("host {pattern}"),
-        },
-        route: placed(decision.origin()),
-        rule: decision.rule_name().to_string(),
-        matched: (decision.match_index(), match_text(decision.matched())),
-        filters: filter_texts(decision),
-        split: decision.split().iter().map(share).collect(),
-        request_timeout: timeouts.request,
-        backend_timeout: timeouts.backend_request,
-        retry,
-    }
-}
-
-/// The names of filters in the order of phases.
-fn filter_texts(decision: &Decision<'_>) -> Vec<String> {
-    let phases = decision.phases();
-    let mut texts: Vec<String> = phases.invalid.iter().map(|message| format!("invalid filter: {message}")).collect();
-    texts.extend(phases.cors.iter().map(|_| "cross-origin rules".to_owned()));
-    texts.extend(phases.redirect.iter().map(|redirect| format!("redirect {}", redirect.filter.code)));
-    texts.extend(phases.request_headers.iter().map(|_| "edit request headers".to_owned()));
-    texts.extend(phases.rewrites.iter().map(|_| "rewrite".to_owned()));
-    texts.extend(phases.mirrors.iter().map(|mirror| {
-        let mirror = &mirror.filter;
-        format!("mirror {}/{} to {}", mirror.fraction.0, mirror.fraction.1, mirror.backend)
-    }));
-    texts.extend(phases.response_headers.iter().map(|_| "edit response headers".to_owned()));
-    texts
-}
-
-fn value_text(value: &ValueMatch) -> String {
-    match value {
-        ValueMatch::Exact(text) => format!("= {text}"),
-        ValueMatch::Regex(regex) => format!("~ {}", regex.pattern()),
-    }
-}
-
-fn path_text(path: &PathMatch) -> String {
-    match path {
-        PathMatch::Exact(text) => format!("path = {text}"),
-        PathMatch::Prefix(text) => format!("path under {text}"),
-        PathMatch::Regex(regex) => format!("path ~ {}", regex.pattern()),
-    }
-}
-
-fn match_text(condition: &RouteMatch) -> String {
-    let mut parts: Vec<String> = condition.path.iter().map(path_text).collect();
-    parts.extend(condition.method.iter().map(|method| format!("method {}", method.as_str())));
-    parts.extend(condition.headers.iter().map(|h| format!("header {} {}", h.name, value_text(&h.value))));
-    parts.extend(condition.query.iter().map(|q| format!("query {} {}", q.name, value_text(&q.value))));
-    if parts.is_empty() { "every request".to_owned() } else { parts.join(", ") }
-}
-
-fn why_not(mismatch: Mismatch<'_>, head: &RequestHead) -> String {
-    match mismatch {
-        Mismatch::Path(path) => format!("wants {}, got {}", path_text(path), head.path()),
-        Mismatch::Method(method) => format!("wants method {}, got {}", method.as_str(), head.method.as_str()),
-        Mismatch::Header(h) if head.headers.contains(&h.name) => {
-            format!("wants header {} {}, got another value", h.name, value_text(&h.value))
+impl Refused {
+    pub fn of(refusal: &Refusal<'_>) -> Self {
+        Self {
+            fault: refusal.fault,
+            reason: refusal.reason.to_string(),
+            object: refusal.origin.map(|origin| origin.object.to_string()),
+            place: refusal.origin.map_or_else(|| "".into(), |origin| origin.place.clone()),
         }
-        Mismatch::Header(h) => format!("wants header {} {}, got none", h.name, value_text(&h.value)),
-        Mismatch::Query(q) => format!("wants query {} {}", q.name, value_text(&q.value)),
-    }
-}
-
-impl Explanation {
-    /// As lines for people.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![self.entry.clone()];
-        match &self.outcome {
-            Outcome::Refused { fault, reason, object } => {
-                let by = object.as_ref().map(|object| format!(" — {object}")).unwrap_or_default();
-                lines.push(format!("refused: {} {} — {reason}{by}", fault.http_status(), fault.label()));
-            }
-            Outcome::Forward(chain) => chain.write(&mut lines),
-        }
-        lines.extend(self.near_misses.iter().map(|miss| format!("  not {} rule {}: {}", miss.route, miss.rule, miss.why)));
-        lines
     }
 }
 
 impl Chain {
-    fn write(&self, lines: &mut Vec<String>) {
-        lines.push(format!("  {}", self.host));
-        lines.push(format!("  {} rule {}, match {}: {}", self.route, self.rule, self.matched.0, self.matched.1));
-        lines.extend(self.filters.iter().map(|filter| format!("    {filter}")));
-        lines.extend(self.split.iter().map(|share| format!("  → {:>5.1} % {}", share.percent, share.backend)));
-        lines.extend(self.request_timeout.map(|limit| format!("  request timeout {limit:?}")));
-        lines.extend(self.backend_timeout.map(|limit| format!("  backend timeout {limit:?}")));
-        lines.extend(self.retry.iter().map(|retry| format!("  retry {retry}")));
+    fn of(decision: &Decision<'_>) -> Self {
+        let timeouts = decision.timeouts();
+        Self {
+            host: decision.host_pattern().clone(),
+            route: decision.origin().object.clone(),
+            place: decision.origin().place.clone(),
+            is_default: decision.is_default(),
+            rule: decision.rule_name().clone(),
+            rule_index: decision.rule_index(),
+            match_index: decision.match_index(),
+            matched: text::matched(decision.matched()),
+            filters: Vec::new(),
+            sent: None,
+            split: Vec::new(),
+            request_timeout: timeouts.request,
+            backend_timeout: timeouts.backend_request,
+            retry: decision.retry().map(text::retry),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

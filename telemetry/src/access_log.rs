@@ -1,7 +1,7 @@
 //! One line for one record, as JSON or as text. Formatting only: a sink off the workers writes it.
 
 use crate::{Decided, Record, limits};
-use model::{Listener, Rule};
+use model::Rule;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::time::UNIX_EPOCH;
@@ -59,7 +59,7 @@ fn fields(record: &Record) -> Map<String, Value> {
     put("destination_namespace", json!(record.destination.namespace));
     put("destination_principal", json!(record.destination.principal));
     put("destination_service", json!(record.dialled_service.as_ref().map(|d| &d.host)));
-    put("listener", json!(record.listener.as_deref().map(listener)));
+    put("listener", json!(record.listener.as_ref().map(|listener| listener.full_name())));
     if let Some(decided) = record.decided() {
         put("route", json!(decided.route.origin.object.to_string()));
         put("rule", json!(decided.rule().map(|rule| &rule.name)));
@@ -103,8 +103,8 @@ fn write_text(record: &Record, out: &mut String) {
         or_dash(service),
         record.response_flags(),
     );
-    if let Some(listener_of) = &record.listener {
-        let _ = write!(out, " listener={}", listener(listener_of));
+    if let Some(listener) = &record.listener {
+        let _ = write!(out, " listener={}", listener.full_name());
     }
     if let Some(decided) = record.decided() {
         let rule = decided.rule().map_or("-", |rule| &rule.name);
@@ -119,11 +119,6 @@ fn write_text(record: &Record, out: &mut String) {
         Some(reason) => writeln!(out, " reason={:?}", cut(reason, limits::DETAIL_BYTES)),
         None => writeln!(out),
     };
-}
-
-/// `shop/edge/web`: the gateway, and the listener's name in it.
-fn listener(listener: &Listener) -> String {
-    format!("{}/{}/{}", listener.gateway.namespace, listener.gateway.name, listener.section)
 }
 
 fn filters(decided: &Decided) -> Vec<String> {

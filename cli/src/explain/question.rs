@@ -1,6 +1,7 @@
 //! What is asked of `explain`: a request as one would give it to curl, and who sends it.
 
 use crate::failure::{Failure, Outcome};
+use model::http::split_authority;
 use model::{Method, RequestHead, Scheme};
 
 #[derive(Debug)]
@@ -8,6 +9,8 @@ pub struct Question {
     pub head: RequestHead,
     /// Of the URL, or the scheme's own.
     pub port: u16,
+    /// For https:// URLs: the server name that TLS asks for; none where the host is an address.
+    pub sni: Option<Option<String>>,
     pub from: From,
 }
 
@@ -21,7 +24,7 @@ pub enum From {
 }
 
 impl Question {
-    pub fn new(method: &str, url: &str, headers: &[String], from: From) -> Outcome<Self> {
+    pub fn new(method: &str, url: &str, headers: &[String], sni: Option<&str>, from: From) -> Outcome<Self> {
         let wrong = |what: String| Failure::usage(what).remedy("write it as organza explain GET http://catalog/items");
         let (scheme, rest) = match url.split_once("://") {
             Some(("http", rest)) => (Scheme::Http, rest),
@@ -35,11 +38,22 @@ impl Question {
         head.scheme = scheme;
         head.method = Method::parse(method).ok_or_else(|| wrong(format!("{method:?} is no method")))?;
         head.set_target(target.split('#').next().unwrap_or("/"));
+        let (dialled, _) = split_authority(authority);
+        if sni.is_some() && scheme == Scheme::Http {
+            return Err(wrong(format!("--sni is for https:// URLs, and {url} is none")));
+        }
+        let is_address = dialled.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
+        let name = sni.map(str::to_owned).or_else(|| (!is_address).then(|| dialled.to_ascii_lowercase()));
+        let sni = (scheme == Scheme::Https).then_some(name);
         let mut host = authority.to_owned();
         for text in headers {
             let (name, value) = text.split_once(':').ok_or_else(|| Failure::usage(format!("{text:?} is not NAME:VALUE")))?;
             let (name, value) = (name.trim(), value.trim());
             if name.eq_ignore_ascii_case("host") {
+                if matches!(from, From::Workload { .. }) {
+                    return Err(Failure::usage("a program's calls go where their URL says, whatever their Host field")
+                        .remedy("write the host into the URL"));
+                }
                 host = value.to_owned();
             } else {
                 head.headers.push(name, value.as_bytes());
@@ -49,12 +63,14 @@ impl Question {
         if head.host().is_empty() {
             return Err(wrong(format!("{url} names no host")));
         }
-        let port = head.port().unwrap_or(scheme.default_port());
-        Ok(Self { head, port, from })
+        // Where the connection goes, the URL says, whatever the host that is asked for.
+        let port = split_authority(authority).1.unwrap_or(scheme.default_port());
+        Ok(Self { head, port, sni, from })
     }
 
     pub fn text(&self) -> String {
-        format!("{} {}://{}{}", self.head.method.as_str(), self.head.scheme.as_str(), self.head.authority(), self.head.target())
+        let RequestHead { method, scheme, .. } = &self.head;
+        format!("{} {}://{}{}", method.as_str(), scheme.as_str(), self.head.authority(), self.head.target())
     }
 }
 
@@ -75,5 +91,14 @@ impl From {
             }
         };
         Ok(if gateway { Self::Gateway { namespace, name } } else { Self::Workload { namespace, name } })
+    }
+}
+
+impl std::fmt::Display for From {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Workload { namespace, name } => write!(f, "{namespace}/{name}"),
+            Self::Gateway { namespace, name } => write!(f, "gateway/{namespace}/{name}"),
+        }
     }
 }

@@ -1,95 +1,138 @@
-//! The answer of `explain`: finds where the request would be decided, lets `routing` explain, and shows that as lines or JSON. What is decided
-//! and why is never worked out here.
+//! The answer of `explain` as lines or JSON. What is decided and why is never worked out here: `proxy` and `routing` tell it, with what carries
+//! traffic.
 
 use super::question::{From, Question};
-use routing::explain::{Explanation, Outcome, Share};
-use routing::{Caller, Entry, Table};
-use serde_json::{Value, json};
+use model::{Key, Kind, Source};
+use proxy::explain::{Asker, explain};
+use routing::Table;
+use routing::explain::{Explanation, Outcome, Ran, Refused, Share};
+use serde_json::{Map, Value, json};
 
 #[derive(Debug)]
 pub struct Story {
     request: String,
+    from: String,
     explained: Explanation,
 }
 
 pub fn tell(table: &Table, question: &Question) -> Story {
+    let head = &question.head;
     let explained = match &question.from {
-        From::Gateway { namespace, name } => at_gateway(table, question, namespace, name),
-        From::Workload { namespace, .. } => at_service(table, question, namespace),
-    };
-    Story { request: question.text(), explained }
-}
-
-fn at_gateway(table: &Table, question: &Question, namespace: &str, name: &str) -> Explanation {
-    let here = table.listeners().find(|l| *l.gateway.namespace == *namespace && *l.gateway.name == *name);
-    let place = format!("Gateway {namespace}/{name} port {}", question.port);
-    let Some(gateway) = here.map(|listener| &listener.gateway) else {
-        return refused(place, model::Fault::NoRoute, "the gateway has no listener".into());
-    };
-    let tls = question.head.scheme == model::Scheme::Https;
-    match table.listener_for(gateway, question.port, tls, question.head.host()) {
-        Some(listener) => table.explain(&Entry::Listener(listener.key.clone()), &question.head, &Caller::default()),
-        None => refused(place, model::Fault::NoRoute, "no listener of this gateway on this port takes this host".into()),
-    }
-}
-
-fn at_service(table: &Table, question: &Question, namespace: &str) -> Explanation {
-    let host = question.head.host();
-    match table.service_by_host(host, namespace) {
-        Some(service) => {
-            let entry = Entry::Service { service: service.key.clone(), port: question.port };
-            table.explain(&entry, &question.head, &Caller::in_namespace(namespace))
+        From::Gateway { namespace, name } => {
+            let here = table.listeners().find(|l| *l.gateway.namespace == **namespace && *l.gateway.name == **name);
+            let nameless = Key::new(Source::files(), Kind::Gateway, namespace, name);
+            let gateway = here.map_or(&nameless, |listener| &listener.gateway);
+            let sni = question.sni.as_ref().map(|name| name.as_deref());
+            explain(table, Asker::Gateway { gateway, port: question.port, sni }, head)
         }
-        None => {
-            let why = format!("the proxy knows no service called {host} from namespace {namespace}");
-            refused(format!("host {host}"), model::Fault::NoSuchService, why)
-        }
-    }
-}
-
-fn refused(entry: String, fault: model::Fault, reason: String) -> Explanation {
-    Explanation { entry, outcome: Outcome::Refused { fault, reason, object: None }, near_misses: Vec::new() }
+        From::Workload { namespace, .. } => explain(table, Asker::Workload { namespace }, head),
+    };
+    Story { request: question.text(), from: question.from.to_string(), explained }
 }
 
 impl Story {
     pub fn text(&self) -> String {
-        let mut text = self.request.clone() + "\n";
+        let mut text = format!("{} from {}\n", self.request, self.from);
         for line in self.explained.lines() {
             text.push_str(&format!("  {line}\n"));
         }
         text
     }
 
-    pub fn to_json(&self) -> Value {
-        let misses: Vec<Value> =
-            self.explained.near_misses.iter().map(|miss| json!({"route": miss.route, "rule": miss.rule, "why": miss.why})).collect();
-        let outcome = match &self.explained.outcome {
-            Outcome::Refused { fault, reason, object } => {
-                json!({"refused": {"status": fault.http_status(), "fault": fault.label(), "reason": reason, "object": object}})
-            }
-            Outcome::Forward(chain) => {
-                let split: Vec<Value> =
-                    chain.split.iter().map(|s| json!({"backend": s.backend, "weight": s.weight, "percent": s.percent})).collect();
-                let millis = |limit: Option<std::time::Duration>| limit.map(|limit| limit.as_millis() as u64);
-                json!({"forward": {
-                    "host": chain.host, "route": chain.route, "rule": chain.rule, "match": chain.matched.0, "matched": chain.matched.1,
-                    "filters": chain.filters, "split": split, "requestTimeoutMs": millis(chain.request_timeout),
-                    "backendTimeoutMs": millis(chain.backend_timeout), "retry": chain.retry,
-                }})
-            }
-        };
-        json!({"request": self.request, "entry": self.explained.entry, "outcome": outcome, "nearMisses": misses})
+    pub fn is_outside(&self) -> bool {
+        matches!(self.explained.outcome, Outcome::Outside { .. })
     }
 
-    /// Whether every request of this kind ends at one of `expected`, and each of those gets some.
-    pub fn goes_to(&self, expected: &[String]) -> bool {
-        let Outcome::Forward(chain) = &self.explained.outcome else { return false };
-        let reached: Vec<&Share> = chain.split.iter().filter(|share| share.weight > 0).collect();
-        let meant = |share: &Share, name: &String| is_called(&share.backend, name);
-        !reached.is_empty()
-            && reached.iter().all(|share| expected.iter().any(|name| meant(share, name)))
-            && expected.iter().all(|name| reached.iter().any(|share| meant(share, name)))
+    /// One flat object, in the words of the access log; what there is nothing to say of is left out.
+    pub fn to_json(&self) -> Value {
+        let explained = &self.explained;
+        let mut all = json!({"request": self.request, "from": self.from, "entry": explained.entry, "listener": explained.listener});
+        let mut add = |more: Value| {
+            if let (Some(all), Value::Object(more)) = (all.as_object_mut(), more) {
+                all.extend(more);
+            }
+        };
+        if let Some(chain) = &explained.chain {
+            let millis = |limit: Option<std::time::Duration>| limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+            add(json!({
+                "route": chain.route.to_string(), "place": words(&chain.place), "rule": chain.rule, "rule_index": chain.rule_index,
+                "match_index": chain.match_index, "host": chain.host.to_string(), "matched": chain.matched, "filters": filters(&chain.filters),
+                "sent": chain.sent, "split": chain.split.iter().map(share).collect::<Vec<_>>(), "request_timeout_ms": millis(chain.request_timeout),
+                "backend_timeout_ms": millis(chain.backend_timeout), "retry": chain.retry,
+            }));
+        }
+        add(match &explained.outcome {
+            Outcome::Forward => json!({"outcome": "forward"}),
+            Outcome::Answer { status, location } => json!({"outcome": "answer", "response_code": status, "location": location}),
+            Outcome::Refused(why) => {
+                let mut told = json!({"outcome": "refused"});
+                told.as_object_mut().into_iter().for_each(|told| told.extend(refused(why)));
+                told
+            }
+            Outcome::Outside { host, port, alike } => json!({"outcome": "outside", "reason": format!("for {host}:{port}"), "alike": alike}),
+            Outcome::NoConnection { reason } => json!({"outcome": "no_connection", "reason": reason}),
+        });
+        let miss = |miss: &routing::explain::NearMiss| json!({"route": miss.route.to_string(), "place": words(&miss.place), "rule": miss.rule, "why": miss.why});
+        add(json!({"not_taken": explained.near_misses.iter().map(miss).collect::<Vec<_>>()}));
+        if let Some(all) = all.as_object_mut() {
+            all.retain(|_, value| !value.is_null());
+        }
+        all
     }
+
+    /// Whether every request of this kind ends at one of `expected`, and each of those gets some. A number is a status that Organza gives.
+    pub fn goes_to(&self, expected: &[String]) -> bool {
+        let status = match &self.explained.outcome {
+            Outcome::Forward => {
+                let reached = self.reached();
+                let meant = |share: &Share, name: &String| share.refused.is_none() && is_called(&share.backend, name);
+                return reached.iter().all(|share| expected.iter().any(|name| meant(share, name)))
+                    && expected.iter().all(|name| reached.iter().any(|share| meant(share, name)));
+            }
+            Outcome::Answer { status, .. } => *status,
+            Outcome::Refused(refused) => refused.fault.http_status(),
+            Outcome::Outside { .. } | Outcome::NoConnection { .. } => return false,
+        };
+        expected.iter().all(|name| *name == status.to_string())
+    }
+
+    /// Where it ends, in a few words.
+    pub fn ends(&self) -> String {
+        match &self.explained.outcome {
+            Outcome::Forward => self.reached().iter().map(|share| share.backend.as_str()).collect::<Vec<_>>().join(" and "),
+            Outcome::Answer { status, .. } => status.to_string(),
+            Outcome::Refused(refused) => format!("{} {}", refused.fault.http_status(), refused.fault.label()),
+            Outcome::Outside { host, port, .. } => format!("{host}:{port} outside the mesh"),
+            Outcome::NoConnection { .. } => "no connection".to_owned(),
+        }
+    }
+
+    /// Backends that get some of the requests.
+    fn reached(&self) -> Vec<&Share> {
+        self.explained.chain.iter().flat_map(|chain| &chain.split).filter(|share| share.weight > 0).collect()
+    }
+}
+
+fn words(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn filters(filters: &[Ran]) -> Vec<&str> {
+    filters.iter().map(|ran| ran.name.as_str()).collect()
+}
+
+fn share(share: &Share) -> Value {
+    json!({
+        "backend": share.backend, "weight": share.weight, "percent": share.percent, "filters": filters(&share.filters), "sent": share.sent,
+        "refused": share.refused.as_ref().map(refused),
+    })
+}
+
+fn refused(refused: &Refused) -> Map<String, Value> {
+    let told = json!({
+        "response_code": refused.fault.http_status(), "fault": refused.fault.label(), "reason": refused.reason, "verdict_by": refused.object,
+    });
+    told.as_object().cloned().unwrap_or_default()
 }
 
 /// `default/catalog-v2:80` is called by that name and by `catalog-v2`, `catalog-v2:80`, `default/catalog-v2`.

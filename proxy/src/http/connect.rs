@@ -20,7 +20,7 @@ pub async fn request(
     record: &mut Record,
 ) -> Result<After, Stop> {
     if !matches!(client.ingress, Ingress::ExplicitProxy { .. }) {
-        return Err(Stop::new(Fault::MalformedRequest, "CONNECT is answered by the proxy listener of a workload alone"));
+        return Err(no_tunnel());
     }
     let (Source::H1 { reader, framing: Framing::None }, Sink::H1(writer)) = (&mut down.from, &mut down.to) else {
         return Err(Stop::new(Fault::MalformedRequest, "CONNECT comes by HTTP/1 and without a body"));
@@ -46,6 +46,10 @@ pub async fn request(
     record.protocol = Protocol::Tcp;
     l4::carry(worker, reader, writer, up, record).await.map_err(|stop| Stop { begun: true, ..stop })?;
     Ok(After::Close)
+}
+
+pub fn no_tunnel() -> Stop {
+    Stop::new(Fault::MalformedRequest, "CONNECT is answered by the proxy listener of a workload alone")
 }
 
 async fn established(writer: &mut Writer, head: &RequestHead) -> Result<(), Stop> {

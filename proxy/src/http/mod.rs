@@ -9,7 +9,9 @@ mod forward;
 pub(crate) mod plan;
 mod prepare;
 
+pub(crate) use connect::no_tunnel;
 pub(crate) use plan::resolve as plan_resolve;
+pub(crate) use prepare::{end_hop, forget_origin, regular_path};
 
 use crate::limits;
 use crate::worker::Worker;

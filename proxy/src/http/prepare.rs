@@ -14,26 +14,32 @@ pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead, record:
     if let Ingress::ExplicitProxy { authorization } = &client.ingress {
         check_secret(head, authorization)?;
     }
-    let mut hop = strip_hop_by_hop(&mut head.headers, head.version);
-    // HTTP/2 by upgrade is a thing of the past, and ignoring it is allowed (RFC 9113, section 3.1).
-    // One protocol is asked for or none: a list would let `h2c` hide behind another name.
-    hop.upgrade.take_if(|protocol| protocol.contains(',') || protocol.trim().eq_ignore_ascii_case("h2c"));
-    head.headers.remove("http2-settings");
+    let mut hop = end_hop(head, client.is_member())?;
     if head.method == Method::Connect
         && let Some(protocol) = head.protocol.take()
     {
         upgrade(worker, head, &mut hop, &protocol);
     }
-    if head.headers.get("expect").is_some_and(|v| !v.eq_ignore_ascii_case(b"100-continue")) {
-        return Err(Stop::new(Fault::ExpectationFailed, "Expect asks for something else than 100-continue"));
-    }
-    if head.method == Method::Trace && !client.is_member() {
-        return Err(Stop::new(Fault::MalformedRequest, "TRACE is not answered for strangers"));
-    }
     if let Ingress::Gateway { sni, .. } = &client.ingress {
         replace_forwarded(client, head, sni.is_some());
     }
     identify(worker, client, head, record);
+    Ok(hop)
+}
+
+/// Takes out what belongs to the hop that ends here, and refuses what nobody shall ask for.
+pub fn end_hop(head: &mut RequestHead, is_member: bool) -> Result<Hop, Stop> {
+    let mut hop = strip_hop_by_hop(&mut head.headers, head.version);
+    // HTTP/2 by upgrade is a thing of the past, and ignoring it is allowed (RFC 9113, section 3.1).
+    // One protocol is asked for or none: a list would let `h2c` hide behind another name.
+    hop.upgrade.take_if(|protocol| protocol.contains(',') || protocol.trim().eq_ignore_ascii_case("h2c"));
+    head.headers.remove("http2-settings");
+    if head.headers.get("expect").is_some_and(|v| !v.eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Stop::new(Fault::ExpectationFailed, "Expect asks for something else than 100-continue"));
+    }
+    if head.method == Method::Trace && !is_member {
+        return Err(Stop::new(Fault::MalformedRequest, "TRACE is not answered for strangers"));
+    }
     Ok(hop)
 }
 
@@ -72,15 +78,19 @@ fn check_secret(head: &RequestHead, authorization: &str) -> Result<(), Stop> {
 }
 
 /// Strangers do not say where they come from: the connection does.
-fn replace_forwarded(client: &Client, head: &mut RequestHead, tls: bool) {
+pub fn forget_origin(head: &mut RequestHead, tls: bool) {
     for name in ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "baggage"] {
         head.headers.remove(name);
     }
+    head.headers.set("X-Forwarded-Proto", if tls { b"https" } else { b"http" });
+}
+
+fn replace_forwarded(client: &Client, head: &mut RequestHead, tls: bool) {
+    forget_origin(head, tls);
     if let Some(address) = client.address {
         let text = client.forwarded_for.get_or_init(|| address.ip().to_canonical().to_string().into());
         head.headers.set("X-Forwarded-For", text.as_bytes());
     }
-    head.headers.set("X-Forwarded-Proto", if tls { b"https" } else { b"http" });
 }
 
 /// Request identifier and trace context: taken over inside the mesh, given at its edge.

@@ -5,7 +5,7 @@ mod explicit;
 mod grpc;
 mod hbone;
 mod http1;
-mod resources;
+pub(crate) mod resources;
 mod strangers;
 
 use crate::doors::{ApplicationDoor, Door, Doors, work};

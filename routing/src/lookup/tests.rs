@@ -48,6 +48,10 @@ fn request(host: &str, target: &str) -> RequestHead {
     head
 }
 
+fn explain(table: &Table, entry: &Entry, head: &RequestHead) -> crate::explain::Explanation {
+    table.explain(entry, head, &Caller::default(), &crate::filters::Context { scheme: Scheme::Http, port: 80 })
+}
+
 fn service(port: u16) -> Change {
     Change::Put(Resource::Service(Arc::new(Service {
         key: key(Kind::Service, "catalog"),
@@ -252,17 +256,19 @@ fn explanations_tell_what_the_decision_says() {
     let table = Table::default().apply(&[put(&two)]);
     let entry = Entry::Listener(listener_key());
     assert_eq!(
-        table.explain(&entry, &request("a.b", "/a/x"), &Caller::default()).lines(),
+        explain(&table, &entry, &request("a.b", "/a/x")).lines(),
         [
-            "files/listener/shop/edge.http",
-            "  host a.b",
-            "  HTTPRoute shop/r rule rule-1, match 0: path under /a",
-            "  not HTTPRoute shop/r rule rule-0: wants header x-canary = 1, got none",
+            "enters     files/listener/shop/edge.http",
+            "route      HTTPRoute shop/r for host a.b",
+            "rule       rule-1: takes path under /a",
+            "refused    500 no_backend: the rule has no backends",
+            "because of HTTPRoute shop/r",
+            "not taken  rule rule-0: wants header x-canary = 1, got none",
         ]
     );
-    let refused = table.explain(&entry, &request("a.b", "/b"), &Caller::default());
+    let refused = explain(&table, &entry, &request("a.b", "/b"));
     assert_eq!(refused.near_misses.len(), 2);
-    assert!(refused.lines()[1].starts_with("refused: 404 no_route"), "{:?}", refused.lines());
+    assert!(refused.lines()[1].starts_with("refused    404 no_route: "), "{:?}", refused.lines());
 }
 
 #[test]
@@ -276,5 +282,5 @@ fn a_broken_listener_refuses_alike_whoever_asks() {
     let entry = Entry::Listener(good.key.clone());
     let explained = table.route(&entry, &head, &Caller::default()).map(|_| ()).unwrap_err();
     assert_eq!((carried.fault, carried.reason), (explained.fault, explained.reason));
-    assert!(table.explain(&entry, &head, &Caller::default()).lines().iter().any(|line| line.contains("its certificate is missing")));
+    assert!(explain(&table, &entry, &head).lines().iter().any(|line| line.contains("its certificate is missing")));
 }

@@ -66,34 +66,73 @@ fn table() -> Table {
 fn ask(url: &str, headers: &[&str]) -> Story {
     let headers: Vec<String> = headers.iter().map(|h| (*h).to_owned()).collect();
     let from = From::parse("web", "default").expect("a workload");
-    tell(&table(), &Question::new("GET", url, &headers, from).expect("a question"))
+    tell(&table(), &Question::new("GET", url, &headers, None, from).expect("a question"))
 }
 
 #[test]
 fn the_whole_split_is_told_with_rule_and_place() {
     let story = ask("http://catalog/items?page=2", &[]);
-    let text = story.text();
-    assert!(text.contains("HTTPRoute default/catalog (routes.yaml:3)"), "{text}");
-    assert!(text.contains("90.0 % default/catalog-v1:80") && text.contains("10.0 % default/catalog-v2:80"), "{text}");
-    assert!(text.contains("rule canary: wants header x-canary = 1, got none"), "{text}");
+    let want = "\
+GET http://catalog/items?page=2 from default/web
+  calls      Service default/catalog port 80 (services.yaml:1)
+  route      HTTPRoute default/catalog (routes.yaml:3)
+  rule       split: takes every request
+  goes to      90 % default/catalog-v1:80
+               10 % default/catalog-v2:80
+  not taken  rule canary: wants header x-canary = 1, got none
+";
+    assert_eq!(story.text(), want);
     assert!(!story.goes_to(&["catalog-v2".into()]), "ten in a hundred are not all");
     assert!(story.goes_to(&["catalog-v1".into(), "default/catalog-v2:80".into()]));
+    assert_eq!(story.ends(), "default/catalog-v1:80 and default/catalog-v2:80");
 }
 
 #[test]
 fn a_header_decides_and_expect_sees_it() {
     let story = ask("http://catalog/items", &["X-Canary: 1"]);
-    let forward = &story.to_json()["outcome"]["forward"];
-    assert_eq!((forward["rule"].as_str(), forward["split"][0]["percent"].as_f64()), (Some("canary"), Some(100.0)));
+    let told = story.to_json();
+    let decided = json!({
+        "request": "GET http://catalog/items", "from": "default/web", "entry": "Service default/catalog port 80 (services.yaml:1)",
+        "route": "HTTPRoute default/catalog", "place": "routes.yaml:3", "rule": "canary", "rule_index": 0, "match_index": 0, "host": "*",
+        "matched": "takes header x-canary = 1", "filters": [], "outcome": "forward", "not_taken": [],
+        "split": [{"backend": "default/catalog-v2:80", "weight": 1, "percent": 100.0, "filters": [], "sent": null, "refused": null}],
+    });
+    assert_eq!(told, decided);
     assert!(story.goes_to(&["catalog-v2".into()]) && !story.goes_to(&["catalog-v1".into()]));
 }
 
 #[test]
 fn a_service_without_routes_is_its_own_backend_and_strangers_are_named() {
     assert!(ask("http://web/", &[]).goes_to(&["web".into()]));
-    let refused = &ask("http://nobody/", &[]).to_json()["outcome"]["refused"];
-    assert_eq!((refused["status"].as_u64(), refused["fault"].as_str()), (Some(502), Some("no_such_service")));
-    let refused = &ask("http://catalog:81/", &[]).to_json()["outcome"]["refused"];
-    assert_eq!(refused["fault"], "no_such_service");
-    assert_eq!(refused["object"], "Service default/catalog (services.yaml:1)");
+    let story = ask("http://catalogue/", &[]);
+    assert!(story.is_outside() && !story.goes_to(&["catalog".into()]));
+    assert_eq!(story.to_json()["alike"], json!(["catalog"]));
+    let text = story.text();
+    assert!(text.contains("did you mean catalog?") && text.contains("leaves the mesh as it is, for catalogue:80"), "{text}");
+}
+
+#[test]
+fn a_refusal_is_told_in_the_words_of_the_access_log() {
+    let story = ask("http://catalog:81/", &[]);
+    let told = story.to_json();
+    assert_eq!(
+        (&told["outcome"], &told["response_code"], &told["fault"], &told["verdict_by"]),
+        (&json!("refused"), &json!(502), &json!("no_such_service"), &json!("Service default/catalog"))
+    );
+    assert!(story.text().contains("502 no_such_service: service default/catalog has no port 81, only 80"), "{}", story.text());
+    assert!(story.goes_to(&["502".into()]) && !story.goes_to(&["404".into()]));
+    assert_eq!(story.ends(), "502 no_such_service");
+}
+
+#[test]
+fn questions_that_make_no_sense_are_refused() {
+    let asked = |from: &str, url: &str, header: &str, sni| {
+        Question::new("GET", url, &[header.to_owned()], sni, From::parse(from, "default").expect("someone"))
+    };
+    assert!(asked("web", "http://catalog/", "Host: other", None).is_err(), "the URL says what a program calls");
+    assert!(asked("gateway/shop", "http://a/", "Host: other", Some("b")).is_err(), "no TLS, no server name");
+    let question = asked("gateway/shop", "https://A.example:8443/", "Host: other", None).expect("a question");
+    assert_eq!((question.sni, question.port, question.head.host()), (Some(Some("a.example".into())), 8443, "other"));
+    let question = asked("gateway/shop", "https://127.0.0.1/", "Host: other", None).expect("a question");
+    assert_eq!(question.sni, Some(None), "TLS names no addresses");
 }

@@ -91,7 +91,9 @@ async fn hint(args: &ExplainArgs, question: &Question) -> Option<String> {
     let called = |s: &&wire::api::Service| (host.contains('.') || s.namespace == *namespace) && s.hostnames.contains(&host);
     let service = services.items.iter().find(called)?;
     let (to, from) = (format!("{}/{}", service.namespace, service.name), format!("{namespace}/{name}"));
-    Some(format!("but {to} is a service of this mesh, which {from} has not called yet: its proxy asks for it on first use. Ask files with -f"))
+    Some(format!(
+        "but {to} is a service of this mesh, which {from} has not called yet: its proxy asks for it on first use. Ask files with -f"
+    ))
 }
 
 /// What the proxy that would decide has acknowledged.

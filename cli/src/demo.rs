@@ -92,7 +92,9 @@ fn own_place() -> Outcome<(Place, Taken)> {
         let place = Place::of(&name)?;
         match place.take() {
             Ok(taken) => return Ok((place, taken)),
-            Err(failure) => last = Some(failure),
+            Err(failure) if place.holder().is_some() => last = Some(failure),
+            // A disk that is full is so under each name.
+            Err(failure) => return Err(failure),
         }
     }
     Err(last.unwrap_or_else(Failure::silent))

@@ -25,7 +25,8 @@ pub struct DiffArgs {
 }
 
 pub async fn run(args: DiffArgs) -> Outcome {
-    let name = |path: String| std::path::Path::new(&path).file_name().map_or(path.clone(), |name| name.to_string_lossy().into_owned());
+    // Named as the mesh names them that was started with the same paths.
+    let name = |path: String| frontends::file::name_among(&args.files, std::path::Path::new(&path));
     let request = DiffRequest { files: files::read(&args.files)?.texts.into_iter().map(|(path, text)| (name(path), text)).collect() };
     let diff: Diff = Client::control(&args.mesh.place()?).post(path::DIFF, &request).await?;
     match args.output {

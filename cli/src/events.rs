@@ -54,6 +54,7 @@ impl Narrator {
                 lines.push(format!("still serving generation {serving}"));
                 lines
             }
+            Event::Mended { serving, .. } => vec![format!("all files are good again; serving generation {serving}")],
             Event::Nack { proxy, key, reason, .. } => vec![format!("proxy {proxy} refused {key}: {reason}")],
             Event::ProxyConnected { .. } => Vec::new(),
             Event::ProxyDisconnected { proxy, reason, .. } => vec![format!("proxy {proxy} left: {reason}")],
@@ -86,7 +87,9 @@ pub fn located(problem: &Located) -> String {
         Severity::Warning => "warning",
         Severity::Error => "error",
     };
-    let mut text = format!("{}:{}:{}: {severity}: ", problem.file, problem.line, problem.column);
+    // A file that is not there has no lines.
+    let place = if problem.line == 0 { problem.file.clone() } else { format!("{}:{}:{}", problem.file, problem.line, problem.column) };
+    let mut text = if place.is_empty() { format!("{severity}: ") } else { format!("{place}: {severity}: ") };
     for part in [&problem.object, &problem.path] {
         if !part.is_empty() {
             text.push_str(part);

@@ -75,6 +75,19 @@ pub trait Context<T> {
 
 impl<T, E: fmt::Display> Context<T> for Result<T, E> {
     fn doing(self, what: impl FnOnce() -> String) -> Outcome<T> {
-        self.map_err(|error| Failure::problem(format!("cannot {}", what())).why(error))
+        self.map_err(|error| {
+            let failure = Failure::problem(format!("cannot {}", what())).why(error);
+            // What the system says in these cases is the same whatever was being done, and so is what helps.
+            match failure.why.as_deref() {
+                Some(why) if why.contains("os error 28)") => failure.remedy("make room on that disk, then try again"),
+                Some(why) if why.contains("os error 122)") => {
+                    failure.remedy("your quota of that disk is used up; make room, then try again")
+                }
+                Some(why) if why.contains("os error 30)") => {
+                    failure.remedy("that disk is read-only; name a writable one with XDG_STATE_HOME")
+                }
+                _ => failure,
+            }
+        })
     }
 }

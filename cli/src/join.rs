@@ -164,9 +164,12 @@ impl Joined {
             if ended || begun.elapsed() > limits::READY {
                 let log = place.log(&log_name(&self.name));
                 let what = if ended { "ended" } else { "does not become ready" };
-                return Err(Failure::problem(format!("proxy {} {what}", self.name))
-                    .why(last_lines(&log))
-                    .remedy(format!("read {}", log.display())));
+                let why = last_words(&log);
+                let remedy = match why.contains("held by") {
+                    true => "stop who holds it, or name another port".to_owned(),
+                    false => format!("read {}", log.display()),
+                };
+                return Err(Failure::problem(format!("proxy {} {what}", self.name)).why(why).remedy(remedy));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -319,10 +322,15 @@ fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
     write().doing(|| format!("write {}", path.display()))
 }
 
-fn last_lines(log: &Path) -> String {
+/// Why a process ended, where it said so at its end; else its last lines.
+fn last_words(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines.iter().skip(lines.len().saturating_sub(5)).copied().collect::<Vec<_>>().join("\n       ")
+    let last = |n: usize| &lines[lines.len().saturating_sub(n)..];
+    match last(4).iter().rev().find_map(|line| line.strip_prefix("  why: ")) {
+        Some(why) => why.to_owned(),
+        None => last(5).join("\n       "),
+    }
 }
 
 #[cfg(test)]

@@ -63,7 +63,16 @@ pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFnOnce(&Pla
     if let Some(path) = args.files.iter().find(|path| !path.exists()) {
         return Err(Failure::usage(format!("{} is not there", path.display())).remedy("name a file or a folder with -f"));
     }
+    args.files.iter().filter(|path| is_empty(path)).for_each(|path| {
+        println!("{} holds no *.yaml, *.yml or *.json file yet; what is put there takes effect", path.display());
+    });
     if args.detach { detach(&args, &place).await } else { foreground(&args, &place, start).await }
+}
+
+/// A folder without configuration: a mesh of members alone, or the wrong folder.
+fn is_empty(folder: &std::path::Path) -> bool {
+    let entries = std::fs::read_dir(folder).ok();
+    entries.is_some_and(|entries| !entries.flatten().any(|entry| frontends::file::is_configuration(&entry.path())))
 }
 
 fn write_gateway(place: &Place, to: &str, port: Option<u16>) -> Outcome<PathBuf> {

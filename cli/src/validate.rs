@@ -50,7 +50,8 @@ pub fn run(args: &ValidateArgs) -> Outcome {
     }
     if args.output == Form::Text {
         let warnings = problems.len() - errors;
-        println!("{} objects, {errors} errors, {warnings} warnings", loaded.objects.len());
+        let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        println!("{}, {}, {}", counted(loaded.objects.len(), "object"), counted(errors, "error"), counted(warnings, "warning"));
     }
     if errors > 0 { Err(Failure::silent()) } else { Ok(()) }
 }

@@ -51,6 +51,13 @@ pub struct Inner {
     streams: u64,
 }
 
+/// Decisions that the store has not taken yet; `None` deletes.
+#[derive(Default)]
+struct Unsaved {
+    changes: BTreeMap<String, Option<Vec<u8>>>,
+    why: Option<String>,
+}
+
 pub struct Core {
     pub mesh: String,
     pub trust_domain: TrustDomain,
@@ -58,6 +65,7 @@ pub struct Core {
     pub up_since: Instant,
     ca_folder: Option<PathBuf>,
     store: Arc<dyn Store>,
+    unsaved: Mutex<Unsaved>,
     inner: Mutex<Inner>,
     world: watch::Sender<Arc<World>>,
     pub events: broadcast::Sender<Event>,
@@ -97,6 +105,7 @@ impl Core {
             up_since: monotone(),
             ca_folder,
             store,
+            unsaved: Mutex::default(),
             inner: Mutex::new(inner),
             world: watch::Sender::new(Arc::new(world)),
             events: broadcast::Sender::new(limits::EVENTS),
@@ -136,10 +145,53 @@ impl Core {
         let _ = self.events.send(event);
     }
 
-    fn keep(&self, txn: Txn) {
-        if let Err(e) = self.store.txn(txn) {
-            tracing::error!("{e}; what was decided holds until this process ends");
+    /// Stores a decision. Where the disk does not take it, it holds all the same, is tried again, and `status` says so.
+    fn keep(&self, txn: Txn) -> bool {
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.changes.extend(txn.put.into_iter().map(|(key, value)| (key, Some(value))));
+        unsaved.changes.extend(txn.delete.into_iter().map(|key| (key, None)));
+        let mut all = Txn::default();
+        for (key, value) in &unsaved.changes {
+            match value {
+                Some(value) => all.put.push((key.clone(), value.clone())),
+                None => all.delete.push(key.clone()),
+            }
         }
+        let stored = if unsaved.changes.is_empty() { Ok(()) } else { self.store.txn(all) };
+        let before = unsaved.why.take();
+        match stored {
+            Ok(()) => {
+                unsaved.changes.clear();
+                if before.is_some() {
+                    tracing::info!("the store takes changes again");
+                }
+                true
+            }
+            Err(e) => {
+                let why = e.to_string();
+                if before.as_ref() != Some(&why) {
+                    tracing::error!("store: {why}; what was decided holds until this process ends");
+                }
+                unsaved.why = Some(why);
+                false
+            }
+        }
+    }
+
+    /// Why the store does not take what was decided, while it does not.
+    pub fn store_problem(&self) -> Option<Located> {
+        let why = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).why.clone()?;
+        Some(Located {
+            severity: wire::api::Severity::Error,
+            file: "store.redb".into(),
+            line: 0,
+            column: 0,
+            object: String::new(),
+            path: String::new(),
+            reason: "NotStored".into(),
+            message: format!("what changes is not stored and would be lost if the control plane ended: {why}"),
+            fix: Some("make room on that disk; it is tried again each second".into()),
+        })
     }
 
     /// New files: a new world where they say something new, and their problems in any case.
@@ -147,6 +199,7 @@ impl Core {
         let mut inner = self.lock();
         inner.objects = Arc::new(read.objects);
         let fresh = inner.problems != read.problems;
+        let mended = !inner.problems.is_empty() && read.problems.is_empty();
         inner.problems = read.problems;
         let before = self.world();
         self.rebuild(&mut inner);
@@ -156,6 +209,9 @@ impl Core {
         }
         drop(inner);
         let after = self.world();
+        if mended {
+            self.tell(Event::Mended { serving: after.generation, time: seconds(now()) });
+        }
         if after.generation != before.generation {
             let bad = summary::new_problems(&before, &after);
             if !bad.is_empty() {
@@ -256,9 +312,10 @@ impl Core {
         }
     }
 
-    pub fn keep_token(&self, kept: &Kept) {
+    /// Whether it is stored.
+    pub fn keep_token(&self, kept: &Kept) -> bool {
         let value = serde_json::to_vec(kept).unwrap_or_default();
-        self.keep(Txn { put: vec![(format!("token/{}", kept.hash), value)], delete: Vec::new() });
+        self.keep(Txn { put: vec![(format!("token/{}", kept.hash), value)], delete: Vec::new() })
     }
 
     pub fn forget_token(&self, kept: &Kept) {
@@ -299,8 +356,9 @@ impl Core {
         self.tell(Event::Applied { generation, applied, concerned, millis });
     }
 
-    /// Takes out those whose stream has been gone too long.
+    /// Takes out those whose stream has been gone too long, and tries again to store what could not be.
     pub fn sweep(&self) {
+        self.keep(Txn::default());
         if self.up_since.elapsed() < limits::RETURN {
             return;
         }

@@ -1,6 +1,7 @@
 //! YAML files as objects. A file that cannot be read whole keeps its last good objects in force: what worked is never taken down by a mistake.
 
 use frontends::Object;
+use model::ObjectRef;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub struct Files {
     read: Option<Found>,
     /// What the last look saw, if it was news.
     seen: Option<Found>,
+    /// The file that each object in force stands in: where another declares it too, what worked goes on.
+    homes: BTreeMap<ObjectRef, PathBuf>,
 }
 
 /// A read of the files that differed from the one before.
@@ -50,7 +53,9 @@ pub struct Read {
 }
 
 impl Files {
-    pub fn new(paths: Vec<PathBuf>) -> Self {
+    pub fn new(mut paths: Vec<PathBuf>) -> Self {
+        let mut seen = std::collections::BTreeSet::new();
+        paths.retain(|path| seen.insert(path.clone()));
         Self { paths, ..Self::default() }
     }
 
@@ -81,18 +86,59 @@ impl Files {
             if before.is_none() && self.known.contains_key(path) {
                 continue;
             }
-            let (good, problems) = parse(path, before.unwrap_or_default());
+            let (good, problems) = parse(path, &frontends::file::name_among(&self.paths, path), before.unwrap_or_default());
             self.known.insert(path.clone(), Known { stamp: *stamp, good, problems });
         }
-        let mut problems: Vec<_> =
-            found.missing.iter().map(|p| problem(&p.display().to_string(), 0, 0, "there is no such file or folder".into())).collect();
+        let mut problems: Vec<_> = found.missing.iter().map(|p| gone(p)).collect();
         if vanished && problems.is_empty() {
             problems.push(problem("", 0, 0, "the configuration is gone; put it back, or end the mesh".into()));
         }
         problems.extend(self.known.values().flat_map(|known| &known.problems).cloned());
         self.read = Some(found);
-        let objects = self.known.values().flat_map(|known| &known.good).cloned().collect();
+        let (objects, twins) = self.one_of_each();
+        problems.extend(twins);
         Read { objects, problems }
+    }
+
+    /// The same object written twice is in force once: as the file has it that it was read from before, else as the first has it.
+    fn one_of_each(&mut self) -> (Vec<Object>, Vec<Located>) {
+        let mut homes: BTreeMap<ObjectRef, &PathBuf> = BTreeMap::new();
+        for (path, known) in &self.known {
+            for object in &known.good {
+                if self.homes.get(&object.object) == Some(path) {
+                    homes.insert(object.object.clone(), path);
+                } else {
+                    homes.entry(object.object.clone()).or_insert(path);
+                }
+            }
+        }
+        let mut taken: BTreeMap<&ObjectRef, &Object> = BTreeMap::new();
+        let mut twins = Vec::new();
+        for (path, known) in &self.known {
+            for object in &known.good {
+                match taken.get(&object.object) {
+                    None if homes.get(&object.object) == Some(&path) => drop(taken.insert(&object.object, object)),
+                    _ => twins.push(object),
+                }
+            }
+        }
+        let told = twins.into_iter().map(|twin| twice(twin, taken.get(&twin.object).map(|first| &first.place))).collect();
+        let objects = self.known.iter().flat_map(|(path, known)| known.good.iter().map(move |object| (path, object)));
+        let kept = objects.filter(|(_, object)| taken.get(&object.object).is_some_and(|taken| std::ptr::eq(*taken, *object)));
+        let objects = kept.map(|(_, object)| object.clone()).collect();
+        let homes = homes.into_iter().map(|(object, path)| (object, path.clone())).collect();
+        self.homes = homes;
+        (objects, told)
+    }
+}
+
+fn twice(twin: &Object, first: Option<&frontends::Place>) -> Located {
+    let first = first.map_or_else(String::new, |place| format!(": {}:{} is in force", place.file, place.line));
+    Located {
+        object: twin.object.to_string(),
+        reason: "Duplicate".into(),
+        fix: Some("keep one of them".into()),
+        ..problem(&twin.place.file, twin.place.line, twin.place.column, format!("it is written twice{first}"))
     }
 }
 
@@ -119,13 +165,12 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 /// A file's objects, and what is wrong with it. What is broken stays in force as it last was: the whole file where its syntax is broken, single
 /// objects where their schema refuses them.
-fn parse(path: &Path, before: &[Object]) -> (Vec<Object>, Vec<Located>) {
-    let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+fn parse(path: &Path, file: &str, before: &[Object]) -> (Vec<Object>, Vec<Located>) {
     let text = match frontends::file::read(path) {
         Ok(text) => text,
-        Err(why) => return (before.to_vec(), vec![problem(&file, 0, 0, why)]),
+        Err(why) => return (before.to_vec(), vec![problem(file, 0, 0, why)]),
     };
-    let (objects, broken) = frontends::file::parse(&file, &text);
+    let (objects, broken) = frontends::file::parse(file, &text);
     let mut problems: Vec<Located> = broken.into_iter().map(located).collect();
     if !problems.is_empty() {
         return (before.to_vec(), problems);
@@ -153,6 +198,11 @@ fn located(found: frontends::file::Located) -> Located {
         message: report.message,
         fix: report.fix,
     }
+}
+
+fn gone(path: &Path) -> Located {
+    let fix = "put it back, or end the mesh and leave it out; what it held stays in force".to_owned();
+    Located { fix: Some(fix), ..problem(&path.display().to_string(), 0, 0, "there is no such file or folder".into()) }
 }
 
 fn problem(file: &str, line: u32, column: u32, message: String) -> Located {

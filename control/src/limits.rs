@@ -26,6 +26,8 @@ pub const EDGES: usize = 5_000;
 pub const RATE_SECONDS: usize = 10;
 /// Unused join tokens.
 pub const TOKENS: usize = 1000;
+/// Join tokens of any state: used and expired ones are remembered for a day, to say so.
+pub const TOKENS_REMEMBERED: usize = 10_000;
 /// Longest life of a join token.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// To finish a TLS handshake with a proxy.

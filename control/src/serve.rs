@@ -260,7 +260,11 @@ impl Certificates for Service {
             Refused::Service => Status::permission_denied(refused.to_string()),
             Refused::Unknown | Refused::Used | Refused::Expired => Status::unauthenticated(refused.to_string()),
         })?;
-        self.0.keep_token(&kept);
+        // A token that might be used twice lets nobody in: a mesh that cannot remember its use gives it back.
+        if !self.0.keep_token(&kept) {
+            self.0.lock().tokens.give_back(&kept.hash);
+            return Err(Status::unavailable("the control plane cannot store that the token is used: its disk is full or broken"));
+        }
         let port = u16::try_from(request.port).unwrap_or(0);
         let service_port = match request.service_port {
             0 => 80,

@@ -42,8 +42,10 @@ impl Tokens {
 
     /// Keeps a new one; `None` where there are too many already.
     pub fn create(&mut self, hash: String, request: &TokenRequest, now: u64) -> Option<Kept> {
-        self.0.retain(|_, kept| kept.used.is_none() && kept.expires > now);
-        if self.0.len() >= limits::TOKENS {
+        // Who comes with a used or expired token is told so for as long as one may live, then that it is not known.
+        self.0.retain(|_, kept| kept.expires + limits::TOKEN_LIFE.as_secs() > now);
+        let usable = |kept: &&Kept| kept.used.is_none() && kept.expires > now;
+        if self.0.values().filter(usable).count() >= limits::TOKENS || self.0.len() >= limits::TOKENS_REMEMBERED {
             return None;
         }
         let life = request.ttl_seconds.clamp(1, limits::TOKEN_LIFE.as_secs());
@@ -72,6 +74,13 @@ impl Tokens {
                 kept.used = Some(now);
                 Ok(kept.clone())
             }
+        }
+    }
+
+    /// Makes a token usable again whose use could not be remembered.
+    pub fn give_back(&mut self, hash: &str) {
+        if let Some(kept) = self.0.get_mut(hash) {
+            kept.used = None;
         }
     }
 

@@ -18,6 +18,7 @@ pub fn status(api: &Api) -> api::Status {
     let inner = core.lock();
     let connected = || inner.sessions.values().filter(|s| s.connected);
     let mut problems = inner.problems.clone();
+    problems.extend(core.store_problem());
     problems.extend(world.problems().map(|report| located(&world, report)));
     api::Status {
         mesh: core.mesh.clone(),

@@ -107,3 +107,34 @@ fn a_file_taken_out_of_a_folder_takes_its_objects_along() {
     let read = settled(&mut files).unwrap();
     assert_eq!((names(&read), read.problems), (vec!["Service default/c".to_owned()], vec![]));
 }
+
+#[test]
+fn files_of_one_name_in_two_folders_are_told_apart_and_of_two_twins_the_older_stays() {
+    let (root, folder, _) = folder();
+    let other = root.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("two.yaml"), ONE).unwrap();
+    // A folder that is named twice is read once.
+    let mut files = Files::new(vec![folder.clone(), other.clone(), folder.clone()]);
+    let read = files.look().unwrap();
+    let places: Vec<_> = read.objects.iter().map(|o| format!("{}:{}", o.place.file, o.place.line)).collect();
+    assert_eq!((places.join(" "), read.problems), ("config/two.yaml:2 config/two.yaml:7 other/two.yaml:1".into(), vec![]));
+
+    // Its file is read before the one that had the object first.
+    std::fs::write(folder.join("a.yaml"), ONE).unwrap();
+    let read = settled(&mut files).unwrap();
+    assert_eq!(names(&read), ["Service default/a", "Service shop/b", "Service default/c"]);
+    assert_eq!(&*read.objects[2].place.file, "other/two.yaml");
+    let [problem] = &read.problems[..] else { panic!("{:?}", read.problems) };
+    assert_eq!((&*problem.file, problem.line, &*problem.reason), ("config/a.yaml", 1, "Duplicate"));
+    assert!(problem.message.contains("other/two.yaml:1"), "{}", problem.message);
+
+    std::fs::remove_file(other.join("two.yaml")).unwrap();
+    let read = settled(&mut files).unwrap();
+    assert_eq!((&*read.objects[0].place.file, read.problems.len()), ("config/a.yaml", 0));
+
+    // Also within one file.
+    std::fs::write(folder.join("a.yaml"), format!("{ONE}---\n{ONE}")).unwrap();
+    let read = settled(&mut files).unwrap();
+    assert_eq!((read.objects.len(), read.problems[0].line), (3, 5));
+}

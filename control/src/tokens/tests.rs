@@ -12,5 +12,16 @@ fn a_token_lets_one_in_once_and_in_time() {
     assert_eq!(tokens.redeem("abcdef0123456789", Some("db"), 101).unwrap().service_account, "db");
     assert_eq!(tokens.redeem("abcdef0123456789", Some("db"), 102), Err(Refused::Used));
     assert_eq!(tokens.list("organza.local")[0].used, Some(101));
+    // It is remembered though another is made; an expired one too, for a day.
+    tokens.create("9876543210abcdef".into(), &request, 103).unwrap();
+    assert_eq!(tokens.redeem("abcdef0123456789", Some("db"), 104), Err(Refused::Used));
+    tokens.create("11".into(), &request, 200 + 3600).unwrap();
+    assert_eq!(tokens.redeem("9876543210abcdef", Some("db"), 200 + 3600), Err(Refused::Expired), "a clock an hour ahead refuses");
+    tokens.create("22".into(), &request, 200 + 25 * 3600).unwrap();
+    assert_eq!(tokens.redeem("9876543210abcdef", Some("db"), 200 + 25 * 3600), Err(Refused::Unknown));
+    let kept = tokens.create("33".into(), &request, 200 + 25 * 3600).unwrap();
+    tokens.redeem("33", None, 200 + 25 * 3600).unwrap();
+    tokens.give_back("33");
+    assert!(tokens.redeem("33", None, 200 + 25 * 3600).is_ok());
     assert!(tokens.withdraw(&kept.id).is_some());
 }

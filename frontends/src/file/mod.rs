@@ -57,6 +57,22 @@ pub fn is_configuration(path: &Path) -> bool {
     !hidden && path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
 }
 
+/// What a file is called where a mesh is made of `roots` (files and folders): `routes.yaml` where they are one, else with as much of its root before it as
+/// tells the roots apart (`shop/routes.yaml`).
+pub fn name_among(roots: &[PathBuf], path: &Path) -> String {
+    let file = || path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let Some(root) = roots.iter().find(|root| *root == path || path.parent() == Some(root)).filter(|_| roots.len() > 1) else {
+        return file();
+    };
+    let parts = |path: &Path| -> Vec<String> { path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect() };
+    let own = parts(root);
+    let others: Vec<Vec<String>> = roots.iter().filter(|other| *other != root).map(|other| parts(other)).collect();
+    let tells_apart = |length: &usize| !others.iter().any(|other| other.ends_with(&own[own.len() - length..]));
+    let length = (1..=own.len()).find(tells_apart).unwrap_or(own.len());
+    let label = own[own.len() - length..].join("/").replacen("//", "/", 1);
+    if root == path { label } else { format!("{label}/{}", file()) }
+}
+
 impl Loaded {
     fn folder(&mut self, folder: &Path) {
         let shown = folder.display().to_string();

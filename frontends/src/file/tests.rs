@@ -65,3 +65,18 @@ proptest! {
         parse("f", &yaml);
     }
 }
+
+#[test]
+fn files_of_one_name_in_two_folders_are_told_apart() {
+    let named = |roots: &[&str], path: &str| {
+        let roots: Vec<PathBuf> = roots.iter().map(PathBuf::from).collect();
+        name_among(&roots, Path::new(path))
+    };
+    assert_eq!(named(&["/etc/shop"], "/etc/shop/routes.yaml"), "routes.yaml");
+    assert_eq!(named(&["/etc/shop", "/etc/bank"], "/etc/shop/routes.yaml"), "shop/routes.yaml");
+    assert_eq!(named(&["/a/conf", "/b/conf"], "/b/conf/routes.yaml"), "b/conf/routes.yaml");
+    assert_eq!(named(&["/a/conf", "/a/conf/more"], "/a/conf/more/x.yaml"), "more/x.yaml");
+    assert_eq!(named(&["/a/x.yaml", "/b/x.yaml"], "/a/x.yaml"), "a/x.yaml");
+    assert_eq!(named(&["/a/x.yaml", "/b"], "/a/x.yaml"), "x.yaml");
+    assert_eq!(named(&["/conf", "/a/conf"], "/conf/x.yaml"), "/conf/x.yaml");
+}

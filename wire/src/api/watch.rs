@@ -29,6 +29,11 @@ pub enum Event {
         serving: u64,
         time: u64,
     },
+    /// The files, of which some were refused before, are read without a problem.
+    Mended {
+        serving: u64,
+        time: u64,
+    },
     /// A proxy could not use some resources.
     Nack {
         proxy: String,

@@ -1,12 +1,14 @@
 //! A gateway's port: strangers' connections, in plain or by TLS with the certificate that their SNI asks for; HTTP/1 or HTTP/2, as ALPN or the
-//! first bytes say.
+//! first bytes say, or bytes that are carried unread. Where listeners of several kinds share a port, the SNI says whose a connection is.
 
-use crate::http::{self, Client, Ingress};
+use crate::http::{self, Client, Ingress, Stop};
+use crate::l4::listener::{self, Knock};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::BytesMut;
 use identity::alpn;
-use model::{Certificate, HostPattern, Key, Listener, ListenerProtocol};
+use model::{Certificate, Fault, HostPattern, Hostname, Key, Listener, ListenerProtocol};
+use routing::Spoken;
 use rustls::ServerConfig;
 use rustls::time_provider::DefaultTimeProvider;
 use std::cell::{Cell, RefCell};
@@ -14,7 +16,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use telemetry::Security;
-use transport::tls::Certificates;
+use transport::tls::{Certificates, Peeked, Proof};
 use transport::{Stream, h1, tls};
 
 /// A certificate, and the names that it is shown to.
@@ -24,7 +26,9 @@ type Shown = (HostPattern, Arc<Certificate>);
 pub struct Tls {
     gateway: Key,
     certificates: Arc<Certificates>,
-    config: Option<Arc<ServerConfig>>,
+    /// For HTTP inside, and for bytes. Without one nobody is let in.
+    http: Option<Arc<ServerConfig>>,
+    opaque: Option<Arc<ServerConfig>>,
     seen: Cell<Option<u64>>,
     shown: RefCell<Vec<Shown>>,
 }
@@ -32,23 +36,19 @@ pub struct Tls {
 impl Tls {
     pub fn new(gateway: &Key) -> Self {
         let certificates = Arc::new(Certificates::default());
-        let config = tls::gateway_config(certificates.clone(), Arc::new(DefaultTimeProvider));
-        let config = config.inspect_err(|e| tracing::error!("no TLS: {e}")).ok();
-        Self { gateway: gateway.clone(), certificates, config, seen: Cell::new(None), shown: RefCell::default() }
+        let time = Arc::new(DefaultTimeProvider);
+        let told = |config: Result<_, transport::Error>| config.inspect_err(|e| tracing::error!("no TLS: {e}")).ok();
+        let http = told(tls::gateway_config(certificates.clone(), time.clone()));
+        let opaque = told(tls::opaque_config(certificates.clone(), time));
+        Self { gateway: gateway.clone(), certificates, http, opaque, seen: Cell::new(None), shown: RefCell::default() }
     }
 
-    /// The configuration for a port. Where its listeners speak TLS, nothing else is spoken there.
-    fn config(&self, worker: &Worker, port: u16) -> Speaks {
-        let snapshot = worker.snapshot();
-        let listeners = snapshot.table.listeners_of(&self.gateway);
-        let secured: Vec<_> = listeners.iter().filter(|l| l.port == port && l.protocol == ListenerProtocol::Https).collect();
-        if secured.is_empty() {
-            return Speaks::Plain;
-        }
+    /// Brings what is shown on the port in step with the snapshot.
+    fn refresh(&self, snapshot: &Snapshot, port: u16) {
         if self.seen.replace(Some(snapshot.generation)) != Some(snapshot.generation) {
-            self.put(usable(&snapshot, &secured));
+            let listeners = snapshot.table.listeners_of(&self.gateway);
+            self.put(usable(snapshot, listeners.iter().filter(|l| l.port == port)));
         }
-        self.config.clone().map_or(Speaks::Nothing, Speaks::Tls)
     }
 
     fn put(&self, all: Vec<Shown>) {
@@ -64,15 +64,8 @@ impl Tls {
     }
 }
 
-enum Speaks {
-    Plain,
-    Tls(Arc<ServerConfig>),
-    /// TLS that cannot be spoken: nobody is let in.
-    Nothing,
-}
-
 /// Certificates of these listeners; one that cannot be used costs its own listener only.
-fn usable(snapshot: &Snapshot, listeners: &[&Arc<Listener>]) -> Vec<Shown> {
+fn usable<'s>(snapshot: &Snapshot, listeners: impl Iterator<Item = &'s Arc<Listener>>) -> Vec<Shown> {
     let mut all = Vec::new();
     for listener in listeners {
         for key in listener.tls.iter().flat_map(|tls| &tls.certificates) {
@@ -90,24 +83,90 @@ fn usable(snapshot: &Snapshot, listeners: &[&Arc<Listener>]) -> Vec<Shown> {
 
 /// One connection of a stranger.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gateway: Key, port: u16, tls: &Tls) {
-    let (stream, proof) = match tls.config(&worker, port) {
-        Speaks::Nothing => return,
-        Speaks::Plain => (stream, None),
-        Speaks::Tls(config) => match tls::accept(stream, config).await {
-            Ok(stream) => {
-                let proof = tls::proof(&stream).unwrap_or_default();
-                (stream, Some(proof))
+    // No connection holds a snapshot longer than it takes to decide.
+    let snapshot = worker.snapshot();
+    let gate = Gate { worker, address, gateway, port, tls };
+    match snapshot.table.spoken(&gate.gateway, port) {
+        Spoken::Nothing => {}
+        Spoken::Http => {
+            drop(snapshot);
+            gate.http(stream, None).await;
+        }
+        Spoken::Https => {
+            drop(snapshot);
+            gate.https(stream, &[]).await;
+        }
+        Spoken::Tls => {
+            drop(snapshot);
+            gate.by_name(stream).await;
+        }
+        Spoken::Tcp(listener) => {
+            let knock = Knock { address, listener: listener.clone(), sni: None };
+            drop(snapshot);
+            listener::carry(&gate.worker, h1::Connection::new(stream), knock).await;
+        }
+    }
+}
+
+/// Where a stranger came in.
+struct Gate<'t> {
+    worker: Rc<Worker>,
+    address: SocketAddr,
+    gateway: Key,
+    port: u16,
+    tls: &'t Tls,
+}
+
+impl Gate<'_> {
+    async fn http(self, stream: Stream, proof: Option<Proof>) {
+        let security = if proof.is_some() { Security::Tls } else { Security::Plain };
+        let is_h2 = proof.as_ref().is_some_and(|proof| proof.alpn.as_deref() == Some(alpn::H2));
+        let ingress = Ingress::Gateway { gateway: self.gateway, port: self.port, sni: proof.map(|proof| proof.sni) };
+        let client = Client::new(ingress, Some(self.address), self.worker.unknown(), security);
+        match is_h2 {
+            true => http::serve_h2(self.worker, stream, BytesMut::new(), client).await,
+            false => http::serve(self.worker, h1::Connection::new(stream), client).await,
+        }
+    }
+
+    /// `read` was read of the ClientHello before.
+    async fn https(self, stream: Stream, read: &[u8]) {
+        self.tls.refresh(&self.worker.snapshot(), self.port);
+        let Some(config) = self.tls.http.clone() else { return };
+        // Strangers whose handshake fails are told by TLS itself.
+        let Ok(stream) = tls::accept_read(stream, read, config).await else { return };
+        let proof = tls::proof(&stream).unwrap_or_default();
+        self.http(stream, Some(proof)).await;
+    }
+
+    /// TLS of which the server name says whose it is.
+    async fn by_name(self, stream: Stream) {
+        let Peeked { stream, read, sni } = match tls::peek(stream).await {
+            Ok(peeked) => peeked,
+            // Who only looks whether the port is open is no news.
+            Err(error) if error.nothing_received && error.fault == Fault::DownstreamClosed => return,
+            Err(error) => return listener::refuse(&self.worker, self.address, None, error.into()),
+        };
+        let sni = sni.as_ref().map(Hostname::as_str);
+        let found = self.worker.snapshot().table.listener_for(&self.gateway, self.port, true, sni.unwrap_or("")).cloned();
+        let Some(listener) = found else {
+            let stop = Stop::new(Fault::NoRoute, routing::Reason::NoListener.to_string());
+            return listener::refuse(&self.worker, self.address, sni, stop);
+        };
+        let connection = match listener.protocol {
+            ListenerProtocol::Https => return self.https(stream, &read).await,
+            // What cannot serve is refused with its reason, before a certificate is missed.
+            ListenerProtocol::TlsTerminate if listener.broken.is_none() => {
+                self.tls.refresh(&self.worker.snapshot(), self.port);
+                let Some(config) = self.tls.opaque.clone() else { return };
+                match tls::accept_read(stream, &read, config).await {
+                    Ok(stream) => h1::Connection::new(stream),
+                    Err(error) => return listener::refuse(&self.worker, self.address, sni, error.into()),
+                }
             }
-            // Strangers whose handshake fails are told by TLS itself.
-            Err(_) => return,
-        },
-    };
-    let security = if proof.is_some() { Security::Tls } else { Security::Plain };
-    let is_h2 = proof.as_ref().is_some_and(|proof| proof.alpn.as_deref() == Some(alpn::H2));
-    let ingress = Ingress::Gateway { gateway, port, sni: proof.map(|proof| proof.sni) };
-    let client = Client::new(ingress, Some(address), worker.unknown(), security);
-    match is_h2 {
-        true => http::serve_h2(worker, stream, BytesMut::new(), client).await,
-        false => http::serve(worker, h1::Connection::new(stream), client).await,
+            _ => h1::Connection::with_read(stream, read),
+        };
+        let knock = Knock { address: self.address, listener, sni: sni.map(Arc::from) };
+        listener::carry(&self.worker, connection, knock).await;
     }
 }

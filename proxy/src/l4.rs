@@ -1,6 +1,8 @@
 //! The opaque path: connections that are carried unread, to a service or to a host outside. The same identities are checked as for requests; what
 //! is recorded is who, where, how long and how much.
 
+pub mod listener;
+
 use crate::http::{Stop, plan};
 use crate::pick;
 use crate::snapshot::Snapshot;
@@ -9,7 +11,7 @@ use crate::worker::Worker;
 use model::backend::ExternalName;
 use model::{AppProtocol, Backend, Fault, Hostname, Key};
 use routing::balance::Outcome as Load;
-use routing::{Caller, Entry};
+use routing::{Caller, Decision, Entry};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,9 +46,14 @@ pub async fn to_service(worker: &Rc<Worker>, snapshot: &Snapshot, key: &Key, por
     let entry = Entry::Service { service: key.clone(), port };
     let caller = Caller::in_namespace(&worker.shared.me.namespace);
     let decision = snapshot.table.connect(&entry, None, &caller).map_err(|r| plan::refused(&r))?;
-    record.way = plan::way(&decision);
     record.dialled_service = snapshot.table.service(key).map(|s| worker.destination(s));
-    let backend = plan::draw(&decision, record, worker.draw32())?;
+    decided(worker, snapshot, &decision, record).await
+}
+
+/// A connection to the backend that the weights draw; a backend that is broken keeps its share, and refuses.
+async fn decided(worker: &Rc<Worker>, snapshot: &Snapshot, decision: &Decision<'_>, record: &mut Record) -> Result<Upstream, Stop> {
+    record.way = plan::way(decision);
+    let backend = plan::draw(decision, record, worker.draw32())?;
     match &backend.backend {
         Backend::Service(to) => endpoint(worker, snapshot, to, record).await,
         Backend::External(host) => {
@@ -62,6 +69,8 @@ pub async fn to_service(worker: &Rc<Worker>, snapshot: &Snapshot, key: &Key, por
 async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceRef, record: &mut Record) -> Result<Upstream, Stop> {
     let service = snapshot.table.service(&to.service);
     let service = service.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+    // A stranger at a gateway dials no service: the one that it is led to is meant.
+    record.dialled_service.get_or_insert_with(|| worker.destination(service));
     let mut tried = Vec::new();
     loop {
         let picked = worker.balancers.borrow_mut().pick(snapshot, service, to, &tried, None, worker.draw(), rt::now());

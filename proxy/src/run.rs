@@ -221,7 +221,7 @@ impl Proxy {
     fn sync(&mut self, config: &Config, gateway: &Key, ports: GatewayPorts, listeners: &[Arc<Listener>]) -> Result<(), RunError> {
         let wanted: BTreeMap<u16, IpAddr> = listeners
             .iter()
-            .filter(|l| l.protocol.is_http())
+            .filter(|l| l.protocol != model::ListenerProtocol::Udp)
             .map(|l| (l.port, l.addresses.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
             .collect();
         let gone: Vec<u16> = self.ports.keys().copied().filter(|port| !wanted.contains_key(port)).collect();

@@ -4,7 +4,8 @@
 use crate::compiled::{CompiledRoute, CompiledRule, SplitBackend};
 use crate::phases::Phases;
 use model::{
-    Backend, Fault, HostPattern, InvalidBackend, Key, Origin, PathMatch, Rank, Retry, Route, RouteMatch, RouteProtocol, Service, Timeouts,
+    Backend, Fault, HostPattern, InvalidBackend, Key, Listener, Origin, PathMatch, Rank, Retry, Route, RouteMatch, RouteProtocol, Service,
+    Timeouts,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,20 @@ pub enum Entry {
     Listener(Key),
     /// A call to a service's port, from a workload of the mesh.
     Service { service: Key, port: u16 },
+}
+
+/// What is spoken on a gateway's port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken<'t> {
+    /// No listener has the port.
+    Nothing,
+    Http,
+    /// TLS, and inside it HTTP and nothing else.
+    Https,
+    /// TLS of several listeners that do different things with it: the server name says whose a connection is.
+    Tls,
+    /// Bytes.
+    Tcp(&'t Arc<Listener>),
 }
 
 /// Who sends. Strangers at a gateway have no namespace.

@@ -22,7 +22,7 @@ pub mod retry;
 mod table;
 
 pub use compiled::{CompiledRoute, CompiledRule, SplitBackend};
-pub use decision::{Caller, Decision, Entry, Reason, Refusal};
+pub use decision::{Caller, Decision, Entry, Reason, Refusal, Spoken};
 pub use hosts::Cost;
 pub use normalise::{PathError, normalise};
 pub use phases::{Phases, Written};

@@ -1,10 +1,10 @@
 //! From an entry and a head to a decision. One code path for carried traffic, for explanation and for tests.
 
 use crate::compiled::CompiledRoute;
-use crate::decision::{Caller, Decision, Entry, Reason, Refusal};
+use crate::decision::{Caller, Decision, Entry, Reason, Refusal, Spoken};
 use crate::hosts::{Cost, Found, HostTable, canonical_host};
 use crate::table::{Group, Layer, Slot, Table};
-use model::{Fault, HostPattern, Key, Listener, RequestHead, limits};
+use model::{Fault, HostPattern, Key, Listener, ListenerProtocol, RequestHead, limits};
 use std::sync::Arc;
 
 static ANY: HostPattern = HostPattern::Any;
@@ -31,12 +31,28 @@ impl Table {
         self.decide(entry, Layer::Stream, sni.unwrap_or(""), &RequestHead::default(), caller, &mut Cost::default())
     }
 
-    /// The HTTP listener of `gateway` on `port` that takes `host`: the one whose host name says most (listener isolation, GEP-3567).
+    /// What is spoken on a gateway's port. Listeners that can serve say it; where none can, whoever knocks is to hear why.
+    pub fn spoken(&self, gateway: &Key, port: u16) -> Spoken<'_> {
+        let here = || self.listeners_of(gateway).iter().filter(|l| l.port == port && l.protocol != ListenerProtocol::Udp);
+        let serves = here().any(|l| l.broken.is_none());
+        let first = |wanted: fn(ListenerProtocol) -> bool| here().find(|l| (!serves || l.broken.is_none()) && wanted(l.protocol));
+        if let Some(listener) = first(|protocol| protocol == ListenerProtocol::Tcp) {
+            return Spoken::Tcp(listener);
+        }
+        match first(is_tls) {
+            Some(_) if here().all(|l| l.protocol == ListenerProtocol::Https) => Spoken::Https,
+            Some(_) => Spoken::Tls,
+            None if first(|_| true).is_some() => Spoken::Http,
+            None => Spoken::Nothing,
+        }
+    }
+
+    /// The listener of `gateway` on `port` that takes `host`, by TLS or not: the one whose host name says most (listener isolation, GEP-3567).
     pub fn listener_for(&self, gateway: &Key, port: u16, tls: bool, host: &str) -> Option<&Arc<Listener>> {
         let mut buffer = [0; limits::HOSTNAME_BYTES];
         let host = canonical_host(host, &mut buffer).unwrap_or("");
-        let wanted = if tls { model::ListenerProtocol::Https } else { model::ListenerProtocol::Http };
-        let here = self.listeners_of(gateway).iter().filter(|l| l.port == port && l.protocol == wanted);
+        let wanted = |protocol| if tls { is_tls(protocol) } else { protocol == ListenerProtocol::Http };
+        let here = self.listeners_of(gateway).iter().filter(|l| l.port == port && wanted(l.protocol));
         here.filter(|l| l.hostname.matches(host)).max_by_key(|l| l.hostname.specificity())
     }
 
@@ -178,6 +194,10 @@ impl Table {
         tables.sort_by_key(|table| std::cmp::Reverse(table.pattern.specificity()));
         tables
     }
+}
+
+fn is_tls(protocol: ListenerProtocol) -> bool {
+    matches!(protocol, ListenerProtocol::Https | ListenerProtocol::TlsTerminate | ListenerProtocol::TlsPassthrough)
 }
 
 fn applies(group: &Group, port: Option<u16>, layer: Layer, caller: &Caller<'_>) -> bool {

@@ -44,6 +44,7 @@ fn fields(record: &Record) -> Map<String, Value> {
         put("path", json!(cut(&record.path, limits::LOG_PATH_BYTES)));
         put("response_code", json!(record.status));
     }
+    put("sni", json!(record.sni.as_deref().map(|name| cut(name, limits::LABEL_BYTES))));
     put("grpc_status", json!(record.grpc_status));
     put("response_flags", json!(record.response_flags()));
     put("fault", json!(record.fault().map(|f| f.label())));
@@ -84,7 +85,10 @@ fn write_text(record: &Record, out: &mut String) {
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let service = record.dialled_service.as_ref().map(|d| &*d.host);
     let what = match record.protocol {
-        crate::Protocol::Tcp => "TCP".to_owned(),
+        crate::Protocol::Tcp => match &record.sni {
+            Some(sni) => format!("TLS {}", cut(sni, limits::LABEL_BYTES)),
+            None => "TCP".to_owned(),
+        },
         _ => format!(
             "{} {}{}",
             record.method.as_str(),

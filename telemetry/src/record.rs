@@ -145,6 +145,8 @@ pub struct Record {
     pub source_address: Option<SocketAddr>,
     pub destination: Arc<Peer>,
     pub dialled_service: Option<Arc<Destination>>,
+    /// The server name that the caller of TLS asked for, where it is carried unread or ended here for bytes.
+    pub sni: Option<Arc<str>>,
     /// The listener of a gateway whose request it is.
     pub listener: Option<Arc<Listener>>,
     /// What configuration made of it.
@@ -190,6 +192,7 @@ impl Record {
             source_address: None,
             destination,
             dialled_service: None,
+            sni: None,
             listener: None,
             way: Way::Undecided,
             endpoint: None,

@@ -5,6 +5,7 @@
 //! [`hbone`], [`body`], [`pool`].
 
 pub mod body;
+pub mod detect;
 pub mod h1;
 pub mod h2;
 pub mod hbone;

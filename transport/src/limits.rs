@@ -59,3 +59,5 @@ pub const HBONE_CONNECTIONS: usize = 16;
 pub const BAGGAGE_BYTES: usize = 4 * 1024;
 /// To say the preface.
 pub const PREFACE_TIME: Duration = Duration::from_secs(10);
+/// Longest ClientHello that is read for its server name. Those with keys for post-quantum exchange have about 2 KiB.
+pub const CLIENT_HELLO_BYTES: usize = 16 * 1024;

@@ -2,8 +2,10 @@
 //! handed in.
 
 mod gateway;
+mod peek;
 
-pub use gateway::{Certificates, gateway_config};
+pub use gateway::{Certificates, gateway_config, opaque_config};
+pub use peek::{Peeked, peek};
 
 use crate::rt::{self, Stream};
 use crate::{Error, limits};
@@ -30,8 +32,20 @@ pub struct Proof {
 /// # Errors
 /// If the handshake fails or takes too long.
 pub async fn accept(stream: Stream, config: Arc<ServerConfig>) -> Result<Stream, Error> {
+    accept_read(stream, &[], config).await
+}
+
+/// As [`accept`], where the first bytes were read before.
+///
+/// # Errors
+/// As [`accept`].
+pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>) -> Result<Stream, Error> {
     let Stream::Tcp(tcp) = stream else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
-    let shake = TlsAcceptor::from(config).accept(tcp);
+    let shake = TlsAcceptor::from(config).accept_with(tcp, |session| {
+        let mut read = read;
+        // What is wrong with these bytes is said again, and to the peer too, by the handshake itself.
+        while !read.is_empty() && session.read_tls(&mut read).is_ok() && session.process_new_packets().is_ok() {}
+    });
     match rt::timeout(limits::HANDSHAKE_TIME, shake).await {
         Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
         Some(Err(e)) => Err(Error::new(Fault::MalformedRequest, format!("TLS handshake: {e}"))),

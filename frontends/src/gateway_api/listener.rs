@@ -282,15 +282,36 @@ fn selects(selector: &Value, labels: &Labels) -> bool {
         })
 }
 
+/// What tells connections apart on one port: nothing, a request's host, or a server name, whoever ends the TLS then.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Http,
+    Tls,
+    Tcp,
+    Udp,
+}
+
+impl Family {
+    fn of(protocol: ListenerProtocol) -> Self {
+        match protocol {
+            ListenerProtocol::Http => Self::Http,
+            ListenerProtocol::Https | ListenerProtocol::TlsTerminate | ListenerProtocol::TlsPassthrough => Self::Tls,
+            ListenerProtocol::Tcp => Self::Tcp,
+            ListenerProtocol::Udp => Self::Udp,
+        }
+    }
+}
+
 /// Listeners of one Gateway that cannot be told apart: none of them is served, for none may win by chance.
 pub fn mark_conflicts(doors: &mut [Door]) {
-    let datagrams = |protocol| protocol == ListenerProtocol::Udp;
-    let seen: Vec<_> = doors.iter().map(|d| (d.listener.port, d.listener.protocol, d.listener.hostname.clone())).collect();
+    let seen: Vec<_> = doors.iter().map(|d| (d.listener.port, Family::of(d.listener.protocol), d.listener.hostname.clone())).collect();
     for (i, door) in doors.iter_mut().enumerate() {
-        let Listener { port, protocol, hostname, .. } = &door.listener;
-        let same = seen.iter().enumerate().filter(|(j, other)| *j != i && other.0 == *port && datagrams(other.1) == datagrams(*protocol));
+        let (port, family, hostname) = &seen[i];
+        // Datagrams and connections have ports of their own.
+        let datagrams = |family| family == Family::Udp;
+        let same = seen.iter().enumerate().filter(|(j, other)| *j != i && other.0 == *port && datagrams(other.1) == datagrams(*family));
         for (_, other) in same {
-            if other.1 != *protocol {
+            if other.1 != *family {
                 door.conflict = Some("ProtocolConflict");
             } else if other.2 == *hostname {
                 door.conflict = door.conflict.or(Some("HostnameConflict"));

@@ -6,6 +6,7 @@ mod grpc;
 mod hbone;
 mod http1;
 pub(crate) mod resources;
+mod listeners;
 mod strangers;
 
 use crate::doors::{ApplicationDoor, Door, Doors, work};

@@ -13,7 +13,7 @@ pub const DETECT: u16 = 60;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn origin(kind: &str, name: &str) -> Origin {
+pub fn origin(kind: &str, name: &str) -> Origin {
     Origin::new(ObjectRef::new("", kind, "shop", name), "")
 }
 

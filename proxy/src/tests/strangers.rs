@@ -27,7 +27,7 @@ fn edge(shop: &mut Shop, certificate: Option<model::Key>, port: u16) -> (super::
     (gateway, door)
 }
 
-fn certificate(shop: &mut Shop) -> Resource {
+pub fn certificate(shop: &mut Shop) -> Resource {
     let csr = Csr::generate(&id("edge")).unwrap();
     let issued = shop.mesh.authority.sign(&SignRequest::parse(&csr.der).unwrap(), &id("edge"), SystemTime::now()).unwrap();
     let chain = identity::pem::encode_chain(issued.chain.iter().map(Vec::as_slice)).into_bytes();

@@ -272,6 +272,33 @@ fn explanations_tell_what_the_decision_says() {
 }
 
 #[test]
+fn what_is_spoken_on_a_port_is_what_its_listeners_that_serve_speak() {
+    use ListenerProtocol::{Http, Https, Tcp, TlsPassthrough, TlsTerminate, Udp};
+    let spoken = |all: &[(ListenerProtocol, bool)]| {
+        let changes = all.iter().enumerate().map(|(i, (protocol, serves))| {
+            let Change::Put(Resource::Listener(made)) = listener(&format!("l{i}"), "*", *protocol) else { panic!("a listener") };
+            let broken = (!serves).then(|| "broken".into());
+            Change::Put(Resource::Listener(Arc::new(Listener { broken, ..Listener::clone(&made) })))
+        });
+        let table = Table::default().apply(&changes.collect::<Vec<_>>());
+        match table.spoken(&key(Kind::Gateway, "edge"), 443) {
+            Spoken::Nothing => "nothing",
+            Spoken::Http => "http",
+            Spoken::Https => "https",
+            Spoken::Tls => "tls",
+            Spoken::Tcp(_) => "tcp",
+        }
+    };
+    assert_eq!((spoken(&[]), spoken(&[(Udp, true)])), ("nothing", "nothing"));
+    assert_eq!((spoken(&[(Http, true), (Http, false)]), spoken(&[(Https, true), (Https, true)])), ("http", "https"));
+    assert_eq!((spoken(&[(Https, true), (TlsPassthrough, true)]), spoken(&[(TlsTerminate, true)])), ("tls", "tls"));
+    assert_eq!((spoken(&[(Tcp, true), (Udp, true)]), spoken(&[(Tcp, false)])), ("tcp", "tcp"));
+    // One that cannot serve is refused by its name and makes nobody else's port another kind of port.
+    assert_eq!((spoken(&[(Https, true), (TlsTerminate, false)]), spoken(&[(Tcp, false), (Http, true)])), ("tls", "http"));
+    assert_eq!(spoken(&[(Http, false), (Tcp, false)]), "tcp");
+}
+
+#[test]
 fn a_broken_listener_refuses_alike_whoever_asks() {
     let Change::Put(Resource::Listener(good)) = listener("web", "*", ListenerProtocol::Http) else { panic!("a listener") };
     let broken = Listener { broken: Some("its certificate is missing".into()), ..Listener::clone(&good) };

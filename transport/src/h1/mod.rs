@@ -29,6 +29,12 @@ impl Connection {
         Self { reader: Reader::new(recv), writer: Writer::new(send) }
     }
 
+    /// Begins with bytes that were read before (to find out the protocol).
+    pub fn with_read(stream: Stream, read: bytes::BytesMut) -> Self {
+        let (recv, send) = stream.split();
+        Self { reader: Reader::with_read(recv, read), writer: Writer::new(send) }
+    }
+
     /// Whether the peer has closed an idle connection, or said something that nobody asked for: then it is not used again.
     pub fn is_stale(&mut self) -> bool {
         self.reader.is_stale()

@@ -53,12 +53,24 @@ impl ResolvesServerCert for Certificates {
 /// # Errors
 /// If rustls refuses the provider's suites.
 pub fn gateway_config(certificates: Arc<Certificates>, time: Arc<dyn TimeProvider>) -> Result<Arc<ServerConfig>, Error> {
+    config(certificates, time, &[alpn::H2, alpn::HTTP1])
+}
+
+/// The same for bytes: what is spoken inside is between the two ends, so none of their protocols is chosen here.
+///
+/// # Errors
+/// If rustls refuses the provider's suites.
+pub fn opaque_config(certificates: Arc<Certificates>, time: Arc<dyn TimeProvider>) -> Result<Arc<ServerConfig>, Error> {
+    config(certificates, time, &[])
+}
+
+fn config(certificates: Arc<Certificates>, time: Arc<dyn TimeProvider>, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, Error> {
     let mut config = ServerConfig::builder_with_details(identity::provider().clone(), time)
         .with_safe_default_protocol_versions()
         .map_err(|e| Error::new(Fault::Internal, e.to_string()))?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![alpn::H2.to_vec(), alpn::HTTP1.to_vec()];
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
 }
 

@@ -89,8 +89,7 @@ fn bytes_are_routed_by_listener_and_server_name() {
     let gw = gateway(json!([
         {"name": "sni", "port": 8443, "protocol": "TLS", "hostname": "*.example", "tls": {"mode": "Passthrough"}},
         {"name": "bytes", "port": 9000, "protocol": "TCP"},
-        {"name": "both", "port": 9443, "protocol": "TLS", "hostname": "a.example", "tls": {"mode": "Terminate"}},
-        {"name": "mixed", "port": 9443, "protocol": "TLS", "hostname": "b.example", "tls": {"mode": "Passthrough"}}]));
+        {"name": "web", "port": 80, "protocol": "HTTP"}]));
     let rules = json!([{"backendRefs": [{"name": "s", "port": 80, "weight": 3}]}]);
     let of = |kind: &str, name: &str, spec: Value| object(API, kind, ("a", name), json!({"spec": spec}));
     let tls =
@@ -100,12 +99,37 @@ fn bytes_are_routed_by_listener_and_server_name() {
     let t = run(&[gw, service("a", "s"), tls, tcp, web]);
     let found: Vec<_> = routes(&t).iter().map(|r| (r.protocol, r.attachments[0].hosts[0].clone(), r.rules[0].backends[0].weight)).collect();
     assert_eq!(found, [(RouteProtocol::Tcp, HostPattern::Any, 3), (RouteProtocol::Tls, HostPattern::parse("x.example").unwrap(), 3)]);
-    let gateway = t.statuses.iter().find(|s| &*s.object.kind == "Gateway").unwrap();
-    for mixed in &gateway.listeners[2..] {
-        assert_eq!(told(&mixed.conditions)[0], "Accepted=False/ProtocolConflict");
-    }
     let refused = t.statuses.iter().find(|s| &*s.object.name == "u").unwrap();
     assert_eq!(told(&refused.parents[0].conditions)[0], "Accepted=False/NotAllowedByListeners");
+}
+
+#[test]
+fn listeners_share_a_port_where_connections_can_be_told_apart() {
+    let https = |host: &str| json!({"protocol": "HTTPS", "hostname": host});
+    let tls = |mode: &str, host: &str| json!({"protocol": "TLS", "hostname": host, "tls": {"mode": mode}});
+    let plain = |protocol: &str| json!({"protocol": protocol});
+    for (one, two, want) in [
+        (https("a.example"), tls("Passthrough", "b.example"), "True/Accepted"),
+        (https("a.example"), tls("Terminate", "*.example"), "True/Accepted"),
+        (tls("Terminate", "a.example"), tls("Passthrough", "b.example"), "True/Accepted"),
+        (tls("Terminate", "a.example"), tls("Passthrough", "a.example"), "False/HostnameConflict"),
+        (https("a.example"), tls("Passthrough", "a.example"), "False/HostnameConflict"),
+        (plain("TCP"), tls("Passthrough", "a.example"), "False/ProtocolConflict"),
+        (plain("TCP"), https("a.example"), "False/ProtocolConflict"),
+        (plain("TCP"), plain("HTTP"), "False/ProtocolConflict"),
+        (plain("TCP"), plain("TCP"), "False/HostnameConflict"),
+        (plain("HTTP"), https("a.example"), "False/ProtocolConflict"),
+    ] {
+        let mut listeners = [one.clone(), two.clone()];
+        for (name, listener) in ["one", "two"].iter().zip(&mut listeners) {
+            listener["name"] = json!(name);
+            listener["port"] = json!(443);
+        }
+        let t = run(&[gateway(json!(listeners))]);
+        for listener in &t.statuses[0].listeners {
+            assert_eq!(told(&listener.conditions)[0], format!("Accepted={want}"), "{one} {two}");
+        }
+    }
 }
 
 #[test]

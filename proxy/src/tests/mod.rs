@@ -5,8 +5,8 @@ mod explicit;
 mod grpc;
 mod hbone;
 mod http1;
-pub(crate) mod resources;
 mod listeners;
+pub(crate) mod resources;
 mod strangers;
 
 use crate::doors::{ApplicationDoor, Door, Doors, work};

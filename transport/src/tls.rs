@@ -46,7 +46,8 @@ pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>)
         // What is wrong with these bytes is said again, and to the peer too, by the handshake itself.
         while !read.is_empty() && session.read_tls(&mut read).is_ok() && session.process_new_packets().is_ok() {}
     });
-    match rt::timeout(limits::HANDSHAKE_TIME, shake).await {
+    // What is done once takes no room in the connection.
+    match Box::pin(rt::timeout(limits::HANDSHAKE_TIME, shake)).await {
         Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
         Some(Err(e)) => Err(Error::new(Fault::MalformedRequest, format!("TLS handshake: {e}"))),
         None => Err(Error::new(Fault::SlowRequest, "TLS handshake took longer than 10 s")),

@@ -225,7 +225,7 @@ async fn connect<IO: Both>(shop: &Shop, io: IO, name: &str, alpn: &[&[u8]]) -> i
     let mut config = (*config).clone();
     config.enable_sni = name != "*";
     let name = if name == "*" { "nobody.example" } else { name };
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name.to_owned()).unwrap(), io).await
+    Box::pin(TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name.to_owned()).unwrap(), io)).await
 }
 
 /// A backend that ends TLS itself, greets with the name that it was asked for, and sends everything back.

@@ -2,8 +2,8 @@
 
 use crate::failure::{Context, Outcome};
 use crate::{
-    bug_report, completions, control_process, demo, diff, down, explain, get, load, logs, proxy_process, run, sample, status, token, up,
-    validate, wait,
+    bug_report, ca, completions, control_process, demo, diff, down, explain, get, load, logs, proxy_process, run, sample, status, token,
+    up, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -53,6 +53,8 @@ enum Command {
     Wait(wait::WaitArgs),
     /// Let another machine join, once
     Token(token::TokenArgs),
+    /// Show and rotate the mesh's roots of trust
+    Ca(ca::CaArgs),
     /// Show what the mesh's processes have said
     Logs(logs::LogsArgs),
     /// Write one file with what is needed to look into a problem, without secrets
@@ -96,6 +98,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Diff(args) => diff::run(args).await,
             Command::Wait(args) => wait::run(args).await,
             Command::Token(args) => token::run(args).await,
+            Command::Ca(args) => ca::run(args).await,
             Command::Logs(args) => logs::run(args).await,
             Command::BugReport(args) => bug_report::run(args).await,
             Command::Completions(args) => {

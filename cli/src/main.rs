@@ -4,6 +4,7 @@
 
 mod args;
 mod bug_report;
+mod ca;
 mod client;
 mod completions;
 mod control_process;

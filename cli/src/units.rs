@@ -24,6 +24,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(wrong()) } else { Ok(sum) }
 }
 
+/// What is left until `end`, both in Unix seconds: `in 3 d`, `in 5 h`, `in 20 min`, `in 40 s`; `None` where it is over.
+pub fn left(end: u64, now: u64) -> Option<String> {
+    Some(match end.checked_sub(now)? {
+        left if left >= 2 * 86_400 => format!("in {} d", left / 86_400),
+        left if left >= 7_200 => format!("in {} h", left / 3_600),
+        left if left >= 120 => format!("in {} min", left / 60),
+        left => format!("in {left} s"),
+    })
+}
+
 /// `870 µs`, `4.1 ms`, `1.2 s`.
 pub fn short(duration: Duration) -> String {
     let micros = duration.as_micros();

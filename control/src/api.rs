@@ -5,12 +5,14 @@ mod told;
 
 use crate::core::{Core, now, seconds};
 use crate::limits;
+use crate::registry::Registrant;
+use crate::shell::started;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use futures_util::{StreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use identity::Token;
@@ -70,6 +72,8 @@ impl Api {
             .route(path::ROUTES, get(|State(a): State<Self>| async move { Json(told::routes(&a.core)) }))
             .route(path::EDGES, get(|State(a): State<Self>| async move { Json(told::edges(&a.core)) }))
             .route(path::CERTIFICATES, get(|State(a): State<Self>| async move { Json(told::certificates(&a.core)) }))
+            .route(path::ROOTS, get(|State(a): State<Self>| async move { Json(a.core.roots()) }))
+            .route(path::ROTATE, post(rotate))
             .route(path::EVENTS, get(events))
             .route(path::REGISTRATIONS, post(register))
             .route("/v1/registrations/{proxy}", delete(deregister))
@@ -96,10 +100,9 @@ pub async fn serve(listener: UnixListener, router: Router) {
                 continue;
             }
         };
-        if !stream.peer_cred().is_ok_and(|peer| peer.uid() == owner) {
-            continue;
-        }
-        let service = hyper_util::service::TowerToHyperService::new(router.clone());
+        let Some(peer) = stream.peer_cred().ok().filter(|peer| peer.uid() == owner) else { continue };
+        let registrant = peer.pid().and_then(|pid| Some(Registrant { pid, started: started(pid)? }));
+        let service = hyper_util::service::TowerToHyperService::new(router.clone().layer(Extension(registrant)));
         tokio::spawn(async move {
             let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
             if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
@@ -134,9 +137,10 @@ async fn resources(State(api): State<Api>, Path(proxy): Path<String>) -> Result<
 
 async fn register(
     State(api): State<Api>,
+    Extension(registrant): Extension<Option<Registrant>>,
     Question(request): Question<api::RegistrationRequest>,
 ) -> Result<Json<api::Registration>, Refuse> {
-    let entry = api.core.register(request).map_err(|e| Refuse::new(StatusCode::BAD_REQUEST, e.what, e.fix))?;
+    let entry = api.core.register(request, registrant).map_err(|e| Refuse::new(StatusCode::BAD_REQUEST, e.what, e.fix))?;
     let world = api.core.world();
     let own = entry.workload_key();
     Ok(Json(api::Registration {
@@ -175,6 +179,11 @@ async fn sign(State(api): State<Api>, Question(request): Question<api::SignReque
         roots: identity::pem::encode_chain(roots.iter().map(Vec::as_slice)),
         not_after: seconds(issued.not_after),
     }))
+}
+
+async fn rotate(State(api): State<Api>) -> Result<Json<api::Roots>, Refuse> {
+    api.core.rotate().map_err(|e| Refuse::new(StatusCode::CONFLICT, e.to_string(), Some(e.fix().into())))?;
+    Ok(Json(api.core.roots()))
 }
 
 async fn diff(State(api): State<Api>, Question(request): Question<api::DiffRequest>) -> Result<Json<api::Diff>, Refuse> {

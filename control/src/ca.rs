@@ -1,6 +1,6 @@
 //! The authority's files, kept under `ca/` for their owner alone. Signing and rotation are `identity`'s; here is only where the files are.
 
-use identity::{Authority, AuthorityFiles};
+use identity::{Authority, AuthorityFiles, NewRoot};
 use model::TrustDomain;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -16,21 +16,20 @@ pub enum CaError {
     Identity(#[from] identity::Error),
 }
 
+/// The root that signs next, certificate and key.
+const NEXT: &str = "next-root.pem";
+
 /// Opens the authority of a mesh, or makes a new one. `own` is a chain and a key of the user's.
 pub fn open(folder: &Path, domain: &TrustDomain, own: Option<(&Path, &Path)>, now: SystemTime) -> Result<Authority, CaError> {
     if let Some((chain, key)) = own {
         let (chain, key) = (read(chain)?, Zeroizing::new(read(key)?));
         return Ok(Authority::from_user(domain.clone(), &chain, &key, now)?);
     }
-    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(CaError::File(folder.to_owned(), e)),
-        _ => {}
-    }
     if folder.join("roots.crt").exists() {
         return Ok(Authority::load(domain.clone(), &load(folder)?, now)?);
     }
     let authority = Authority::create(domain.clone(), now)?;
-    save(folder, &authority)?;
+    save(folder, &authority, None)?;
     Ok(authority)
 }
 
@@ -51,17 +50,47 @@ pub fn save_use(folder: &Path, authority: &Authority) -> Result<(), CaError> {
     write(&folder.join("in-use"), authority.files().in_use.as_bytes())
 }
 
-/// Writes all of it; called after creation and rotation.
-pub fn save(folder: &Path, authority: &Authority) -> Result<(), CaError> {
+/// Writes all of it, with the root that signs next where there is one. The folder is exchanged as a whole: certificates and keys of different
+/// times are never seen together.
+pub fn save(folder: &Path, authority: &Authority, next: Option<&NewRoot>) -> Result<(), CaError> {
+    let fail = |e: io::Error| CaError::File(folder.to_owned(), e);
+    let beside = folder.with_extension("new");
+    remove(&beside)?;
+    std::fs::DirBuilder::new().mode(0o700).create(&beside).map_err(fail)?;
     let files = authority.files();
     if let Some(key) = &files.root_key {
-        write(&folder.join("root.key"), key.as_bytes())?;
+        write(&beside.join("root.key"), key.as_bytes())?;
     }
-    write(&folder.join("issuing.key"), files.issuing_key.as_bytes())?;
-    write(&folder.join("issuing.crt"), files.issuing.as_bytes())?;
-    write(&folder.join("in-use"), files.in_use.as_bytes())?;
-    // Last: its presence says that the others are whole.
-    write(&folder.join("roots.crt"), files.roots.as_bytes())
+    if let Some(next) = next {
+        write(&beside.join(NEXT), next.to_pem().as_bytes())?;
+    }
+    write(&beside.join("issuing.key"), files.issuing_key.as_bytes())?;
+    write(&beside.join("issuing.crt"), files.issuing.as_bytes())?;
+    write(&beside.join("in-use"), files.in_use.as_bytes())?;
+    write(&beside.join("roots.crt"), files.roots.as_bytes())?;
+    if !folder.exists() {
+        return std::fs::rename(&beside, folder).map_err(fail);
+    }
+    let exchange = rustix::fs::RenameFlags::EXCHANGE;
+    rustix::fs::renameat_with(rustix::fs::CWD, &beside, rustix::fs::CWD, folder, exchange).map_err(|e| fail(e.into()))?;
+    remove(&beside)
+}
+
+fn remove(folder: &Path) -> Result<(), CaError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(CaError::File(folder.to_owned(), e)),
+        _ => Ok(()),
+    }
+}
+
+/// The root that a rotation was about to sign with when this process's predecessor ended.
+pub fn load_next(folder: &Path, authority: &Authority) -> Result<Option<NewRoot>, CaError> {
+    let path = folder.join(NEXT);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let next = NewRoot::from_pem(&Zeroizing::new(read(&path)?))?;
+    Ok(Some(next).filter(|next| authority.fingerprints().contains(&next.fingerprint())))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CaError> {

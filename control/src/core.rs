@@ -2,17 +2,18 @@
 
 use crate::files::Read;
 use crate::graph::Graph;
-use crate::registry::{Entry, Refusal, Registry};
-use crate::shell::monotone;
+use crate::presence::{Absence, Verdict, judge};
+use crate::registry::{Entry, Refusal, Registrant, Registry};
+use crate::shell::{monotone, started};
 use crate::store::{Store, Txn};
 use crate::tokens::{Kept, Tokens};
 use crate::world::{Ingredients, World};
 use crate::{ca, limits, summary};
 use frontends::Object;
-use identity::{Authority, Signer};
+use identity::{Authority, NewRoot, Signer};
 use model::TrustDomain;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, watch};
@@ -40,6 +41,8 @@ pub struct Inner {
     pub registry: Registry,
     pub tokens: Tokens,
     pub authority: Authority,
+    /// The root that signs next, while a rotation waits for proxies.
+    pub next_root: Option<NewRoot>,
     pub sessions: BTreeMap<String, Session>,
     pub graph: Graph,
     pub problems: Vec<Located>,
@@ -89,6 +92,7 @@ impl Core {
             registry,
             tokens,
             authority,
+            next_root: None,
             sessions: BTreeMap::new(),
             graph: Graph::default(),
             problems: Vec::new(),
@@ -111,6 +115,11 @@ impl Core {
             events: broadcast::Sender::new(limits::EVENTS),
             ended: watch::Sender::new(false),
         }
+    }
+
+    /// Where the authority is kept; `None` where it is the user's own.
+    pub fn ca_folder(&self) -> Option<&Path> {
+        self.ca_folder.as_deref()
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -258,15 +267,20 @@ impl Core {
         Diff { generation: before.generation, changes, problems }
     }
 
-    pub fn register(&self, request: RegistrationRequest) -> Result<Entry, Refusal> {
+    /// `registrant` is the process on this machine that asked, where one did.
+    pub fn register(&self, request: RegistrationRequest, registrant: Option<Registrant>) -> Result<Entry, Refusal> {
         let mut inner = self.lock();
-        let entry = inner.registry.register(request, &self.trust_domain, seconds(now()))?;
-        let value = serde_json::to_vec(&entry).unwrap_or_default();
-        self.keep(Txn { put: vec![(format!("registration/{}", entry.proxy), value)], delete: Vec::new() });
+        let entry = inner.registry.register(request, registrant, &self.trust_domain, seconds(now()))?;
+        self.keep_entry(&entry);
         // A process that never connects is taken out again like one that is gone.
         inner.sessions.insert(entry.proxy.clone(), Session { gone_since: Some(monotone()), ..Session::default() });
         self.rebuild(&mut inner);
         Ok(entry)
+    }
+
+    fn keep_entry(&self, entry: &Entry) {
+        let value = serde_json::to_vec(entry).unwrap_or_default();
+        self.keep(Txn { put: vec![(format!("registration/{}", entry.proxy), value)], delete: Vec::new() });
     }
 
     pub fn deregister(&self, proxy: &str) -> bool {
@@ -289,6 +303,9 @@ impl Core {
         let at = now();
         let issued = inner.authority.sign(&request, id, at)?;
         inner.issued.insert(holder.to_owned(), (id.to_string(), seconds(at), seconds(issued.not_after)));
+        if let Some(entry) = inner.registry.certified(holder, seconds(issued.not_after)) {
+            self.keep_entry(entry);
+        }
         if let Some(folder) = &self.ca_folder
             && let Err(e) = ca::save_use(folder, &inner.authority)
         {
@@ -306,7 +323,7 @@ impl Core {
         };
         if renewed
             && let Some(folder) = &self.ca_folder
-            && let Err(e) = ca::save(folder, &inner.authority)
+            && let Err(e) = ca::save(folder, &inner.authority, inner.next_root.as_ref())
         {
             tracing::error!("{e}");
         }
@@ -329,6 +346,10 @@ impl Core {
         let stream = inner.streams;
         let session = Session { stream, connected: true, since: seconds(now()), release, ..Session::default() };
         inner.sessions.insert(proxy.to_owned(), session);
+        if inner.registry.restore(proxy) {
+            tracing::info!("{proxy} is back");
+            self.rebuild(&mut inner);
+        }
         self.count(&mut inner);
         stream
     }
@@ -356,29 +377,40 @@ impl Core {
         self.tell(Event::Applied { generation, applied, concerned, millis });
     }
 
-    /// Takes out those whose stream has been gone too long, and tries again to store what could not be.
+    /// Sends nobody to those whose stream has been gone too long, forgets those that cannot come back, and tries again to store what could not be.
     pub fn sweep(&self) {
         self.keep(Txn::default());
-        if self.up_since.elapsed() < limits::RETURN {
-            return;
+        let (up, now) = (self.up_since.elapsed(), seconds(now()));
+        let mut inner = self.lock();
+        let Inner { registry, sessions, .. } = &mut *inner;
+        let mut verdicts = Vec::new();
+        for entry in registry.entries() {
+            let fresh = || Session { gone_since: Some(monotone()), ..Session::default() };
+            let session = sessions.entry(entry.proxy.clone()).or_insert_with(fresh);
+            let Some(gone) = session.gone_since.filter(|_| !session.connected).map(|since| since.elapsed()) else { continue };
+            let registrant = entry.registrant.map(|process| started(process.pid) == Some(process.started));
+            let absence = Absence { gone, seen: session.stream > 0, registrant, certified_until: entry.certified_until };
+            verdicts.push((entry.proxy.clone(), judge(&absence, up, now)));
         }
-        let gone: Vec<String> = {
-            let mut inner = self.lock();
-            let proxies: Vec<String> = inner.registry.entries().map(|e| e.proxy.clone()).collect();
-            let mut gone = Vec::new();
-            for proxy in proxies {
-                let session =
-                    inner.sessions.entry(proxy.clone()).or_insert_with(|| Session { gone_since: Some(monotone()), ..Session::default() });
-                // One that never connected is still starting.
-                let patience = if session.stream == 0 { limits::RETURN } else { limits::GONE };
-                if !session.connected && session.gone_since.is_some_and(|since| since.elapsed() > patience) {
-                    gone.push(proxy);
+        let mut changed = false;
+        let mut forgotten = Vec::new();
+        for (proxy, verdict) in verdicts {
+            match verdict {
+                Verdict::Stays => {}
+                Verdict::Withdrawn if registry.withdraw(&proxy) => {
+                    tracing::warn!("{proxy} is gone; nobody is sent to it until it is back");
+                    changed = true;
                 }
+                Verdict::Withdrawn => {}
+                Verdict::Forgotten => forgotten.push(proxy),
             }
-            gone
-        };
-        for proxy in gone {
-            tracing::warn!("{proxy} has been gone too long; it is taken out");
+        }
+        if changed {
+            self.rebuild(&mut inner);
+        }
+        drop(inner);
+        for proxy in forgotten {
+            tracing::warn!("{proxy} is gone for good; it is taken out");
             self.deregister(&proxy);
         }
     }

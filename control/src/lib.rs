@@ -9,7 +9,9 @@ pub mod core;
 pub mod files;
 pub mod graph;
 pub mod limits;
+mod presence;
 pub mod registry;
+pub mod roots;
 pub mod serve;
 mod shell;
 pub mod store;
@@ -123,7 +125,9 @@ impl Control {
         let listener = listen(config.listen, store.as_ref()).await?;
         let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen.to_string(), e))?;
         let ca_folder = config.own_ca.is_none().then_some(folder);
+        let next_root = ca_folder.as_deref().map(|folder| ca::load_next(folder, &authority)).transpose()?.flatten();
         let core = Arc::new(Core::new(config.mesh, config.trust_domain.clone(), authority, ca_folder, store));
+        core.lock().next_root = next_root;
         let credentials = own_credentials(&core, now)?;
         let mut files = files::Files::new(config.paths);
         // Without a file there are members and roots all the same.
@@ -178,13 +182,19 @@ async fn watch(core: Arc<Core>, files: files::Files) {
 /// The control plane's own certificate and the intermediate that signs, renewed long before they end.
 async fn renew(core: Arc<Core>, credentials: Credentials) {
     loop {
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(limits::RENEW_LOOK).await;
         let now = core::now();
         core.renew_authority(now);
-        let due = credentials.svid().is_none_or(|svid| {
-            let life = svid.not_after().duration_since(svid.not_before()).unwrap_or_default();
-            now > svid.not_before() + life / 2
-        });
+        // What proxies come with is believed before the first of it is signed.
+        let roots = core.lock().authority.roots();
+        if let Err(e) = credentials.trust.put(&core.trust_domain, &roots) {
+            tracing::error!("the control plane's own trust: {e}");
+        }
+        core.rotation_step(now);
+        let signing = core.lock().authority.roots().into_iter().next();
+        let due = credentials
+            .svid()
+            .is_none_or(|svid| now > svid.signed_at() + svid.life() / 2 || svid.chain().last().map(|der| der.to_vec()) != signing);
         if due {
             match own_svid(&core, now) {
                 Ok(svid) => credentials.put_svid(svid),

@@ -14,10 +14,14 @@ pub const DIFF_BODY: usize = 32 * 1024 * 1024;
 pub const EVENTS: usize = 1024;
 /// Responses under way to one proxy.
 pub const RESPONSES: usize = 16;
-/// A proxy's stream may be gone this long before its workload is taken out.
+/// A proxy's stream may be gone this long before nobody is sent to it any more.
 pub const GONE: Duration = Duration::from_secs(5);
-/// After a start, proxies are given this long to come back before any is taken out.
+/// After a start, proxies are given this long to come back before any is withdrawn; so is one that registered, to connect.
 pub const RETURN: Duration = Duration::from_secs(60);
+/// How far clocks may be apart.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+/// How often certificates and a rotation of the root are looked at.
+pub const RENEW_LOOK: Duration = Duration::from_secs(1);
 /// How often files are looked at.
 pub const LOOK: Duration = Duration::from_millis(20);
 /// Edges of the service graph.

@@ -4,7 +4,7 @@ use crate::limits;
 use frontends::{Object, Place};
 use model::{AppProtocol, Key, Kind, ObjectRef, Resource, Source, SpiffeId, TrustDomain, Tunnel, Workload};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use wire::api::{RegistrationRequest, WorkloadPort};
@@ -18,11 +18,27 @@ pub struct Entry {
     pub identity: String,
     /// Seconds since the Unix epoch.
     pub since: u64,
+    /// End of the last certificate that it was given, in the same seconds.
+    #[serde(default)]
+    pub certified_until: u64,
+    /// The process on this machine that registered it, where one did.
+    #[serde(default)]
+    pub registrant: Option<Registrant>,
+}
+
+/// A process, told apart from another that has its number later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registrant {
+    pub pid: i32,
+    /// When it started, in the kernel's ticks.
+    pub started: u64,
 }
 
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     entries: BTreeMap<String, Entry>,
+    /// Those that nobody is sent to while their streams are gone. Not stored: after a start everybody is expected back.
+    withdrawn: BTreeSet<String>,
 }
 
 /// Why a registration is refused, and what to do.
@@ -95,7 +111,7 @@ impl Entry {
 
 impl Registry {
     pub fn load(entries: impl IntoIterator<Item = Entry>) -> Self {
-        Self { entries: entries.into_iter().map(|e| (e.proxy.clone(), e)).collect() }
+        Self { entries: entries.into_iter().map(|e| (e.proxy.clone(), e)).collect(), withdrawn: BTreeSet::new() }
     }
 
     pub fn get(&self, proxy: &str) -> Option<&Entry> {
@@ -110,7 +126,13 @@ impl Registry {
     ///
     /// # Errors
     /// If the request cannot be what it says.
-    pub fn register(&mut self, request: RegistrationRequest, domain: &TrustDomain, now: u64) -> Result<Entry, Refusal> {
+    pub fn register(
+        &mut self,
+        request: RegistrationRequest,
+        registrant: Option<Registrant>,
+        domain: &TrustDomain,
+        now: u64,
+    ) -> Result<Entry, Refusal> {
         check(&request)?;
         if self.entries.len() >= limits::REGISTRATIONS {
             return Err(refuse(format!("{} processes are registered, the most there may be", limits::REGISTRATIONS), ""));
@@ -118,7 +140,7 @@ impl Registry {
         let identity = SpiffeId::new(domain.clone(), &request.namespace, &request.service_account)
             .map_err(|e| refuse(format!("service account {:?}: {e}", request.service_account), "use letters, digits, dots and hyphens"))?;
         let proxy = self.unique(&request.name);
-        let entry = Entry { proxy: proxy.clone(), request, identity: identity.to_string(), since: now };
+        let entry = Entry { proxy: proxy.clone(), request, identity: identity.to_string(), since: now, certified_until: 0, registrant };
         self.entries.insert(proxy, entry.clone());
         Ok(entry)
     }
@@ -130,12 +152,35 @@ impl Registry {
     }
 
     pub fn remove(&mut self, proxy: &str) -> Option<Entry> {
+        self.withdrawn.remove(proxy);
         self.entries.remove(proxy)
+    }
+
+    /// Nobody is sent to it any more; says whether that is news.
+    pub fn withdraw(&mut self, proxy: &str) -> bool {
+        self.entries.contains_key(proxy) && self.withdrawn.insert(proxy.to_owned())
+    }
+
+    /// It is back; says whether that is news.
+    pub fn restore(&mut self, proxy: &str) -> bool {
+        self.withdrawn.remove(proxy)
+    }
+
+    pub fn is_withdrawn(&self, proxy: &str) -> bool {
+        self.withdrawn.contains(proxy)
+    }
+
+    /// Remembers the end of its last certificate.
+    pub fn certified(&mut self, proxy: &str, until: u64) -> Option<&Entry> {
+        let entry = self.entries.get_mut(proxy)?;
+        entry.certified_until = entry.certified_until.max(until);
+        Some(entry)
     }
 
     /// Those that can be called or call, in the model's words.
     pub fn workloads(&self) -> Vec<Workload> {
-        self.entries.values().filter(|e| e.gateway().is_none()).filter_map(Entry::workload).collect()
+        let here = |e: &&Entry| e.gateway().is_none() && !self.withdrawn.contains(&e.proxy);
+        self.entries.values().filter(here).filter_map(Entry::workload).collect()
     }
 
     /// Services that members name and no object declares.

@@ -280,7 +280,7 @@ impl Certificates for Service {
             labels: request.labels.into_iter().collect(),
             addresses: request.addresses,
         };
-        let entry = self.0.register(registration).map_err(|e| Status::invalid_argument(e.what))?;
+        let entry = self.0.register(registration, None).map_err(|e| Status::invalid_argument(e.what))?;
         let identity = entry.identity().ok_or_else(|| Status::internal("no identity"))?;
         let signed = self.0.sign(&request.csr, &identity, &entry.proxy).map_err(|e| Status::invalid_argument(e.to_string()))?;
         Ok(Response::new(v1::JoinReply {

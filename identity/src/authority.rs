@@ -131,6 +131,16 @@ impl Authority {
         self.roots.iter().map(|r| pem::fingerprint(&r.der)).collect()
     }
 
+    /// Whether a rotation can be done here.
+    pub fn holds_root_key(&self) -> bool {
+        self.root_key.is_some()
+    }
+
+    /// For each root, in the same order, until when a certificate under it is valid (Unix seconds); 0 where it signed none.
+    pub fn used_until(&self) -> Vec<u64> {
+        self.roots.iter().map(|r| r.used_until).collect()
+    }
+
     /// The issuing certificate, DER; `None` where the root signs itself.
     pub fn issuing(&self) -> Option<&[u8]> {
         self.chain.first().map(|c| c.as_ref())

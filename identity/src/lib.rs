@@ -19,7 +19,7 @@ pub mod token;
 pub mod trust;
 mod verify;
 
-pub use authority::{Authority, AuthorityFiles, Issued, Signer};
+pub use authority::{Authority, AuthorityFiles, Issued, NewRoot, Signer};
 pub use config::{ClientAuth, alpn, certified_key, client_config, outside_client_config, pinned_client_config, provider, server_config};
 pub use credentials::Credentials;
 pub use csr::{Csr, SignRequest};

@@ -10,6 +10,8 @@ pub const ISSUING_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 pub const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Certificates are valid from this long before they were signed, for clocks that go slow.
 pub const BACKDATE: Duration = Duration::from_secs(120);
+/// When another root signs, renewals are spread over a twentieth of a certificate's life, and over this at most.
+pub const ROOT_SPREAD: Duration = Duration::from_secs(60);
 /// Longest pause between two tries to renew.
 pub const RENEW_PAUSE_MAX: Duration = Duration::from_secs(300);
 /// First pause after a failed renewal.

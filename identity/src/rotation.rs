@@ -25,9 +25,9 @@ impl Rotation {
         Self { due: now, failures: 0 }
     }
 
-    pub fn holding(not_before: SystemTime, not_after: SystemTime, draw: u32) -> Self {
-        let mut this = Self::start(not_before);
-        this.issued(not_before, not_after, draw);
+    pub fn holding(signed: SystemTime, not_after: SystemTime, draw: u32) -> Self {
+        let mut this = Self::start(signed);
+        this.issued(signed, not_after, draw);
         this
     }
 
@@ -43,10 +43,10 @@ impl Rotation {
     }
 
     /// A certificate came: the next is due at half of its life, up to a tenth of it earlier.
-    pub fn issued(&mut self, not_before: SystemTime, not_after: SystemTime, draw: u32) {
-        let life = not_after.duration_since(not_before).unwrap_or_default();
+    pub fn issued(&mut self, signed: SystemTime, not_after: SystemTime, draw: u32) {
+        let life = not_after.duration_since(signed).unwrap_or_default();
         let jitter = life.mul_f64(0.1 * f64::from(draw) / f64::from(u32::MAX));
-        self.due = not_before + (life / 2).saturating_sub(jitter);
+        self.due = signed + (life / 2).saturating_sub(jitter);
         self.failures = 0;
     }
 
@@ -58,9 +58,10 @@ impl Rotation {
         self.due = now + limits::RENEW_PAUSE_MIN + spread;
     }
 
-    /// The roots or the trust domain changed: ask at once.
-    pub fn ask_now(&mut self, now: SystemTime) {
-        self.due = now;
+    /// Another root signs: ask soon, spread over a twentieth of the certificate's life (a minute at most), so that a mesh does not ask at once.
+    pub fn ask_soon(&mut self, now: SystemTime, life: Duration, draw: u32) {
+        let spread = (life / 20).min(limits::ROOT_SPREAD);
+        self.due = self.due.min(now + spread.mul_f64(f64::from(draw) / f64::from(u32::MAX)));
     }
 
     pub fn pause_after_failure(&self, now: SystemTime) -> Duration {

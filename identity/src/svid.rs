@@ -1,9 +1,9 @@
 //! An X.509 SVID: a chain that names one SPIFFE ID, and its key.
 
-use crate::{Error, pem, unix_seconds};
+use crate::{Error, limits, pem, unix_seconds};
 use model::SpiffeId;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -68,11 +68,28 @@ impl Svid {
     pub fn not_before(&self) -> SystemTime {
         self.not_before
     }
+    /// When it was signed, as far as it says: it is valid from a little earlier.
+    pub fn signed_at(&self) -> SystemTime {
+        (self.not_before + limits::BACKDATE).min(self.not_after)
+    }
+    /// How long it was meant to be used.
+    pub fn life(&self) -> Duration {
+        self.not_after.duration_since(self.signed_at()).unwrap_or_default()
+    }
     pub fn not_after(&self) -> SystemTime {
         self.not_after
     }
     pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         self.certified.clone()
+    }
+
+    /// Whether its chain leads to this root (DER), its times aside.
+    pub fn is_under(&self, root_der: &[u8]) -> bool {
+        let root = CertificateDer::from(root_der);
+        let Ok(anchor) = webpki::anchor_from_trusted_cert(&root) else { return false };
+        let Some((leaf, intermediates)) = self.chain.split_first() else { return false };
+        let inside = UnixTime::since_unix_epoch(Duration::from_secs(unix_seconds(self.not_after)));
+        crate::verify::verify_chain(leaf, intermediates, &[anchor], inside, webpki::KeyUsage::client_auth(), crate::provider()).is_ok()
     }
 
     /// Whether it can be shown at `now`.

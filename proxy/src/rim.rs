@@ -90,7 +90,7 @@ impl Rim {
         session.subscribe(wire::SELF);
         let mut draw = Draw(seed);
         let rotation = match credentials.svid() {
-            Some(svid) => Rotation::holding(svid.not_before(), svid.not_after(), draw.next()),
+            Some(svid) => Rotation::holding(svid.signed_at(), svid.not_after(), draw.next()),
             None => Rotation::start(now),
         };
         let shared: Shared = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -179,6 +179,7 @@ impl Rim {
         answers.extend(step.answers.clone());
         answers.retain(|name, _| self.session.subscriptions().contains(name));
         let refused = trust(&self.handle.credentials, &step.changes);
+        self.renew_under_new_root(&step.changes);
         let bad = |change: &Change| refused.iter().any(|r| r.name == change.key().to_string());
         let changes: Vec<Change> = step.changes.into_iter().filter(|change| !bad(change)).collect();
         self.handle.shared.store(Arc::new(before.apply(step.generation, &changes, &answers)));
@@ -196,6 +197,21 @@ impl Rim {
         let stored = Stored { generation: step.generation, held: self.session.held().clone(), answers: self.session.answers().clone() };
         if let Err(error) = file::write(&self.config.snapshot_file(), &stored) {
             tracing::error!(%error, "snapshot cannot be written; a restart without the control plane would serve an older one");
+        }
+    }
+
+    /// The first root of our bundle is the one that signs: a certificate under another one is renewed soon.
+    fn renew_under_new_root(&self, changes: &[Change]) {
+        let ours = &self.config.control.trust_domain;
+        let bundle = changes.iter().find_map(|change| match change {
+            Change::Put(model::Resource::TrustBundle(bundle)) if bundle.trust_domain == *ours => bundle.roots.first(),
+            _ => None,
+        });
+        if let (Some(root), Some(svid)) = (bundle, self.handle.credentials.svid())
+            && !svid.is_under(root)
+        {
+            let draw = self.draw.borrow_mut().next();
+            self.rotation.borrow_mut().ask_soon(transport::rt::wall(), svid.life(), draw);
         }
     }
 

@@ -5,7 +5,7 @@ mod get;
 mod join;
 mod watch;
 
-pub use get::{Certificate, CertificateList, Resource, Role, Security};
+pub use get::{Certificate, CertificateList, Resource, Role, Root, RootRotation, RootState, Roots, Security};
 pub use get::{
     Condition, Edge, EdgeList, Endpoint, Listener, Object, ObjectList, Parent, Proxy, ProxyList, ProxyResources, Route, RouteList,
     RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
@@ -25,6 +25,10 @@ pub mod path {
     pub const ROUTES: &str = "/v1/routes";
     pub const EDGES: &str = "/v1/edges";
     pub const CERTIFICATES: &str = "/v1/certificates";
+    /// The mesh's roots and how far a rotation is ([`super::Roots`]).
+    pub const ROOTS: &str = "/v1/roots";
+    /// POST begins a rotation of the root, answers [`super::Roots`].
+    pub const ROTATE: &str = "/v1/roots/rotate";
     /// A stream of [`super::Event`]s, one JSON object a line, that ends with the control plane.
     pub const EVENTS: &str = "/v1/events";
     /// POST [`super::RegistrationRequest`], answers [`super::Registration`]. DELETE `/v1/registrations/PROXY` takes it back.

@@ -2,6 +2,7 @@
 
 use super::selector::Labels;
 use super::target::Kind;
+use crate::units;
 use serde::Deserialize;
 use serde_json::Value;
 use wire::api::{Certificate, Condition, Edge, Object, Proxy, Role, Route, Security, Service};
@@ -194,12 +195,7 @@ fn percent(rate: f64) -> String {
 
 fn certificate(certificate: Certificate) -> Shown {
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    let left = match certificate.not_after.checked_sub(seconds) {
-        None => "expired".into(),
-        Some(left) if left >= 2 * 86_400 => format!("in {} d", left / 86_400),
-        Some(left) if left >= 7_200 => format!("in {} h", left / 3_600),
-        Some(left) => format!("in {} min", left / 60),
-    };
+    let left = units::left(certificate.not_after, seconds).unwrap_or_else(|| "expired".into());
     // A workload's is called after the proxy that holds it, an authority's after what it is: `root-1f2e…`, `issuing`.
     let name = match certificate.kind.as_str() {
         "workload" => certificate.proxy.clone(),

@@ -52,7 +52,7 @@ fn members() -> Registry {
             labels: BTreeMap::new(),
             addresses: if serves { vec![format!("127.0.0.1:{}", port + 1)] } else { Vec::new() },
         };
-        registry.register(request, &domain, 7).unwrap();
+        registry.register(request, None, &domain, 7).unwrap();
     }
     registry
 }

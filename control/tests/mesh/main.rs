@@ -1,6 +1,7 @@
 //! The control plane as a whole, in this process: files on disk, proxies over mutual TLS on loopback, restarts on the same state.
 
 mod peer;
+mod rotation;
 
 use control::core::Core;
 use control::{Control, ControlConfig};
@@ -65,7 +66,7 @@ fn register(core: &Core, name: &str, service: Option<&str>, port: u16) -> String
         labels: BTreeMap::new(),
         addresses: service.iter().map(|_| format!("127.0.0.1:{}", port + 1)).collect(),
     };
-    core.register(request).unwrap().proxy
+    core.register(request, None).unwrap().proxy
 }
 
 async fn event<T>(events: &mut tokio::sync::broadcast::Receiver<Event>, found: impl Fn(Event) -> Option<T>) -> T {

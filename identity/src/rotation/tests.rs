@@ -28,3 +28,16 @@ fn failures_back_off_and_success_resets() {
     rotation.failed(at(50), 0);
     assert_eq!(rotation.pause_after_failure(at(50)), limits::RENEW_PAUSE_MIN);
 }
+
+#[test]
+fn another_root_is_answered_soon_and_not_by_all_at_once() {
+    for (draw, due) in [(0, at(100)), (u32::MAX, at(150))] {
+        let mut rotation = Rotation::holding(at(0), at(1000), 0);
+        rotation.ask_soon(at(100), Duration::from_secs(1000), draw);
+        assert_eq!(rotation.due(), due);
+    }
+    // One that is due anyway is not put off.
+    let mut rotation = Rotation::holding(at(0), at(1000), 0);
+    rotation.ask_soon(at(499), Duration::from_secs(1000), u32::MAX);
+    assert_eq!(rotation.due(), at(500));
+}

@@ -92,7 +92,7 @@ pub(super) fn renewals(
             let number = draw.borrow_mut().next();
             match renewed {
                 Ok(svid) => {
-                    rotation.borrow_mut().issued(svid.not_before(), svid.not_after(), number);
+                    rotation.borrow_mut().issued(svid.signed_at(), svid.not_after(), number);
                     credentials.put_svid(svid);
                     tracing::info!("SVID renewed");
                 }

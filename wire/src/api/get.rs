@@ -277,3 +277,40 @@ pub struct Certificate {
 pub struct CertificateList {
     pub items: Vec<Certificate>,
 }
+
+/// Whom the members of the mesh believe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roots {
+    /// The one that signs first.
+    pub items: Vec<Root>,
+    /// There while a rotation is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RootRotation>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// SHA-256 of the certificate, lower-case hexadecimal.
+    pub fingerprint: String,
+    pub state: RootState,
+    /// Seconds since the Unix epoch.
+    pub not_after: u64,
+    /// Until when a certificate under it is valid, in the same seconds; 0 where it has signed none.
+    pub used_until: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootState {
+    Signing,
+    /// Believed; signs when every proxy believes it.
+    Next,
+    /// Believed until nothing under it is valid.
+    Retiring,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootRotation {
+    /// Proxies that do not yet believe the next root.
+    pub waiting_for: Vec<String>,
+}

@@ -1,7 +1,8 @@
-//! Nothing is lost by the mesh's own changes: clients that never retry go on through weight changes, short-lived certificates that are renewed
-//! under them, and a control plane that is killed and comes back.
+//! Nothing is lost by the mesh's own changes: clients that never retry go on through a thousand changes of weights, short-lived certificates
+//! that are renewed under them, a new root, and a control plane that is killed or ended and comes back.
 
 #![allow(clippy::print_stdout, reason = "a test that counts says what it counted")]
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::backend::Backend;
@@ -11,8 +12,13 @@ use testkit::streams::{Kind, Streams};
 use testkit::{Tally, free_ports};
 
 /// Changes of weights, made one after another as fast as files are read.
-const CHANGES: u32 = 60;
-const CONTROL_KILLS: u32 = 3;
+const CHANGES: u32 = 1000;
+/// Of the control plane: killed and ended in turns.
+const RESTARTS: u32 = 10;
+/// After this many changes the root is replaced.
+const ROTATION: u32 = 550;
+/// Life of certificates, in seconds.
+const SVID_LIFE: &str = "20";
 
 fn routes(first: u32) -> String {
     format!(
@@ -21,6 +27,7 @@ kind: HTTPRoute
 metadata: {{ name: shop }}
 spec:
   parentRefs: [{{ name: shop }}]
+  hostnames: [shop]
   rules:
   - backendRefs:
     - {{ name: items, port: 80 }}
@@ -34,13 +41,23 @@ spec:
   - backendRefs:
     - {{ name: items-v1, port: 80, weight: {first} }}
     - {{ name: items-v2, port: 80, weight: {} }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {{ name: rpc }}
+spec:
+  parentRefs: [{{ name: shop }}]
+  hostnames: [rpc]
+  rules:
+  - backendRefs:
+    - {{ name: rpc, port: 80 }}
 ",
         100 - first
     )
 }
 
 fn services(port: u16) -> String {
-    let service = |name: &str, selector: &str| {
+    let service = |name: &str, selector: &str, protocol: &str| {
         format!(
             "---
 apiVersion: v1
@@ -48,7 +65,7 @@ kind: Service
 metadata: {{ name: {name} }}
 spec:
   selector: {{ {selector} }}
-  ports: [{{ name: http, port: 80, targetPort: http, appProtocol: http }}]
+  ports: [{{ name: http, port: 80, targetPort: http, appProtocol: {protocol} }}]
 "
         )
     };
@@ -59,16 +76,17 @@ metadata: {{ name: shop }}
 spec:
   gatewayClassName: organza
   listeners: [{{ name: http, port: {port}, protocol: HTTP }}]
-{}{}{}",
-        service("items", "app: items"),
-        service("items-v1", "app: items, version: v1"),
-        service("items-v2", "app: items, version: v2")
+{}{}{}{}",
+        service("items", "app: items", "http"),
+        service("items-v1", "app: items, version: v1", "http"),
+        service("items-v2", "app: items, version: v2", "http"),
+        service("rpc", "app: rpc", "kubernetes.io/h2c")
     )
 }
 
-fn front(mesh: &Mesh, version: &str, backend: &Backend) -> Process {
+fn front(mesh: &Mesh, service: &str, version: &str, backend: &Backend) -> Process {
     let port = backend.address.port().to_string();
-    let process = Process::start(mesh.organza(&["run", "--service", "items", "--version", version, "--port", &port]));
+    let process = Process::start(mesh.organza(&["run", "--service", service, "--version", version, "--port", &port]));
     process.wait_for("is in the mesh", Duration::from_secs(20));
     process
 }
@@ -79,28 +97,94 @@ fn control_of(up: &Process) -> Option<String> {
     String::from_utf8_lossy(&out.stdout).lines().next().map(str::to_owned)
 }
 
+/// Kills or ends the control plane, and waits until it is back.
+fn restart_control(mesh: &Mesh, up: &Process, signal: &str) {
+    let pid = control_of(up).expect("there is a control plane");
+    let ended = Command::new("kill").args(["-s", signal, &pid]).status().is_ok_and(|s| s.success());
+    assert!(ended, "the control plane could not be ended");
+    eventually("the control plane comes back", Duration::from_secs(20), || {
+        control_of(up).is_some_and(|now| now != pid) && mesh.run(&["status"]).0 == 0
+    });
+}
+
+fn roots(mesh: &Mesh) -> wire::api::Roots {
+    let (code, out, error) = mesh.run(&["ca", "show", "-o", "json"]);
+    assert_eq!(code, 0, "{error}");
+    serde_json::from_str(&out).expect("roots as JSON")
+}
+
+struct Load {
+    counters: Vec<(&'static str, Counter)>,
+    streams: Vec<(&'static str, Streams)>,
+}
+
+impl Load {
+    fn start(gateway: SocketAddr) -> Self {
+        let posts = Shot { method: "POST", ..Shot::upload(gateway, "shop", "/buy", 100) };
+        Self {
+            counters: vec![
+                ("GET", Counter::start(&Shot::get(gateway, "shop", "/items?q=1"), 4)),
+                ("POST", Counter::start(&posts, 2)),
+                ("upload", Counter::start(&Shot::upload(gateway, "shop", "/upload", 200_000), 1)),
+            ],
+            streams: vec![
+                ("WebSocket", Streams::start(Kind::WebSocket, gateway, "shop", "/ws", 2)),
+                ("gRPC stream", Streams::start(Kind::Grpc, gateway, "rpc", "/echo.Echo/Both", 2)),
+            ],
+        }
+    }
+
+    fn lost(&self) -> u64 {
+        self.counters.iter().map(|(_, counter)| counter.so_far().lost()).chain(self.streams.iter().map(|(_, s)| s.so_far().lost())).sum()
+    }
+
+    async fn finish(self) -> Tally {
+        let mut tallies = Vec::new();
+        for (what, counter) in self.counters {
+            tallies.push((what, counter.finish().await));
+        }
+        for (what, streams) in self.streams {
+            tallies.push((what, streams.finish().await));
+        }
+        let mut all = Tally::default();
+        for (what, tally) in tallies {
+            println!("{what}: {} whole, {} lost", tally.of("200"), tally.lost());
+            assert!(tally.of("200") > 0, "{what}: none came through: {tally:?}");
+            all.add(&tally);
+        }
+        all
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_by_our_own_changes() {
     let mesh = Mesh::new();
     let port = free_ports(1)[0];
-    let (v1, v2) = (Backend::http("items-v1").await, Backend::http("items-v2").await);
+    let (v1, v2, rpc) = (Backend::http("items-v1").await, Backend::http("items-v2").await, Backend::http("rpc").await);
     mesh.write("services.yaml", &services(port));
     mesh.write("routes.yaml", &routes(50));
     let folder = mesh.config();
-    let up = Process::start(mesh.organza(&["up", "-f", &folder.to_string_lossy(), "--svid-life", "20"]));
+    let up = Process::start(mesh.organza(&["up", "-f", &folder.to_string_lossy(), "--svid-life", SVID_LIFE]));
     up.wait_for("is up", Duration::from_secs(20));
-    let (_one, _two) = (front(&mesh, "v1", &v1), front(&mesh, "v2", &v2));
+    let _members = [front(&mesh, "items", "v1", &v1), front(&mesh, "items", "v2", &v2), front(&mesh, "rpc", "v1", &rpc)];
     let gateway = ([127, 0, 0, 1], port).into();
     let begun = Instant::now();
     while !fetch(&Shot::get(gateway, "shop", "/")).await.is_ok_and(|(status, _, _)| status == 200) {
         assert!(begun.elapsed() < Duration::from_secs(20), "the gateway does not serve; up said:\n{}", up.output());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let old = roots(&mesh).items[0].fingerprint.clone();
 
-    let gets = Counter::start(&Shot::get(gateway, "shop", "/items?q=1"), 4);
-    let posts = Counter::start(&Shot { method: "POST", ..Shot::upload(gateway, "shop", "/buy", 100) }, 2);
-    let uploads = Counter::start(&Shot::upload(gateway, "shop", "/upload", 200_000), 1);
-    let sockets = Streams::start(Kind::WebSocket, gateway, "shop", "/ws", 2);
+    let load = Load::start(gateway);
+    let mut lost = 0;
+    // What was done just before the first loss is what one looks for.
+    let mut noted = |load: &Load, what: String| {
+        let now = load.lost();
+        if now > lost {
+            println!("{:?}: {} lost by the end of: {what}", begun.elapsed(), now - lost);
+            lost = now;
+        }
+    };
     let events = || up.output().matches("HTTPRoute items").count();
     for change in 1..=CHANGES {
         let before = events();
@@ -108,35 +192,34 @@ async fn nothing_is_lost_by_our_own_changes() {
         // While a control plane is coming back, a change is made without being told: the next one goes on after a moment.
         let patience = Instant::now() + Duration::from_secs(1);
         while events() == before && Instant::now() < patience {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        if change % (CHANGES / CONTROL_KILLS) == 0
-            && let Some(pid) = control_of(&up)
-        {
-            let killed = Command::new("kill").args(["-s", "KILL", &pid]).status().is_ok_and(|s| s.success());
-            assert!(killed, "the control plane could not be killed");
-            eventually("the control plane comes back", Duration::from_secs(20), || {
-                control_of(&up).is_some_and(|now| now != pid) && mesh.run(&["status"]).0 == 0
-            });
+        noted(&load, format!("change {change}"));
+        if change % (CHANGES / RESTARTS) == 0 {
+            let signal = if change % (2 * CHANGES / RESTARTS) == 0 { "KILL" } else { "TERM" };
+            restart_control(&mesh, &up, signal);
+            noted(&load, format!("{signal} of the control plane after change {change}"));
+        }
+        if change == ROTATION {
+            let (code, out, error) = mesh.run(&["ca", "rotate", "--timeout", "30s"]);
+            assert_eq!(code, 0, "{out}{error}");
+            noted(&load, "rotation of the root".into());
         }
     }
-    // Certificates live for 20 s and are renewed at half of it: by now each was, at least once.
-    let left = Duration::from_secs(15).saturating_sub(begun.elapsed());
-    tokio::time::sleep(left).await;
+    // Nothing under the old root is valid once the last certificate of before has ended.
+    eventually("the old root is dropped", Duration::from_secs(60), || roots(&mesh).items.len() == 1);
+    assert_ne!(roots(&mesh).items[0].fingerprint, old);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    noted(&load, "the old root's end".into());
 
     let told = u32::try_from(events()).unwrap_or(u32::MAX);
-    assert!(told > CHANGES * 8 / 10, "{told} of {CHANGES} changes were told; up said:\n{}", up.output());
-    let mut all = Tally::default();
-    for (what, tally) in [
-        ("GET", gets.finish().await),
-        ("POST", posts.finish().await),
-        ("upload", uploads.finish().await),
-        ("WebSocket", sockets.finish().await),
-    ] {
-        println!("{what}: {} whole, {} lost", tally.of("200"), tally.lost());
-        assert!(tally.of("200") > 0, "{what}: none came through: {tally:?}");
-        all.add(&tally);
-    }
-    assert_eq!(all.lost(), 0, "{all:?}\nup said:\n{}", up.output());
+    assert!(told > CHANGES * 8 / 10, "{told} of {CHANGES} changes were told; up said:\n{}", tail(&up.output()));
+    let all = load.finish().await;
+    assert_eq!(all.lost(), 0, "{all:?}\nup said:\n{}", tail(&up.output()));
     assert!(v1.requests() > 0 && v2.requests() > 0, "both versions were called");
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
 }

@@ -54,6 +54,11 @@ impl Streams {
         Self { stop, tally, tasks }
     }
 
+    /// How those ended that have ended.
+    pub fn so_far(&self) -> Tally {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Lets the streams under way end in order, and says how all ended; `200` is whole.
     pub async fn finish(self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);

@@ -284,3 +284,29 @@ async fn faults_are_told_as_grpc_has_them() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_connection_between_proxies_carries_any_number_of_streams() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", GRPC);
+        for i in 0..300 {
+            // The caller has a connection of its own for each, as short-lived clients do.
+            let client = client(door).await;
+            let (mut body, mut reply) = client.request(&post("catalog", "/b.B/Echo", true), Length::Open).unwrap();
+            body.send(Bytes::from_static(b"\0\0\0\0\x01x")).await.unwrap();
+            let (head, mut back) = answer(&mut reply).await.unwrap_or_else(|e| panic!("stream {i}: {e:?}"));
+            assert_eq!(head.status, 200, "stream {i}");
+            // The echo of the end is an empty frame that ends nothing, and there is no bound to how many of them a server may send.
+            body.finish(None).await.unwrap();
+            let mut whole = Vec::new();
+            while let Some(piece) = back.chunk().await.unwrap_or_else(|e| panic!("stream {i}: {e:?}")) {
+                whole.extend_from_slice(&piece);
+            }
+            assert_eq!(whole, b"\0\0\0\0\x01x");
+            assert_eq!(back.trailers().unwrap().text("grpc-status"), Some("0"));
+        }
+    })
+    .await;
+}

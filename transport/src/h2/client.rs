@@ -2,6 +2,7 @@
 
 use super::body::{Slot, Streams};
 use super::io::Io;
+use super::sieve::Sieve;
 use super::{BodyReader, BodyWriter, Facing, code, head};
 use crate::body::Length;
 use crate::rt::{self, Stream};
@@ -39,7 +40,7 @@ impl Client {
             .max_concurrent_reset_streams(limits::H2_RESET_STREAMS)
             .reset_stream_duration(limits::H2_RESET_TIME)
             .max_local_error_reset_streams(Some(limits::H2_ERROR_RESETS));
-        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(Io { read, stream })).await;
+        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(Io { read, stream, sieve: Some(Sieve::default()) })).await;
         let late = || Error::new(Fault::ConnectTimeout, "HTTP/2 preface took longer than 10 s").with_nothing_received();
         let (send, connection) = shake.ok_or_else(late)?.map_err(|e| Facing::Upstream.error(&e).with_nothing_received())?;
         let closed = Rc::new(Cell::new(false));

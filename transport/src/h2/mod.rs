@@ -9,6 +9,7 @@ mod client;
 mod head;
 mod io;
 mod server;
+mod sieve;
 mod tunnel;
 
 pub use body::{BodyReader, BodyWriter};

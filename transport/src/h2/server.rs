@@ -46,7 +46,7 @@ impl Server {
             .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS)
             .max_local_error_reset_streams(Some(limits::H2_ERROR_RESETS))
             .enable_connect_protocol();
-        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(Io { read, stream })).await;
+        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(Io { read, stream, sieve: None })).await;
         let connection = shake.ok_or_else(|| Error::new(Fault::SlowRequest, "HTTP/2 preface took longer than 10 s"))?;
         let connection = connection.map_err(|e| Facing::Downstream.error(&e))?;
         Ok(Self { connection, streams: Streams::default(), draining: false })

@@ -114,6 +114,17 @@ fn what_users_see_is_as_it_was_recorded() {
         not_after: 1_790_086_400,
     };
     recorded(&mut names, "certificates.json", &CertificateList { items: vec![certificate] });
+    let root = |fingerprint: char, state| Root {
+        fingerprint: fingerprint.to_string().repeat(64),
+        state,
+        not_after: 2_105_000_000,
+        used_until: if state == RootState::Next { 0 } else { 1_790_086_400 },
+    };
+    let roots = Roots {
+        items: vec![root('a', RootState::Signing), root('b', RootState::Next)],
+        rotation: Some(RootRotation { waiting_for: vec!["web-v1".into()] }),
+    };
+    recorded(&mut names, "roots.json", &roots);
     for (name, event) in events() {
         recorded(&mut names, &format!("event-{name}.json"), &event);
     }

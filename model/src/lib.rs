@@ -18,6 +18,7 @@ pub mod matches;
 pub mod report;
 pub mod route;
 pub mod service;
+pub mod traffic;
 pub mod workload;
 
 pub use applied::{Applied, FilterPlace};
@@ -32,6 +33,7 @@ pub use matches::{Cidr, HeaderMatch, PathMatch, QueryMatch, Regex, RouteMatch, V
 pub use report::{Condition, ConditionStatus, ListenerStatus, ParentStatus, Report, Severity, Status};
 pub use route::{Attachment, Filter, Rank, Retry, Route, RouteProtocol, Rule, Target, Timeouts};
 pub use service::{AppProtocol, Balancer, Endpoint, Endpoints, Health, Service, ServicePort, Tunnel};
+pub use traffic::{AttachedPolicy, TrafficPolicy};
 pub use workload::{Labels, Locality, Workload};
 
 use std::sync::Arc;

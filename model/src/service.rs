@@ -1,6 +1,6 @@
 //! What is called by name, and who answers.
 
-use crate::{Hostname, Key, Labels, Locality, Origin, SpiffeId};
+use crate::{AttachedPolicy, Hostname, Key, Labels, Locality, Origin, SpiffeId, TrafficPolicy};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -98,11 +98,19 @@ pub struct Service {
     /// The identities registered to answer for it. A client accepts no other. Empty: no endpoint is in the mesh.
     pub identities: Vec<SpiffeId>,
     pub balancer: Balancer,
+    /// One for the whole service at most, and one for each port; none where the defaults hold.
+    pub policies: Vec<AttachedPolicy>,
 }
 
 impl Service {
     pub fn port(&self, number: u16) -> Option<&ServicePort> {
         self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// The policy of a port: its own, else the service's; `None` where the defaults hold.
+    pub fn policy(&self, port: u16) -> Option<&Arc<TrafficPolicy>> {
+        let own = self.policies.iter().find(|at| at.port == Some(port));
+        own.or_else(|| self.policies.iter().find(|at| at.port.is_none())).map(|at| &at.policy)
     }
 
     /// Whether a caller in `namespace` that says `host` (lower case) means this service.

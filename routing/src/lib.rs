@@ -5,10 +5,13 @@
 //! lives longer than a table (balancers, retry budgets) stands beside it, by `Key`. `now` and randomness are arguments everywhere: this
 //! crate never knows a socket, a clock, a thread or where its resources came from.
 
+pub mod admission;
 pub mod balance;
+pub mod breaker;
 mod compiled;
 mod cow;
 mod decision;
+pub mod eject;
 pub mod explain;
 pub mod filters;
 mod hosts;

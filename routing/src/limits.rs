@@ -37,3 +37,12 @@ pub const UNSENT_RETRIES: u32 = 2;
 pub const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
 /// Shortest backoff used where a rule names none.
 pub const BACKOFF_DEFAULT: Duration = Duration::from_millis(25);
+
+/// Endpoints of one service whose behaviour is kept for ejection; further ones are never ejected.
+pub const EJECTION_ENDPOINTS: usize = 4096;
+/// A request that tries an ejected endpoint and was not heard of again: another is sent after this time.
+pub const PROBE_TIME: Duration = Duration::from_secs(15);
+/// Smallest share of its weight that an endpoint has at the beginning of a slow start, in percent.
+pub const SLOW_START_PERCENT: u64 = 10;
+/// Steps in which the weight grows during a slow start.
+pub const SLOW_START_STEPS: u32 = 10;

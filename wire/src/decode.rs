@@ -3,6 +3,7 @@
 
 mod read;
 mod route;
+mod traffic;
 
 use crate::{limits, v1};
 use model::backend::UpstreamRoots;
@@ -62,6 +63,7 @@ fn service(m: v1::Service) -> Result<model::Service> {
         })?,
         identities: list(m.identities, "identities", |id| identity(&id))?,
         balancer: balancer(some(m.balancer).at("balancer")?).at("balancer")?,
+        policies: list(m.policies, "policies", traffic::attached)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The model as bytes. Deterministic: equal resources have equal bytes, for the version is their hash. Never fails, never reads a clock.
 
 mod route;
+mod traffic;
 
 use crate::enums::Word;
 use crate::v1;
@@ -44,6 +45,7 @@ fn service(r: &model::Service) -> v1::Service {
         ports: r.ports.iter().map(|p| port(p.number, p.name.as_deref(), p.protocol)).collect(),
         identities: texts(&r.identities),
         balancer: Some(balancer(&r.balancer)),
+        policies: r.policies.iter().map(traffic::attached).collect(),
     }
 }
 

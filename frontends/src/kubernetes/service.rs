@@ -55,6 +55,7 @@ pub fn read_service(object: &Object, slices: &[&Object], options: &Options<'_>) 
         ports: ports.iter().filter_map(service_port).collect(),
         identities,
         balancer: Balancer::default(),
+        policies: Vec::new(),
     };
     (service, Endpoints { key: key.with_kind(Kind::Endpoints), endpoints })
 }

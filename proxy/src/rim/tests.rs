@@ -99,6 +99,7 @@ fn service(name: &str) -> Service {
         ports: Vec::new(),
         identities: Vec::new(),
         balancer: Default::default(),
+        policies: Vec::new(),
     }
 }
 

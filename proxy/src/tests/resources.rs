@@ -52,6 +52,7 @@ pub fn service(name: &'static str, places: &[Place]) -> Vec<Resource> {
         ports: ports.map(|(number, protocol)| ServicePort { number, name: None, protocol }).to_vec(),
         identities: vec![id("catalog")],
         balancer: Balancer::RoundRobin,
+        policies: Vec::new(),
     };
     let endpoint = |place: &Place| Endpoint {
         id: place.workload.into(),

@@ -41,6 +41,7 @@ fn ask(filters: Vec<Filter>, backends: Vec<(u32, Backend, Vec<Filter>)>) -> Expl
         ports: Vec::new(),
         identities: Vec::new(),
         balancer: Balancer::default(),
+        policies: Vec::new(),
     };
     let changes = [Resource::Route(Arc::new(route)), Resource::Service(Arc::new(shadow))].map(Change::Put);
     let table = Table::default().apply(&changes);

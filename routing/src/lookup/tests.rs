@@ -61,6 +61,7 @@ fn service(port: u16) -> Change {
         ports: vec![ServicePort { number: port, name: None, protocol: AppProtocol::Http }],
         identities: Vec::new(),
         balancer: Balancer::default(),
+        policies: Vec::new(),
     })))
 }
 

@@ -131,7 +131,41 @@ fn service(balancer: Balancer) -> Service {
         ports: vec![port(80, Some("http"), AppProtocol::Http), port(9000, None, AppProtocol::Detect)],
         identities: vec![id()],
         balancer,
+        policies: Vec::new(),
     }
+}
+
+fn policies() -> Vec<model::AttachedPolicy> {
+    use model::traffic::*;
+    let second = std::time::Duration::from_secs(1);
+    let all = TrafficPolicy {
+        origin: Some(origin("BackendTrafficPolicy")),
+        limits: RequestLimits { parallel_requests: 1, pending_requests: 0 },
+        ejection: Ejection {
+            consecutive_5xx: Some(5),
+            consecutive_gateway_errors: Some(4),
+            consecutive_local_failures: None,
+            failure_percentage: Some(85),
+            latency: Some(second / 2),
+            minimum_requests: 7,
+            interval: second,
+            base_time: second * 2,
+            longest_time: second * 3,
+            max_percent: 10,
+            panic_percent: 50,
+        },
+        breaker: Some(Breaker {
+            failure_percentage: 50,
+            minimum_requests: 9,
+            interval: second * 4,
+            open_time: second * 5,
+            half_open_requests: 3,
+        }),
+        slow_start: Some(second * 30),
+        retry_budget: RetryBudget { percent: 1, interval: second * 6, min_count: 2, min_interval: second * 7 },
+    };
+    let at = |port, policy| model::AttachedPolicy { port, policy: std::sync::Arc::new(policy) };
+    vec![at(None, all), at(Some(80), TrafficPolicy::default())]
 }
 
 fn workload() -> Workload {
@@ -343,4 +377,15 @@ proptest! {
             prop_assert_eq!(decode(&encode(&resource)).unwrap(), resource);
         }
     }
+}
+
+#[test]
+fn policies_travel_and_odd_shares_are_refused() {
+    let with = |policies| Resource::Service(Arc::new(Service { policies, ..service(Balancer::PeakEwma) }));
+    let good = with(policies());
+    assert_eq!(decode(&encode(&good)).unwrap(), good);
+    let mut odd = policies();
+    Arc::make_mut(&mut odd[0].policy).ejection.max_percent = 101;
+    let error = decode(&encode(&with(odd))).unwrap_err().to_string();
+    assert!(error.contains("policies[0].policy.ejection.max_percent"), "{error}");
 }

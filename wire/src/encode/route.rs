@@ -153,6 +153,6 @@ fn backend(b: &Backend) -> v1::Backend {
 }
 
 /// Five centuries and more are cut to that, which is a patience like any other.
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

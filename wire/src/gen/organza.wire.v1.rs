@@ -96,6 +96,88 @@ pub struct Service {
     pub identities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "7")]
     pub balancer: ::core::option::Option<Balancer>,
+    #[prost(message, repeated, tag = "8")]
+    pub policies: ::prost::alloc::vec::Vec<AttachedPolicy>,
+}
+/// How calls to a service are limited, and when its endpoints are left out. What is absent is not looked at.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrafficPolicy {
+    #[prost(message, optional, tag = "1")]
+    pub origin: ::core::option::Option<Origin>,
+    #[prost(message, optional, tag = "2")]
+    pub limits: ::core::option::Option<RequestLimits>,
+    #[prost(message, optional, tag = "3")]
+    pub ejection: ::core::option::Option<Ejection>,
+    #[prost(message, optional, tag = "4")]
+    pub breaker: ::core::option::Option<Breaker>,
+    #[prost(uint64, optional, tag = "5")]
+    pub slow_start_nanos: ::core::option::Option<u64>,
+    #[prost(message, optional, tag = "6")]
+    pub retry_budget: ::core::option::Option<RetryBudget>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttachedPolicy {
+    /// Absent: all ports without one of their own.
+    #[prost(uint32, optional, tag = "1")]
+    pub port: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "2")]
+    pub policy: ::core::option::Option<TrafficPolicy>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestLimits {
+    #[prost(uint32, tag = "1")]
+    pub parallel_requests: u32,
+    #[prost(uint32, tag = "2")]
+    pub pending_requests: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ejection {
+    #[prost(uint32, optional, tag = "1")]
+    pub consecutive_5xx: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub consecutive_gateway_errors: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    pub consecutive_local_failures: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "4")]
+    pub failure_percentage: ::core::option::Option<u32>,
+    #[prost(uint64, optional, tag = "5")]
+    pub latency_nanos: ::core::option::Option<u64>,
+    #[prost(uint32, tag = "6")]
+    pub minimum_requests: u32,
+    #[prost(uint64, tag = "7")]
+    pub interval_nanos: u64,
+    #[prost(uint64, tag = "8")]
+    pub base_time_nanos: u64,
+    #[prost(uint64, tag = "9")]
+    pub longest_time_nanos: u64,
+    #[prost(uint32, tag = "10")]
+    pub max_percent: u32,
+    #[prost(uint32, tag = "11")]
+    pub panic_percent: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Breaker {
+    #[prost(uint32, tag = "1")]
+    pub failure_percentage: u32,
+    #[prost(uint32, tag = "2")]
+    pub minimum_requests: u32,
+    #[prost(uint64, tag = "3")]
+    pub interval_nanos: u64,
+    #[prost(uint64, tag = "4")]
+    pub open_time_nanos: u64,
+    #[prost(uint32, tag = "5")]
+    pub half_open_requests: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetryBudget {
+    #[prost(uint32, tag = "1")]
+    pub percent: u32,
+    #[prost(uint64, tag = "2")]
+    pub interval_nanos: u64,
+    #[prost(uint32, tag = "3")]
+    pub min_count: u32,
+    #[prost(uint64, tag = "4")]
+    pub min_interval_nanos: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Tunnel {

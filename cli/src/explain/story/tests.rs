@@ -20,6 +20,7 @@ fn service(name: &str) -> Change {
         ports: vec![ServicePort { number: 80, name: None, protocol: model::AppProtocol::Http }],
         identities: Vec::new(),
         balancer: model::Balancer::default(),
+        policies: Vec::new(),
     })))
 }
 

@@ -12,10 +12,7 @@ pub(super) fn attached(at: &AttachedPolicy) -> v1::AttachedPolicy {
 fn policy(p: &TrafficPolicy) -> v1::TrafficPolicy {
     v1::TrafficPolicy {
         origin: p.origin.as_ref().map(origin),
-        limits: Some(v1::RequestLimits {
-            parallel_requests: p.limits.parallel_requests,
-            pending_requests: p.limits.pending_requests,
-        }),
+        limits: Some(v1::RequestLimits { parallel_requests: p.limits.parallel_requests, pending_requests: p.limits.pending_requests }),
         ejection: Some(ejection(&p.ejection)),
         breaker: p.breaker.as_ref().map(breaker),
         slow_start_nanos: p.slow_start.map(nanos),

@@ -23,7 +23,7 @@ Exit codes: 0 good, 1 problems were found, 2 wrong usage, 3 mesh not reachable."
 
 /// A service mesh: thin, strong, transparent.
 #[derive(Debug, Parser)]
-#[command(name = "organza", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "organza", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Organza {
     #[command(subcommand)]
     command: Command,
@@ -40,6 +40,7 @@ enum Command {
     /// End a mesh that was started with `up`
     Down(down::DownArgs),
     /// Show the mesh in a few lines
+    #[command(alias = "ps")]
     Status(status::StatusArgs),
     /// Show proxies, services, routes, edges, certificates, objects
     Get(get::GetArgs),

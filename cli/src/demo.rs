@@ -92,7 +92,7 @@ fn own_place() -> Outcome<(Place, Taken)> {
         let place = Place::of(&name)?;
         match place.take() {
             Ok(taken) => return Ok((place, taken)),
-            Err(failure) if place.holder().is_some() => last = Some(failure),
+            Err(failure) if place.is_taken() => last = Some(failure),
             // A disk that is full is so under each name.
             Err(failure) => return Err(failure),
         }

@@ -18,6 +18,7 @@ pub struct DiffArgs {
     /// A file or a folder, as given to `organza up`: all of the configuration, not a part of it
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
     files: Vec<PathBuf>,
+    /// For people or for programs
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]

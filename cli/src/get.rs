@@ -32,13 +32,13 @@ Examples:
   organza get routes -o json | jq '.items[].status.parents'
 
 What there is:
-  proxies        the processes that carry traffic, what they hold and what they refused
-  services       what is called by name, and who answers
-  routes         HTTPRoute, GRPCRoute, TLSRoute, TCPRoute: splits, conditions, how many proxies have them
-  edges          who calls whom, how often, how well, and how it was secured
-  certificates   authorities and what they signed, with their end
-  objects        all that the files declare; or one kind of it: gateways, xbackends, referencegrants, …
-  all            gateways, routes, services and proxies";
+  proxies       processes that carry traffic: what they hold, what they refused
+  services      what is called by name, and who answers
+  routes        HTTPRoute, GRPCRoute, TLSRoute, TCPRoute: splits and conditions
+  edges         who calls whom, how often, how well, how it was secured
+  certificates  authorities and what they signed, with their end
+  objects       all that files declare, or a kind of it: gateways, xbackends, …
+  all           gateways, routes, services and proxies";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -58,6 +58,7 @@ pub struct GetArgs {
     /// Then a line for each change
     #[arg(short, long)]
     watch: bool,
+    /// How it is shown; wide has more columns, json and yaml whole documents with status, name is for scripts
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
     /// Without the line of heads

@@ -176,15 +176,18 @@ async fn tend_gateways(place: &Place, client: &Client, ports: GatewayPorts, gate
 /// One row for each version of each service: callers added up, the slowest of them shown.
 fn rows(edges: &[Edge]) -> Vec<Row> {
     let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
-    for edge in edges.iter().filter(|edge| !edge.destination.is_empty()) {
+    // A stranger that was refused at the door called nobody: the edge says so, the table is of what was carried.
+    let refused = |edge: &Edge| edge.source == "unknown" && edge.failures >= edge.requests;
+    for edge in edges.iter().filter(|edge| !edge.destination.is_empty() && !refused(edge)) {
+        let service = if edge.service.is_empty() { &edge.destination } else { &edge.service };
         let millis = |value: Option<f64>| value.map(|ms| Duration::from_secs_f64(ms.max(0.0) / 1e3));
         let security = match edge.security {
             Security::Plain => "plain",
             Security::Tls => "TLS",
             Security::Mtls => "mTLS",
         };
-        let row = rows.entry((edge.destination.clone(), edge.destination_version.clone())).or_insert_with(|| Row {
-            service: edge.destination.clone(),
+        let row = rows.entry((service.clone(), edge.destination_version.clone())).or_insert_with(|| Row {
+            service: service.clone(),
             version: edge.destination_version.clone(),
             security: security.into(),
             ..Row::default()

@@ -86,14 +86,20 @@ impl Place {
             .open(&path)
             .doing(|| format!("open {}", path.display()))?;
         if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
-            let holder = read_pid(&mut file).map_or(String::new(), |pid| format!(" by process {pid}"));
-            return Err(Failure::problem(format!("mesh {:?} is already up, held{holder}", self.mesh))
+            let holder = read_pid(&mut file).map_or(String::new(), |pid| format!(", held by process {pid}"));
+            return Err(Failure::problem(format!("mesh {:?} is already up{holder}", self.mesh))
                 .remedy(format!("organza down --mesh {0}, or give this one another name with --mesh", self.mesh)));
         }
         use std::io::{Seek, Write};
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
         written.doing(|| format!("write {}", path.display()))?;
         Ok(Taken { _file: file })
+    }
+
+    /// Whether some process holds the mesh; it may not have said yet which.
+    pub fn is_taken(&self) -> bool {
+        let locked = |file: File| rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared).is_err();
+        File::open(self.lock_file()).is_ok_and(locked)
     }
 
     /// The process that holds the mesh, if any does.

@@ -13,6 +13,7 @@ use wire::api::{Severity, Status, path};
 pub struct StatusArgs {
     #[command(flatten)]
     mesh: MeshFlag,
+    /// For people or for programs
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }

@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod codegen;
+mod picture;
 mod process;
 mod test;
 mod tidy;
@@ -20,6 +21,8 @@ cargo xtask CHORE
   tidy          walls between crates, sizes, names, licences, links
   codegen [--check]
                 Rust from wire/proto/*.proto (with --features codegen)
+  picture [--organza FILE]
+                docs/demo.svg, drawn from what the demo writes to a terminal
   bench [--rounds N] [--json FILE]
                 what one proxied request costs, beside HAProxy and nginx
   ci            install what tests need, then format, clippy, tidy, codegen, test, demo
@@ -45,6 +48,7 @@ fn chore() -> Result<()> {
         "bench" => bench::run(root(), &rest),
         "ci" => ci::run(),
         "codegen" => codegen::run(&rest),
+        "picture" => picture::run(&rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -70,8 +70,16 @@ pub fn screen(moment: &Moment<'_>, width: usize) -> String {
     let failed = moment.load.failed();
     let total = format!("{} requests in {} s, {} failed at the first try", moment.load.requests, moment.elapsed.as_secs(), failed);
     let tone = if failed == 0 { Tone::Good } else { Tone::Bad };
+    let table: String = table::columns(&head, &rows, width).lines().map(secured).collect();
     let cut = |text: &str| text.chars().take(width).collect::<String>();
-    format!("{}\n\n{}\n{}\n", paint(Tone::Strong, &cut(&title)), table::columns(&head, &rows, width), paint(tone, &cut(&total)))
+    format!("{}\n\n{}\n{}\n", paint(Tone::Strong, &cut(&title)), table, paint(tone, &cut(&total)))
+}
+
+/// A line of the table with its last word in colour: a hop in plain text must not be overlooked.
+fn secured(line: &str) -> String {
+    let toned = [("mTLS", Tone::Good), ("plain", Tone::Bad), ("mixed", Tone::Bad)];
+    let found = toned.iter().find_map(|(word, tone)| Some((line.strip_suffix(word)?, paint(*tone, word))));
+    found.map_or_else(|| format!("{line}\n"), |(rest, word)| format!("{rest}{word}\n"))
 }
 
 /// At most 80 columns, for logs and pipes.

@@ -152,8 +152,9 @@ fn parents(route: &Route) -> String {
 }
 
 fn edge(edge: Edge) -> Shown {
-    // `catalog-v1` says its version already, and `latest` is what Istio calls none.
-    let says = |name: &str, version: &str| version.is_empty() || version == "latest" || name.ends_with(&format!("-{version}"));
+    // `catalog-v1` says its version already, and `latest` is what Istio calls none; who is `unknown` is so once.
+    let says =
+        |name: &str, version: &str| version.is_empty() || version == "latest" || version == name || name.ends_with(&format!("-{version}"));
     let end = |name: &str, version: &str| if says(name, version) { name.to_owned() } else { format!("{name} {version}") };
     let to = if edge.destination.is_empty() { edge.service.clone() } else { end(&edge.destination, &edge.destination_version) };
     let millis =

@@ -30,3 +30,12 @@ fn callers_of_one_version_add_up_and_plain_text_is_not_hidden() {
     assert_eq!(shown[0].p99, Some(Duration::from_millis(5)));
     assert_eq!(rows(&[edge("web", Security::Mtls, 5.0), edge("batch", Security::Plain, 2.0)])[0].security, "mixed");
 }
+
+#[test]
+fn versions_of_one_service_are_rows_and_a_refused_stranger_is_none() {
+    let other = Edge { destination: "catalog-v3".into(), destination_version: "v3".into(), ..edge("web", Security::Mtls, 1.0) };
+    let stranger = Edge { requests: 1, failures: 1, service: String::new(), ..edge("unknown", Security::Plain, 0.5) };
+    let shown = rows(&[edge("web", Security::Mtls, 5.0), other, stranger]);
+    let names: Vec<(&str, &str, &str)> = shown.iter().map(|row| (&*row.service, &*row.version, &*row.security)).collect();
+    assert_eq!(names, [("catalog", "v2", "mTLS"), ("catalog", "v3", "mTLS")]);
+}

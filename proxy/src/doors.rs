@@ -6,6 +6,7 @@ use crate::inbound::{self, Application};
 use crate::worker::Worker;
 use crate::{gateway, limits, outbound};
 use model::Key;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -111,7 +112,7 @@ pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Open>) 
 
 async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: watch::Receiver<bool>) {
     let answerer = Rc::new(Answerer::new(&worker, door, listener.address()));
-    let count = Rc::new(std::cell::Cell::new(0usize));
+    let count = Rc::new(Cell::new(0usize));
     loop {
         // At the limit new connections wait in the kernel's queue; old ones live.
         while count.get() >= limits::CONNECTIONS {
@@ -134,11 +135,27 @@ async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: 
             }
         };
         let (worker, answerer, count) = (worker.clone(), answerer.clone(), count.clone());
-        count.set(count.get() + 1);
+        let counted = Counted::new(count);
         rt::spawn(async move {
             answerer.answer(worker, stream, address).await;
-            count.set(count.get() - 1);
+            drop(counted);
         });
+    }
+}
+
+/// A connection that counts against the limit until it is dropped, however its task ends.
+struct Counted(Rc<Cell<usize>>);
+
+impl Counted {
+    fn new(count: Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 

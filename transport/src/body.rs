@@ -48,6 +48,14 @@ impl Incoming<'_> {
         }
     }
 
+    /// Ends once an HTTP/1 sender is gone that has sent all of its body; never for others, who say so elsewhere.
+    pub async fn gone(&mut self) -> Error {
+        match self {
+            Self::H1(body) => body.gone().await,
+            Self::Empty | Self::Held(_) | Self::H2(_) => std::future::pending().await,
+        }
+    }
+
     /// Trailer fields, once [`Incoming::chunk`] has said that the end came.
     pub fn trailers(&mut self) -> Option<HeaderBlock> {
         match self {

@@ -19,8 +19,22 @@ pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Between two requests of a kept-alive connection. Longer than [`POOL_IDLE`], so that between two Organza proxies it is the sender who
 /// closes, and no request meets a closing connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Between two pieces of a body, either way.
+/// Between two pieces of a request's body, and for a receiver to take something.
 pub const BODY_IDLE: Duration = Duration::from_secs(60);
+/// Between two pieces of an answer's body: events and long polls are silent for long. TCP notices a server that is gone.
+pub const ANSWER_IDLE: Duration = Duration::from_secs(3600);
+/// Between two pieces of an opaque connection, or of what an upgrade opened, in either direction.
+pub const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
+/// A caller of HTTP/1 that has closed its side is answered for this long: it may have closed one half only.
+pub const HALF_CLOSED: Duration = Duration::from_secs(10);
+/// A server that takes no more of a request has so long to say why.
+pub const EARLY_ANSWER: Duration = Duration::from_secs(2);
+/// The kernel asks a silent peer after this long whether it is there,
+pub const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// again after this long,
+pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// and gives it up after so many questions.
+pub const TCP_KEEPALIVE_PROBES: u32 = 6;
 /// To open a TCP connection.
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// To finish a TLS handshake.

@@ -1,7 +1,7 @@
 //! Two connections made one: bytes carried both ways unread, each direction ended as its sender ends it.
 
 use crate::h1::{Reader, Writer};
-use crate::{Error, limits};
+use crate::{Error, limits, rt};
 use bytes::Bytes;
 use model::Fault;
 use std::future::{Future, poll_fn};
@@ -46,7 +46,8 @@ async fn copy(from: &mut Reader, to: &mut Writer, count: &mut u64, fault: Fault)
     let lost = |e: std::io::Error| Error::new(fault, e.to_string());
     to.flush().await.map_err(lost)?;
     loop {
-        let piece: Bytes = from.piece(limits::BODY_BUFFER).await.map_err(lost)?;
+        let idle = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing was carried either way for an hour"));
+        let piece: Bytes = rt::timeout(limits::TUNNEL_IDLE, from.piece(limits::BODY_BUFFER)).await.unwrap_or_else(idle).map_err(lost)?;
         if piece.is_empty() {
             // The other side may have gone already, which its own direction tells.
             let _ = to.send_half().shutdown().await;

@@ -59,6 +59,14 @@ impl Source<'_> {
         }
     }
 
+    /// The reading half of an HTTP/1 connection, while nothing is read from it.
+    pub fn idle(&mut self) -> Option<&mut Reader> {
+        match self {
+            Self::H1 { reader, .. } => Some(reader),
+            Self::H2(_) => None,
+        }
+    }
+
     pub fn put_back(&mut self, left: Option<h2::BodyReader>) {
         if let (Self::H2(body), Some(left)) = (self, left) {
             *body = Some(left);

@@ -4,7 +4,9 @@ use super::down::{self, Downstream, Sink, Source};
 use super::{After, Stop};
 use crate::upstream::Way;
 use bytes::Bytes;
-use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Version};
+use model::{Fault, Method, RequestHead, ResponseHead, Version};
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -69,11 +71,13 @@ pub async fn run(
     let Try { head, hop, held, deadline, version, close } = what;
     let method = head.method.clone();
     let Downstream { from, to, .. } = down;
-    let mut body = match held {
-        Some(bytes) => Incoming::Held(Some(bytes)),
-        // What follows the head of an upgrade belongs to the tunnel.
-        None if hop.upgrade.is_some() && from.is_h2() => Incoming::Empty,
-        None => from.body(),
+    let upgrades = hop.upgrade.is_some();
+    // Whoever has the caller's reading half watches it; what follows the head of an upgrade belongs to the tunnel.
+    let (mut body, mut watched) = match held {
+        Some(bytes) => (Incoming::Held(Some(bytes)), from.idle()),
+        None if upgrades && from.is_h2() => (Incoming::Empty, None),
+        None if !from.has_body() => (Incoming::Empty, from.idle()),
+        None => (from.body(), None),
     };
     let (mut upward, mut replies) = match begin(up, head, body.length(), hop, counts) {
         Ok(begun) => begun,
@@ -86,8 +90,18 @@ pub async fn run(
     let mut answer = ResponseHead::default();
     let mut sent = 0;
     let result = {
-        let mut upload = pin!(pump(&mut body, &mut upward, &mut sent));
-        let mut session = Session { to, method: &method, version, hop, close, counts, judge };
+        let whole = Cell::new(false);
+        let mut upload = pin!(async {
+            pump(&mut body, &mut upward, &mut sent).await?;
+            whole.set(true);
+            let left = match &mut watched {
+                _ if upgrades => std::future::pending().await,
+                Some(reader) => reader.gone().await,
+                None => body.gone().await,
+            };
+            Err((Side::From, left))
+        });
+        let mut session = Session { to, method: &method, version, hop, close, counts, judge, whole: &whole };
         session.answer(&mut replies, &mut answer, upload.as_mut(), deadline).await
     };
     counts.up += sent;
@@ -231,18 +245,22 @@ struct Session<'s, 'c, J> {
     close: bool,
     counts: &'s mut Counts,
     judge: J,
+    /// Whether the request has been sent to its end.
+    whole: &'s Cell<bool>,
 }
 
-/// How far the request's body is. Once it is not going any more it must not be polled again.
+/// How far the request's body is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Upload {
     Going,
+    /// The caller is watched now.
     Sent,
-    /// The upstream takes no more of it; it may answer all the same.
+    /// The upstream takes no more of it; it may answer all the same. Must not be polled again.
     Refused,
 }
 
-type Carried = Result<Option<HeaderBlock>, (Side, Error)>;
+/// An upload ends only by breaking off: when all is sent it becomes the watch over the caller.
+type Carried = Result<Infallible, (Side, Error)>;
 
 impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
     async fn answer(
@@ -255,7 +273,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         let mut state = Upload::Going;
         for _ in 0..limits::INFORMATIONAL {
             let read = up.head(head, self.method, &mut self.counts.peer);
-            let shape = beside(upload.as_mut(), &mut state, read, self.to.gone(), deadline).await?.map_err(Broken::Upstream)?;
+            let shape = beside(upload.as_mut(), &mut state, self.whole, read, self.to.gone(), deadline).await?.map_err(Broken::Upstream)?;
             self.counts.first_byte.get_or_insert_with(rt::now);
             match (head.status, shape) {
                 (101, _) => return self.upgrade(head).await,
@@ -318,16 +336,17 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         let told_in_head = head.headers.text("grpc-status").and_then(|text| text.parse().ok());
         let to = self.to.respond(head, from.length(), self.method, self.version, &mut close, None);
         let mut to = to.map_err(Broken::Begun)?;
-        let mut down = 0;
+        let (mut down, whole) = (0, self.whole);
         let carried = {
             let mut download = pin!(pump(&mut from, &mut to, &mut down));
             poll_fn(|cx| {
-                if state == Upload::Going
-                    && let Poll::Ready(result) = upload.as_mut().poll(cx)
-                {
-                    state = if result.is_ok() { Upload::Sent } else { Upload::Refused };
-                    if let Err((Side::From, error)) = result {
-                        return Poll::Ready(Err((Side::To, error)));
+                // A caller that takes the answer is there, whatever its other half does.
+                if state == Upload::Going {
+                    match upload.as_mut().poll(cx) {
+                        Poll::Ready(Err((Side::From, error))) if !whole.get() => return Poll::Ready(Err((Side::To, error))),
+                        Poll::Ready(Err((Side::To, _))) => state = Upload::Refused,
+                        _ if whole.get() => state = Upload::Sent,
+                        _ => {}
                     }
                 }
                 download.as_mut().poll(cx)
@@ -356,6 +375,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
 async fn beside<T>(
     mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
     state: &mut Upload,
+    whole: &Cell<bool>,
     work: impl Future<Output = T>,
     gone: impl Future<Output = Error>,
     deadline: Option<(Instant, Fault)>,
@@ -367,21 +387,18 @@ async fn beside<T>(
             None => std::future::pending().await,
         }
     });
+    // Why it takes no more, and until when an answer is awaited all the same.
+    let mut refused = None;
     poll_fn(|cx| {
-        if *state == Upload::Going
-            && let Poll::Ready(result) = upload.as_mut().poll(cx)
-        {
-            *state = if result.is_ok() { Upload::Sent } else { Upload::Refused };
-            match result {
-                Ok(_) => {}
-                Err((Side::From, error)) => return Poll::Ready(Err(Broken::Caller(error))),
-                Err((Side::To, error)) => {
-                    // It may have answered before it stopped reading; if not, the reading side tells the same in a moment.
-                    if let Poll::Ready(value) = work.as_mut().poll(cx) {
-                        return Poll::Ready(Ok(value));
-                    }
-                    return Poll::Ready(Err(Broken::Upstream(error)));
+        if *state != Upload::Refused {
+            match upload.as_mut().poll(cx) {
+                Poll::Ready(Err((Side::From, error))) => return Poll::Ready(Err(Broken::Caller(error))),
+                Poll::Ready(Err((Side::To, error))) => {
+                    *state = Upload::Refused;
+                    refused = Some((error, Box::pin(rt::sleep(limits::EARLY_ANSWER))));
                 }
+                Poll::Pending if whole.get() => *state = Upload::Sent,
+                Poll::Pending => {}
             }
         }
         if let Poll::Ready(value) = work.as_mut().poll(cx) {
@@ -389,6 +406,12 @@ async fn beside<T>(
         }
         if let Poll::Ready(error) = gone.as_mut().poll(cx) {
             return Poll::Ready(Err(Broken::Caller(error)));
+        }
+        if let Some((_, patience)) = &mut refused
+            && patience.as_mut().poll(cx).is_ready()
+            && let Some((error, _)) = refused.take()
+        {
+            return Poll::Ready(Err(Broken::Upstream(error)));
         }
         match (timer.as_mut().poll(cx), deadline) {
             (Poll::Ready(()), Some((_, fault))) => Poll::Ready(Err(Broken::Upstream(Error::new(fault, "no answer in time")))),

@@ -5,6 +5,7 @@ mod explicit;
 mod grpc;
 mod hbone;
 mod http1;
+mod leaving;
 mod listeners;
 pub(crate) mod resources;
 mod strangers;

@@ -56,6 +56,11 @@ impl<'c> BodyReader<'c> {
         self.trailers.take()
     }
 
+    /// Ends once the sender is gone ([`Reader::gone`]); for use when the whole body has been read.
+    pub async fn gone(&mut self) -> Error {
+        self.reader.gone().await
+    }
+
     fn error(&self, why: &'static str) -> Error {
         Error::new(self.fault, why)
     }
@@ -81,13 +86,13 @@ impl<'c> BodyReader<'c> {
                         self.state = State::Done;
                         Ok(None)
                     }
-                    _ => Err(Error::new(self.gone(), "closed before the body's end")),
+                    _ => Err(Error::new(self.lost_by(), "closed before the body's end")),
                 };
             }
         }
     }
 
-    fn gone(&self) -> Fault {
+    fn lost_by(&self) -> Fault {
         match self.fault {
             Fault::MalformedRequest => Fault::DownstreamClosed,
             _ => Fault::UpstreamIncomplete,
@@ -95,14 +100,16 @@ impl<'c> BodyReader<'c> {
     }
 
     async fn more(&mut self) -> Result<bool, Error> {
-        let read = rt::timeout(limits::BODY_IDLE, self.reader.fill(limits::BODY_BUFFER)).await;
+        let request = self.fault == Fault::MalformedRequest;
+        let (idle, late) = match request {
+            true => (limits::BODY_IDLE, Error::new(Fault::SlowRequest, "body stood still for 60 s")),
+            false => (limits::ANSWER_IDLE, Error::new(Fault::BackendTimeout, "body stood still for an hour")),
+        };
+        let read = rt::timeout(idle, self.reader.fill(limits::BODY_BUFFER)).await;
         match read {
             Some(Ok(more)) => Ok(more),
-            Some(Err(e)) => Err(Error::new(self.gone(), e.to_string())),
-            None => Err(Error::new(
-                if self.fault == Fault::MalformedRequest { Fault::SlowRequest } else { Fault::BackendTimeout },
-                "body stood still for 60 s",
-            )),
+            Some(Err(e)) => Err(Error::new(self.lost_by(), e.to_string())),
+            None => Err(late),
         }
     }
 

@@ -79,10 +79,18 @@ fn one_host<'a>(hosts: (Option<&'a [u8]>, Option<&'a [u8]>), version: Version) -
 /// `host[:port]` of printable ASCII; no user, no path, no spaces. Empty is allowed by the standard.
 fn check_authority(text: &str) -> Result<(), Error> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=%".contains(&b);
-    let (_, rest) = text.rsplit_once(']').unwrap_or(("", text));
-    let port = rest.split_once(':').map(|(_, port)| port);
+    let (host, port) = match text.rfind(':').filter(|colon| !text[*colon..].contains(']')) {
+        Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
+        None => (text, None),
+    };
+    // Brackets hold an address of IPv6 and nothing stands beside them; a colon stands nowhere else.
+    let good_host = match host.strip_prefix('[').map(|inner| inner.strip_suffix(']')) {
+        Some(Some(inner)) => !inner.is_empty() && !inner.contains(['[', ']']),
+        Some(None) => false,
+        None => !host.contains(['[', ']', ':']),
+    };
     let good_port = port.is_none_or(|p| p.is_empty() || p.parse::<u16>().is_ok() && p.bytes().all(|b| b.is_ascii_digit()));
-    match text.bytes().all(allowed) && good_port {
+    match text.bytes().all(allowed) && good_host && good_port {
         true => Ok(()),
         false => Err(malformed("host is not `host[:port]`")),
     }

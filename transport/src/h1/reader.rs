@@ -186,6 +186,23 @@ impl Reader {
         }
     }
 
+    /// Ends once the peer has gone while nothing of it is awaited: at once where the connection broke, after [`limits::HALF_CLOSED`] where it
+    /// ended in plain, for then one half of it may still be there. What comes meanwhile is kept for later, and ends the watch.
+    pub async fn gone(&mut self) -> Error {
+        let ended = match self.buffer.is_empty() {
+            true => self.fill(limits::READ_BUFFER).await,
+            false => Ok(true),
+        };
+        match ended {
+            Ok(true) => std::future::pending().await,
+            // Nobody closes one half of a TLS connection to say that a request is whole.
+            Ok(false) if self.recv.with(|stream| stream.tls().is_some()) => {}
+            Ok(false) => rt::sleep(limits::HALF_CLOSED).await,
+            Err(e) => return Error::new(Fault::DownstreamClosed, e.to_string()),
+        }
+        Error::new(Fault::DownstreamClosed, "closed before it was answered")
+    }
+
     /// What comes next, unread by us; empty at the end.
     ///
     /// # Errors

@@ -280,3 +280,48 @@ fn answers_are_framed_by_status_and_method() {
     let both = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(framing(both, Method::Get), Err((Fault::UpstreamProtocol, false)));
 }
+
+#[test]
+fn authorities_are_a_host_and_perhaps_a_port() {
+    for good in ["a.example", "a.example:80", "a:", "[::1]", "[::1]:80", "", "1.2.3.4:65535"] {
+        let request = format!("GET / HTTP/1.1\r\nHost: {good}\r\n\r\n");
+        let (requests, fault) = run(serve(vec![request.into_bytes()]));
+        assert_eq!((requests.len(), fault), (1, None), "{good:?}");
+    }
+    for bad in ["[::1]x", "[::1", "::1", "a]", "[]", "[a[b]]", "a:b", "a:80:80", "a:65536", "x[::1]", "a b", "u@a", "a/b"] {
+        let request = format!("GET / HTTP/1.1\r\nHost: {bad}\r\n\r\n");
+        assert_eq!(run(serve(vec![request.into_bytes()])).1, Some(Fault::MalformedRequest), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_caller_that_ended_is_waited_for_and_then_gone() {
+    run(async {
+        let (mut caller, server) = Stream::pair(1024);
+        let mut reader = Connection::new(server).reader;
+        caller.shutdown().await.unwrap();
+        let begun = tokio::time::Instant::now();
+        assert_eq!(reader.gone().await.fault, Fault::DownstreamClosed);
+        assert_eq!(begun.elapsed(), limits::HALF_CLOSED);
+    });
+}
+
+#[test]
+fn an_answer_may_be_silent_for_long_and_a_request_may_not() {
+    run(async {
+        for (fault, silence, ends) in [
+            (Fault::UpstreamProtocol, limits::BODY_IDLE * 10, None),
+            (Fault::UpstreamProtocol, limits::ANSWER_IDLE * 2, Some(Fault::BackendTimeout)),
+            (Fault::MalformedRequest, limits::BODY_IDLE * 2, Some(Fault::SlowRequest)),
+        ] {
+            let (mut sender, receiver) = Stream::pair(1024);
+            crate::rt::spawn(async move {
+                tokio::time::sleep(silence).await;
+                let _ = sender.write_all(b"x").await;
+            });
+            let mut connection = Connection::new(receiver);
+            let mut body = connection.reader.body(Framing::Length(1), fault);
+            assert_eq!(body.chunk().await.err().map(|e| e.fault), ends, "{fault:?} after {silence:?}");
+        }
+    });
+}

@@ -1,10 +1,10 @@
 //! Listening sockets. Each worker has one of its own in a group that shares the port (`SO_REUSEPORT`), so that nothing is handed between
-//! threads. Before the group opens, the address is bound once without the option: otherwise a second process of the same user would
-//! silently take half of the connections.
+//! threads. Before the group opens, one socket listens at the address without the option, and keeps everybody else away until the group is
+//! there: otherwise a second process of the same user would silently take half of the connections.
 
 use crate::Stream;
 use crate::limits;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use tokio::net::TcpListener;
@@ -22,12 +22,10 @@ impl Group {
     /// # Errors
     /// `AddrInUse` where anyone else has the address, whatever options they set; others as of `bind(2)`.
     pub fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
-        let address = {
-            let alone = socket(address, false)?;
-            let bound = alone.local_addr()?.as_socket().unwrap_or(address);
-            // Closed here; a process that comes in between is met by the group's own bind or by its lock.
-            bound
-        };
+        let alone = socket(address, false)?;
+        let address = alone.local_addr()?.as_socket().unwrap_or(address);
+        // It lets the group in from now on. Whoever comes at the same time listens alone first, as this one does, and is refused.
+        alone.set_reuse_port(true)?;
         let sockets = (0..count.max(1)).map(|_| socket(address, true).map(StdListener::from)).collect::<io::Result<_>>()?;
         Ok(Self { address, sockets })
     }
@@ -48,10 +46,18 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
         socket.set_reuse_port(true)?;
     }
     socket.bind(&address.into())?;
-    if shared {
-        socket.listen(limits::BACKLOG)?;
-    }
+    socket.listen(if shared { limits::BACKLOG } else { 1 })?;
+    keep_alive(&socket)?;
     Ok(socket)
+}
+
+/// A peer that vanished without a word is noticed. Accepted sockets have it from the one that listens.
+pub(super) fn keep_alive<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    let often = TcpKeepalive::new()
+        .with_time(limits::TCP_KEEPALIVE_IDLE)
+        .with_interval(limits::TCP_KEEPALIVE_INTERVAL)
+        .with_retries(limits::TCP_KEEPALIVE_PROBES);
+    socket.into().set_tcp_keepalive(&often)
 }
 
 #[derive(Debug)]
@@ -86,3 +92,6 @@ impl Listener {
         Ok((Stream::Tcp(stream), peer))
     }
 }
+
+#[cfg(test)]
+mod tests;

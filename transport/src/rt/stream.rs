@@ -36,6 +36,7 @@ impl Stream {
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        super::listener::keep_alive(&stream)?;
         Ok(Self::Tcp(stream))
     }
 

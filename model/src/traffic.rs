@@ -49,7 +49,7 @@ pub struct Ejection {
     pub consecutive_5xx: Option<u32>,
     /// 502, 503 and 504 one after another; failures without an answer count too.
     pub consecutive_gateway_errors: Option<u32>,
-    /// Connections that could not be opened or broke before an answer, one after another.
+    /// Connections that could not be opened, one after another.
     pub consecutive_local_failures: Option<u32>,
     /// Share of requests that failed in one interval, in percent.
     pub failure_percentage: Option<u8>,
@@ -68,9 +68,9 @@ pub struct Ejection {
 }
 
 impl Ejection {
-    /// What a policy that says nothing of thresholds has.
+    /// Short where nobody asked for it: trying an endpoint that cannot be reached costs no request.
     pub const BASE_TIME: Duration = Duration::from_secs(5);
-    pub const LONGEST_TIME: Duration = Duration::from_secs(300);
+    pub const LONGEST_TIME: Duration = Duration::from_secs(30);
     pub const INTERVAL: Duration = Duration::from_secs(3);
     pub const MINIMUM_REQUESTS: u32 = 20;
     pub const LOCAL_FAILURES: u32 = 3;

@@ -10,7 +10,7 @@ use crate::upstream::{self, Upstream, UpstreamKey};
 use crate::worker::Worker;
 use model::backend::ExternalName;
 use model::{AppProtocol, Backend, Fault, Hostname, Key};
-use routing::balance::Outcome as Load;
+use routing::eject::Ended;
 use routing::{Caller, Decision, Entry};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,13 +73,14 @@ async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceR
     record.dialled_service.get_or_insert_with(|| worker.destination(service));
     let mut tried = Vec::new();
     loop {
-        let picked = worker.balancers.borrow_mut().pick(snapshot, service, to, &tried, None, worker.draw(), rt::now());
+        let picked = worker.pick(snapshot, service, to, &tried, None);
         let none = || Stop::new(Fault::NoEndpoint, format!("service {}/{} has no healthy endpoint", to.service.namespace, to.service.name));
         let picked = picked.ok_or_else(none)?;
         record.destination = worker.peer(snapshot, picked.endpoint);
         let result = open(worker, service, &picked, to.port, record).await;
-        let outcome = if result.is_ok() { Load::Cancelled } else { Load::Failure };
-        worker.balancers.borrow_mut().ended(&picked, outcome, std::time::Duration::ZERO, rt::now());
+        // What a connection carries is nobody's business here: that it was opened is all there is to say.
+        let ended = result.as_ref().map_or_else(|stop| Ended::of_failure(stop.fault), |_| Ended::Answered(200));
+        worker.balancers.borrow_mut().ended(&picked, ended, None, rt::now());
         match result {
             Ok(up) => return Ok(up),
             Err(stop) if tried.contains(&picked.id) || tried.len() >= routing::limits::UNSENT_RETRIES as usize => return Err(stop),

@@ -10,6 +10,7 @@ pub mod config;
 pub mod doors;
 pub mod explain;
 pub mod gateway;
+pub mod guard;
 pub mod http;
 pub mod inbound;
 pub mod l4;

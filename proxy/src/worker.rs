@@ -1,12 +1,15 @@
 //! One worker: a thread, a single-threaded runtime, and everything that a request touches without a lock. What workers share is in [`Shared`].
 
+use crate::guard::{self, Guard};
 use crate::limits;
 use crate::map::Map;
+use crate::pick::{Choice, Picked};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Multiplexing, Names, UpstreamKey, Via};
 
 use identity::Credentials;
 use model::{Endpoint, Key, Service, SpiffeId};
+use routing::balance::EndpointId;
 use routing::retry::Budget;
 use rustls::ClientConfig;
 use std::cell::{Cell, RefCell};
@@ -40,6 +43,8 @@ pub struct Shared {
     pub log: Option<LogSink>,
     /// Workers of this proxy: limits are the proxy's, and each takes its part.
     pub workers: u32,
+    /// What keeps callers and endpoints of each service from harming each other.
+    pub guards: crate::guard::Guards,
     /// System roots as PEM, for hosts outside the mesh.
     pub system_roots: Arc<[u8]>,
     /// Becomes true when the proxy drains: no new requests on kept connections.
@@ -92,6 +97,7 @@ pub struct Worker {
     pub configs: RefCell<Map<(Via, Framing), Arc<ClientConfig>>>,
     pub names: RefCell<Names>,
     pub balancers: RefCell<crate::pick::Balancers>,
+    known_guards: RefCell<Map<guard::Place, Arc<Guard>>>,
     budgets: RefCell<Map<Key, Budget>>,
     /// For what is no service.
     other_budget: RefCell<Option<Budget>>,
@@ -115,6 +121,7 @@ impl Worker {
             configs: RefCell::default(),
             names: RefCell::default(),
             balancers: RefCell::default(),
+            known_guards: RefCell::default(),
             budgets: RefCell::default(),
             other_budget: RefCell::default(),
             peers: RefCell::default(),
@@ -157,6 +164,34 @@ impl Worker {
 
     pub fn opened(&self, record: &telemetry::Record) {
         self.metrics.borrow_mut().handle(&telemetry::metrics::Pair::of(record)).opened();
+    }
+
+    /// An endpoint of a service; see [`crate::pick::Balancers::pick`].
+    pub fn pick<'t>(
+        &self,
+        snapshot: &'t Snapshot,
+        service: &Service,
+        to: &model::ServiceRef,
+        tried: &[EndpointId],
+        hash: Option<u64>,
+    ) -> Option<Picked<'t>> {
+        let (guards, metrics) = (&self.shared.guards, &self.shared.metrics);
+        let choice = Choice { guards, metrics, tried, hash, draw: self.draw(), now: transport::rt::now() };
+        self.balancers.borrow_mut().pick(snapshot, service, to, &choice)
+    }
+
+    /// The guard of a service's port.
+    pub fn guard(&self, place: guard::Place) -> Arc<Guard> {
+        let mut known = self.known_guards.borrow_mut();
+        if let Some(guard) = known.get(&place) {
+            return guard.clone();
+        }
+        if known.len() >= limits::LABELS {
+            known.clear();
+        }
+        let guard = self.shared.guards.of(&place, &self.shared.metrics);
+        known.insert(place, guard.clone());
+        guard
     }
 
     /// Uses the retry budget towards a service.

@@ -35,6 +35,21 @@ struct State {
     credit: i64,
     /// Place in [`Balancer::set`]; `None` once the endpoint is gone.
     place: Option<usize>,
+    /// When it came; `None` for those that were there from the beginning.
+    since: Option<Instant>,
+    /// Share of its weight that it gets, in percent: less during a slow start.
+    share: u64,
+}
+
+/// What stands beside the endpoints themselves when they are arranged.
+pub struct Standing<'s> {
+    pub ejected: &'s dyn Fn(&str) -> bool,
+    /// When an ejected endpoint came back.
+    pub returned: &'s dyn Fn(&str) -> Option<Instant>,
+    /// Whether so few can be used, of so many, that all are.
+    pub panic: &'s dyn Fn(usize, usize) -> bool,
+    pub slow_start: Option<Duration>,
+    pub now: Instant,
 }
 
 /// The endpoints of one priority that can be used.
@@ -64,11 +79,46 @@ impl Balancer {
         Self { algorithm, subset, set: None, states: Vec::new(), levels: Vec::new() }
     }
 
-    /// Takes another set of endpoints. An endpoint that keeps its id keeps what was measured of it.
-    pub fn update(&mut self, set: &Arc<Endpoints>) {
+    /// Takes another set of endpoints, and who of them may be used. An endpoint that keeps its id keeps what was measured of it. Says when it has to
+    /// be told again, where weights are growing.
+    pub fn arrange(&mut self, set: &Arc<Endpoints>, standing: &Standing<'_>) -> Option<Instant> {
+        self.place(set, standing.now);
+        let counted = |e: &&Endpoint| in_subset(self.subset.as_ref(), e) && e.health == Health::Healthy && e.weight > 0;
+        let healthy = set.endpoints.iter().filter(counted).count();
+        let usable = set.endpoints.iter().filter(counted).filter(|e| !(standing.ejected)(&e.id)).count();
+        let panic = (standing.panic)(usable, healthy);
+        let mut levels: std::collections::BTreeMap<u8, (u64, Vec<(usize, u32)>)> = Default::default();
+        let mut grows = false;
+        for (id, state) in self.states.iter_mut().enumerate() {
+            let Some(endpoint) = state.place.and_then(|place| set.endpoints.get(place)) else { continue };
+            if endpoint.health == Health::Draining || endpoint.weight == 0 {
+                continue;
+            }
+            state.share = state.share_at(standing);
+            grows |= state.share < 100;
+            let (all, usable) = levels.entry(endpoint.priority).or_default();
+            *all += 1;
+            if endpoint.health == Health::Healthy && (panic || !(standing.ejected)(&endpoint.id)) {
+                usable.push((state.place.unwrap_or_default(), id as u32));
+            }
+        }
+        self.set = Some(set.clone());
+        let ordered = levels.into_values().map(|(all, mut usable)| {
+            usable.sort_unstable();
+            (all, usable.into_iter().map(|(_, id)| id).collect())
+        });
+        self.levels = ordered.collect::<Vec<_>>().into_iter().map(|(all, usable)| self.level(all, usable)).collect();
+        share_load(&mut self.levels);
+        let step = standing.slow_start.map(|window| window / limits::SLOW_START_STEPS);
+        step.filter(|_| grows).and_then(|step| standing.now.checked_add(step))
+    }
+
+    /// Finds or makes the state of each endpoint of the set.
+    fn place(&mut self, set: &Arc<Endpoints>, now: Instant) {
         if self.set.as_ref().is_some_and(|old| Arc::ptr_eq(old, set)) {
             return;
         }
+        let since = self.set.is_some().then_some(now);
         self.states.iter_mut().for_each(|state| state.place = None);
         let mut by_name: hashbrown::HashMap<Arc<str>, u32, foldhash::fast::FixedState> =
             self.states.iter().enumerate().map(|(id, state)| (state.name.clone(), id as u32)).collect();
@@ -78,11 +128,10 @@ impl Balancer {
                 spare.push(id as u32);
             }
         }
-        let mut levels: std::collections::BTreeMap<u8, (u64, Vec<u32>)> = Default::default();
         let subset = self.subset.clone();
         for (place, endpoint) in set.endpoints.iter().enumerate().filter(|(_, e)| in_subset(subset.as_ref(), e)) {
             let id = by_name.get(&endpoint.id).copied().unwrap_or_else(|| {
-                let fresh = State { name: endpoint.id.clone(), outstanding: 0, latency: None, measured: None, credit: 0, place: None };
+                let fresh = State::new(&endpoint.id, since);
                 match spare.pop() {
                     Some(id) => {
                         self.states[id as usize] = fresh;
@@ -96,21 +145,18 @@ impl Balancer {
             });
             by_name.insert(endpoint.id.clone(), id);
             self.states[id as usize].place = Some(place);
-            if endpoint.health != Health::Draining && endpoint.weight > 0 {
-                let (all, usable) = levels.entry(endpoint.priority).or_default();
-                *all += 1;
-                if endpoint.health == Health::Healthy {
-                    usable.push(id);
-                }
-            }
         }
-        self.set = Some(set.clone());
-        self.levels = levels.into_values().map(|(all, usable)| self.level(all, usable)).collect();
-        share_load(&mut self.levels);
+    }
+
+    /// The id of an endpoint that can be picked now or is ejected.
+    pub fn find(&self, name: &str) -> Option<EndpointId> {
+        let usable = |id: u32| self.at(id).is_some_and(|e| e.health == Health::Healthy && e.weight > 0);
+        let id = self.states.iter().position(|state| *state.name == *name && state.place.is_some())? as u32;
+        usable(id).then_some(EndpointId(id))
     }
 
     fn level(&self, all: u64, ids: Vec<u32>) -> Level {
-        let weights: Vec<u64> = ids.iter().map(|id| u64::from(self.weight(*id))).collect();
+        let weights: Vec<u64> = ids.iter().map(|id| self.effective(*id)).collect();
         let even = weights.windows(2).all(|pair| pair[0] == pair[1]);
         let mut sum = 0;
         let sums = weights.iter().map(|weight| {
@@ -128,6 +174,11 @@ impl Balancer {
 
     fn weight(&self, id: u32) -> u32 {
         self.at(id).map_or(0, |endpoint| endpoint.weight)
+    }
+
+    /// Weight times share, both as they are now.
+    fn effective(&self, id: u32) -> u64 {
+        u64::from(self.weight(id)) * self.states.get(id as usize).map_or(100, |state| state.share)
     }
 
     /// The endpoint behind an id, while it is there.
@@ -241,7 +292,7 @@ impl Balancer {
         let ids = self.levels[level].ids.clone();
         let (mut total, mut best): (i64, Option<u32>) = (0, None);
         for id in ids.into_iter().filter(|id| !exclude.contains(&EndpointId(*id))) {
-            let weight = i64::from(self.weight(id));
+            let weight = self.effective(id) as i64;
             total += weight;
             self.states[id as usize].credit += weight;
             if best.is_none_or(|best| self.states[id as usize].credit > self.states[best as usize].credit) {
@@ -271,6 +322,18 @@ impl Balancer {
 }
 
 impl State {
+    fn new(name: &Arc<str>, since: Option<Instant>) -> Self {
+        Self { name: name.clone(), outstanding: 0, latency: None, measured: None, credit: 0, place: None, since, share: 100 }
+    }
+
+    /// Grows in steps from a tenth to the whole.
+    fn share_at(&self, standing: &Standing<'_>) -> u64 {
+        let Some(window) = standing.slow_start.filter(|window| !window.is_zero()) else { return 100 };
+        let Some(since) = self.since.max((standing.returned)(&self.name)) else { return 100 };
+        let passed = standing.now.saturating_duration_since(since).as_nanos() * 100 / window.as_nanos();
+        u64::try_from(passed).unwrap_or(100).clamp(limits::SLOW_START_PERCENT, 100)
+    }
+
     /// A rise counts at once, a fall by and by.
     fn observe(&mut self, latency: Duration, now: Instant) {
         let (sample, believed) = (latency.as_nanos() as f64, self.believed());

@@ -5,7 +5,7 @@
 use crate::limits;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use model::Fault;
+use model::{Endpoint, Endpoints, Fault};
 use model::traffic::Ejection;
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,17 @@ impl Ended {
         matches!(self, Self::Answered(500..) | Self::Failed(_))
     }
 
-    /// Whether a success or failure of this is the endpoint's doing at all; a fault of the caller, of policy or of ourselves is not.
+    /// A gRPC status other than 0 stands for the HTTP status that means as much, where it is the server's failure.
+    pub fn answered(status: u16, grpc: Option<u8>) -> Self {
+        Self::Answered(match grpc {
+            Some(4) => 504,
+            Some(14) => 503,
+            Some(2 | 13 | 15) => 500,
+            _ => status,
+        })
+    }
+
+    /// What a fault says of the endpoint; one of the caller, of policy or of ourselves says nothing.
     pub fn of_failure(fault: Fault) -> Self {
         match fault.blame() {
             model::Blame::Upstream => Self::Failed(fault),
@@ -109,25 +119,30 @@ struct Member {
 pub struct Outliers {
     members: HashMap<Arc<str>, Member, FixedState>,
     began: Option<Instant>,
+    set: Option<Arc<Endpoints>>,
     /// Nothing has failed of late.
     quiet: bool,
 }
 
 impl Default for Outliers {
     fn default() -> Self {
-        Self { members: HashMap::default(), began: None, quiet: true }
+        Self { members: HashMap::default(), began: None, set: None, quiet: true }
     }
 }
 
 impl Outliers {
-    /// Forgets endpoints that are gone.
-    pub fn keep(&mut self, names: &HashSet<Arc<str>, FixedState>) {
-        self.members.retain(|name, _| names.contains(name));
-    }
-
-    /// Forgets everything about one endpoint: it is another under the same name.
-    pub fn forget(&mut self, name: &str) {
-        self.members.remove(name);
+    /// Forgets endpoints that are gone, and what was known of those that are others now under the same name: moved, or said to be well again.
+    pub fn keep(&mut self, set: &Arc<Endpoints>) {
+        if self.set.as_ref().is_some_and(|old| Arc::ptr_eq(old, set)) {
+            return;
+        }
+        let before = self.set.replace(set.clone());
+        let old: HashMap<&str, &Endpoint, FixedState> =
+            before.iter().flat_map(|old| &old.endpoints).map(|endpoint| (&*endpoint.id, endpoint)).collect();
+        let place = |e: &Endpoint| (e.address, e.ports.clone(), e.tunnel.clone(), e.health);
+        let same = |new: &&Endpoint| old.get(&*new.id).is_none_or(|old| place(old) == place(new));
+        let kept: HashSet<&str, FixedState> = set.endpoints.iter().filter(same).map(|endpoint| &*endpoint.id).collect();
+        self.members.retain(|name, _| kept.contains(&**name));
     }
 
     /// Takes note of how a try ended. `all`: endpoints that the service has.
@@ -207,9 +222,9 @@ impl Outliers {
         Event::Returned { endpoint: name.clone() }
     }
 
-    /// The endpoint that is due for a try, if there is one: the caller sends it exactly one request.
-    pub fn take_probe(&mut self, now: Instant) -> Option<Arc<str>> {
-        let due = self.members.iter_mut().filter(|(_, member)| member.is_due(now));
+    /// The endpoint that `fits` and is due for a try, if there is one: the caller sends it exactly one request.
+    pub fn take_probe(&mut self, now: Instant, fits: impl Fn(&str) -> bool) -> Option<Arc<str>> {
+        let due = self.members.iter_mut().filter(|(name, member)| member.is_due(now) && fits(name));
         let (name, member) = due.min_by(|a, b| a.0.cmp(b.0))?;
         member.probe = Some(now);
         Some(name.clone())
@@ -218,11 +233,6 @@ impl Outliers {
     /// Nothing has failed of late, so that a success changes nothing where no share or mean is watched.
     pub fn is_quiet(&self) -> bool {
         self.quiet
-    }
-
-    /// Lets everyone back at once: a policy that ejects no more.
-    pub fn clear(&mut self) {
-        *self = Self::default();
     }
 
     pub fn ejected(&self, name: &str) -> Option<&Ejected> {
@@ -262,7 +272,7 @@ impl Member {
         self.failed += u32::from(ended.is_failure());
         let (server, gateway, local) = match ended {
             Ended::Answered(status) => (status >= 500, matches!(status, 502..=504), false),
-            Ended::Failed(_) => (true, true, true),
+            Ended::Failed(fault) => (true, true, is_unreachable(fault)),
             Ended::Cancelled => return None,
         };
         if let Ended::Answered(_) = ended {
@@ -320,6 +330,12 @@ impl Member {
     fn is_due(&self, now: Instant) -> bool {
         self.due().is_some_and(|due| due <= now)
     }
+}
+
+/// No connection could be opened, or whoever answered is not who was expected. What breaks or is slow later may be the application's own doing.
+fn is_unreachable(fault: Fault) -> bool {
+    use Fault as F;
+    matches!(fault, F::ConnectRefused | F::ConnectTimeout | F::ConnectFailed | F::TlsFailed | F::IdentityMismatch)
 }
 
 fn status(ended: Ended) -> u16 {

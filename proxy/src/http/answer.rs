@@ -31,7 +31,7 @@ pub async fn fault(worker: &Worker, to: &mut Sink<'_>, client: &Client, head: &R
     if fault == Fault::ProxyAuthenticationRequired {
         answer.headers.push("proxy-authenticate", b"Basic realm=\"organza\"");
     }
-    if matches!(fault, Fault::Draining | Fault::Overloaded) {
+    if matches!(fault, Fault::Draining | Fault::Overloaded | Fault::Overflow) {
         answer.headers.push("retry-after", b"1");
     }
     // A caller that has gone away is no one's loss.

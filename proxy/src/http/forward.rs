@@ -1,9 +1,9 @@
 //! From a prepared request to an answered one: filters, the split, an endpoint, and as many tries as the rule, the budget and the time allow.
 
 use super::down::{self, Downstream};
-use super::exchange::{self, Counts, Ended, Try, Verdict};
+use super::exchange::{self, Counts, Try, Verdict};
 use super::plan::{self, Plan};
-use super::{After, Client, Ingress, Stop, answer, connect, prepare};
+use super::{After, Client, Ingress, Stop, admit, answer, connect, prepare};
 use crate::limits;
 use crate::pick;
 use crate::snapshot::Snapshot;
@@ -14,14 +14,15 @@ use model::route::Mirror;
 use model::{
     AppProtocol, Applied, Backend, Balancer, Fault, Key, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version,
 };
-use routing::balance::{self, EndpointId, hash_request};
+use routing::balance::{EndpointId, hash_request};
+use routing::eject::Ended;
 use routing::filters::{self, Context, Pending, RequestOutcome};
 use routing::retry::{Failure, Next, RetryState};
 use routing::{Decision, SplitBackend, Written};
 use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use telemetry::{Destination, Outcome, Record, Way};
 use transport::body::{Incoming, Length};
 use transport::h1::Hop;
@@ -108,7 +109,7 @@ async fn direct(
         record.security = key.security();
     }
     let retry = RetryState::new(None, model::Timeouts::default(), head.method.is_idempotent(), down.started);
-    let mut tries = Tries { worker, retry, held: None, service: None };
+    let mut tries = Tries { worker, retry, held: None, service: None, ended: Ended::Cancelled };
     loop {
         let fresh = record.attempt > 1;
         match tries.once(down, head, hop, record, Ok(key.clone()), fresh, |_, _| Verdict::Forward).await? {
@@ -215,8 +216,9 @@ impl<'t> Routed<'t> {
     ) -> Result<After, Stop> {
         let (worker, decision) = (self.worker, self.decision);
         let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started);
-        let mut tries = Tries { worker, retry, held, service: service_key(&backend.backend) };
+        let mut tries = Tries { worker, retry, held, service: service_key(&backend.backend), ended: Ended::Cancelled };
         worker.budget(tries.service.as_ref(), |budget| budget.deposit(rt::now()));
+        let mut pass = admit::enter(worker, self.snapshot, &backend.backend, &mut down.to, tries.retry.deadline()).await?;
         let mut tried: Vec<EndpointId> = Vec::new();
         loop {
             let picked = self.pick(&backend.backend, &tried, head, hop, record).await?;
@@ -231,7 +233,7 @@ impl<'t> Routed<'t> {
                 record.endpoint = Some(key.address);
                 record.security = key.security();
             }
-            let mut load = Load { worker, picked: picked.endpoint, since: rt::now(), outcome: balance::Outcome::Cancelled };
+            let mut load = Load { worker, picked: picked.endpoint, since: rt::now(), ended: Ended::Cancelled };
             let mut applied = record.decided().map(|decided| decided.applied).unwrap_or_default();
             let judge = |head: &mut ResponseHead, again: bool| match again {
                 true => Verdict::TryAgain,
@@ -242,12 +244,8 @@ impl<'t> Routed<'t> {
             };
             let step = tries.once(down, head, hop, record, picked.key, false, judge).await;
             note(record, applied);
-            load.outcome = match &step {
-                Ok(Step::Done(_)) if record.status < 500 => balance::Outcome::Success,
-                Ok(_) => balance::Outcome::Failure,
-                Err(stop) if stop.fault == Fault::DownstreamClosed => balance::Outcome::Cancelled,
-                Err(_) => balance::Outcome::Failure,
-            };
+            load.ended = tries.ended;
+            pass.failed(tries.ended);
             drop(load);
             match step? {
                 Step::Done(after) => return Ok(after),
@@ -273,8 +271,7 @@ impl<'t> Routed<'t> {
                     Balancer::RingHash(on) | Balancer::Maglev(on) => hash_request(on, head, record.source_address.map(|a| a.ip())),
                     _ => None,
                 };
-                let mut balancers = self.worker.balancers.borrow_mut();
-                let picked = balancers.pick(self.snapshot, service, to, tried, hash, self.worker.draw(), rt::now());
+                let picked = self.worker.pick(self.snapshot, service, to, tried, hash);
                 let none = || {
                     Stop::new(Fault::NoEndpoint, format!("service {}/{} has no healthy endpoint", to.service.namespace, to.service.name))
                 };
@@ -299,11 +296,8 @@ impl<'t> Routed<'t> {
         let Backend::Service(to) = backend else { return false };
         let Some(service) = self.snapshot.table.service(&to.service) else { return false };
         let now = rt::now();
-        let mut balancers = self.worker.balancers.borrow_mut();
-        let picked = balancers.pick(self.snapshot, service, to, &[], None, self.worker.draw(), now);
-        let Some(picked) = picked else { return false };
-        balancers.ended(&picked, balance::Outcome::Cancelled, Duration::ZERO, now);
-        drop(balancers);
+        let Some(picked) = self.worker.pick(self.snapshot, service, to, &[], None) else { return false };
+        self.worker.balancers.borrow_mut().ended(&picked, Ended::Cancelled, None, now);
         let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
         let Ok(key) = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing) else { return false };
         let (worker, mut head) = (self.worker.clone(), head.clone());
@@ -344,14 +338,14 @@ struct Load<'w, 't> {
     worker: &'w Worker,
     picked: Option<pick::Picked<'t>>,
     since: Instant,
-    outcome: balance::Outcome,
+    ended: Ended,
 }
 
 impl Drop for Load<'_, '_> {
     fn drop(&mut self) {
         if let Some(picked) = &self.picked {
             let now = rt::now();
-            self.worker.balancers.borrow_mut().ended(picked, self.outcome, now.saturating_duration_since(self.since), now);
+            self.worker.balancers.borrow_mut().ended(picked, self.ended, Some(now.saturating_duration_since(self.since)), now);
         }
     }
 }
@@ -366,6 +360,8 @@ struct Tries<'w, 'r> {
     retry: RetryState<'r>,
     held: Option<Bytes>,
     service: Option<Key>,
+    /// How the last try ended, as far as it says something of the endpoint.
+    ended: Ended,
 }
 
 impl Tries<'_, '_> {
@@ -387,16 +383,22 @@ impl Tries<'_, '_> {
         };
         let mut up = match opened {
             Ok(up) => up,
-            Err(error) => return self.failed(Failure::Unsent(error.fault), true, error).await,
+            Err(error) => {
+                self.ended = Ended::of_failure(error.fault);
+                return self.failed(Failure::Unsent(error.fault), true, error).await;
+            }
         };
+        // Until it is known: a try that is broken off says nothing.
+        self.ended = Ended::Cancelled;
         let reused = up.is_reused();
         let (version, idempotent) = (head.version, head.method.is_idempotent());
         let what = Try { head, hop, held: self.held.clone(), deadline, version, close: down.close };
         let mut counts = Counts::default();
-        let (retry, worker, service) = (&mut self.retry, self.worker, &self.service);
+        let (retry, worker, service, told) = (&mut self.retry, self.worker, &self.service, &mut self.ended);
         let resendable = self.held.is_some() || !down.from.has_body();
         let mut pause = None;
         let ended = exchange::run(down, &mut up, what, &mut counts, |answer| {
+            *told = Ended::Answered(answer.status);
             let failure = Failure::Status(answer.status);
             let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, budget, rt::now(), worker.draw32()));
             if let Next::RetryAfter(time) = next {
@@ -411,24 +413,30 @@ impl Tries<'_, '_> {
         if let Some(peer) = counts.peer.filter(|_| record.destination.workload.as_ref() == "unknown") {
             record.destination = Arc::new(peer);
         }
+        if let Err(stop) = &ended {
+            self.ended = Ended::of_failure(stop.fault);
+        }
         match ended? {
-            Ended::Answered { after, status, reusable } => {
+            exchange::Ended::Answered { after, status, reusable } => {
                 if reusable {
                     up.release(self.worker);
                 }
                 record.status = status;
                 record.outcome = Outcome::Answered(status);
                 record.grpc_status = counts.grpc_status;
+                self.ended = Ended::answered(status, counts.grpc_status);
                 Ok(Step::Done(after))
             }
-            Ended::Refused => {
+            exchange::Ended::Refused => {
                 rt::sleep(pause.unwrap_or_default()).await;
                 Ok(Step::Again)
             }
-            Ended::Failed { error, body_spent, .. } => {
+            exchange::Ended::Failed { error, body_spent, .. } => {
                 // A pooled connection that ends before a byte of an answer had most likely died unused.
                 let died_unused = reused && error.nothing_received && idempotent;
                 let failure = if died_unused || error.is_unprocessed() { Failure::Unsent(error.fault) } else { Failure::Sent(error.fault) };
+                // One that died between requests says nothing of who was at its other end.
+                self.ended = if matches!(failure, Failure::Unsent(_)) { Ended::Cancelled } else { Ended::of_failure(error.fault) };
                 // An HTTP/2 body of which nothing was taken waits where it was.
                 let again = resendable || (!body_spent && down.from.is_h2());
                 self.failed(failure, again, error).await

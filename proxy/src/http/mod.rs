@@ -1,6 +1,7 @@
 //! The request path: read head · prepare · plan · filter · forward · answer · record. Each phase is a function; a request is read against one
 //! snapshot from beginning to end.
 
+mod admit;
 mod answer;
 mod connect;
 mod down;

@@ -3,6 +3,7 @@
 
 mod explicit;
 mod grpc;
+mod guard;
 mod hbone;
 mod http1;
 mod leaving;
@@ -87,6 +88,7 @@ impl Mesh {
             resolver: Resolver::alone(self.snapshot.clone()),
             log: Some(log),
             workers: 1,
+            guards: Default::default(),
             system_roots: Arc::from([]),
             draining: watch::Sender::new(false),
             busy: AtomicUsize::new(0),

@@ -23,9 +23,26 @@ fn set(endpoints: Vec<Endpoint>) -> Arc<Endpoints> {
     Arc::new(Endpoints { key: Key::new(Source::files(), Kind::Endpoints, "shop", "catalog"), endpoints })
 }
 
+impl Balancer {
+    fn take(&mut self, set: &Arc<Endpoints>) {
+        self.stand(set, &[], None, Instant::now());
+    }
+
+    fn stand(&mut self, set: &Arc<Endpoints>, ejected: &[&str], slow_start: Option<Duration>, now: Instant) -> Option<Instant> {
+        let standing = Standing {
+            ejected: &|name| ejected.contains(&name),
+            returned: &|_| None,
+            panic: &|usable, all| all > 0 && usable == 0,
+            slow_start,
+            now,
+        };
+        self.arrange(set, &standing)
+    }
+}
+
 fn balancer(algorithm: Algorithm, endpoints: Vec<Endpoint>) -> Balancer {
     let mut balancer = Balancer::new(algorithm, None);
-    balancer.update(&set(endpoints));
+    balancer.take(&set(endpoints));
     balancer
 }
 
@@ -99,16 +116,16 @@ fn state_survives_updates_and_what_is_away_gets_nothing() {
     let both = [(); 2].map(|()| balancer.pick(0, now, None, &[]).unwrap());
     let b = *both.iter().find(|id| &*balancer.endpoint(**id).unwrap().id == "b").unwrap();
     balancer.started(b);
-    balancer.update(&set(vec![endpoint("c", 1), endpoint("b", 1)]));
+    balancer.take(&set(vec![endpoint("c", 1), endpoint("b", 1)]));
     assert_eq!((balancer.outstanding(b), &*balancer.endpoint(b).unwrap().id), (1, "b"));
     let mut away = vec![endpoint("b", 1), endpoint("d", 1), endpoint("e", 0), endpoint("f", 1)];
     (away[0].health, away[1].health) = (Health::Draining, Health::Unhealthy);
-    balancer.update(&set(away));
+    balancer.take(&set(away));
     assert_eq!(balancer.usable(), 1);
     let f = balancer.pick(0, now, None, &[]).unwrap();
     assert_eq!(&*balancer.endpoint(f).unwrap().id, "f");
     assert_eq!(balancer.pick(0, now, None, &[f]), None);
-    balancer.update(&set(vec![endpoint("g", 1)]));
+    balancer.take(&set(vec![endpoint("g", 1)]));
     assert_eq!((balancer.outstanding(b), balancer.endpoint(b)), (1, None), "gone, but its request is still under way");
 }
 
@@ -123,7 +140,7 @@ fn priorities_spill_over_and_subsets_hold() {
     assert!(got[0] == 0 && (6800..7200).contains(&got[1]), "half of a level carries 70 %: {got:?}");
     ends[3].labels.insert("version".into(), "v2".into());
     let mut v2 = Balancer::new(Algorithm::default(), Some(ends[3].labels.clone()));
-    v2.update(&set(ends));
+    v2.take(&set(ends));
     assert_eq!(counts(&mut v2, &NAMES, 100), [0, 0, 0, 100]);
 }
 
@@ -146,4 +163,44 @@ fn hashes_are_the_published_ones_and_keys_stay() {
         let moved = five.iter().zip(&four).filter(|(a, b)| a != b && ***a != *"e").count();
         assert!(moved < 100, "{algorithm:?}: {moved} keys moved without need");
     }
+}
+
+#[test]
+fn the_ejected_get_nothing_unless_nobody_else_is_left() {
+    let all = set(NAMES.map(|n| endpoint(n, 1)).to_vec());
+    let mut balancer = balancer(Algorithm::RoundRobin, Vec::new());
+    balancer.stand(&all, &["b", "d"], None, Instant::now());
+    assert_eq!(counts(&mut balancer, &NAMES, 100), [50, 0, 50, 0]);
+    balancer.stand(&all, &NAMES, None, Instant::now());
+    assert_eq!(counts(&mut balancer, &NAMES, 100), [25; 4]);
+    assert!(balancer.find("b").is_some() && balancer.find("nobody").is_none());
+}
+
+#[test]
+fn ejection_spills_over_to_the_next_priority() {
+    let far = |name| Endpoint { priority: 1, ..endpoint(name, 1) };
+    let all = set(vec![endpoint("a", 1), endpoint("b", 1), far("c"), far("d")]);
+    let mut balancer = balancer(Algorithm::RoundRobin, Vec::new());
+    balancer.stand(&all, &["a", "b"], None, Instant::now());
+    assert_eq!(counts(&mut balancer, &NAMES, 100), [0, 0, 50, 50]);
+    // Half of the first can carry 70 % of all (140 % of its share).
+    balancer.stand(&all, &["a"], None, Instant::now());
+    let got = counts(&mut balancer, &NAMES, 10_000);
+    assert!(got[0] == 0 && (6700..7300).contains(&got[1]), "{got:?}");
+}
+
+#[test]
+fn a_new_endpoint_starts_slowly_and_the_first_ones_do_not() {
+    let (start, window) = (Instant::now(), Duration::from_secs(10));
+    let mut balancer = Balancer::new(Algorithm::RoundRobin, None);
+    assert_eq!(balancer.stand(&set(vec![endpoint("a", 1)]), &[], Some(window), start), None);
+    let both = set(vec![endpoint("a", 1), endpoint("b", 1)]);
+    let again = balancer.stand(&both, &[], Some(window), start);
+    assert_eq!(again, Some(start + window / limits::SLOW_START_STEPS));
+    let got = counts(&mut balancer, &NAMES[..2], 110);
+    assert_eq!(got, [100, 10]);
+    balancer.stand(&both, &[], Some(window), start + window / 2);
+    assert_eq!(counts(&mut balancer, &NAMES[..2], 150), [100, 50]);
+    assert_eq!(balancer.stand(&both, &[], Some(window), start + window), None);
+    assert_eq!(counts(&mut balancer, &NAMES[..2], 100), [50, 50]);
 }

@@ -54,6 +54,8 @@ fn by_default_unreachable_endpoints_go_and_answers_never_do() {
     let mut b = Bench::new(Ejection::default(), 3);
     assert!(b.many("a", Ended::Answered(500), 1000).is_empty());
     assert!(b.many("a", Ended::Answered(503), 1000).is_empty());
+    assert!(b.many("a", Ended::Failed(Fault::UpstreamReset), 1000).is_empty());
+    assert!(b.many("a", Ended::Failed(Fault::BackendTimeout), 1000).is_empty());
     b.many("b", Ended::Failed(Fault::ConnectRefused), 2);
     assert!(b.out().is_empty());
     b.see("b", Ended::Failed(Fault::ConnectRefused));
@@ -88,15 +90,15 @@ fn it_returns_by_one_request_and_stays_out_longer_each_time() {
     let mut b = Bench::new(policy(), 2);
     b.many("a", Ended::Answered(500), 5);
     for wait in [5, 10, 20] {
-        assert_eq!(b.outliers.take_probe(b.now + SECOND * (wait - 1)), None);
+        assert_eq!(b.outliers.take_probe(b.now + SECOND * (wait - 1), |_| true), None);
         b.now += SECOND * wait;
-        assert_eq!(b.outliers.take_probe(b.now), Some(name("a")));
-        assert_eq!(b.outliers.take_probe(b.now), None, "one request tries it, not two");
+        assert_eq!(b.outliers.take_probe(b.now, |_| true), Some(name("a")));
+        assert_eq!(b.outliers.take_probe(b.now, |_| true), None, "one request tries it, not two");
         b.see("a", Ended::Answered(500));
     }
     assert_eq!(b.outliers.ejected("a").unwrap().times, 4);
     b.now += SECOND * 40;
-    b.outliers.take_probe(b.now).unwrap();
+    b.outliers.take_probe(b.now, |_| true).unwrap();
     assert_eq!(b.see("a", Ended::Answered(200)), [Event::Returned { endpoint: name("a") }]);
     assert!(b.out().is_empty());
 }
@@ -106,10 +108,10 @@ fn a_caller_that_goes_away_frees_the_try_and_a_lost_one_is_made_again() {
     let mut b = Bench::new(policy(), 2);
     b.many("a", Ended::Answered(500), 5);
     b.now += SECOND * 5;
-    b.outliers.take_probe(b.now).unwrap();
+    b.outliers.take_probe(b.now, |_| true).unwrap();
     b.see("a", Ended::Cancelled);
-    assert!(b.outliers.take_probe(b.now).is_some());
-    assert_eq!(b.outliers.take_probe(b.now + limits::PROBE_TIME), Some(name("a")));
+    assert!(b.outliers.take_probe(b.now, |_| true).is_some());
+    assert_eq!(b.outliers.take_probe(b.now + limits::PROBE_TIME, |_| true), Some(name("a")));
 }
 
 #[test]
@@ -155,4 +157,34 @@ fn quiet_returns_after_an_interval_without_failures() {
     b.now += b.policy.interval;
     b.see("a", Ended::Answered(200));
     assert!(b.outliers.is_quiet());
+}
+
+#[test]
+fn one_that_moved_or_left_starts_anew() {
+    let endpoint = |name: &str, port: u16| Endpoint {
+        id: name.into(),
+        workload: None,
+        address: "127.0.0.1".parse().unwrap(),
+        ports: vec![(80, port)],
+        tunnel: model::Tunnel::None,
+        identity: None,
+        health: model::Health::Healthy,
+        weight: 1,
+        priority: 0,
+        locality: model::Locality::default(),
+        labels: model::Labels::default(),
+        tls: None,
+    };
+    let set = |endpoints| {
+        let key = model::Key::new(model::Source::files(), model::Kind::Endpoints, "shop", "catalog");
+        Arc::new(Endpoints { key, endpoints })
+    };
+    let mut b = Bench::new(Ejection { max_percent: 100, ..policy() }, 3);
+    b.outliers.keep(&set(vec![endpoint("stays", 1), endpoint("moves", 1), endpoint("goes", 1)]));
+    for name in ["stays", "moves", "goes"] {
+        b.many(name, Ended::Answered(500), 5);
+    }
+    assert_eq!(b.out().len(), 3);
+    b.outliers.keep(&set(vec![endpoint("stays", 1), endpoint("moves", 2)]));
+    assert_eq!(b.out(), ["stays"]);
 }

@@ -1,0 +1,229 @@
+//! What stands between callers and the endpoints of one service: ejection, the service's breaker, and how many calls may be under way. One guard
+//! per service (and per port that has a policy of its own), shared by all workers, for a limit means the proxy; it outlives every table. The state
+//! machines are `routing`'s; here they are locked, woken, logged and counted. It never knows a request.
+
+use crate::limits;
+use crate::map::Map;
+use model::traffic::{RequestLimits, TrafficPolicy};
+use model::{Endpoints, Key};
+use routing::admission::{Admission, Ticket};
+use routing::balance::{Balancer, Standing};
+use routing::breaker::{Admitted, Breaker, Change};
+use routing::eject::{Ended, Event, Outliers};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+use telemetry::{Gauge, Metrics};
+
+mod pass;
+pub use pass::Pass;
+use pass::Turn;
+
+/// What holds where no policy says anything.
+pub static DEFAULTS: LazyLock<Arc<TrafficPolicy>> = LazyLock::new(Arc::default);
+
+/// A service, and the port whose own policy it is.
+pub type Place = (Key, Option<u16>);
+
+/// The guards of a proxy.
+#[derive(Default)]
+pub struct Guards(Mutex<Map<Place, Arc<Guard>>>);
+
+impl Guards {
+    /// The guard of a place; the same one for as long as anyone holds it.
+    pub fn of(&self, place: &Place, metrics: &Metrics) -> Arc<Guard> {
+        let mut all = lock(&self.0);
+        if let Some(guard) = all.get(place) {
+            return guard.clone();
+        }
+        if all.len() >= limits::LABELS {
+            all.retain(|_, guard| Arc::strong_count(guard) > 1);
+        }
+        let guard = Arc::new(Guard::new(place, metrics));
+        all.insert(place.clone(), guard.clone());
+        guard
+    }
+
+}
+
+pub struct Guard {
+    place: Place,
+    outliers: Mutex<Outliers>,
+    /// Rises whenever other endpoints may be used than before.
+    changes: AtomicU64,
+    /// Nothing failed of late: a success needs no lock.
+    quiet: AtomicBool,
+    breaker: Mutex<Breaker>,
+    gate: Mutex<Gate>,
+    metrics: Metrics,
+    active: Gauge,
+    open: Gauge,
+}
+
+/// Who is under way and who waits.
+#[derive(Default)]
+struct Gate {
+    admission: Admission,
+    limits: RequestLimits,
+    waiting: HashMap<Ticket, Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    admitted: bool,
+    waker: Option<Waker>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change under these locks is whole before anything can panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a call is refused before it is sent.
+pub struct Refused {
+    /// `pending_overflow` or `circuit_breaker_open`.
+    pub cause: &'static str,
+    pub why: String,
+}
+
+impl Guard {
+    fn new(place: &Place, metrics: &Metrics) -> Self {
+        let labels = [("destination_service_namespace", &*place.0.namespace), ("destination_service_name", &*place.0.name)];
+        let help = "Endpoints that are left out now because they failed";
+        let active = metrics.gauge("organza_outlier_detection_ejections_active", help, &labels);
+        let open = metrics.gauge("organza_circuit_breakers_open", "1 while calls to the service are refused because too many failed", &labels);
+        Self {
+            place: place.clone(),
+            outliers: Mutex::default(),
+            changes: AtomicU64::new(0),
+            quiet: AtomicBool::new(true),
+            breaker: Mutex::default(),
+            gate: Mutex::default(),
+            metrics: metrics.clone(),
+            active,
+            open,
+        }
+    }
+
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Arranges a balancer by who may be used now; says when to look again.
+    pub fn arrange(&self, balancer: &mut Balancer, set: &Arc<Endpoints>, policy: &TrafficPolicy, now: Instant) -> Option<Instant> {
+        let mut outliers = lock(&self.outliers);
+        outliers.keep(set);
+        self.active.set(outliers.out().count() as f64);
+        let standing = Standing {
+            ejected: &|name| outliers.ejected(name).is_some(),
+            returned: &|name| outliers.returned(name),
+            panic: &|usable, all| routing::eject::panics(&policy.ejection, usable, all),
+            slow_start: policy.slow_start,
+            now,
+        };
+        let again = balancer.arrange(set, &standing);
+        [again, outliers.next_probe()].into_iter().flatten().min()
+    }
+
+    /// An ejected endpoint whose time is over and that `fits`: it gets exactly one request.
+    pub fn probe(&self, fits: impl Fn(&str) -> bool, now: Instant) -> Option<Arc<str>> {
+        lock(&self.outliers).take_probe(now, fits)
+    }
+
+    /// How a try at an endpoint ended.
+    pub fn ended(&self, policy: &TrafficPolicy, name: &Arc<str>, ended: Ended, took: Duration, all: usize, now: Instant) {
+        let watched = policy.ejection.failure_percentage.is_some() || policy.ejection.latency.is_some();
+        if !watched && !ended.is_failure() && self.quiet.load(Ordering::Acquire) {
+            return;
+        }
+        let mut outliers = lock(&self.outliers);
+        let was_probe = outliers.is_probed(name);
+        let events = outliers.observe(&policy.ejection, name, ended, took, all, now);
+        self.quiet.store(outliers.is_quiet(), Ordering::Release);
+        self.active.set(outliers.out().count() as f64);
+        drop(outliers);
+        if was_probe || !events.is_empty() {
+            self.changes.fetch_add(1, Ordering::AcqRel);
+        }
+        events.iter().for_each(|event| self.tell(event));
+    }
+
+    fn tell(&self, event: &Event) {
+        let service = &self.place.0;
+        match event {
+            Event::Ejected { endpoint, ejected } => {
+                let seconds = (ejected.until - ejected.since).as_secs();
+                tracing::warn!(
+                    "{}/{}: endpoint {endpoint} is left out for {seconds} s after {} (ejection {} in a row)",
+                    service.namespace, service.name, ejected.cause, ejected.times
+                );
+                let help = "Endpoints left out for a while, by why";
+                self.count("organza_outlier_detection_ejections_enforced", help, ejected.cause.label());
+            }
+            Event::Returned { endpoint } => {
+                tracing::info!("{}/{}: endpoint {endpoint} answers again and is back", service.namespace, service.name);
+            }
+        }
+    }
+
+    fn count(&self, family: &'static str, help: &'static str, cause: &str) {
+        let service = &self.place.0;
+        let labels =
+            [("destination_service_namespace", &*service.namespace), ("destination_service_name", &*service.name), ("cause", cause)];
+        self.metrics.counter(family, help, &labels).add(1.0);
+    }
+
+    /// Lets a call through, or says why not. One that finds no place free waits for it in [`Pass::placed`].
+    pub fn enter(self: &Arc<Self>, policy: &Arc<TrafficPolicy>, now: Instant) -> Result<Pass, Refused> {
+        let refused = |refused: Refused| {
+            self.count("organza_upstream_rq_overflow", "Requests refused before they were sent, by why", refused.cause);
+            refused
+        };
+        // The place first: a trial of the breaker is not spent on a call that is refused here.
+        let turn = Turn::take(self, policy.limits).map_err(refused)?;
+        let admitted = self.admit(policy, now).map_err(refused)?;
+        Ok(Pass::new(turn, policy.clone(), admitted))
+    }
+
+    fn admit(&self, policy: &TrafficPolicy, now: Instant) -> Result<Admitted, Refused> {
+        let Some(rule) = &policy.breaker else { return Ok(Admitted::Yes) };
+        let mut breaker = lock(&self.breaker);
+        match breaker.admit(rule, now) {
+            Admitted::No { until } => {
+                let (_, percent, requests) = breaker.open().unwrap_or((now, 0, 0));
+                let left = until.saturating_duration_since(now).as_secs_f32();
+                let service = &self.place.0;
+                let why = format!(
+                    "overloaded: the circuit breaker of service {}/{} is open after {percent} % of {requests} requests failed; it is tried again in {left:.1} s",
+                    service.namespace, service.name
+                );
+                Err(Refused { cause: "circuit_breaker_open", why })
+            }
+            admitted => Ok(admitted),
+        }
+    }
+
+    fn settled(&self, policy: &TrafficPolicy, admitted: Admitted, failed: Option<bool>, now: Instant) {
+        let Some(rule) = &policy.breaker else { return };
+        let mut breaker = lock(&self.breaker);
+        let change = breaker.observe(rule, admitted, failed, now);
+        self.open.set(f64::from(u8::from(breaker.open().is_some())));
+        drop(breaker);
+        let service = &self.place.0;
+        match change {
+            Some(Change::Opened { percent, requests }) => {
+                self.count("organza_circuit_breaker_opened", "Times that calls to a service were stopped, by why", "failure_percentage");
+                tracing::warn!(
+                    "{}/{}: the circuit breaker opens for {:?}: {percent} % of {requests} requests failed",
+                    service.namespace,
+                    service.name,
+                    rule.open_time
+                );
+            }
+            Some(Change::Closed) => tracing::info!("{}/{}: the circuit breaker closes", service.namespace, service.name),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A call's leave to go: its place among those under way, and its word in the breaker. Both are given back when it is dropped, however it ended.
+
+use super::{Gate, Guard, Refused, Waiting, lock};
+use model::traffic::{RequestLimits, TrafficPolicy};
+use routing::admission::{Entry, Ticket};
+use routing::breaker::Admitted;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use transport::rt;
+
+pub struct Pass {
+    turn: Turn,
+    policy: Arc<TrafficPolicy>,
+    admitted: Admitted,
+    /// How the call ended; `None` where that says nothing of the service.
+    pub failed: Option<bool>,
+}
+
+impl Pass {
+    pub(super) fn new(turn: Turn, policy: Arc<TrafficPolicy>, admitted: Admitted) -> Self {
+        Self { turn, policy, admitted, failed: None }
+    }
+
+    /// Whether it has to wait for its place.
+    pub fn waits(&self) -> bool {
+        self.turn.ticket.is_some()
+    }
+
+    /// Until its place is free.
+    pub async fn placed(&mut self) {
+        poll_fn(|cx| self.turn.poll(cx.waker())).await;
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.turn.guard.settled(&self.policy, self.admitted, self.failed, rt::now());
+    }
+}
+
+/// A place under way, or in the queue while there is a ticket.
+pub(super) struct Turn {
+    guard: Arc<Guard>,
+    ticket: Option<Ticket>,
+}
+
+impl Turn {
+    pub(super) fn take(guard: &Arc<Guard>, limits: RequestLimits) -> Result<Self, Refused> {
+        let mut gate = lock(&guard.gate);
+        if gate.limits != limits {
+            gate.limits = limits;
+            while gate.let_one_go() {}
+        }
+        match gate.admission.enter(&limits) {
+            Entry::Admitted => Ok(Self { guard: guard.clone(), ticket: None }),
+            Entry::Waits(ticket) => {
+                gate.waiting.insert(ticket, Waiting::default());
+                Ok(Self { guard: guard.clone(), ticket: Some(ticket) })
+            }
+            Entry::Overloaded { under_way, waiting } => {
+                let service = &guard.place.0;
+                let why = format!(
+                    "overloaded: service {}/{} has {under_way} requests under way and {waiting} waiting, which is all that is allowed",
+                    service.namespace, service.name
+                );
+                Err(Refused { cause: "pending_overflow", why })
+            }
+        }
+    }
+
+    fn poll(&mut self, waker: &Waker) -> Poll<()> {
+        let Some(ticket) = self.ticket else { return Poll::Ready(()) };
+        let mut gate = lock(&self.guard.gate);
+        match gate.waiting.get_mut(&ticket) {
+            Some(slot) if !slot.admitted => {
+                slot.waker = Some(waker.clone());
+                Poll::Pending
+            }
+            _ => {
+                gate.waiting.remove(&ticket);
+                self.ticket = None;
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut gate = lock(&self.guard.gate);
+        let admitted = match self.ticket {
+            None => true,
+            Some(ticket) => gate.waiting.remove(&ticket).is_some_and(|slot| slot.admitted),
+        };
+        match (admitted, self.ticket) {
+            (false, Some(ticket)) => gate.admission.give_up(ticket),
+            _ => {
+                let limits = gate.limits;
+                let next = gate.admission.leave(&limits);
+                gate.wake(next);
+            }
+        }
+    }
+}
+
+impl Gate {
+    /// After limits have grown; says whether another may go too.
+    fn let_one_go(&mut self) -> bool {
+        let limits = self.limits;
+        let next = self.admission.admit_next(&limits);
+        self.wake(next);
+        next.is_some()
+    }
+
+    fn wake(&mut self, ticket: Option<Ticket>) {
+        let Some(slot) = ticket.and_then(|ticket| self.waiting.get_mut(&ticket)) else { return };
+        slot.admitted = true;
+        if let Some(waker) = slot.waker.take() {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Backends that die, fail, hang and come back under load: what callers see before, during and after, with and without a policy.
+
+use super::resources::{self, HTTP, Place};
+use super::{Mesh, Proxy, bounded};
+use model::traffic::{AttachedPolicy, Breaker, Ejection, RequestLimits, TrafficPolicy};
+use model::{ObjectRef, Origin, Resource};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use testkit::client::{Shot, fetch};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A backend whose mood can be changed: which status, and how long it thinks.
+struct Moody {
+    address: SocketAddr,
+    mood: Rc<Mood>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+struct Mood {
+    name: &'static str,
+    status: AtomicU16,
+    millis: AtomicU32,
+    requests: AtomicU32,
+}
+
+impl Moody {
+    async fn new(name: &'static str) -> Self {
+        Self::on(name, "127.0.0.1:0".parse().unwrap()).await
+    }
+
+    async fn on(name: &'static str, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mood = Rc::new(Mood { name, status: 200.into(), millis: 0.into(), requests: 0.into() });
+        let shared = mood.clone();
+        let task = tokio::task::spawn_local(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::task::spawn_local(answers(stream, shared.clone()));
+            }
+        });
+        Self { address, mood, task }
+    }
+
+    fn requests(&self) -> u32 {
+        self.mood.requests.load(Ordering::Relaxed)
+    }
+
+    fn status(&self, status: u16) {
+        self.mood.status.store(status, Ordering::Relaxed);
+    }
+
+    fn thinks(&self, millis: u32) {
+        self.mood.millis.store(millis, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Moody {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answers(mut stream: TcpStream, mood: Rc<Mood>) {
+    let mut buffer = [0; 4096];
+    let _ = stream.read(&mut buffer).await;
+    mood.requests.fetch_add(1, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(mood.millis.load(Ordering::Relaxed).into())).await;
+    let (status, name) = (mood.status.load(Ordering::Relaxed), mood.name);
+    let text = format!("HTTP/1.1 {status} Said\r\nX-Backend: {name}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let _ = stream.write_all(text.as_bytes()).await;
+}
+
+/// An address where nobody listens.
+async fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+struct Scene {
+    web: Proxy,
+    door: SocketAddr,
+}
+
+impl Scene {
+    fn new(places: &[(&'static str, SocketAddr)], policy: Option<TrafficPolicy>) -> Self {
+        let mut mesh = Mesh::new();
+        let mut web = mesh.proxy("web");
+        let door = web.named("catalog", HTTP);
+        let places: Vec<Place> = places.iter().map(|(name, at)| Place::plain(name, at.port())).collect();
+        let mut all = resources::catalog(&places);
+        for resource in &mut all {
+            if let Resource::Service(service) = resource {
+                let origin = Origin::new(ObjectRef::new("organza.dev", "BackendTrafficPolicy", "shop", "careful"), "");
+                let attach = |policy| AttachedPolicy { port: None, policy: Arc::new(TrafficPolicy { origin: Some(origin), ..policy }) };
+                Arc::make_mut(service).policies = policy.clone().map(attach).into_iter().collect();
+            }
+        }
+        mesh.put(all);
+        Self { web, door }
+    }
+
+    /// Statuses of this many calls, one after another.
+    async fn calls(&self, count: usize) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        for _ in 0..count {
+            let (status, ..) = fetch(&Shot::get(self.door, "catalog", "/")).await.unwrap();
+            statuses.push(status.as_u16());
+        }
+        statuses
+    }
+
+    fn metric(&self, line: &str) -> f64 {
+        let text = self.web.worker.shared.metrics.encode();
+        let found = text.lines().find(|found| found.starts_with(line));
+        found.and_then(|found| found.rsplit(' ').next()).map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    fn ejections(&self, cause: &str) -> f64 {
+        let labels = "destination_service_namespace=\"shop\",destination_service_name=\"catalog\"";
+        self.metric(&format!("organza_outlier_detection_ejections_enforced_total{{{labels},cause=\"{cause}\"}}"))
+    }
+}
+
+fn good(statuses: &[u16]) -> usize {
+    statuses.iter().filter(|status| **status == 200).count()
+}
+
+fn ejecting(ejection: Ejection) -> Option<TrafficPolicy> {
+    Some(TrafficPolicy { ejection, ..TrafficPolicy::default() })
+}
+
+#[tokio::test]
+async fn a_dead_endpoint_costs_three_tries_and_no_call_and_comes_back_by_itself() {
+    bounded(async {
+        let (alive, dead) = (Moody::new("a").await, nobody().await);
+        let quick = Ejection { base_time: Duration::from_secs(1), ..Ejection::default() };
+        let scene = Scene::new(&[("a", alive.address), ("b", dead)], ejecting(quick));
+        assert_eq!(good(&scene.calls(40).await), 40);
+        let mut tried = 0;
+        for _ in 0..40 {
+            tried += u64::from(scene.web.record().await["attempt"].as_u64().unwrap_or(1) > 1);
+        }
+        assert!((3..10).contains(&tried), "{tried} calls met the dead endpoint");
+        assert!(scene.ejections("consecutive_local_origin_failure") >= 1.0);
+        let back = Moody::on("b", dead).await;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while back.requests() < 5 {
+            assert_eq!(good(&scene.calls(10).await), 10);
+            assert!(Instant::now() < deadline, "the endpoint is used again");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_application_answers_ejects_nobody_unless_a_policy_says_so() {
+    bounded(async {
+        let (fine, broken) = (Moody::new("a").await, Moody::new("b").await);
+        broken.status(503);
+        let places = [("a", fine.address), ("b", broken.address)];
+        assert_eq!(good(&Scene::new(&places, None).calls(100).await), 50);
+        let scene = Scene::new(&places, ejecting(Ejection { consecutive_5xx: Some(5), ..Ejection::default() }));
+        let during = good(&scene.calls(20).await);
+        let after = good(&scene.calls(100).await);
+        assert!((10..=15).contains(&during), "{during} of 20 while it is found out");
+        assert_eq!(after, 100);
+        assert_eq!(scene.ejections("consecutive_5xx"), 1.0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_endpoint_is_left_out_by_its_mean() {
+    bounded(async {
+        let (quick, slow) = (Moody::new("a").await, Moody::new("b").await);
+        slow.thinks(60);
+        let ejection = Ejection {
+            latency: Some(Duration::from_millis(40)),
+            minimum_requests: 3,
+            interval: Duration::from_millis(300),
+            ..Ejection::default()
+        };
+        let scene = Scene::new(&[("a", quick.address), ("b", slow.address)], ejecting(ejection));
+        scene.calls(20).await;
+        let before = slow.requests();
+        scene.calls(40).await;
+        assert!(before >= 3 && slow.requests() <= before + 2, "{before} then {}", slow.requests());
+        assert_eq!(scene.ejections("latency"), 1.0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn beyond_its_limits_a_service_is_protected_and_callers_are_told_at_once() {
+    bounded(async {
+        let backend = Moody::new("a").await;
+        backend.thinks(2000);
+        let limits = RequestLimits { parallel_requests: 2, pending_requests: 1 };
+        let scene = Scene::new(&[("a", backend.address)], Some(TrafficPolicy { limits, ..TrafficPolicy::default() }));
+        let door = scene.door;
+        let started = Instant::now();
+        let calls = (0..6).map(|_| {
+            tokio::task::spawn_local(async move {
+                let (status, headers, body) = fetch(&Shot::get(door, "catalog", "/")).await.unwrap();
+                (status.as_u16(), headers.contains_key("retry-after"), String::from_utf8_lossy(&body).into_owned(), started.elapsed())
+            })
+        });
+        let mut ended = Vec::new();
+        for call in calls.collect::<Vec<_>>() {
+            ended.push(call.await.unwrap());
+        }
+        let refused: Vec<_> = ended.iter().filter(|(status, ..)| *status == 503).collect();
+        assert_eq!((ended.len() - refused.len(), refused.len(), backend.requests()), (3, 3, 3));
+        assert!(refused.iter().all(|(_, again, body, took)| *again && body.contains("overloaded") && *took < Duration::from_millis(1900)));
+        let mut flags = Vec::new();
+        for _ in 0..6 {
+            let record = scene.web.record().await;
+            if record["response_code"] == 503 {
+                flags.push((record["response_flags"].to_string(), record["verdict_by"].to_string()));
+            }
+        }
+        assert!(flags.iter().all(|(flag, by)| flag.contains("UO") && by.contains("careful")), "{flags:?}");
+        // All places are free again.
+        backend.thinks(0);
+        assert_eq!(good(&scene.calls(5).await), 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_while_it_waits_gives_its_place_to_the_next() {
+    bounded(async {
+        let limits = RequestLimits { parallel_requests: 1, pending_requests: 1 };
+        let policy = Arc::new(TrafficPolicy { limits, ..TrafficPolicy::default() });
+        let guard = crate::guard::Guards::default().of(&(super::key(model::Kind::Service, "s"), None), &telemetry::Metrics::new());
+        let enter = || guard.enter(&policy, Instant::now());
+        let first = enter().ok().unwrap();
+        let second = enter().ok().unwrap();
+        assert!(!first.waits() && second.waits() && enter().is_err());
+        drop(second);
+        let mut third = enter().ok().unwrap();
+        drop(first);
+        tokio::time::timeout(Duration::from_secs(1), third.placed()).await.unwrap();
+        drop(third);
+        assert!(!enter().ok().unwrap().waits());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_breaker_opens_for_a_service_that_fails_and_closes_when_it_is_well() {
+    bounded(async {
+        let backend = Moody::new("a").await;
+        let open_time = Duration::from_millis(2500);
+        let rule = Breaker { failure_percentage: 50, minimum_requests: 10, interval: Duration::from_secs(30), open_time, half_open_requests: 2 };
+        let scene = Scene::new(&[("a", backend.address)], Some(TrafficPolicy { breaker: Some(rule), ..TrafficPolicy::default() }));
+        assert_eq!(good(&scene.calls(5).await), 5);
+        backend.status(500);
+        let failing = scene.calls(20).await;
+        assert_eq!(failing.iter().filter(|status| **status == 500).count(), 5, "{failing:?}");
+        assert_eq!(backend.requests(), 10, "an open breaker sends nothing");
+        let (.., body) = fetch(&Shot::get(scene.door, "catalog", "/")).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("circuit breaker"), "{body:?}");
+        let labels = "{destination_service_namespace=\"shop\",destination_service_name=\"catalog\"}";
+        assert_eq!(scene.metric(&format!("organza_circuit_breakers_open{labels}")), 1.0);
+        backend.status(200);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while good(&scene.calls(1).await) == 0 {
+            assert!(Instant::now() < deadline, "it is tried again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(good(&scene.calls(20).await), 20);
+        assert_eq!(scene.metric(&format!("organza_circuit_breakers_open{labels}")), 0.0);
+    })
+    .await;
+}

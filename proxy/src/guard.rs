@@ -45,7 +45,6 @@ impl Guards {
         all.insert(place.clone(), guard.clone());
         guard
     }
-
 }
 
 pub struct Guard {
@@ -93,7 +92,8 @@ impl Guard {
         let labels = [("destination_service_namespace", &*place.0.namespace), ("destination_service_name", &*place.0.name)];
         let help = "Endpoints that are left out now because they failed";
         let active = metrics.gauge("organza_outlier_detection_ejections_active", help, &labels);
-        let open = metrics.gauge("organza_circuit_breakers_open", "1 while calls to the service are refused because too many failed", &labels);
+        let open =
+            metrics.gauge("organza_circuit_breakers_open", "1 while calls to the service are refused because too many failed", &labels);
         Self {
             place: place.clone(),
             outliers: Mutex::default(),
@@ -157,7 +157,10 @@ impl Guard {
                 let seconds = (ejected.until - ejected.since).as_secs();
                 tracing::warn!(
                     "{}/{}: endpoint {endpoint} is left out for {seconds} s after {} (ejection {} in a row)",
-                    service.namespace, service.name, ejected.cause, ejected.times
+                    service.namespace,
+                    service.name,
+                    ejected.cause,
+                    ejected.times
                 );
                 let help = "Endpoints left out for a while, by why";
                 self.count("organza_outlier_detection_ejections_enforced", help, ejected.cause.label());

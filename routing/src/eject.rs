@@ -5,8 +5,8 @@
 use crate::limits;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use model::{Endpoint, Endpoints, Fault};
 use model::traffic::Ejection;
+use model::{Endpoint, Endpoints, Fault};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

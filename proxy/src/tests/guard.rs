@@ -255,7 +255,8 @@ async fn a_breaker_opens_for_a_service_that_fails_and_closes_when_it_is_well() {
     bounded(async {
         let backend = Moody::new("a").await;
         let open_time = Duration::from_millis(2500);
-        let rule = Breaker { failure_percentage: 50, minimum_requests: 10, interval: Duration::from_secs(30), open_time, half_open_requests: 2 };
+        let rule =
+            Breaker { failure_percentage: 50, minimum_requests: 10, interval: Duration::from_secs(30), open_time, half_open_requests: 2 };
         let scene = Scene::new(&[("a", backend.address)], Some(TrafficPolicy { breaker: Some(rule), ..TrafficPolicy::default() }));
         assert_eq!(good(&scene.calls(5).await), 5);
         backend.status(500);

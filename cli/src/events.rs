@@ -57,6 +57,7 @@ impl Narrator {
             Event::Mended { serving, .. } => vec![format!("all files are good again; serving generation {serving}")],
             Event::Nack { proxy, key, reason, .. } => vec![format!("proxy {proxy} refused {key}: {reason}")],
             Event::ProxyConnected { .. } => Vec::new(),
+            Event::ProxyDisconnected { reason, .. } if reason.is_empty() => Vec::new(),
             Event::ProxyDisconnected { proxy, reason, .. } => vec![format!("proxy {proxy} left: {reason}")],
         }
     }

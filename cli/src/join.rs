@@ -250,7 +250,7 @@ fn write_proxy(place: &Place, registration: &Registration, namespace: String, ro
         state: folder.clone(),
         metrics: None,
         workers: None,
-        log: Log::default(),
+        log: Log { access: place.access_log(), ..Log::default() },
         drain_seconds: limits::DRAIN.as_secs(),
     };
     let path = folder.join("config.json");

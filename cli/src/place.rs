@@ -13,6 +13,8 @@ pub const DEFAULT_MESH: &str = "default";
 pub struct Place {
     pub mesh: String,
     root: PathBuf,
+    /// Whether proxies that are started from here write a line for each request.
+    access_log: bool,
 }
 
 impl Place {
@@ -23,13 +25,21 @@ impl Place {
                 Failure::usage(format!("{mesh:?} is no name for a mesh")).remedy("use lower-case letters, digits and dashes, at most 40")
             );
         }
-        Ok(Self { mesh: mesh.to_owned(), root: state_home()?.join("organza").join(mesh) })
+        Ok(Self { mesh: mesh.to_owned(), root: state_home()?.join("organza").join(mesh), access_log: false })
     }
 
     /// A place of a test's own.
     #[cfg(test)]
     pub fn at(root: &Path, mesh: &str) -> Self {
-        Self { mesh: mesh.to_owned(), root: root.to_owned() }
+        Self { mesh: mesh.to_owned(), root: root.to_owned(), access_log: false }
+    }
+
+    pub fn with_access_log(self, access_log: bool) -> Self {
+        Self { access_log, ..self }
+    }
+
+    pub fn access_log(&self) -> bool {
+        self.access_log
     }
 
     /// Makes the folders, for their owner alone.

@@ -55,6 +55,9 @@ pub struct RunArgs {
     /// The address of this machine by which other proxies reach the service
     #[arg(long, value_name = "IP", requires = "service")]
     address: Option<std::net::IpAddr>,
+    /// Its proxy writes a line for each request: organza logs -f SERVICE
+    #[arg(long)]
+    access_log: bool,
     /// Refuse a program that listens on all interfaces
     #[arg(long)]
     strict: bool,
@@ -66,7 +69,7 @@ pub struct RunArgs {
 }
 
 pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
-    let place = args.mesh.place()?;
+    let place = args.mesh.place()?.with_access_log(args.access_log);
     place.prepare()?;
     if args.command.is_empty() && args.service.is_none() && args.upstreams.is_empty() {
         return Err(Failure::usage("nothing to run, to front or to open").remedy("organza run --help shows what one would type"));

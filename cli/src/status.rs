@@ -36,14 +36,14 @@ fn is_good(status: &Status) -> bool {
 
 fn text(status: &Status) -> String {
     let mut text = format!(
-        "mesh {} (trust domain {}) is up in process {}, organza {}\ngeneration {}, {} of {} proxies have it; control plane at {}\n",
+        "mesh {} (trust domain {}) is up, organza {}\ngeneration {}, {} of {} proxies have it; control plane in process {} at {}\n",
         status.mesh,
         status.trust_domain,
-        status.pid,
         status.version,
         status.generation,
         status.proxies_current,
         status.proxies_connected,
+        status.pid,
         status.xds_address,
     );
     for problem in &status.problems {

@@ -41,6 +41,9 @@ pub struct UpArgs {
     /// In the background
     #[arg(short, long)]
     detach: bool,
+    /// Gateways write a line for each request: organza logs -f
+    #[arg(long)]
+    access_log: bool,
     #[command(flatten)]
     pub control: ControlFlags,
     #[command(flatten)]
@@ -52,7 +55,7 @@ const TO_PORT: u16 = 8000;
 
 /// `start` brings up the control plane for a place and its files.
 pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFnOnce(&Place, &[PathBuf]) -> Outcome<C>) -> Outcome {
-    let place = args.mesh.place()?;
+    let place = args.mesh.place()?.with_access_log(args.access_log);
     place.prepare()?;
     if let Some(to) = args.to.take() {
         args.files = vec![write_gateway(&place, &to, args.port)?];
@@ -129,6 +132,9 @@ async fn detach(args: &UpArgs, place: &Place) -> Outcome {
         if let Some(file) = file {
             again.extend([flag.into(), file.into()]);
         }
+    }
+    if args.access_log {
+        again.push("--access-log".into());
     }
     let program = std::env::current_exe().doing(|| "find the organza program".into())?;
     let mut command = Command::new(program);

@@ -225,3 +225,24 @@ fn another_machine_joins_with_a_token_once() {
     nothing_is_left(&far);
     nothing_is_left(&mesh);
 }
+
+#[test]
+fn requests_are_logged_where_that_was_asked_for_and_clients_leave_without_a_word() {
+    if !require(&[Need::Program("python3"), Need::Program("curl")]) {
+        return;
+    }
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    let mut web = python(&mesh, "web", &["--access-log"]);
+    assert_eq!(called(&mesh, "http://web/name"), "web");
+    let lines = || mesh.run(&["logs", "web"]).1;
+    eventually("the request is in the log", SOON, || lines().contains("/name"));
+    assert!(lines().contains("proxy-web") && lines().contains("GET") && lines().contains("200"), "{}", lines());
+    // A line that comes later shows that the one of the client would have come before.
+    mesh.write("routes.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: other}\nspec: {ports: [{port: 80}]}\n");
+    up.wait_for("Service other added", SOON);
+    assert!(!up.output().contains("left"), "{}", up.output());
+    web.stop(SOON);
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}

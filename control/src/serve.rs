@@ -168,6 +168,8 @@ async fn session(
         ended = converse(&core, &entry, stream, &mut session, &mut requests, sender) => ended,
     };
     let reason = ended.as_ref().err().map_or("it closed the stream".to_owned(), |status| status.message().to_owned());
+    // One that was taken out before has left as it should.
+    let reason = if core.lock().registry.get(&proxy).is_some() { reason } else { String::new() };
     core.session(&proxy, stream, |s| {
         s.connected = false;
         s.gone_since = Some(crate::shell::monotone());

@@ -121,6 +121,7 @@ fn exists(answer: &Answer, name: &str, args: &GetArgs) -> (String, String) {
     let here = |namespace: &str| args.all_namespaces || namespace.is_empty() || namespace == args.namespace;
     let names: Vec<&str> = answer.existing.iter().filter(|(namespace, _)| here(namespace)).map(|(_, name)| name.as_str()).collect();
     match names[..] {
+        [] if answer.existing.is_empty() => (format!("there are no {plural} at all"), "organza get all -A shows what there is".into()),
         [] => (nothing(answer, args), format!("organza get {plural} -A shows those of all namespaces")),
         _ => {
             let more = if names.len() > LISTED { ", …" } else { "" };

@@ -123,7 +123,8 @@ fn service(service: Service) -> Shown {
 fn route(route: Route) -> Shown {
     let split = |rule: &wire::api::RouteRule| {
         let weights: Vec<String> = rule.backends.iter().map(|b| b.weight.to_string()).collect();
-        weights.join("/")
+        // A redirect, say, has no backend.
+        if weights.is_empty() { "–".to_owned() } else { weights.join("/") }
     };
     let splits: Vec<String> = route.rules.iter().map(split).collect();
     let cells = vec![

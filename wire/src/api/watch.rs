@@ -47,6 +47,7 @@ pub enum Event {
     },
     ProxyDisconnected {
         proxy: String,
+        /// Empty where it was taken out before: it left as it should.
         reason: String,
         time: u64,
     },

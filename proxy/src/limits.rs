@@ -8,6 +8,12 @@ pub const SNAPSHOT_BYTES: u64 = 512 * 1024 * 1024;
 pub const CONFIG_BYTES: u64 = 1024 * 1024;
 /// How long a request waits for a name that was never used before.
 pub const RESOLVE: Duration = Duration::from_secs(3);
+/// A service that was not called for so long is forgotten, where the control plane is there to be asked again ...
+pub const NAME_IDLE: Duration = Duration::from_secs(3600);
+/// ... and a name that means nothing after so long.
+pub const NAME_OF_NOTHING: Duration = Duration::from_secs(600);
+/// How often that is looked at.
+pub const NAME_SWEEP: Duration = Duration::from_secs(60);
 /// Names known at once; beyond it new ones are refused.
 pub const NAMES: usize = 2048;
 /// Questions waiting for the rim.

@@ -3,6 +3,7 @@
 //! with what was last acknowledged. Never carries a request.
 
 mod connect;
+mod idle;
 mod loops;
 mod resolver;
 
@@ -58,6 +59,9 @@ pub struct Rim {
     waiting: HashMap<Arc<str>, Vec<oneshot::Sender<Option<Key>>>>,
     metrics: Metrics,
     edges: Rc<RefCell<EdgeTracker>>,
+    idle: idle::Idle,
+    /// Services that were called since names were last looked at.
+    used: Rc<RefCell<idle::Used>>,
     rotation: Rc<RefCell<Rotation>>,
     draw: Rc<RefCell<Draw>>,
     failures: u32,
@@ -104,6 +108,8 @@ impl Rim {
             waiting: HashMap::new(),
             metrics,
             edges: Rc::new(RefCell::new(EdgeTracker::new(incarnation))),
+            idle: idle::Idle::default(),
+            used: Rc::default(),
             rotation: Rc::new(RefCell::new(rotation)),
             draw: Rc::new(RefCell::new(draw)),
             failures: 0,
@@ -148,8 +154,10 @@ impl Rim {
         let outgoing = tokio_stream::wrappers::ReceiverStream::new(receiver);
         let answer = client.delta_aggregated_resources(outgoing).await.map_err(|status| connect::text(&status))?;
         let mut responses = answer.into_inner();
-        let _reports = loops::reports(channel.clone(), self.config.proxy.clone(), self.metrics.clone(), self.edges.clone());
+        let _reports =
+            loops::reports(channel.clone(), self.config.proxy.clone(), self.metrics.clone(), self.edges.clone(), self.used.clone());
         let _renewals = loops::renewals(channel, &self.config, self.handle.credentials.clone(), self.rotation.clone(), self.draw.clone());
+        let mut sweep = transport::rt::now() + limits::NAME_SWEEP;
         loop {
             tokio::select! { biased;
                 response = responses.message() => {
@@ -160,6 +168,10 @@ impl Rim {
                     }
                 }
                 Some(question) = self.questions.recv() => self.ask(question),
+                () = transport::rt::sleep(sweep.saturating_duration_since(transport::rt::now())) => {
+                    sweep = transport::rt::now() + limits::NAME_SWEEP;
+                    self.forget(transport::rt::now());
+                }
             }
             self.pump(&requests).await?;
         }
@@ -213,6 +225,22 @@ impl Rim {
             let draw = self.draw.borrow_mut().next();
             self.rotation.borrow_mut().ask_soon(transport::rt::wall(), svid.life(), draw);
         }
+    }
+
+    /// Lets names go that are not used. Only while the control plane is there: who is called again then is asked for again.
+    fn forget(&mut self, now: std::time::Instant) {
+        let used = self.used.take();
+        let gone = self.idle.expired(self.session.subscriptions(), self.session.answers(), &used, now);
+        if gone.is_empty() {
+            return;
+        }
+        gone.iter().for_each(|name| self.session.unsubscribe(name));
+        // At once: what nobody keeps up to date is unknown, which is not the same as that there is no such service.
+        let before = self.handle.shared.load_full();
+        let mut answers = (*before.answers).clone();
+        answers.retain(|name, _| !gone.contains(name));
+        self.handle.shared.store(Arc::new(before.apply(before.generation, &[], &answers)));
+        tracing::debug!(names = gone.len(), "names that are not used are forgotten");
     }
 
     fn ask(&mut self, question: Question) {

@@ -2,6 +2,7 @@
 //! state outlives it.
 
 use super::Draw;
+use super::idle::Used;
 use crate::config::Config;
 use crate::limits;
 use crate::snapshot::file::write_private;
@@ -25,13 +26,20 @@ impl Drop for Guard {
     }
 }
 
-pub(super) fn reports(channel: Channel, proxy: String, metrics: Metrics, edges: Rc<RefCell<EdgeTracker>>) -> Guard {
+pub(super) fn reports(
+    channel: Channel,
+    proxy: String,
+    metrics: Metrics,
+    edges: Rc<RefCell<EdgeTracker>>,
+    used: Rc<RefCell<Used>>,
+) -> Guard {
     Guard(tokio::task::spawn_local(async move {
         let mut client = TelemetryClient::new(channel);
         loop {
             rt::sleep(limits::REPORT).await;
             let delta = edges.borrow_mut().poll(&metrics);
             let Some(delta) = delta else { continue };
+            used.borrow_mut().extend(delta.edges.iter().map(|(id, _)| (id.service_namespace.clone(), id.service.clone())));
             let report = client.report(report(&proxy, delta));
             match rt::timeout(limits::ANSWER, report).await {
                 Some(Ok(reply)) => edges.borrow_mut().acknowledged(reply.into_inner().sequence),

@@ -157,11 +157,17 @@ async fn scenario(folder: &std::path::Path) {
     running.abort();
 
     // Restarted while the control plane is away: what was acknowledged is served from the start, what was not asked for is not known.
-    let rim = Rim::open(config.clone(), Metrics::new(), 2, now).unwrap();
+    let mut rim = Rim::open(config.clone(), Metrics::new(), 2, now).unwrap();
     let handle = rim.handle();
     assert_eq!(handle.shared.load().generation, 12);
     assert!(handle.shared.load().endpoints_of(&service("web").key).is_some());
     assert_eq!(handle.resolver.resolve("nobody", "shop").await, Err(Fault::NoSuchService));
+    let start = transport::rt::now();
+    rim.forget(start);
+    assert_eq!(handle.shared.load().answer("nobody", "shop"), Some(None));
+    rim.forget(start + crate::limits::NAME_OF_NOTHING);
+    assert_eq!(handle.shared.load().answer("nobody", "shop"), None, "not known any more, and not denied");
+    assert_eq!(handle.resolver.resolve("web", "shop").await.unwrap(), service("web").key, "its own service stays");
     let running = tokio::task::spawn_local(rim.run());
     assert_eq!(handle.resolver.resolve("stranger", "shop").await, Err(Fault::NotYetKnown));
     running.abort();

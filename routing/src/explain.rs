@@ -180,18 +180,24 @@ impl Table {
             }
             Ok(RequestOutcome::Forward(pending)) => pending,
         };
+        chain.filters = ran(decision, None, &applied);
+        chain.sent = changed(head, &sent);
+        // A backend that refuses does so before copies are sent.
+        let before = applied;
         for mirror in filters::mirrors(decision.phases(), || 0).filter(|mirror| self.is_sent(&mirror.filter.backend)) {
             applied.rule(mirror.at);
         }
-        chain.filters = ran(decision, None, &applied);
-        chain.sent = changed(head, &sent);
         let every = decision.split().iter();
-        chain.split = every.map(|backend| self.share(decision, backend, &sent, &pending, applied)).collect();
+        chain.split = every.map(|backend| self.share(decision, backend, &sent, &pending, (before, applied))).collect();
         let mut drawn = chain.split.iter().filter(|share| share.weight > 0).map(|share| &share.refused).peekable();
-        let outcome = match (decision.draw(0), drawn.peek().copied()) {
+        let refused = drawn.peek().copied().cloned().flatten().filter(|_| drawn.all(Option::is_some));
+        let outcome = match (decision.draw(0), refused) {
             (Err(refusal), _) => Outcome::Refused(Refused::of(&refusal)),
-            (Ok(_), Some(Some(refused))) if drawn.all(Option::is_some) => Outcome::Refused(refused.clone()),
-            (Ok(_), _) => Outcome::Forward,
+            (Ok(_), Some(refused)) => Outcome::Refused(refused),
+            (Ok(_), None) => {
+                chain.filters = ran(decision, None, &applied);
+                Outcome::Forward
+            }
         };
         (Some(chain), outcome)
     }
@@ -202,10 +208,11 @@ impl Table {
         backend: &SplitBackend,
         rewritten: &RequestHead,
         pending: &Pending,
-        mut applied: Applied,
+        (before, mirrored): (Applied, Applied),
     ) -> Share {
         let mut sent = rewritten.clone();
         let refused = decision.usable(backend).err().map(|refusal| Refused::of(&refusal));
+        let mut applied = if refused.is_some() { before } else { mirrored };
         if refused.is_none() {
             filters::apply_backend_request(decision, backend, &mut sent, &mut applied);
             for mirror in filters::mirrors(&backend.phases, || 0).filter(|mirror| self.is_sent(&mirror.filter.backend)) {

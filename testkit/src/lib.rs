@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod client;
 pub mod netns;
+pub mod objects;
 pub mod ports;
 pub mod process;
 pub mod require;

@@ -268,7 +268,9 @@ async fn stop_here(
         return After::Close;
     }
     record.status = stop.fault.http_status();
-    if record.protocol == Protocol::Grpc {
+    if head.is_grpc() {
+        // What the caller gets: gRPC tells its own status in a good answer.
+        record.status = 200;
         record.grpc_status = Some(stop.fault.grpc_status());
     }
     let has_body = down.from.has_body();

@@ -1,6 +1,7 @@
 //! Whole paths over loopback: two or three proxies of one thread, a test authority, resources written by hand, real backends. Nothing here
 //! leaves the machine, and everything is bounded in time.
 
+mod explain;
 mod explicit;
 mod grpc;
 mod guard;
@@ -122,6 +123,11 @@ impl Proxy {
 
     pub fn gateway(&mut self, port: u16) -> SocketAddr {
         self.open(Door::Gateway { gateway: key(Kind::Gateway, "edge"), port })
+    }
+
+    /// The records that are there, in the order in which their requests ended.
+    pub fn records(&self) -> impl Iterator<Item = Value> {
+        self.log.try_iter().map(|line| serde_json::from_str(&line).unwrap())
     }
 
     /// The next record, which may take a moment: it is written when all else is done.

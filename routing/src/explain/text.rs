@@ -164,7 +164,9 @@ impl Share {
         if let Some(sent) = &self.sent {
             text.push_str(&format!(" as {sent}"));
         }
-        if let Some(own @ [_, ..]) = self.filters.get(shared..) {
+        if let Some(own @ [_, ..]) = self.filters.get(shared..)
+            && self.refused.is_none()
+        {
             text.push_str(&format!(", then {}", names(own)));
         }
         lines.add("goes to", &text);

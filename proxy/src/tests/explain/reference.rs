@@ -69,7 +69,7 @@ fn call<'w>(world: &'w World, ask: &Ask) -> Verdict<'w> {
     let here = |route: &&Route| matches!(route.parent, Parent::Service { namespace: ns, name: of } if ns == namespace && of == name);
     // Routes of the caller's namespace on a service of another replace that one's own (GAMMA).
     let consumer = |route: &Route| route.namespace != namespace;
-    let ours = world.routes.iter().filter(here).any(|route| consumer(route));
+    let ours = world.routes.iter().filter(here).any(consumer);
     let every = world.routes.iter().filter(here).filter(|route| consumer(route) == ours).map(|route| (0, route));
     best(every.collect(), &Seen { ask, path, headers: seen_headers(ask) }, None)
 }

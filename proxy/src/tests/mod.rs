@@ -144,8 +144,12 @@ impl Proxy {
 
 /// Runs a test on one thread, for at most half a minute.
 pub async fn bounded(test: impl Future<Output = ()>) {
+    within(Duration::from_secs(30), test).await;
+}
+
+pub async fn within(time: Duration, test: impl Future<Output = ()>) {
     let local = tokio::task::LocalSet::new();
-    tokio::time::timeout(Duration::from_secs(30), local.run_until(test)).await.expect("the test ends in time");
+    tokio::time::timeout(time, local.run_until(test)).await.expect("the test ends in time");
 }
 
 /// The usual mesh: `web` calls, one `catalog` answers.

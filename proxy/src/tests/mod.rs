@@ -144,7 +144,7 @@ impl Proxy {
 
 /// Runs a test on one thread, for at most half a minute.
 pub async fn bounded(test: impl Future<Output = ()>) {
-    within(Duration::from_secs(30), test).await;
+    Box::pin(within(Duration::from_secs(30), test)).await;
 }
 
 pub async fn within(time: Duration, test: impl Future<Output = ()>) {

@@ -24,8 +24,9 @@ pub fn run() -> Result<()> {
     steps.step("codegen", || process::run(&cargo, &codegen))?;
     steps.step("test", || test::run(&["--locked".into()]))?;
     steps.step("demo", || process::run(&cargo, &["run", "--release", "--locked", "-p", "cli", "--", "demo", "--for", "20s"]))?;
+    steps.step("conformance h2", || crate::conformance::run(&["h2".into()]))?;
     for (name, took) in &steps.0 {
-        println!("{name:>8} {:>7.1} s", took.as_secs_f64());
+        println!("{name:>14} {:>7.1} s", took.as_secs_f64());
     }
     println!("{} passed, 0 failed ({:.1} s)", steps.0.len(), begun.elapsed().as_secs_f64());
     Ok(())

@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod codegen;
+mod conformance;
 mod picture;
 mod process;
 mod test;
@@ -21,11 +22,13 @@ cargo xtask CHORE
   tidy          walls between crates, sizes, names, licences, links
   codegen [--check]
                 Rust from wire/proto/*.proto (with --features codegen)
+  conformance h2
+                h2spec, whole, against a gateway that carries the demo's traffic
   picture [--organza FILE]
                 docs/demo.svg, drawn from what the demo writes to a terminal
   bench [--rounds N] [--json FILE]
                 what one proxied request costs, beside HAProxy and nginx
-  ci            install what tests need, then format, clippy, tidy, codegen, test, demo
+  ci            install what tests need, then format, clippy, tidy, codegen, test, demo, conformance
 ";
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn chore() -> Result<()> {
         "bench" => bench::run(root(), &rest),
         "ci" => ci::run(),
         "codegen" => codegen::run(&rest),
+        "conformance" => conformance::run(&rest),
         "picture" => picture::run(&rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -1,0 +1,179 @@
+//! `cargo xtask conformance h2`: h2spec, whole, against a gateway that carries the demo's traffic meanwhile, in plain and by TLS. h2spec comes from
+//! Go's module proxy and is built once. It never starts anything that it does not end.
+
+use crate::process;
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const H2SPEC: &str = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible";
+/// Cases that h2spec counts as failed and the standard does not, with the reason.
+const PLAIN_EXCEPTIONS: &[(&str, &str)] = &[(
+    "Sends invalid connection preface",
+    "a port that speaks HTTP/1 too answers what is no preface by 400 in HTTP/1 and closes (RFC 9113, section 3.4, leaves it a choice)",
+)];
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn run(arguments: &[String]) -> Result<()> {
+    match arguments {
+        [what] if what == "h2" => h2(),
+        _ => bail!("conformance to what? h2"),
+    }
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-s", "TERM", &self.0.id().to_string()]).status();
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Ok(Some(_)) = self.0.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn h2() -> Result<()> {
+    let h2spec = h2spec()?;
+    process::run(&process::cargo(), &["build", "--release", "--locked", "-p", "cli"])?;
+    let organza = crate::root().join("target/release/organza");
+    let folder = std::env::temp_dir().join(format!("organza-h2-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let checked = check(&h2spec, &organza, &folder);
+    std::fs::remove_dir_all(&folder).ok();
+    checked
+}
+
+fn check(h2spec: &Path, organza: &Path, folder: &Path) -> Result<()> {
+    let (plain, tls) = (free_port()?, free_port()?);
+    let start = |arguments: &[&str]| -> Result<Running> {
+        let mut command = Command::new(organza);
+        command.args(arguments).current_dir(folder).env("XDG_STATE_HOME", folder.join("state")).stdin(Stdio::null()).stdout(Stdio::null());
+        Ok(Running(command.spawn().with_context(|| organza.display().to_string())?))
+    };
+    let _demo = start(&["demo", "--port", &plain.to_string(), "--for", "120s", "-o", "json"])?;
+    wait(plain)?;
+    std::fs::write(folder.join("gateway.yaml"), gateway(tls, plain, &certificate()?))?;
+    let _up = start(&["up", "-f", "gateway.yaml", "--mesh", "h2"])?;
+    wait(tls)?;
+    spec(h2spec, "in plain", &["-p", &plain.to_string()], PLAIN_EXCEPTIONS)?;
+    spec(h2spec, "by TLS", &["-p", &tls.to_string(), "-t", "-k"], &[])
+}
+
+/// Runs all of it, and fails unless what fails is what is excepted.
+fn spec(h2spec: &Path, how: &str, arguments: &[&str], exceptions: &[(&str, &str)]) -> Result<()> {
+    let mut child =
+        Command::new(h2spec).args(["-h", "127.0.0.1", "-o", "5"]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let lines = BufReader::new(child.stdout.take().context("no output")?).lines().collect::<Result<Vec<_>, _>>()?;
+    child.wait()?;
+    let summary =
+        lines.iter().find(|line| line.contains(" tests, ")).with_context(|| format!("h2spec said nothing:\n{}", lines.join("\n")))?;
+    let mut failed: Vec<&str> = lines.iter().filter_map(|line| line.split_once("× ")?.1.split_once(": ")).map(|(_, name)| name).collect();
+    failed.sort_unstable();
+    failed.dedup();
+    println!("h2spec {how}: {summary}");
+    for (name, why) in exceptions.iter().filter(|(name, _)| failed.contains(name)) {
+        println!("  excepted: {name}: {why}");
+    }
+    let bad: Vec<&str> = failed.into_iter().filter(|name| !exceptions.iter().any(|(excepted, _)| excepted == name)).collect();
+    if !bad.is_empty() {
+        println!("{}", lines.join("\n"));
+        bail!("h2spec {how}: failed: {}", bad.join("; "));
+    }
+    Ok(())
+}
+
+/// The one on the path, or one built into the folder of finished programs.
+fn h2spec() -> Result<PathBuf> {
+    if process::present("h2spec") {
+        return Ok("h2spec".into());
+    }
+    let folder = crate::root().join("target/tools");
+    let program = folder.join("h2spec");
+    if !program.exists() {
+        println!("building {H2SPEC}");
+        let status =
+            Command::new("go").args(["install", H2SPEC]).env("GOBIN", &folder).env("GOFLAGS", "-mod=mod").stdin(Stdio::null()).status();
+        if !status.context("cannot run go, which builds h2spec")?.success() {
+            bail!("h2spec was not built");
+        }
+    }
+    Ok(program)
+}
+
+/// Certificate and key in one text, as base64 for a Secret.
+fn certificate() -> Result<(String, String)> {
+    let request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+    let output = Command::new("openssl").args(request).args(["-subj", "/CN=localhost", "-keyout", "-", "-out", "-"]).output();
+    let text = String::from_utf8(output.context("cannot run openssl")?.stdout)?;
+    let (key, certificate) = text.split_at(text.find("-----BEGIN CERTIFICATE").context("openssl wrote no certificate")?);
+    Ok((certificate.to_owned(), key.to_owned()))
+}
+
+fn gateway(port: u16, backend: u16, (certificate, key): &(String, String)) -> String {
+    let block = |text: &str| text.trim().lines().map(|line| format!("    {line}\n")).collect::<String>();
+    format!(
+        "apiVersion: v1
+kind: Secret
+metadata: {{ name: h2 }}
+type: kubernetes.io/tls
+stringData:
+  tls.crt: |
+{}  tls.key: |
+{}---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{ name: h2 }}
+spec:
+  gatewayClassName: organza
+  listeners:
+  - {{ name: https, port: {port}, protocol: HTTPS, tls: {{ certificateRefs: [{{ name: h2 }}] }} }}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{ name: h2 }}
+spec:
+  parentRefs: [{{ name: h2 }}]
+  rules:
+  - backendRefs: [{{ name: demo, port: 80 }}]
+---
+apiVersion: v1
+kind: Service
+metadata: {{ name: demo }}
+spec:
+  ports: [{{ name: http, port: 80 }}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{ name: demo-1, labels: {{ kubernetes.io/service-name: demo }} }}
+addressType: IPv4
+endpoints: [{{ addresses: [\"127.0.0.1\"] }}]
+ports: [{{ name: http, port: {backend} }}]
+",
+        block(certificate),
+        block(key)
+    )
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn wait(port: u16) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if Instant::now() > end {
+            bail!("nothing listens at port {port}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}

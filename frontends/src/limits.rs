@@ -9,6 +9,17 @@ pub const DEFAULT_RETRY_ATTEMPTS: u32 = 2;
 pub const RETRY_ATTEMPTS: u64 = 100;
 /// Shortest pause before a retry where a retry stanza names none.
 pub const DEFAULT_RETRY_BACKOFF: Duration = Duration::from_millis(25);
+/// Answers of class 5xx one after another that eject an endpoint, where a policy judges endpoints and says nothing else (Envoy).
+pub const DEFAULT_CONSECUTIVE_5XX: u32 = 5;
+/// First and longest ejection by a policy that names none (Envoy).
+pub const DEFAULT_EJECTION_TIME: Duration = Duration::from_secs(30);
+pub const DEFAULT_LONGEST_EJECTION_TIME: Duration = Duration::from_secs(300);
+/// Share of endpoints that such a policy ejects at most, in percent (Envoy).
+pub const DEFAULT_EJECTION_PERCENT: u8 = 10;
+/// Interval of a circuit breaker, and how long it stays open, where nobody says.
+pub const DEFAULT_BREAKER_TIME: Duration = Duration::from_secs(10);
+/// Requests that an open breaker lets through to try.
+pub const DEFAULT_HALF_OPEN_REQUESTS: u32 = 3;
 /// How long a browser may keep the answer to a preflight request where nobody says (Gateway API `HTTPCORSFilter`).
 pub const DEFAULT_CORS_MAX_AGE: Duration = Duration::from_secs(5);
 /// Longest message of one problem, in bytes; what is longer ends in an ellipsis.

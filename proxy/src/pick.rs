@@ -70,7 +70,8 @@ impl Balancers {
             seen: 0,
             again: None,
         });
-        let due = entry.look(endpoints, policy, with);
+        let other = entry.balancer.set_algorithm(&service.balancer);
+        let due = entry.look(other, endpoints, policy, with);
         let balancer = &mut entry.balancer;
         let picked = due.or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried));
         let id = picked.or_else(|| balancer.pick(with.draw, with.now, with.hash, &[]))?;
@@ -98,11 +99,11 @@ impl Balancers {
 
 impl Entry {
     /// Arranges the balancer where something changed; names an ejected endpoint that this request shall try.
-    fn look(&mut self, endpoints: &Arc<Endpoints>, policy: &Arc<TrafficPolicy>, with: &Choice<'_>) -> Option<EndpointId> {
+    fn look(&mut self, other: bool, endpoints: &Arc<Endpoints>, policy: &Arc<TrafficPolicy>, with: &Choice<'_>) -> Option<EndpointId> {
         let changes = self.guard.changes();
         let same = self.set.as_ref().is_some_and(|set| Arc::ptr_eq(set, endpoints)) && Arc::ptr_eq(&self.policy, policy);
         let due = self.again.is_some_and(|again| with.now >= again);
-        if same && changes == self.seen && !due {
+        if !other && same && changes == self.seen && !due {
             return None;
         }
         let mut probed = None;

@@ -8,6 +8,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::{Multiplexing, Names, UpstreamKey, Via};
 
 use identity::Credentials;
+use model::traffic::RetryBudget;
 use model::{Endpoint, Key, Service, SpiffeId};
 use routing::balance::EndpointId;
 use routing::retry::Budget;
@@ -98,7 +99,7 @@ pub struct Worker {
     pub names: RefCell<Names>,
     pub balancers: RefCell<crate::pick::Balancers>,
     known_guards: RefCell<Map<guard::Place, Arc<Guard>>>,
-    budgets: RefCell<Map<Key, Budget>>,
+    budgets: RefCell<Map<guard::Place, Budget>>,
     /// For what is no service.
     other_budget: RefCell<Option<Budget>>,
     peers: RefCell<Map<Arc<str>, Arc<Peer>>>,
@@ -195,8 +196,8 @@ impl Worker {
     }
 
     /// Uses the retry budget towards a service.
-    pub fn budget<T>(&self, service: Option<&Key>, work: impl FnOnce(&mut Budget) -> T) -> T {
-        let fresh = || Budget::new(self.shared.workers, transport::rt::now());
+    pub fn budget<T>(&self, service: Option<&guard::Place>, work: impl FnOnce(&mut Budget) -> T) -> T {
+        let fresh = || Budget::new(RetryBudget::default(), self.shared.workers, transport::rt::now());
         let Some(service) = service else {
             return work(self.other_budget.borrow_mut().get_or_insert_with(fresh));
         };

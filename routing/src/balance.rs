@@ -79,6 +79,15 @@ impl Balancer {
         Self { algorithm, subset, set: None, states: Vec::new(), levels: Vec::new() }
     }
 
+    /// Chooses by another algorithm from the next [`Balancer::arrange`] on; says whether it is another.
+    pub fn set_algorithm(&mut self, algorithm: &Algorithm) -> bool {
+        let other = self.algorithm != *algorithm;
+        if other {
+            self.algorithm = algorithm.clone();
+        }
+        other
+    }
+
     /// Takes another set of endpoints, and who of them may be used. An endpoint that keeps its id keeps what was measured of it. Says when it has to
     /// be told again, where weights are growing.
     pub fn arrange(&mut self, set: &Arc<Endpoints>, standing: &Standing<'_>) -> Option<Instant> {

@@ -25,12 +25,6 @@ pub const MAGLEV_SMALL: usize = 2039;
 pub const MAGLEV_LARGE: usize = 65537;
 pub const MAGLEV_SMALL_ENDPOINTS: usize = 20;
 
-/// Retries allowed per request sent, in percent.
-pub const RETRY_BUDGET_PERCENT: u64 = 20;
-/// Retries per second that are allowed whatever the number of requests.
-pub const RETRY_BUDGET_PER_SECOND: u64 = 10;
-/// Seconds over which unused allowance is kept: the bucket holds this many times the allowance of a second.
-pub const RETRY_BUDGET_SECONDS: u64 = 10;
 /// Tries after the first where nothing was sent and the route has no retry rules: repeating those cannot be seen by anyone.
 pub const UNSENT_RETRIES: u32 = 2;
 /// Longest pause before a retry.

@@ -2,6 +2,7 @@
 //! brings a service down. Neither knows how a request is sent.
 
 use crate::limits;
+use model::traffic::RetryBudget;
 use model::{Fault, Retry, Timeouts};
 use std::time::{Duration, Instant};
 
@@ -117,6 +118,7 @@ impl<'r> RetryState<'r> {
 /// of the second allowance; the share is right for each worker by itself.
 #[derive(Debug, Clone)]
 pub struct Budget {
+    rule: RetryBudget,
     /// Thousandths of a retry.
     balance: u64,
     per_second: u64,
@@ -127,15 +129,25 @@ const RETRY: u64 = 1000;
 
 impl Budget {
     /// A full one, for one of `workers`.
-    pub fn new(workers: u32, now: Instant) -> Self {
-        let per_second = limits::RETRY_BUDGET_PER_SECOND * RETRY / u64::from(workers.max(1));
-        Self { balance: per_second * limits::RETRY_BUDGET_SECONDS, per_second, last: now }
+    pub fn new(rule: RetryBudget, workers: u32, now: Instant) -> Self {
+        let per_millis = u64::from(rule.min_count) * RETRY * 1000 / u64::from(workers.max(1));
+        let per_second = per_millis / (rule.min_interval.as_millis() as u64).max(1);
+        let mut budget = Self { rule, balance: 0, per_second, last: now };
+        budget.balance = budget.most();
+        budget
+    }
+
+    /// Takes another rule, where it is another; the budget is full again then.
+    pub fn adopt(&mut self, rule: RetryBudget, workers: u32, now: Instant) {
+        if self.rule != rule {
+            *self = Self::new(rule, workers, now);
+        }
     }
 
     /// A first try was sent.
     pub fn deposit(&mut self, now: Instant) {
         self.refill(now);
-        self.add(RETRY * limits::RETRY_BUDGET_PERCENT / 100);
+        self.add(RETRY * u64::from(self.rule.percent) / 100);
     }
 
     fn withdraw(&mut self, now: Instant) -> bool {
@@ -150,7 +162,7 @@ impl Budget {
     }
 
     fn refill(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.last).min(Duration::from_secs(limits::RETRY_BUDGET_SECONDS)).as_millis() as u64;
+        let elapsed = now.saturating_duration_since(self.last).min(self.rule.interval).as_millis() as u64;
         let earned = elapsed * self.per_second / 1000;
         // Time too short to earn anything is not lost.
         if earned > 0 {
@@ -160,7 +172,12 @@ impl Budget {
     }
 
     fn add(&mut self, amount: u64) {
-        self.balance = (self.balance + amount).min((self.per_second * limits::RETRY_BUDGET_SECONDS).max(RETRY));
+        self.balance = (self.balance + amount).min(self.most());
+    }
+
+    /// What is not used is kept for an interval.
+    fn most(&self) -> u64 {
+        (self.per_second * self.rule.interval.as_millis() as u64 / 1000).max(RETRY)
     }
 }
 

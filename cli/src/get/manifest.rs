@@ -16,7 +16,10 @@ pub fn whole(object: &Object, service: Option<&Service>) -> Value {
         status.insert("conditions".into(), object.conditions.iter().map(condition).collect());
     }
     if !object.parents.is_empty() {
-        status.insert("parents".into(), object.parents.iter().map(parent).collect());
+        // Policies name the same things ancestors (GEP-713).
+        let policy = object.kind.ends_with("Policy");
+        let each = |object: &Parent| if policy { ancestor(object) } else { parent(object) };
+        status.insert(if policy { "ancestors" } else { "parents" }.into(), object.parents.iter().map(each).collect());
     }
     if object.kind == "Gateway" {
         status.insert("listeners".into(), object.listeners.iter().map(listener).collect());
@@ -72,6 +75,16 @@ fn parent(parent: &Parent) -> Value {
     }
     let conditions: Value = parent.conditions.iter().map(condition).collect();
     json!({"parentRef": reference, "controllerName": frontends::gateway_api::CONTROLLER, "conditions": conditions})
+}
+
+fn ancestor(one: &Parent) -> Value {
+    let mut value = parent(one);
+    if let Some(fields) = value.as_object_mut()
+        && let Some(reference) = fields.remove("parentRef")
+    {
+        fields.insert("ancestorRef".into(), reference);
+    }
+    value
 }
 
 fn listener(listener: &Listener) -> Value {

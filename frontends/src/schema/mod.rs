@@ -1,5 +1,5 @@
 //! What the published schemas say of an object: defaults put in, structure checked, unknown fields refused, list keys unique, CEL rules held. The
-//! schemas are the CRDs' own (`third_party/gateway-api`); those of the few core kinds are ours. Compiled when first used, then kept.
+//! schemas are the CRDs' own (`third_party/gateway-api`, and `crd` for our kinds); those of the few core kinds are ours. Compiled when first used, then kept.
 
 mod core;
 mod structure;
@@ -29,6 +29,7 @@ const CRDS: &[&str] = &[
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xbackends.yaml"),
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xbackendtrafficpolicies.yaml"),
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xmeshes.yaml"),
+    include_str!("../../crd/organza.dev_backendtrafficpolicies.yaml"),
 ];
 
 /// One kind in one version.

@@ -3,10 +3,11 @@
 
 use super::Stop;
 use super::down::Sink;
-use crate::guard::Pass;
+use crate::guard::{self, Pass};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use crate::{limits, pick};
+use model::traffic::RetryBudget;
 use model::{Backend, Fault};
 use routing::eject::Ended;
 use std::future::poll_fn;
@@ -25,6 +26,22 @@ impl Leave {
             pass.failed = (ended != Ended::Cancelled).then(|| ended.is_failure());
         }
     }
+}
+
+/// Fills the budget of retries that the backend's policy allows for one more request, and names it.
+pub fn deposit(worker: &Worker, snapshot: &Snapshot, backend: &Backend) -> Option<guard::Place> {
+    let (rule, place) = match backend {
+        Backend::Service(to) => match snapshot.table.service(&to.service).map(|service| pick::policy(service, to.port)) {
+            Some((policy, place)) => (policy.retry_budget, Some(place)),
+            None => (RetryBudget::default(), Some((to.service.clone(), None))),
+        },
+        Backend::External(_) | Backend::Invalid { .. } => (RetryBudget::default(), None),
+    };
+    worker.budget(place.as_ref(), |budget| {
+        budget.adopt(rule, worker.shared.workers, rt::now());
+        budget.deposit(rt::now());
+    });
+    place
 }
 
 pub async fn enter(

@@ -4,6 +4,7 @@ use super::down::{self, Downstream};
 use super::exchange::{self, Counts, Try, Verdict};
 use super::plan::{self, Plan};
 use super::{After, Client, Ingress, Stop, admit, answer, connect, prepare};
+use crate::guard;
 use crate::limits;
 use crate::pick;
 use crate::snapshot::Snapshot;
@@ -12,7 +13,7 @@ use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use model::route::Mirror;
 use model::{
-    AppProtocol, Applied, Backend, Balancer, Fault, Key, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version,
+    AppProtocol, Applied, Backend, Balancer, Fault, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version,
 };
 use routing::balance::{EndpointId, hash_request};
 use routing::eject::Ended;
@@ -216,8 +217,8 @@ impl<'t> Routed<'t> {
     ) -> Result<After, Stop> {
         let (worker, decision) = (self.worker, self.decision);
         let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started);
-        let mut tries = Tries { worker, retry, held, service: service_key(&backend.backend), ended: Ended::Cancelled };
-        worker.budget(tries.service.as_ref(), |budget| budget.deposit(rt::now()));
+        let service = admit::deposit(worker, self.snapshot, &backend.backend);
+        let mut tries = Tries { worker, retry, held, service, ended: Ended::Cancelled };
         let mut pass = admit::enter(worker, self.snapshot, &backend.backend, &mut down.to, tries.retry.deadline()).await?;
         let mut tried: Vec<EndpointId> = Vec::new();
         loop {
@@ -326,13 +327,6 @@ fn note(record: &mut Record, applied: Applied) {
     }
 }
 
-fn service_key(backend: &Backend) -> Option<Key> {
-    match backend {
-        Backend::Service(to) => Some(to.service.clone()),
-        Backend::External(_) | Backend::Invalid { .. } => None,
-    }
-}
-
 /// Tells the balancer how a try went when it is over, however it ended.
 struct Load<'w, 't> {
     worker: &'w Worker,
@@ -359,7 +353,8 @@ struct Tries<'w, 'r> {
     worker: &'w Rc<Worker>,
     retry: RetryState<'r>,
     held: Option<Bytes>,
-    service: Option<Key>,
+    /// Whose budget retries come from.
+    service: Option<guard::Place>,
     /// How the last try ended, as far as it says something of the endpoint.
     ended: Ended,
 }

@@ -6,7 +6,7 @@ fn policy() -> Retry {
 
 fn setup() -> (Instant, Budget) {
     let now = Instant::now();
-    (now, Budget::new(1, now))
+    (now, Budget::new(RetryBudget::default(), 1, now))
 }
 
 #[test]
@@ -63,12 +63,27 @@ fn the_budget_gives_a_share_and_a_few_each_second() {
     while budget.withdraw(now) {
         granted += 1;
     }
-    assert_eq!(granted, limits::RETRY_BUDGET_PER_SECOND * limits::RETRY_BUDGET_SECONDS);
+    assert_eq!(granted, 100);
     for _ in 0..5 {
         budget.deposit(now);
     }
     assert!(budget.withdraw(now) && !budget.withdraw(now), "one retry per five requests");
     let second = now + Duration::from_secs(1);
     let more = (0..100).filter(|_| budget.withdraw(second)).count() as u64;
-    assert_eq!(more, limits::RETRY_BUDGET_PER_SECOND);
+    assert_eq!(more, 10);
+}
+
+#[test]
+fn a_policy_shapes_the_budget() {
+    let now = Instant::now();
+    let small = RetryBudget { percent: 50, interval: Duration::from_secs(2), min_count: 1, min_interval: Duration::from_secs(1) };
+    let mut budget = Budget::new(RetryBudget::default(), 1, now);
+    budget.adopt(small, 1, now);
+    assert_eq!([(); 3].map(|()| budget.withdraw(now)), [true, true, false], "one a second, kept for two");
+    budget.deposit(now);
+    assert!(!budget.withdraw(now));
+    budget.deposit(now);
+    assert!(budget.withdraw(now), "every second request earns a retry");
+    budget.adopt(small, 1, now);
+    assert!(!budget.withdraw(now), "the same rule fills nothing");
 }

@@ -5,8 +5,9 @@ use super::{render, yaml};
 
 #[test]
 fn examples_become_what_the_specification_says() {
-    let folder = yaml::folder().join("testdata");
-    let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folders = [yaml::folder().join("testdata"), "src/organza/testdata".into()];
+    let inside = |folder: &std::path::PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<_> = folders.iter().flat_map(inside).collect();
     names.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
     names.sort();
     assert!(names.len() > 5, "there are examples");

@@ -16,6 +16,7 @@ pub fn model(t: &Translation) -> String {
             Resource::Service(service) => {
                 let ports: Vec<String> = service.ports.iter().map(|p| format!("{}/{}", p.number, p.protocol.as_str())).collect();
                 line(&mut out, 0, format!("service {} {}", short(&service.key), ports.join(" ")));
+                render_policies(service, &mut out);
             }
             Resource::Endpoints(all) => {
                 for endpoint in &all.endpoints {
@@ -66,6 +67,35 @@ pub fn status(t: &Translation) -> String {
 
 fn line(out: &mut String, depth: usize, text: String) {
     writeln!(out, "{:width$}{}", "", text.trim_end(), width = depth * 2).unwrap();
+}
+
+fn render_policies(service: &Service, out: &mut String) {
+    if service.balancer != Balancer::default() {
+        line(out, 1, format!("balancer {:?}", service.balancer));
+    }
+    for at in &service.policies {
+        let (p, e) = (&at.policy, &at.policy.ejection);
+        let origin = p.origin.as_ref().map_or_else(String::new, |origin| origin.object.to_string());
+        let port = at.port.map(|port| format!(" on {port}")).unwrap_or_default();
+        line(out, 1, format!("policy{port} of {origin}"));
+        line(out, 2, format!("under way {}, waiting {}", p.limits.parallel_requests, p.limits.pending_requests));
+        let mut causes: Vec<String> = Vec::new();
+        let counts = [("5xx", e.consecutive_5xx), ("gateway", e.consecutive_gateway_errors), ("local", e.consecutive_local_failures)];
+        causes.extend(counts.iter().filter_map(|(name, count)| count.map(|count| format!("{name} {count}"))));
+        causes.extend(e.failure_percentage.map(|share| format!("failed {share}%")));
+        causes.extend(e.latency.map(|time| format!("slower than {time:?}")));
+        let times = format!("{:?} to {:?}, at most {}%, panic {}%", e.base_time, e.longest_time, e.max_percent, e.panic_percent);
+        line(out, 2, format!("ejects by {} over {:?}/{} for {times}", causes.join(", "), e.interval, e.minimum_requests));
+        if let Some(b) = p.breaker {
+            let text = format!("opens at {}% of {} in {:?} for {:?}, tries {}", b.failure_percentage, b.minimum_requests, b.interval, b.open_time, b.half_open_requests);
+            line(out, 2, text);
+        }
+        if let Some(window) = p.slow_start {
+            line(out, 2, format!("starts in {window:?}"));
+        }
+        let r = p.retry_budget;
+        line(out, 2, format!("retries {}% kept {:?}, or {} in {:?}", r.percent, r.interval, r.min_count, r.min_interval));
+    }
 }
 
 fn short(key: &Key) -> String {

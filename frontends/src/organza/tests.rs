@@ -1,0 +1,64 @@
+use crate::file::{self, Located};
+use crate::schema::check;
+use crate::tests::{object, run, service};
+use serde_json::{Value, json};
+
+fn problems(spec: &str) -> Vec<Located> {
+    let head = "apiVersion: organza.dev/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: {name: p}\nspec:\n  targetRefs: [{group: '', kind: Service, name: s}]\n";
+    let (objects, found) = file::parse("p.yaml", &format!("{head}{spec}"));
+    assert!(found.is_empty(), "{found:?}");
+    check(objects).1
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    assert!(problems("").is_empty());
+    let cases = [
+        ("  circuitBreaker: {maxParallelRequest: 1}\n", "spec.circuitBreaker.maxParallelRequest"),
+        ("  circuitBreaker: {maxParallelRequests: 0}\n", "spec.circuitBreaker.maxParallelRequests"),
+        ("  circuitBreaker: {failureRate: {threshold: 101}}\n", "spec.circuitBreaker.failureRate.threshold"),
+        ("  healthCheck: {passive: {baseEjectionTime: soon}}\n", "spec.healthCheck.passive.baseEjectionTime"),
+        ("  healthCheck: {passive: {interval: 1ms}}\n", "spec.healthCheck.passive.interval"),
+        ("  healthCheck: {passive: {baseEjectionTime: 10s, maxEjectionTime: 1s}}\n", "spec.healthCheck.passive"),
+        ("  loadBalancer: {type: ConsistentHash}\n", "spec.loadBalancer"),
+        ("  loadBalancer: {type: ConsistentHash, consistentHash: {type: Header}}\n", "spec.loadBalancer.consistentHash"),
+        ("  healthCheck: {active: {type: HTTP}}\n", "spec.healthCheck.active"),
+        ("  sessionPersistence: {sessionName: s}\n", "spec.sessionPersistence"),
+    ];
+    for (spec, path) in cases {
+        let found = problems(spec);
+        assert_eq!(found.len(), 1, "{spec}: {found:?}");
+        assert_eq!(found[0].report.path_text(), path, "{spec}: {found:?}");
+        assert_eq!(found[0].place.line, 6, "{spec}");
+    }
+}
+
+#[test]
+fn a_balancer_is_the_whole_services_and_each_target_is_named_once() {
+    let text = "apiVersion: organza.dev/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: {name: p}\nspec:\n  targetRefs: REFS\n  loadBalancer: {type: RoundRobin}\n";
+    let of = |refs: &str| {
+        let (objects, _) = file::parse("p.yaml", &text.replace("REFS", refs));
+        check(objects).1.iter().map(|found| found.report.message.clone()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(of("[{group: '', kind: Service, name: a}, {group: '', kind: Service, name: b}]"), "");
+    assert!(of("[{group: '', kind: Service, name: a, sectionName: http}]").contains("whole Service"));
+    assert!(of("[{group: '', kind: Service, name: a}, {group: '', kind: Service, name: a}]").contains("once"));
+}
+
+#[test]
+fn shapes_that_no_schema_saw_are_told_and_change_nothing() {
+    let refs = json!([{"group": "", "kind": "Service", "name": "s"}]);
+    let odd: [Value; 4] = [
+        json!({"targetRefs": refs, "healthCheck": {"panicThreshold": 300}}),
+        json!({"targetRefs": refs, "healthCheck": {"passive": {"interval": 3}}}),
+        json!({"targetRefs": refs, "circuitBreaker": {"failureRate": {}}}),
+        json!({"targetRefs": refs, "retryConstraint": {"minRetryRate": {"interval": "0s"}}}),
+    ];
+    for spec in odd {
+        let t = run(&[service("a", "s"), object("organza.dev/v1alpha1", "BackendTrafficPolicy", ("a", "p"), json!({"spec": spec}))]);
+        assert_eq!(t.reports.len(), 1, "{spec}");
+        assert_eq!(&*t.statuses[0].parents[0].conditions[0].reason, "Invalid");
+        let policies = t.resources.iter().filter_map(|r| if let model::Resource::Service(s) = r { Some(s.policies.len()) } else { None });
+        assert_eq!(policies.sum::<usize>(), 0);
+    }
+}

@@ -1,6 +1,7 @@
 //! The one place that changes: files, registrations and sessions meet here, behind one short lock, and become the next world.
 
 use crate::files::Read;
+use crate::ejections::Ejections;
 use crate::graph::Graph;
 use crate::presence::{Absence, Verdict, judge};
 use crate::registry::{Entry, Refusal, Registrant, Registry};
@@ -45,6 +46,7 @@ pub struct Inner {
     pub next_root: Option<NewRoot>,
     pub sessions: BTreeMap<String, Session>,
     pub graph: Graph,
+    pub ejections: Ejections,
     pub problems: Vec<Located>,
     /// The last certificate of each proxy: its identity and times.
     pub issued: BTreeMap<String, (String, u64, u64)>,
@@ -95,6 +97,7 @@ impl Core {
             next_root: None,
             sessions: BTreeMap::new(),
             graph: Graph::default(),
+            ejections: Ejections::default(),
             problems: Vec::new(),
             issued: BTreeMap::new(),
             made: monotone(),

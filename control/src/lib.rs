@@ -7,6 +7,7 @@ pub mod api;
 pub mod ca;
 pub mod core;
 pub mod files;
+pub mod ejections;
 pub mod graph;
 pub mod limits;
 mod presence;

@@ -40,3 +40,7 @@ pub const HANDSHAKE: Duration = Duration::from_secs(10);
 pub const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Open streams have this long to end when the control plane does.
 pub const SHUTDOWN: Duration = Duration::from_secs(2);
+/// Ejected endpoints that are remembered of one proxy.
+pub const EJECTIONS: usize = 1000;
+/// How long a proxy's word on ejected endpoints holds, in seconds: it repeats it each second.
+pub const EJECTION_SECONDS: u64 = 10;

@@ -11,6 +11,7 @@ use rustls::time_provider::DefaultTimeProvider;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use crate::ejections::Ejection;
 use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -305,14 +306,29 @@ impl Telemetry for Service {
         if inner.registry.get(&report.proxy).and_then(registry::Entry::identity).as_ref() != Some(&identity) {
             return Err(Status::permission_denied("not the identity that this proxy was registered with"));
         }
-        let edges = report.edges.into_iter().filter_map(edge).collect();
-        let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
-        inner.graph.report(&report.proxy, delta, seconds(now()));
+        let told = report.ejections.into_iter().map(ejection).collect();
+        inner.ejections.report(&report.proxy, told, seconds(now()));
+        if report.sequence > 0 {
+            let edges = report.edges.into_iter().filter_map(edge).collect();
+            let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
+            inner.graph.report(&report.proxy, delta, seconds(now()));
+        }
         Ok(Response::new(v1::ReportReply { sequence: report.sequence }))
     }
 }
 
 /// Words that mean nothing to this version are left out rather than guessed.
+fn ejection(told: v1::report_request::Ejection) -> Ejection {
+    Ejection {
+        namespace: told.service_namespace,
+        service: told.service,
+        endpoint: told.endpoint,
+        cause: told.cause,
+        since_millis: told.since_millis,
+        left_millis: told.left_millis,
+    }
+}
+
 fn edge(edge: v1::Edge) -> Option<(EdgeId, EdgeTotals)> {
     let reporter = [Reporter::Source, Reporter::Destination].into_iter().find(|r| r.as_str() == edge.reporter)?;
     let protocol = [Protocol::Http, Protocol::Grpc, Protocol::Tcp].into_iter().find(|p| p.as_str() == edge.protocol)?;

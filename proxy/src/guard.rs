@@ -87,7 +87,42 @@ pub struct Refused {
     pub why: String,
 }
 
+/// An endpoint that is left out now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Out {
+    pub service: Key,
+    pub endpoint: Arc<str>,
+    /// `5 × 503`.
+    pub cause: String,
+    pub since: Duration,
+    /// Until it is tried again; zero while it is.
+    pub left: Duration,
+}
+
+impl Guards {
+    /// All that are left out now, in a stable order.
+    pub fn out(&self, now: Instant) -> Vec<Out> {
+        let guards: Vec<_> = lock(&self.0).values().cloned().collect();
+        let mut all: Vec<Out> = guards.iter().flat_map(|guard| guard.out(now)).collect();
+        all.sort_by(|a, b| (&a.service, &a.endpoint).cmp(&(&b.service, &b.endpoint)));
+        all.truncate(limits::EJECTIONS_TOLD);
+        all
+    }
+}
+
 impl Guard {
+    fn out(&self, now: Instant) -> Vec<Out> {
+        let outliers = lock(&self.outliers);
+        let told = |(name, ejected): (&Arc<str>, &routing::eject::Ejected)| Out {
+            service: self.place.0.clone(),
+            endpoint: name.clone(),
+            cause: ejected.cause.to_string(),
+            since: now.saturating_duration_since(ejected.since),
+            left: ejected.until.saturating_duration_since(now),
+        };
+        outliers.out().map(told).collect()
+    }
+
     fn new(place: &Place, metrics: &Metrics) -> Self {
         let labels = [("destination_service_namespace", &*place.0.namespace), ("destination_service_name", &*place.0.name)];
         let help = "Endpoints that are left out now because they failed";

@@ -48,6 +48,8 @@ pub struct Handle {
     pub shared: Shared,
     pub credentials: Credentials,
     pub resolver: Resolver,
+    /// What workers share of each service's state; reported to the control plane.
+    pub guards: Arc<crate::guard::Guards>,
 }
 
 /// A rim that is ready to run: the last acknowledged state is in force already.
@@ -102,7 +104,7 @@ impl Rim {
         let incarnation = u64::from(draw.next()) << 32 | u64::from(draw.next());
         Ok(Self {
             config,
-            handle: Handle { shared, credentials, resolver },
+            handle: Handle { shared, credentials, resolver, guards: Arc::default() },
             session,
             questions,
             waiting: HashMap::new(),
@@ -154,8 +156,8 @@ impl Rim {
         let outgoing = tokio_stream::wrappers::ReceiverStream::new(receiver);
         let answer = client.delta_aggregated_resources(outgoing).await.map_err(|status| connect::text(&status))?;
         let mut responses = answer.into_inner();
-        let _reports =
-            loops::reports(channel.clone(), self.config.proxy.clone(), self.metrics.clone(), self.edges.clone(), self.used.clone());
+        let reported = (self.metrics.clone(), self.edges.clone(), self.used.clone(), self.handle.guards.clone());
+        let _reports = loops::reports(channel.clone(), self.config.proxy.clone(), reported.0, reported.1, reported.2, reported.3);
         let _renewals = loops::renewals(channel, &self.config, self.handle.credentials.clone(), self.rotation.clone(), self.draw.clone());
         let mut sweep = transport::rt::now() + limits::NAME_SWEEP;
         loop {

@@ -154,7 +154,7 @@ impl Proxy {
             me,
             resolver: handle.resolver.clone(),
             workers: u32::try_from(count).unwrap_or(u32::MAX),
-            guards: Default::default(),
+            guards: handle.guards.clone(),
             system_roots: system_roots(),
             draining: watch::Sender::new(false),
             busy: AtomicUsize::new(0),

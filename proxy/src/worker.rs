@@ -45,7 +45,7 @@ pub struct Shared {
     /// Workers of this proxy: limits are the proxy's, and each takes its part.
     pub workers: u32,
     /// What keeps callers and endpoints of each service from harming each other.
-    pub guards: crate::guard::Guards,
+    pub guards: Arc<guard::Guards>,
     /// System roots as PEM, for hosts outside the mesh.
     pub system_roots: Arc<[u8]>,
     /// Becomes true when the proxy drains: no new requests on kept connections.

@@ -54,7 +54,7 @@ impl Shown {
 pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
     let (mut narrow, more): (Vec<&str>, &[&str]) = match kind {
         Kind::Proxies => (vec!["NAME", "ROLE", "FOR", "CONNECTED", "GENERATION", "REFUSED"], &["IDENTITY", "VERSION", "RESOURCES"]),
-        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED"], &["HOSTNAMES", "IDENTITIES"]),
+        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED"], &["HOSTNAMES", "IDENTITIES", "EJECTED"]),
         Kind::Routes => (vec!["NAME", "KIND", "PARENTS", "SPLIT", "ACCEPTED", "APPLIED"], &["HOSTS", "PLACE"]),
         Kind::Edges => {
             (vec!["FROM", "TO", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"], &["PROTOCOL", "REQUESTS", "FAILURES", "NAME"])
@@ -116,8 +116,16 @@ fn service(service: Service) -> Shown {
     let secured = service.endpoints.iter().filter(|endpoint| endpoint.tunnel != "none").count();
     let of = |n: usize| format!("{n}/{}", service.endpoints.len());
     let cells =
-        vec![service.name.clone(), ports.join(","), of(healthy), of(secured), service.hostnames.join(","), service.identities.join(",")];
+        vec![service.name.clone(), ports.join(","), of(healthy), of(secured), service.hostnames.join(","), service.identities.join(","), ejected(&service)];
     Shown::object("", "Service", service.namespace, service.name, service.labels, cells)
+}
+
+/// `catalog-v1-0 12 s ago after 5 × 503 by web-1`, for each endpoint that a proxy leaves out.
+fn ejected(service: &Service) -> String {
+    let each = service.endpoints.iter().flat_map(|endpoint| endpoint.ejected.iter().map(|one| (&endpoint.id, one)));
+    let told: Vec<String> =
+        each.map(|(id, one)| format!("{id} {} s ago after {} by {}", one.since_millis / 1000, one.cause, one.proxy)).collect();
+    if told.is_empty() { "–".into() } else { told.join(", ") }
 }
 
 fn route(route: Route) -> Shown {

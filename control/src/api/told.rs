@@ -211,7 +211,7 @@ pub fn services(core: &Core) -> api::ServiceList {
     let items = world.resources().filter_map(|resource| {
         let Resource::Service(service) = resource else { return None };
         let endpoints = match world.get(&service.key.with_kind(Kind::Endpoints)).map(|item| &item.resource) {
-            Some(Resource::Endpoints(e)) => e.endpoints.iter().map(|e| endpoint(&world, e)).collect(),
+            Some(Resource::Endpoints(e)) => e.endpoints.iter().map(|e| endpoint(core, &world, &service.key, e)).collect(),
             _ => Vec::new(),
         };
         Some(api::Service {
@@ -235,7 +235,7 @@ pub fn services(core: &Core) -> api::ServiceList {
     api::ServiceList { generation: world.generation, items: items.collect() }
 }
 
-fn endpoint(world: &World, endpoint: &model::Endpoint) -> api::Endpoint {
+fn endpoint(core: &Core, world: &World, service: &model::Key, endpoint: &model::Endpoint) -> api::Endpoint {
     let workload = endpoint.workload.as_ref().and_then(|key| match world.get(key).map(|item| &item.resource) {
         Some(Resource::Workload(w)) => Some(w),
         _ => None,
@@ -245,6 +245,13 @@ fn endpoint(world: &World, endpoint: &model::Endpoint) -> api::Endpoint {
         Tunnel::Hbone(address) => ("hbone", address.to_string()),
         Tunnel::Organza(address) => ("organza", address.to_string()),
     };
+    let told = |(proxy, one): (&str, &crate::ejections::Ejection)| api::Ejected {
+        proxy: proxy.to_owned(),
+        cause: one.cause.clone(),
+        since_millis: one.since_millis,
+        left_millis: one.left_millis,
+    };
+    let ejected = core.lock().ejections.of(&service.namespace, &service.name, &endpoint.id, seconds(now())).into_iter().map(told).collect();
     api::Endpoint {
         id: endpoint.id.to_string(),
         address,
@@ -253,6 +260,7 @@ fn endpoint(world: &World, endpoint: &model::Endpoint) -> api::Endpoint {
         healthy: endpoint.health == model::Health::Healthy,
         tunnel: tunnel.into(),
         identity: endpoint.identity.as_ref().map(ToString::to_string),
+        ejected,
     }
 }
 

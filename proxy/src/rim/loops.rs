@@ -4,11 +4,13 @@
 use super::Draw;
 use super::idle::Used;
 use crate::config::Config;
+use crate::guard::{Guards, Out};
 use crate::limits;
 use crate::snapshot::file::write_private;
 use identity::{Credentials, Csr, Rotation, Svid};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use telemetry::Metrics;
 use telemetry::edge::{EdgeDelta, EdgeTracker};
 use tokio::task::JoinHandle;
@@ -18,9 +20,9 @@ use wire::grpc::{CertificatesClient, TelemetryClient};
 use wire::v1;
 
 /// Ends its task when dropped.
-pub(super) struct Guard(JoinHandle<()>);
+pub(super) struct Task(JoinHandle<()>);
 
-impl Drop for Guard {
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -32,22 +34,46 @@ pub(super) fn reports(
     metrics: Metrics,
     edges: Rc<RefCell<EdgeTracker>>,
     used: Rc<RefCell<Used>>,
-) -> Guard {
-    Guard(tokio::task::spawn_local(async move {
+    guards: Arc<Guards>,
+) -> Task {
+    Task(tokio::task::spawn_local(async move {
         let mut client = TelemetryClient::new(channel);
+        let mut told = false;
         loop {
             rt::sleep(limits::REPORT).await;
             let delta = edges.borrow_mut().poll(&metrics);
-            let Some(delta) = delta else { continue };
-            used.borrow_mut().extend(delta.edges.iter().map(|(id, _)| (id.service_namespace.clone(), id.service.clone())));
-            let report = client.report(report(&proxy, delta));
-            match rt::timeout(limits::ANSWER, report).await {
+            let out = guards.out(rt::now());
+            // The last ejection that ends is told too.
+            if delta.is_none() && out.is_empty() && !told {
+                continue;
+            }
+            told = !out.is_empty();
+            let counted = delta.is_some();
+            if let Some(delta) = &delta {
+                used.borrow_mut().extend(delta.edges.iter().map(|(id, _)| (id.service_namespace.clone(), id.service.clone())));
+            }
+            let mut request = delta.map_or_else(|| v1::ReportRequest { proxy: proxy.clone(), ..Default::default() }, |d| report(&proxy, d));
+            request.ejections = out.into_iter().map(ejection).collect();
+            match rt::timeout(limits::ANSWER, client.report(request)).await {
+                Some(Ok(_)) if !counted => {}
                 Some(Ok(reply)) => edges.borrow_mut().acknowledged(reply.into_inner().sequence),
                 Some(Err(status)) => tracing::debug!(%status, "edges were not taken; they are sent again"),
                 None => tracing::debug!("edges were not acknowledged in time; they are sent again"),
             }
         }
     }))
+}
+
+fn ejection(out: Out) -> v1::report_request::Ejection {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    v1::report_request::Ejection {
+        service_namespace: out.service.namespace.to_string(),
+        service: out.service.name.to_string(),
+        endpoint: out.endpoint.to_string(),
+        cause: out.cause,
+        since_millis: millis(out.since),
+        left_millis: millis(out.left),
+    }
 }
 
 fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
@@ -75,7 +101,7 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
             latency_counts,
         }
     });
-    v1::ReportRequest { proxy: proxy.to_owned(), incarnation: delta.incarnation, sequence: delta.sequence, edges: edges.collect() }
+    v1::ReportRequest { proxy: proxy.to_owned(), incarnation: delta.incarnation, sequence: delta.sequence, edges: edges.collect(), ejections: Vec::new() }
 }
 
 pub(super) fn renewals(
@@ -84,9 +110,9 @@ pub(super) fn renewals(
     credentials: Credentials,
     rotation: Rc<RefCell<Rotation>>,
     draw: Rc<RefCell<Draw>>,
-) -> Guard {
+) -> Task {
     let config = config.clone();
-    Guard(tokio::task::spawn_local(async move {
+    Task(tokio::task::spawn_local(async move {
         let mut client = CertificatesClient::new(channel);
         loop {
             let step = rotation.borrow().poll(rt::wall());

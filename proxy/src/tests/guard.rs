@@ -168,6 +168,9 @@ async fn what_an_application_answers_ejects_nobody_unless_a_policy_says_so() {
         assert!((10..=15).contains(&during), "{during} of 20 while it is found out");
         assert_eq!(after, 100);
         assert_eq!(scene.ejections("consecutive_5xx"), 1.0);
+        let out = scene.web.worker.shared.guards.out(Instant::now());
+        assert_eq!(out.iter().map(|out| (&*out.endpoint, out.cause.as_str())).collect::<Vec<_>>(), [("b", "5 × 503")]);
+        assert!(out[0].since + out[0].left <= Ejection::BASE_TIME + Duration::from_millis(1));
     })
     .await;
 }

@@ -163,6 +163,20 @@ pub struct Endpoint {
     /// `none`, `hbone` or `organza`.
     pub tunnel: String,
     pub identity: Option<String>,
+    /// Who leaves it out for a while, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ejected: Vec<Ejected>,
+}
+
+/// What one proxy says of an endpoint that it leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ejected {
+    pub proxy: String,
+    /// `5 × 503`.
+    pub cause: String,
+    pub since_millis: u64,
+    /// Until it is tried again; 0 while it is.
+    pub left_millis: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

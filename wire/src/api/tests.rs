@@ -164,6 +164,7 @@ fn service() -> Service {
         healthy: true,
         tunnel: text("organza"),
         identity: Some(text("spiffe://organza.local/ns/shop/sa/web")),
+        ejected: Vec::new(),
     };
     Service {
         namespace: text("shop"),

@@ -1282,6 +1282,29 @@ pub struct ReportRequest {
     pub sequence: u64,
     #[prost(message, repeated, tag = "4")]
     pub edges: ::prost::alloc::vec::Vec<Edge>,
+    /// What the proxy leaves out now, whole each time: not counted by sequence. A report without edges may have sequence 0.
+    #[prost(message, repeated, tag = "5")]
+    pub ejections: ::prost::alloc::vec::Vec<report_request::Ejection>,
+}
+/// Nested message and enum types in `ReportRequest`.
+pub mod report_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Ejection {
+        #[prost(string, tag = "1")]
+        pub service_namespace: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub service: ::prost::alloc::string::String,
+        #[prost(string, tag = "3")]
+        pub endpoint: ::prost::alloc::string::String,
+        /// `5 × 503`.
+        #[prost(string, tag = "4")]
+        pub cause: ::prost::alloc::string::String,
+        #[prost(uint64, tag = "5")]
+        pub since_millis: u64,
+        /// Until it is tried again; 0 while it is.
+        #[prost(uint64, tag = "6")]
+        pub left_millis: u64,
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReportReply {

@@ -1,7 +1,7 @@
 //! The one place that changes: files, registrations and sessions meet here, behind one short lock, and become the next world.
 
-use crate::files::Read;
 use crate::ejections::Ejections;
+use crate::files::Read;
 use crate::graph::Graph;
 use crate::presence::{Absence, Verdict, judge};
 use crate::registry::{Entry, Refusal, Registrant, Registry};

@@ -6,8 +6,8 @@
 pub mod api;
 pub mod ca;
 pub mod core;
-pub mod files;
 pub mod ejections;
+pub mod files;
 pub mod graph;
 pub mod limits;
 mod presence;

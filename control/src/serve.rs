@@ -2,6 +2,7 @@
 //! yet, joining by token. Who calls is what the handshake proved, never what the request says.
 
 use crate::core::{Core, now, seconds};
+use crate::ejections::Ejection;
 use crate::tokens::Refused;
 use crate::view::view;
 use crate::{limits, registry};
@@ -11,7 +12,6 @@ use rustls::time_provider::DefaultTimeProvider;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use crate::ejections::Ejection;
 use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};

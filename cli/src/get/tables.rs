@@ -115,8 +115,15 @@ fn service(service: Service) -> Shown {
     let healthy = service.endpoints.iter().filter(|endpoint| endpoint.healthy).count();
     let secured = service.endpoints.iter().filter(|endpoint| endpoint.tunnel != "none").count();
     let of = |n: usize| format!("{n}/{}", service.endpoints.len());
-    let cells =
-        vec![service.name.clone(), ports.join(","), of(healthy), of(secured), service.hostnames.join(","), service.identities.join(","), ejected(&service)];
+    let cells = vec![
+        service.name.clone(),
+        ports.join(","),
+        of(healthy),
+        of(secured),
+        service.hostnames.join(","),
+        service.identities.join(","),
+        ejected(&service),
+    ];
     Shown::object("", "Service", service.namespace, service.name, service.labels, cells)
 }
 

@@ -54,7 +54,8 @@ fn attach(object: &Object, inventory: &mut Inventory, taken: &mut BTreeMap<Targe
             }
         };
         let name = text(target, "name").unwrap_or("");
-        let parent = ObjectRef::new(text(target, "group").unwrap_or(""), text(target, "kind").unwrap_or(""), &object.object.namespace, name);
+        let parent =
+            ObjectRef::new(text(target, "group").unwrap_or(""), text(target, "kind").unwrap_or(""), &object.object.namespace, name);
         let section = text(target, "sectionName").map(Arc::from);
         ancestors.push(ParentStatus { parent, section, port: None, conditions: vec![accepted] });
     }

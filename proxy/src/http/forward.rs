@@ -12,9 +12,7 @@ use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use model::route::Mirror;
-use model::{
-    AppProtocol, Applied, Backend, Balancer, Fault, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version,
-};
+use model::{AppProtocol, Applied, Backend, Balancer, Fault, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version};
 use routing::balance::{EndpointId, hash_request};
 use routing::eject::Ended;
 use routing::filters::{self, Context, Pending, RequestOutcome};

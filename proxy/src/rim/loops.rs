@@ -101,7 +101,13 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
             latency_counts,
         }
     });
-    v1::ReportRequest { proxy: proxy.to_owned(), incarnation: delta.incarnation, sequence: delta.sequence, edges: edges.collect(), ejections: Vec::new() }
+    v1::ReportRequest {
+        proxy: proxy.to_owned(),
+        incarnation: delta.incarnation,
+        sequence: delta.sequence,
+        edges: edges.collect(),
+        ejections: Vec::new(),
+    }
 }
 
 pub(super) fn renewals(

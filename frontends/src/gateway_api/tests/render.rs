@@ -87,7 +87,10 @@ fn render_policies(service: &Service, out: &mut String) {
         let times = format!("{:?} to {:?}, at most {}%, panic {}%", e.base_time, e.longest_time, e.max_percent, e.panic_percent);
         line(out, 2, format!("ejects by {} over {:?}/{} for {times}", causes.join(", "), e.interval, e.minimum_requests));
         if let Some(b) = p.breaker {
-            let text = format!("opens at {}% of {} in {:?} for {:?}, tries {}", b.failure_percentage, b.minimum_requests, b.interval, b.open_time, b.half_open_requests);
+            let text = format!(
+                "opens at {}% of {} in {:?} for {:?}, tries {}",
+                b.failure_percentage, b.minimum_requests, b.interval, b.open_time, b.half_open_requests
+            );
             line(out, 2, text);
         }
         if let Some(window) = p.slow_start {

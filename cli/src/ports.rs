@@ -8,6 +8,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as SocketName, UnixListener};
+use std::sync::{Mutex, PoisonError};
 
 /// Fails naming the holder where the port is taken.
 pub fn demand(address: SocketAddr, asked_by: &str) -> Outcome {
@@ -31,9 +32,7 @@ impl Reserved {
     pub fn prefer(&mut self, preferred: u16) -> Outcome<u16> {
         let candidates = preferred..preferred.saturating_add(limits::PORTS_TRIED);
         for port in candidates.filter(|port| !self.0.contains_key(port)) {
-            // A name in the abstract space goes with its process and belongs to the network namespace, as ports do.
-            let name = SocketName::from_abstract_name(format!("organza-port-{port}"));
-            let Ok(held) = name.and_then(|name| UnixListener::bind_addr(&name)) else { continue };
+            let Some(held) = hold(port) else { continue };
             // Gateways listen on all interfaces: free means free on each of them.
             if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
                 self.0.insert(port, held);
@@ -44,15 +43,31 @@ impl Reserved {
     }
 }
 
-/// A port of loopback that is free now; the kernel gives each caller another one.
+/// A port of loopback that is free, and that no other `organza` of this machine takes while this process lives.
 pub fn any() -> Outcome<u16> {
     any_on(Ipv4Addr::LOCALHOST.into())
 }
 
-/// The same on an address of this machine.
+/// The same on an address of this machine. Below those that the kernel gives to outgoing connections: one of these might take a port between now and
+/// when its proxy opens it.
 pub fn any_on(ip: IpAddr) -> Outcome<u16> {
+    static GIVEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let free = OWN.filter_map(|port| Some((port, hold(port)?))).find(|(port, _)| TcpListener::bind((ip, *port)).is_ok());
+    if let Some((port, held)) = free {
+        given.push(held);
+        return Ok(port);
+    }
     let port = TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).map(|address| address.port());
     port.map_err(|error| Failure::problem(format!("no free port on {ip}")).why(error))
+}
+
+/// Where proxies listen.
+const OWN: std::ops::Range<u16> = 15_100..20_000;
+
+/// A name in the abstract space goes with its process and belongs to the network namespace, as ports do.
+fn hold(port: u16) -> Option<UnixListener> {
+    SocketName::from_abstract_name(format!("organza-port-{port}")).and_then(|name| UnixListener::bind_addr(&name)).ok()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

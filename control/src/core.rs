@@ -376,21 +376,21 @@ impl Core {
             return;
         }
         inner.applied = Some((applied, concerned));
-        let millis = u64::try_from(inner.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(monotone().duration_since(inner.made).as_millis()).unwrap_or(u64::MAX);
         self.tell(Event::Applied { generation, applied, concerned, millis });
     }
 
     /// Sends nobody to those whose stream has been gone too long, forgets those that cannot come back, and tries again to store what could not be.
     pub fn sweep(&self) {
         self.keep(Txn::default());
-        let (up, now) = (self.up_since.elapsed(), seconds(now()));
+        let (up, now) = (monotone().duration_since(self.up_since), seconds(now()));
         let mut inner = self.lock();
         let Inner { registry, sessions, .. } = &mut *inner;
         let mut verdicts = Vec::new();
         for entry in registry.entries() {
             let fresh = || Session { gone_since: Some(monotone()), ..Session::default() };
             let session = sessions.entry(entry.proxy.clone()).or_insert_with(fresh);
-            let Some(gone) = session.gone_since.filter(|_| !session.connected).map(|since| since.elapsed()) else { continue };
+            let Some(gone) = session.gone_since.filter(|_| !session.connected).map(|since| monotone().duration_since(since)) else { continue };
             let registrant = entry.registrant.map(|process| started(process.pid) == Some(process.started));
             let absence = Absence { gone, seen: session.stream > 0, registrant, certified_until: entry.certified_until };
             verdicts.push((entry.proxy.clone(), judge(&absence, up, now)));

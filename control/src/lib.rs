@@ -14,7 +14,7 @@ mod presence;
 pub mod registry;
 pub mod roots;
 pub mod serve;
-mod shell;
+pub mod shell;
 pub mod store;
 pub mod summary;
 pub mod tokens;
@@ -118,18 +118,10 @@ impl Control {
         if socket.as_os_str().len() > SOCKET_PATH {
             return Err(StartError::LongPath(socket));
         }
-        let now = core::now();
-        let folder = config.state.join("ca");
-        let own = config.own_ca.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
-        let authority = ca::open(&folder, &config.trust_domain, own, now)?.with_svid_life(config.svid_life);
         let store = Arc::new(store::Embedded::open(&config.state.join("store.redb"))?);
         let listener = listen(config.listen, store.as_ref()).await?;
         let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen.to_string(), e))?;
-        let ca_folder = config.own_ca.is_none().then_some(folder);
-        let next_root = ca_folder.as_deref().map(|folder| ca::load_next(folder, &authority)).transpose()?.flatten();
-        let core = Arc::new(Core::new(config.mesh, config.trust_domain.clone(), authority, ca_folder, store));
-        core.lock().next_root = next_root;
-        let credentials = own_credentials(&core, now)?;
+        let (core, credentials) = open(&config, store)?;
         let mut files = files::Files::new(config.paths);
         // Without a file there are members and roots all the same.
         core.read(files.look().unwrap_or_default());
@@ -140,7 +132,7 @@ impl Control {
             release: env!("CARGO_PKG_VERSION"),
         };
         let unix = bind(&socket)?;
-        let (served, watched, swept, renewed) = (core.clone(), core.clone(), core.clone(), core.clone());
+        let (served, watched, kept) = (core.clone(), core.clone(), core.clone());
         let shown = credentials.clone();
         let tasks = vec![
             tokio::spawn(api::serve(unix, api.router())),
@@ -150,16 +142,38 @@ impl Control {
                 }
             }),
             tokio::spawn(watch(watched, files)),
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    swept.sweep();
-                }
-            }),
-            tokio::spawn(renew(renewed, credentials)),
+            tokio::spawn(keep(kept, credentials)),
         ];
         Ok(Self { core, xds_address: address, socket, tasks })
     }
+}
+
+/// What a control plane is before anything is opened: its authority, what it remembers, and the certificate that it shows.
+///
+/// # Errors
+/// If the authority or the store cannot be had.
+pub fn open(config: &ControlConfig, store: Arc<dyn store::Store>) -> Result<(Arc<Core>, Credentials), StartError> {
+    let now = core::now();
+    let folder = config.state.join("ca");
+    let own = config.own_ca.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+    let authority = ca::open(&folder, &config.trust_domain, own, now)?.with_svid_life(config.svid_life);
+    let ca_folder = config.own_ca.is_none().then_some(folder);
+    let next_root = ca_folder.as_deref().map(|folder| ca::load_next(folder, &authority)).transpose()?.flatten();
+    let core = Arc::new(Core::new(config.mesh.clone(), config.trust_domain.clone(), authority, ca_folder, store));
+    core.lock().next_root = next_root;
+    let credentials = own_credentials(&core, now)?;
+    Ok((core, credentials))
+}
+
+/// What time brings: proxies that are gone are taken out, certificates renewed. Until dropped.
+pub async fn keep(core: Arc<Core>, credentials: Credentials) {
+    let swept = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            core.sweep();
+        }
+    };
+    futures_util::future::join(swept, renew(core.clone(), credentials)).await;
 }
 
 /// Looks at the files, and makes the next world where they changed.

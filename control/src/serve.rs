@@ -3,12 +3,12 @@
 
 use crate::core::{Core, now, seconds};
 use crate::ejections::Ejection;
+use crate::shell::Clock;
 use crate::tokens::Refused;
 use crate::view::view;
 use crate::{limits, registry};
 use identity::{ClientAuth, Credentials, alpn};
 use model::SpiffeId;
-use rustls::time_provider::DefaultTimeProvider;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,9 +32,25 @@ use wire::v1;
 pub struct Caller(pub Option<SpiffeId>);
 
 /// A connection whose handshake is done.
-pub struct Secured(TlsStream<TcpStream>);
+pub struct Secured<S>(TlsStream<S>);
 
-impl Connected for Secured {
+/// Where proxies come in: a listening socket, or what stands for one on virtual time.
+pub trait Entrance: Send + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// The next connection.
+    fn accept(&mut self) -> impl Future<Output = std::io::Result<Self::Stream>> + Send;
+}
+
+impl Entrance for TcpListener {
+    type Stream = TcpStream;
+    async fn accept(&mut self) -> std::io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connected for Secured<S> {
     type ConnectInfo = Caller;
     fn connect_info(&self) -> Caller {
         let leaf = self.0.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -42,13 +58,13 @@ impl Connected for Secured {
     }
 }
 
-impl AsyncRead for Secured {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secured<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Secured {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, bytes)
     }
@@ -61,8 +77,8 @@ impl AsyncWrite for Secured {
 }
 
 /// Serves until dropped.
-pub async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials) -> Result<(), tonic::transport::Error> {
-    let config = match identity::server_config(&credentials, ClientAuth::Optional, &[alpn::H2], Arc::new(DefaultTimeProvider)) {
+pub async fn serve(core: Arc<Core>, listener: impl Entrance, credentials: Credentials) -> Result<(), tonic::transport::Error> {
+    let config = match identity::server_config(&credentials, ClientAuth::Optional, &[alpn::H2], Arc::new(Clock)) {
         Ok(config) => config,
         Err(e) => {
             tracing::error!("no TLS for proxies: {e}");
@@ -70,7 +86,7 @@ pub async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credenti
         }
     };
     let acceptor = TlsAcceptor::from(config);
-    let (sender, receiver) = mpsc::channel::<std::io::Result<Secured>>(limits::RESPONSES);
+    let (sender, receiver) = mpsc::channel(limits::RESPONSES);
     tokio::spawn(accept(listener, acceptor, sender));
     let ending = core.ending();
     let service = Service(core);
@@ -85,7 +101,7 @@ pub async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credenti
         .await
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Sender<std::io::Result<Secured>>) {
+async fn accept<E: Entrance>(mut listener: E, acceptor: TlsAcceptor, sender: mpsc::Sender<std::io::Result<Secured<E::Stream>>>) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -94,14 +110,13 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Send
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(e) => {
                 tracing::warn!("accept: {e}");
                 tokio::time::sleep(limits::LOOK).await;
                 continue;
             }
         };
-        let _ = stream.set_nodelay(true);
         let (acceptor, sender) = (acceptor.clone(), sender.clone());
         tokio::spawn(async move {
             match tokio::time::timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {

@@ -1,15 +1,37 @@
 //! The shell's clocks: the one place of this crate that reads them. Cores take `now` as an argument.
 
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
+use std::cell::Cell;
 use std::time::{Instant, SystemTime};
+
+thread_local! {
+    static WALL: Cell<fn() -> SystemTime> = const { Cell::new(SystemTime::now) };
+}
 
 /// Time of day.
 pub fn wall() -> SystemTime {
-    SystemTime::now()
+    WALL.get()()
 }
 
-/// Monotone time, for durations.
+/// From now on `wall` tells this thread the time of day: a mesh on virtual time has a day of its own.
+pub fn tell_time_by(wall: fn() -> SystemTime) {
+    WALL.set(wall);
+}
+
+/// Monotone time, for durations; virtual where the runtime's is.
 pub fn monotone() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
+}
+
+/// [`wall`], for TLS.
+#[derive(Debug)]
+pub struct Clock;
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        wall().duration_since(SystemTime::UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+    }
 }
 
 /// When a process of this machine started, in the kernel's ticks since boot (`/proc/PID/stat`, field 22); `None` where there is none.

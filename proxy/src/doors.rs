@@ -9,7 +9,7 @@ use model::Key;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use telemetry::{Peer, Security};
@@ -38,7 +38,7 @@ pub struct ApplicationDoor {
 /// Handed to a worker: a socket to accept on until told otherwise.
 pub struct Open {
     pub door: Door,
-    pub socket: TcpListener,
+    pub socket: rt::Bound,
     pub closed: watch::Receiver<bool>,
 }
 

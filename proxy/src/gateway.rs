@@ -10,7 +10,6 @@ use identity::alpn;
 use model::{Certificate, Fault, HostPattern, Hostname, Key, Listener, ListenerProtocol};
 use routing::Spoken;
 use rustls::ServerConfig;
-use rustls::time_provider::DefaultTimeProvider;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -36,7 +35,7 @@ pub struct Tls {
 impl Tls {
     pub fn new(gateway: &Key) -> Self {
         let certificates = Arc::new(Certificates::default());
-        let time = Arc::new(DefaultTimeProvider);
+        let time = Arc::new(transport::rt::Here::now());
         let told = |config: Result<_, transport::Error>| config.inspect_err(|e| tracing::error!("no TLS: {e}")).ok();
         let http = told(tls::gateway_config(certificates.clone(), time.clone()));
         let opaque = told(tls::opaque_config(certificates.clone(), time));

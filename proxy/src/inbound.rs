@@ -12,7 +12,6 @@ use bytes::BytesMut;
 use identity::{ClientAuth, alpn};
 use model::{Fault, Key, SpiffeId};
 use rustls::ServerConfig;
-use rustls::time_provider::DefaultTimeProvider;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,7 +34,7 @@ pub struct Application {
 /// # Errors
 /// If the configuration cannot be made.
 pub fn config(worker: &Worker) -> Result<Arc<ServerConfig>, identity::Error> {
-    identity::server_config(&worker.shared.credentials, ClientAuth::Required, &[alpn::ORGANZA, alpn::H2], Arc::new(DefaultTimeProvider))
+    identity::server_config(&worker.shared.credentials, ClientAuth::Required, &[alpn::ORGANZA, alpn::H2], Arc::new(rt::Here::now()))
 }
 
 /// One connection, from its first byte.

@@ -13,7 +13,6 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use telemetry::{Metrics, Peer, access_log};
 use tokio::sync::{mpsc, watch};
 use transport::preface::PeerMetadata;
@@ -138,7 +137,6 @@ fn own_workload<'s>(snapshot: &'s snapshot::Snapshot, config: &Config, inbound: 
 struct Proxy {
     shared: Arc<Shared>,
     doors: Doors,
-    threads: Vec<JoinHandle<()>>,
     /// Where each of a gateway's ports really is.
     ports: BTreeMap<u16, SocketAddr>,
 }
@@ -159,14 +157,13 @@ impl Proxy {
             draining: watch::Sender::new(false),
             busy: AtomicUsize::new(0),
         });
-        let (mut threads, mut senders) = (Vec::new(), Vec::new());
+        let mut senders = Vec::new();
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
-            let thread = worker::spawn(index, shared.clone(), rt::seed(), async move |worker| work(worker, receiver).await);
-            threads.push(thread.map_err(RunError::Workers)?);
+            worker::spawn(index, shared.clone(), rt::seed(), async move |worker| work(worker, receiver).await).map_err(RunError::Workers)?;
             senders.push(sender);
         }
-        Ok(Self { shared, doors: Doors::new(senders), threads, ports: BTreeMap::new() })
+        Ok(Self { shared, doors: Doors::new(senders), ports: BTreeMap::new() })
     }
 
     /// What the configuration names itself: the tunnel port, the application's way out, listeners for single services.
@@ -284,8 +281,6 @@ impl Proxy {
             );
         }
         drop(self.doors);
-        // Threads end with the process; waiting for one that hangs would help nobody.
-        self.threads.clear();
     }
 }
 

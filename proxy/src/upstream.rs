@@ -11,7 +11,6 @@ use model::backend::{ExternalName, UpstreamTls};
 use model::{Endpoint, ExternalHost, Fault, Key, Service, SpiffeId, Tunnel};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::time_provider::DefaultTimeProvider;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -295,7 +294,7 @@ impl Worker {
                 let tcp = dial_tcp(key.address).await?;
                 let alpn = if key.framing == Framing::Http2 { alpn::H2 } else { alpn::HTTP1 };
                 let config = self.config(key, || {
-                    let time = Arc::new(DefaultTimeProvider);
+                    let time = Arc::new(rt::Here::now());
                     identity::outside_client_config(upstream, &self.shared.system_roots, &[alpn], time)
                 })?;
                 let name = ServerName::try_from(upstream.server_name.as_str().to_owned())
@@ -325,7 +324,7 @@ impl Worker {
         let tcp = dial_tcp(key.address).await?;
         let config = self.config(key, || {
             let expected = Expected::AnyOf(expected.clone());
-            identity::client_config(&self.shared.credentials, expected, &[alpn], Arc::new(DefaultTimeProvider))
+            identity::client_config(&self.shared.credentials, expected, &[alpn], Arc::new(rt::Here::now()))
         })?;
         let name = ServerName::try_from("mesh").map_err(|e| Error::new(Fault::Internal, e.to_string()))?;
         let stream = tls::connect(tcp, config, name).await?;

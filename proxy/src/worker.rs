@@ -280,27 +280,23 @@ impl Drop for Busy {
 /// Starts a worker thread that runs `work` to its end.
 ///
 /// # Errors
-/// If the thread or its runtime cannot be made.
-pub fn spawn<F>(index: usize, shared: Arc<Shared>, seed: u64, work: F) -> std::io::Result<std::thread::JoinHandle<()>>
+/// If the thread cannot be made.
+pub fn spawn<F>(index: usize, shared: Arc<Shared>, seed: u64, work: F) -> std::io::Result<()>
 where
     F: AsyncFnOnce(Rc<Worker>) + Send + 'static,
 {
-    std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+    let life = async move || {
         let worker = Worker::new(shared, seed);
         let sweeper = worker.clone();
-        let ran = transport::rt::run(async move {
-            transport::rt::spawn(async move {
-                loop {
-                    transport::rt::sleep(limits::DNS_TIME).await;
-                    sweeper.sweep();
-                }
-            });
-            work(worker).await;
+        transport::rt::spawn(async move {
+            loop {
+                transport::rt::sleep(limits::DNS_TIME).await;
+                sweeper.sweep();
+            }
         });
-        if let Err(e) = ran {
-            tracing::error!("worker {index} has no event queue: {e}");
-        }
-    })
+        work(worker).await;
+    };
+    transport::rt::start(format!("worker-{index}"), life, move |e| tracing::error!("worker {index} has no event queue: {e}"))
 }
 
 /// The identities that may answer for an endpoint: those registered for its service, narrowed to its own where that is known.

@@ -40,7 +40,7 @@ pub async fn accept(stream: Stream, config: Arc<ServerConfig>) -> Result<Stream,
 /// # Errors
 /// As [`accept`].
 pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>) -> Result<Stream, Error> {
-    let Stream::Tcp(tcp) = stream else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
+    let Some(tcp) = stream.into_socket() else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
     let shake = TlsAcceptor::from(config).accept_with(tcp, |session| {
         let mut read = read;
         // What is wrong with these bytes is said again, and to the peer too, by the handshake itself.
@@ -59,7 +59,7 @@ pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>)
 /// # Errors
 /// If the handshake fails, the peer is not who was expected, or it takes too long.
 pub async fn connect(stream: Stream, config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Stream, Error> {
-    let Stream::Tcp(tcp) = stream else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
+    let Some(tcp) = stream.into_socket() else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
     let shake = TlsConnector::from(config).connect(name, tcp);
     match rt::timeout(limits::HANDSHAKE_TIME, shake).await {
         Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Client(stream)))),

@@ -7,22 +7,24 @@ use identity::{Credentials, Expected, alpn};
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint, Uri};
+use transport::rt;
 
 /// The first of the configured addresses that answers as the control plane.
 pub(super) async fn channel(config: &Config, credentials: &Credentials) -> Result<Channel, String> {
     let expected = config.control.identity().ok_or("trust domain names no control plane")?;
-    let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
+    // Taken along: tonic dials on a task of its own.
+    let here = rt::Here::now();
+    let time = Arc::new(here.clone());
     let tls = identity::client_config(credentials, Expected::one(expected), &[alpn::H2], time).map_err(|error| error.to_string())?;
     let mut why = String::new();
     for address in &config.control.addresses {
         let tls = TlsConnector::from(tls.clone());
-        let address = *address;
+        let (address, here) = (*address, here.clone());
         let connector = tower::service_fn(move |_: Uri| {
-            let tls = tls.clone();
-            async move { dial(address, &tls).await.map(TokioIo::new) }
+            let (tls, here) = (tls.clone(), here.clone());
+            async move { dial(&here, address, &tls).await.map(TokioIo::new) }
         });
         let endpoint = Endpoint::from_static("http://control.organza").connect_timeout(limits::CONNECT);
         let endpoint = endpoint.http2_keep_alive_interval(limits::ANSWER).keep_alive_timeout(limits::ANSWER);
@@ -34,9 +36,8 @@ pub(super) async fn channel(config: &Config, credentials: &Credentials) -> Resul
     Err(why)
 }
 
-async fn dial(address: SocketAddr, tls: &TlsConnector) -> std::io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+async fn dial(here: &rt::Here, address: SocketAddr, tls: &TlsConnector) -> std::io::Result<TlsStream<rt::Socket>> {
+    let stream = here.connect(address).await?;
     tls.connect(ServerName::IpAddress(address.ip().into()), stream).await
 }
 

@@ -2,18 +2,27 @@
 //! threads. Before the group opens, one socket listens at the address without the option, and keeps everybody else away until the group is
 //! there: otherwise a second process of the same user would silently take half of the connections.
 
+use super::machine::{Accept, Here};
 use crate::Stream;
 use crate::limits;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// A group of sockets on one address, one per worker.
 #[derive(Debug)]
 pub struct Group {
     pub address: SocketAddr,
-    sockets: Vec<StdListener>,
+    sockets: Vec<Bound>,
+}
+
+/// One socket of a group, not yet open.
+#[derive(Debug)]
+pub enum Bound {
+    Tcp(StdListener),
+    Virtual(Arc<dyn Accept>),
 }
 
 impl Group {
@@ -22,16 +31,20 @@ impl Group {
     /// # Errors
     /// `AddrInUse` where anyone else has the address, whatever options they set; others as of `bind(2)`.
     pub fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
+        if let Some(machine) = Here::now().machine() {
+            let shared = machine.bind(address)?;
+            return Ok(Self { address: shared.address(), sockets: (0..count.max(1)).map(|_| Bound::Virtual(shared.clone())).collect() });
+        }
         let alone = socket(address, false)?;
         let address = alone.local_addr()?.as_socket().unwrap_or(address);
         // It lets the group in from now on. Whoever comes at the same time listens alone first, as this one does, and is refused.
         alone.set_reuse_port(true)?;
-        let sockets = (0..count.max(1)).map(|_| socket(address, true).map(StdListener::from)).collect::<io::Result<_>>()?;
+        let sockets = (0..count.max(1)).map(|_| socket(address, true).map(|s| Bound::Tcp(s.into()))).collect::<io::Result<_>>()?;
         Ok(Self { address, sockets })
     }
 
     /// One socket per worker, to be opened on the worker's own thread.
-    pub fn into_sockets(self) -> Vec<StdListener> {
+    pub fn into_sockets(self) -> Vec<Bound> {
         self.sockets
     }
 }
@@ -61,15 +74,21 @@ pub(super) fn keep_alive<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
 }
 
 #[derive(Debug)]
-pub struct Listener(TcpListener);
+pub enum Listener {
+    Tcp(TcpListener),
+    Virtual(Arc<dyn Accept>),
+}
 
 impl Listener {
     /// On the thread of the worker that will accept.
     ///
     /// # Errors
     /// If the socket cannot be registered.
-    pub fn open(socket: StdListener) -> io::Result<Self> {
-        TcpListener::from_std(socket).map(Self)
+    pub fn open(socket: Bound) -> io::Result<Self> {
+        match socket {
+            Bound::Tcp(socket) => TcpListener::from_std(socket).map(Self::Tcp),
+            Bound::Virtual(accept) => Ok(Self::Virtual(accept)),
+        }
     }
 
     /// # Errors
@@ -80,16 +99,28 @@ impl Listener {
     }
 
     pub fn address(&self) -> Option<SocketAddr> {
-        self.0.local_addr().ok()
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Virtual(accept) => Some(accept.address()),
+        }
     }
 
     /// # Errors
     /// Those of `accept(2)`; the caller waits a moment where descriptors have run out.
     pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let (stream, peer) = self.0.accept().await?;
-        // A failure here means that the peer is gone already, which the first read will tell.
-        let _ = stream.set_nodelay(true);
-        Ok((Stream::Tcp(stream), peer))
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // A failure here means that the peer is gone already, which the first read will tell.
+                let _ = stream.set_nodelay(true);
+                Ok((Stream::Tcp(stream), peer))
+            }
+            Self::Virtual(accept) => {
+                let wire = std::future::poll_fn(|cx| accept.poll_accept(cx)).await?;
+                let peer = wire.peer_address();
+                Ok((Stream::Wire(wire), peer))
+            }
+        }
     }
 }
 

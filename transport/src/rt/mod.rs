@@ -2,10 +2,12 @@
 //! another driver (io_uring, virtual time) can take its place.
 
 mod listener;
+mod machine;
 mod stream;
 
-pub use listener::{Group, Listener};
-pub use stream::{Recv, Send, Stream};
+pub use listener::{Bound, Group, Listener};
+pub use machine::{Accept, Connecting, Here, Machine, Wire, on};
+pub use stream::{Recv, Send, Socket, Stream};
 
 use std::future::Future;
 use std::task::Poll;
@@ -27,7 +29,7 @@ pub fn now() -> Instant {
 
 /// Time of day, for records and certificates.
 pub fn wall() -> SystemTime {
-    SystemTime::now()
+    Here::now().wall()
 }
 
 /// `None` where the time was over first.
@@ -50,6 +52,29 @@ pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     Ok(tokio::task::LocalSet::new().block_on(&runtime, work))
 }
 
+/// Runs `work` on a thread and a runtime of its own; where the thread stands for a whole machine, as one of its tasks.
+///
+/// `lost` hears where the thread has no event queue.
+///
+/// # Errors
+/// If the thread cannot be made.
+pub fn start<F>(name: String, work: F, lost: impl FnOnce(std::io::Error) + std::marker::Send + 'static) -> std::io::Result<()>
+where
+    F: AsyncFnOnce() + std::marker::Send + 'static,
+{
+    if Here::now().machine().is_some() {
+        spawn(async move { work().await });
+        return Ok(());
+    }
+    // Threads end with the process; waiting for one that hangs would help nobody.
+    std::thread::Builder::new().name(name).spawn(move || {
+        if let Err(e) = run(async move { work().await }) {
+            lost(e);
+        }
+    })?;
+    Ok(())
+}
+
 /// Addresses of a host outside the mesh, by the system's resolver, off this thread.
 ///
 /// # Errors
@@ -61,6 +86,9 @@ pub async fn lookup(host: &str, port: u16) -> std::io::Result<Vec<std::net::Sock
 /// A seed for draws that need not be secret.
 pub fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
+    if let Some(machine) = Here::now().machine() {
+        return machine.seed();
+    }
     // The standard library keys each `RandomState` from the system's randomness.
     std::hash::RandomState::new().build_hasher().finish()
 }

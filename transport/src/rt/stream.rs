@@ -1,5 +1,6 @@
 //! A connection of any kind, read and written by halves on one thread.
 
+use super::machine::{Here, Wire};
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -17,11 +18,45 @@ use tokio_rustls::TlsStream;
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
     /// One stream of an HTTP/2 connection, opened by CONNECT.
     Tunnel(Box<crate::h2::Tunnel>),
-    /// In memory: tests, and later virtual time.
+    /// In memory, between two tasks.
     Virtual(DuplexStream),
+    /// Between two nodes on virtual time.
+    Wire(Box<dyn Wire>),
+}
+
+/// What TLS is spoken on.
+#[derive(Debug)]
+pub enum Socket {
+    Tcp(TcpStream),
+    Wire(Box<dyn Wire>),
+}
+
+impl Socket {
+    fn peer_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Wire(wire) => Some(wire.peer_address()),
+        }
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Wire(wire) => Some(wire.local_address()),
+        }
+    }
+}
+
+impl From<Socket> for Stream {
+    fn from(socket: Socket) -> Self {
+        match socket {
+            Socket::Tcp(stream) => Self::Tcp(stream),
+            Socket::Wire(wire) => Self::Wire(wire),
+        }
+    }
 }
 
 impl Stream {
@@ -34,13 +69,19 @@ impl Stream {
     /// # Errors
     /// Those of `connect(2)`.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        super::listener::keep_alive(&stream)?;
-        Ok(Self::Tcp(stream))
+        Here::now().connect(address).await.map(Self::from)
     }
 
-    pub fn tls(&self) -> Option<&TlsStream<TcpStream>> {
+    /// What TLS can be spoken on; `None` for what is inside something else already.
+    pub fn into_socket(self) -> Option<Socket> {
+        match self {
+            Self::Tcp(stream) => Some(Socket::Tcp(stream)),
+            Self::Wire(wire) => Some(Socket::Wire(wire)),
+            Self::Unix(_) | Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
+        }
+    }
+
+    pub fn tls(&self) -> Option<&TlsStream<Socket>> {
         match self {
             Self::Tls(stream) => Some(stream),
             _ => None,
@@ -50,7 +91,8 @@ impl Stream {
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
+            Self::Tls(stream) => stream.get_ref().0.peer_address(),
+            Self::Wire(wire) => Some(wire.peer_address()),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
         }
     }
@@ -58,7 +100,8 @@ impl Stream {
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Tls(stream) => stream.get_ref().0.local_addr().ok(),
+            Self::Tls(stream) => stream.get_ref().0.local_address(),
+            Self::Wire(wire) => Some(wire.local_address()),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
         }
     }
@@ -73,7 +116,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
-            Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) => Poll::Ready(Ok(())),
+            Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Wire(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -178,30 +221,47 @@ macro_rules! each {
             Stream::Tls($s) => $work,
             Stream::Tunnel($s) => $work,
             Stream::Virtual($s) => $work,
+            Stream::Wire($s) => $work,
         }
     };
 }
 
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self, s => Pin::new(s).poll_read(cx, buffer))
-    }
+macro_rules! each_socket {
+    ($self:ident, $s:ident => $work:expr) => {
+        match $self.get_mut() {
+            Socket::Tcp($s) => $work,
+            Socket::Wire($s) => $work,
+        }
+    };
 }
 
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self, s => Pin::new(s).poll_write(cx, bytes))
-    }
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        each!(self, s => Pin::new(s).poll_write_vectored(cx, pieces))
-    }
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, s => Pin::new(s).poll_flush(cx))
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, s => Pin::new(s).poll_shutdown(cx))
-    }
+macro_rules! both_ways {
+    ($kind:ty, $each:ident) => {
+        impl AsyncRead for $kind {
+            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+                $each!(self, s => Pin::new(s).poll_read(cx, buffer))
+            }
+        }
+
+        impl AsyncWrite for $kind {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+                $each!(self, s => Pin::new(s).poll_write(cx, bytes))
+            }
+            fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+                $each!(self, s => Pin::new(s).poll_write_vectored(cx, pieces))
+            }
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                $each!(self, s => Pin::new(s).poll_flush(cx))
+            }
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                $each!(self, s => Pin::new(s).poll_shutdown(cx))
+            }
+        }
+    };
 }
+
+both_ways!(Stream, each);
+both_ways!(Socket, each_socket);

@@ -390,7 +390,9 @@ impl Core {
         for entry in registry.entries() {
             let fresh = || Session { gone_since: Some(monotone()), ..Session::default() };
             let session = sessions.entry(entry.proxy.clone()).or_insert_with(fresh);
-            let Some(gone) = session.gone_since.filter(|_| !session.connected).map(|since| monotone().duration_since(since)) else { continue };
+            let Some(gone) = session.gone_since.filter(|_| !session.connected).map(|since| monotone().duration_since(since)) else {
+                continue;
+            };
             let registrant = entry.registrant.map(|process| started(process.pid) == Some(process.started));
             let absence = Absence { gone, seen: session.stream > 0, registrant, certified_until: entry.certified_until };
             verdicts.push((entry.proxy.clone(), judge(&absence, up, now)));

@@ -160,7 +160,8 @@ impl Proxy {
         let mut senders = Vec::new();
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
-            worker::spawn(index, shared.clone(), rt::seed(), async move |worker| work(worker, receiver).await).map_err(RunError::Workers)?;
+            worker::spawn(index, shared.clone(), rt::seed(), async move |worker| work(worker, receiver).await)
+                .map_err(RunError::Workers)?;
             senders.push(sender);
         }
         Ok(Self { shared, doors: Doors::new(senders), ports: BTreeMap::new() })

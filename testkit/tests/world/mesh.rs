@@ -1,0 +1,322 @@
+//! The mesh of the world: one control plane, one gateway, one caller's proxy, and replicas of two versions of a service. All of it is the code that
+//! ships; a node keeps its folder over restarts, the control plane its store.
+
+use crate::ledger::Ledger;
+use crate::network::{Door, Network, Node, address};
+use crate::node::Process;
+use crate::random::Random;
+use crate::traffic;
+use crate::stream::VirtualWire;
+use control::ControlConfig;
+use control::core::Core;
+use control::serve::Entrance;
+use control::store::Memory;
+use identity::{Csr, Svid};
+use model::{Key, Kind, Source, SpiffeId, TrustDomain};
+use proxy::config::{Config, Control, GatewayPorts, Log, Outbound, Role, Workload};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use wire::api::{RegistrationRequest, WorkloadPort};
+
+pub const CONTROL: Node = 1;
+pub const GATEWAY: Node = 2;
+pub const WEB: Node = 3;
+/// Replicas come after.
+pub const REPLICAS: Node = 4;
+
+pub const XDS: u16 = 15_010;
+pub const TUNNEL: u16 = 15_008;
+pub const HTTP: u16 = 8080;
+pub const OUTBOUND: u16 = 4140;
+const APPLICATION: u16 = 8000;
+pub const SECRET: &str = "sixteen-characters";
+/// Short, so that each proxy asks for the next one while a seed runs.
+pub const SVID_LIFE: Duration = Duration::from_secs(24);
+
+struct Knock(Arc<Door>);
+
+impl Entrance for Knock {
+    type Stream = VirtualWire;
+    async fn accept(&mut self) -> std::io::Result<VirtualWire> {
+        Ok(self.0.next().await)
+    }
+}
+
+struct ControlPlane {
+    core: Arc<Core>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// One proxy with its application.
+pub struct Member {
+    name: String,
+    config: Config,
+    proxy: Option<Process>,
+    application: Option<Process>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+pub struct Mesh {
+    pub network: Network,
+    pub ledger: Rc<RefCell<Ledger>>,
+    pub members: BTreeMap<Node, Member>,
+    folder: tempfile::TempDir,
+    store: Memory,
+    control: Option<ControlPlane>,
+    random: Random,
+    weights: (u32, u32),
+    edits: u32,
+}
+
+fn domain() -> TrustDomain {
+    TrustDomain::parse("organza.local").expect("a trust domain")
+}
+
+impl Mesh {
+    pub fn new(network: Network, ledger: Rc<RefCell<Ledger>>, random: Random) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the disks");
+        let store = Memory::default();
+        Self { network, ledger, members: BTreeMap::new(), folder, store, control: None, random, weights: (50, 50), edits: 0 }
+    }
+
+    pub fn is_controlled(&self) -> bool {
+        self.control.is_some()
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.control.as_ref().expect("the control plane is there").core
+    }
+
+    /// Starts the control plane on what it kept.
+    pub fn start_control(&mut self) {
+        let state = self.folder.path().join("control");
+        std::fs::create_dir_all(&state).expect("a folder");
+        let config = ControlConfig {
+            mesh: "world".into(),
+            state,
+            paths: Vec::new(),
+            trust_domain: domain(),
+            listen: SocketAddr::new(address(CONTROL).into(), XDS),
+            svid_life: SVID_LIFE,
+            own_ca: None,
+        };
+        let (core, credentials) = control::open(&config, Arc::new(self.store.clone())).expect("a control plane");
+        let door = Knock(self.network.listen(CONTROL, XDS).expect("nobody else is there"));
+        let (served, kept, shown) = (core.clone(), core.clone(), credentials.clone());
+        let tasks = vec![
+            tokio::spawn(async move { control::serve::serve(served, door, shown).await.expect("proxies are served") }),
+            tokio::spawn(control::keep(kept, credentials)),
+        ];
+        self.control = Some(ControlPlane { core, tasks });
+        self.read();
+    }
+
+    /// As SIGKILL.
+    pub async fn kill_control(&mut self) {
+        let Some(control) = self.control.take() else { return };
+        self.network.sever(CONTROL);
+        control.core.end();
+        for task in control.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+
+    /// Other shares for the two versions.
+    pub fn weigh(&mut self, v1: u32, v2: u32) {
+        self.weights = (v1, v2);
+        self.read();
+    }
+
+    /// A folder for each edit: when a file changed is the machine's clock's to say, which is not ours.
+    fn read(&mut self) {
+        self.edits += 1;
+        let folder = self.folder.path().join(format!("edit-{}", self.edits));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("mesh.yaml"), yaml(self.weights)).expect("a file");
+        let read = control::files::Files::new(vec![folder]).look().expect("new files are news");
+        assert!(read.problems.is_empty(), "{:?}", read.problems);
+        self.core().read(read);
+    }
+
+    /// Registers a member, gives it a certificate and a configuration, and starts it.
+    pub fn join(&mut self, node: Node, name: &str, request: RegistrationRequest, role: Role) {
+        let core = self.core().clone();
+        let entry = core.register(request, None).expect("a registration");
+        let id = SpiffeId::parse(&entry.identity).expect("an identity");
+        let csr = Csr::generate(&id).expect("a key");
+        let (issued, roots) = core.sign(&csr.der, &id, &entry.proxy).expect("a certificate");
+        let svid = Svid::new(issued.chain, csr.key()).expect("an SVID");
+        let state = self.folder.path().join(format!("node-{node}"));
+        std::fs::create_dir_all(&state).expect("a folder");
+        std::fs::write(state.join("svid"), svid.to_pem().as_bytes()).expect("a file");
+        let config = Config {
+            mesh: "world".into(),
+            proxy: entry.proxy,
+            namespace: "shop".into(),
+            identity: id,
+            role,
+            control: Control {
+                addresses: vec![SocketAddr::new(address(CONTROL).into(), XDS)],
+                trust_roots: identity::pem::encode_chain(roots.iter().map(|der| &der[..])),
+                trust_domain: domain(),
+            },
+            svid: state.join("svid"),
+            admin: state.join("admin.sock"),
+            state,
+            metrics: None,
+            workers: Some(1),
+            log: Log::default(),
+            drain_seconds: 30,
+        };
+        let member = Member { name: name.to_owned(), config, proxy: None, application: None, stop: None };
+        self.members.insert(node, member);
+        self.start(node);
+    }
+
+    /// Starts what of a member is not running, on the disk that it left.
+    pub fn start(&mut self, node: Node) {
+        let machine = self.network.node(node);
+        let Some(member) = self.members.get_mut(&node) else { return };
+        if member.application.is_none() && matches!(&member.config.role, Role::Workload(w) if w.application.is_some()) {
+            let door = self.network.listen(node, APPLICATION).expect("nobody else is there");
+            let random = Random::new(self.random.next());
+            member.application = Some(Process::start(machine.clone(), traffic::serve(door, node, self.ledger.clone(), random)));
+        }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (config, name) = (member.config.clone(), member.name.clone());
+        let life = async move {
+            let stopped = async { drop(stopped.await) };
+            if let Err(e) = proxy::run(config, Arc::new(|_: &str| Ok(())), stopped).await {
+                panic!("{name} ends: {e}");
+            }
+        };
+        member.proxy = Some(Process::start(machine, life));
+        member.stop = Some(stop);
+    }
+
+    /// The whole node dies; its disk stays.
+    pub async fn kill(&mut self, node: Node) {
+        let Some(member) = self.members.get_mut(&node) else { return };
+        let (proxy, application) = (member.proxy.take(), member.application.take());
+        member.stop = None;
+        self.network.sever(node);
+        for process in proxy.into_iter().chain(application) {
+            process.kill().await;
+        }
+    }
+
+    /// The proxy drains and ends; its application goes on.
+    pub async fn drain(&mut self, node: Node) {
+        let Some(member) = self.members.get_mut(&node) else { return };
+        // Dropping it says so too.
+        member.stop = None;
+        if let Some(proxy) = member.proxy.take() {
+            proxy.ended().await;
+        }
+    }
+
+    /// Takes a member out as `organza run` does when it ends: the registration first, then the drain.
+    pub async fn leave(&mut self, node: Node) {
+        let Some(member) = self.members.get(&node) else { return };
+        self.core().deregister(&member.config.proxy);
+        self.drain(node).await;
+        self.kill(node).await;
+        self.members.remove(&node);
+    }
+
+    pub fn pause(&self, node: Node, paused: bool) {
+        let Some(member) = self.members.get(&node) else { return };
+        member.proxy.iter().chain(&member.application).for_each(|process| process.pause(paused));
+    }
+
+    pub fn replica(&mut self, node: Node, version: u8) {
+        let tunnel = SocketAddr::new(address(node).into(), TUNNEL);
+        let service = format!("catalog-v{version}");
+        let name = format!("{service}-{node}");
+        let request = RegistrationRequest {
+            ports: vec![WorkloadPort { service: 80, target: APPLICATION }],
+            protocol: Some("http".into()),
+            addresses: vec![tunnel.to_string()],
+            service: Some(service),
+            ..nobody(&name, "catalog")
+        };
+        let role = Workload { application: Some(loopback(APPLICATION)), inbound: Some(tunnel), ..workload() };
+        self.join(node, &name, request, Role::Workload(role));
+    }
+
+    pub fn web(&mut self) {
+        let outbound = Some(Outbound { address: loopback(OUTBOUND), secret: SECRET.into() });
+        self.join(WEB, "web", nobody("web", "web"), Role::Workload(Workload { outbound, ..workload() }));
+    }
+
+    pub fn gateway(&mut self) {
+        let gateway = Key::new(Source::files(), Kind::Gateway, "shop", "edge");
+        let role = Role::Gateway { gateway, ports: GatewayPorts::Exact };
+        self.join(GATEWAY, "edge", nobody("gateway-edge", "gateway-edge"), role);
+    }
+
+    pub fn replicas(&self) -> Vec<Node> {
+        self.members.keys().copied().filter(|node| *node >= REPLICAS).collect()
+    }
+
+    /// When the certificate on a member's disk was signed.
+    pub fn certified(&self, node: Node) -> Option<std::time::SystemTime> {
+        let path: &PathBuf = &self.members.get(&node)?.config.svid;
+        Svid::from_pem(&std::fs::read(path).ok()?).ok().map(|svid| svid.not_after())
+    }
+}
+
+pub fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn nobody(name: &str, account: &str) -> RegistrationRequest {
+    RegistrationRequest {
+        name: name.into(),
+        namespace: "shop".into(),
+        service_account: account.into(),
+        service: None,
+        ports: Vec::new(),
+        protocol: None,
+        labels: BTreeMap::new(),
+        addresses: Vec::new(),
+    }
+}
+
+fn workload() -> Workload {
+    Workload { services: Vec::new(), application: None, inbound: None, outbound: None, upstreams: Vec::new(), strict: false }
+}
+
+fn yaml((v1, v2): (u32, u32)) -> String {
+    format!(
+        "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: edge, namespace: shop}}
+spec:
+  gatewayClassName: organza
+  listeners: [{{name: http, port: {HTTP}, protocol: HTTP}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: catalog, namespace: shop}}
+spec: {{selector: {{app: catalog}}, ports: [{{port: 80, targetPort: http}}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: catalog, namespace: shop}}
+spec:
+  parentRefs: [{{name: edge}}, {{group: '', kind: Service, name: catalog}}]
+  rules:
+  - backendRefs: [{{name: catalog-v1, port: 80, weight: {v1}}}, {{name: catalog-v2, port: 80, weight: {v2}}}]
+"
+    )
+}

@@ -8,6 +8,7 @@ mod codegen;
 mod conformance;
 mod picture;
 mod process;
+mod soak;
 mod test;
 mod tidy;
 
@@ -28,6 +29,9 @@ cargo xtask CHORE
                 docs/demo.svg, drawn from what the demo writes to a terminal
   bench [--rounds N] [--json FILE]
                 what one proxied request costs, beside HAProxy and nginx
+  soak [--seconds N | --seeds N] [--from SEED] [--twice N] [--log]
+                a whole mesh on virtual time, seed after seed; a seed that fails is
+                named, with how to play it again
   ci            install what tests need, then format, clippy, tidy, codegen, test, demo, conformance
 ";
 
@@ -53,6 +57,7 @@ fn chore() -> Result<()> {
         "codegen" => codegen::run(&rest),
         "conformance" => conformance::run(&rest),
         "picture" => picture::run(&rest),
+        "soak" => soak::run(&rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -38,7 +38,7 @@ fn sockets_ask_whether_the_peer_is_there() {
     let group = Group::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
     let address = group.address;
     let mut sockets = group.into_sockets();
-    let listening = sockets.remove(0);
+    let Bound::Tcp(listening) = sockets.remove(0) else { panic!("a socket of the kernel") };
     listening.set_nonblocking(false).unwrap();
     let _caller = std::net::TcpStream::connect(address).unwrap();
     let (accepted, _) = listening.accept().unwrap();

@@ -58,7 +58,9 @@ impl Ledger {
         for kill in self.kills.iter_mut().filter(|kill| kill.down == Some(entrance)) {
             kill.excused.insert(self.last);
         }
-        self.last
+        let (id, kind) = (self.last, if idempotent { "GET" } else { "POST" });
+        self.note(format_args!("request {id} begins at node {entrance}, {kind}"));
+        id
     }
 
     pub fn arrived(&mut self, id: u64, node: Node) {
@@ -80,6 +82,11 @@ impl Ledger {
             Some(_) => self.lost += 1,
             None => self.violations.push(format!("request {id} is lost and nothing excuses it: {wrong}")),
         }
+    }
+
+    /// Where a request went in and where it is.
+    pub fn ways(&self) -> Vec<(Node, Node)> {
+        self.flights.values().flat_map(|flight| flight.seen.iter().map(|to| (flight.entrance, *to))).collect()
     }
 
     pub fn in_flight(&self, which: impl Fn(&Flight) -> bool) -> usize {

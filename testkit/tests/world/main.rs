@@ -21,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Seeds of a plain run.
-const SEEDS: u64 = if cfg!(debug_assertions) { 2 } else { 200 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 200 };
 /// Of these so many are played twice.
 const TWICE: u64 = if cfg!(debug_assertions) { 1 } else { 10 };
 

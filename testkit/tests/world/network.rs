@@ -27,7 +27,6 @@ const RETRANSMIT: Duration = Duration::from_millis(500);
 pub struct Connection {
     pub client: Node,
     pub server: Node,
-    pub port: u16,
     pipes: [Arc<Mutex<Pipe>>; 2],
 }
 
@@ -103,14 +102,14 @@ impl Network {
         state.connections.iter().filter(of).flat_map(|c| &c.pipes).for_each(Pipe::reset);
     }
 
-    /// Resets one stream between different nodes, if there is one; which is drawn.
-    pub fn reset_one(&self, draw: u64, port: u16) -> Option<(Node, Node)> {
+    /// Resets one of the streams from a node to another.
+    pub fn reset_one(&self, draw: u64, from: Node, to: Node) {
         let mut state = self.lock();
         state.connections.retain(|c| c.pipes.iter().all(|p| !Pipe::is_over(p)));
-        let open: Vec<_> = state.connections.iter().filter(|c| c.client != c.server && c.port == port).collect();
-        let one = open.get(usize::try_from(draw % open.len().max(1) as u64).unwrap_or(0))?;
-        one.pipes.iter().for_each(Pipe::reset);
-        Some((one.client, one.server))
+        let open: Vec<_> = state.connections.iter().filter(|c| c.client == from && c.server == to).collect();
+        if let Some(one) = open.get(usize::try_from(draw % open.len().max(1) as u64).unwrap_or(0)) {
+            one.pipes.iter().for_each(Pipe::reset);
+        }
     }
 
     /// Port 0 takes a free one.
@@ -163,7 +162,7 @@ impl Network {
         if state.connections.len() % 64 == 63 {
             state.connections.retain(|c| c.pipes.iter().all(|p| !Pipe::is_over(p)));
         }
-        state.connections.push(Connection { client: from, server, port: to.port(), pipes });
+        state.connections.push(Connection { client: from, server, pipes });
         drop(state);
         door.put(other);
         Ok(client)

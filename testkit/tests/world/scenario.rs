@@ -258,12 +258,13 @@ impl Run {
 
     async fn reset(&mut self) {
         self.meet(|f| !f.seen.is_empty()).await;
-        let draw = self.random.next();
-        let Some((from, to)) = self.mesh.network.reset_one(draw, mesh::TUNNEL) else { return };
+        let ways = self.ledger.borrow().ways();
+        let (from, to) = *self.random.one_of(&ways);
         let what = format!("a connection of nodes {from} and {to} is reset");
-        let on_it = move |f: &Flight| f.entrance == from && (f.seen.contains(&to) || !f.idempotent);
-        self.event("connection loss", &what, |f| f.entrance == from);
-        self.ledger.borrow_mut().kill(None, on_it);
+        self.event("connection loss", &what, |f| f.entrance == from && f.seen.contains(&to));
+        self.ledger.borrow_mut().kill(None, |f| f.entrance == from && (f.seen.contains(&to) || !f.idempotent));
+        let draw = self.random.next();
+        self.mesh.network.reset_one(draw, from, to);
     }
 
     async fn scale_down(&mut self, replica: Node) {

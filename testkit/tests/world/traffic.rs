@@ -46,8 +46,7 @@ impl Caller {
             let id = self.ledger.borrow_mut().begin(self.entrance, idempotent);
             let asked = tokio::time::timeout(PATIENCE, self.ask(id, body as usize, &mut connection)).await;
             let wrong = match asked {
-                Ok(Ok(status)) if status == StatusCode::OK => None,
-                Ok(Ok(status)) => Some(format!("status {}", status.as_u16())),
+                Ok(Ok(())) => None,
                 Ok(Err(why)) => Some(why),
                 Err(_) => Some("no answer in time".to_owned()),
             };
@@ -60,7 +59,7 @@ impl Caller {
         }
     }
 
-    async fn ask(&self, id: u64, body: usize, connection: &mut Option<Sender>) -> Result<StatusCode, String> {
+    async fn ask(&self, id: u64, body: usize, connection: &mut Option<Sender>) -> Result<(), String> {
         let mut sender = match connection.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,
             None => self.open().await?,
@@ -75,11 +74,16 @@ impl Caller {
         sender.ready().await.map_err(|e| e.to_string())?;
         let (head, body) = sender.send_request(request).await.map_err(|e| e.to_string())?.into_parts();
         let text = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-        if head.status == StatusCode::OK && text != format!("answer to {id}").as_bytes() {
+        if head.status != StatusCode::OK {
+            let why = head.headers.get("proxy-status").and_then(|v| v.to_str().ok()).unwrap_or_default();
+            *connection = Some(sender);
+            return Err(format!("status {} {why}", head.status.as_u16()));
+        }
+        if text != format!("answer to {id}").as_bytes() {
             return Err("somebody else's answer".to_owned());
         }
         *connection = Some(sender);
-        Ok(head.status)
+        Ok(())
     }
 
     async fn open(&self) -> Result<Sender, String> {

@@ -62,7 +62,7 @@ pub struct Joined {
     pub secret: String,
     /// Where other proxies reach it; `None` for clients and gateways.
     pub inbound: Option<SocketAddr>,
-    /// Where the registration is taken back; a process of another machine is taken out when its stream has ended.
+    /// Where the registration is taken back; a process of another machine has its proxy do so.
     registrar: Option<Client>,
     admin: Client,
     child: Supervised,
@@ -178,10 +178,11 @@ impl Joined {
 
     /// Takes the registration back, so that no new call comes, then lets the proxy drain.
     pub async fn leave(self) {
-        if let Some(registrar) = &self.registrar {
-            // A control plane that is gone has forgotten us already.
-            let _ = registrar.delete(&registered(&self.name)).await;
-        }
+        // A control plane that is away takes us out by itself when our stream does not come back.
+        let _ = match &self.registrar {
+            Some(registrar) => registrar.delete(&registered(&self.name)).await,
+            None => self.admin.post::<()>("/leave", &()).await,
+        };
         self.child.stop().await;
     }
 }
@@ -253,6 +254,11 @@ fn write_proxy(place: &Place, registration: &Registration, namespace: String, ro
         log: Log { access: place.access_log(), ..Log::default() },
         drain_seconds: limits::DRAIN.as_secs(),
     };
+    // Who had this name before left what that one knew: a new member begins with nothing, or it would act on what is long over.
+    match std::fs::remove_file(config.snapshot_file()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing(|| "remove an old snapshot".into()),
+        _ => {}
+    }
     let path = folder.join("config.json");
     let text = serde_json::to_vec_pretty(&config).doing(|| "write the proxy's configuration".into())?;
     write_private(&path, &text)?;

@@ -13,7 +13,7 @@ pub const LOG_LINE: usize = 64 << 10;
 pub const RESTART_FIRST: Duration = Duration::from_millis(200);
 pub const RESTART_LONGEST: Duration = Duration::from_secs(10);
 /// A child that ran so long starts again at the first pause.
-pub const RESTART_FORGIVEN: Duration = Duration::from_secs(30);
+pub const RESTART_FORGIVEN: Duration = Duration::from_secs(5);
 
 /// How long a child may drain before it is killed.
 pub const DRAIN: Duration = Duration::from_secs(10);

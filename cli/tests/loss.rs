@@ -9,14 +9,16 @@ use testkit::backend::Backend;
 use testkit::client::{Counter, Shot, fetch};
 use testkit::process::{Mesh, Process, eventually};
 use testkit::streams::{Kind, Streams};
-use testkit::{Tally, free_ports};
+use testkit::{Loss, Tally, free_ports};
 
-/// Changes of weights, made one after another as fast as files are read.
+/// Changes of weights, made one after another as fast as files are read. The development build, which is many times slower, makes fewer
+/// unless `ORGANZA_LOSS=full`; the release build, which CI tests, makes all.
 const CHANGES: u32 = 1000;
+const FEWER: u32 = 200;
 /// Of the control plane: killed and ended in turns.
 const RESTARTS: u32 = 10;
-/// After this many changes the root is replaced.
-const ROTATION: u32 = 550;
+/// Losses that are told one by one.
+const TOLD: usize = 40;
 /// Life of certificates, in seconds.
 const SVID_LIFE: &str = "20";
 
@@ -113,6 +115,30 @@ fn roots(mesh: &Mesh) -> wire::api::Roots {
     serde_json::from_str(&out).expect("roots as JSON")
 }
 
+fn changes() -> u32 {
+    let full = std::env::var("ORGANZA_LOSS").is_ok_and(|size| size == "full");
+    if full || !cfg!(debug_assertions) { CHANGES } else { FEWER }
+}
+
+/// What was done to the mesh, and when: beside each loss stands what came last before it.
+struct Story {
+    begun: Instant,
+    events: Vec<(Instant, String)>,
+}
+
+impl Story {
+    fn begin(&mut self, what: String) {
+        self.events.push((Instant::now(), what));
+    }
+
+    fn tell(&self, what: &str, loss: &Loss) -> String {
+        let since = |at: Instant| at.saturating_duration_since(self.begun).as_secs_f64();
+        let last = self.events.iter().rev().find(|(at, _)| *at <= loss.ended);
+        let last = last.map_or_else(|| "nothing".into(), |(at, event)| format!("{event} ({:.3} s)", since(*at)));
+        format!("{what} from {:.3} s to {:.3} s: {}; last before: {last}", since(loss.began), since(loss.ended), loss.answer)
+    }
+}
+
 struct Load {
     counters: Vec<(&'static str, Counter)>,
     streams: Vec<(&'static str, Streams)>,
@@ -134,12 +160,13 @@ impl Load {
         }
     }
 
-    fn lost(&self) -> u64 {
-        self.counters.iter().map(|(_, counter)| counter.so_far().lost()).chain(self.streams.iter().map(|(_, s)| s.so_far().lost())).sum()
-    }
-
-    async fn finish(self) -> Tally {
+    async fn finish(self, story: &Story) -> Tally {
         let mut tallies = Vec::new();
+        let counted = self.counters.iter().flat_map(|(what, counter)| counter.losses().into_iter().map(move |loss| (*what, loss)));
+        let streamed = self.streams.iter().flat_map(|(what, streams)| streams.losses().into_iter().map(move |loss| (*what, loss)));
+        let mut losses: Vec<_> = counted.chain(streamed).collect();
+        losses.sort_by_key(|(_, loss)| loss.ended);
+        losses.iter().take(TOLD).for_each(|(what, loss)| println!("lost: {}", story.tell(what, loss)));
         for (what, counter) in self.counters {
             tallies.push((what, counter.finish().await));
         }
@@ -176,45 +203,42 @@ async fn nothing_is_lost_by_our_own_changes() {
     let old = roots(&mesh).items[0].fingerprint.clone();
 
     let load = Load::start(gateway);
-    let mut lost = 0;
-    // What was done just before the first loss is what one looks for.
-    let mut noted = |load: &Load, what: String| {
-        let now = load.lost();
-        if now > lost {
-            println!("{:?}: {} lost by the end of: {what}", begun.elapsed(), now - lost);
-            lost = now;
-        }
-    };
+    let mut story = Story { begun: Instant::now(), events: Vec::new() };
+    let changes = changes();
     let events = || up.output().matches("HTTPRoute items").count();
-    for change in 1..=CHANGES {
+    for change in 1..=changes {
         let before = events();
+        story.begin(format!("change {change}"));
         mesh.write("routes.yaml", &routes(change % 101));
         // While a control plane is coming back, a change is made without being told: the next one goes on after a moment.
         let patience = Instant::now() + Duration::from_secs(1);
         while events() == before && Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        noted(&load, format!("change {change}"));
-        if change % (CHANGES / RESTARTS) == 0 {
-            let signal = if change % (2 * CHANGES / RESTARTS) == 0 { "KILL" } else { "TERM" };
+        if change % (changes / RESTARTS) == 0 {
+            let signal = if change % (2 * changes / RESTARTS) == 0 { "KILL" } else { "TERM" };
+            story.begin(format!("{signal} of the control plane after change {change}"));
             restart_control(&mesh, &up, signal);
-            noted(&load, format!("{signal} of the control plane after change {change}"));
+            story.begin("return of the control plane".into());
         }
-        if change == ROTATION {
+        // Between two restarts.
+        if change == changes * 11 / 20 {
+            story.begin("rotation of the root".into());
             let (code, out, error) = mesh.run(&["ca", "rotate", "--timeout", "30s"]);
             assert_eq!(code, 0, "{out}{error}");
-            noted(&load, "rotation of the root".into());
+            story.begin("the new root signs".into());
         }
     }
     // Nothing under the old root is valid once the last certificate of before has ended.
     eventually("the old root is dropped", Duration::from_secs(60), || roots(&mesh).items.len() == 1);
     assert_ne!(roots(&mesh).items[0].fingerprint, old);
+    story.begin("the old root's end".into());
+    // A while of traffic in which only the new root is believed.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    noted(&load, "the old root's end".into());
 
     let told = u32::try_from(events()).unwrap_or(u32::MAX);
-    assert!(told > CHANGES * 8 / 10, "{told} of {CHANGES} changes were told; up said:\n{}", tail(&up.output()));
-    let all = load.finish().await;
+    assert!(told > changes * 8 / 10, "{told} of {changes} changes were told; up said:\n{}", tail(&up.output()));
+    let all = load.finish(&story).await;
     assert_eq!(all.lost(), 0, "{all:?}\nup said:\n{}", tail(&up.output()));
     assert!(v1.requests() > 0 && v2.requests() > 0, "both versions were called");
 }

@@ -3,10 +3,10 @@
 mod common;
 
 use common::{SOON, answers, called, get, json, mesh, nothing_is_left, processes, python, up};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use testkit::process::eventually;
-use testkit::{Need, Process, free_port, require};
+use testkit::{Mesh, Need, Process, free_port, require};
 
 #[test]
 fn two_python_servers_are_called_by_name_and_a_route_splits_between_them() {
@@ -171,6 +171,17 @@ fn a_program_on_all_interfaces_is_called_exposed_and_strict_refuses_it() {
     nothing_is_left(&mesh);
 }
 
+/// Runs organza with a file piped to its standard input: exit code, output, errors.
+fn piped(mesh: &Mesh, file: &str, args: &[&str]) -> (i32, String, String) {
+    use std::io::Write;
+    let mut child = mesh.organza(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("organza starts");
+    let text = std::fs::read(file).expect("the file");
+    child.stdin.take().expect("a pipe").write_all(&text).expect("it reads");
+    let out = child.wait_with_output().expect("organza ends");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (out.status.code().unwrap_or(-1), text(out.stdout), text(out.stderr))
+}
+
 #[test]
 fn another_machine_joins_with_a_token_once() {
     if !require(&[Need::Program("python3"), Need::Program("curl")]) {
@@ -210,14 +221,17 @@ fn another_machine_joins_with_a_token_once() {
     assert!(code == 1 && error.contains("used before"), "{code} {error}");
     let (code, _, error) = far.run(&["run", "--token", &other, "--service", "a", "--port", "9", "--", "true"]);
     assert!(code == 1 && error.contains("not for this service"), "{code} {error}");
-    let (code, said, error) = far.run(&["run", "--token", &other, "--", "curl", "-sSf", "-m", "5", "http://a/name"]);
+    let (code, said, error) = piped(&far, &other, &["run", "--token", "-", "--", "curl", "-sSf", "-m", "5", "http://a/name"]);
     assert_eq!((code, &*said), (0, "a"), "{error}");
+    let proxies = || json(&mesh.run(&["get", "proxies", "-o", "json"]).1)["items"].as_array().map(Vec::len);
+    assert_eq!(proxies(), Some(2), "who left is gone at once, those of a and far are there");
     let nonsense = far.home().join("nonsense");
     std::fs::write(&nonsense, "nonsense").expect("written");
     let (code, _, error) = far.run(&["run", "--token", &nonsense.display().to_string(), "--", "true"]);
     assert!(code == 1 && error.contains("holds no token"), "{code} {error}");
     let unused = create("far", "unused.token");
     joined.stop(SOON);
+    assert_eq!(proxies(), Some(1), "whoever joined by a token takes itself out");
     a.stop(SOON);
     up.stop(SOON);
     let (code, _, error) = far.run(&["run", "--token", &unused, "--", "true"]);

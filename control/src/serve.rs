@@ -309,6 +309,19 @@ impl Certificates for Service {
             roots: signed.1.into_iter().map(Into::into).collect(),
         }))
     }
+
+    async fn leave(&self, request: Request<v1::LeaveRequest>) -> Result<Response<v1::LeaveReply>, Status> {
+        let identity = proven(&request)?;
+        let proxy = request.into_inner().proxy;
+        let holder = self.0.lock().registry.get(&proxy).map(registry::Entry::identity);
+        match holder {
+            // One that was taken out already has what it asks for.
+            None => {}
+            Some(holder) if holder.as_ref() == Some(&identity) => drop(self.0.deregister(&proxy)),
+            Some(_) => return Err(Status::permission_denied(format!("{identity} is not the identity that {proxy:?} was registered with"))),
+        }
+        Ok(Response::new(v1::LeaveReply {}))
+    }
 }
 
 #[tonic::async_trait]

@@ -1,7 +1,8 @@
-//! The proxy's admin socket: `/ready /metrics /config /log-level /drain`, on a Unix socket that only its owner can open, and `/metrics` alone on
+//! The proxy's admin socket: `/ready /metrics /config /log-level /leave /drain`, on a Unix socket that only its owner can open, and `/metrics` alone on
 //! a loopback port where the configuration names one. Shows no secrets; carries no request of the mesh.
 
 use crate::config::Config;
+use crate::rim::Leaver;
 use crate::snapshot::Shared;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -31,6 +32,8 @@ pub struct Admin {
     /// Set to true to begin the drain.
     pub drain: watch::Sender<bool>,
     pub set_level: SetLevel,
+    /// Takes the registration back.
+    pub leaver: Leaver,
 }
 
 impl Admin {
@@ -41,6 +44,7 @@ impl Admin {
             .route("/metrics", get(metrics))
             .route("/config", get(config))
             .route("/log-level", post(log_level))
+            .route("/leave", post(leave))
             .route("/drain", post(drain))
             .with_state(self)
     }
@@ -142,6 +146,12 @@ async fn log_level(State(admin): State<Admin>, level: String) -> (StatusCode, St
         Ok(()) => (StatusCode::OK, format!("{}\n", level.trim())),
         Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")),
     }
+}
+
+/// 204 once nobody is sent here any more; 503 with the reason where the registration stays.
+async fn leave(State(admin): State<Admin>) -> Result<StatusCode, (StatusCode, String)> {
+    let left = admin.leaver.leave().await;
+    left.map(|()| StatusCode::NO_CONTENT).map_err(|why| (StatusCode::SERVICE_UNAVAILABLE, why + "\n"))
 }
 
 async fn drain(State(admin): State<Admin>) -> (StatusCode, &'static str) {

@@ -4,18 +4,22 @@
 
 mod connect;
 mod idle;
+mod leave;
 mod loops;
 mod resolver;
 
+pub use leave::Leaver;
 pub use resolver::Resolver;
 
 use crate::config::Config;
 use crate::limits;
 use crate::snapshot::file::{self, Stored};
+use crate::snapshot::saver::Saver;
 use crate::snapshot::{Shared, Snapshot};
 use arc_swap::ArcSwap;
 use identity::{Credentials, Rotation, Svid, TrustStore};
-use model::{Change, Key};
+use leave::Leave;
+use model::{Change, Key, Kind};
 use resolver::Question;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -40,6 +44,8 @@ pub enum RimError {
     Identity { found: model::SpiffeId, wanted: model::SpiffeId },
     #[error("trust roots: {0}")]
     Roots(identity::Error),
+    #[error("no thread for the snapshot: {0}")]
+    Thread(std::io::Error),
 }
 
 /// What workers take from the rim.
@@ -50,6 +56,7 @@ pub struct Handle {
     pub resolver: Resolver,
     /// What workers share of each service's state; reported to the control plane.
     pub guards: Arc<crate::guard::Guards>,
+    pub leaver: Leaver,
 }
 
 /// A rim that is ready to run: the last acknowledged state is in force already.
@@ -58,6 +65,7 @@ pub struct Rim {
     handle: Handle,
     session: ClientSession,
     questions: mpsc::Receiver<Question>,
+    leaves: mpsc::Receiver<Leave>,
     waiting: HashMap<Arc<str>, Vec<oneshot::Sender<Option<Key>>>>,
     metrics: Metrics,
     edges: Rc<RefCell<EdgeTracker>>,
@@ -67,6 +75,7 @@ pub struct Rim {
     rotation: Rc<RefCell<Rotation>>,
     draw: Rc<RefCell<Draw>>,
     failures: u32,
+    saver: Saver,
     /// Why the snapshot on disk was not used, where it was not.
     pub snapshot_problem: Option<String>,
 }
@@ -101,12 +110,15 @@ impl Rim {
         };
         let shared: Shared = Arc::new(ArcSwap::from_pointee(snapshot));
         let (resolver, questions) = Resolver::new(shared.clone());
+        let (leaver, leaves) = Leaver::new();
+        let saver = Saver::start(config.snapshot_file()).map_err(RimError::Thread)?;
         let incarnation = u64::from(draw.next()) << 32 | u64::from(draw.next());
         Ok(Self {
             config,
-            handle: Handle { shared, credentials, resolver, guards: Arc::default() },
+            handle: Handle { shared, credentials, resolver, guards: Arc::default(), leaver },
             session,
             questions,
+            leaves,
             waiting: HashMap::new(),
             metrics,
             edges: Rc::new(RefCell::new(EdgeTracker::new(incarnation))),
@@ -115,6 +127,7 @@ impl Rim {
             rotation: Rc::new(RefCell::new(rotation)),
             draw: Rc::new(RefCell::new(draw)),
             failures: 0,
+            saver,
             snapshot_problem,
         })
     }
@@ -135,6 +148,7 @@ impl Rim {
                 tokio::select! { biased;
                     () = &mut wake => break,
                     Some(question) = self.questions.recv() => self.ask(question),
+                    Some(leave) = self.leaves.recv() => leave.refuse("the control plane is not reachable"),
                 }
             }
         }
@@ -158,7 +172,7 @@ impl Rim {
         let mut responses = answer.into_inner();
         let reported = (self.metrics.clone(), self.edges.clone(), self.used.clone(), self.handle.guards.clone());
         let _reports = loops::reports(channel.clone(), self.config.proxy.clone(), reported.0, reported.1, reported.2, reported.3);
-        let _renewals = loops::renewals(channel, &self.config, self.handle.credentials.clone(), self.rotation.clone(), self.draw.clone());
+        let _renewals = loops::renewals(channel.clone(), &self.config, self.handle.credentials.clone(), self.rotation.clone(), self.draw.clone());
         let mut sweep = transport::rt::now() + limits::NAME_SWEEP;
         loop {
             tokio::select! { biased;
@@ -170,6 +184,7 @@ impl Rim {
                     }
                 }
                 Some(question) = self.questions.recv() => self.ask(question),
+                Some(leave) = self.leaves.recv() => leave.carry_out(channel.clone(), self.config.proxy.clone()),
                 () = transport::rt::sleep(sweep.saturating_duration_since(transport::rt::now())) => {
                     sweep = transport::rt::now() + limits::NAME_SWEEP;
                     self.forget(transport::rt::now());
@@ -194,6 +209,7 @@ impl Rim {
         answers.retain(|name, _| self.session.subscriptions().contains(name));
         let refused = trust(&self.handle.credentials, &step.changes);
         self.renew_under_new_root(&step.changes);
+        let believes = step.changes.iter().any(|change| change.key().kind == Kind::TrustBundle);
         let bad = |change: &Change| refused.iter().any(|r| r.name == change.key().to_string());
         let changes: Vec<Change> = step.changes.into_iter().filter(|change| !bad(change)).collect();
         self.handle.shared.store(Arc::new(before.apply(step.generation, &changes, &answers)));
@@ -208,9 +224,10 @@ impl Rim {
                 _ = waiter.send(answer.clone());
             }
         }
-        let stored = Stored { generation: step.generation, held: self.session.held().clone(), answers: self.session.answers().clone() };
-        if let Err(error) = file::write(&self.config.snapshot_file(), &stored) {
-            tracing::error!(%error, "snapshot cannot be written; a restart without the control plane would serve an older one");
+        self.saver.put(Stored { generation: step.generation, held: self.session.held().clone(), answers: self.session.answers().clone() });
+        if believes {
+            // A root that was acknowledged and then forgotten in a crash would keep us from the control plane for good.
+            self.saver.settle();
         }
     }
 

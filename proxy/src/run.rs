@@ -55,6 +55,7 @@ async fn serve(config: Config, set_level: SetLevel, stop: impl Future<Output = (
         serving: served,
         drain: drain.clone(),
         set_level,
+        leaver: handle.leaver.clone(),
     };
     let socket = admin::bind(&config.admin).map_err(|e| RunError::Admin(config.admin.clone(), e))?;
     tokio::task::spawn_local(admin::serve(socket, admin.clone().router()));

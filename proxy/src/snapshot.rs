@@ -2,6 +2,7 @@
 //! (balancers, pools, budgets) stands beside it by key. Never knows how it came here.
 
 pub mod file;
+pub mod saver;
 
 use crate::map::Map;
 use arc_swap::ArcSwap;

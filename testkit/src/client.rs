@@ -1,5 +1,6 @@
 //! Clients that never retry and count every ending: what shows that a change loses no request.
 
+use crate::ledger::{Ledger, Loss};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
@@ -8,9 +9,9 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 /// How requests ended: `200` → 4711, `503` → 1, `error: connection reset` → 1.
@@ -73,20 +74,25 @@ impl Shot {
 /// Connections in the background until stopped.
 pub struct Counter {
     stop: Arc<AtomicBool>,
-    tally: Arc<Mutex<Tally>>,
+    ledger: Ledger,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Counter {
     /// Starts `connections` of them on the current tokio runtime.
     pub fn start(shot: &Shot, connections: usize) -> Self {
-        let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Tally::default())));
-        let tasks = (0..connections).map(|_| tokio::spawn(shoot(shot.clone(), stop.clone(), tally.clone()))).collect();
-        Self { stop, tally, tasks }
+        let (stop, ledger) = (Arc::new(AtomicBool::new(false)), Ledger::default());
+        let tasks = (0..connections).map(|_| tokio::spawn(shoot(shot.clone(), stop.clone(), ledger.clone()))).collect();
+        Self { stop, ledger, tasks }
     }
 
     pub fn so_far(&self) -> Tally {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ledger.tally()
+    }
+
+    /// The first that were lost.
+    pub fn losses(&self) -> Vec<Loss> {
+        self.ledger.losses()
     }
 
     /// Lets what is under way finish, and says how everything ended.
@@ -95,33 +101,34 @@ impl Counter {
         for task in self.tasks {
             let _ = task.await;
         }
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ledger.tally()
     }
 }
 
-async fn shoot(shot: Shot, stop: Arc<AtomicBool>, tally: Arc<Mutex<Tally>>) {
+async fn shoot(shot: Shot, stop: Arc<AtomicBool>, ledger: Ledger) {
     let mut connection = None;
     while !stop.load(Ordering::Relaxed) {
-        let ending = match tokio::time::timeout(shot.patience, once(&shot, &mut connection)).await {
-            Ok(Ok(status)) => status.as_u16().to_string(),
+        let began = Instant::now();
+        let (ending, detail) = match tokio::time::timeout(shot.patience, once(&shot, &mut connection)).await {
+            Ok(Ok((status, said))) => (status.as_u16().to_string(), said),
             Ok(Err(why)) => {
                 connection = None;
-                format!("error: {why}")
+                (format!("error: {why}"), String::new())
             }
             Err(_) => {
                 connection = None;
-                "error: no answer in time".to_owned()
+                ("error: no answer in time".to_owned(), String::new())
             }
         };
-        tally.lock().unwrap_or_else(PoisonError::into_inner).count(ending);
+        ledger.count(began, ending, &detail);
         tokio::time::sleep(shot.pause).await;
     }
 }
 
 type Sender = SendRequest<Full<Bytes>>;
 
-/// One request on the connection that is there, or on a new one where the server said that it closes the old one.
-async fn once(shot: &Shot, connection: &mut Option<Sender>) -> Result<StatusCode, String> {
+/// Status and `Proxy-Status` of one request on the connection that is there, or on a new one where the server said that it closes the old one.
+async fn once(shot: &Shot, connection: &mut Option<Sender>) -> Result<(StatusCode, String), String> {
     let mut sender = match connection.take().filter(|s| !s.is_closed()) {
         Some(sender) => sender,
         None => connect(shot.address).await?,
@@ -136,7 +143,8 @@ async fn once(shot: &Shot, connection: &mut Option<Sender>) -> Result<StatusCode
     let (head, body) = answer.into_parts();
     body.collect().await.map_err(|e| chain(&e))?;
     *connection = Some(sender);
-    Ok(head.status)
+    let said = head.headers.get("proxy-status").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    Ok((head.status, said.unwrap_or_default()))
 }
 
 async fn connect(address: SocketAddr) -> Result<Sender, String> {

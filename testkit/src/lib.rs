@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod client;
+mod ledger;
 pub mod netns;
 pub mod objects;
 pub mod ports;
@@ -14,6 +15,7 @@ pub mod require;
 pub mod streams;
 
 pub use client::{Counter, Tally};
+pub use ledger::Loss;
 pub use netns::{Host, Network};
 pub use ports::{free_port, free_ports};
 pub use process::{Mesh, Process};

@@ -2,6 +2,7 @@
 //! before it was asked to is lost.
 
 use crate::Tally;
+use crate::ledger::{Ledger, Loss};
 use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -9,9 +10,9 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -30,33 +31,39 @@ pub enum Kind {
 /// Streams in the background, one after another on each of several connections, until stopped.
 pub struct Streams {
     stop: Arc<AtomicBool>,
-    tally: Arc<Mutex<Tally>>,
+    ledger: Ledger,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Streams {
     pub fn start(kind: Kind, address: SocketAddr, host: &str, target: &str, connections: usize) -> Self {
-        let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Tally::default())));
+        let (stop, ledger) = (Arc::new(AtomicBool::new(false)), Ledger::default());
         let one = || {
-            let (stop, tally, host, target) = (stop.clone(), tally.clone(), host.to_owned(), target.to_owned());
+            let (stop, ledger, host, target) = (stop.clone(), ledger.clone(), host.to_owned(), target.to_owned());
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
+                    let began = Instant::now();
                     let ending = match kind {
                         Kind::WebSocket => web_socket(address, &host, &target).await,
                         Kind::Grpc => grpc(address, &host, &target).await,
                     };
                     let ending = ending.map_or_else(|why| format!("error: {why}"), |()| "200".to_owned());
-                    tally.lock().unwrap_or_else(PoisonError::into_inner).count(ending);
+                    ledger.count(began, ending, "");
                 }
             })
         };
         let tasks = (0..connections).map(|_| one()).collect();
-        Self { stop, tally, tasks }
+        Self { stop, ledger, tasks }
     }
 
     /// How those ended that have ended.
     pub fn so_far(&self) -> Tally {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ledger.tally()
+    }
+
+    /// The first that were lost.
+    pub fn losses(&self) -> Vec<Loss> {
+        self.ledger.losses()
     }
 
     /// Lets the streams under way end in order, and says how all ended; `200` is whole.
@@ -65,7 +72,7 @@ impl Streams {
         for task in self.tasks {
             let _ = task.await;
         }
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ledger.tally()
     }
 }
 

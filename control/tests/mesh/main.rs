@@ -213,6 +213,18 @@ async fn a_token_lets_one_machine_in_and_nothing_else_does() {
     assert_eq!(joined.identity, "spiffe://organza.local/ns/shop/sa/db");
     assert_eq!(certificates.join(ask("db")).await.unwrap_err().code(), Code::Unauthenticated);
 
+    // It is taken out by itself alone, at once, and need not be there for it twice.
+    let other = register(core, "web", Some("web"), 9003);
+    let leave = |proxy: &str| v1::LeaveRequest { proxy: proxy.into() };
+    assert_eq!(certificates.leave(leave(&joined.proxy)).await.unwrap_err().code(), Code::Unauthenticated);
+    let mut web = wire::grpc::CertificatesClient::new(secured(control.xds_address, &credentials(core, &other)).await);
+    assert_eq!(web.leave(leave(&joined.proxy)).await.unwrap_err().code(), Code::PermissionDenied);
+    assert!(core.lock().registry.get(&joined.proxy).is_some());
+    let mut db = wire::grpc::CertificatesClient::new(secured(control.xds_address, &credentials(core, &joined.proxy)).await);
+    db.leave(leave(&joined.proxy)).await.unwrap();
+    assert!(core.lock().registry.get(&joined.proxy).is_none());
+    db.leave(leave(&joined.proxy)).await.unwrap();
+
     let wrong = identity::pinned_client_config([0; 32], Expected::one(control_identity()), &[alpn::H2], time).unwrap();
     assert!(channel(control.xds_address, wrong).await.is_err());
 }

@@ -1,5 +1,6 @@
 use super::{Admin, bind, serve};
 use crate::config::Config;
+use crate::rim::Leaver;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -39,6 +40,7 @@ async fn scenario(folder: &Path) {
             said.lock().unwrap().push(level.to_owned());
             if known { Ok(()) } else { Err("no such level".to_owned()) }
         }),
+        leaver: Leaver::ended(),
     };
     let path = folder.join("admin.sock");
     std::fs::write(&path, "left over").unwrap();
@@ -56,6 +58,8 @@ async fn scenario(folder: &Path) {
     assert!(ask(&path, "POST /log-level", "debug\n").await.starts_with("HTTP/1.1 200"));
     assert!(ask(&path, "POST /log-level", "loud").await.starts_with("HTTP/1.1 400"));
     assert_eq!(*levels.lock().unwrap(), ["debug", "loud"]);
+    let left = ask(&path, "POST /leave", "").await;
+    assert!(left.starts_with("HTTP/1.1 503") && left.contains("the proxy is ending"), "{left}");
     assert!(ask(&path, "GET /drain", "").await.starts_with("HTTP/1.1 405"), "a drain is never begun by a GET");
     assert!(!*draining.borrow_and_update());
     assert!(ask(&path, "POST /drain", "").await.starts_with("HTTP/1.1 202"));

@@ -172,7 +172,8 @@ impl Rim {
         let mut responses = answer.into_inner();
         let reported = (self.metrics.clone(), self.edges.clone(), self.used.clone(), self.handle.guards.clone());
         let _reports = loops::reports(channel.clone(), self.config.proxy.clone(), reported.0, reported.1, reported.2, reported.3);
-        let _renewals = loops::renewals(channel.clone(), &self.config, self.handle.credentials.clone(), self.rotation.clone(), self.draw.clone());
+        let _renewals =
+            loops::renewals(channel.clone(), &self.config, self.handle.credentials.clone(), self.rotation.clone(), self.draw.clone());
         let mut sweep = transport::rt::now() + limits::NAME_SWEEP;
         loop {
             tokio::select! { biased;

@@ -137,6 +137,8 @@ async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: 
         let (worker, answerer, count) = (worker.clone(), answerer.clone(), count.clone());
         let counted = Counted::new(count);
         rt::spawn(async move {
+            // From the first byte of its handshake: what came in before the door closed is let finish, and idle ones leave soon by themselves.
+            let _busy = worker.busy();
             answerer.answer(worker, stream, address).await;
             drop(counted);
         });

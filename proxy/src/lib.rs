@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod config;
+mod detect;
 pub mod doors;
 pub mod explain;
 pub mod gateway;

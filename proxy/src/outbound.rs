@@ -1,19 +1,17 @@
 //! Listeners for one service on loopback (`--upstream catalog=9001`): for programs that know no proxies. They serve their owner alone: the
 //! connecting socket's user is looked up and must be ours.
 
+use crate::detect::{Found, detect};
 use crate::http::{self, Client, Ingress, Stop, plan_resolve};
 use crate::l4;
 use crate::worker::Worker;
 use model::{AppProtocol, Fault};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 use telemetry::{Outcome, Record, Reporter, Security};
+use transport::detect::Reads;
 use transport::h1::{self, Reader, Writer};
 use transport::{Stream, rt};
-
-/// How long a caller is given to speak first on a port of which nobody said what it speaks; after it, the server may.
-const SPEAK_FIRST: Duration = Duration::from_millis(20);
 
 /// One connection at such a listener.
 pub async fn named(worker: Rc<Worker>, stream: Stream, address: SocketAddr, local: Option<SocketAddr>, host: &str, port: u16) {
@@ -37,19 +35,38 @@ pub async fn named(worker: Rc<Worker>, stream: Stream, address: SocketAddr, loca
     let (recv, send) = stream.split();
     let (mut reader, mut writer) = (Reader::new(recv), Writer::new(send));
     let declared = snapshot.table.service(&service).and_then(|s| s.port(port)).map_or(AppProtocol::Detect, |p| p.protocol);
-    let read = l4::is_read(&snapshot, &service, port) || (declared == AppProtocol::Detect && speaks_http(&mut reader).await);
+    let mut opened = None;
+    let read = match declared {
+        AppProtocol::Detect => {
+            let place = (service.clone(), port);
+            let reads = if l4::has_routes(&snapshot, &service, port) { Reads::HttpAlone } else { Reads::Anything };
+            let dial = async || l4::to_service(&worker, &worker.snapshot(), &service, port, &mut record).await;
+            let greets = reads == Reads::Anything && worker.server_first.borrow().knows(&place, rt::now());
+            match if greets { Ok(Found::Opaque(None, false)) } else { detect(&mut reader, reads, dial).await } {
+                Ok(Found::Http) => true,
+                Ok(Found::Opaque(up, server_first)) => {
+                    if server_first {
+                        worker.server_first.borrow_mut().learn(place, rt::now());
+                    }
+                    opened = up;
+                    false
+                }
+                Ok(Found::Nothing) => return,
+                Err(stop) => return fail(record, stop),
+            }
+        }
+        _ => l4::is_read(&snapshot, &service, port),
+    };
     if read {
         let peer = worker.shared.me.peer.clone();
         let client = Client::new(Ingress::Service { service, port }, Some(address), peer, Security::Plain);
         return http::serve(worker, h1::Connection { reader, writer }, client).await;
     }
-    let open = async |record: &mut Record| l4::to_service(&worker, &worker.snapshot(), &service, port, record).await;
+    let open = async |record: &mut Record| match opened {
+        Some(up) => Ok(*up),
+        None => l4::to_service(&worker, &worker.snapshot(), &service, port, record).await,
+    };
     l4::connection(&worker, &mut reader, &mut writer, record, open).await;
-}
-
-/// Whether the caller speaks first, and speaks HTTP/1.
-async fn speaks_http(reader: &mut Reader) -> bool {
-    rt::timeout(SPEAK_FIRST, reader.begins_with_http()).await.unwrap_or(false)
 }
 
 /// Whether the socket at the other end of this loopback connection is our user's (`/proc/net/tcp`, column `uid`).

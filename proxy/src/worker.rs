@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use telemetry::{Destination, Gauge, Metrics, Peer, WorkerMetrics, access_log};
 use tokio::sync::watch;
+use transport::detect::ServerFirst;
 use transport::hbone::Tunnels;
 use transport::pool::Pool;
 use transport::preface::{Framing, PeerMetadata};
@@ -97,6 +98,8 @@ pub struct Worker {
     pub tunnels: Tunnels<(SocketAddr, Arc<[SpiffeId]>)>,
     pub configs: RefCell<Map<(Via, Framing), Arc<ClientConfig>>>,
     pub names: RefCell<Names>,
+    /// Undeclared ports on which the server was heard first.
+    pub server_first: RefCell<ServerFirst<(Key, u16)>>,
     pub balancers: RefCell<crate::pick::Balancers>,
     known_guards: RefCell<Map<guard::Place, Arc<Guard>>>,
     budgets: RefCell<Map<guard::Place, Budget>>,
@@ -121,6 +124,7 @@ impl Worker {
             tunnels: Tunnels::default(),
             configs: RefCell::default(),
             names: RefCell::default(),
+            server_first: RefCell::default(),
             balancers: RefCell::default(),
             known_guards: RefCell::default(),
             budgets: RefCell::default(),

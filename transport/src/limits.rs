@@ -75,3 +75,12 @@ pub const BAGGAGE_BYTES: usize = 4 * 1024;
 pub const PREFACE_TIME: Duration = Duration::from_secs(10);
 /// Longest ClientHello that is read for its server name. Those with keys for post-quantum exchange have about 2 KiB.
 pub const CLIENT_HELLO_BYTES: usize = 16 * 1024;
+/// How long a caller may keep silent on a port of which nobody said what is spoken there, before upstream is dialled to hear whether it greets.
+pub const SPEAK_FIRST: Duration = Duration::from_millis(10);
+/// A caller that has begun to speak is given this long until its protocol can be told; then it is carried unread.
+pub const SNIFF_TIME: Duration = Duration::from_secs(1);
+/// The most that is looked at to tell a caller's protocol.
+pub const SNIFF_BYTES: usize = CLIENT_HELLO_BYTES;
+/// How long it is believed that the server speaks first on a port, and of how many ports.
+pub const SERVER_FIRST_TIME: Duration = Duration::from_secs(600);
+pub const SERVER_FIRST_PORTS: usize = 1024;

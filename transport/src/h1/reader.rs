@@ -153,21 +153,17 @@ impl Reader {
         rt::timeout(limits::PREFACE_TIME, read).await.unwrap_or_else(late)
     }
 
-    /// Whether what comes begins like an HTTP/1 request: an upper-case token, a space, a path or a URI. Takes nothing.
-    pub async fn begins_with_http(&mut self) -> bool {
-        loop {
-            let seen = &self.buffer[..self.buffer.len().min(40)];
-            let word = seen.iter().take_while(|b| b.is_ascii_uppercase() || **b == b'-').count();
-            match seen.get(word) {
-                Some(b' ') => return word > 0,
-                Some(_) => return false,
-                None if seen.len() == 40 => return false,
-                None => {}
-            }
-            if !self.fill(limits::READ_BUFFER).await.unwrap_or(false) {
-                return false;
-            }
-        }
+    /// What came and was not taken yet.
+    pub fn so_far(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Waits for more of it; `false` at the end.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn more(&mut self) -> std::io::Result<bool> {
+        self.fill(limits::READ_BUFFER).await
     }
 
     /// Whether what comes begins with exactly these bytes; waits for no more of them than it takes to tell. Takes nothing.

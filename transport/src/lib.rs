@@ -12,6 +12,7 @@ pub mod hbone;
 pub mod limits;
 pub mod pool;
 pub mod preface;
+pub mod proxy_protocol;
 pub mod rt;
 pub mod tls;
 pub mod tunnel;

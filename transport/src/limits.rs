@@ -73,6 +73,8 @@ pub const HBONE_CONNECTIONS: usize = 16;
 pub const BAGGAGE_BYTES: usize = 4 * 1024;
 /// To say the preface.
 pub const PREFACE_TIME: Duration = Duration::from_secs(10);
+/// Longest header of the PROXY protocol; one with a client certificate's names among its extensions has a few hundred bytes.
+pub const PROXY_HEADER_BYTES: usize = 4 * 1024;
 /// Longest ClientHello that is read for its server name. Those with keys for post-quantum exchange have about 2 KiB.
 pub const CLIENT_HELLO_BYTES: usize = 16 * 1024;
 /// How long a caller may keep silent on a port of which nobody said what is spoken there, before upstream is dialled to hear whether it greets.

@@ -43,18 +43,26 @@ pub fn policy(service: &Service, port: u16) -> (&Arc<TrafficPolicy>, guard::Plac
     (service.policy(port).unwrap_or(&guard::DEFAULTS), (service.key.clone(), own.then_some(port)))
 }
 
+/// Where a request was already.
+#[derive(Clone, Copy, Default)]
+pub struct Tried<'c> {
+    pub at: &'c [EndpointId],
+    /// The last one could not be reached or broke off: one that is left out is better than the same again.
+    pub unreached: bool,
+}
+
 /// What choosing needs beside the service.
 pub struct Choice<'c> {
     pub guards: &'c Guards,
     pub metrics: &'c Metrics,
-    pub tried: &'c [EndpointId],
+    pub tried: Tried<'c>,
     pub hash: Option<u64>,
     pub draw: u64,
     pub now: Instant,
 }
 
 impl Balancers {
-    /// An endpoint for a request; those in `tried` come last.
+    /// An endpoint for a request; those where it was come last, and those that are left out before them where the request was not heard.
     pub fn pick<'t>(&mut self, snapshot: &'t Snapshot, service: &Service, to: &ServiceRef, with: &Choice<'_>) -> Option<Picked<'t>> {
         let endpoints = snapshot.endpoints_of(&to.service)?;
         let (policy, guarded) = policy(service, to.port);
@@ -73,8 +81,9 @@ impl Balancers {
         let other = entry.balancer.set_algorithm(&service.balancer);
         let due = entry.look(other, endpoints, policy, with);
         let balancer = &mut entry.balancer;
-        let picked = due.or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried));
-        let id = picked.or_else(|| balancer.pick(with.draw, with.now, with.hash, &[]))?;
+        let picked = due.or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried.at));
+        let left_out = || with.tried.unreached.then(|| balancer.pick_left_out(with.draw, with.tried.at)).flatten();
+        let id = picked.or_else(left_out).or_else(|| balancer.pick(with.draw, with.now, with.hash, &[]))?;
         let name = &balancer.endpoint(id)?.id;
         let endpoint = endpoints.endpoints.iter().find(|e| e.id == *name)?;
         balancer.started(id);
@@ -109,7 +118,7 @@ impl Entry {
         let mut probed = None;
         if due {
             let balancer = &self.balancer;
-            let fits = |name: &str| balancer.find(name).is_some_and(|id| !with.tried.contains(&id));
+            let fits = |name: &str| balancer.find(name).is_some_and(|id| !with.tried.at.contains(&id));
             probed = self.guard.probe(fits, with.now);
         }
         self.policy = policy.clone();

@@ -3,14 +3,13 @@
 use crate::guard::{self, Guard};
 use crate::limits;
 use crate::map::Map;
-use crate::pick::{Choice, Picked};
+use crate::pick::{Choice, Picked, Tried};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Multiplexing, Names, UpstreamKey, Via};
 
 use identity::Credentials;
 use model::traffic::RetryBudget;
 use model::{Endpoint, Key, Service, SpiffeId};
-use routing::balance::EndpointId;
 use routing::retry::Budget;
 use rustls::ClientConfig;
 use std::cell::{Cell, RefCell};
@@ -177,7 +176,7 @@ impl Worker {
         snapshot: &'t Snapshot,
         service: &Service,
         to: &model::ServiceRef,
-        tried: &[EndpointId],
+        tried: Tried<'_>,
         hash: Option<u64>,
     ) -> Option<Picked<'t>> {
         let (guards, metrics) = (&self.shared.guards, &self.shared.metrics);

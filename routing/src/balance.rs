@@ -218,6 +218,20 @@ impl Balancer {
         None
     }
 
+    /// One that is left out now, for whoever found all others dead: those of the first priority that has any. Whether it answers is not known, of
+    /// the others it is known that they do not.
+    pub fn pick_left_out(&self, draw: u64, exclude: &[EndpointId]) -> Option<EndpointId> {
+        let open = |id: &u32| {
+            let fits = |e: &Endpoint| e.health == Health::Healthy && e.weight > 0;
+            self.at(*id).is_some_and(fits) && !exclude.contains(&EndpointId(*id))
+        };
+        let all: Vec<u32> = (0..self.states.len() as u32).filter(open).collect();
+        let priority = |id: &u32| self.at(*id).map(|e| e.priority);
+        let first = all.iter().map(priority).min()?;
+        let nearest: Vec<u32> = all.into_iter().filter(|id| priority(id) == first).collect();
+        nearest.get(scale(draw, nearest.len() as u64) as usize).copied().map(EndpointId)
+    }
+
     /// By share of load. A hash decides here too, so that one key stays with one endpoint.
     fn choose_level(&self, draw: u64, hash: Option<u64>) -> usize {
         let by_hash = matches!(self.algorithm, Algorithm::RingHash(_) | Algorithm::Maglev(_));

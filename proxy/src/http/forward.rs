@@ -220,7 +220,10 @@ impl<'t> Routed<'t> {
         let mut pass = admit::enter(worker, self.snapshot, &backend.backend, &mut down.to, tries.retry.deadline()).await?;
         let mut tried: Vec<EndpointId> = Vec::new();
         loop {
-            let picked = self.pick(&backend.backend, &tried, head, hop, record).await?;
+            let before = pick::Tried { at: &tried, unreached: matches!(tries.ended, Ended::Failed(_)) };
+            let picked = self.pick(&backend.backend, before, head, hop, record).await?;
+            // The same one again: what else waits in its pool is no younger than what just broke.
+            let fresh = picked.endpoint.as_ref().map_or(record.attempt > 1, |picked| tried.contains(&picked.id));
             if let Some(picked) = &picked.endpoint {
                 tried.push(picked.id);
                 record.destination = worker.peer(self.snapshot, picked.endpoint);
@@ -241,7 +244,7 @@ impl<'t> Routed<'t> {
                     Verdict::Forward
                 }
             };
-            let step = tries.once(down, head, hop, record, picked.key, false, judge).await;
+            let step = tries.once(down, head, hop, record, picked.key, fresh, judge).await;
             note(record, applied);
             load.ended = tries.ended;
             pass.failed(tries.ended);
@@ -256,7 +259,7 @@ impl<'t> Routed<'t> {
     async fn pick(
         &self,
         backend: &Backend,
-        tried: &[EndpointId],
+        tried: pick::Tried<'_>,
         head: &RequestHead,
         hop: &Hop,
         record: &Record,
@@ -295,7 +298,7 @@ impl<'t> Routed<'t> {
         let Backend::Service(to) = backend else { return false };
         let Some(service) = self.snapshot.table.service(&to.service) else { return false };
         let now = rt::now();
-        let Some(picked) = self.worker.pick(self.snapshot, service, to, &[], None) else { return false };
+        let Some(picked) = self.worker.pick(self.snapshot, service, to, pick::Tried::default(), None) else { return false };
         self.worker.balancers.borrow_mut().ended(&picked, Ended::Cancelled, None, now);
         let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
         let Ok(key) = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing) else { return false };

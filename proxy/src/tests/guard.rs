@@ -156,6 +156,21 @@ async fn a_dead_endpoint_costs_three_tries_and_no_call_and_comes_back_by_itself(
 }
 
 #[tokio::test]
+async fn whoever_meets_none_but_dead_endpoints_is_sent_to_one_that_is_left_out() {
+    bounded(async {
+        let (alive, dead) = (Moody::new("a").await, nobody().await);
+        let scene = Scene::new(&[("a", alive.address), ("b", dead)], None);
+        assert_eq!(good(&scene.calls(20).await), 20);
+        assert_eq!(scene.ejections("consecutive_local_origin_failure"), 1.0);
+        let back = Moody::on("b", dead).await;
+        drop(alive);
+        assert_eq!(good(&scene.calls(20).await), 20, "the time of the one that is back is not over yet");
+        assert_eq!(back.requests(), 20);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_an_application_answers_ejects_nobody_unless_a_policy_says_so() {
     bounded(async {
         let (fine, broken) = (Moody::new("a").await, Moody::new("b").await);

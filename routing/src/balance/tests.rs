@@ -177,6 +177,24 @@ fn the_ejected_get_nothing_unless_nobody_else_is_left() {
 }
 
 #[test]
+fn whoever_was_at_all_others_gets_one_that_is_left_out() {
+    let far = Endpoint { priority: 1, ..endpoint("d", 1) };
+    let ill = Endpoint { health: Health::Unhealthy, ..endpoint("c", 1) };
+    let all = set(vec![endpoint("a", 1), endpoint("b", 1), ill, far]);
+    let mut balancer = balancer(Algorithm::RoundRobin, Vec::new());
+    balancer.stand(&all, &["b", "d"], None, Instant::now());
+    let mut tried = vec![balancer.find("a").unwrap()];
+    assert_eq!(balancer.pick(0, Instant::now(), None, &tried), None);
+    for near in ["b", "d"] {
+        for draw in [0, u64::MAX / 2, u64::MAX] {
+            assert_eq!(balancer.pick_left_out(draw, &tried), balancer.find(near), "the first priority first");
+        }
+        tried.extend(balancer.find(near));
+    }
+    assert_eq!(balancer.pick_left_out(0, &tried), None, "who is ill is never asked");
+}
+
+#[test]
 fn ejection_spills_over_to_the_next_priority() {
     let far = |name| Endpoint { priority: 1, ..endpoint(name, 1) };
     let all = set(vec![endpoint("a", 1), endpoint("b", 1), far("c"), far("d")]);

@@ -42,6 +42,8 @@ faults! {
     SlowRequest = Downstream, 408, 4, "DT", "slow_request", "http_request_error";
     UnsupportedVersion = Downstream, 505, 12, "DPE", "unsupported_version", "http_request_error";
     DownstreamClosed = Downstream, 499, 1, "DC", "downstream_closed", "connection_terminated";
+    /// The time that the caller itself gave the request is over; says nothing of who was asked.
+    DeadlineExceeded = Downstream, 504, 4, "UT", "deadline_exceeded", "http_response_timeout";
     MisdirectedRequest = Downstream, 421, 5, "NR", "misdirected_request", "http_request_error";
     ExpectationFailed = Downstream, 417, 3, "DPE", "expectation_failed", "http_request_error";
     /// The bytes are not of the protocol that this port's routes or policies need.

@@ -236,6 +236,17 @@ impl HeaderBlock {
         found
     }
 
+    /// Removes every field whose name begins so, case ignored.
+    pub fn remove_prefixed(&mut self, prefix: &str) {
+        for i in 0..self.fields.len() {
+            let (start, end) = self.fields[i].name;
+            let begins = self.bytes.get(start as usize..end as usize).and_then(|name| name.get(..prefix.len()));
+            if begins.is_some_and(|begins| begins.eq_ignore_ascii_case(prefix.as_bytes())) {
+                self.fields[i].live = false;
+            }
+        }
+    }
+
     /// Replaces every field of that name by one, in the place of the first.
     pub fn set(&mut self, name: &str, value: &[u8]) {
         let place = self.store(value);

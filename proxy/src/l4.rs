@@ -73,7 +73,7 @@ async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceR
     record.dialled_service.get_or_insert_with(|| worker.destination(service));
     let mut tried = Vec::new();
     loop {
-        let picked = worker.pick(snapshot, service, to, pick::Tried { at: &tried, unreached: true }, None);
+        let picked = worker.pick(snapshot, service, to, pick::Tried { at: &tried, avoid: &[], unreached: true }, None);
         let none = || Stop::new(Fault::NoEndpoint, format!("service {}/{} has no healthy endpoint", to.service.namespace, to.service.name));
         let picked = picked.ok_or_else(none)?;
         record.destination = worker.peer(snapshot, picked.endpoint);

@@ -62,3 +62,5 @@ pub const H2_CONNECTIONS: usize = 16;
 pub const EJECTIONS_TOLD: usize = 1000;
 /// How long a request waits for its place where a service has as many under way as it may.
 pub const PENDING_TIME: Duration = Duration::from_secs(10);
+/// A proxy beside an application gives a request so much longer than its caller waits, so that it is the caller's proxy that says whose time was over.
+pub const DEADLINE_GRACE: Duration = Duration::from_millis(50);

@@ -47,6 +47,8 @@ pub fn policy(service: &Service, port: u16) -> (&Arc<TrafficPolicy>, guard::Plac
 #[derive(Clone, Copy, Default)]
 pub struct Tried<'c> {
     pub at: &'c [EndpointId],
+    /// Of those, who asked to be left alone: they come last of all.
+    pub avoid: &'c [EndpointId],
     /// The last one could not be reached or broke off: one that is left out is better than the same again.
     pub unreached: bool,
 }
@@ -83,11 +85,17 @@ impl Balancers {
         let balancer = &mut entry.balancer;
         let picked = due.or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried.at));
         let left_out = || with.tried.unreached.then(|| balancer.pick_left_out(with.draw, with.tried.at)).flatten();
-        let id = picked.or_else(left_out).or_else(|| balancer.pick(with.draw, with.now, with.hash, &[]))?;
+        let picked = picked.or_else(left_out).or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried.avoid));
+        let id = picked.or_else(|| balancer.pick(with.draw, with.now, with.hash, &[]))?;
         let name = &balancer.endpoint(id)?.id;
         let endpoint = endpoints.endpoints.iter().find(|e| e.id == *name)?;
         balancer.started(id);
         Some(Picked { endpoint, place, id })
+    }
+
+    /// Whether another endpoint than these could be picked instead.
+    pub fn has_other(&self, picked: &Picked<'_>, than: &[EndpointId]) -> bool {
+        self.0.get(&picked.place).is_some_and(|entry| entry.balancer.has_other(than))
     }
 
     /// How a try ended. Where `took` is `None` its time says nothing of the endpoint's speed.

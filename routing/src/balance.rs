@@ -205,6 +205,17 @@ impl Balancer {
         self.levels.iter().map(|level| level.ids.len()).sum()
     }
 
+    /// Whether another than those excluded can be picked.
+    pub fn has_other(&self, exclude: &[EndpointId]) -> bool {
+        self.levels.iter().flat_map(|level| &level.ids).any(|id| !exclude.contains(&EndpointId(*id)))
+    }
+
+    /// Numbers as a balancer gives them.
+    #[cfg(test)]
+    pub(crate) fn ids_for_tests(count: u32) -> Vec<EndpointId> {
+        (0..count).map(EndpointId).collect()
+    }
+
     /// Chooses an endpoint that is not excluded; `None` where there is none. `draw` is uniform over all of `u64`; `hash` is what ring hash and
     /// Maglev go by (without it they go by `draw`).
     pub fn pick(&mut self, draw: u64, now: Instant, hash: Option<u64>, exclude: &[EndpointId]) -> Option<EndpointId> {

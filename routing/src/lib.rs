@@ -10,6 +10,7 @@ pub mod balance;
 pub mod breaker;
 mod compiled;
 mod cow;
+pub mod deadline;
 mod decision;
 pub mod eject;
 pub mod explain;
@@ -22,6 +23,7 @@ mod matching;
 pub mod normalise;
 pub mod phases;
 pub mod retry;
+pub mod retry_after;
 mod table;
 
 pub use compiled::{CompiledRoute, CompiledRule, SplitBackend};

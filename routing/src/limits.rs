@@ -31,6 +31,10 @@ pub const UNSENT_RETRIES: u32 = 2;
 pub const BACKOFF_LONGEST: Duration = Duration::from_secs(10);
 /// Shortest backoff used where a rule names none.
 pub const BACKOFF_DEFAULT: Duration = Duration::from_millis(25);
+/// Longest time that a `Retry-After` holds a request back; who asks for more is not asked again, and its answer goes to the caller.
+pub const RETRY_AFTER_LONGEST: Duration = Duration::from_secs(1);
+/// Digits of a time in milliseconds that callers may send.
+pub const TIMEOUT_DIGITS: usize = 12;
 
 /// Endpoints of one service whose behaviour is kept for ejection; further ones are never ejected.
 pub const EJECTION_ENDPOINTS: usize = 4096;

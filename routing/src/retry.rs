@@ -27,6 +27,8 @@ pub enum Why {
     BudgetSpent,
     /// The request's time would be over before the next try.
     TimeSpent,
+    /// Everyone left asked for more patience than there is ([`limits::RETRY_AFTER_LONGEST`]).
+    AskedToWait,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +41,22 @@ pub struct RetryState<'r> {
     policy: Option<&'r Retry>,
     timeouts: Timeouts,
     idempotent: bool,
-    deadline: Option<Instant>,
+    /// Of the whole request, and what it is called when it passes.
+    deadline: Option<(Instant, Fault)>,
     retries: u32,
 }
 
 impl<'r> RetryState<'r> {
     pub fn new(policy: Option<&'r Retry>, timeouts: Timeouts, idempotent: bool, now: Instant) -> Self {
-        let deadline = timeouts.request.and_then(|limit| now.checked_add(limit));
+        let deadline = timeouts.request.and_then(|limit| now.checked_add(limit)).map(|at| (at, Fault::RequestTimeout));
         Self { policy, timeouts, idempotent, deadline, retries: 0 }
+    }
+
+    /// The caller waits no longer than until then, whatever the route allows.
+    pub fn no_later(mut self, caller: Option<Instant>) -> Self {
+        let caller = caller.map(|at| (at, Fault::DeadlineExceeded));
+        self.deadline = sooner(caller, self.deadline);
+        self
     }
 
     /// Tries after the first, so far.
@@ -54,23 +64,29 @@ impl<'r> RetryState<'r> {
         self.retries
     }
 
-    /// When the whole request has taken too long.
-    pub fn deadline(&self) -> Option<Instant> {
+    /// When the whole request has taken too long, and whose patience it was.
+    pub fn deadline(&self) -> Option<(Instant, Fault)> {
         self.deadline
     }
 
-    /// When a try that begins now has taken too long, and what that is called: the backend's timeout or, where it comes sooner, the request's.
+    /// When a try that begins now has taken too long, and what that is called: the backend's timeout or, where it comes sooner, the request's or
+    /// its caller's.
     pub fn attempt_deadline(&self, now: Instant) -> Option<(Instant, Fault)> {
         let backend = self.timeouts.backend_request.and_then(|limit| now.checked_add(limit)).map(|at| (at, Fault::BackendTimeout));
-        let request = self.deadline.map(|at| (at, Fault::RequestTimeout));
-        match (backend, request) {
-            (Some(backend), Some(request)) => Some(if backend.0 < request.0 { backend } else { request }),
-            (backend, request) => backend.or(request),
-        }
+        sooner(backend, self.deadline)
     }
 
-    /// `resendable`: whether the whole body can be sent again. `draw` is uniform over all of `u32`.
-    pub fn on_failure(&mut self, failure: Failure, resendable: bool, budget: &mut Budget, now: Instant, draw: u32) -> Next {
+    /// `resendable`: whether the whole body can be sent again. `asked`: how long everyone who could be tried next wants to be left alone; zero where
+    /// one does not. `draw` is uniform over all of `u32`.
+    pub fn on_failure(
+        &mut self,
+        failure: Failure,
+        resendable: bool,
+        asked: Duration,
+        budget: &mut Budget,
+        now: Instant,
+        draw: u32,
+    ) -> Next {
         let Some(allowed) = self.allowed(failure) else { return Next::GiveUp(Why::NotRetryable) };
         if !resendable {
             return Next::GiveUp(Why::BodySpent);
@@ -78,8 +94,11 @@ impl<'r> RetryState<'r> {
         if self.retries >= allowed {
             return Next::GiveUp(Why::AttemptsSpent);
         }
-        let pause = self.pause(failure, draw);
-        if self.deadline.is_some_and(|deadline| now.checked_add(pause).is_none_or(|then| then >= deadline)) {
+        if asked > limits::RETRY_AFTER_LONGEST {
+            return Next::GiveUp(Why::AskedToWait);
+        }
+        let pause = self.pause(failure, draw).max(asked);
+        if self.deadline.is_some_and(|(deadline, _)| now.checked_add(pause).is_none_or(|then| then >= deadline)) {
             return Next::GiveUp(Why::TimeSpent);
         }
         if !budget.withdraw(now) {
@@ -95,7 +114,7 @@ impl<'r> RetryState<'r> {
             // The user named these codes and so answers for methods that are not idempotent.
             (Failure::Status(code), Some(policy)) => policy.codes.contains(&code).then_some(policy.attempts),
             (Failure::Status(_) | Failure::Sent(_), None) => None,
-            (Failure::Sent(Fault::RequestTimeout | Fault::DownstreamClosed), _) => None,
+            (Failure::Sent(Fault::RequestTimeout | Fault::DeadlineExceeded | Fault::DownstreamClosed), _) => None,
             (Failure::Sent(_), Some(policy)) => self.idempotent.then_some(policy.attempts),
             (Failure::Unsent(_), policy) => Some(policy.map_or(limits::UNSENT_RETRIES, |policy| policy.attempts)),
         }
@@ -111,6 +130,14 @@ impl<'r> RetryState<'r> {
         // Never shorter than the rule's backoff, which Gateway API calls a minimum; the jitter covers what lies above it.
         let span = most.saturating_mul(2).min(limits::BACKOFF_LONGEST.max(base)).saturating_sub(base);
         base + span.mul_f64(f64::from(draw) / f64::from(u32::MAX))
+    }
+}
+
+/// The one that comes first; the second of two at the same moment.
+fn sooner(a: Option<(Instant, Fault)>, b: Option<(Instant, Fault)>) -> Option<(Instant, Fault)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if a.0 < b.0 { a } else { b }),
+        (a, b) => a.or(b),
     }
 }
 

@@ -45,6 +45,14 @@ fn set_folds_repeated_fields_into_the_first() {
 }
 
 #[test]
+fn fields_of_a_family_go_together() {
+    let mut block = filled();
+    block.push("X", b"4");
+    block.remove_prefixed("X-T");
+    assert_eq!(written(&block), "Host: a\r\nX-One: 1\r\nX: 4\r\n");
+}
+
+#[test]
 fn targets_split_into_path_and_query() {
     let mut head = RequestHead::default();
     head.set_target("/a/b?x=1?2");

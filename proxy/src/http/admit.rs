@@ -49,7 +49,7 @@ pub async fn enter(
     snapshot: &Snapshot,
     backend: &Backend,
     caller: &mut Sink<'_>,
-    deadline: Option<Instant>,
+    deadline: Option<(Instant, Fault)>,
 ) -> Result<Leave, Stop> {
     let Backend::Service(to) = backend else { return Ok(Leave(None)) };
     let Some(service) = snapshot.table.service(&to.service) else { return Ok(Leave(None)) };
@@ -64,11 +64,11 @@ pub async fn enter(
     Ok(Leave(Some(pass)))
 }
 
-async fn wait(pass: &mut Pass, caller: &mut Sink<'_>, deadline: Option<Instant>) -> Result<(), (Fault, String)> {
+async fn wait(pass: &mut Pass, caller: &mut Sink<'_>, deadline: Option<(Instant, Fault)>) -> Result<(), (Fault, String)> {
     let now = rt::now();
     let longest = now + limits::PENDING_TIME;
     let (until, fault) = match deadline {
-        Some(deadline) if deadline < longest => (deadline, Fault::RequestTimeout),
+        Some((deadline, fault)) if deadline < longest => (deadline, fault),
         _ => (longest, Fault::Overflow),
     };
     let (mut placed, mut gone) = (pin!(pass.placed()), pin!(caller.gone()));

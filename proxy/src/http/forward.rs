@@ -14,14 +14,16 @@ use bytes::{Bytes, BytesMut};
 use model::route::Mirror;
 use model::{AppProtocol, Applied, Backend, Balancer, Fault, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version};
 use routing::balance::{EndpointId, hash_request};
+use routing::deadline;
 use routing::eject::Ended;
 use routing::filters::{self, Context, Pending, RequestOutcome};
 use routing::retry::{Failure, Next, RetryState};
+use routing::retry_after::{self, Asked};
 use routing::{Decision, SplitBackend, Written};
 use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use telemetry::{Destination, Outcome, Record, Way};
 use transport::body::{Incoming, Length};
 use transport::h1::Hop;
@@ -44,6 +46,7 @@ pub async fn request(
     if head.method == Method::Connect {
         return Box::pin(connect::request(worker, down, head, client, record)).await;
     }
+    let due = Due::of(client, head, down.started);
     plan::known(worker, client, head).await?;
     let snapshot = worker.snapshot();
     record.generation = snapshot.generation;
@@ -52,22 +55,40 @@ pub async fn request(
     prepare::regular_path(head, listener.map_or_else(Normalisation::default, |listener| listener.normalisation))?;
     match plan::decide(&snapshot, &worker.shared.me.namespace, client, listener, head)? {
         Plan::Routed { decision, dialled } => {
-            let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled };
+            let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, due };
             Box::pin(routed.run(down, head, &hop, record)).await
         }
         Plan::Application { address, service } => {
             record.dialled_service = service.map(|s| worker.destination(s));
             record.way = Way::Application;
             let framing = inner(declared(service, client), client, head, &hop);
-            Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing))).await
+            Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due)).await
         }
         Plan::Outside { host, port } => {
             let address = worker.outside(&host, port).await?;
             record.dialled_service = Some(outside_destination(head.host()));
             record.way = Way::Outside;
             let framing = inner(AppProtocol::Detect, client, head, &hop);
-            Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing))).await
+            Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due)).await
         }
+    }
+}
+
+/// Until when the caller itself waits, where it says so.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    at: Option<Instant>,
+    /// What is added here and kept from the next hop.
+    grace: Duration,
+}
+
+impl Due {
+    fn of(client: &Client, head: &RequestHead, started: Instant) -> Self {
+        // The caller's proxy knows whose patience it is, and so is let to say it first.
+        let grace = if matches!(client.ingress, Ingress::Inbound { .. }) { limits::DEADLINE_GRACE } else { Duration::ZERO };
+        // A time that is over is over: nobody else will say so.
+        let wait = |left: Duration| started.checked_add(if left.is_zero() { left } else { left + grace });
+        Self { at: deadline::told(head).and_then(wait), grace }
     }
 }
 
@@ -95,6 +116,7 @@ fn outside_destination(host: &str) -> Arc<Destination> {
 }
 
 /// To one place, without a route: again only where nothing was sent.
+#[allow(clippy::too_many_arguments)]
 async fn direct(
     worker: &Rc<Worker>,
     down: &mut Downstream<'_>,
@@ -102,16 +124,17 @@ async fn direct(
     hop: &Hop,
     record: &mut Record,
     key: UpstreamKey,
+    due: Due,
 ) -> Result<After, Stop> {
     record.endpoint = Some(key.address);
     if record.reporter != telemetry::Reporter::Destination {
         record.security = key.security();
     }
-    let retry = RetryState::new(None, model::Timeouts::default(), head.method.is_idempotent(), down.started);
-    let mut tries = Tries { worker, retry, held: None, service: None, ended: Ended::Cancelled };
+    let retry = RetryState::new(None, model::Timeouts::default(), head.method.is_idempotent(), down.started).no_later(due.at);
+    let mut tries = Tries { worker, retry, held: None, service: None, ended: Ended::Cancelled, asked: Asked::default(), grace: due.grace };
     loop {
         let fresh = record.attempt > 1;
-        match tries.once(down, head, hop, record, Ok(key.clone()), fresh, |_, _| Verdict::Forward).await? {
+        match tries.once(down, head, hop, record, To { key: Ok(key.clone()), picked: None, fresh }, |_, _| Verdict::Forward).await? {
             Step::Done(after) => return Ok(after),
             Step::Again => record.attempt += 1,
         }
@@ -124,6 +147,7 @@ struct Routed<'t> {
     snapshot: &'t Snapshot,
     decision: Decision<'t>,
     dialled: Option<&'t Arc<Service>>,
+    due: Due,
 }
 
 /// Where a try goes: an endpoint of a service, or a host outside.
@@ -214,13 +238,14 @@ impl<'t> Routed<'t> {
         held: Option<Bytes>,
     ) -> Result<After, Stop> {
         let (worker, decision) = (self.worker, self.decision);
-        let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started);
+        let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started).no_later(self.due.at);
         let service = admit::deposit(worker, self.snapshot, &backend.backend);
-        let mut tries = Tries { worker, retry, held, service, ended: Ended::Cancelled };
+        let mut tries = Tries { worker, retry, held, service, ended: Ended::Cancelled, asked: Asked::default(), grace: self.due.grace };
         let mut pass = admit::enter(worker, self.snapshot, &backend.backend, &mut down.to, tries.retry.deadline()).await?;
         let mut tried: Vec<EndpointId> = Vec::new();
         loop {
-            let before = pick::Tried { at: &tried, unreached: matches!(tries.ended, Ended::Failed(_)) };
+            let avoid = tries.asked.by(rt::now());
+            let before = pick::Tried { at: &tried, avoid: &avoid, unreached: matches!(tries.ended, Ended::Failed(_)) };
             let picked = self.pick(&backend.backend, before, head, hop, record).await?;
             // The same one again: what else waits in its pool is no younger than what just broke.
             let fresh = picked.endpoint.as_ref().map_or(record.attempt > 1, |picked| tried.contains(&picked.id));
@@ -244,7 +269,8 @@ impl<'t> Routed<'t> {
                     Verdict::Forward
                 }
             };
-            let step = tries.once(down, head, hop, record, picked.key, fresh, judge).await;
+            let to = To { key: picked.key, picked: load.picked.as_ref(), fresh };
+            let step = tries.once(down, head, hop, record, to, judge).await;
             note(record, applied);
             load.ended = tries.ended;
             pass.failed(tries.ended);
@@ -350,6 +376,14 @@ enum Step {
     Again,
 }
 
+/// Where one try goes.
+struct To<'t> {
+    key: Result<UpstreamKey, Error>,
+    picked: Option<&'t pick::Picked<'t>>,
+    /// Not by a connection that others used before.
+    fresh: bool,
+}
+
 struct Tries<'w, 'r> {
     worker: &'w Rc<Worker>,
     retry: RetryState<'r>,
@@ -358,21 +392,25 @@ struct Tries<'w, 'r> {
     service: Option<guard::Place>,
     /// How the last try ended, as far as it says something of the endpoint.
     ended: Ended,
+    /// Who wants to be left alone, and until when.
+    asked: Asked,
+    grace: Duration,
 }
 
 impl Tries<'_, '_> {
-    #[allow(clippy::too_many_arguments)]
     async fn once(
         &mut self,
         down: &mut Downstream<'_>,
         head: &mut RequestHead,
         hop: &Hop,
         record: &mut Record,
-        key: Result<UpstreamKey, Error>,
-        fresh: bool,
+        to: To<'_>,
         mut judge: impl FnMut(&mut ResponseHead, bool) -> Verdict,
     ) -> Result<Step, Stop> {
+        let To { key, picked, fresh } = to;
+        self.ended = Ended::Cancelled;
         let deadline = self.retry.attempt_deadline(rt::now());
+        in_time(deadline)?;
         let opened = match key {
             Ok(key) => within(deadline, self.worker.reach(key, fresh)).await,
             Err(error) => Err(error),
@@ -381,22 +419,30 @@ impl Tries<'_, '_> {
             Ok(up) => up,
             Err(error) => {
                 self.ended = Ended::of_failure(error.fault);
-                return self.failed(Failure::Unsent(error.fault), true, error).await;
+                return self.failed(Failure::Unsent(error.fault), true, picked, error).await;
             }
         };
         // Until it is known: a try that is broken off says nothing.
         self.ended = Ended::Cancelled;
+        if let Some(left) = in_time(deadline)? {
+            deadline::tell(head, left.saturating_sub(self.grace));
+        }
         let reused = up.is_reused();
         let (version, idempotent) = (head.version, head.method.is_idempotent());
         let what = Try { head, hop, held: self.held.clone(), deadline, version, close: down.close };
         let mut counts = Counts::default();
-        let (retry, worker, service, told) = (&mut self.retry, self.worker, &self.service, &mut self.ended);
+        let (retry, worker, service, told, asked) = (&mut self.retry, self.worker, &self.service, &mut self.ended, &mut self.asked);
         let resendable = self.held.is_some() || !down.from.has_body();
         let mut pause = None;
         let ended = exchange::run(down, &mut up, what, &mut counts, |answer| {
             *told = Ended::Answered(answer.status);
-            let failure = Failure::Status(answer.status);
-            let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, budget, rt::now(), worker.draw32()));
+            let (failure, now) = (Failure::Status(answer.status), rt::now());
+            if let Some(wait) = wants_to_wait(answer) {
+                asked.note(picked.map(|picked| picked.id), wait, now);
+            }
+            let wait = patience(worker, asked, picked, now);
+            let draw = worker.draw32();
+            let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, wait, budget, now, draw));
             if let Next::RetryAfter(time) = next {
                 pause = Some(time);
             }
@@ -435,15 +481,17 @@ impl Tries<'_, '_> {
                 self.ended = if matches!(failure, Failure::Unsent(_)) { Ended::Cancelled } else { Ended::of_failure(error.fault) };
                 // An HTTP/2 body of which nothing was taken waits where it was.
                 let again = resendable || (!body_spent && down.from.is_h2());
-                self.failed(failure, again, error).await
+                self.failed(failure, again, picked, error).await
             }
         }
     }
 
-    async fn failed(&mut self, failure: Failure, resendable: bool, error: Error) -> Result<Step, Stop> {
-        let (retry, worker) = (&mut self.retry, self.worker);
+    async fn failed(&mut self, failure: Failure, resendable: bool, picked: Option<&pick::Picked<'_>>, error: Error) -> Result<Step, Stop> {
         let now = rt::now();
-        let next = worker.budget(self.service.as_ref(), |budget| retry.on_failure(failure, resendable, budget, now, worker.draw32()));
+        let wait = patience(self.worker, &self.asked, picked, now);
+        let (retry, worker) = (&mut self.retry, self.worker);
+        let draw = worker.draw32();
+        let next = worker.budget(self.service.as_ref(), |budget| retry.on_failure(failure, resendable, wait, budget, now, draw));
         match next {
             Next::RetryAfter(pause) => {
                 rt::sleep(pause).await;
@@ -451,6 +499,28 @@ impl Tries<'_, '_> {
             }
             Next::GiveUp(_) => Err(Stop::from(error)),
         }
+    }
+}
+
+/// How long an overloaded server wants to be left alone, where it says so.
+fn wants_to_wait(answer: &ResponseHead) -> Option<Duration> {
+    let overloaded = matches!(answer.status, 429 | 503);
+    answer.headers.get("retry-after").filter(|_| overloaded).and_then(|value| retry_after::read(value, rt::wall()))
+}
+
+/// How long the next try has to wait for those who asked to be left alone: not at all where somebody else can be tried.
+fn patience(worker: &Worker, asked: &Asked, picked: Option<&pick::Picked<'_>>, now: Instant) -> Duration {
+    let soonest = asked.soonest(now);
+    let others = || picked.is_some_and(|picked| worker.balancers.borrow().has_other(picked, &asked.by(now)));
+    if soonest.is_zero() || others() { Duration::ZERO } else { soonest }
+}
+
+/// What is left until the deadline; a request whose time is over is not sent.
+fn in_time(deadline: Option<(Instant, Fault)>) -> Result<Option<Duration>, Stop> {
+    let Some((at, fault)) = deadline else { return Ok(None) };
+    match at.saturating_duration_since(rt::now()) {
+        Duration::ZERO => Err(Stop::new(fault, "its time was over before it could be sent")),
+        left => Ok(Some(left)),
     }
 }
 

@@ -275,7 +275,8 @@ async fn stop_here(
     }
     let has_body = down.from.has_body();
     // Who is at fault for the message itself cannot be trusted to frame the next one.
-    let mut close = down.close || has_body || stop.fault.blame() == model::Blame::Downstream;
+    let mistrusted = stop.fault.blame() == model::Blame::Downstream && stop.fault != Fault::DeadlineExceeded;
+    let mut close = down.close || has_body || mistrusted;
     answer::fault(worker, &mut down.to, client, head, stop.fault, &stop.why, &mut close).await;
     match (close, has_body) {
         (true, true) => After::Linger,

@@ -77,8 +77,9 @@ fn check_secret(head: &RequestHead, authorization: &str) -> Result<(), Stop> {
     }
 }
 
-/// Strangers do not say where they come from: the connection does.
+/// Strangers do not say where they come from: the connection does. Nor do they steer proxies: what Envoy and its kin tell one another ends here.
 pub fn forget_origin(head: &mut RequestHead, tls: bool) {
+    head.headers.remove_prefixed("x-envoy-");
     for name in ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "baggage"] {
         head.headers.remove(name);
     }

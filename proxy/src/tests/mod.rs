@@ -1,6 +1,7 @@
 //! Whole paths over loopback: two or three proxies of one thread, a test authority, resources written by hand, real backends. Nothing here
 //! leaves the machine, and everything is bounded in time.
 
+mod deadline;
 mod detect;
 mod explain;
 mod explicit;
@@ -11,6 +12,7 @@ mod http1;
 mod leaving;
 mod listeners;
 pub(crate) mod resources;
+mod scripted;
 mod strangers;
 
 use crate::doors::{ApplicationDoor, Door, Doors, work};

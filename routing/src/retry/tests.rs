@@ -4,6 +4,8 @@ fn policy() -> Retry {
     Retry { codes: vec![503], attempts: 2, backoff: Duration::from_millis(100) }
 }
 
+const NOW: Duration = Duration::ZERO;
+
 fn setup() -> (Instant, Budget) {
     let now = Instant::now();
     (now, Budget::new(RetryBudget::default(), 1, now))
@@ -14,11 +16,11 @@ fn named_codes_are_tried_again_until_attempts_are_spent() {
     let (now, mut budget) = setup();
     let policy = policy();
     let mut state = RetryState::new(Some(&policy), Timeouts::default(), false, now);
-    assert_eq!(state.on_failure(Failure::Status(500), true, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
+    assert_eq!(state.on_failure(Failure::Status(500), true, NOW, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
     let ms = Duration::from_millis;
-    assert_eq!(state.on_failure(Failure::Status(503), true, &mut budget, now, 0), Next::RetryAfter(ms(100)));
-    assert_eq!(state.on_failure(Failure::Status(503), true, &mut budget, now, u32::MAX), Next::RetryAfter(ms(400)));
-    assert_eq!(state.on_failure(Failure::Status(503), true, &mut budget, now, 0), Next::GiveUp(Why::AttemptsSpent));
+    assert_eq!(state.on_failure(Failure::Status(503), true, NOW, &mut budget, now, 0), Next::RetryAfter(ms(100)));
+    assert_eq!(state.on_failure(Failure::Status(503), true, NOW, &mut budget, now, u32::MAX), Next::RetryAfter(ms(400)));
+    assert_eq!(state.on_failure(Failure::Status(503), true, NOW, &mut budget, now, 0), Next::GiveUp(Why::AttemptsSpent));
     assert_eq!(state.retries(), 2);
 }
 
@@ -29,17 +31,17 @@ fn only_what_cannot_have_been_seen_or_may_be_repeated_is_sent_twice() {
     let sent = Failure::Sent(Fault::UpstreamReset);
     let unsent = Failure::Unsent(Fault::ConnectRefused);
     let mut post = RetryState::new(Some(&policy), Timeouts::default(), false, now);
-    assert_eq!(post.on_failure(sent, true, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
-    assert_eq!(post.on_failure(unsent, false, &mut budget, now, 0), Next::GiveUp(Why::BodySpent));
-    assert_eq!(post.on_failure(unsent, true, &mut budget, now, 0), Next::RetryAfter(Duration::ZERO));
+    assert_eq!(post.on_failure(sent, true, NOW, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
+    assert_eq!(post.on_failure(unsent, false, NOW, &mut budget, now, 0), Next::GiveUp(Why::BodySpent));
+    assert_eq!(post.on_failure(unsent, true, NOW, &mut budget, now, 0), Next::RetryAfter(Duration::ZERO));
     let mut get = RetryState::new(Some(&policy), Timeouts::default(), true, now);
-    assert!(matches!(get.on_failure(sent, true, &mut budget, now, 0), Next::RetryAfter(_)));
+    assert!(matches!(get.on_failure(sent, true, NOW, &mut budget, now, 0), Next::RetryAfter(_)));
     let mut plain = RetryState::new(None, Timeouts::default(), true, now);
-    assert_eq!(plain.on_failure(sent, true, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
+    assert_eq!(plain.on_failure(sent, true, NOW, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
     for _ in 0..limits::UNSENT_RETRIES {
-        assert!(matches!(plain.on_failure(unsent, true, &mut budget, now, 0), Next::RetryAfter(_)));
+        assert!(matches!(plain.on_failure(unsent, true, NOW, &mut budget, now, 0), Next::RetryAfter(_)));
     }
-    assert_eq!(plain.on_failure(unsent, true, &mut budget, now, 0), Next::GiveUp(Why::AttemptsSpent));
+    assert_eq!(plain.on_failure(unsent, true, NOW, &mut budget, now, 0), Next::GiveUp(Why::AttemptsSpent));
 }
 
 #[test]
@@ -52,8 +54,49 @@ fn timeouts_bound_tries_and_pauses() {
     assert_eq!(state.attempt_deadline(now), Some((now + ms(90), Fault::BackendTimeout)));
     let later = now + ms(70);
     assert_eq!(state.attempt_deadline(later), Some((now + ms(150), Fault::RequestTimeout)));
-    assert_eq!(state.on_failure(Failure::Status(503), true, &mut budget, later, 0), Next::GiveUp(Why::TimeSpent));
-    assert!(matches!(state.on_failure(Failure::Sent(Fault::BackendTimeout), true, &mut budget, now, 0), Next::RetryAfter(_)));
+    assert_eq!(state.on_failure(Failure::Status(503), true, NOW, &mut budget, later, 0), Next::GiveUp(Why::TimeSpent));
+    assert!(matches!(state.on_failure(Failure::Sent(Fault::BackendTimeout), true, NOW, &mut budget, now, 0), Next::RetryAfter(_)));
+}
+
+#[test]
+fn a_callers_deadline_only_shortens() {
+    let (now, mut budget) = setup();
+    let policy = policy();
+    let ms = Duration::from_millis;
+    let of = |caller: u64, request: Option<u64>, backend: Option<u64>| {
+        let timeouts = Timeouts { request: request.map(ms), backend_request: backend.map(ms) };
+        RetryState::new(Some(&policy), timeouts, true, now).no_later(Some(now + ms(caller)))
+    };
+    let due = |state: RetryState<'_>| state.attempt_deadline(now).map(|(at, fault)| (at - now, fault));
+    assert_eq!(due(of(300, None, None)), Some((ms(300), Fault::DeadlineExceeded)));
+    assert_eq!(due(of(300, Some(200), None)), Some((ms(200), Fault::RequestTimeout)), "never wider than the route's");
+    assert_eq!(due(of(300, Some(400), None)), Some((ms(300), Fault::DeadlineExceeded)));
+    assert_eq!(due(of(300, Some(400), Some(100))), Some((ms(100), Fault::BackendTimeout)), "each try");
+    assert_eq!(of(300, Some(200), None).deadline(), Some((now + ms(200), Fault::RequestTimeout)));
+    // No try begins after it, and one that it ended is the last.
+    let mut state = of(150, None, None);
+    assert_eq!(state.on_failure(Failure::Status(503), true, NOW, &mut budget, now + ms(49), 0), Next::RetryAfter(ms(100)));
+    let mut state = of(150, None, None);
+    assert_eq!(state.on_failure(Failure::Status(503), true, NOW, &mut budget, now + ms(50), 0), Next::GiveUp(Why::TimeSpent));
+    let passed = Failure::Sent(Fault::DeadlineExceeded);
+    assert_eq!(of(900, None, None).on_failure(passed, true, NOW, &mut budget, now, 0), Next::GiveUp(Why::NotRetryable));
+}
+
+#[test]
+fn who_asks_to_wait_is_waited_for_within_reason() {
+    let (now, mut budget) = setup();
+    let policy = policy();
+    let ms = Duration::from_millis;
+    let mut ask = |asked: Duration, request: Option<Duration>| {
+        let timeouts = Timeouts { request, backend_request: None };
+        let mut state = RetryState::new(Some(&policy), timeouts, true, now);
+        state.on_failure(Failure::Status(503), true, asked, &mut budget, now, 0)
+    };
+    assert_eq!(ask(ms(700), None), Next::RetryAfter(ms(700)));
+    assert_eq!(ask(ms(7), None), Next::RetryAfter(ms(100)), "never sooner than the rule has it");
+    assert_eq!(ask(limits::RETRY_AFTER_LONGEST, None), Next::RetryAfter(limits::RETRY_AFTER_LONGEST));
+    assert_eq!(ask(limits::RETRY_AFTER_LONGEST + ms(1), None), Next::GiveUp(Why::AskedToWait));
+    assert_eq!(ask(ms(700), Some(ms(700))), Next::GiveUp(Why::TimeSpent));
 }
 
 #[test]

@@ -113,6 +113,14 @@ impl Outgoing<'_> {
         }
     }
 
+    /// Takes the head back where nothing of it has gone out; another may then be given.
+    pub fn withdraw(&mut self) -> bool {
+        match self {
+            Self::H1(body) => body.withdraw(),
+            Self::H2(_) => false,
+        }
+    }
+
     /// Ends once the receiver has given up, where its protocol can say so while nothing is sent.
     async fn gone(&mut self) -> Error {
         match self {

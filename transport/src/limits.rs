@@ -8,6 +8,8 @@ pub const HEAD_BYTES: usize = model::limits::HEAD_BYTES;
 pub const HEADERS: usize = model::limits::HEADERS;
 /// Longest chunk-size line, extensions included (which are dropped).
 pub const CHUNK_LINE_BYTES: usize = 256;
+/// All chunk extensions of one body: they carry nothing for anyone, and cost like data (CVE-2023-39326).
+pub const CHUNK_EXTENSION_BYTES: usize = 16 * 1024;
 /// Largest trailer section.
 pub const TRAILER_BYTES: usize = 8 * 1024;
 /// First allocation for what is read from a connection, and the most that is read at once.

@@ -356,6 +356,8 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         self.counts.down += down;
         let trailers = match carried {
             Ok(trailers) => trailers,
+            // An answer whose body is broken from its first byte has not begun for the caller.
+            Err((Side::From, error)) if to.withdraw() => return Err(Broken::Upstream(error)),
             Err((side, error)) => {
                 if let (Side::From, Outgoing::H2(to), Some(code)) = (side, &mut to, error.reset) {
                     // The caller is told what the upstream said.

@@ -8,6 +8,7 @@ mod explicit;
 mod grpc;
 mod guard;
 mod hbone;
+mod hostile;
 mod http1;
 mod leaving;
 mod listeners;

@@ -18,6 +18,7 @@ pub fn origin(kind: &str, name: &str) -> Origin {
 }
 
 /// One endpoint of a service.
+#[derive(Clone)]
 pub struct Place {
     pub workload: &'static str,
     pub tunnel: Tunnel,

@@ -29,6 +29,8 @@ pub struct BodyReader<'c> {
     state: State,
     length: Length,
     trailers: Option<HeaderBlock>,
+    /// Bytes of chunk extensions so far.
+    extensions: usize,
     /// What a sender that breaks the framing is accused of.
     fault: Fault,
 }
@@ -41,7 +43,7 @@ impl<'c> BodyReader<'c> {
             Framing::Chunked => State::ChunkSize,
             Framing::UntilClose => State::UntilClose,
         };
-        Self { reader, state, length: framing.length(), trailers: None, fault }
+        Self { reader, state, length: framing.length(), trailers: None, extensions: 0, fault }
     }
 
     pub fn length(&self) -> Length {
@@ -186,6 +188,10 @@ impl<'c> BodyReader<'c> {
             && extension.iter().all(|b| model::http::is_value_byte(*b));
         let size = std::str::from_utf8(number).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
         let size = size.filter(|_| good).ok_or_else(|| self.error("chunk size is not hexadecimal digits"))?;
+        self.extensions += extension.len();
+        if self.extensions > limits::CHUNK_EXTENSION_BYTES {
+            return Err(self.error("chunk extensions of one body are longer than 16 KiB"));
+        }
         self.reader.buffer.advance(end + 1);
         Ok(Some(size))
     }
@@ -219,12 +225,20 @@ pub struct BodyWriter<'c> {
     framing: Framing,
     left: u64,
     fault: Fault,
+    /// Where the head begins in what is held, while nothing of it has gone out.
+    held_at: Option<usize>,
 }
 
 impl<'c> BodyWriter<'c> {
-    pub(super) fn new(writer: &'c mut Writer, framing: Framing, fault: Fault) -> Self {
+    pub(super) fn new(writer: &'c mut Writer, framing: Framing, fault: Fault, head_at: usize) -> Self {
         let left = if let Framing::Length(n) = framing { n } else { 0 };
-        Self { writer, framing, left, fault }
+        Self { writer, framing, left, fault, held_at: Some(head_at) }
+    }
+
+    /// Takes the head back where nothing of it has gone out, and says whether it could: another answer may then take its place.
+    pub fn withdraw(&mut self) -> bool {
+        let held_at = self.held_at.take();
+        held_at.map(|at| self.writer.forget(at)).is_some()
     }
 
     fn lost(&self, e: &std::io::Error) -> Error {
@@ -237,6 +251,7 @@ impl<'c> BodyWriter<'c> {
         if piece.is_empty() {
             return Ok(());
         }
+        self.held_at = None;
         let sent = match self.framing {
             Framing::None => return Ok(()),
             Framing::Length(_) => {
@@ -258,6 +273,7 @@ impl<'c> BodyWriter<'c> {
     /// # Errors
     /// If the receiver is gone.
     pub async fn flush(&mut self) -> Result<(), Error> {
+        self.held_at = None;
         self.writer.flush().await.map_err(|e| self.lost(&e))
     }
 

@@ -45,13 +45,19 @@ fn range(whole: &[u8], part: &[u8]) -> Range<usize> {
 /// Reads a whole request head into `head`.
 pub fn request(bytes: &[u8], head: &mut RequestHead) -> Result<(), Error> {
     head.clear();
+    // `httparse` would skip any number of them.
+    if bytes.starts_with(b"\r") {
+        return Err(malformed("more than one empty line before a request"));
+    }
     let mut fields = [const { MaybeUninit::uninit() }; limits::HEADERS];
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(Status::Complete(_)) => {}
         Ok(Status::Partial) => return Err(malformed("head is cut short")),
         Err(httparse::Error::TooManyHeaders) => return Err(Error::new(Fault::HeadTooLarge, "more than 128 header fields")),
-        Err(httparse::Error::Version) => return Err(Error::new(Fault::UnsupportedVersion, "not HTTP/1.0 or HTTP/1.1")),
+        Err(httparse::Error::Version) if has_version(bytes) => {
+            return Err(Error::new(Fault::UnsupportedVersion, "not HTTP/1.0 or HTTP/1.1"));
+        }
         Err(_) => return Err(malformed("head is not HTTP/1.1")),
     }
     head.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
@@ -60,6 +66,14 @@ pub fn request(bytes: &[u8], head: &mut RequestHead) -> Result<(), Error> {
     let mut hosts = parsed.headers.iter().filter(|f| f.name.eq_ignore_ascii_case("host")).map(|f| f.value);
     let host = one_host((hosts.next(), hosts.next()), head.version)?;
     target(parsed.path.unwrap_or(""), host, head)
+}
+
+/// Whether the first line is one of HTTP at least: two spaces, and `HTTP/DIGIT.DIGIT` behind the second.
+fn has_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|b| *b == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|b| *b == b' ').skip(2);
+    let version = words.next().and_then(|word| word.strip_prefix(b"HTTP/")).unwrap_or_default();
+    words.next().is_none() && matches!(version, [a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit())
 }
 
 /// Exactly one Host field in HTTP/1.1, at most one in 1.0 (RFC 9112, section 3.2). Given are the first two.
@@ -160,6 +174,10 @@ fn bad_answer(why: &'static str) -> Error {
 /// Reads a whole response head into `head`.
 pub fn response(bytes: &[u8], head: &mut ResponseHead) -> Result<(), Error> {
     head.clear();
+    // `httparse` would skip them.
+    if bytes.starts_with(b"\r") {
+        return Err(bad_answer("an empty line before an answer"));
+    }
     let mut fields = [const { MaybeUninit::uninit() }; limits::HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
     match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields) {

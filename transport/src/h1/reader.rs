@@ -68,8 +68,9 @@ impl Reader {
             }
         }
         let slow = || Error::new(Fault::SlowRequest, "head took longer than 10 s");
-        let Some(end) = self.head_end_now()? else {
-            let end = rt::timeout(limits::HEAD_TIME, self.head_end()).await.ok_or_else(slow)??;
+        let forgiven = self.forgive_empty_line();
+        let Some(end) = head::find_end(&self.buffer, &mut 0)? else {
+            let end = rt::timeout(limits::HEAD_TIME, self.head_end(forgiven)).await.ok_or_else(slow)??;
             return match end {
                 Some(end) => self.take_request(end, into).map(Some),
                 None => Err(Error::new(Fault::DownstreamClosed, "closed within a head")),
@@ -84,17 +85,22 @@ impl Reader {
         request_framing(into)
     }
 
-    fn head_end_now(&mut self) -> Result<Option<usize>, Error> {
-        // An empty line before a request is forgiven (RFC 9112, section 2.2), one.
-        if self.buffer.starts_with(b"\r\n") {
+    /// An empty line before a request is forgiven (RFC 9112, section 2.2), one.
+    fn forgive_empty_line(&mut self) -> bool {
+        let is_there = self.buffer.starts_with(b"\r\n");
+        if is_there {
             self.buffer.advance(2);
         }
-        head::find_end(&self.buffer, &mut 0)
+        is_there
     }
 
-    async fn head_end(&mut self) -> Result<Option<usize>, Error> {
+    async fn head_end(&mut self, mut forgiven: bool) -> Result<Option<usize>, Error> {
         let mut searched = 0;
         loop {
+            // It may have come in two pieces.
+            if !forgiven && self.forgive_empty_line() {
+                (forgiven, searched) = (true, 0);
+            }
             if let Some(end) = head::find_end(&self.buffer, &mut searched)? {
                 return Ok(Some(end));
             }

@@ -83,6 +83,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
         ("another scheme", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("a star for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("CONNECT without a port", "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("two empty lines before a request", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("a bad chunk size", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
         ("a signed chunk size", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n"),
         ("a hexadecimal prefix", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"),
@@ -108,6 +109,13 @@ fn sizes_and_versions_have_their_own_answers() {
     let extension = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;{}", "a".repeat(limits::CHUNK_LINE_BYTES));
     assert_eq!(one(&extension).1, Some(Fault::MalformedRequest));
     assert_eq!(one("GET / HTTP/1.1\r\nHost: a\r\n").1, Some(Fault::DownstreamClosed));
+    // 505 is for what is HTTP at least.
+    assert_eq!(one("GET / HTTP/01.1\r\nHost: a\r\n\r\n").1, Some(Fault::MalformedRequest));
+    let many = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        format!("1;{}\r\nx\r\n", "a".repeat(200)).repeat(100)
+    );
+    assert_eq!(one(&many).1, Some(Fault::MalformedRequest));
 }
 
 #[test]

@@ -42,6 +42,11 @@ impl Writer {
         fields.write_http1(&mut self.held);
     }
 
+    /// Forgets what is held from there on.
+    pub(super) fn forget(&mut self, from: usize) {
+        self.held.truncate(from);
+    }
+
     /// Holds bytes that go out before the next head: a preface.
     pub fn hold_first(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);
@@ -76,7 +81,7 @@ impl Writer {
 
     /// Holds a request head and gives the body that belongs to it. `upgrade` names the protocol that is asked for.
     pub fn request(&mut self, head: &mut RequestHead, length: Length, upgrade: Option<&str>) -> BodyWriter<'_> {
-        let framing = outgoing_framing(length);
+        let (framing, at) = (outgoing_framing(length), self.held.len());
         // A request without a body says nothing of its length, but for methods that usually have one (RFC 9110, section 8.6).
         let silent = length == Length::None && !matches!(head.method, Method::Post | Method::Put | Method::Patch);
         frame(&mut head.headers, framing, silent);
@@ -97,7 +102,7 @@ impl Writer {
             self.hold(format_args!("Connection: Upgrade\r\nUpgrade: {protocol}\r\n"));
         }
         self.held.extend_from_slice(b"\r\n");
-        BodyWriter::new(self, framing, Fault::UpstreamReset)
+        BodyWriter::new(self, framing, Fault::UpstreamReset, at)
     }
 
     /// Holds a response head and gives the body that belongs to it. `version` is what the receiver speaks; `close` tells it that the connection
@@ -125,6 +130,7 @@ impl Writer {
             head.headers.remove("transfer-encoding");
         }
         *close |= framing == Framing::UntilClose;
+        let at = self.held.len();
         let reason = if head.reason.is_empty() { reason(head.status) } else { &head.reason };
         let digit = |place: u16| b'0' + (head.status / place % 10) as u8;
         self.held.extend_from_slice(b"HTTP/1.1 ");
@@ -140,7 +146,7 @@ impl Writer {
             self.held.extend_from_slice(b"Connection: keep-alive\r\n");
         }
         self.held.extend_from_slice(b"\r\n");
-        BodyWriter::new(self, framing, Fault::DownstreamClosed)
+        BodyWriter::new(self, framing, Fault::DownstreamClosed, at)
     }
 }
 
@@ -157,15 +163,16 @@ fn frame(headers: &mut HeaderBlock, framing: Framing, silent: bool) {
     match framing {
         Framing::Length(n) => {
             headers.remove("transfer-encoding");
-            let told = headers.text("content-length").and_then(|text| text.parse::<u64>().ok());
+            let told = headers.get("content-length");
             if told.is_none() && silent {
                 return;
             }
-            if told != Some(n) {
-                let mut text = [0u8; 20];
-                let mut rest = &mut text[..];
-                let _ = write!(rest, "{n}");
-                let left = rest.len();
+            let mut text = [0u8; 20];
+            let mut rest = &mut text[..];
+            let _ = write!(rest, "{n}");
+            let left = rest.len();
+            // Zeros before the digits make it octal to some.
+            if told != Some(&text[..20 - left]) {
                 headers.set("Content-Length", &text[..20 - left]);
             }
         }

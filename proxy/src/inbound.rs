@@ -63,9 +63,15 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
     let (recv, send) = stream.split();
     let (mut reader, mut writer) = (Reader::with_read(recv, buffer), Writer::new(send));
     let target = backed(&worker.snapshot(), &application, &hello);
-    let welcome = match &target {
-        Ok(_) => Welcome::Accepted(worker.shared.me.metadata.clone()),
-        Err(stop) => Welcome::Refused(stop.fault),
+    // Bytes have no answer that could say it later: the application is reached before the caller is welcome.
+    let opened = match (&target, hello.framing) {
+        (Ok(target), Framing::Tcp) => Some(worker.connect(UpstreamKey::plain(*target, Framing::Tcp), true).await),
+        _ => None,
+    };
+    let welcome = match (&target, &opened) {
+        (Err(stop), _) => Welcome::Refused(stop.fault),
+        (_, Some(Err(error))) => Welcome::Refused(error.fault),
+        _ => Welcome::Accepted(worker.shared.me.metadata.clone()),
     };
     let Ok(welcome) = welcome.encode() else { return };
     // Goes out with the first answer, or at once where nothing else would carry it.
@@ -100,7 +106,8 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
             record.dialled_service = worker.snapshot().table.service(&hello.service).map(|s| worker.destination(s));
             let open = async |record: &mut Record| {
                 record.endpoint = Some(target);
-                Ok(worker.connect(UpstreamKey::plain(target, Framing::Tcp), true).await?)
+                let lost = || transport::Error::new(Fault::Internal, "a connection was asked for and not opened");
+                Ok(opened.ok_or_else(lost)??)
             };
             l4::connection(&worker, &mut reader, &mut writer, record, open).await;
         }

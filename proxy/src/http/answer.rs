@@ -1,7 +1,7 @@
 //! Answers that Organza makes itself. Members of the mesh read why in `Proxy-Status` and the body; strangers read the name and the error type.
 
-use super::Client;
 use super::down::Sink;
+use super::{Client, Ingress, mark};
 use crate::worker::Worker;
 use bytes::Bytes;
 use model::{Fault, Method, RequestHead, ResponseHead, Version};
@@ -28,6 +28,9 @@ pub async fn fault(worker: &Worker, to: &mut Sink<'_>, client: &Client, head: &R
         body = Bytes::from(text);
     }
     answer.headers.push("proxy-status", status.as_bytes());
+    if matches!(client.ingress, Ingress::Inbound { .. }) {
+        mark::put(&mut answer, fault);
+    }
     if fault == Fault::ProxyAuthenticationRequired {
         answer.headers.push("proxy-authenticate", b"Basic realm=\"organza\"");
     }

@@ -3,7 +3,7 @@
 use super::down::{self, Downstream};
 use super::exchange::{self, Counts, Try, Verdict};
 use super::plan::{self, Plan};
-use super::{After, Client, Ingress, Stop, admit, answer, connect, prepare};
+use super::{After, Client, Ingress, Stop, admit, answer, connect, mark, prepare};
 use crate::guard;
 use crate::limits;
 use crate::pick;
@@ -411,6 +411,7 @@ impl Tries<'_, '_> {
         self.ended = Ended::Cancelled;
         let deadline = self.retry.attempt_deadline(rt::now());
         in_time(deadline)?;
+        let believed = key.as_ref().is_ok_and(|key| mark::is_believed(&key.via));
         let opened = match key {
             Ok(key) => within(deadline, self.worker.reach(key, fresh)).await,
             Err(error) => Err(error),
@@ -433,10 +434,12 @@ impl Tries<'_, '_> {
         let mut counts = Counts::default();
         let (retry, worker, service, told, asked) = (&mut self.retry, self.worker, &self.service, &mut self.ended, &mut self.asked);
         let resendable = self.held.is_some() || !down.from.has_body();
-        let mut pause = None;
+        let (mut pause, mut by_peer) = (None, None);
         let ended = exchange::run(down, &mut up, what, &mut counts, |answer| {
-            *told = Ended::Answered(answer.status);
-            let (failure, now) = (Failure::Status(answer.status), rt::now());
+            by_peer = mark::take(answer, believed);
+            let (ended, failure) = mark::judged(answer.status, by_peer);
+            *told = ended;
+            let now = rt::now();
             if let Some(wait) = wants_to_wait(answer) {
                 asked.note(picked.map(|picked| picked.id), wait, now);
             }
@@ -466,7 +469,14 @@ impl Tries<'_, '_> {
                 record.status = status;
                 record.outcome = Outcome::Answered(status);
                 record.grpc_status = counts.grpc_status;
-                self.ended = Ended::answered(status, counts.grpc_status);
+                match by_peer {
+                    // What the judge made of it holds.
+                    Some(fault) => {
+                        record.outcome = Outcome::Failed(fault);
+                        record.reason = Some(format!("the proxy beside the application answered: {}", fault.label()).into());
+                    }
+                    None => self.ended = Ended::answered(status, counts.grpc_status),
+                }
                 Ok(Step::Done(after))
             }
             exchange::Ended::Refused => {

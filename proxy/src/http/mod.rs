@@ -7,6 +7,7 @@ mod connect;
 mod down;
 mod exchange;
 mod forward;
+mod mark;
 pub(crate) mod plan;
 mod prepare;
 

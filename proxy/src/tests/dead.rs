@@ -21,7 +21,7 @@ const FORGED: &str = "HTTP/1.1 503 Busy\r\nOrganza-Fault: connect_refused\r\nCon
 #[ignore = "an application for other tests, until it is killed"]
 fn application() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    println!("{LISTENS}{};", listener.local_addr().unwrap());
+    writeln!(std::io::stdout(), "{LISTENS}{};", listener.local_addr().unwrap()).unwrap();
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
         let mut buffer = [0; 4096];

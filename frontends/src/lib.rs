@@ -32,13 +32,17 @@ pub struct Translation {
     pub statuses: Vec<Status>,
 }
 
-/// All passes over all objects: inventory, gateways, routes, policies. Broken objects become reports and broken values, never an error.
+/// All passes over all objects: inventory, settings, gateways, routes, policies. Broken objects become reports and broken values, never an error.
 pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     let mut out = Translation::default();
     let objects = &*without_repeats(objects, &mut out.reports);
     let mut inventory = kubernetes::take_inventory(objects, options);
     out.reports.extend(inventory.reports.iter().cloned());
-    gateway_api::translate(objects, &inventory, &mut out);
+    let settings = organza::settings::Settings::read(objects, &mut out);
+    for service in inventory.services.values_mut() {
+        service.normalisation = settings.normalisation(&service.key.namespace);
+    }
+    gateway_api::translate(objects, &inventory, &settings, &mut out);
     organza::translate(objects, &mut inventory, &mut out);
     out.resources.extend(inventory.services.into_values().map(|s| Resource::Service(Arc::new(s))));
     out.resources.extend(inventory.endpoints.into_iter().map(|e| Resource::Endpoints(Arc::new(e))));

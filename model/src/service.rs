@@ -1,6 +1,6 @@
 //! What is called by name, and who answers.
 
-use crate::{AttachedPolicy, Hostname, Key, Labels, Locality, Origin, SpiffeId, TrafficPolicy};
+use crate::{AttachedPolicy, Hostname, Key, Labels, Locality, Normalisation, Origin, SpiffeId, TrafficPolicy};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -100,6 +100,8 @@ pub struct Service {
     pub balancer: Balancer,
     /// One for the whole service at most, and one for each port; none where the defaults hold.
     pub policies: Vec<AttachedPolicy>,
+    /// How far paths of requests to it are made regular: by its callers and by the proxies of its workloads alike.
+    pub normalisation: Normalisation,
 }
 
 impl Service {

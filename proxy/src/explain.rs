@@ -60,16 +60,15 @@ fn from_workload(table: &Table, namespace: &str, head: &mut RequestHead) -> Expl
     if let Err(stop) = http::end_hop(head, true) {
         return unrouted(false, entry, refused(stop));
     }
-    let level = Normalisation::default();
     let Some(service) = table.service_by_host(&host, namespace) else {
-        if let Err(stop) = http::regular_path(head, level) {
+        if let Err(stop) = http::regular_path(head, Normalisation::default()) {
             return unrouted(false, entry, refused(stop));
         }
         let alike = alike(table, &host, namespace);
         let entry = format!("{entry}, which is no service that namespace {namespace} knows by this name");
         return unrouted(false, entry, Outcome::Outside { host, port, alike });
     };
-    let entry = Entry::Service { service: service.key.clone(), port };
+    let (entry, level) = (Entry::Service { service: service.key.clone(), port }, service.normalisation);
     if head.scheme == Scheme::Https {
         return by_tunnel(table, &entry, &service.key, port, namespace);
     }

@@ -8,7 +8,7 @@ mod traffic;
 use crate::{limits, v1};
 use model::backend::UpstreamRoots;
 use model::service::HashOn;
-use model::{Balancer, Endpoint, Hostname, Key, Kind, Labels, Locality, ObjectRef, Origin, Resource, Tunnel, UpstreamTls};
+use model::{Balancer, Endpoint, Hostname, Key, Kind, Labels, Locality, Normalisation, ObjectRef, Origin, Resource, Tunnel, UpstreamTls};
 use prost::Message;
 use read::{Read, Result, blob, list, port, some, text, texts, word};
 use std::collections::BTreeMap;
@@ -64,6 +64,7 @@ fn service(m: v1::Service) -> Result<model::Service> {
         identities: list(m.identities, "identities", |id| identity(&id))?,
         balancer: balancer(some(m.balancer).at("balancer")?).at("balancer")?,
         policies: list(m.policies, "policies", traffic::attached)?,
+        normalisation: if m.normalisation == 0 { Normalisation::default() } else { word(m.normalisation).at("normalisation")? },
     })
 }
 

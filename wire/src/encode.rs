@@ -8,7 +8,7 @@ use crate::v1;
 use bytes::Bytes;
 use model::backend::UpstreamRoots;
 use model::service::HashOn;
-use model::{Balancer, Endpoint, Labels, Origin, Resource, Tunnel, UpstreamTls};
+use model::{Balancer, Endpoint, Labels, Normalisation, Origin, Resource, Tunnel, UpstreamTls};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -46,6 +46,8 @@ fn service(r: &model::Service) -> v1::Service {
         identities: texts(&r.identities),
         balancer: Some(balancer(&r.balancer)),
         policies: r.policies.iter().map(traffic::attached).collect(),
+        // What holds where nobody said anything is not written: bytes are those of releases that did not know it.
+        normalisation: if r.normalisation == Normalisation::default() { 0 } else { r.normalisation.number() },
     }
 }
 

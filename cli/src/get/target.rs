@@ -139,6 +139,7 @@ fn plural(kind: &str) -> String {
     match kind {
         kind if kind.ends_with("ay") => format!("{kind}s"),
         kind if kind.ends_with('y') => format!("{}ies", &kind[..kind.len() - 1]),
+        "gatewayparameters" => kind.to_owned(),
         kind if kind.ends_with('s') => format!("{kind}es"),
         kind => format!("{kind}s"),
     }

@@ -3,7 +3,8 @@
 use super::listener::{Door, mark_conflicts};
 use super::{CONTROLLER, GROUP, condition};
 use crate::kubernetes::{Inventory, text};
-use crate::wrong::Wrong;
+use crate::organza::settings::{Parameters, Settings};
+use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
 use model::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 pub struct Gateways {
     pub doors: Vec<Door>,
     all: Vec<(ObjectRef, Option<Wrong>)>,
-    classes: Vec<(ObjectRef, Option<Wrong>)>,
+    classes: Vec<(ObjectRef, Result<Parameters, Wrong>)>,
     /// Gateways that routes may mean without naming them.
     pub defaults: Vec<ObjectRef>,
     /// Gateways that others serve, or nobody.
@@ -31,17 +32,17 @@ impl Gateways {
         self.all.iter().any(|(known, _)| known == gateway)
     }
 
-    pub fn read(objects: &[Object], inventory: &Inventory, out: &mut Translation) -> Self {
+    pub fn read(objects: &[Object], inventory: &Inventory, settings: &Settings, out: &mut Translation) -> Self {
         let mut gateways = Self::default();
         let classes = objects.iter().filter(|o| o.is(GROUP, "GatewayClass"));
         for class in classes.filter(|o| o.at("/spec/controllerName").as_str() == Some(CONTROLLER)) {
-            let refused = parameters(class, "/spec/parametersRef").map_err(|wrong| wrong.at("spec")).err();
-            out.reports.extend(refused.iter().map(|wrong| wrong.report(&class.object)));
-            gateways.classes.push((class.object.clone(), refused));
+            let parameters = settings.parameters(class.at("/spec/parametersRef"), "").at("spec");
+            out.reports.extend(parameters.as_ref().err().map(|wrong| wrong.report(&class.object)));
+            gateways.classes.push((class.object.clone(), parameters));
         }
         for gateway in objects.iter().filter(|o| o.is(GROUP, "Gateway")) {
             match class_of(gateway, objects) {
-                Class::Ours => gateways.add(gateway, inventory, out),
+                Class::Ours => gateways.add(gateway, inventory, settings, out),
                 Class::Foreign => drop(gateways.foreign.insert(gateway.object.clone())),
                 Class::Unknown(name) => {
                     gateways.foreign.insert(gateway.object.clone());
@@ -54,7 +55,7 @@ impl Gateways {
         gateways
     }
 
-    fn add(&mut self, gateway: &Object, inventory: &Inventory, out: &mut Translation) {
+    fn add(&mut self, gateway: &Object, inventory: &Inventory, settings: &Settings, out: &mut Translation) {
         let listeners = gateway.list("/spec/listeners").iter().enumerate();
         let mut doors: Vec<Door> = Vec::new();
         for (i, value) in listeners {
@@ -64,14 +65,12 @@ impl Gateways {
             }
         }
         mark_conflicts(&mut doors);
-        let class = gateway.at("/spec/gatewayClassName").as_str().unwrap_or("");
-        let class = self.classes.iter().find(|(object, _)| *object.name == *class).and_then(|(_, refused)| refused.as_ref());
-        let class = class.map(|wrong| {
-            Wrong::new(wrong.reason, format!("Its class cannot be served: {}", wrong.message)).at("gatewayClassName").at("spec")
-        });
-        let refused = class.or(check(gateway).err());
+        let parameters = self.parameters(gateway, settings).and_then(|parameters| check(gateway).map(|()| parameters));
+        let (parameters, refused) = parameters.map_or_else(|wrong| (Parameters::default(), Some(wrong)), |found| (found, None));
+        let level = parameters.normalisation.unwrap_or_else(|| settings.normalisation(&gateway.object.namespace));
         for door in &mut doors {
             out.reports.extend(door.reports());
+            door.listener.normalisation = level;
             // Nothing of a Gateway that is refused is served; said once, of the Gateway.
             door.refused = door.refused.take().or_else(|| refused.clone());
             door.settle();
@@ -89,12 +88,28 @@ impl Gateways {
         self.doors.append(&mut doors);
     }
 
+    /// The Gateway's own parameters, and where they say nothing those of its class.
+    fn parameters(&self, gateway: &Object, settings: &Settings) -> Result<Parameters, Wrong> {
+        let class = gateway.at("/spec/gatewayClassName").as_str().unwrap_or("");
+        let class = match self.classes.iter().find(|(object, _)| *object.name == *class) {
+            None => Parameters::default(),
+            Some((_, Ok(parameters))) => *parameters,
+            Some((_, Err(wrong))) => {
+                let wrong = Wrong::new(wrong.reason, format!("Its class cannot be served: {}", wrong.message));
+                return Err(wrong.at("gatewayClassName").at("spec"));
+            }
+        };
+        let reference = gateway.at("/spec/infrastructure/parametersRef");
+        let own = settings.parameters(reference, &gateway.object.namespace).at("infrastructure").at("spec")?;
+        Ok(own.over(class))
+    }
+
     /// Statuses of gateways and their listeners, once all routes are attached.
     pub fn finish(self, out: &mut Translation) {
-        for (object, refused) in self.classes {
-            let accepted = match &refused {
-                Some(wrong) => condition("Accepted", false, wrong.reason, &wrong.message),
-                None => condition("Accepted", true, "Accepted", "Organza serves Gateways of this class."),
+        for (object, parameters) in self.classes {
+            let accepted = match &parameters {
+                Err(wrong) => condition("Accepted", false, wrong.reason, &wrong.message),
+                Ok(_) => condition("Accepted", true, "Accepted", "Organza serves Gateways of this class."),
             };
             out.statuses.push(Status { object, conditions: vec![accepted], parents: Vec::new(), listeners: Vec::new() });
         }
@@ -165,7 +180,6 @@ fn class_of<'a>(gateway: &'a Object, objects: &[Object]) -> Class<'a> {
 
 /// What refuses a Gateway as a whole: that it asks for what would be ignored.
 fn check(gateway: &Object) -> Result<(), Wrong> {
-    parameters(gateway, "/spec/infrastructure/parametersRef").map_err(|wrong| wrong.at("infrastructure").at("spec"))?;
     // A Gateway that asks for certificates of clients must not be served without asking for them.
     if !gateway.at("/spec/tls/frontend").is_null() {
         let wrong = Wrong::new("UnsupportedValue", "Validation of clients' certificates is not supported yet.").fix("Remove the field.");
@@ -180,15 +194,6 @@ fn check(gateway: &Object) -> Result<(), Wrong> {
         }
     }
     Ok(())
-}
-
-fn parameters(object: &Object, pointer: &str) -> Result<(), Wrong> {
-    match object.at(pointer).is_null() {
-        true => Ok(()),
-        false => {
-            Err(Wrong::new("InvalidParameters", "No kind of parameters is supported yet.").fix("Remove the field.").at("parametersRef"))
-        }
-    }
 }
 
 /// Kinds of Gateway API that are read by nobody yet, said aloud: a policy that is silently ignored is a trap.

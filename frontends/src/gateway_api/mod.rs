@@ -17,13 +17,14 @@ pub const GROUP: &str = "gateway.networking.k8s.io";
 pub const CONTROLLER: &str = "organza.dev/gateway-controller";
 
 use crate::kubernetes::Inventory;
+use crate::organza::settings::Settings;
 use crate::wrong::printable;
 use crate::{Object, Translation, limits};
 use model::{Condition, ConditionStatus};
 
 /// Gateways with their listeners, then routes, oldest first: of two that exclude each other the older is accepted.
-pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translation) {
-    let mut gateways = gateway::Gateways::read(objects, inventory, out);
+pub fn translate(objects: &[Object], inventory: &Inventory, settings: &Settings, out: &mut Translation) {
+    let mut gateways = gateway::Gateways::read(objects, inventory, settings, out);
     let externals = external::read_all(objects, inventory);
     external::report(objects, &externals, out);
     let mut routes: Vec<_> = objects.iter().filter_map(route::RouteObject::of).collect();

@@ -357,6 +357,6 @@ fn a_class_of_ours_is_accepted_unless_it_has_parameters() {
         let t = run(&[object(API, "GatewayClass", ("", "c"), json!({"spec": spec})), object(API, "Gateway", ("a", "gw"), gw)]);
         assert_eq!((told(&t.statuses[0].conditions), &told(&t.statuses[1].conditions)[0]), (vec![want.to_owned()], &want.to_owned()));
         let places: Vec<_> = t.reports.iter().map(Report::path_text).collect();
-        assert!(places.is_empty() || places == ["spec.parametersRef", "spec.gatewayClassName"]);
+        assert!(places.is_empty() || places == ["spec.parametersRef.kind", "spec.gatewayClassName"]);
     }
 }

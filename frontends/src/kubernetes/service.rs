@@ -56,6 +56,7 @@ pub fn read_service(object: &Object, slices: &[&Object], options: &Options<'_>) 
         identities,
         balancer: Balancer::default(),
         policies: Vec::new(),
+        normalisation: Normalisation::default(),
     };
     (service, Endpoints { key: key.with_kind(Kind::Endpoints), endpoints })
 }

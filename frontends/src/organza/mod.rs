@@ -1,6 +1,8 @@
-//! Organza's own kinds (`organza.dev/v1alpha1`), and Gateway API's experimental policy of the same meaning. Policies attach to what other front ends
-//! made: they run last, read the inventory and change nothing but the Services that they target (GEP-713: direct policy attachment).
+//! Organza's own kinds (`organza.dev/v1alpha1`), and Gateway API's experimental policy of the same meaning. Settings are read first, for gateways take
+//! theirs from them. Policies attach to what other front ends made: they run last, read the inventory and change nothing but the Services that they
+//! target (GEP-713: direct policy attachment).
 
+pub mod settings;
 pub mod traffic;
 
 pub const GROUP: &str = "organza.dev";

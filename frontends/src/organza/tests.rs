@@ -62,3 +62,39 @@ fn shapes_that_no_schema_saw_are_told_and_change_nothing() {
         assert_eq!(policies.sum::<usize>(), 0);
     }
 }
+
+#[test]
+fn settings_that_no_schema_would_take_are_told_with_their_place() {
+    let told = |kind: &str, rest: &str| {
+        let (objects, found) = file::parse("s.yaml", &format!("apiVersion: organza.dev/v1alpha1\nkind: {kind}\n{rest}"));
+        assert!(found.is_empty(), "{found:?}");
+        check(objects).1.into_iter().map(|found| (found.report.path_text(), found.place.line)).collect::<Vec<_>>()
+    };
+    assert_eq!(told("MeshConfig", "metadata: {name: default}\nspec: {pathNormalization: Base}\n"), []);
+    assert_eq!(told("GatewayParameters", "metadata: {name: any}\nspec: {}\n"), []);
+    let place = |path: &str, line| vec![(path.to_owned(), line)];
+    assert_eq!(told("MeshConfig", "metadata: {name: other}\nspec: {}\n"), place("", 1));
+    for kind in ["MeshConfig", "GatewayParameters"] {
+        let level = "metadata: {name: default}\nspec:\n  pathNormalization: Merge\n";
+        assert_eq!(told(kind, level), place("spec.pathNormalization", 5));
+        assert_eq!(told(kind, "metadata: {name: default}\nspec:\n  paths: Base\n"), place("spec.paths", 5));
+    }
+}
+
+#[test]
+fn settings_that_no_schema_saw_hold_nowhere_and_refuse_their_gateways() {
+    let ours = |kind: &str, name: &str, spec: Value| object("organza.dev/v1alpha1", kind, ("a", name), json!({"spec": spec}));
+    let reasons = |t: &crate::Translation| {
+        let told = t.statuses.iter().map(|s| format!("{} {}", s.object.kind, s.conditions[0].reason));
+        told.collect::<Vec<_>>()
+    };
+    let level = json!({"pathNormalization": 3});
+    let t = run(&[service("a", "s"), ours("MeshConfig", "default", level.clone()), ours("MeshConfig", "b", json!({}))]);
+    assert_eq!(reasons(&t), ["MeshConfig Invalid", "MeshConfig Invalid"]);
+    assert!(t.resources.iter().all(|r| !matches!(r, model::Resource::Service(s) if s.normalisation != model::Normalisation::Base)));
+    let mut gateway = crate::tests::gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
+    gateway.value["spec"]["infrastructure"] = json!({"parametersRef": {"group": "organza.dev", "kind": "GatewayParameters", "name": "p"}});
+    let t = run(&[gateway, ours("GatewayParameters", "p", level)]);
+    assert_eq!(reasons(&t), ["GatewayParameters Invalid", "Gateway InvalidParameters"]);
+    assert!(t.resources.iter().all(|r| matches!(r, model::Resource::Listener(l) if l.broken.is_some())));
+}

@@ -30,6 +30,8 @@ const CRDS: &[&str] = &[
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xbackendtrafficpolicies.yaml"),
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xmeshes.yaml"),
     include_str!("../../crd/organza.dev_backendtrafficpolicies.yaml"),
+    include_str!("../../crd/organza.dev_gatewayparameters.yaml"),
+    include_str!("../../crd/organza.dev_meshconfigs.yaml"),
 ];
 
 /// One kind in one version.

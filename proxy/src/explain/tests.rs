@@ -77,6 +77,21 @@ fn a_listener_says_how_far_paths_are_made_regular() {
 }
 
 #[test]
+fn a_service_says_how_far_paths_are_made_regular() {
+    let ask = |level| {
+        let mut all = resources::catalog(&[]);
+        let Resource::Service(service) = &mut all[0] else { unreachable!() };
+        Arc::make_mut(service).normalisation = level;
+        let mut rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        rule.matches[0].matches.path = Some(model::PathMatch::Exact("/a/b".into()));
+        all.push(resources::on_service("catalog", rule));
+        explain(&table(all), Asker::Workload { namespace: "shop" }, &head("http://catalog/a%2Fb")).outcome
+    };
+    assert!(matches!(ask(Normalisation::MergeSlashes), Outcome::Refused(Refused { fault: Fault::NoRoute, .. })));
+    assert_eq!(ask(Normalisation::DecodeSlashes), Outcome::Forward);
+}
+
+#[test]
 fn tls_of_a_programs_own_passes_where_nothing_is_read() {
     let table = table(resources::catalog(&[]));
     let ask = |url: &str| explain(&table, Asker::Workload { namespace: "shop" }, &head(url)).outcome;

@@ -12,7 +12,7 @@ use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use model::route::Mirror;
-use model::{AppProtocol, Applied, Backend, Balancer, Fault, Method, Normalisation, RequestHead, ResponseHead, Scheme, Service, Version};
+use model::{AppProtocol, Applied, Backend, Balancer, Fault, Method, RequestHead, ResponseHead, Scheme, Service, Version};
 use routing::balance::{EndpointId, hash_request};
 use routing::deadline;
 use routing::eject::Ended;
@@ -52,8 +52,9 @@ pub async fn request(
     record.generation = snapshot.generation;
     let listener = plan::listener(&snapshot, client, head)?;
     record.listener = listener.cloned();
-    prepare::regular_path(head, listener.map_or_else(Normalisation::default, |listener| listener.normalisation))?;
-    match plan::decide(&snapshot, &worker.shared.me.namespace, client, listener, head)? {
+    let namespace = &worker.shared.me.namespace;
+    prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
+    match plan::decide(&snapshot, namespace, client, listener, head)? {
         Plan::Routed { decision, dialled } => {
             let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, due };
             Box::pin(routed.run(down, head, &hop, record)).await

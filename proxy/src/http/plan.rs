@@ -3,7 +3,7 @@
 use super::{Client, Ingress, Stop};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
-use model::{Applied, Fault, Hostname, Key, Listener, RequestHead, Service};
+use model::{Applied, Fault, Hostname, Key, Listener, Normalisation, RequestHead, Service};
 use routing::{Caller, Decision, Entry, Refusal, SplitBackend};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,6 +40,19 @@ pub fn listener<'t>(snapshot: &'t Snapshot, client: &Client, head: &RequestHead)
     let Ingress::Gateway { gateway, port, sni } = &client.ingress else { return Ok(None) };
     let sni = sni.as_ref().map(|name| name.as_deref());
     snapshot.table.gateway_listener(gateway, *port, sni, head.host()).map(Some).map_err(|r| refused(&r))
+}
+
+/// How far the path is made regular: as the gateway's listener has it, else as the service that is called, so that both ends of a hop read the same
+/// path. Of a host outside nobody here reads it.
+pub fn level(snapshot: &Snapshot, namespace: &str, client: &Client, listener: Option<&Arc<Listener>>, head: &RequestHead) -> Normalisation {
+    let table = &snapshot.table;
+    let service = match (&client.ingress, listener) {
+        (_, Some(listener)) => return listener.normalisation,
+        (Ingress::Gateway { .. }, None) => None,
+        (Ingress::Service { service, .. } | Ingress::Inbound { service, .. }, None) => table.service(service),
+        (Ingress::ExplicitProxy { .. }, None) => table.service_by_host(head.host(), namespace),
+    };
+    service.map_or_else(Normalisation::default, |service| service.normalisation)
 }
 
 pub fn refused(refusal: &Refusal<'_>) -> Stop {

@@ -100,6 +100,7 @@ fn service(name: &str) -> Service {
         identities: Vec::new(),
         balancer: Default::default(),
         policies: Vec::new(),
+        normalisation: model::Normalisation::default(),
     }
 }
 

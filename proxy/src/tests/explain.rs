@@ -143,7 +143,7 @@ async fn one_world(seed: u64, backend: SocketAddr, met: &mut Met) {
     let certificate = certificate(&mut mesh);
     let objects = world.objects(&mut random, backend.port(), (&certificate.0, &certificate.1));
     let (mut resources, _) = testkit::objects::resources(objects);
-    // No object says so yet.
+    // Objects say so of whole gateways; here one listener differs from the rest.
     for resource in &mut resources {
         if let Resource::Listener(listener) = resource
             && *listener.section == *MERGING

@@ -12,6 +12,7 @@ mod hbone;
 mod hostile;
 mod http1;
 mod leaving;
+mod levels;
 mod listeners;
 pub(crate) mod resources;
 mod scripted;

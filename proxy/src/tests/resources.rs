@@ -54,6 +54,7 @@ pub fn service(name: &'static str, places: &[Place]) -> Vec<Resource> {
         identities: vec![id("catalog")],
         balancer: Balancer::RoundRobin,
         policies: Vec::new(),
+        normalisation: Normalisation::default(),
     };
     let endpoint = |place: &Place| Endpoint {
         id: place.workload.into(),

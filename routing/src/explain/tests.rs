@@ -42,6 +42,7 @@ fn ask(filters: Vec<Filter>, backends: Vec<(u32, Backend, Vec<Filter>)>) -> Expl
         identities: Vec::new(),
         balancer: Balancer::default(),
         policies: Vec::new(),
+        normalisation: Normalisation::default(),
     };
     let changes = [Resource::Route(Arc::new(route)), Resource::Service(Arc::new(shadow))].map(Change::Put);
     let table = Table::default().apply(&changes);

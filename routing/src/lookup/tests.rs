@@ -62,6 +62,7 @@ fn service(port: u16) -> Change {
         identities: Vec::new(),
         balancer: Balancer::default(),
         policies: Vec::new(),
+        normalisation: Normalisation::default(),
     })))
 }
 

@@ -132,6 +132,7 @@ fn service(balancer: Balancer) -> Service {
         identities: vec![id()],
         balancer,
         policies: Vec::new(),
+        normalisation: Normalisation::default(),
     }
 }
 
@@ -391,4 +392,20 @@ fn policies_travel_and_odd_shares_are_refused() {
     Arc::make_mut(&mut odd[0].policy).ejection.max_percent = 101;
     let error = decode(&encode(&with(odd))).unwrap_err().to_string();
     assert!(error.contains("policies[0].policy.ejection.max_percent"), "{error}");
+}
+
+#[test]
+fn levels_of_paths_travel_and_base_is_not_written() {
+    use Normalisation::{Base, DecodeSlashes, MergeSlashes, None};
+    let with = |normalisation| Resource::Service(Arc::new(Service { normalisation, ..service(Balancer::PeakEwma) }));
+    let bytes = [None, Base, MergeSlashes, DecodeSlashes].map(|level| {
+        let bytes = encode(&with(level));
+        assert_eq!(decode(&bytes).unwrap(), with(level));
+        bytes.len()
+    });
+    assert!(bytes[1] < bytes[0] && bytes[0] == bytes[2] && bytes[2] == bytes[3], "{bytes:?}");
+    let mut message = v1::Resource::decode(&*encode(&with(Base))).unwrap();
+    let Some(v1::resource::Resource::Service(odd)) = &mut message.resource else { panic!("a service was encoded") };
+    odd.normalisation = 9;
+    assert!(decode(&message.encode_to_vec()).unwrap_err().to_string().starts_with("normalisation: "));
 }

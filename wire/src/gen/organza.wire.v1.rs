@@ -98,6 +98,9 @@ pub struct Service {
     pub balancer: ::core::option::Option<Balancer>,
     #[prost(message, repeated, tag = "8")]
     pub policies: ::prost::alloc::vec::Vec<AttachedPolicy>,
+    /// Zero: base.
+    #[prost(enumeration = "Normalisation", tag = "9")]
+    pub normalisation: i32,
 }
 /// How calls to a service are limited, and when its endpoints are left out. What is absent is not looked at.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -21,6 +21,7 @@ fn service(name: &str) -> Change {
         identities: Vec::new(),
         balancer: model::Balancer::default(),
         policies: Vec::new(),
+        normalisation: model::Normalisation::default(),
     })))
 }
 

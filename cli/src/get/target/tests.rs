@@ -24,6 +24,8 @@ fn kinds_and_names_are_written_as_for_kubectl() {
         assert_eq!(asked(form), [(Kind::Objects, Some("Gateway".into()), vec![])], "{form}");
     }
     assert_eq!(asked("gatewayclasses"), [(Kind::Objects, Some("GatewayClass".into()), vec![])]);
+    assert_eq!(asked("gatewayparameters"), [(Kind::Objects, Some("GatewayParameters".into()), vec![])]);
+    assert_eq!(asked("meshconfigs"), [(Kind::Objects, Some("MeshConfig".into()), vec![])]);
     assert_eq!(asked("backendtlspolicies"), [(Kind::Objects, Some("BackendTLSPolicy".into()), vec![])]);
     assert_eq!(asked("all").len(), 4);
 }

@@ -16,6 +16,7 @@ pub fn model(t: &Translation) -> String {
             Resource::Service(service) => {
                 let ports: Vec<String> = service.ports.iter().map(|p| format!("{}/{}", p.number, p.protocol.as_str())).collect();
                 line(&mut out, 0, format!("service {} {}", short(&service.key), ports.join(" ")));
+                render_level(service.normalisation, &mut out);
                 render_policies(service, &mut out);
             }
             Resource::Endpoints(all) => {
@@ -69,6 +70,12 @@ fn line(out: &mut String, depth: usize, text: String) {
     writeln!(out, "{:width$}{}", "", text.trim_end(), width = depth * 2).unwrap();
 }
 
+fn render_level(level: Normalisation, out: &mut String) {
+    if level != Normalisation::default() {
+        line(out, 1, format!("paths {level:?}"));
+    }
+}
+
 fn render_policies(service: &Service, out: &mut String) {
     if service.balancer != Balancer::default() {
         line(out, 1, format!("balancer {:?}", service.balancer));
@@ -119,6 +126,7 @@ fn render_listener(listener: &Listener, out: &mut String) {
     for key in listener.tls.iter().flat_map(|tls| &tls.certificates) {
         line(out, 1, format!("certificate {}", short(key)));
     }
+    render_level(listener.normalisation, out);
     if let Some(why) = &listener.broken {
         line(out, 1, format!("broken {why}"));
     }

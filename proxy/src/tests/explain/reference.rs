@@ -2,7 +2,7 @@
 //! specification. It shares no code with front ends, routing or proxy.
 
 use super::ask::{Ask, Door};
-use super::world::{Backend, Filter, LISTENERS, Listener, MERGING, Match, Parent, Path, Route, Rule, Want, World};
+use super::world::{Backend, Filter, LISTENERS, Listener, MERGING, MERGING_NAMESPACE, Match, Parent, Path, Route, Rule, Want, World};
 use std::cmp::Reverse;
 
 pub enum Verdict<'w> {
@@ -71,6 +71,7 @@ fn call<'w>(world: &'w World, ask: &Ask) -> Verdict<'w> {
     let consumer = |route: &Route| route.namespace != namespace;
     let ours = world.routes.iter().filter(here).any(consumer);
     let every = world.routes.iter().filter(here).filter(|route| consumer(route) == ours).map(|route| (0, route));
+    let path = if namespace == MERGING_NAMESPACE { merged(path) } else { path };
     best(every.collect(), &Seen { ask, path, headers: seen_headers(ask) }, None)
 }
 

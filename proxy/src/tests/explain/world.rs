@@ -147,6 +147,8 @@ pub const LISTENERS: [Listener; 7] = [
 ];
 /// The listener whose paths have their slashes merged.
 pub const MERGING: &str = "one";
+/// The namespace whose services have their slashes merged.
+pub const MERGING_NAMESPACE: &str = "back";
 pub const HEADERS: [&str; 4] = ["x-a", "x-b", "x-env", "x-forwarded-proto"];
 pub const QUERIES: [&str; 3] = ["q", "page", "v"];
 const HOSTS: [&str; 6] = ["a.example.com", "b.example.com", "*.example.com", "*.sub.example.com", "x.sub.example.com", "other.test"];
@@ -388,6 +390,10 @@ impl World {
                 "stringData": {"tls.crt": certificate.0, "tls.key": certificate.1},
             }),
         ];
+        all.push(json!({
+            "apiVersion": "organza.dev/v1alpha1", "kind": "MeshConfig", "metadata": {"namespace": MERGING_NAMESPACE, "name": "default"},
+            "spec": {"pathNormalization": "MergeSlashes"},
+        }));
         for (namespace, name) in SERVICES {
             all.push(json!({
                 "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": namespace, "name": name},

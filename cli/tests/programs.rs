@@ -3,7 +3,7 @@
 mod common;
 
 use common::{SOON, called, mesh, nothing_is_left, python, up};
-use testkit::{Mesh, Need, free_port, require};
+use testkit::{Mesh, Need, Process, free_port, require};
 
 const SERVER: [Need; 2] = [Need::Program("python3"), Need::Program("curl")];
 
@@ -71,4 +71,53 @@ fn java_finds_the_proxy_and_is_refused_without_the_secret() {
         let (code, said, error) = mesh.run(&["run", "--upstream", &format!("a={port}"), "--", "java", &file, &url]);
         assert_eq!((code, said.trim()), (0, "200"), "{error}");
     });
+}
+
+#[test]
+fn go_is_carried_as_it_is() {
+    if !require(&SERVER) || !require(&[Need::Program("go")]) {
+        return;
+    }
+    in_a_mesh(|mesh| {
+        let source = mesh.home().join("ask.go");
+        let text = "package main\nimport (\"fmt\"; \"io\"; \"net/http\"; \"os\")\nfunc main() {\n\tanswer, err := http.Get(os.Args[1])\n\
+             \tif err != nil { panic(err) }\n\tbody, _ := io.ReadAll(answer.Body)\n\tfmt.Println(string(body))\n}\n";
+        std::fs::write(&source, text).expect("a program");
+        let program = mesh.home().join("ask");
+        // Nothing but Go's own library: hermetic. Its build cache must outlive the mesh's folder.
+        let built = std::process::Command::new("go").args(["build", "-o"]).args([&program, &source]).status().expect("go");
+        assert!(built.success());
+        let (code, said, error) = mesh.run(&["run", "--", &program.display().to_string(), "http://a/name"]);
+        assert_eq!((code, said.trim()), (0, "a"), "{error}");
+    });
+}
+
+#[test]
+fn grpc_goes_by_connect_and_by_an_upstream() {
+    if !require(&[Need::Python("grpc")]) {
+        return;
+    }
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    let port = free_port().to_string();
+    let organza = testkit::process::organza().display().to_string();
+    let serve = ["run", "--service", "g", "--port", &port, "--", &organza, "sample", "--name", "g", "--port", &port];
+    let mut g = Process::start(mesh.organza(&serve));
+    // Any name of a method will do: the sample sends back what it gets.
+    let ask = |target: &str| {
+        format!(
+            "import grpc\nwith grpc.insecure_channel('{target}') as c:\n  call = c.unary_unary('/echo.Echo/Say')\n  print(call(b'hello', timeout=20, wait_for_ready=True).decode())"
+        )
+    };
+    let (code, said, error) = mesh.run(&["run", "--", "python3", "-c", &ask("g:80")]);
+    assert_eq!((code, said.trim()), (0, "hello"), "{error}");
+    let local = free_port();
+    let (code, said, error) =
+        mesh.run(&["run", "--upstream", &format!("g={local}"), "--", "python3", "-c", &ask(&format!("127.0.0.1:{local}"))]);
+    assert_eq!((code, said.trim()), (0, "hello"), "{error}");
+    let (_, edges, _) = mesh.run(&["get", "edges", "-o", "json"]);
+    assert!(edges.contains("\"g\""), "it went through the mesh: {edges}");
+    g.stop(SOON);
+    up.stop(SOON);
+    nothing_is_left(&mesh);
 }

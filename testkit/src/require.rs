@@ -7,6 +7,8 @@ use std::process::Command;
 pub enum Need {
     /// A program on the PATH.
     Program(&'static str),
+    /// A module that `python3` finds.
+    Python(&'static str),
     /// To be root, with the right to make network namespaces.
     Namespaces,
 }
@@ -32,6 +34,10 @@ impl Need {
             Self::Program(name) => {
                 let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).is_file()));
                 (!found).then(|| name.to_owned())
+            }
+            Self::Python(module) => {
+                let found = Command::new("python3").args(["-c", &format!("import {module}")]).output().is_ok_and(|o| o.status.success());
+                (!found).then(|| format!("Python's {module}"))
             }
             Self::Namespaces => {
                 let works = Command::new("unshare").args(["--net", "true"]).output().is_ok_and(|o| o.status.success());

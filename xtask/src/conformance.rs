@@ -2,12 +2,11 @@
 //! Go's module proxy and is built once. It never starts anything that it does not end.
 
 use crate::process;
+use crate::running::{Running, free_ports, wait_for_port};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 const H2SPEC: &str = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible";
 /// Cases that h2spec counts as failed and the standard does not, with the reason.
@@ -15,29 +14,11 @@ const PLAIN_EXCEPTIONS: &[(&str, &str)] = &[(
     "Sends invalid connection preface",
     "a port that speaks HTTP/1 too answers what is no preface by 400 in HTTP/1 and closes (RFC 9113, section 3.4, leaves it a choice)",
 )];
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn run(arguments: &[String]) -> Result<()> {
     match arguments {
         [what] if what == "h2" => h2(),
         _ => bail!("conformance to what? h2"),
-    }
-}
-
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-s", "TERM", &self.0.id().to_string()]).status();
-        let end = Instant::now() + PATIENCE;
-        while Instant::now() < end {
-            if let Ok(Some(_)) = self.0.try_wait() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -53,17 +34,17 @@ fn h2() -> Result<()> {
 }
 
 fn check(h2spec: &Path, organza: &Path, folder: &Path) -> Result<()> {
-    let (plain, tls) = (free_port()?, free_port()?);
+    let [plain, tls] = free_ports()?;
     let start = |arguments: &[&str]| -> Result<Running> {
         let mut command = Command::new(organza);
         command.args(arguments).current_dir(folder).env("XDG_STATE_HOME", folder.join("state")).stdin(Stdio::null()).stdout(Stdio::null());
-        Ok(Running(command.spawn().with_context(|| organza.display().to_string())?))
+        Running::start(&mut command)
     };
     let _demo = start(&["demo", "--port", &plain.to_string(), "--for", "120s", "-o", "json"])?;
-    wait(plain)?;
+    wait_for_port(plain)?;
     std::fs::write(folder.join("gateway.yaml"), gateway(tls, plain, &certificate()?))?;
     let _up = start(&["up", "-f", "gateway.yaml", "--mesh", "h2"])?;
-    wait(tls)?;
+    wait_for_port(tls)?;
     spec(h2spec, "in plain", &["-p", &plain.to_string()], PLAIN_EXCEPTIONS)?;
     spec(h2spec, "by TLS", &["-p", &tls.to_string(), "-t", "-k"], &[])
 }
@@ -161,19 +142,4 @@ ports: [{{ name: http, port: {backend} }}]
         block(certificate),
         block(key)
     )
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-fn wait(port: u16) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if Instant::now() > end {
-            bail!("nothing listens at port {port}");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }

@@ -6,8 +6,11 @@ mod bench;
 mod ci;
 mod codegen;
 mod conformance;
+mod faults;
+mod peers;
 mod picture;
 mod process;
+mod running;
 mod soak;
 mod test;
 mod tidy;
@@ -27,8 +30,11 @@ cargo xtask CHORE
                 h2spec, whole, against a gateway that carries the demo's traffic
   picture [--organza FILE]
                 docs/demo.svg, drawn from what the demo writes to a terminal
-  bench [--rounds N] [--json FILE]
-                what one proxied request costs, beside HAProxy and nginx
+  bench [--case NAME] [--rounds N] [--json FILE]
+                what one proxied request costs, beside HAProxy, nginx and Envoy
+  faults [--scenario NAME] [--json FILE]
+                backends killed, slowed, half-broken and overloaded under load, behind
+                Organza and behind Envoy with the same policy
   soak [--seconds N | --seeds N] [--from SEED] [--twice N] [--log]
                 a whole mesh on virtual time, seed after seed; a seed that fails is
                 named, with how to play it again
@@ -52,10 +58,14 @@ fn chore() -> Result<()> {
     match chore.as_str() {
         "test" => test::run(&rest),
         "tidy" => tidy::run(),
-        "bench" => bench::run(root(), &rest),
+        "bench" => bench::run(&rest),
         "ci" => ci::run(),
         "codegen" => codegen::run(&rest),
         "conformance" => conformance::run(&rest),
+        "floor" => bench::floor::serve(&rest),
+        "source" => bench::source(&rest),
+        "backend" => faults::serve(&rest),
+        "faults" => faults::run(&rest),
         "picture" => picture::run(&rest),
         "soak" => soak::run(&rest),
         "help" | "--help" | "-h" => {

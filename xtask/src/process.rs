@@ -1,15 +1,25 @@
 //! Running other programs from the root of the clone.
 
 use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 pub fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
+/// Python's packages that tests use, beside our finished programs.
+pub fn python_modules() -> PathBuf {
+    crate::root().join("target/tools/python")
+}
+
 fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(crate::root()).stdin(Stdio::null());
+    let modules = python_modules();
+    if modules.exists() {
+        command.env("PYTHONPATH", modules);
+    }
     command
 }
 

@@ -166,6 +166,14 @@ impl Worker {
         }
     }
 
+    /// Counts a caller's connection that was ended for what it did.
+    pub fn ended(&self, error: &transport::Error) {
+        if let Some(cause) = error.cause {
+            let help = "Connections of callers that were ended for what they did";
+            self.shared.metrics.counter("organza_downstream_cx_ended", help, &[("cause", cause)]).add(1.0);
+        }
+    }
+
     pub fn opened(&self, record: &telemetry::Record) {
         self.metrics.borrow_mut().handle(&telemetry::metrics::Pair::of(record)).opened();
     }

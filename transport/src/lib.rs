@@ -32,15 +32,21 @@ pub struct Error {
     pub nothing_received: bool,
     /// The code that a peer reset an HTTP/2 stream with, to be passed on.
     pub reset: Option<u32>,
+    /// What ended the whole connection, as metrics name it; `None` where that was a request's or nobody's doing.
+    pub cause: Option<&'static str>,
 }
 
 impl Error {
     pub fn new(fault: Fault, why: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self { fault, why: why.into(), nothing_received: false, reset: None }
+        Self { fault, why: why.into(), nothing_received: false, reset: None, cause: None }
     }
     /// The peer says that it did not begin: even what is not idempotent may be tried again (RFC 9113, section 8.7).
     pub fn is_unprocessed(&self) -> bool {
         self.reset == Some(h2::code::REFUSED_STREAM)
+    }
+    pub fn with_cause(mut self, cause: &'static str) -> Self {
+        self.cause = Some(cause);
+        self
     }
     pub fn with_nothing_received(mut self) -> Self {
         self.nothing_received = true;

@@ -65,10 +65,31 @@ pub const H2_SEND_BUFFER: usize = 64 * 1024;
 pub const H2_RESET_STREAMS: usize = 32;
 /// How long they are remembered.
 pub const H2_RESET_TIME: Duration = Duration::from_secs(1);
-/// Streams that a peer reset before we took them up; more end the connection (CVE-2023-44487).
-pub const H2_PENDING_RESETS: usize = 20;
+/// Streams that a peer reset before we took them up; more end the connection (CVE-2023-44487). Not below the burst of [`H2_RESET`], which counts
+/// all resets and gives the flood its name.
+pub const H2_PENDING_RESETS: usize = 200;
 /// Streams that we reset for errors of the peer; more end the connection (CVE-2025-8671).
 pub const H2_ERROR_RESETS: usize = 128;
+/// CONTINUATION frames behind one HEADERS frame; more end the connection (CVE-2024-27316). A head of [`HEAD_BYTES`] has four at most.
+pub const H2_CONTINUATIONS: usize = 5;
+/// PING frames that a stranger may send: health checks and measures of bandwidth (CVE-2019-9512).
+pub const H2_PING: FrameBudget = FrameBudget { burst: 100, per_second: 10, per_head: 1, bytes_each: 64 };
+/// SETTINGS frames (CVE-2019-9515).
+pub const H2_SETTINGS: FrameBudget = FrameBudget { burst: 50, per_second: 5, per_head: 0, bytes_each: 0 };
+/// DATA frames with nothing in them that end nothing (CVE-2019-9518).
+pub const H2_EMPTY_DATA: FrameBudget = FrameBudget { burst: 100, per_second: 10, per_head: 2, bytes_each: 0 };
+/// WINDOW_UPDATE frames: two for each DATA frame that was sent are usual.
+pub const H2_WINDOW_UPDATE: FrameBudget = FrameBudget { burst: 1000, per_second: 100, per_head: 4, bytes_each: 16 };
+/// PRIORITY frames, and PRIORITY_UPDATE of RFC 9218 (CVE-2019-9513).
+pub const H2_PRIORITY: FrameBudget = FrameBudget { burst: 200, per_second: 10, per_head: 4, bytes_each: 0 };
+/// RST_STREAM frames (CVE-2023-44487): each request that is given up costs its backend one.
+pub const H2_RESET: FrameBudget = FrameBudget { burst: 200, per_second: 100, per_head: 0, bytes_each: 0 };
+/// Frames of unknown kinds, and GOAWAY.
+pub const H2_UNKNOWN: FrameBudget = FrameBudget { burst: 100, per_second: 10, per_head: 0, bytes_each: 0 };
+/// Members of the mesh and upstreams have so many times these budgets: one connection of theirs carries what many callers do.
+pub const H2_MEMBER_FACTOR: u32 = 100;
+/// For the last word to a peer whose connection is ended.
+pub const H2_GOODBYE: Duration = Duration::from_secs(1);
 /// HBONE connections per destination and worker.
 pub const HBONE_CONNECTIONS: usize = 16;
 /// Longest `baggage` that is read.
@@ -88,3 +109,16 @@ pub const SNIFF_BYTES: usize = CLIENT_HELLO_BYTES;
 /// How long it is believed that the server speaks first on a port, and of how many ports.
 pub const SERVER_FIRST_TIME: Duration = Duration::from_secs(600);
 pub const SERVER_FIRST_PORTS: usize = 1024;
+
+/// How many frames of a kind a peer may send on one HTTP/2 connection that carry nothing; more end it with ENHANCE_YOUR_CALM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameBudget {
+    /// At once.
+    pub burst: u32,
+    /// Earned each second,
+    pub per_second: u32,
+    /// with each head that the peer sends,
+    pub per_head: u32,
+    /// and with so many bytes each that are sent to it; 0 for none.
+    pub bytes_each: u32,
+}

@@ -167,13 +167,15 @@ pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client
             one(&worker, Downstream::h2(body, responder, rt::now()), &mut head, &client).await;
         }
     };
-    let served = match h2::Server::new(stream, read).await {
+    let who = if client.is_member() { h2::Who::Member } else { h2::Who::Stranger };
+    let served = match h2::Server::new(stream, read, who).await {
         Ok(server) => h2::serve(server, drained, exchange).await,
         Err(error) => Err(error),
     };
     if let Err(error) = served
         && error.fault != Fault::DownstreamClosed
     {
+        worker.ended(&error);
         let mut record = begin(&worker, &client);
         record.outcome = Outcome::Failed(error.fault);
         record.reason = Some(error.why.as_ref().into());

@@ -28,13 +28,14 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, iden
         let (worker, identity, application) = (worker.clone(), identity.clone(), application.clone());
         async move { tunnel(&worker, exchange, address, &identity, &application).await }
     };
-    let served = match h2::Server::new(stream, BytesMut::new()).await {
+    let served = match h2::Server::new(stream, BytesMut::new(), h2::Who::Member).await {
         Ok(server) => h2::serve(server, drained, one).await,
         Err(error) => Err(error),
     };
     if let Err(error) = served
         && error.fault != Fault::DownstreamClosed
     {
+        worker.ended(&error);
         refused(&worker, address, Some(&identity), error.fault, &error.why);
     }
 }

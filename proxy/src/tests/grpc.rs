@@ -25,7 +25,7 @@ async fn server<F: Future<Output = ()> + 'static>(handle: impl Fn(Exchange) -> F
             count.set(count.get() + 1);
             let handle = handle.clone();
             rt::spawn(async move {
-                let server = h2::Server::new(stream, BytesMut::new()).await.unwrap();
+                let server = h2::Server::new(stream, BytesMut::new(), h2::Who::Member).await.unwrap();
                 let _ = h2::serve(server, std::future::pending(), handle).await;
             });
         }

@@ -80,7 +80,7 @@ impl BodyReader {
             let _ = self.recv.flow_control().release_capacity(std::mem::take(&mut self.unreleased));
         }
         while !self.ended {
-            match self.recv.data().await {
+            match rt::timeout(self.patience(), self.recv.data()).await.ok_or_else(|| self.late())? {
                 Some(Ok(piece)) if piece.is_empty() => {}
                 Some(Ok(piece)) => {
                     self.unreleased = piece.len();
@@ -95,6 +95,21 @@ impl BodyReader {
             }
         }
         Ok(None)
+    }
+
+    /// A caller that announced a length has it; one that did not may talk and be silent for as long as an answer (gRPC).
+    fn patience(&self) -> std::time::Duration {
+        match (self.side, self.length) {
+            (Facing::Downstream, Length::Known(_)) => limits::BODY_IDLE,
+            _ => limits::ANSWER_IDLE,
+        }
+    }
+
+    fn late(&self) -> Error {
+        match self.side {
+            Facing::Downstream => Error::new(Fault::SlowRequest, "body stood still for too long"),
+            Facing::Upstream => Error::new(Fault::BackendTimeout, "body stood still for an hour"),
+        }
     }
 }
 

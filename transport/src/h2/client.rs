@@ -1,8 +1,8 @@
 //! The side that asks: one connection for many requests, as many at once as the server allows.
 
 use super::body::{Slot, Streams};
+use super::flood::Who;
 use super::io::Io;
-use super::sieve::Sieve;
 use super::{BodyReader, BodyWriter, Facing, code, head};
 use crate::body::Length;
 use crate::rt::{self, Stream};
@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use model::{Fault, RequestHead, ResponseHead};
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -40,14 +41,21 @@ impl Client {
             .max_concurrent_reset_streams(limits::H2_RESET_STREAMS)
             .reset_stream_duration(limits::H2_RESET_TIME)
             .max_local_error_reset_streams(Some(limits::H2_ERROR_RESETS));
-        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(Io { read, stream, sieve: Some(Sieve::default()) })).await;
+        let io = Io::new(stream, read, Who::Member, 0);
+        let flood = io.flood();
+        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(io)).await;
         let late = || Error::new(Fault::ConnectTimeout, "HTTP/2 preface took longer than 10 s").with_nothing_received();
-        let (send, connection) = shake.ok_or_else(late)?.map_err(|e| Facing::Upstream.error(&e).with_nothing_received())?;
+        let (send, mut connection) = shake.ok_or_else(late)?.map_err(|e| Facing::Upstream.error(&e).with_nothing_received())?;
         let closed = Rc::new(Cell::new(false));
         let tell = closed.clone();
         rt::spawn(async move {
-            // Every stream learns of the error by itself.
-            let _ = connection.await;
+            // Every stream learns of the error by itself; of a server that floods, by the connection's being dropped.
+            poll_fn(|cx| {
+                let over = Pin::new(&mut connection).poll(cx).map(drop);
+                if flood.get().is_some() { Poll::Ready(()) } else { over }
+            })
+            .await;
+            drop(connection);
             tell.set(true);
         });
         Ok(Self { send, closed, streams: Streams::default() })

@@ -1,10 +1,14 @@
-//! A connection whose first bytes were read already, to find out what it speaks; an upstream's goes through a sieve.
+//! A connection whose first bytes were read already, to find out what it speaks. What comes is counted, and then rid of what ends nothing; where it
+//! is a flood nothing more is read, and the connection's owner ends it.
 
+use super::flood::{Flood, Watch, Who};
 use super::sieve::Sieve;
-use crate::rt::Stream;
+use crate::rt::{self, Stream};
 use bytes::{Buf, BytesMut};
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -12,11 +16,44 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct Io {
     pub read: BytesMut,
     pub stream: Stream,
-    pub sieve: Option<Sieve>,
+    sieve: Option<Sieve>,
+    watch: Watch,
+    flood: Rc<Cell<Option<Flood>>>,
 }
 
 impl Io {
+    /// `preface`: bytes before the first frame. The sieve begins behind them.
+    pub fn new(stream: Stream, read: BytesMut, who: Who, preface: usize) -> Self {
+        let sieve = (preface == 0).then(Sieve::default);
+        Self { read, stream, sieve, watch: Watch::new(who, preface, rt::now()), flood: Rc::default() }
+    }
+
+    /// Tells of the flood that made reading stop.
+    pub fn flood(&self) -> Rc<Cell<Option<Flood>>> {
+        self.flood.clone()
+    }
+
     fn poll_source(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.flood.get().is_some() {
+            return Poll::Pending;
+        }
+        let start = buffer.filled().len();
+        let polled = self.poll_uncounted(cx, buffer);
+        if let Err(flood) = self.watch.read(&buffer.filled()[start..], rt::now) {
+            self.flood.set(Some(flood));
+            buffer.set_filled(start);
+            return Poll::Pending;
+        }
+        polled
+    }
+
+    fn count(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.watch.wrote(*bytes);
+        }
+    }
+
+    fn poll_uncounted(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.read.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, buffer);
         }
@@ -74,10 +111,14 @@ fn poll_sifted(
 
 impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.count(&written);
+        written
     }
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.count(&written);
+        written
     }
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()

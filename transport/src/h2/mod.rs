@@ -6,6 +6,7 @@
 
 mod body;
 mod client;
+mod flood;
 mod head;
 mod io;
 mod server;
@@ -14,6 +15,7 @@ mod tunnel;
 
 pub use body::{BodyReader, BodyWriter};
 pub use client::{Answer, Client};
+pub use flood::{Flood, Who};
 pub use server::{Exchange, Responder, Server, serve};
 pub use tunnel::Tunnel;
 
@@ -47,6 +49,7 @@ impl Facing {
             (Self::Upstream, false) => Fault::UpstreamReset,
         };
         let mut error = Error::new(fault, format!("HTTP/2: {e}"));
+        error.cause = e.reason().filter(|_| broke_protocol).map(|reason| cause(reason, e));
         error.reset = match e.reason() {
             // A stream beyond the last one of a GOAWAY was never begun, which is what REFUSED_STREAM says (RFC 9113, section 6.8).
             Some(::h2::Reason::NO_ERROR) if e.is_go_away() && e.is_remote() => Some(code::REFUSED_STREAM),
@@ -70,6 +73,21 @@ impl Facing {
     pub(crate) fn malformed(self, why: impl Into<std::borrow::Cow<'static, str>>) -> Error {
         let fault = if self == Self::Downstream { Fault::MalformedRequest } else { Fault::UpstreamProtocol };
         Error::new(fault, why)
+    }
+}
+
+/// What `h2` ended a connection for, as metrics name it.
+fn cause(reason: ::h2::Reason, e: &::h2::Error) -> &'static str {
+    match reason {
+        ::h2::Reason::PROTOCOL_ERROR => "h2_protocol_error",
+        ::h2::Reason::COMPRESSION_ERROR => "h2_compression_error",
+        ::h2::Reason::FLOW_CONTROL_ERROR => "h2_flow_control_error",
+        ::h2::Reason::FRAME_SIZE_ERROR => "h2_frame_size_error",
+        ::h2::Reason::STREAM_CLOSED => "h2_stream_closed",
+        // What it counts and our own watch does not: resets that the peer provoked (CVE-2025-8671), and data in crumbs, which it says in words.
+        ::h2::Reason::ENHANCE_YOUR_CALM if e.to_string().contains("data_frames") => "h2_empty_data_flood",
+        ::h2::Reason::ENHANCE_YOUR_CALM => "h2_made_you_reset",
+        _ => "h2_error",
     }
 }
 

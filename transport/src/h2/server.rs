@@ -1,22 +1,28 @@
 //! The side that answers: a connection yields exchanges, and each goes its own way.
 
 use super::body::{Slot, Streams};
+use super::flood::{Flood, Who};
 use super::io::Io;
-use super::{BodyReader, BodyWriter, Facing, head};
+use super::{BodyReader, BodyWriter, CLIENT_PREFACE, Facing, head};
 use crate::body::Length;
 use crate::rt::{self, Stream};
 use crate::{Error, limits};
 use ::h2::server::{Builder, Connection, SendResponse};
 use bytes::{Bytes, BytesMut};
 use model::{Fault, RequestHead, ResponseHead};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+type Request = (http::Request<::h2::RecvStream>, SendResponse<Bytes>);
 
 #[derive(Debug)]
 pub struct Server {
     connection: Connection<Io, Bytes>,
     streams: Streams,
+    flood: Rc<Cell<Option<Flood>>>,
     draining: bool,
 }
 
@@ -33,7 +39,9 @@ impl Server {
     ///
     /// # Errors
     /// If the client speaks something else or takes too long.
-    pub async fn new(stream: Stream, read: BytesMut) -> Result<Self, Error> {
+    pub async fn new(stream: Stream, read: BytesMut, who: Who) -> Result<Self, Error> {
+        let io = Io::new(stream, read, who, CLIENT_PREFACE.len());
+        let flood = io.flood();
         let mut builder = Builder::new();
         builder
             .max_concurrent_streams(limits::H2_STREAMS)
@@ -46,10 +54,10 @@ impl Server {
             .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS)
             .max_local_error_reset_streams(Some(limits::H2_ERROR_RESETS))
             .enable_connect_protocol();
-        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(Io { read, stream, sieve: None })).await;
+        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(io)).await;
         let connection = shake.ok_or_else(|| Error::new(Fault::SlowRequest, "HTTP/2 preface took longer than 10 s"))?;
         let connection = connection.map_err(|e| Facing::Downstream.error(&e))?;
-        Ok(Self { connection, streams: Streams::default(), draining: false })
+        Ok(Self { connection, streams: Streams::default(), flood, draining: false })
     }
 
     /// The next request; `None` when the connection is over. Must be polled all the while: it is what moves every stream's bytes.
@@ -58,11 +66,15 @@ impl Server {
     /// If the client breaks the protocol or goes away; streams under way have ended with it.
     pub async fn next(&mut self) -> Result<Option<Exchange>, Error> {
         loop {
-            match rt::timeout(limits::KEEP_ALIVE, self.connection.accept()).await {
+            let next = rt::timeout(limits::KEEP_ALIVE, poll_fn(|cx| self.poll_next(cx))).await;
+            if let Some(flood) = self.flood.get() {
+                return Err(self.end(flood).await);
+            }
+            match next {
                 Some(None) => return Ok(None),
                 Some(Some(Err(e))) => return Err(Facing::Downstream.error(&e)),
-                Some(Some(Ok((request, send)))) => {
-                    if let Some(exchange) = self.exchange(request, send) {
+                Some(Some(Ok(request))) => {
+                    if let Some(exchange) = self.exchange(request) {
                         return Ok(Some(exchange));
                     }
                 }
@@ -72,6 +84,20 @@ impl Server {
                 None => self.drain(),
             }
         }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Request, ::h2::Error>>> {
+        let accepted = self.connection.poll_accept(cx);
+        // What was read before it is let go with it.
+        if self.flood.get().is_some() { Poll::Ready(None) } else { accepted }
+    }
+
+    /// Ends the connection and every stream on it.
+    async fn end(&mut self, flood: Flood) -> Error {
+        self.connection.abrupt_shutdown(::h2::Reason::ENHANCE_YOUR_CALM);
+        // A peer that does not listen has nothing to be told.
+        let _ = rt::timeout(limits::H2_GOODBYE, poll_fn(|cx| self.connection.poll_closed(cx))).await;
+        Error::new(Fault::MalformedRequest, flood.why()).with_cause(flood.label())
     }
 
     /// Streams under way.
@@ -86,7 +112,7 @@ impl Server {
     }
 
     /// What cannot be understood is answered here with 400 (or 431), and the connection goes on.
-    fn exchange(&self, request: http::Request<::h2::RecvStream>, mut send: SendResponse<Bytes>) -> Option<Exchange> {
+    fn exchange(&self, (request, mut send): Request) -> Option<Exchange> {
         let (parts, recv) = request.into_parts();
         let mut into = RequestHead::default();
         if let Err(e) = head::take_request(&parts, &mut into) {

@@ -1,5 +1,7 @@
 //! Both sides against each other and, where it matters that we do not merely agree with ourselves, against the `h2` crate used directly.
 
+mod hostile;
+
 use super::*;
 use crate::body::{Incoming, Length, Outgoing, pump};
 use crate::limits;
@@ -18,7 +20,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 async fn pair<F: Future<Output = ()> + 'static>(handle: impl Fn(Exchange) -> F + 'static) -> Client {
     let (a, b) = Stream::pair(1 << 16);
     rt::spawn(async move {
-        let server = Server::new(b, BytesMut::new()).await.unwrap();
+        let server = Server::new(b, BytesMut::new(), Who::Stranger).await.unwrap();
         let _ = serve(server, std::future::pending(), handle).await;
     });
     Client::new(a, BytesMut::new()).await.unwrap()
@@ -28,7 +30,7 @@ async fn pair<F: Future<Output = ()> + 'static>(handle: impl Fn(Exchange) -> F +
 async fn strange_client<F: Future<Output = ()> + 'static>(handle: impl Fn(Exchange) -> F + 'static) -> ::h2::client::SendRequest<Bytes> {
     let (a, b) = Stream::pair(1 << 16);
     rt::spawn(async move {
-        let server = Server::new(b, BytesMut::new()).await.unwrap();
+        let server = Server::new(b, BytesMut::new(), Who::Stranger).await.unwrap();
         let _ = serve(server, std::future::pending(), handle).await;
     });
     let (send, connection) = ::h2::client::handshake(a).await.unwrap();
@@ -227,7 +229,7 @@ fn after_goaway_what_is_under_way_ends_well_and_nothing_new_begins() {
         let ended = Rc::new(Cell::new(false));
         let tell = ended.clone();
         rt::spawn(async move {
-            let server = Server::new(b, BytesMut::new()).await.unwrap();
+            let server = Server::new(b, BytesMut::new(), Who::Stranger).await.unwrap();
             serve(server, async move { drop(drained.await) }, echo).await.unwrap();
             tell.set(true);
         });

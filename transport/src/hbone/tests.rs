@@ -1,7 +1,7 @@
 //! Tunnels end to end, and what they refuse.
 
 use super::*;
-use crate::h2::{Server, serve};
+use crate::h2::{Server, Who, serve};
 use std::cell::Cell;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,7 +30,7 @@ fn connect_to(authority: &str) -> RequestHead {
 
 /// A peer that lets in only 10.0.0.1:80, echoes in upper case, and ends its direction when the other has ended.
 async fn peer(stream: Stream) {
-    let server = Server::new(stream, BytesMut::new()).await.unwrap();
+    let server = Server::new(stream, BytesMut::new(), Who::Member).await.unwrap();
     let served = serve(server, std::future::pending(), |exchange| async move {
         let mine = Target::Address("10.0.0.1:80".parse().unwrap());
         if target(&exchange.head).ok() != Some(mine) || read_baggage(&exchange.head.headers) != own() {

@@ -4,6 +4,7 @@
 mod answers;
 mod backend;
 mod cases;
+mod floods;
 mod requests;
 
 use std::net::SocketAddr;

@@ -4,12 +4,13 @@
 
 use crate::limits;
 use crate::map::Map;
-use model::traffic::{RequestLimits, TrafficPolicy};
+use model::traffic::{RequestLimits, RetryBudget, TrafficPolicy};
 use model::{Endpoints, Key};
 use routing::admission::{Admission, Ticket};
 use routing::balance::{Balancer, Standing};
 use routing::breaker::{Admitted, Breaker, Change};
 use routing::eject::{Ended, Event, Outliers};
+use routing::retry::Budget;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -29,12 +30,16 @@ pub type Place = (Key, Option<u16>);
 
 /// The guards of a proxy.
 #[derive(Default)]
-pub struct Guards(Mutex<Map<Place, Arc<Guard>>>);
+pub struct Guards {
+    all: Mutex<Map<Place, Arc<Guard>>>,
+    /// Retries towards what is no service; all of them share it.
+    outside: Mutex<Option<Budget>>,
+}
 
 impl Guards {
     /// The guard of a place; the same one for as long as anyone holds it.
     pub fn of(&self, place: &Place, metrics: &Metrics) -> Arc<Guard> {
-        let mut all = lock(&self.0);
+        let mut all = lock(&self.all);
         if let Some(guard) = all.get(place) {
             return guard.clone();
         }
@@ -61,12 +66,13 @@ pub struct Guard {
     open: Gauge,
 }
 
-/// Who is under way and who waits.
+/// Who is under way and who waits, and the retries that they may have together.
 #[derive(Default)]
 struct Gate {
     admission: Admission,
     limits: RequestLimits,
     waiting: HashMap<Ticket, Waiting>,
+    budget: Option<Budget>,
 }
 
 #[derive(Default)]
@@ -100,9 +106,14 @@ pub struct Out {
 }
 
 impl Guards {
+    /// Uses the retry budget towards what is no service.
+    pub fn outside<T>(&self, now: Instant, work: impl FnOnce(&mut Budget) -> T) -> T {
+        work(lock(&self.outside).get_or_insert_with(|| Budget::new(RetryBudget::default(), now)))
+    }
+
     /// All that are left out now, in a stable order.
     pub fn out(&self, now: Instant) -> Vec<Out> {
-        let guards: Vec<_> = lock(&self.0).values().cloned().collect();
+        let guards: Vec<_> = lock(&self.all).values().cloned().collect();
         let mut all: Vec<Out> = guards.iter().flat_map(|guard| guard.out(now)).collect();
         all.sort_by(|a, b| (&a.service, &a.endpoint).cmp(&(&b.service, &b.endpoint)));
         all.truncate(limits::EJECTIONS_TOLD);
@@ -220,9 +231,14 @@ impl Guard {
             refused
         };
         // The place first: a trial of the breaker is not spent on a call that is refused here.
-        let turn = Turn::take(self, policy.limits).map_err(refused)?;
+        let turn = Turn::take(self, policy, now).map_err(refused)?;
         let admitted = self.admit(policy, now).map_err(refused)?;
         Ok(Pass::new(turn, policy.clone(), admitted))
+    }
+
+    /// Uses the service's retry budget, which all workers share. Each call that is let through fills it.
+    pub fn budget<T>(&self, now: Instant, work: impl FnOnce(&mut Budget) -> T) -> T {
+        work(lock(&self.gate).budget.get_or_insert_with(|| Budget::new(RetryBudget::default(), now)))
     }
 
     fn admit(&self, policy: &TrafficPolicy, now: Instant) -> Result<Admitted, Refused> {

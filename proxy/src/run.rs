@@ -152,7 +152,6 @@ impl Proxy {
             metrics,
             me,
             resolver: handle.resolver.clone(),
-            workers: u32::try_from(count).unwrap_or(u32::MAX),
             guards: handle.guards.clone(),
             system_roots: system_roots(),
             draining: watch::Sender::new(false),

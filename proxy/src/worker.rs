@@ -8,7 +8,6 @@ use crate::snapshot::Snapshot;
 use crate::upstream::{Multiplexing, Names, UpstreamKey, Via};
 
 use identity::Credentials;
-use model::traffic::RetryBudget;
 use model::{Endpoint, Key, Service, SpiffeId};
 use routing::retry::Budget;
 use rustls::ClientConfig;
@@ -42,8 +41,6 @@ pub struct Shared {
     pub me: Me,
     pub resolver: crate::rim::Resolver,
     pub log: Option<LogSink>,
-    /// Workers of this proxy: limits are the proxy's, and each takes its part.
-    pub workers: u32,
     /// What keeps callers and endpoints of each service from harming each other.
     pub guards: Arc<guard::Guards>,
     /// System roots as PEM, for hosts outside the mesh.
@@ -101,9 +98,6 @@ pub struct Worker {
     pub server_first: RefCell<ServerFirst<(Key, u16)>>,
     pub balancers: RefCell<crate::pick::Balancers>,
     known_guards: RefCell<Map<guard::Place, Arc<Guard>>>,
-    budgets: RefCell<Map<guard::Place, Budget>>,
-    /// For what is no service.
-    other_budget: RefCell<Option<Budget>>,
     peers: RefCell<Map<Arc<str>, Arc<Peer>>>,
     destinations: RefCell<Map<Key, Arc<Destination>>>,
     metrics: RefCell<WorkerMetrics>,
@@ -126,8 +120,6 @@ impl Worker {
             server_first: RefCell::default(),
             balancers: RefCell::default(),
             known_guards: RefCell::default(),
-            budgets: RefCell::default(),
-            other_budget: RefCell::default(),
             peers: RefCell::default(),
             destinations: RefCell::default(),
             metrics,
@@ -206,20 +198,13 @@ impl Worker {
         guard
     }
 
-    /// Uses the retry budget towards a service.
+    /// Uses the retry budget towards a service, or towards what is none.
     pub fn budget<T>(&self, service: Option<&guard::Place>, work: impl FnOnce(&mut Budget) -> T) -> T {
-        let fresh = || Budget::new(RetryBudget::default(), self.shared.workers, transport::rt::now());
-        let Some(service) = service else {
-            return work(self.other_budget.borrow_mut().get_or_insert_with(fresh));
-        };
-        let mut budgets = self.budgets.borrow_mut();
-        if let Some(budget) = budgets.get_mut(service) {
-            return work(budget);
+        let now = transport::rt::now();
+        match service {
+            Some(place) => self.guard(place.clone()).budget(now, work),
+            None => self.shared.guards.outside(now, work),
         }
-        if budgets.len() >= limits::LABELS {
-            budgets.clear();
-        }
-        work(budgets.entry(service.clone()).or_insert_with(fresh))
     }
 
     /// The endpoint as labels name it. Kept ready, since making it costs.

@@ -141,8 +141,8 @@ fn sooner(a: Option<(Instant, Fault)>, b: Option<(Instant, Fault)>) -> Option<(I
     }
 }
 
-/// Retries allowed towards one service: a share of requests, and a few each second whatever their number. Kept per worker, which gets its part
-/// of the second allowance; the share is right for each worker by itself.
+/// Retries allowed towards one service: a share of requests, and a few each second whatever their number. One for a proxy and a service, whatever
+/// the number of workers.
 #[derive(Debug, Clone)]
 pub struct Budget {
     rule: RetryBudget,
@@ -155,19 +155,18 @@ pub struct Budget {
 const RETRY: u64 = 1000;
 
 impl Budget {
-    /// A full one, for one of `workers`.
-    pub fn new(rule: RetryBudget, workers: u32, now: Instant) -> Self {
-        let per_millis = u64::from(rule.min_count) * RETRY * 1000 / u64::from(workers.max(1));
-        let per_second = per_millis / (rule.min_interval.as_millis() as u64).max(1);
+    /// A full one.
+    pub fn new(rule: RetryBudget, now: Instant) -> Self {
+        let per_second = u64::from(rule.min_count) * RETRY * 1000 / (rule.min_interval.as_millis() as u64).max(1);
         let mut budget = Self { rule, balance: 0, per_second, last: now };
         budget.balance = budget.most();
         budget
     }
 
     /// Takes another rule, where it is another; the budget is full again then.
-    pub fn adopt(&mut self, rule: RetryBudget, workers: u32, now: Instant) {
+    pub fn adopt(&mut self, rule: RetryBudget, now: Instant) {
         if self.rule != rule {
-            *self = Self::new(rule, workers, now);
+            *self = Self::new(rule, now);
         }
     }
 

@@ -1,12 +1,14 @@
 //! A call's leave to go: its place among those under way, and its word in the breaker. Both are given back when it is dropped, however it ended.
 
 use super::{Gate, Guard, Refused, Waiting, lock};
-use model::traffic::{RequestLimits, TrafficPolicy};
+use model::traffic::{RetryBudget, TrafficPolicy};
 use routing::admission::{Entry, Ticket};
 use routing::breaker::Admitted;
+use routing::retry::Budget;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Instant;
 use transport::rt;
 
 pub struct Pass {
@@ -46,16 +48,21 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn take(guard: &Arc<Guard>, limits: RequestLimits) -> Result<Self, Refused> {
+    pub(super) fn take(guard: &Arc<Guard>, policy: &TrafficPolicy, now: Instant) -> Result<Self, Refused> {
+        let limits = policy.limits;
         let mut gate = lock(&guard.gate);
         if gate.limits != limits {
             gate.limits = limits;
             while gate.let_one_go() {}
         }
         match gate.admission.enter(&limits) {
-            Entry::Admitted => Ok(Self { guard: guard.clone(), ticket: None }),
+            Entry::Admitted => {
+                gate.deposit(policy.retry_budget, now);
+                Ok(Self { guard: guard.clone(), ticket: None })
+            }
             Entry::Waits(ticket) => {
                 gate.waiting.insert(ticket, Waiting::default());
+                gate.deposit(policy.retry_budget, now);
                 Ok(Self { guard: guard.clone(), ticket: Some(ticket) })
             }
             Entry::Overloaded { under_way, waiting } => {
@@ -105,6 +112,13 @@ impl Drop for Turn {
 }
 
 impl Gate {
+    /// One more call, of whose kind a share may be tried again.
+    fn deposit(&mut self, rule: RetryBudget, now: Instant) {
+        let budget = self.budget.get_or_insert_with(|| Budget::new(rule, now));
+        budget.adopt(rule, now);
+        budget.deposit(now);
+    }
+
     /// After limits have grown; says whether another may go too.
     fn let_one_go(&mut self) -> bool {
         let limits = self.limits;

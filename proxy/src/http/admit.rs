@@ -7,7 +7,6 @@ use crate::guard::{self, Pass};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use crate::{limits, pick};
-use model::traffic::RetryBudget;
 use model::{Backend, Fault};
 use routing::eject::Ended;
 use std::future::poll_fn;
@@ -28,20 +27,14 @@ impl Leave {
     }
 }
 
-/// Fills the budget of retries that the backend's policy allows for one more request, and names it.
-pub fn deposit(worker: &Worker, snapshot: &Snapshot, backend: &Backend) -> Option<guard::Place> {
-    let (rule, place) = match backend {
-        Backend::Service(to) => match snapshot.table.service(&to.service).map(|service| pick::policy(service, to.port)) {
-            Some((policy, place)) => (policy.retry_budget, Some(place)),
-            None => (RetryBudget::default(), Some((to.service.clone(), None))),
-        },
-        Backend::External(_) | Backend::Invalid { .. } => (RetryBudget::default(), None),
+/// Whose budget retries come from: the service's, filled as a call enters, or for hosts outside the one that they share, filled here.
+pub fn budget(worker: &Worker, snapshot: &Snapshot, backend: &Backend) -> Option<guard::Place> {
+    let Backend::Service(to) = backend else {
+        worker.budget(None, |budget| budget.deposit(rt::now()));
+        return None;
     };
-    worker.budget(place.as_ref(), |budget| {
-        budget.adopt(rule, worker.shared.workers, rt::now());
-        budget.deposit(rt::now());
-    });
-    place
+    let service = snapshot.table.service(&to.service);
+    Some(service.map_or_else(|| (to.service.clone(), None), |service| pick::policy(service, to.port).1))
 }
 
 pub async fn enter(

@@ -240,7 +240,7 @@ impl<'t> Routed<'t> {
     ) -> Result<After, Stop> {
         let (worker, decision) = (self.worker, self.decision);
         let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started).no_later(self.due.at);
-        let service = admit::deposit(worker, self.snapshot, &backend.backend);
+        let service = admit::budget(worker, self.snapshot, &backend.backend);
         let mut tries = Tries { worker, retry, held, service, ended: Ended::Cancelled, asked: Asked::default(), grace: self.due.grace };
         let mut pass = admit::enter(worker, self.snapshot, &backend.backend, &mut down.to, tries.retry.deadline()).await?;
         let mut tried: Vec<EndpointId> = Vec::new();

@@ -1,9 +1,11 @@
 //! Backends that die, fail, hang and come back under load: what callers see before, during and after, with and without a policy.
 
 use super::resources::{self, HTTP, Place};
-use super::{Mesh, Proxy, bounded};
+use super::{Mesh, Proxy, bounded, key};
+use crate::worker::Worker;
 use model::traffic::{AttachedPolicy, Breaker, Ejection, RequestLimits, TrafficPolicy};
-use model::{ObjectRef, Origin, Resource};
+use model::{Fault, Kind, ObjectRef, Origin, Resource, Retry, Timeouts};
+use routing::retry::{Failure, Next, RetryState};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -293,6 +295,28 @@ async fn a_breaker_opens_for_a_service_that_fails_and_closes_when_it_is_well() {
         }
         assert_eq!(good(&scene.calls(20).await), 20);
         assert_eq!(scene.metric(&format!("organza_circuit_breakers_open{labels}")), 0.0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn workers_share_one_retry_budget_for_each_service() {
+    bounded(async {
+        let web = Mesh::new().proxy("web");
+        let workers = [web.worker.clone(), Worker::new(web.worker.shared.clone(), 7)];
+        let rule = Retry { codes: Vec::new(), attempts: u32::MAX, backoff: Duration::ZERO };
+        // One moment: time fills the budget.
+        let now = Instant::now();
+        let spend = |worker: &Worker, service: Option<&str>| {
+            let place = service.map(|name| (key(Kind::Service, name), None));
+            let mut state = RetryState::new(Some(&rule), Timeouts::default(), true, now);
+            let failure = Failure::Unsent(Fault::ConnectRefused);
+            let mut next = || worker.budget(place.as_ref(), |budget| state.on_failure(failure, true, Duration::ZERO, budget, now, 0));
+            (0..1000).take_while(|_| matches!(next(), Next::RetryAfter(_))).count()
+        };
+        for service in [Some("catalog"), Some("ratings"), None] {
+            assert_eq!(workers.each_ref().map(|worker| spend(worker, service)), [100, 0], "{service:?}");
+        }
     })
     .await;
 }

@@ -94,7 +94,6 @@ impl Mesh {
             },
             resolver: Resolver::alone(self.snapshot.clone()),
             log: Some(log),
-            workers: 1,
             guards: Default::default(),
             system_roots: Arc::from([]),
             draining: watch::Sender::new(false),

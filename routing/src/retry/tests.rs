@@ -8,7 +8,7 @@ const NOW: Duration = Duration::ZERO;
 
 fn setup() -> (Instant, Budget) {
     let now = Instant::now();
-    (now, Budget::new(RetryBudget::default(), 1, now))
+    (now, Budget::new(RetryBudget::default(), now))
 }
 
 #[test]
@@ -120,13 +120,13 @@ fn the_budget_gives_a_share_and_a_few_each_second() {
 fn a_policy_shapes_the_budget() {
     let now = Instant::now();
     let small = RetryBudget { percent: 50, interval: Duration::from_secs(2), min_count: 1, min_interval: Duration::from_secs(1) };
-    let mut budget = Budget::new(RetryBudget::default(), 1, now);
-    budget.adopt(small, 1, now);
+    let mut budget = Budget::new(RetryBudget::default(), now);
+    budget.adopt(small, now);
     assert_eq!([(); 3].map(|()| budget.withdraw(now)), [true, true, false], "one a second, kept for two");
     budget.deposit(now);
     assert!(!budget.withdraw(now));
     budget.deposit(now);
     assert!(budget.withdraw(now), "every second request earns a retry");
-    budget.adopt(small, 1, now);
+    budget.adopt(small, now);
     assert!(!budget.withdraw(now), "the same rule fills nothing");
 }

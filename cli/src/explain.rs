@@ -12,8 +12,10 @@ use crate::output::Output;
 use base64::Engine;
 use clap::Args;
 use model::Change;
+use proxy::Snapshot;
 use question::{From, Question};
 use routing::Table;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use wire::api::{Proxy, ProxyList, ProxyResources, Role, ServiceList, path};
 
@@ -62,8 +64,8 @@ pub struct ExplainArgs {
 pub async fn run(args: ExplainArgs) -> Outcome {
     let from = From::parse(&args.from, &args.namespace)?;
     let question = Question::new(&args.method, &args.url, &args.headers, args.sni.as_deref(), from)?;
-    let (table, whence) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
-    let story = story::tell(&table, &question);
+    let (known, whence) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
+    let story = story::tell(&known, &question);
     match args.output {
         Output::Text => {
             print!("{}", story.text());
@@ -96,24 +98,39 @@ async fn hint(args: &ExplainArgs, question: &Question) -> Option<String> {
     ))
 }
 
+/// What is asked: files, of which nobody can say who answers, or what a proxy has acknowledged.
+enum Known {
+    Files(Table),
+    Proxy(Snapshot),
+}
+
+impl Known {
+    fn table(&self) -> &Table {
+        match self {
+            Self::Files(table) => table,
+            Self::Proxy(snapshot) => &snapshot.table,
+        }
+    }
+}
+
 /// What the proxy that would decide has acknowledged.
-async fn live(args: &ExplainArgs, question: &Question) -> Outcome<(Table, String)> {
+async fn live(args: &ExplainArgs, question: &Question) -> Outcome<(Known, String)> {
     let client = Client::control(&args.mesh.place()?);
     let proxies: ProxyList = client.get(path::PROXIES).await?;
     let proxy = asked(&proxies, &question.from)?;
     let acknowledged: ProxyResources = client.get(&path::resources(&proxy.name)).await?;
     let whence = format!("as proxy {} has acknowledged it, generation {}", proxy.name, acknowledged.generation);
-    Ok((compile(&acknowledged)?, whence))
+    Ok((Known::Proxy(compile(&acknowledged)?), whence))
 }
 
 /// What proxies would be told if these were all files of a mesh.
-fn offline(paths: &[PathBuf]) -> Outcome<(Table, String)> {
+fn offline(paths: &[PathBuf]) -> Outcome<(Known, String)> {
     let objects = files::read(paths)?.objects;
     let translated = frontends::translate(&objects, &frontends::Options::default());
     let bad = translated.reports.iter().filter(|report| report.severity == model::Severity::Error).count();
     let problems = if bad == 0 { String::new() } else { format!(", which have {bad} problems: organza validate -f tells them") };
     let changes: Vec<Change> = translated.resources.into_iter().map(Change::Put).collect();
-    Ok((Table::default().apply(&changes), format!("as the files say{problems}")))
+    Ok((Known::Files(Table::default().apply(&changes)), format!("as the files say{problems}")))
 }
 
 /// The proxy that would decide: a gateway's own, or one beside a workload of that name.
@@ -131,7 +148,7 @@ fn asked<'a>(proxies: &'a ProxyList, from: &From) -> Outcome<&'a Proxy> {
     })
 }
 
-fn compile(acknowledged: &ProxyResources) -> Outcome<Table> {
+fn compile(acknowledged: &ProxyResources) -> Outcome<Snapshot> {
     let mut changes = Vec::new();
     for resource in &acknowledged.items {
         let Some(encoded) = &resource.encoded else { continue };
@@ -143,5 +160,5 @@ fn compile(acknowledged: &ProxyResources) -> Outcome<Table> {
         let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).map_err(|error| strange(&error))?;
         changes.push(Change::Put(wire::decode(&bytes).map_err(|error| strange(&error))?));
     }
-    Ok(Table::default().apply(&changes))
+    Ok(Snapshot::default().apply(acknowledged.generation, &changes, &BTreeMap::new()))
 }

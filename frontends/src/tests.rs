@@ -102,6 +102,18 @@ fn conflicting_and_unserved_listeners_are_broken_and_say_so() {
 }
 
 #[test]
+fn what_nobody_heeds_is_said() {
+    let ports = json!([{"name": "http", "port": 80}, {"name": "sctp", "port": 81, "protocol": "SCTP"}]);
+    let odd = object("v1", "Service", ("a", "s"), json!({"spec": {"ports": ports, "sessionAffinity": "ClientIP"}}));
+    let mesh = object("gateway.networking.x-k8s.io/v1alpha1", "XMesh", ("", "m"), json!({"spec": {"controllerName": "a.b/c"}}));
+    let t = run(&[odd, mesh]);
+    let told: Vec<_> = t.reports.iter().map(|r| (r.object.kind.to_string(), r.path_text(), r.severity)).collect();
+    let want = [("Service", "spec.sessionAffinity"), ("Service", "spec.ports[1].protocol"), ("XMesh", "")];
+    assert_eq!(told, want.map(|(kind, path)| (kind.to_owned(), path.to_owned(), Severity::Warning)));
+    assert!(t.resources.iter().any(|r| matches!(r, Resource::Service(s) if s.ports.len() == 1)));
+}
+
+#[test]
 fn odd_shapes_do_not_panic() {
     for body in [json!({"spec": 1}), json!({"spec": {"listeners": [1], "rules": "x", "parentRefs": [{}], "ports": [null]}})] {
         for kind in ["Gateway", "HTTPRoute", "GRPCRoute", "ReferenceGrant"] {

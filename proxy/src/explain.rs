@@ -3,8 +3,9 @@
 
 use crate::http::{self, Stop};
 use crate::l4;
+use crate::pick;
 use crate::snapshot::Snapshot;
-use model::{Key, Listener, ListenerProtocol, Method, Normalisation, RequestHead, Scheme};
+use model::{Fault, Key, Listener, ListenerProtocol, Method, Normalisation, RequestHead, Scheme};
 use routing::explain::{Explanation, Outcome, Refused};
 use routing::filters::Context;
 use routing::{Caller, Entry, Table};
@@ -30,6 +31,25 @@ pub fn explain(table: &Table, asker: Asker<'_>, head: &RequestHead) -> Explanati
         Asker::Gateway { gateway, port, sni } => at_gateway(table, gateway, port, sni, head),
         Asker::Workload { namespace } => from_workload(table, namespace, head),
     }
+}
+
+/// [`explain`], and whether there is anyone to answer: as the control plane told this proxy. What it found out by itself, it alone knows.
+pub fn explain_live(snapshot: &Snapshot, asker: Asker<'_>, head: &RequestHead) -> Explanation {
+    let mut explained = explain(&snapshot.table, asker, head);
+    let Some(chain) = &mut explained.chain else { return explained };
+    for share in chain.split.iter_mut().filter(|share| share.refused.is_none()) {
+        let why = share.service.as_ref().and_then(|to| pick::nobody(snapshot, to));
+        share.refused = why.map(|reason| Refused { fault: Fault::NoEndpoint, reason, object: None, place: "".into() });
+    }
+    // Refused where every share that gets requests is.
+    if explained.outcome == Outcome::Forward {
+        let mut drawn = chain.split.iter().filter(|share| share.weight > 0).map(|share| &share.refused).peekable();
+        let first = drawn.peek().copied().cloned().flatten();
+        if let Some(refused) = first.filter(|_| drawn.all(Option::is_some)) {
+            explained.outcome = Outcome::Refused(refused);
+        }
+    }
+    explained
 }
 
 fn at_gateway(table: &Table, gateway: &Key, port: u16, sni: Option<Option<&str>>, head: &mut RequestHead) -> Explanation {

@@ -74,8 +74,7 @@ async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceR
     let mut tried = Vec::new();
     loop {
         let picked = worker.pick(snapshot, service, to, pick::Tried { at: &tried, avoid: &[], unreached: true }, None);
-        let none = || Stop::new(Fault::NoEndpoint, format!("service {}/{} has no healthy endpoint", to.service.namespace, to.service.name));
-        let picked = picked.ok_or_else(none)?;
+        let picked = picked.ok_or_else(|| Stop::new(Fault::NoEndpoint, pick::no_endpoint(snapshot, to)))?;
         record.destination = worker.peer(snapshot, picked.endpoint);
         let result = open(worker, service, &picked, to.port, record).await;
         // What a connection carries is nobody's business here: that it was opened is all there is to say.

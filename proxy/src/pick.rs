@@ -7,7 +7,7 @@ use crate::map::Map;
 use crate::snapshot::Snapshot;
 use model::traffic::TrafficPolicy;
 use model::{Endpoint, Endpoints, Labels, Service, ServiceRef};
-use routing::balance::{Balancer, EndpointId, Outcome};
+use routing::balance::{Balancer, EndpointId, Outcome, serves};
 use routing::eject::Ended;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +41,23 @@ pub struct Picked<'t> {
 pub fn policy(service: &Service, port: u16) -> (&Arc<TrafficPolicy>, guard::Place) {
     let own = service.policies.iter().any(|at| at.port == Some(port));
     (service.policy(port).unwrap_or(&guard::DEFAULTS), (service.key.clone(), own.then_some(port)))
+}
+
+/// Why nobody answers for a service, as far as the control plane told it; `None` where someone may.
+pub fn nobody(snapshot: &Snapshot, to: &ServiceRef) -> Option<String> {
+    let serves = |set: &Arc<Endpoints>| set.endpoints.iter().any(|endpoint| serves(endpoint, to.subset.as_ref()));
+    (!snapshot.endpoints_of(&to.service).is_some_and(serves)).then(|| no_endpoint(snapshot, to))
+}
+
+/// Said where no endpoint can be picked.
+pub fn no_endpoint(snapshot: &Snapshot, to: &ServiceRef) -> String {
+    let count = snapshot.endpoints_of(&to.service).map_or(0, |set| set.endpoints.len());
+    let has = match count {
+        0 => "no endpoint".to_owned(),
+        1 => "no healthy endpoint: its only one is not".to_owned(),
+        _ => format!("no healthy endpoint among {count}"),
+    };
+    format!("service {}/{} has {has}", to.service.namespace, to.service.name)
 }
 
 /// Where a request was already.

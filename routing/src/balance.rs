@@ -92,7 +92,7 @@ impl Balancer {
     /// be told again, where weights are growing.
     pub fn arrange(&mut self, set: &Arc<Endpoints>, standing: &Standing<'_>) -> Option<Instant> {
         self.place(set, standing.now);
-        let counted = |e: &&Endpoint| in_subset(self.subset.as_ref(), e) && e.health == Health::Healthy && e.weight > 0;
+        let counted = |e: &&Endpoint| serves(e, self.subset.as_ref());
         let healthy = set.endpoints.iter().filter(counted).count();
         let usable = set.endpoints.iter().filter(counted).filter(|e| !(standing.ejected)(&e.id)).count();
         let panic = (standing.panic)(usable, healthy);
@@ -395,6 +395,11 @@ impl State {
         let faded = if believed > initial { initial + (believed - initial) * self.keep(now) } else { believed };
         faded * f64::from(self.outstanding + 1)
     }
+}
+
+/// Whether an endpoint may be picked for a subset, as far as the control plane told it.
+pub fn serves(endpoint: &Endpoint, subset: Option<&Labels>) -> bool {
+    in_subset(subset, endpoint) && endpoint.health == Health::Healthy && endpoint.weight > 0
 }
 
 fn in_subset(subset: Option<&Labels>, endpoint: &Endpoint) -> bool {

@@ -10,7 +10,7 @@ use crate::filters::{self, Context, Pending, RequestOutcome};
 use crate::limits;
 use crate::matching::first_mismatch;
 use crate::table::{Layer, Table};
-use model::{Applied, Backend, Fault, Filter, FilterPlace, HostPattern, ObjectRef, RequestHead, ResponseHead};
+use model::{Applied, Backend, Fault, Filter, FilterPlace, HostPattern, ObjectRef, RequestHead, ResponseHead, ServiceRef};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +96,8 @@ pub struct Ran {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Share {
     pub backend: String,
+    /// The service and the port that it is, where it is one.
+    pub service: Option<ServiceRef>,
     pub weight: u32,
     pub percent: f64,
     /// All that runs for a request that goes here, up to its answer.
@@ -222,6 +224,7 @@ impl Table {
         }
         Share {
             backend: backend.label(),
+            service: if let Backend::Service(to) = &backend.backend { Some(to.clone()) } else { None },
             weight: backend.weight,
             percent: f64::from(backend.weight) * 100.0 / decision.total_weight().max(1) as f64,
             filters: ran(decision, Some(backend), &applied),
@@ -232,7 +235,11 @@ impl Table {
 
     /// Whether a mirror's copy has somewhere to go; whether someone is there, only a proxy knows.
     fn is_sent(&self, to: &Backend) -> bool {
-        matches!(to, Backend::Service(to) if self.service(&to.service).is_some())
+        match to {
+            Backend::Service(to) => self.service(&to.service).is_some(),
+            Backend::External(_) => true,
+            Backend::Invalid { .. } => false,
+        }
     }
 
     fn near_misses(&self, entry: &Entry, head: &RequestHead, caller: &Caller<'_>, won: Option<&Decision<'_>>) -> Vec<NearMiss> {

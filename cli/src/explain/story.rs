@@ -1,10 +1,10 @@
 //! The answer of `explain` as lines or JSON. What is decided and why is never worked out here: `proxy` and `routing` tell it, with what carries
 //! traffic.
 
+use super::Known;
 use super::question::{From, Question};
 use model::{Key, Kind, Source};
-use proxy::explain::{Asker, explain};
-use routing::Table;
+use proxy::explain::{Asker, explain, explain_live};
 use routing::explain::{Explanation, Outcome, Ran, Refused, Share};
 use serde_json::{Map, Value, json};
 
@@ -15,17 +15,21 @@ pub struct Story {
     explained: Explanation,
 }
 
-pub fn tell(table: &Table, question: &Question) -> Story {
-    let head = &question.head;
+pub fn tell(known: &Known, question: &Question) -> Story {
+    let (head, table) = (&question.head, known.table());
+    let explain = |asker: Asker<'_>| match known {
+        Known::Files(table) => explain(table, asker, head),
+        Known::Proxy(snapshot) => explain_live(snapshot, asker, head),
+    };
     let explained = match &question.from {
         From::Gateway { namespace, name } => {
             let here = table.listeners().find(|l| *l.gateway.namespace == **namespace && *l.gateway.name == **name);
             let nameless = Key::new(Source::files(), Kind::Gateway, namespace, name);
             let gateway = here.map_or(&nameless, |listener| &listener.gateway);
             let sni = question.sni.as_ref().map(|name| name.as_deref());
-            explain(table, Asker::Gateway { gateway, port: question.port, sni }, head)
+            explain(Asker::Gateway { gateway, port: question.port, sni })
         }
-        From::Workload { namespace, .. } => explain(table, Asker::Workload { namespace }, head),
+        From::Workload { namespace, .. } => explain(Asker::Workload { namespace }),
     };
     Story { request: question.text(), from: question.from.to_string(), explained }
 }

@@ -1,7 +1,7 @@
 //! The second pass: Gateways that are ours, with their listeners. A Gateway is accepted as long as one listener is.
 
 use super::listener::{Door, mark_conflicts};
-use super::{CONTROLLER, GROUP, condition};
+use super::{CONTROLLER, GROUP, condition, external};
 use crate::kubernetes::{Inventory, text};
 use crate::organza::settings::{Parameters, Settings};
 use crate::wrong::{Within, Wrong};
@@ -198,10 +198,11 @@ fn check(gateway: &Object) -> Result<(), Wrong> {
 
 /// Kinds of Gateway API that are read by nobody yet, said aloud: a policy that is silently ignored is a trap.
 pub fn unsupported(object: &Object) -> Option<Report> {
-    let known = matches!(&*object.object.kind, "BackendTLSPolicy" | "ListenerSet" | "UDPRoute");
-    if *object.object.group != *GROUP || !known {
-        return None;
-    }
     let wrong = Wrong::new("UnsupportedKind", format!("A {} has no effect yet.", object.object.kind));
+    let wrong = match (&*object.object.group, &*object.object.kind) {
+        (GROUP, "BackendTLSPolicy" | "ListenerSet" | "UDPRoute") => wrong,
+        (external::GROUP, "XMesh") => wrong.fix(format!("Use a MeshConfig of group {}.", crate::organza::GROUP)),
+        _ => return None,
+    };
     Some(Report { severity: Severity::Warning, ..wrong.report(&object.object) })
 }

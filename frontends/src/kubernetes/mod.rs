@@ -113,6 +113,7 @@ pub fn take_inventory(objects: &[Object], options: &Options<'_>) -> Inventory {
                 inventory.external_names.insert(name());
             }
             inventory.services.insert(name(), service);
+            service::check_service(object, &mut inventory);
             inventory.endpoints.push(endpoints);
         } else if object.is("", "Secret") {
             inventory.secrets.insert(name(), Secret::read(object));

@@ -78,6 +78,7 @@ fn service_port(value: &Value) -> Option<ServicePort> {
     let declared = text(value, "appProtocol").or(name).and_then(AppProtocol::declared);
     let protocol = match text(value, "protocol") {
         Some("UDP") => AppProtocol::Udp,
+        Some("SCTP") => return None,
         _ => declared.unwrap_or_default(),
     };
     Some(ServicePort { number: port(value, "port")?, name: name.map(Arc::from), protocol })
@@ -160,6 +161,22 @@ fn slice_endpoints(slice: &Object, ports: &[Value]) -> Vec<Endpoint> {
         });
     }
     found
+}
+
+/// What a Service says that nobody heeds.
+pub fn check_service(object: &Object, inventory: &mut Inventory) {
+    let mut warn = |wrong: Wrong| {
+        let report = wrong.at("spec").report(&object.object);
+        inventory.reports.push(Report { severity: Severity::Warning, ..report });
+    };
+    if text(object.at("/spec"), "sessionAffinity") == Some("ClientIP") {
+        let wrong = Wrong::value("Session affinity of a Service has no effect.");
+        let fix = "Use a BackendTrafficPolicy with loadBalancer.type ConsistentHash, by SourceIP.";
+        warn(wrong.fix(fix).at("sessionAffinity"));
+    }
+    for (i, _) in object.list("/spec/ports").iter().enumerate().filter(|(_, port)| text(port, "protocol") == Some("SCTP")) {
+        warn(Wrong::value("SCTP is not carried, so the port is left out.").at("protocol").item(i).at("ports"));
+    }
 }
 
 /// What slices say that nobody can use.

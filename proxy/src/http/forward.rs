@@ -12,7 +12,9 @@ use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use model::route::Mirror;
-use model::{AppProtocol, Applied, Backend, Balancer, Fault, Method, RequestHead, ResponseHead, Scheme, Service, Version};
+use model::{
+    AppProtocol, Applied, Backend, Balancer, ExternalHost, Fault, Method, RequestHead, ResponseHead, Scheme, Service, ServiceRef, Version,
+};
 use routing::balance::{EndpointId, hash_request};
 use routing::deadline;
 use routing::eject::Ended;
@@ -301,10 +303,7 @@ impl<'t> Routed<'t> {
                     _ => None,
                 };
                 let picked = self.worker.pick(self.snapshot, service, to, tried, hash);
-                let none = || {
-                    Stop::new(Fault::NoEndpoint, format!("service {}/{} has no healthy endpoint", to.service.namespace, to.service.name))
-                };
-                let picked = picked.ok_or_else(none)?;
+                let picked = picked.ok_or_else(|| Stop::new(Fault::NoEndpoint, pick::no_endpoint(self.snapshot, to)))?;
                 let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
                 let key = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing);
                 Ok(Picked { key, endpoint: Some(picked), service: Some(service) })
@@ -317,21 +316,35 @@ impl<'t> Routed<'t> {
         }
     }
 
+    /// The endpoint of a copy, of which nothing is learnt.
+    fn copied_to(&self, to: &ServiceRef, head: &RequestHead, hop: &Hop) -> Option<UpstreamKey> {
+        let service = self.snapshot.table.service(&to.service)?;
+        let picked = self.worker.pick(self.snapshot, service, to, pick::Tried::default(), None)?;
+        self.worker.balancers.borrow_mut().ended(&picked, Ended::Cancelled, None, rt::now());
+        let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
+        UpstreamKey::endpoint(service, picked.endpoint, to.port, framing).ok()
+    }
+
     /// Sends a copy whose answer nobody waits for, and says whether it could. Bodies too large to hold are not mirrored.
     fn mirror(&self, backend: &Backend, head: &RequestHead, hop: &Hop, held: Option<Bytes>, has_body: bool) -> bool {
         if has_body && held.is_none() {
             return false;
         }
-        let Backend::Service(to) = backend else { return false };
-        let Some(service) = self.snapshot.table.service(&to.service) else { return false };
-        let now = rt::now();
-        let Some(picked) = self.worker.pick(self.snapshot, service, to, pick::Tried::default(), None) else { return false };
-        self.worker.balancers.borrow_mut().ended(&picked, Ended::Cancelled, None, now);
-        let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
-        let Ok(key) = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing) else { return false };
+        let to = match backend {
+            Backend::Service(to) => match self.copied_to(to, head, hop) {
+                Some(key) => Copied::To(key),
+                None => return false,
+            },
+            Backend::External(host) => Copied::Outside(host.clone(), inner(host.protocol, self.client, head, hop)),
+            Backend::Invalid { .. } => return false,
+        };
         let (worker, mut head) = (self.worker.clone(), head.clone());
         rt::spawn(async move {
             let copy = async {
+                let key = match to {
+                    Copied::To(key) => key,
+                    Copied::Outside(host, framing) => worker.external(&host, framing).await?,
+                };
                 let mut up = worker.reach(key, false).await?;
                 let body = held.map_or(Incoming::Empty, |bytes| Incoming::Held(Some(bytes)));
                 if exchange::send_and_forget(&mut up, &mut head, body).await? {
@@ -344,6 +357,12 @@ impl<'t> Routed<'t> {
         });
         true
     }
+}
+
+/// Where a copy goes; the address of a host outside is not known yet.
+enum Copied {
+    To(UpstreamKey),
+    Outside(Arc<ExternalHost>, Inner),
 }
 
 /// Mirrors that were drawn; a rule rarely has more than one.

@@ -2,10 +2,13 @@
 
 use super::resources::{self, DETECT, HTTP, Place, TCP};
 use super::{Mesh, Shop, bounded};
+use crate::explain::{Asker, explain_live};
 use bytes::Bytes;
 use model::route::HeaderEdits;
 use model::{Filter, Retry, Timeouts};
+use routing::explain::Outcome;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use testkit::backend::Backend;
 use testkit::client::{Shot, fetch};
@@ -209,6 +212,62 @@ async fn time_limits_are_kept() {
             shop.mesh.put(vec![resources::on_service("catalog", rule)]);
             assert_eq!(fetch(&Shot::get(door, "catalog", "/")).await.unwrap().0.as_u16(), 504);
             assert_eq!(shop.web.record().await["fault"], fault);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_host_outside_gets_its_copies() {
+    bounded(async {
+        let (backend, outside) = (Backend::http("catalog").await, Backend::http("outside").await);
+        let mut shop = Shop::new(backend.address);
+        let mut rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        let host = model::ExternalHost {
+            key: super::key(model::Kind::External, "shadow"),
+            host: model::backend::ExternalName::Address(outside.address.ip()),
+            port: outside.address.port(),
+            protocol: model::AppProtocol::Http,
+            tls: None,
+        };
+        rule.filters.push(Filter::Mirror(model::route::Mirror { backend: model::Backend::External(Arc::new(host)), fraction: (1, 1) }));
+        shop.mesh.put(vec![resources::on_service("catalog", rule)]);
+        let door = shop.web.named("catalog", HTTP);
+        assert_eq!(fetch(&Shot::upload(door, "catalog", "/", 10)).await.unwrap().0.as_u16(), 200);
+        let record = shop.web.record().await;
+        assert_eq!(record["filters"], serde_json::json!([format!("RequestMirror external shop/shadow {}", outside.address)]), "{record}");
+        while outside.requests() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn that_nobody_answers_is_told_by_the_record_and_before_it_by_explain() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", HTTP);
+        let mut sick = resources::catalog(&[Place::plain("catalog-1", 1), Place::plain("catalog-2", 2)]);
+        for resource in &mut sick {
+            if let model::Resource::Endpoints(set) = resource {
+                Arc::make_mut(set).endpoints.iter_mut().for_each(|endpoint| endpoint.health = model::Health::Unhealthy);
+            }
+        }
+        let none = "service shop/catalog has no endpoint";
+        for (resources, reason) in [(resources::catalog(&[]), none), (sick, "service shop/catalog has no healthy endpoint among 2")] {
+            shop.mesh.put(resources);
+            assert_eq!(fetch(&Shot::get(door, "catalog", "/")).await.unwrap().0.as_u16(), 503);
+            let record = shop.web.record().await;
+            assert_eq!((&record["fault"], &record["reason"]), (&"no_endpoint".into(), &reason.into()));
+            let mut head = model::RequestHead::default();
+            head.set_authority("catalog");
+            head.set_target("/");
+            let told = explain_live(&shop.mesh.snapshot.load(), Asker::Workload { namespace: "shop" }, &head);
+            let Outcome::Refused(refused) = &told.outcome else { panic!("{told:?}") };
+            assert_eq!((refused.fault, &*refused.reason), (model::Fault::NoEndpoint, reason));
+            assert_eq!(told.chain.unwrap().split[0].refused.as_ref(), Some(refused));
         }
     })
     .await;

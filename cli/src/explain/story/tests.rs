@@ -5,6 +5,7 @@ use model::{
     ServicePort, ServiceRef, Source, Target, Timeouts, WeightedBackend,
 };
 use model::{RouteMatch, ValueMatch};
+use routing::Table;
 use std::sync::Arc;
 
 fn key(kind: Kind, name: &str) -> Key {
@@ -68,7 +69,7 @@ fn table() -> Table {
 fn ask(url: &str, headers: &[&str]) -> Story {
     let headers: Vec<String> = headers.iter().map(|h| (*h).to_owned()).collect();
     let from = From::parse("web", "default").expect("a workload");
-    tell(&table(), &Question::new("GET", url, &headers, None, from).expect("a question"))
+    tell(&Known::Files(table()), &Question::new("GET", url, &headers, None, from).expect("a question"))
 }
 
 #[test]

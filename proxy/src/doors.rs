@@ -1,12 +1,15 @@
 //! Which addresses are open, and who answers there. The rim says what it wants open; each worker gets a socket of the group and accepts for
 //! itself. A door that is no longer wanted stops accepting; what came through it goes on.
 
+mod room;
+
+pub use room::Room;
+
 use crate::http::{self, Client, Ingress};
 use crate::inbound::{self, Application};
 use crate::worker::Worker;
 use crate::{gateway, limits, outbound};
 use model::Key;
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +43,8 @@ pub struct Open {
     pub door: Door,
     pub socket: rt::Bound,
     pub closed: watch::Receiver<bool>,
+    /// Shared by all workers of this address.
+    pub room: Arc<Room>,
 }
 
 /// The rim's view of what is open.
@@ -61,9 +66,10 @@ impl Doors {
         let group = rt::Group::bind(address, self.workers.len())?;
         let address = group.address;
         let (close, closed) = watch::channel(false);
+        let room = Room::new(limits::CONNECTIONS, limits::HANDSHAKES);
         for (worker, socket) in self.workers.iter().zip(group.into_sockets()) {
             // A worker that is gone has been reported by its thread.
-            let _ = worker.send(Open { door: door.clone(), socket, closed: closed.clone() });
+            let _ = worker.send(Open { door: door.clone(), socket, closed: closed.clone(), room: room.clone() });
         }
         self.open.insert(address, (door, close));
         Ok(address)
@@ -97,7 +103,7 @@ pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Open>) 
         let worker = worker.clone();
         rt::spawn(async move {
             match Listener::open(open.socket) {
-                Ok(listener) => accept(worker, listener, open.door, open.closed).await,
+                Ok(listener) => accept(worker, listener, open.door, open.closed, open.room).await,
                 Err(e) => tracing::error!("a door does not open: {e}"),
             }
         });
@@ -110,13 +116,17 @@ pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Open>) 
     rt::timeout(limits::DRAIN, drained).await;
 }
 
-async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: watch::Receiver<bool>) {
-    let answerer = Rc::new(Answerer::new(&worker, door, listener.address()));
-    let count = Rc::new(Cell::new(0usize));
+async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: watch::Receiver<bool>, room: Arc<Room>) {
+    let answerer = Rc::new(Answerer::new(&worker, door, listener.address(), &room));
     loop {
-        // At the limit new connections wait in the kernel's queue; old ones live.
-        while count.get() >= limits::CONNECTIONS {
+        if room.is_full() {
+            worker.full(listener.address());
+        }
+        while room.is_full() {
             rt::sleep(std::time::Duration::from_millis(5)).await;
+            if *closed.borrow() {
+                return;
+            }
         }
         let next = {
             let accepted = std::pin::pin!(listener.accept());
@@ -134,48 +144,32 @@ async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: 
                 continue;
             }
         };
-        let (worker, answerer, count) = (worker.clone(), answerer.clone(), count.clone());
-        let counted = Counted::new(count);
+        let (worker, answerer, seat) = (worker.clone(), answerer.clone(), room.connection());
         rt::spawn(async move {
             // From the first byte of its handshake: what came in before the door closed is let finish, and idle ones leave soon by themselves.
             let _busy = worker.busy();
             answerer.answer(worker, stream, address).await;
-            drop(counted);
+            drop(seat);
         });
-    }
-}
-
-/// A connection that counts against the limit until it is dropped, however its task ends.
-struct Counted(Rc<Cell<usize>>);
-
-impl Counted {
-    fn new(count: Rc<Cell<usize>>) -> Self {
-        count.set(count.get() + 1);
-        Self(count)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }
 
 /// What a door does with each connection.
 enum Answerer {
     Gateway { gateway: Key, port: u16, tls: gateway::Tls },
-    Inbound { config: Option<Arc<rustls::ServerConfig>>, application: Rc<Application> },
+    Inbound { config: Option<Arc<rustls::ServerConfig>>, application: Rc<Application>, room: Arc<Room> },
     ExplicitProxy { authorization: Arc<str> },
     Named { host: String, port: u16, address: Option<SocketAddr> },
 }
 
 impl Answerer {
-    fn new(worker: &Worker, door: Door, address: Option<SocketAddr>) -> Self {
+    fn new(worker: &Worker, door: Door, address: Option<SocketAddr>, room: &Arc<Room>) -> Self {
         match door {
-            Door::Gateway { gateway, port } => Self::Gateway { tls: gateway::Tls::new(&gateway), gateway, port },
+            Door::Gateway { gateway, port } => Self::Gateway { tls: gateway::Tls::new(&gateway, room.clone()), gateway, port },
             Door::Inbound(app) => {
                 let config = inbound::config(worker).inspect_err(|e| tracing::error!("no mutual TLS: {e}")).ok();
-                Self::Inbound { config, application: Rc::new(Application { workload: app.workload, host: app.host }) }
+                let application = Rc::new(Application { workload: app.workload, host: app.host });
+                Self::Inbound { config, application, room: room.clone() }
             }
             Door::ExplicitProxy { authorization } => Self::ExplicitProxy { authorization },
             Door::Named { host, port } => Self::Named { host, port, address },
@@ -185,8 +179,8 @@ impl Answerer {
     async fn answer(&self, worker: Rc<Worker>, stream: transport::Stream, address: SocketAddr) {
         match self {
             Self::Gateway { gateway, port, tls } => gateway::serve(worker, stream, address, gateway.clone(), *port, tls).await,
-            Self::Inbound { config: Some(config), application } => {
-                inbound::serve(worker, stream, address, config.clone(), application.clone()).await;
+            Self::Inbound { config: Some(config), application, room } => {
+                inbound::serve(worker, stream, address, config.clone(), application.clone(), room).await;
             }
             // Without mutual TLS nothing is let in.
             Self::Inbound { config: None, .. } => {}
@@ -200,3 +194,6 @@ impl Answerer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

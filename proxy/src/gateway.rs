@@ -1,6 +1,7 @@
 //! A gateway's port: strangers' connections, in plain or by TLS with the certificate that their SNI asks for; HTTP/1 or HTTP/2, as ALPN or the
 //! first bytes say, or bytes that are carried unread. Where listeners of several kinds share a port, the SNI says whose a connection is.
 
+use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4::listener::{self, Knock};
 use crate::snapshot::Snapshot;
@@ -30,16 +31,18 @@ pub struct Tls {
     opaque: Option<Arc<ServerConfig>>,
     seen: Cell<Option<u64>>,
     shown: RefCell<Vec<Shown>>,
+    /// Of the listener.
+    room: Arc<Room>,
 }
 
 impl Tls {
-    pub fn new(gateway: &Key) -> Self {
+    pub fn new(gateway: &Key, room: Arc<Room>) -> Self {
         let certificates = Arc::new(Certificates::default());
         let time = Arc::new(transport::rt::Here::now());
         let told = |config: Result<_, transport::Error>| config.inspect_err(|e| tracing::error!("no TLS: {e}")).ok();
         let http = told(tls::gateway_config(certificates.clone(), time.clone()));
         let opaque = told(tls::opaque_config(certificates.clone(), time));
-        Self { gateway: gateway.clone(), certificates, http, opaque, seen: Cell::new(None), shown: RefCell::default() }
+        Self { gateway: gateway.clone(), certificates, http, opaque, seen: Cell::new(None), shown: RefCell::default(), room }
     }
 
     /// Brings what is shown on the port in step with the snapshot.
@@ -132,14 +135,20 @@ impl Gate<'_> {
     async fn https(self, stream: Stream, read: &[u8]) {
         self.tls.refresh(&self.worker.snapshot(), self.port);
         let Some(config) = self.tls.http.clone() else { return };
-        // Strangers whose handshake fails are told by TLS itself.
-        let Ok(stream) = tls::accept_read(stream, read, config).await else { return };
+        let shaking = self.tls.room.handshake();
+        let stream = match tls::accept_read(stream, read, config).await {
+            Ok(stream) => stream,
+            // Strangers whose handshake fails are told by TLS itself.
+            Err(error) => return self.worker.ended(&error),
+        };
+        drop(shaking);
         let proof = tls::proof(&stream).unwrap_or_default();
         self.http(stream, Some(proof)).await;
     }
 
     /// TLS of which the server name says whose it is.
     async fn by_name(self, stream: Stream) {
+        let shaking = self.tls.room.handshake();
         let Peeked { stream, read, sni } = match tls::peek(stream).await {
             Ok(peeked) => peeked,
             // Who only looks whether the port is open is no news.
@@ -153,18 +162,25 @@ impl Gate<'_> {
             return listener::refuse(&self.worker, self.address, sni, stop);
         };
         let connection = match listener.protocol {
-            ListenerProtocol::Https => return self.https(stream, &read).await,
+            ListenerProtocol::Https => {
+                drop(shaking);
+                return self.https(stream, &read).await;
+            }
             // What cannot serve is refused with its reason, before a certificate is missed.
             ListenerProtocol::TlsTerminate if listener.broken.is_none() => {
                 self.tls.refresh(&self.worker.snapshot(), self.port);
                 let Some(config) = self.tls.opaque.clone() else { return };
                 match tls::accept_read(stream, &read, config).await {
                     Ok(stream) => h1::Connection::new(stream),
-                    Err(error) => return listener::refuse(&self.worker, self.address, sni, error.into()),
+                    Err(error) => {
+                        self.worker.ended(&error);
+                        return listener::refuse(&self.worker, self.address, sni, error.into());
+                    }
                 }
             }
             _ => h1::Connection::with_read(stream, read),
         };
+        drop(shaking);
         let knock = Knock { address: self.address, listener, sni: sni.map(Arc::from) };
         listener::carry(&self.worker, connection, knock).await;
     }

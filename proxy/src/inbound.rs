@@ -3,6 +3,7 @@
 
 mod hbone;
 
+use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4;
 use crate::snapshot::Snapshot;
@@ -38,11 +39,23 @@ pub fn config(worker: &Worker) -> Result<Arc<ServerConfig>, identity::Error> {
 }
 
 /// One connection, from its first byte.
-pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, config: Arc<ServerConfig>, application: Rc<Application>) {
+pub async fn serve(
+    worker: Rc<Worker>,
+    stream: Stream,
+    address: SocketAddr,
+    config: Arc<ServerConfig>,
+    application: Rc<Application>,
+    room: &Arc<Room>,
+) {
+    let shaking = room.handshake();
     let stream = match tls::accept(stream, config).await {
         Ok(stream) => stream,
-        Err(error) => return refused(&worker, address, None, error.fault, &error.why),
+        Err(error) => {
+            worker.ended(&error);
+            return refused(&worker, address, None, error.fault, &error.why);
+        }
     };
+    drop(shaking);
     let proof = tls::proof(&stream).unwrap_or_default();
     let Some(identity) = proof.peer else {
         return refused(&worker, address, None, Fault::Unauthenticated, "the peer showed no SPIFFE identity");

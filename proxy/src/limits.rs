@@ -38,8 +38,10 @@ pub const EARLY_ANSWER_TIME: Duration = Duration::from_secs(2);
 pub const DNS_TIME: Duration = Duration::from_secs(30);
 /// Names of hosts outside the mesh remembered per worker.
 pub const DNS_NAMES: usize = 1024;
-/// Open connections of one listener and worker; further ones wait in the kernel's queue.
-pub const CONNECTIONS: usize = 8192;
+/// Open connections of one listener, over all workers; further ones wait in the kernel's queue.
+pub const CONNECTIONS: usize = 16_384;
+/// TLS handshakes under way at one listener; further connections wait in the kernel's queue.
+pub const HANDSHAKES: usize = 1024;
 /// Lines of the access log waiting to be written; what comes over is counted and dropped.
 pub const LOG_LINES: usize = 8192;
 /// TLS client configurations kept per worker, one per kind of TLS and set of expected identities.

@@ -166,6 +166,13 @@ impl Worker {
         }
     }
 
+    /// Counts that a listener has no room, so that connections wait.
+    pub fn full(&self, listener: Option<SocketAddr>) {
+        let listener = listener.map(|address| address.to_string()).unwrap_or_default();
+        let help = "Times that a listener stopped accepting because it had as many connections or handshakes as it may";
+        self.shared.metrics.counter("organza_listener_full", help, &[("listener", &listener)]).add(1.0);
+    }
+
     pub fn opened(&self, record: &telemetry::Record) {
         self.metrics.borrow_mut().handle(&telemetry::metrics::Pair::of(record)).opened();
     }

@@ -49,8 +49,36 @@ pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>)
     // What is done once takes no room in the connection.
     match Box::pin(rt::timeout(limits::HANDSHAKE_TIME, shake)).await {
         Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
-        Some(Err(e)) => Err(Error::new(Fault::MalformedRequest, format!("TLS handshake: {e}"))),
-        None => Err(Error::new(Fault::SlowRequest, "TLS handshake took longer than 10 s")),
+        Some(Err(e)) => Err(Error::new(Fault::MalformedRequest, format!("TLS handshake: {e}")).with_cause(cause(&e))),
+        None => Err(Error::new(Fault::SlowRequest, "TLS handshake took longer than 10 s").with_cause("tls_handshake_timeout")),
+    }
+}
+
+/// Why a client was not let in, as metrics name it.
+fn cause(error: &std::io::Error) -> &'static str {
+    use rustls::{AlertDescription, CertificateError as Bad, Error as Tls};
+    match error.get_ref().and_then(|e| e.downcast_ref::<Tls>()) {
+        None => "tls_closed",
+        Some(Tls::NoCertificatesPresented) => "tls_no_client_certificate",
+        Some(Tls::InvalidCertificate(bad)) => match bad {
+            Bad::Expired | Bad::ExpiredContext { .. } => "tls_client_certificate_expired",
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => "tls_client_certificate_not_yet_valid",
+            Bad::UnknownIssuer | Bad::BadSignature => "tls_client_certificate_untrusted",
+            Bad::Other(other) if matches!(other.0.downcast_ref(), Some(identity::Error::UnknownTrustDomain(_))) => {
+                "tls_client_domain_unknown"
+            }
+            // A chain that bears a known root's name and another's signature.
+            Bad::Other(other) if matches!(other.0.downcast_ref(), Some(identity::Error::Chain(_))) => "tls_client_certificate_untrusted",
+            _ => "tls_client_certificate_bad",
+        },
+        Some(Tls::NoApplicationProtocol) => "tls_no_common_protocol",
+        Some(Tls::PeerIncompatible(_)) => "tls_no_common_version_or_cipher",
+        // The client's own verdict on us.
+        Some(Tls::AlertReceived(AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateExpired)) => {
+            "tls_client_refused_us"
+        }
+        Some(Tls::AlertReceived(_)) => "tls_alert_received",
+        Some(_) => "tls_malformed",
     }
 }
 

@@ -183,3 +183,58 @@ async fn a_gateway_shows_the_certificate_of_the_name_that_is_asked_for() {
     certificates.put([(HostPattern::Any, &other)]).unwrap();
     assert_eq!(shown(&mesh, &certificates, "127.0.0.1").await.unwrap().0, mesh.id("other"));
 }
+
+/// What our mesh port counts a client under whose handshake it refuses.
+async fn counted(client: Arc<ClientConfig>, server: Arc<ServerConfig>) -> &'static str {
+    let (client, server) = shake(client, server).await;
+    assert!(client.is_err());
+    server.unwrap_err().cause.unwrap()
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_counted_by_the_cause() {
+    let mut ours = Mesh::new("organza.local");
+    let (year, month) = (365 * 24 * 3600, 30 * 24 * 3600);
+    let client = ours.client("catalog", START);
+    assert_eq!(counted(client.clone(), ours.server(START + year)).await, "tls_client_certificate_expired");
+    assert_eq!(counted(client.clone(), ours.server(START - month)).await, "tls_client_certificate_not_yet_valid");
+    let nobody = ours.config(&Credentials::new(ours.trust.clone()), "catalog", START);
+    assert_eq!(counted(nobody, ours.server(START)).await, "tls_no_client_certificate");
+    let stranger = Credentials::with_svid(Mesh::new("elsewhere.example").svid("web"), ours.trust.clone());
+    assert_eq!(counted(ours.config(&stranger, "catalog", START), ours.server(START)).await, "tls_client_domain_unknown");
+    let forged = Credentials::with_svid(Mesh::new("organza.local").svid("web"), ours.trust.clone());
+    assert_eq!(counted(ours.config(&forged, "catalog", START), ours.server(START)).await, "tls_client_certificate_untrusted");
+    let mut other = (*client).clone();
+    other.alpn_protocols = vec![b"http/1.1".to_vec(), vec![0xff; 200]];
+    assert_eq!(counted(Arc::new(other), ours.server(START)).await, "tls_no_common_protocol");
+    // Our certificate is the one that is bad, in the client's eyes.
+    assert_eq!(counted(ours.client("payments", START), ours.server(START)).await, "tls_alert_received");
+}
+
+/// How a server's handshake ends with a client that sends these bytes, and then nothing more.
+async fn spoken_to(bytes: &[u8], leaves: bool) -> Error {
+    let server = Mesh::new("organza.local").server(START);
+    let listener = rt::Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut client = Stream::connect(listener.address().unwrap()).await.unwrap();
+    client.write_all(bytes).await.unwrap();
+    let client = (!leaves).then_some(client);
+    let (stream, _) = listener.accept().await.unwrap();
+    let error = accept(stream, server).await.unwrap_err();
+    drop(client);
+    error
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshakes_that_are_none_or_never_end_are_ended() {
+    for (bytes, leaves, fault, cause) in [
+        (&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], false, Fault::MalformedRequest, "tls_malformed"),
+        (b"\x16\x03\x01\xff\xff", false, Fault::MalformedRequest, "tls_malformed"),
+        // The beginning of a ClientHello, for ever.
+        (b"\x16\x03\x01\x00\x80\x01", false, Fault::SlowRequest, "tls_handshake_timeout"),
+        (b"", false, Fault::SlowRequest, "tls_handshake_timeout"),
+        (b"\x16\x03\x01\x00\x80\x01", true, Fault::MalformedRequest, "tls_closed"),
+    ] {
+        let error = spoken_to(bytes, leaves).await;
+        assert_eq!((error.fault, error.cause), (fault, Some(cause)), "{bytes:?}: {error}");
+    }
+}

@@ -2,6 +2,7 @@
 //! complaint fails. Knows the shape of the workspace, nothing of what the code does.
 
 mod dependencies;
+mod limits;
 mod links;
 mod source;
 mod walls;
@@ -15,6 +16,7 @@ pub fn run() -> Result<()> {
     let metadata = metadata()?;
     let mut complaints = walls::check(&metadata);
     complaints.extend(dependencies::check(&metadata)?);
+    complaints.extend(limits::check(&files)?);
     complaints.extend(links::check(&files)?);
     complaints.extend(source::check(&files)?);
     for complaint in &complaints {

@@ -42,6 +42,11 @@ impl Client {
         self.ask(Method::POST, path, body.into()).await
     }
 
+    pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<T> {
+        let body = serde_json::to_vec(body).map_err(|error| Failure::problem("cannot write the question").why(error))?;
+        self.ask(Method::PUT, path, body.into()).await
+    }
+
     pub async fn delete(&self, path: &str) -> Outcome {
         self.bytes(Method::DELETE, path, Bytes::new()).await.map(drop)
     }

@@ -63,9 +63,43 @@ pub struct Joined {
     /// Where other proxies reach it; `None` for clients and gateways.
     pub inbound: Option<SocketAddr>,
     /// Where the registration is taken back; a process of another machine has its proxy do so.
-    registrar: Option<Client>,
+    registrar: Option<Registrar>,
     admin: Client,
     child: Supervised,
+}
+
+/// Tells the control plane again and again who is here, for as long as it is not ended: one that forgot learns it so.
+#[derive(Debug)]
+struct Registrar {
+    client: Client,
+    telling: tokio::task::JoinHandle<()>,
+}
+
+impl Registrar {
+    fn start(client: Client, proxy: &str, request: RegistrationRequest) -> Self {
+        let (teller, path) = (client.clone(), registered(proxy));
+        let telling = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(limits::REGISTER_AGAIN).await;
+                // A control plane that is away remembers us, or hears it when it is back; what it refuses stands in its log.
+                let _: Outcome<bool> = teller.put(&path, &request).await;
+            }
+        });
+        Self { client, telling }
+    }
+
+    async fn take_back(mut self, proxy: &str) -> Outcome {
+        // First, or it would be told once more.
+        self.telling.abort();
+        let _ = (&mut self.telling).await;
+        self.client.delete(&registered(proxy)).await
+    }
+}
+
+impl Drop for Registrar {
+    fn drop(&mut self) {
+        self.telling.abort();
+    }
 }
 
 impl Joined {
@@ -121,6 +155,7 @@ impl Joined {
         let client = Client::control(place);
         let namespace = request.namespace.clone();
         let registration: Registration = client.post(path::REGISTRATIONS, &request).await?;
+        let registrar = Registrar::start(client.clone(), &registration.proxy, request);
         let started = async {
             let identity = SpiffeId::parse(&registration.identity).doing(|| format!("read the identity {}", registration.identity))?;
             let svid = sign(&client, &registration.proxy, &identity).await?;
@@ -131,11 +166,11 @@ impl Joined {
             Ok(child) => child,
             Err(failure) => {
                 // What failed is worth telling; that it could not be taken back is not.
-                let _ = client.delete(&registered(&registration.proxy)).await;
+                let _ = registrar.take_back(&registration.proxy).await;
                 return Err(failure);
             }
         };
-        Self::begun(place, registration.proxy, outbound, secret, Some(client), child).await
+        Self::begun(place, registration.proxy, outbound, secret, Some(registrar), child).await
     }
 
     async fn begun(
@@ -143,7 +178,7 @@ impl Joined {
         name: String,
         outbound: SocketAddr,
         secret: String,
-        registrar: Option<Client>,
+        registrar: Option<Registrar>,
         child: Supervised,
     ) -> Outcome<Self> {
         let admin = Client::admin(&place.proxy(&name).join("admin.sock"), &name);
@@ -179,8 +214,8 @@ impl Joined {
     /// Takes the registration back, so that no new call comes, then lets the proxy drain.
     pub async fn leave(self) {
         // A control plane that is away takes us out by itself when our stream does not come back.
-        let _ = match &self.registrar {
-            Some(registrar) => registrar.delete(&registered(&self.name)).await,
+        let _ = match self.registrar {
+            Some(registrar) => registrar.take_back(&self.name).await,
             None => self.admin.post::<()>("/leave", &()).await,
         };
         self.child.stop().await;

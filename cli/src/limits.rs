@@ -21,6 +21,8 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 pub const READY: Duration = Duration::from_secs(20);
 /// How long the control socket may take to answer one question.
 pub const ANSWER: Duration = Duration::from_secs(10);
+/// How often a process tells the control plane that it is there, in case that was forgotten.
+pub const REGISTER_AGAIN: Duration = Duration::from_secs(2);
 /// How long connecting to an upstream or a proxy may take.
 pub const CONNECT: Duration = Duration::from_secs(5);
 

@@ -260,3 +260,28 @@ fn requests_are_logged_where_that_was_asked_for_and_clients_leave_without_a_word
     up.stop(SOON);
     nothing_is_left(&mesh);
 }
+
+#[test]
+fn a_member_that_the_mesh_forgot_is_registered_again_under_its_name() {
+    if !require(&[Need::Program("python3"), Need::Program("curl")]) {
+        return;
+    }
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    let mut a = python(&mesh, "a", &[]);
+    assert_eq!(called(&mesh, "http://a/name"), "a");
+    let proxies = || json(&mesh.run(&["get", "proxies", "-o", "json"]).1);
+    let member = || proxies()["items"].as_array().and_then(|all| all.iter().find(|proxy| proxy["service"] == "a").cloned());
+    let name = member().expect("it is there")["name"].as_str().expect("a name").to_owned();
+    let socket = mesh.home().join("state/organza/default/control.sock").display().to_string();
+    let url = format!("http://organza/v1/registrations/{name}");
+    let forgot = Command::new("curl").args(["-sSf", "--unix-socket", &socket, "-X", "DELETE", &url]).output().expect("curl");
+    assert!(forgot.status.success(), "{url} at {socket}: {}", String::from_utf8_lossy(&forgot.stderr));
+    eventually("it is back", SOON, || member().is_some_and(|proxy| proxy["name"] == *name && proxy["connected"] == true));
+    assert_eq!(called(&mesh, "http://a/name"), "a");
+    // Who leaves is not told of again.
+    a.stop(SOON);
+    assert_eq!(proxies()["items"].as_array().map(Vec::len), Some(0), "{}", proxies());
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}

@@ -5,13 +5,13 @@ mod told;
 
 use crate::core::{Core, now, seconds};
 use crate::limits;
-use crate::registry::Registrant;
+use crate::registry::{Refusal, Registrant};
 use crate::shell::started;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
 use futures_util::{StreamExt, stream};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -76,7 +76,7 @@ impl Api {
             .route(path::ROTATE, post(rotate))
             .route(path::EVENTS, get(events))
             .route(path::REGISTRATIONS, post(register))
-            .route("/v1/registrations/{proxy}", delete(deregister))
+            .route("/v1/registrations/{proxy}", put(register_again).delete(deregister))
             .route(path::SIGN, post(sign))
             .route(path::DIFF, post(diff).layer(DefaultBodyLimit::max(limits::DIFF_BODY)))
             .route(path::TOKENS, get(tokens).post(create_token))
@@ -152,6 +152,16 @@ async fn register(
         trust_roots: roots(&api),
         proxy: entry.proxy,
     }))
+}
+
+async fn register_again(
+    State(api): State<Api>,
+    Extension(registrant): Extension<Option<Registrant>>,
+    Path(proxy): Path<String>,
+    Question(request): Question<api::RegistrationRequest>,
+) -> Result<Json<bool>, Refuse> {
+    let refuse = |e: Refusal| Refuse::new(StatusCode::CONFLICT, e.what, e.fix);
+    api.core.register_again(&proxy, request, registrant).map(Json).map_err(refuse)
 }
 
 fn roots(api: &Api) -> String {

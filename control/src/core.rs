@@ -74,6 +74,8 @@ pub struct Core {
     inner: Mutex<Inner>,
     world: watch::Sender<Arc<World>>,
     pub events: broadcast::Sender<Event>,
+    /// Tells streams to look whether their proxy was registered anew.
+    anew: watch::Sender<()>,
     ended: watch::Sender<bool>,
 }
 
@@ -116,6 +118,7 @@ impl Core {
             inner: Mutex::new(inner),
             world: watch::Sender::new(Arc::new(world)),
             events: broadcast::Sender::new(limits::EVENTS),
+            anew: watch::Sender::new(()),
             ended: watch::Sender::new(false),
         }
     }
@@ -274,11 +277,36 @@ impl Core {
     pub fn register(&self, request: RegistrationRequest, registrant: Option<Registrant>) -> Result<Entry, Refusal> {
         let mut inner = self.lock();
         let entry = inner.registry.register(request, registrant, &self.trust_domain, seconds(now()))?;
-        self.keep_entry(&entry);
+        self.entered(&mut inner, &entry);
+        Ok(entry)
+    }
+
+    /// A process says that it is still there: where it was forgotten it is taken in again under its name. Says whether that was news.
+    pub fn register_again(&self, proxy: &str, request: RegistrationRequest, registrant: Option<Registrant>) -> Result<bool, Refusal> {
+        let mut inner = self.lock();
+        let entry = inner.registry.register_again(proxy, request, registrant, &self.trust_domain, seconds(now()))?;
+        let Some(entry) = entry else { return Ok(false) };
+        tracing::warn!("{proxy} was forgotten, and is registered again");
+        self.entered(&mut inner, &entry);
+        self.anew.send_replace(());
+        Ok(true)
+    }
+
+    /// Comes when what this stream says is heard no more, for its proxy was registered anew: it has to be opened again.
+    pub async fn replaced(&self, proxy: &str, stream: u64) {
+        let mut anew = self.anew.subscribe();
+        let heard = || self.lock().sessions.get(proxy).is_none_or(|session| session.stream == stream);
+        while heard() {
+            // The sender lives as long as we do.
+            let _ = anew.changed().await;
+        }
+    }
+
+    fn entered(&self, inner: &mut Inner, entry: &Entry) {
+        self.keep_entry(entry);
         // A process that never connects is taken out again like one that is gone.
         inner.sessions.insert(entry.proxy.clone(), Session { gone_since: Some(monotone()), ..Session::default() });
-        self.rebuild(&mut inner);
-        Ok(entry)
+        self.rebuild(inner);
     }
 
     fn keep_entry(&self, entry: &Entry) {

@@ -133,13 +133,48 @@ impl Registry {
         domain: &TrustDomain,
         now: u64,
     ) -> Result<Entry, Refusal> {
+        let proxy = self.unique(&request.name);
+        self.enter(proxy, request, registrant, domain, now)
+    }
+
+    /// Takes a process in again that was forgotten, under the name that it has; `None` where it is known.
+    ///
+    /// # Errors
+    /// If the name is another's, or the request cannot be what it says.
+    pub fn register_again(
+        &mut self,
+        proxy: &str,
+        request: RegistrationRequest,
+        registrant: Option<Registrant>,
+        domain: &TrustDomain,
+        now: u64,
+    ) -> Result<Option<Entry>, Refusal> {
+        match self.entries.get(proxy) {
+            Some(known) if known.request == request => return Ok(None),
+            Some(_) => return Err(refuse(format!("another process is called {proxy:?}"), "end this one, and start it again")),
+            None => {}
+        }
+        let numbered = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok());
+        if !proxy.strip_prefix(request.name.as_str()).is_some_and(numbered) {
+            return Err(refuse(format!("{proxy:?} is no name that {:?} was given", request.name), ""));
+        }
+        self.enter(proxy.to_owned(), request, registrant, domain, now).map(Some)
+    }
+
+    fn enter(
+        &mut self,
+        proxy: String,
+        request: RegistrationRequest,
+        registrant: Option<Registrant>,
+        domain: &TrustDomain,
+        now: u64,
+    ) -> Result<Entry, Refusal> {
         check(&request)?;
         if self.entries.len() >= limits::REGISTRATIONS {
             return Err(refuse(format!("{} processes are registered, the most there may be", limits::REGISTRATIONS), ""));
         }
         let identity = SpiffeId::new(domain.clone(), &request.namespace, &request.service_account)
             .map_err(|e| refuse(format!("service account {:?}: {e}", request.service_account), "use letters, digits, dots and hyphens"))?;
-        let proxy = self.unique(&request.name);
         let entry = Entry { proxy: proxy.clone(), request, identity: identity.to_string(), since: now, certified_until: 0, registrant };
         self.entries.insert(proxy, entry.clone());
         Ok(entry)

@@ -181,6 +181,7 @@ async fn session(
     let ended = tokio::select! {
         biased;
         () = core.ending() => Err(Status::unavailable("the control plane is ending")),
+        () = core.replaced(&proxy, stream) => Err(Status::unavailable("the proxy was registered anew: connect again")),
         ended = converse(&core, &entry, stream, &mut session, &mut requests, sender) => ended,
     };
     let reason = ended.as_ref().err().map_or("it closed the stream".to_owned(), |status| status.message().to_owned());

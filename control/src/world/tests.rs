@@ -136,3 +136,21 @@ fn a_gateway_sees_its_doors_its_routes_and_their_backends_and_nothing_else() {
     assert_eq!(has(Kind::Service, &names), ["web"]);
     assert_eq!(has(Kind::Endpoints, &names), ["web"]);
 }
+
+#[test]
+fn who_was_forgotten_is_registered_again_under_its_name_and_nobody_elses() {
+    let (mut registry, domain) = (members(), TrustDomain::parse("organza.local").unwrap());
+    let again = |registry: &mut Registry, proxy: &str, request| registry.register_again(proxy, request, None, &domain, 9);
+    let request = registry.get("c1").unwrap().request.clone();
+    let second = registry.register(request.clone(), None, &domain, 8).unwrap();
+    assert_eq!(second.proxy, "c1-2");
+    assert_eq!(again(&mut registry, "c1-2", request.clone()), Ok(None), "it is known");
+    registry.remove("c1-2");
+    let back = again(&mut registry, "c1-2", request.clone()).unwrap().unwrap();
+    assert_eq!((&*back.proxy, back.identity), ("c1-2", second.identity));
+    assert!(again(&mut registry, "web", request.clone()).is_err(), "another process has the name");
+    registry.remove("web");
+    assert!(again(&mut registry, "web", request.clone()).is_err(), "it never had that name");
+    assert!(again(&mut registry, "c1-2-x", request).is_err());
+    assert!(registry.get("web").is_none());
+}

@@ -155,6 +155,8 @@ fn syntax(file: &str, error: &serde_saphyr::Error) -> Located {
     // It says `error: line 3 column 4: …`; the place is told beside it.
     let said = said.strip_prefix("error: ").unwrap_or(said);
     let said = said.split_once(": ").filter(|(place, _)| place.starts_with("line ")).map_or(said, |(_, what)| what);
+    // What follows is for programmers of its library.
+    let said = said.split_once(", set ").map_or(said, |(what, _)| what);
     problem(file, line, column, "Syntax", said.to_owned(), None)
 }
 

@@ -42,6 +42,13 @@ fn what_cannot_be_read_has_a_place_and_a_reason() {
 }
 
 #[test]
+fn a_key_that_is_written_twice_is_told_in_words_for_its_writer() {
+    let (objects, problems) = parse("f", "kind: A\nspec: {}\nspec: {}\n");
+    assert!(objects.is_empty());
+    assert_eq!((problems[0].report.message.as_str(), problems[0].place.line), ("duplicate mapping key: spec", 3));
+}
+
+#[test]
 fn folders_say_what_is_wrong_with_them() {
     let folder = std::env::temp_dir().join(format!("ogz-file-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

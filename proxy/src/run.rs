@@ -7,7 +7,7 @@ use crate::doors::{ApplicationDoor, Door, Doors, work};
 use crate::rim::{Handle, Rim, RimError};
 use crate::worker::{self, LogSink, Me, Shared};
 use crate::{limits, snapshot};
-use model::{Key, Listener};
+use model::{Key, Kind, Listener, Source};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -103,7 +103,7 @@ async fn known(config: &Config, handle: &Handle) -> Me {
 
 fn me(config: &Config, snapshot: &snapshot::Snapshot) -> Option<Me> {
     let peer = match &config.role {
-        Role::Workload(Workload { inbound: Some(inbound), .. }) => Peer::of_workload(own_workload(snapshot, config, *inbound)?),
+        Role::Workload(Workload { inbound: Some(_), .. }) => Peer::of_workload(own_workload(snapshot, &config.namespace, &config.proxy)?),
         Role::Workload(_) => claimed(config, config.identity.service_account()),
         Role::Gateway { gateway, .. } => {
             // Anything that came proves that the control plane has told what there is.
@@ -128,11 +128,9 @@ fn claimed(config: &Config, name: &str) -> Peer {
     Peer::claimed(name, &config.namespace, name, "latest", &config.mesh, Some(&config.identity))
 }
 
-fn own_workload<'s>(snapshot: &'s snapshot::Snapshot, config: &Config, inbound: SocketAddr) -> Option<&'s model::Workload> {
-    let at =
-        |w: &&Arc<model::Workload>| matches!(w.tunnel, model::Tunnel::Organza(a) | model::Tunnel::Hbone(a) if a.port() == inbound.port());
-    let mut mine = snapshot.workloads.values().filter(|w| w.identity == config.identity);
-    mine.find(at).map(|w| &**w)
+/// The workload that the control plane registered this proxy as. Not one of its identity and port: replicas share both, each on a machine of its own.
+fn own_workload<'s>(snapshot: &'s snapshot::Snapshot, namespace: &str, proxy: &str) -> Option<&'s model::Workload> {
+    snapshot.workloads.get(&Key::new(Source::organza(), Kind::Workload, namespace, proxy)).map(|w| &**w)
 }
 
 struct Proxy {
@@ -171,7 +169,7 @@ impl Proxy {
     fn open_fixed(&mut self, config: &Config) -> Result<(), RunError> {
         let Role::Workload(workload) = &config.role else { return Ok(()) };
         if let (Some(inbound), Some(application)) = (workload.inbound, workload.application) {
-            let own = own_workload(&self.shared.snapshot.load(), config, inbound).map(|w| w.key.clone());
+            let own = own_workload(&self.shared.snapshot.load(), &config.namespace, &config.proxy).map(|w| w.key.clone());
             if let Some(workload) = own {
                 self.open(inbound, Door::Inbound(ApplicationDoor { workload, host: application.ip() }), "the mesh")?;
             }
@@ -316,3 +314,6 @@ fn system_roots() -> Arc<[u8]> {
     let places = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
     places.iter().find_map(|place| std::fs::read(place).ok()).unwrap_or_default().into()
 }
+
+#[cfg(test)]
+mod tests;

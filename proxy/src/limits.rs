@@ -42,6 +42,8 @@ pub const DNS_NAMES: usize = 1024;
 pub const CONNECTIONS: usize = 16_384;
 /// TLS handshakes under way at one listener; further connections wait in the kernel's queue.
 pub const HANDSHAKES: usize = 1024;
+/// How often a worker counts its tasks and unused connections.
+pub const COUNT: Duration = Duration::from_secs(1);
 /// Lines of the access log waiting to be written; what comes over is counted and dropped.
 pub const LOG_LINES: usize = 8192;
 /// TLS client configurations kept per worker, one per kind of TLS and set of expected identities.

@@ -263,6 +263,19 @@ impl Worker {
         Busy(self.shared.clone())
     }
 
+    /// Shows each second what this worker holds: what a leak would make grow.
+    async fn count(&self, index: usize) {
+        let (metrics, name) = (&self.shared.metrics, index.to_string());
+        let gauge = |family, help| metrics.gauge(family, help, &[("worker", &name)]);
+        let tasks = gauge("organza_worker_tasks", "Tasks of a worker: its own, and those of connections, requests and streams");
+        let pooled = gauge("organza_worker_pooled_connections", "Unused connections that a worker keeps towards endpoints");
+        loop {
+            tasks.set(transport::rt::tasks() as f64);
+            pooled.set(self.pool.borrow().len() as f64);
+            transport::rt::sleep(limits::COUNT).await;
+        }
+    }
+
     /// Closes what nobody will use again.
     pub fn sweep(&self) {
         self.pool.borrow_mut().sweep(transport::rt::now());
@@ -297,6 +310,8 @@ where
                 sweeper.sweep();
             }
         });
+        let counted = worker.clone();
+        transport::rt::spawn(async move { counted.count(index).await });
         work(worker).await;
     };
     transport::rt::start(format!("worker-{index}"), life, move |e| tracing::error!("worker {index} has no event queue: {e}"))

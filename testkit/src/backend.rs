@@ -115,10 +115,16 @@ async fn answer(name: &'static str, mut request: Request<Incoming>) -> Result<An
     Ok(if grpc { grpc_echo(request) } else { plain(name, request).await })
 }
 
-/// `NAME METHOD TARGET BYTES` and the headers that came, each on a line.
+/// Longest answer that can be asked for by `/bytes/N`.
+const MOST: usize = 16 * 1024 * 1024;
+
+/// `NAME METHOD TARGET BYTES` and the headers that came, each on a line; for `/bytes/N` as many bytes.
 async fn plain(name: &'static str, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let bytes = body.collect().await.map(|b| b.to_bytes().len()).unwrap_or_default();
+    if let Some(length) = head.uri.path().strip_prefix("/bytes/").and_then(|n| n.parse::<usize>().ok()) {
+        return Response::new(full(vec![b'x'; length.min(MOST)]));
+    }
     let mut text = format!("{name} {} {} {bytes}\n", head.method, head.uri);
     for (key, value) in &head.headers {
         text.push_str(&format!("{key}: {}\n", String::from_utf8_lossy(value.as_bytes())));

@@ -38,6 +38,9 @@ cargo xtask CHORE
   soak [--seconds N | --seeds N] [--from SEED] [--twice N] [--log]
                 a whole mesh on virtual time, seed after seed; a seed that fails is
                 named, with how to play it again
+  soak --real [--minutes N]
+                a mesh of real processes at half its load for ten minutes: losses, memory,
+                descriptors, threads and tasks of each process
   ci            install what tests need, then format, clippy, tidy, codegen, test, demo, conformance
 ";
 

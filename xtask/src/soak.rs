@@ -1,19 +1,36 @@
-//! `cargo xtask soak`: the mesh on virtual time, as many seeds as one likes. What a seed is and how it is judged is the world's business
-//! (`testkit/tests/world`); this only builds it and hands the arguments on.
+//! `cargo xtask soak`: the mesh on virtual time, as many seeds as one likes; with `--real` a mesh of real processes for some minutes. How they are
+//! judged is their own business (`testkit/tests/world`, `cli/tests/soak`); this only builds them and hands the arguments on.
 
 use crate::process;
 use anyhow::{Result, bail};
 
 /// For whoever gives no number.
 const SECONDS: &str = "60";
+const MINUTES: &str = "10";
 
 pub fn run(arguments: &[String]) -> Result<()> {
+    match arguments.split_first() {
+        Some((first, rest)) if first == "--real" => real(rest),
+        _ => world(arguments),
+    }
+}
+
+fn real(arguments: &[String]) -> Result<()> {
+    let minutes = match arguments {
+        [] => MINUTES,
+        [flag, minutes] if flag == "--minutes" && minutes.parse::<u64>().is_ok_and(|n| n > 0) => minutes,
+        _ => bail!("soak --real takes --minutes N and no more"),
+    };
+    process::run(&process::cargo(), &["test", "--release", "--locked", "-p", "cli", "--test", "soak", "--", "--minutes", minutes])
+}
+
+fn world(arguments: &[String]) -> Result<()> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
             "--seeds" | "--seconds" | "--from" | "--twice" if rest.next().is_some_and(|n| n.parse::<u64>().is_ok()) => {}
             "--log" => {}
-            other => bail!("{other:?}: soak takes --seconds N, --seeds N, --from SEED, --twice N and --log"),
+            other => bail!("{other:?}: soak takes --seconds N, --seeds N, --from SEED, --twice N and --log, or --real first"),
         }
     }
     let mut all = vec!["test", "--release", "--locked", "-p", "testkit", "--test", "world", "--"];

@@ -9,13 +9,44 @@ pub use listener::{Bound, Group, Listener};
 pub use machine::{Accept, Connecting, Here, Machine, Wire, on};
 pub use stream::{Recv, Send, Socket, Stream};
 
+use std::cell::Cell;
 use std::future::Future;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
+thread_local! {
+    static TASKS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A task that has not ended.
+struct Alive;
+
+impl Alive {
+    fn new() -> Self {
+        TASKS.with(|tasks| tasks.set(tasks.get() + 1));
+        Self
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        // A task that outlives its thread's own storage is counted by nobody.
+        let _ = TASKS.try_with(|tasks| tasks.set(tasks.get() - 1));
+    }
+}
+
 /// Runs a task on this thread beside the others.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
-    tokio::task::spawn_local(task);
+    let alive = Alive::new();
+    tokio::task::spawn_local(async move {
+        task.await;
+        drop(alive);
+    });
+}
+
+/// Tasks of this thread that were spawned and have not ended, however they end.
+pub fn tasks() -> usize {
+    TASKS.with(Cell::get)
 }
 
 pub async fn sleep(duration: Duration) {

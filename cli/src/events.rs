@@ -33,9 +33,7 @@ impl Narrator {
                 late
             }
             Event::Applied { generation, applied, concerned, millis } => {
-                // One that changed nothing visible is told by this alone.
-                if generation >= self.generation {
-                    self.generation = generation;
+                if generation == self.generation {
                     self.applied = (applied, concerned);
                 }
                 if applied < concerned {

@@ -1,6 +1,5 @@
 //! What becomes of a request: matches, filters, weighted backends, patience.
 
-use crate::session::Persistence;
 use crate::{Backend, HostPattern, Key, Origin, RouteMatch, WeightedBackend};
 use std::fmt;
 use std::sync::Arc;
@@ -59,8 +58,6 @@ pub struct Rule {
     pub backends: Vec<WeightedBackend>,
     pub timeouts: Timeouts,
     pub retry: Option<Retry>,
-    /// Holds for all backends of the rule, whatever their own policies say.
-    pub session: Option<Persistence>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

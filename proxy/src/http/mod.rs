@@ -10,7 +10,6 @@ mod forward;
 mod mark;
 pub(crate) mod plan;
 mod prepare;
-mod sticky;
 
 pub(crate) use connect::no_tunnel;
 pub(crate) use plan::resolve as plan_resolve;

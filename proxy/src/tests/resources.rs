@@ -106,7 +106,6 @@ pub fn rule(backends: Vec<WeightedBackend>) -> Rule {
         backends,
         timeouts: Timeouts::default(),
         retry: None,
-        session: None,
     }
 }
 

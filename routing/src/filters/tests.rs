@@ -17,7 +17,6 @@ fn table(filters: Vec<Filter>) -> (Table, Entry) {
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
-        session: None,
     };
     let route = Route {
         key: key(Kind::Route, "httproute.r"),

@@ -12,6 +12,24 @@ pub struct Flight {
     pub idempotent: bool,
     /// Nodes whose application it reached.
     pub seen: BTreeSet<Node>,
+    /// The kill that cost its caller the try before.
+    again_after: Option<usize>,
+}
+
+impl Flight {
+    /// Whether this node carries it or answers it.
+    pub fn is_at(&self, node: Node) -> bool {
+        self.entrance == node || self.seen.contains(&node)
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Answered,
+    /// By this kill.
+    Excused(usize),
+    Unexcused,
 }
 
 /// Something that may cost requests, and which.
@@ -31,6 +49,8 @@ pub struct Ledger {
     kills: Vec<Kill>,
     pub answered: u64,
     pub lost: u64,
+    /// Requests that were lost with something killed and that their callers sent again.
+    pub again: u64,
     /// Events by kind.
     pub events: BTreeMap<&'static str, u64>,
     pub violations: Vec<String>,
@@ -52,15 +72,23 @@ impl Ledger {
         self.lines.push(format!("{:>11} {what}", begun.elapsed().as_micros()));
     }
 
-    pub fn begin(&mut self, entrance: Node, idempotent: bool) -> u64 {
+    /// `again_after`: the kill with which the same request was lost before; that one excuses nothing any more.
+    pub fn begin(&mut self, entrance: Node, idempotent: bool, again_after: Option<usize>) -> u64 {
         self.last += 1;
-        self.flights.insert(self.last, Flight { entrance, idempotent, seen: BTreeSet::new() });
+        self.flights.insert(self.last, Flight { entrance, idempotent, seen: BTreeSet::new(), again_after });
         for kill in self.kills.iter_mut().filter(|kill| kill.down == Some(entrance)) {
             kill.excused.insert(self.last);
         }
         let (id, kind) = (self.last, if idempotent { "GET" } else { "POST" });
-        self.note(format_args!("request {id} begins at node {entrance}, {kind}"));
+        self.again += u64::from(again_after.is_some());
+        let again = if again_after.is_some() { ", once more" } else { "" };
+        self.note(format_args!("request {id} begins at node {entrance}, {kind}{again}"));
         id
+    }
+
+    /// Whether this entrance is killed and not back yet.
+    pub fn is_down(&self, entrance: Node) -> bool {
+        self.kills.iter().any(|kill| kill.down == Some(entrance))
     }
 
     pub fn arrived(&mut self, id: u64, node: Node) {
@@ -71,16 +99,27 @@ impl Ledger {
     }
 
     /// `None`: answered as it should be.
-    pub fn end(&mut self, id: u64, wrong: Option<&str>) {
-        self.flights.remove(&id);
+    pub fn end(&mut self, id: u64, wrong: Option<&str>) -> End {
+        let before = self.flights.remove(&id).and_then(|flight| flight.again_after);
         let Some(wrong) = wrong else {
             self.answered += 1;
-            return self.note(format_args!("request {id} is answered"));
+            self.note(format_args!("request {id} is answered"));
+            return End::Answered;
         };
         self.note(format_args!("request {id} is lost: {wrong}"));
-        match self.kills.iter().rev().find(|kill| kill.excused.contains(&id)) {
-            Some(_) => self.lost += 1,
-            None => self.violations.push(format!("request {id} is lost and nothing excuses it: {wrong}")),
+        match self.kills.iter().rposition(|kill| kill.excused.contains(&id)) {
+            Some(kill) if before == Some(kill) => {
+                self.violations.push(format!("request {id} is the second that one kill cost the same caller: {wrong}"));
+                End::Unexcused
+            }
+            Some(kill) => {
+                self.lost += 1;
+                End::Excused(kill)
+            }
+            None => {
+                self.violations.push(format!("request {id} is lost and nothing excuses it: {wrong}"));
+                End::Unexcused
+            }
         }
     }
 

@@ -6,7 +6,8 @@ use crate::network::{Door, Network, Node, address};
 use crate::node::Process;
 use crate::random::Random;
 use crate::stream::VirtualWire;
-use crate::traffic;
+use crate::traffic::{self, Speaks};
+use crate::wish::Wish;
 use control::ControlConfig;
 use control::core::Core;
 use control::serve::Entrance;
@@ -36,6 +37,10 @@ pub const TUNNEL: u16 = 15_008;
 pub const HTTP: u16 = 8080;
 pub const OUTBOUND: u16 = 4140;
 const APPLICATION: u16 = 8000;
+/// Replicas that each version keeps.
+const LEAST: usize = 2;
+/// A proxy has one to so many.
+const WORKERS: u64 = 3;
 pub const SECRET: &str = "sixteen-characters";
 /// Short, so that each proxy asks for the next one while a seed runs.
 pub const SVID_LIFE: Duration = Duration::from_secs(24);
@@ -58,6 +63,8 @@ struct ControlPlane {
 pub struct Member {
     name: String,
     config: Config,
+    /// Of a replica.
+    version: Option<u8>,
     proxy: Option<Process>,
     application: Option<Process>,
     stop: Option<oneshot::Sender<()>>,
@@ -71,7 +78,7 @@ pub struct Mesh {
     store: Memory,
     control: Option<ControlPlane>,
     random: Random,
-    weights: (u32, u32),
+    wish: Wish,
     edits: u32,
 }
 
@@ -83,11 +90,7 @@ impl Mesh {
     pub fn new(network: Network, ledger: Rc<RefCell<Ledger>>, random: Random) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the disks");
         let store = Memory::default();
-        Self { network, ledger, members: BTreeMap::new(), folder, store, control: None, random, weights: (50, 50), edits: 0 }
-    }
-
-    pub fn is_controlled(&self) -> bool {
-        self.control.is_some()
+        Self { network, ledger, members: BTreeMap::new(), folder, store, control: None, random, wish: Wish::default(), edits: 0 }
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -129,10 +132,23 @@ impl Mesh {
         }
     }
 
-    /// Other shares for the two versions.
-    pub fn weigh(&mut self, v1: u32, v2: u32) {
-        self.weights = (v1, v2);
+    /// The user edits the file.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Wish)) {
+        change(&mut self.wish);
+        let before = self.core().world();
         self.read();
+        let problems = control::summary::new_problems(&before, &self.core().world());
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+
+    /// As `organza ca rotate`; says whether it could begin.
+    pub fn rotate(&self) -> bool {
+        self.core().rotate().is_ok()
+    }
+
+    /// Fingerprints of the roots that are believed, the one that signs first.
+    pub fn roots(&self) -> Vec<String> {
+        self.core().roots().items.into_iter().map(|root| root.fingerprint).collect()
     }
 
     /// A folder for each edit: when a file changed is the machine's clock's to say, which is not ours.
@@ -140,14 +156,14 @@ impl Mesh {
         self.edits += 1;
         let folder = self.folder.path().join(format!("edit-{}", self.edits));
         std::fs::create_dir_all(&folder).expect("a folder");
-        std::fs::write(folder.join("mesh.yaml"), yaml(self.weights)).expect("a file");
+        std::fs::write(folder.join("mesh.yaml"), self.wish.yaml()).expect("a file");
         let read = control::files::Files::new(vec![folder]).look().expect("new files are news");
         assert!(read.problems.is_empty(), "{:?}", read.problems);
         self.core().read(read);
     }
 
     /// Registers a member, gives it a certificate and a configuration, and starts it.
-    pub fn join(&mut self, node: Node, name: &str, request: RegistrationRequest, role: Role) {
+    fn join(&mut self, node: Node, name: &str, request: RegistrationRequest, role: Role, version: Option<u8>) {
         let core = self.core().clone();
         let entry = core.register(request, None).expect("a registration");
         let id = SpiffeId::parse(&entry.identity).expect("an identity");
@@ -172,11 +188,11 @@ impl Mesh {
             admin: state.join("admin.sock"),
             state,
             metrics: None,
-            workers: Some(1),
+            workers: Some(self.random.within(1, WORKERS) as usize),
             log: Log::default(),
             drain_seconds: 30,
         };
-        let member = Member { name: name.to_owned(), config, proxy: None, application: None, stop: None };
+        let member = Member { name: name.to_owned(), config, version, proxy: None, application: None, stop: None };
         self.members.insert(node, member);
         self.start(node);
     }
@@ -188,7 +204,8 @@ impl Mesh {
         if member.application.is_none() && matches!(&member.config.role, Role::Workload(w) if w.application.is_some()) {
             let door = self.network.listen(node, APPLICATION).expect("nobody else is there");
             let random = Random::new(self.random.next());
-            member.application = Some(Process::start(machine.clone(), traffic::serve(door, node, self.ledger.clone(), random)));
+            let life = traffic::serve(door, node, speaks(member.version.unwrap_or(1)), self.ledger.clone(), random);
+            member.application = Some(Process::start(machine.clone(), life));
         }
         let (stop, stopped) = oneshot::channel::<()>();
         let (config, name) = (member.config.clone(), member.name.clone());
@@ -232,9 +249,11 @@ impl Mesh {
         self.members.remove(&node);
     }
 
-    pub fn pause(&self, node: Node, paused: bool) {
+    /// The proxy alone, or the application with it.
+    pub fn pause(&self, node: Node, whole: bool, paused: bool) {
         let Some(member) = self.members.get(&node) else { return };
-        member.proxy.iter().chain(&member.application).for_each(|process| process.pause(paused));
+        let application = member.application.as_ref().filter(|_| whole);
+        member.proxy.iter().chain(application).for_each(|process| process.pause(paused));
     }
 
     pub fn replica(&mut self, node: Node, version: u8) {
@@ -243,28 +262,33 @@ impl Mesh {
         let name = format!("{service}-{node}");
         let request = RegistrationRequest {
             ports: vec![WorkloadPort { service: 80, target: APPLICATION }],
-            protocol: Some("http".into()),
+            protocol: Some(match speaks(version) {
+                Speaks::Http1 => "http".into(),
+                Speaks::Http2 => "http2".into(),
+            }),
             addresses: vec![tunnel.to_string()],
             service: Some(service),
             ..nobody(&name, "catalog")
         };
         let role = Workload { application: Some(loopback(APPLICATION)), inbound: Some(tunnel), ..workload() };
-        self.join(node, &name, request, Role::Workload(role));
+        self.join(node, &name, request, Role::Workload(role), Some(version));
     }
 
     pub fn web(&mut self) {
         let outbound = Some(Outbound { address: loopback(OUTBOUND), secret: SECRET.into() });
-        self.join(WEB, "web", nobody("web", "web"), Role::Workload(Workload { outbound, ..workload() }));
+        self.join(WEB, "web", nobody("web", "web"), Role::Workload(Workload { outbound, ..workload() }), None);
     }
 
     pub fn gateway(&mut self) {
         let gateway = Key::new(Source::files(), Kind::Gateway, "shop", "edge");
         let role = Role::Gateway { gateway, ports: GatewayPorts::Exact };
-        self.join(GATEWAY, "edge", nobody("gateway-edge", "gateway-edge"), role);
+        self.join(GATEWAY, "edge", nobody("gateway-edge", "gateway-edge"), role, None);
     }
 
-    pub fn replicas(&self) -> Vec<Node> {
-        self.members.keys().copied().filter(|node| *node >= REPLICAS).collect()
+    /// Replicas of a version that has more than it needs: one may die while another restarts.
+    pub fn spare(&self) -> Vec<Node> {
+        let of = |version| self.members.iter().filter(move |(_, member)| member.version == Some(version)).map(|(node, _)| *node);
+        [1, 2].into_iter().filter(|version| of(*version).count() > LEAST).flat_map(of).collect()
     }
 
     /// When the certificate on a member's disk was signed.
@@ -295,28 +319,7 @@ fn workload() -> Workload {
     Workload { services: Vec::new(), application: None, inbound: None, outbound: None, upstreams: Vec::new(), strict: false }
 }
 
-fn yaml((v1, v2): (u32, u32)) -> String {
-    format!(
-        "
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: edge, namespace: shop}}
-spec:
-  gatewayClassName: organza
-  listeners: [{{name: http, port: {HTTP}, protocol: HTTP}}]
----
-apiVersion: v1
-kind: Service
-metadata: {{name: catalog, namespace: shop}}
-spec: {{selector: {{app: catalog}}, ports: [{{port: 80, targetPort: http}}]}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: catalog, namespace: shop}}
-spec:
-  parentRefs: [{{name: edge}}, {{group: '', kind: Service, name: catalog}}]
-  rules:
-  - backendRefs: [{{name: catalog-v1, port: 80, weight: {v1}}}, {{name: catalog-v2, port: 80, weight: {v2}}}]
-"
-    )
+/// What a version of the service speaks.
+fn speaks(version: u8) -> Speaks {
+    if version == 2 { Speaks::Http2 } else { Speaks::Http1 }
 }

@@ -1,8 +1,8 @@
-//! A network in memory: nodes with addresses, streams that are delayed, held and reset, never reordered within. Each stream draws from a source
+//! A network in memory: nodes with addresses, streams that are delayed, held (one way too), made lossy and reset, never reordered within. Each stream draws from a source
 //! of its own, so that what one of them carries moves no other; nothing depends on how many bytes a write has, for signatures differ in length.
 
 use crate::random::Random;
-use crate::stream::{Pipe, VirtualWire, pipe};
+use crate::stream::{Pipe, Road, VirtualWire, pipe};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,6 +21,8 @@ pub fn address(node: Node) -> Ipv4Addr {
 
 /// One way between two nodes.
 const LATENCY: (u64, u64) = (100, 900);
+/// The same within a node.
+const WITHIN: (u64, u64) = (5, 30);
 /// A lost opening is sent again after this time.
 const RETRANSMIT: Duration = Duration::from_millis(500);
 
@@ -35,11 +37,24 @@ struct State {
     random: Random,
     doors: BTreeMap<(Node, u16), Weak<Door>>,
     connections: Vec<Connection>,
+    /// From, to: what is sent does not arrive.
     cut: BTreeSet<(Node, Node)>,
-    slow: BTreeMap<Node, Duration>,
+    roads: BTreeMap<Node, Road>,
     skew: BTreeMap<Node, i64>,
     last_port: u16,
     seeds: u64,
+}
+
+impl State {
+    /// The way between two nodes; what stays within one takes none.
+    fn road(&self, a: Node, b: Node) -> Road {
+        let of = |node: &Node| self.roads.get(node).copied().unwrap_or_default();
+        if a == b { Road::default() } else { of(&a).and(of(&b)) }
+    }
+
+    fn is_cut(&self, a: Node, b: Node) -> bool {
+        self.cut.contains(&(a, b)) || self.cut.contains(&(b, a))
+    }
 }
 
 #[derive(Clone)]
@@ -77,21 +92,36 @@ impl Network {
         self.lock().skew.insert(node, seconds);
     }
 
-    /// What a node sends and receives takes so much longer.
-    pub fn slow(&self, node: Node, by: Duration) {
-        self.lock().slow.insert(node, by);
+    /// How what a node sends and receives fares from now on, also on streams that are open.
+    pub fn road(&self, node: Node, road: Road) {
+        let mut state = self.lock();
+        state.roads.insert(node, road);
+        for c in state.connections.iter().filter(|c| c.client == node || c.server == node) {
+            let road = state.road(c.client, c.server);
+            c.pipes.iter().for_each(|pipe| Pipe::take(pipe, road));
+        }
     }
 
-    /// Nothing goes between two nodes until it is mended; then what was held arrives.
-    pub fn cut(&self, a: Node, b: Node, cut: bool) {
+    /// What one node sends does not reach another until it is mended; then what was held arrives.
+    pub fn cut(&self, from: Node, to: Node, cut: bool) {
         let mut state = self.lock();
-        let pair = (a.min(b), a.max(b));
         match cut {
-            true => _ = state.cut.insert(pair),
-            false => _ = state.cut.remove(&pair),
+            true => _ = state.cut.insert((from, to)),
+            false => _ = state.cut.remove(&(from, to)),
         }
-        let between = |c: &&Connection| (c.client.min(c.server), c.client.max(c.server)) == pair;
-        state.connections.iter().filter(between).flat_map(|c| &c.pipes).for_each(|pipe| Pipe::hold(pipe, cut));
+        for c in &state.connections {
+            if (c.client, c.server) == (from, to) {
+                Pipe::hold(&c.pipes[0], cut);
+            } else if (c.server, c.client) == (from, to) {
+                Pipe::hold(&c.pipes[1], cut);
+            }
+        }
+    }
+
+    /// Nothing goes between two nodes, either way.
+    pub fn part(&self, a: Node, b: Node, cut: bool) {
+        self.cut(a, b, cut);
+        self.cut(b, a, cut);
     }
 
     /// Every stream of a process that died: the kernel tells the other side.
@@ -113,7 +143,6 @@ impl Network {
     }
 
     /// Port 0 takes a free one.
-    ///
     pub fn listen(&self, node: Node, port: u16) -> io::Result<Arc<Door>> {
         let mut state = self.lock();
         if state.doors.get(&(node, port)).is_some_and(|door| door.strong_count() > 0) {
@@ -138,25 +167,25 @@ impl Network {
             IpAddr::V4(ip) => ip.octets()[3],
             IpAddr::V6(_) => return Err(io::ErrorKind::NetworkUnreachable.into()),
         };
-        let (mut random, latency) = {
+        let (mut random, latency, road) = {
             let mut state = self.lock();
             let mut random = Random::new(state.random.next());
-            let slow = [from, server].iter().filter_map(|n| state.slow.get(n)).sum::<Duration>();
-            let latency = match from == server {
-                true => Duration::from_micros(random.within(5, 30)),
-                false => Duration::from_micros(random.within(LATENCY.0, LATENCY.1)) + slow,
-            };
-            (random, latency)
+            let (least, most) = if from == server { WITHIN } else { LATENCY };
+            let latency = Duration::from_micros(random.within(least, most));
+            (random, latency, state.road(from, server))
         };
-        tokio::time::sleep(latency * 2).await;
-        while self.lock().cut.contains(&(from.min(server), from.max(server))) {
+        let there = latency + road.delay(&mut random, RETRANSMIT);
+        tokio::time::sleep(there + latency + road.delay(&mut random, RETRANSMIT)).await;
+        // Where one of the two cannot hear the other, nothing is opened.
+        while self.lock().is_cut(from, server) {
             tokio::time::sleep(RETRANSMIT).await;
         }
         let mut state = self.lock();
         let door = state.doors.get(&(server, to.port())).and_then(Weak::upgrade).ok_or(io::ErrorKind::ConnectionRefused)?;
         state.last_port = state.last_port.checked_add(1).unwrap_or(32_768);
         let local = SocketAddr::new(if from == server { to.ip() } else { address(from).into() }, state.last_port);
-        let pipes = [pipe(latency, Random::new(random.next())), pipe(latency, Random::new(random.next()))];
+        let road = state.road(from, server);
+        let pipes = [(); 2].map(|()| pipe(latency, road, Random::new(random.next())));
         let client = VirtualWire::new(local, to, pipes[1].clone(), pipes[0].clone());
         let other = VirtualWire::new(to, local, pipes[0].clone(), pipes[1].clone());
         if state.connections.len() % 64 == 63 {

@@ -17,11 +17,51 @@ use transport::rt::Wire;
 const WINDOW: usize = 512 * 1024;
 /// Most that a piece is later than the one before would have been, in microseconds.
 const JITTER: u64 = 200;
+/// A lost piece is sent again after this time, and after twice as long if it is lost again.
+pub const RETRANSMIT: Duration = Duration::from_millis(200);
+/// A piece is lost at most so often in a row: nobody is cut off by chance.
+pub const LOST_IN_A_ROW: u32 = 4;
+/// Most that a piece takes longer by another way, in microseconds.
+const DETOUR: u64 = 20_000;
+
+/// How a way between two nodes is just now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Road {
+    pub longer: Duration,
+    /// Of a hundred pieces, so many are lost. A stream has no gaps: what follows waits until it was sent again.
+    pub loss: u64,
+    /// Of a hundred pieces, so many are overtaken by those after them, which the receiver keeps until it is there.
+    pub reorder: u64,
+}
+
+impl Road {
+    /// Over both.
+    pub fn and(self, other: Self) -> Self {
+        let (longer, loss) = (self.longer + other.longer, self.loss + other.loss);
+        Self { longer, loss, reorder: self.reorder + other.reorder }
+    }
+
+    /// What one piece takes beyond the usual.
+    pub fn delay(self, random: &mut Random, again: Duration) -> Duration {
+        let mut all = self.longer;
+        for time in 0..LOST_IN_A_ROW {
+            if self.loss == 0 || !random.chance(self.loss) {
+                break;
+            }
+            all += again * (1 << time);
+        }
+        if self.reorder > 0 && random.chance(self.reorder) {
+            all += Duration::from_micros(random.within(1, DETOUR));
+        }
+        all
+    }
+}
 
 /// One direction.
 #[derive(Debug)]
 pub struct Pipe {
     latency: Duration,
+    road: Road,
     random: Random,
     pieces: VecDeque<(Instant, Bytes)>,
     bytes: usize,
@@ -36,9 +76,10 @@ pub struct Pipe {
     writer: Option<Waker>,
 }
 
-pub fn pipe(latency: Duration, random: Random) -> Arc<Mutex<Pipe>> {
+pub fn pipe(latency: Duration, road: Road, random: Random) -> Arc<Mutex<Pipe>> {
     Arc::new(Mutex::new(Pipe {
         latency,
+        road,
         random,
         pieces: VecDeque::new(),
         bytes: 0,
@@ -64,6 +105,11 @@ impl Pipe {
         this.wake();
     }
 
+    /// What is sent from now on goes this way.
+    pub fn take(pipe: &Arc<Mutex<Self>>, road: Road) {
+        lock(pipe).road = road;
+    }
+
     pub fn reset(pipe: &Arc<Mutex<Self>>) {
         let mut this = lock(pipe);
         this.reset = true;
@@ -82,7 +128,8 @@ impl Pipe {
     }
 
     fn arrival(&mut self) -> Instant {
-        let at = Instant::now() + self.latency + Duration::from_micros(self.random.within(0, JITTER));
+        let usual = self.latency + Duration::from_micros(self.random.within(0, JITTER));
+        let at = Instant::now() + usual + self.road.delay(&mut self.random, RETRANSMIT);
         self.last = self.last.max(at);
         self.last
     }

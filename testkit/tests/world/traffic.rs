@@ -1,13 +1,14 @@
 //! Applications: those that call, one request after another on connections that they keep, and those that answer after a while. Callers never
 //! try again by themselves: what the mesh loses is seen.
 
-use crate::ledger::Ledger;
+use crate::ledger::{End, Ledger};
 use crate::network::{Door, Network, Node};
 use crate::random::Random;
 use crate::stream::VirtualWire;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::SendRequest;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -20,6 +21,15 @@ use std::time::Duration;
 
 /// Longest that a caller waits; longer than anything that the mesh is meant to ride out.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// After this time a caller that was turned away knocks again.
+const KNOCK: Duration = Duration::from_millis(50);
+
+/// What an application speaks on its port, as its registration says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    Http1,
+    Http2,
+}
 
 #[derive(Clone)]
 pub struct Caller {
@@ -30,20 +40,63 @@ pub struct Caller {
     pub node: Node,
     pub address: SocketAddr,
     pub entrance: Node,
+    /// Speaks HTTP/2 from the first byte.
+    pub http2: bool,
     /// Of requests to an explicit proxy.
     pub authorization: Option<String>,
 }
 
-type Sender = SendRequest<Full<Bytes>>;
+/// A connection of either kind.
+enum Sender {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.is_closed(),
+            Self::Http2(sender) => sender.is_closed(),
+        }
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+        match self {
+            Self::Http1(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await
+            }
+            Self::Http2(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await
+            }
+        }
+    }
+}
+
+/// Tasks of a connection stay on the one thread.
+#[derive(Clone, Copy)]
+struct Here;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Here {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
 
 impl Caller {
     pub async fn run(self, mut random: Random) {
         let mut connection = None;
+        // A request without effects that was lost with something killed is sent once more, as any client would.
+        let mut again = None;
         while !self.stop.get() {
             tokio::time::sleep(Duration::from_micros(random.within(5_000, 80_000))).await;
-            let idempotent = random.chance(70);
+            while again.is_some() && self.ledger.borrow().is_down(self.entrance) {
+                tokio::time::sleep(KNOCK).await;
+            }
+            let idempotent = again.is_some() || random.chance(70);
             let body = if idempotent { 0 } else { random.within(1, 20_000) };
-            let id = self.ledger.borrow_mut().begin(self.entrance, idempotent);
+            let id = self.ledger.borrow_mut().begin(self.entrance, idempotent, again);
             let asked = tokio::time::timeout(PATIENCE, self.ask(id, body as usize, &mut connection)).await;
             let wrong = match asked {
                 Ok(Ok(())) => None,
@@ -53,9 +106,12 @@ impl Caller {
             if wrong.is_some() {
                 connection = None;
                 // A caller that was turned away does not knock at once again.
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(KNOCK).await;
             }
-            self.ledger.borrow_mut().end(id, wrong.as_deref());
+            again = match self.ledger.borrow_mut().end(id, wrong.as_deref()) {
+                End::Excused(kill) if idempotent => Some(kill),
+                _ => None,
+            };
         }
     }
 
@@ -65,46 +121,53 @@ impl Caller {
             None => self.open().await?,
         };
         let method = if body == 0 { "GET" } else { "POST" };
-        let uri = if self.authorization.is_some() { format!("http://catalog/{id}") } else { format!("/{id}") };
-        let mut request = Request::builder().method(method).uri(uri).header("host", "catalog").header("x-id", id);
+        let whole = self.authorization.is_some() || self.http2;
+        let uri = if whole { format!("http://catalog/{id}") } else { format!("/{id}") };
+        let mut request = Request::builder().method(method).uri(uri).header("x-id", id);
+        if !self.http2 {
+            request = request.header("host", "catalog");
+        }
         if let Some(authorization) = &self.authorization {
             request = request.header("proxy-authorization", authorization);
         }
         let request = request.body(Full::new(Bytes::from(vec![b'x'; body]))).map_err(|e| e.to_string())?;
-        sender.ready().await.map_err(|e| e.to_string())?;
-        let (head, body) = sender.send_request(request).await.map_err(|e| e.to_string())?.into_parts();
+        let (head, body) = sender.send(request).await.map_err(|e| e.to_string())?.into_parts();
         let text = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+        *connection = Some(sender);
         if head.status != StatusCode::OK {
             let why = head.headers.get("proxy-status").and_then(|v| v.to_str().ok()).unwrap_or_default();
-            *connection = Some(sender);
             return Err(format!("status {} {why}", head.status.as_u16()));
         }
         if text != format!("answer to {id}").as_bytes() {
             return Err("somebody else's answer".to_owned());
         }
-        *connection = Some(sender);
         Ok(())
     }
 
     async fn open(&self) -> Result<Sender, String> {
-        let wire = self.network.connect(self.node, self.address).await.map_err(|e| e.to_string())?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(wire)).await.map_err(|e| e.to_string())?;
+        let wire = TokioIo::new(self.network.connect(self.node, self.address).await.map_err(|e| e.to_string())?);
+        if self.http2 {
+            let (sender, connection) = http2::handshake(Here, wire).await.map_err(|e| e.to_string())?;
+            tokio::task::spawn_local(connection);
+            return Ok(Sender::Http2(sender));
+        }
+        let (sender, connection) = http1::handshake(wire).await.map_err(|e| e.to_string())?;
         tokio::task::spawn_local(connection);
-        Ok(sender)
+        Ok(Sender::Http1(sender))
     }
 }
 
 /// Answers on its node until it is killed.
-pub async fn serve(door: Arc<Door>, node: Node, ledger: Rc<RefCell<Ledger>>, random: Random) {
+pub async fn serve(door: Arc<Door>, node: Node, speaks: Speaks, ledger: Rc<RefCell<Ledger>>, random: Random) {
     let random = Rc::new(RefCell::new(random));
     loop {
         let wire = door.next().await;
-        tokio::task::spawn_local(answer(wire, node, ledger.clone(), random.clone()));
+        tokio::task::spawn_local(answer(wire, node, speaks, ledger.clone(), random.clone()));
     }
 }
 
-async fn answer(wire: VirtualWire, node: Node, ledger: Rc<RefCell<Ledger>>, random: Rc<RefCell<Random>>) {
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+async fn answer(wire: VirtualWire, node: Node, speaks: Speaks, ledger: Rc<RefCell<Ledger>>, random: Rc<RefCell<Random>>) {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (ledger, random) = (ledger.clone(), random.clone());
         async move {
             let id: u64 = request.headers().get("x-id").and_then(|v| v.to_str().ok()?.parse().ok()).unwrap_or(0);
@@ -117,5 +180,8 @@ async fn answer(wire: VirtualWire, node: Node, ledger: Rc<RefCell<Ledger>>, rand
         }
     });
     // How a connection ends is its caller's business.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(wire), service).await;
+    let _ = match speaks {
+        Speaks::Http1 => hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(wire), service).await,
+        Speaks::Http2 => hyper::server::conn::http2::Builder::new(Here).serve_connection(TokioIo::new(wire), service).await,
+    };
 }

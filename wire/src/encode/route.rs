@@ -45,7 +45,6 @@ fn rule(r: &Rule) -> v1::Rule {
             attempts: retry.attempts,
             backoff_nanos: nanos(retry.backoff),
         }),
-        session: r.session.as_ref().map(super::traffic::session),
     }
 }
 

@@ -12,5 +12,8 @@ pub struct CompletionsArgs {
 }
 
 pub fn run(args: &CompletionsArgs) {
-    clap_complete::generate(args.shell, &mut crate::args::Organza::command(), "organza", &mut std::io::stdout());
+    // Printed by us, which ends quietly where nobody reads any more.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut crate::args::Organza::command(), "organza", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
 }

@@ -33,7 +33,9 @@ impl Narrator {
                 late
             }
             Event::Applied { generation, applied, concerned, millis } => {
-                if generation == self.generation {
+                // One that changed nothing visible is told by this alone.
+                if generation >= self.generation {
+                    self.generation = generation;
                     self.applied = (applied, concerned);
                 }
                 if applied < concerned {

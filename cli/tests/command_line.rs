@@ -109,3 +109,16 @@ fn the_sample_names_itself_its_upstreams_and_their_failures() {
     assert_eq!(summary["succeeded"], 0, "{summary}");
     assert_eq!(summary["statuses"]["502"], summary["requests"], "{summary}");
 }
+
+#[test]
+fn completions_end_quietly_with_their_reader() {
+    let mut organza = mesh()
+        .organza(&["completions", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("organza");
+    drop(organza.stdout.take());
+    let ended = organza.wait_with_output().expect("it ends");
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(141), ""));
+}

@@ -9,7 +9,7 @@ use crate::shell::{monotone, started};
 use crate::store::{Store, Txn};
 use crate::tokens::{Kept, Tokens};
 use crate::world::{Ingredients, World};
-use crate::{ca, limits, summary};
+use crate::{ca, limits, sessions, summary};
 use frontends::Object;
 use identity::{Authority, NewRoot, Signer};
 use model::TrustDomain;
@@ -72,6 +72,8 @@ pub struct Core {
     store: Arc<dyn Store>,
     unsaved: Mutex<Unsaved>,
     inner: Mutex<Inner>,
+    /// What the keys of sessions are made from.
+    secret: Option<[u8; 32]>,
     world: watch::Sender<Arc<World>>,
     pub events: broadcast::Sender<Event>,
     /// Tells streams to look whether their proxy was registered anew.
@@ -107,6 +109,7 @@ impl Core {
             streams: 0,
         };
         let world = World { generation, ..World::default() };
+        let secret = sessions::secret(&*store);
         Self {
             mesh,
             trust_domain,
@@ -116,6 +119,7 @@ impl Core {
             store,
             unsaved: Mutex::default(),
             inner: Mutex::new(inner),
+            secret,
             world: watch::Sender::new(Arc::new(world)),
             events: broadcast::Sender::new(limits::EVENTS),
             anew: watch::Sender::new(()),
@@ -243,6 +247,7 @@ impl Core {
             registry: &inner.registry,
             trust_domain: &self.trust_domain,
             roots: inner.authority.roots(),
+            secret: self.secret.as_ref(),
         };
         let Some(next) = before.next(from) else { return };
         let next = Arc::new(next);
@@ -266,7 +271,13 @@ impl Core {
             (inner.registry.clone(), inner.authority.roots())
         };
         let before = self.world();
-        let from = Ingredients { objects: Arc::new(objects), registry: &registry, trust_domain: &self.trust_domain, roots };
+        let from = Ingredients {
+            objects: Arc::new(objects),
+            registry: &registry,
+            trust_domain: &self.trust_domain,
+            roots,
+            secret: self.secret.as_ref(),
+        };
         let after = before.next(from);
         let (changes, problems) =
             after.map_or_else(Default::default, |after| (summary::changes(&before, &after), summary::new_problems(&before, &after)));

@@ -14,6 +14,7 @@ mod presence;
 pub mod registry;
 pub mod roots;
 pub mod serve;
+mod sessions;
 pub mod shell;
 pub mod store;
 pub mod summary;

@@ -2,6 +2,7 @@
 //! registrations; each resource is encoded once, however many proxies will be sent it.
 
 use crate::registry::Registry;
+use crate::sessions;
 use frontends::{Object, Options, translate};
 use model::{Key, Report, Resource, Status, TrustBundle, TrustDomain};
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub struct Ingredients<'a> {
     pub registry: &'a Registry,
     pub trust_domain: &'a TrustDomain,
     pub roots: Vec<Vec<u8>>,
+    /// What the keys of sessions are made from.
+    pub secret: Option<&'a [u8; 32]>,
 }
 
 impl World {
@@ -47,7 +50,7 @@ impl World {
         let mut items = BTreeMap::new();
         let mut changed = false;
         for resource in resources {
-            let resource = from.registry.located(resource);
+            let resource = sessions::keyed(from.registry.located(resource), from.secret);
             let item = match self.items.get(resource.key()) {
                 Some(old) if old.resource == resource => old.clone(),
                 _ => {

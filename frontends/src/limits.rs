@@ -22,6 +22,8 @@ pub const DEFAULT_BREAKER_TIME: Duration = Duration::from_secs(10);
 pub const DEFAULT_HALF_OPEN_REQUESTS: u32 = 3;
 /// How long a browser may keep the answer to a preflight request where nobody says (Gateway API `HTTPCORSFilter`).
 pub const DEFAULT_CORS_MAX_AGE: Duration = Duration::from_secs(5);
+/// Fields of an object that are all named where one that nobody knows was written.
+pub const FIELDS_LISTED: usize = 20;
 /// Longest message of one problem, in bytes; what is longer ends in an ellipsis.
 pub const MESSAGE_BYTES: usize = 1000;
 /// Longest message of one condition, in bytes (the limit of Kubernetes is 32,768).

@@ -14,6 +14,7 @@ pub mod csr;
 pub mod limits;
 pub mod pem;
 pub mod rotation;
+pub mod seal;
 pub mod svid;
 pub mod token;
 pub mod trust;

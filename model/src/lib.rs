@@ -18,6 +18,7 @@ pub mod matches;
 pub mod report;
 pub mod route;
 pub mod service;
+pub mod session;
 pub mod traffic;
 pub mod workload;
 

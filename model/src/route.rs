@@ -1,5 +1,6 @@
 //! What becomes of a request: matches, filters, weighted backends, patience.
 
+use crate::session::Persistence;
 use crate::{Backend, HostPattern, Key, Origin, RouteMatch, WeightedBackend};
 use std::fmt;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Rule {
     pub backends: Vec<WeightedBackend>,
     pub timeouts: Timeouts,
     pub retry: Option<Retry>,
+    /// Holds for all backends of the rule, whatever their own policies say.
+    pub session: Option<Persistence>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -4,6 +4,7 @@
 //! The defaults protect without hiding: an endpoint that cannot be reached is left out, one that answers 5xx is not.
 
 use crate::Origin;
+use crate::session::Persistence;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct TrafficPolicy {
     /// An endpoint that is new or was ejected gets its full share only after this time.
     pub slow_start: Option<Duration>,
     pub retry_budget: RetryBudget,
+    /// Where the rule that leads here has none of its own.
+    pub session: Option<Persistence>,
 }
 
 /// A policy, for one port of its service or for all that have none of their own.

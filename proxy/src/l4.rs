@@ -53,7 +53,7 @@ pub async fn to_service(worker: &Rc<Worker>, snapshot: &Snapshot, key: &Key, por
 /// A connection to the backend that the weights draw; a backend that is broken keeps its share, and refuses.
 async fn decided(worker: &Rc<Worker>, snapshot: &Snapshot, decision: &Decision<'_>, record: &mut Record) -> Result<Upstream, Stop> {
     record.way = plan::way(decision);
-    let backend = plan::draw(decision, record, worker.draw32())?;
+    let backend = plan::draw(decision, record, None, worker.draw32())?;
     match &backend.backend {
         Backend::Service(to) => endpoint(worker, snapshot, to, record).await,
         Backend::External(host) => {
@@ -73,7 +73,7 @@ async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceR
     record.dialled_service.get_or_insert_with(|| worker.destination(service));
     let mut tried = Vec::new();
     loop {
-        let picked = worker.pick(snapshot, service, to, pick::Tried { at: &tried, avoid: &[], unreached: true }, None);
+        let picked = worker.pick(snapshot, service, to, pick::Tried { at: &tried, unreached: true, ..pick::Tried::default() }, None);
         let picked = picked.ok_or_else(|| Stop::new(Fault::NoEndpoint, pick::no_endpoint(snapshot, to)))?;
         record.destination = worker.peer(snapshot, picked.endpoint);
         let result = open(worker, service, &picked, to.port, record).await;

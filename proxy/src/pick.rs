@@ -66,6 +66,8 @@ pub struct Tried<'c> {
     pub at: &'c [EndpointId],
     /// Of those, who asked to be left alone: they come last of all.
     pub avoid: &'c [EndpointId],
+    /// The endpoint that its session is with, which goes before all others while it can be used.
+    pub led: Option<u64>,
     /// The last one could not be reached or broke off: one that is left out is better than the same again.
     pub unreached: bool,
 }
@@ -100,7 +102,9 @@ impl Balancers {
         let other = entry.balancer.set_algorithm(&service.balancer);
         let due = entry.look(other, endpoints, policy, with);
         let balancer = &mut entry.balancer;
-        let picked = due.or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried.at));
+        let led = |led: u64| balancer.usable_where(|name| routing::session::endpoint(name) == led);
+        let led = with.tried.led.filter(|_| with.tried.at.is_empty()).and_then(led);
+        let picked = led.or(due).or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried.at));
         let left_out = || with.tried.unreached.then(|| balancer.pick_left_out(with.draw, with.tried.at)).flatten();
         let picked = picked.or_else(left_out).or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried.avoid));
         let id = picked.or_else(|| balancer.pick(with.draw, with.now, with.hash, &[]))?;
@@ -143,7 +147,8 @@ impl Entry {
         let mut probed = None;
         if due {
             let balancer = &self.balancer;
-            let fits = |name: &str| balancer.find(name).is_some_and(|id| !with.tried.at.contains(&id));
+            // Who has a session tries nothing out.
+            let fits = |name: &str| with.tried.led.is_none() && balancer.find(name).is_some_and(|id| !with.tried.at.contains(&id));
             probed = self.guard.probe(fits, with.now);
         }
         self.policy = policy.clone();

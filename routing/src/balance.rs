@@ -205,6 +205,11 @@ impl Balancer {
         self.levels.iter().map(|level| level.ids.len()).sum()
     }
 
+    /// The endpoint of this kind, where it can be picked now.
+    pub fn usable_where(&self, fits: impl Fn(&str) -> bool) -> Option<EndpointId> {
+        self.levels.iter().flat_map(|level| &level.ids).copied().find(|id| fits(&self.states[*id as usize].name)).map(EndpointId)
+    }
+
     /// Whether another than those excluded can be picked.
     pub fn has_other(&self, exclude: &[EndpointId]) -> bool {
         self.levels.iter().flat_map(|level| &level.ids).any(|id| !exclude.contains(&EndpointId(*id)))

@@ -3,6 +3,7 @@
 
 use crate::compiled::{CompiledRoute, CompiledRule, SplitBackend};
 use crate::phases::Phases;
+use model::session::Persistence;
 use model::{
     Backend, Fault, HostPattern, InvalidBackend, Key, Listener, Origin, PathMatch, Rank, Retry, Route, RouteMatch, RouteProtocol, Service,
     Timeouts,
@@ -119,6 +120,9 @@ impl<'t> Decision<'t> {
     }
     pub fn retry(&self) -> Option<&'t Retry> {
         self.source().retry.as_ref()
+    }
+    pub fn session(&self) -> Option<&'t Persistence> {
+        self.source().session.as_ref()
     }
     /// Whether this is what a service without routes does: pass on to itself.
     pub fn is_default(&self) -> bool {

@@ -24,6 +24,7 @@ pub mod normalise;
 pub mod phases;
 pub mod retry;
 pub mod retry_after;
+pub mod session;
 mod table;
 
 pub use compiled::{CompiledRoute, CompiledRule, SplitBackend};

@@ -44,3 +44,12 @@ pub const PROBE_TIME: Duration = Duration::from_secs(15);
 pub const SLOW_START_PERCENT: u64 = 10;
 /// Steps in which the weight grows during a slow start.
 pub const SLOW_START_STEPS: u32 = 10;
+
+/// Longest token of a session that is looked at, in bytes; ours have 82.
+pub const SESSION_TOKEN_BYTES: usize = 128;
+/// Tokens of one name that a request may carry; further ones are not looked at.
+pub const SESSION_TOKENS: usize = 4;
+/// By how much a session may have begun in the future: clocks of proxies differ.
+pub const SESSION_CLOCKS: Duration = Duration::from_secs(60);
+/// How often within its idle time a client is told that its session was used.
+pub const SESSION_RENEWALS: u64 = 8;

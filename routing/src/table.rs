@@ -281,6 +281,7 @@ fn default_route(service: &Service, port: u16) -> Route {
         backends: vec![WeightedBackend { weight: 1, backend: to, filters: Vec::new() }],
         timeouts: Default::default(),
         retry: None,
+        session: None,
     };
     Route {
         key: service.key.clone(),

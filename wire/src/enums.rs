@@ -27,5 +27,6 @@ words!(model::Health = v1::Health { Healthy, Unhealthy, Draining });
 words!(model::ListenerProtocol = v1::ListenerProtocol { Http, Https, TlsTerminate, TlsPassthrough, Tcp, Udp });
 words!(model::Normalisation = v1::Normalisation { None, Base, MergeSlashes, DecodeSlashes });
 words!(model::RouteProtocol = v1::RouteProtocol { Http, Grpc, Tcp, Tls, Udp });
+words!(model::session::Carrier = v1::SessionCarrier { Cookie, PermanentCookie, Header });
 words!(model::Scheme = v1::Scheme { Http, Https });
 words!(InvalidBackend = v1::InvalidReason { BackendNotFound, RefNotPermitted, InvalidKind, UnsupportedProtocol, UnsupportedValue });

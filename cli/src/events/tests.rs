@@ -61,3 +61,12 @@ fn an_edit_that_was_overtaken_unseen_is_told_when_all_have_what_came_after() {
     let lines = narrator.hear(Event::Applied { generation: 14, applied: 3, concerned: 3, millis: 9 });
     assert_eq!(lines, ["routes.yaml: HTTPRoute catalog 90/10 → 50/50 · 3/3 proxies · 9 ms"]);
 }
+
+#[test]
+fn a_generation_of_which_nothing_is_told_counts_by_who_has_it() {
+    let mut narrator = Narrator::default();
+    narrator.hear(Event::Hello { generation: 12, time: 0 });
+    narrator.hear(Event::Applied { generation: 14, applied: 6, concerned: 6, millis: 3 });
+    narrator.hear(Event::Applied { generation: 13, applied: 5, concerned: 6, millis: 3 });
+    assert_eq!((narrator.generation, narrator.applied), (14, (6, 6)));
+}

@@ -2,6 +2,7 @@
 
 use super::Api;
 use crate::core::{Core, Session, now, seconds};
+use crate::sessions;
 use crate::summary::located;
 use crate::world::{Item, World};
 use base64::Engine;
@@ -198,7 +199,10 @@ pub fn resources(core: &Core, proxy: &str) -> Option<api::ProxyResources> {
         api::Resource {
             key: name.clone(),
             version: version.clone(),
-            encoded: current.map(|item| base64::engine::general_purpose::STANDARD.encode(&item.encoded.bytes)),
+            encoded: current.map(|item| {
+                let shown = sessions::shown(&item.resource).map(|shown| wire::encode(&shown));
+                base64::engine::general_purpose::STANDARD.encode(shown.as_ref().unwrap_or(&item.encoded.bytes))
+            }),
         }
     });
     let generation = told_generation(&session, world.generation).unwrap_or(0);

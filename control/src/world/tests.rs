@@ -59,7 +59,13 @@ fn members() -> Registry {
 
 fn next(world: &World, objects: Vec<Object>) -> Option<World> {
     let trust_domain = TrustDomain::parse("organza.local").unwrap();
-    world.next(Ingredients { objects: Arc::new(objects), registry: &members(), trust_domain: &trust_domain, roots: vec![vec![1, 2, 3]] })
+    world.next(Ingredients {
+        objects: Arc::new(objects),
+        registry: &members(),
+        trust_domain: &trust_domain,
+        roots: vec![vec![1, 2, 3]],
+        secret: Some(&[9; 32]),
+    })
 }
 
 #[test]

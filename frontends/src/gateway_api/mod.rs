@@ -12,6 +12,7 @@ pub mod matches;
 pub mod mesh;
 pub mod route;
 pub mod rule;
+pub mod session;
 
 pub const GROUP: &str = "gateway.networking.k8s.io";
 pub const CONTROLLER: &str = "organza.dev/gateway-controller";

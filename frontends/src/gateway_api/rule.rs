@@ -1,7 +1,7 @@
 //! Rules of routes. A rule of which something cannot be read or is not supported is broken: where it matches, it
 //! answers 500 with its reason, so that requests meant for it never fall to a wider rule. The other rules are served.
 
-use super::{backend, duration, filter, matches};
+use super::{backend, duration, filter, matches, session};
 use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, limits};
@@ -59,9 +59,11 @@ impl Reader<'_> {
         let backends = self.backends(value, &mut faults, &mut unresolved);
         let timeouts = keep(timeouts(value), &mut faults).unwrap_or_default();
         let retry = keep(retry(value), &mut faults).flatten();
-        if value.get("sessionPersistence").is_some() {
-            faults.push(Wrong::value("Session persistence is not supported yet.").fix("Remove the field.").at("sessionPersistence"));
-        }
+        let session = value.get("sessionPersistence").filter(|value| !value.is_null()).map(|value| {
+            let place = format!("{} {name}", self.object.object);
+            session::read(value, &place).at("sessionPersistence")
+        });
+        let session = session.and_then(|read| keep(read, &mut faults));
         if !backends.is_empty() && filters.iter().any(|filter| matches!(filter, Filter::Redirect(_))) {
             let wrong = Wrong::new("IncompatibleFilters", "A rule that redirects sends nothing to its backends.");
             faults.push(wrong.fix("Remove the filter or the backends.").at("backendRefs"));
@@ -81,7 +83,7 @@ impl Reader<'_> {
             out.broken.push((name.clone(), first));
         }
         if !matches.is_empty() {
-            out.rules.push(Rule { name, matches, filters, backends, timeouts, retry });
+            out.rules.push(Rule { name, matches, filters, backends, timeouts, retry, session });
         }
     }
 

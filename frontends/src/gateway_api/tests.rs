@@ -28,7 +28,7 @@ fn a_broken_rule_answers_500_and_the_others_are_served() {
             ".filters[0].extensionRef",
         ),
         (json!({"filters": [{"type": "Magic"}]}), ".filters[0].type"),
-        (json!({"sessionPersistence": {"sessionName": "s"}}), ".sessionPersistence"),
+        (json!({"sessionPersistence": {"sessionName": "s t"}}), ".sessionPersistence.sessionName"),
         (json!({"timeouts": {"request": "1y"}}), ".timeouts.request"),
         (json!({"timeouts": {"request": "1s", "backendRequest": "2s"}}), ".timeouts.backendRequest"),
         (json!({"retry": {"codes": [503, 200]}}), ".retry.codes[1]"),
@@ -88,6 +88,20 @@ fn patience_is_read_and_zero_is_no_bound() {
     let retry = Retry { codes: vec![500, 503], attempts: 7, backoff: Duration::from_millis(100) };
     assert_eq!((&rules[0].retry, &rules[1].retry), (&None, &Some(retry)));
     assert!(rules[2].retry.as_ref().is_some_and(|retry| retry.codes.is_empty() && retry.attempts > 0));
+}
+
+#[test]
+fn sessions_are_read_for_http_and_grpc() {
+    let parents = json!([{"group": "", "kind": "Service", "name": "s"}]);
+    let spec = json!({"parentRefs": parents, "rules": [{"sessionPersistence": {"sessionName": "cart", "type": "Header"}}, {"sessionPersistence": {}}, {}]});
+    for kind in ["HTTPRoute", "GRPCRoute"] {
+        let t = run(&[service("a", "s"), object("gateway.networking.k8s.io/v1", kind, ("a", "r"), json!({"spec": spec}))]);
+        let sessions: Vec<_> = routes(&t)[0].rules.iter().map(|rule| rule.session.clone()).collect();
+        let named = sessions[0].as_ref().map(|session| (&*session.name, session.carrier));
+        assert_eq!(named, Some(("cart", model::session::Carrier::Header)), "{kind}");
+        assert!(sessions[1].as_ref().is_some_and(|session| session.name.starts_with("organza-session-")), "{kind}");
+        assert_eq!(sessions[2], None, "{kind}");
+    }
 }
 
 #[test]

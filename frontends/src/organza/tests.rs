@@ -23,7 +23,9 @@ fn mistakes_are_told_with_their_place() {
         ("  loadBalancer: {type: ConsistentHash}\n", "spec.loadBalancer"),
         ("  loadBalancer: {type: ConsistentHash, consistentHash: {type: Header}}\n", "spec.loadBalancer.consistentHash"),
         ("  healthCheck: {active: {type: HTTP}}\n", "spec.healthCheck.active"),
-        ("  sessionPersistence: {sessionName: s}\n", "spec.sessionPersistence"),
+        ("  sessionPersistence: {sessionName: 's t'}\n", "spec.sessionPersistence.sessionName"),
+        ("  sessionPersistence: {cookieConfig: {lifetimeType: Permanent}}\n", "spec.sessionPersistence"),
+        ("  sessionPersistence: {type: Header, cookieConfig: {lifetimeType: Session}}\n", "spec.sessionPersistence"),
     ];
     for (spec, path) in cases {
         let found = problems(spec);

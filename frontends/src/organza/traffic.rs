@@ -1,7 +1,7 @@
 //! What a policy of traffic says, as the model has it. Names of fields are those of Envoy Gateway's BackendTrafficPolicy where it has them, and
 //! `retryConstraint` is Gateway API's. Bounds are the schema's; what it cannot say is said here.
 
-use crate::gateway_api::duration;
+use crate::gateway_api::{duration, session};
 use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, limits};
@@ -21,10 +21,8 @@ pub struct Read {
 
 pub fn read(object: &Object) -> Result<Read, Wrong> {
     let spec = object.at("/spec");
-    if spec.get("sessionPersistence").is_some() {
-        let wrong = Wrong::new("Invalid", "Session persistence is not supported yet.").fix("Remove the field.");
-        return Err(wrong.at("sessionPersistence"));
-    }
+    let persistence = spec.get("sessionPersistence").filter(|value| !value.is_null());
+    let session = persistence.map(|value| session::read(value, &object.object.to_string()).at("sessionPersistence")).transpose()?;
     let breaker = part(spec, "circuitBreaker");
     let health = part(spec, "healthCheck");
     let balancer = part(spec, "loadBalancer");
@@ -35,6 +33,7 @@ pub fn read(object: &Object) -> Result<Read, Wrong> {
         breaker: failure_rate(breaker).at("failureRate").at("circuitBreaker")?,
         slow_start: time(part(balancer, "slowStart"), "window").at("slowStart").at("loadBalancer")?,
         retry_budget: retry_budget(part(spec, "retryConstraint")).at("retryConstraint")?,
+        session,
     };
     let balancer = if spec.get("loadBalancer").is_some() { Some(algorithm(balancer).at("loadBalancer")?) } else { None };
     Ok(Read { policy, balancer })

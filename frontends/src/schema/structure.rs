@@ -2,8 +2,9 @@
 //! for JSON Schema does not know what Kubernetes means by them.
 
 use super::{closest, problem};
-use crate::Object;
+use crate::{Object, limits};
 use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
 use model::Report;
 use model::report::Step;
 use serde_json::{Map, Value, json};
@@ -36,9 +37,26 @@ pub fn json_schema(open_api: &Value) -> Value {
 pub fn violations(validator: &Validator, object: &Object) -> Vec<Report> {
     let told = validator.iter_errors(&object.value).map(|error| {
         let path = super::steps(error.instance_path().as_str());
-        problem(object, path, "Invalid", error.to_string())
+        Report { fix: mend(error.kind()), ..problem(object, path, "Invalid", error.to_string()) }
     });
     told.collect()
+}
+
+/// What to write instead, where the schema says it.
+fn mend(broken: &ValidationErrorKind) -> Option<String> {
+    use ValidationErrorKind as K;
+    let words = |all: &[Value]| all.iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect::<Vec<_>>();
+    Some(match broken {
+        K::Required { property } => format!("write {}", property.as_str().unwrap_or_default()),
+        K::Minimum { limit } => format!("write {limit} or more"),
+        K::Maximum { limit } => format!("write {limit} or less"),
+        K::MinItems { limit } => format!("write {limit} or more"),
+        K::MaxItems { limit } => format!("write {limit} at most"),
+        K::MinLength { limit } => format!("write {limit} characters or more"),
+        K::MaxLength { limit } => format!("write {limit} characters at most"),
+        K::Enum { options } => format!("write one of {}", words(options.as_array()?).join(", ")),
+        _ => return None,
+    })
 }
 
 /// Fields that no schema names: a typing mistake that would otherwise do nothing, silently.
@@ -52,7 +70,9 @@ pub fn unknown_fields(open_api: &Value, object: &Object) -> Vec<Report> {
             let mut at = path.clone();
             at.push(Step::Field(name.as_str().into()));
             let mut report = problem(object, at, "UnknownField", format!("unknown field `{name}`"));
-            report.fix = closest(name, known.keys().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+            let near = closest(name, known.keys().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+            let all = || format!("known here: {}", known.keys().cloned().collect::<Vec<_>>().join(", "));
+            report.fix = near.or_else(|| (1..=limits::FIELDS_LISTED).contains(&known.len()).then(all));
             found.push(report);
         }
     });

@@ -73,6 +73,13 @@ fn mistakes_are_found_where_they_stand_and_told_how_to_mend() {
     assert_eq!(found.report.fix.as_deref(), Some("did you mean `weight`?"));
     let found = one(&format!("{route}    - name: b\n      port: 80\n      weight: -1\n"));
     assert_eq!((found.place.line, found.report.path_text().as_str()), (9, "spec.rules[0].backendRefs[0].weight"));
+    assert_eq!(found.report.fix.as_deref(), Some("write 0 or more"));
+    let found = one(&format!("{route}    - name: b\n      port: 80\n      zone: a\n"));
+    assert_eq!(found.report.fix.as_deref(), Some("known here: filters, group, kind, name, namespace, port, weight"));
+    let found = one(&format!("{route}    - port: 80\n"));
+    assert_eq!(found.report.fix.as_deref(), Some("write name"));
+    let found = one("apiVersion: organza.dev/v1alpha1\nkind: MeshConfig\nmetadata: {name: default}\nspec: {pathNormalization: Merge}\n");
+    assert_eq!(found.report.fix.as_deref(), Some("write one of None, Base, MergeSlashes, DecodeSlashes"));
     // A rule of the CRD in CEL: a Service needs a port.
     let found = one(&format!("{route}    - name: b\n"));
     assert!(found.report.message.contains("port"), "{found:?}");

@@ -13,6 +13,7 @@ fn names_follow_the_order_of_running_and_say_where_they_end() {
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
     };
     let backend = WeightedBackend { weight: 1, backend: nowhere(), filters: vec![edits()] };
     let mut applied = Applied::default();

@@ -3,6 +3,7 @@
 use super::down::{self, Downstream};
 use super::exchange::{self, Counts, Try, Verdict};
 use super::plan::{self, Plan};
+use super::sticky::{self, Sticky};
 use super::{After, Client, Ingress, Stop, admit, answer, connect, mark, prepare};
 use crate::guard;
 use crate::limits;
@@ -169,6 +170,8 @@ impl<'t> Routed<'t> {
             Ingress::Gateway { port, sni, .. } => (if sni.is_some() { Scheme::Https } else { Scheme::Http }, *port),
             _ => (Scheme::Http, head.port().unwrap_or(80)),
         };
+        // Before filters take out what it is told by.
+        let led = sticky::led(self.snapshot, &decision, head);
         let mut applied = Applied::default();
         let outcome = filters::apply_request(&decision, head, &Context { scheme, port }, &mut applied);
         note(record, applied);
@@ -176,7 +179,9 @@ impl<'t> Routed<'t> {
             RequestOutcome::Forward(pending) => pending,
             RequestOutcome::Answer(answer) => return self.answered(down, head, record, answer).await,
         };
-        let backend = plan::draw(&decision, record, self.worker.draw32())?;
+        let backend = plan::draw(&decision, record, led.map(|led| led.backend), self.worker.draw32())?;
+        let secure = scheme == Scheme::Https;
+        let sticky = Sticky::of(self.snapshot, &decision, backend, led, secure);
         let of_rule: Mirrors<'_> = filters::mirrors(decision.phases(), || self.worker.draw32()).collect();
         let of_backend: Mirrors<'_> = filters::mirrors(&backend.phases, || self.worker.draw32()).collect();
         let held = self.hold(down, head, !(of_rule.is_empty() && of_backend.is_empty())).await?;
@@ -187,7 +192,7 @@ impl<'t> Routed<'t> {
         filters::apply_backend_request(&decision, backend, head, &mut applied);
         of_backend.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.backend(mirror.at));
         note(record, applied);
-        self.tries(down, head, hop, record, backend, &pending, held).await
+        self.tries(down, head, hop, record, backend, &pending, held, sticky).await
     }
 
     /// A redirect or a cross-origin answer: no backend hears of it.
@@ -239,6 +244,7 @@ impl<'t> Routed<'t> {
         backend: &SplitBackend,
         pending: &Pending,
         held: Option<Bytes>,
+        mut sticky: Option<Sticky<'_>>,
     ) -> Result<After, Stop> {
         let (worker, decision) = (self.worker, self.decision);
         let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started).no_later(self.due.at);
@@ -248,7 +254,8 @@ impl<'t> Routed<'t> {
         let mut tried: Vec<EndpointId> = Vec::new();
         loop {
             let avoid = tries.asked.by(rt::now());
-            let before = pick::Tried { at: &tried, avoid: &avoid, unreached: matches!(tries.ended, Ended::Failed(_)) };
+            let led = sticky.as_ref().and_then(Sticky::endpoint);
+            let before = pick::Tried { at: &tried, avoid: &avoid, led, unreached: matches!(tries.ended, Ended::Failed(_)) };
             let picked = self.pick(&backend.backend, before, head, hop, record).await?;
             // The same one again: what else waits in its pool is no younger than what just broke.
             let fresh = picked.endpoint.as_ref().map_or(record.attempt > 1, |picked| tried.contains(&picked.id));
@@ -265,12 +272,14 @@ impl<'t> Routed<'t> {
             }
             let mut load = Load { worker, picked: picked.endpoint, since: rt::now(), ended: Ended::Cancelled };
             let mut applied = record.decided().map(|decided| decided.applied).unwrap_or_default();
-            let judge = |head: &mut ResponseHead, again: bool| match again {
-                true => Verdict::TryAgain,
-                false => {
-                    filters::apply_response(&decision, Some(backend), pending, head, &mut applied);
-                    Verdict::Forward
+            let name = load.picked.as_ref().map(|picked| picked.endpoint).map(|endpoint| &*endpoint.id);
+            let judge = |head: &mut ResponseHead, again: bool| {
+                if again {
+                    return Verdict::TryAgain;
                 }
+                filters::apply_response(&decision, Some(backend), pending, head, &mut applied);
+                sticky.iter().for_each(|sticky| sticky.answer(name, head));
+                Verdict::Forward
             };
             let to = To { key: picked.key, picked: load.picked.as_ref(), fresh };
             let step = tries.once(down, head, hop, record, to, judge).await;
@@ -280,7 +289,12 @@ impl<'t> Routed<'t> {
             drop(load);
             match step? {
                 Step::Done(after) => return Ok(after),
-                Step::Again => record.attempt += 1,
+                Step::Again => {
+                    record.attempt += 1;
+                    if let (Some(sticky), Ended::Answered(_)) = (&mut sticky, tries.ended) {
+                        sticky.passed_over(name);
+                    }
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ mod forward;
 mod mark;
 pub(crate) mod plan;
 mod prepare;
+mod sticky;
 
 pub(crate) use connect::no_tunnel;
 pub(crate) use plan::resolve as plan_resolve;

@@ -25,9 +25,9 @@ pub fn way(decision: &Decision<'_>) -> Way {
     Way::Routed(Decided { route: decision.route().clone(), rule, matched, backend: None, applied: Applied::default() })
 }
 
-/// A backend that can be sent to, drawn by weight and noted in the record, also where it then refuses.
-pub fn draw<'t>(decision: &Decision<'t>, record: &mut Record, draw: u32) -> Result<&'t SplitBackend, Stop> {
-    let backend = decision.draw(draw).map_err(|r| refused(&r))?;
+/// A backend that can be sent to, the one that a session is with or one drawn by weight, noted in the record also where it then refuses.
+pub fn draw<'t>(decision: &Decision<'t>, record: &mut Record, led: Option<&'t SplitBackend>, draw: u32) -> Result<&'t SplitBackend, Stop> {
+    let backend = led.map_or_else(|| decision.draw(draw), Ok).map_err(|r| refused(&r))?;
     if let Some(decided) = record.decided_mut() {
         decided.backend = Some(backend.index);
     }

@@ -16,6 +16,7 @@ mod levels;
 mod listeners;
 pub(crate) mod resources;
 mod scripted;
+mod session;
 mod strangers;
 
 use crate::doors::{ApplicationDoor, Door, Doors, work};

@@ -106,6 +106,7 @@ pub fn rule(backends: Vec<WeightedBackend>) -> Rule {
         backends,
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
     }
 }
 

@@ -17,6 +17,7 @@ fn table(filters: Vec<Filter>) -> (Table, Entry) {
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
     };
     let route = Route {
         key: key(Kind::Route, "httproute.r"),

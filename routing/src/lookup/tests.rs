@@ -23,6 +23,7 @@ fn route(name: &str, target: Target, hosts: &[&str], matches: Vec<(u32, RouteMat
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
     };
     Arc::new(Route {
         key: key(Kind::Route, name),

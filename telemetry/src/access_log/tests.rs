@@ -38,6 +38,7 @@ fn a_decision_is_told_whole() {
         backends: vec![to("catalog-v1", 90), to("catalog-v2", 10)],
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
     };
     let route = Route {
         key: key(Kind::Route, "httproute.catalog"),

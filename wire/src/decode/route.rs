@@ -49,6 +49,7 @@ fn rule(m: v1::Rule) -> Result<Rule> {
         backends: list(m.backends, "backends", weighted)?,
         timeouts: some(m.timeouts).map(timeouts).at("timeouts")?,
         retry: m.retry.map(retry).transpose().at("retry")?,
+        session: m.session.map(super::traffic::session).transpose().at("session")?,
     })
 }
 

@@ -6,6 +6,7 @@ use crate::{decode, encode, v1};
 use model::backend::{ExternalName, UpstreamRoots};
 use model::route::{Cors, HeaderEdits, Mirror, PathEdit, RankedMatch, Redirect, Rewrite};
 use model::service::HashOn;
+use model::session::{Carrier, Persistence, SessionKey};
 use model::*;
 use proptest::prelude::*;
 use prost::Message;
@@ -108,6 +109,7 @@ fn route() -> Route {
         backends: weighted,
         timeouts: Timeouts { request: Some(Duration::from_millis(1500)), backend_request: None },
         retry: Some(Retry { codes: vec![502, 503], attempts: 2, backoff: Duration::from_millis(25) }),
+        session: None,
     };
     let hosts = || vec![HostPattern::Any, HostPattern::parse("*.example.com").unwrap(), HostPattern::parse("example.com").unwrap()];
     let service = |port, callers| Target::Service { service: key(Kind::Service, "catalog"), port, callers };
@@ -119,6 +121,11 @@ fn route() -> Route {
         attachments: targets.into_iter().map(|target| Attachment { target, hosts: hosts() }).collect(),
         rules: vec![rule],
     }
+}
+
+fn session(carrier: Carrier, key: Option<[u8; 32]>) -> Persistence {
+    let second = Duration::from_secs(1);
+    Persistence { name: "cart".into(), carrier, absolute: Some(second * 60), idle: Some(second), key: key.map(SessionKey) }
 }
 
 fn service(balancer: Balancer) -> Service {
@@ -164,6 +171,7 @@ fn policies() -> Vec<model::AttachedPolicy> {
         }),
         slow_start: Some(second * 30),
         retry_budget: RetryBudget { percent: 1, interval: second * 6, min_count: 2, min_interval: second * 7 },
+        session: Some(session(Carrier::Header, None)),
     };
     let at = |port, policy| model::AttachedPolicy { port, policy: std::sync::Arc::new(policy) };
     vec![at(None, all), at(Some(80), TrafficPolicy::default())]
@@ -260,6 +268,30 @@ fn check_recorded(name: &str, bytes: &[u8]) -> Vec<u8> {
         std::fs::write(&path, bytes).unwrap();
     }
     std::fs::read(&path).unwrap()
+}
+
+#[test]
+fn sessions_of_rules_are_read_back_and_bad_keys_are_refused() {
+    let with = |session| {
+        let mut route = route();
+        route.rules[0].session = Some(session);
+        Resource::Route(Arc::new(route))
+    };
+    for carrier in [Carrier::Cookie, Carrier::PermanentCookie, Carrier::Header] {
+        for key in [None, Some([7; 32])] {
+            let sample = with(session(carrier, key));
+            assert_eq!(decode(&encode(&sample)).unwrap(), sample);
+        }
+    }
+    let broken = |change: fn(&mut v1::SessionPersistence)| {
+        let mut message = v1::Resource::decode(&*encode(&with(session(Carrier::Cookie, None)))).unwrap();
+        let Some(v1::resource::Resource::Route(route)) = &mut message.resource else { panic!("not a route") };
+        change(route.rules[0].session.as_mut().unwrap());
+        decode(&message.encode_to_vec()).unwrap_err().to_string()
+    };
+    assert!(broken(|s| s.key = Some(vec![7; 31].into())).contains("session.key"));
+    assert!(broken(|s| s.name = "a b".into()).contains("session.name"));
+    assert!(broken(|s| s.carrier = 0).contains("session.carrier"));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Policies of traffic, read from bytes.
 
-use super::read::{Read, Result, port, some, wrong};
-use super::{origin, v1};
+use super::read::{Read, Result, port, some, word, wrong};
+use super::{header_name, origin, v1};
+use bytes::Bytes;
+use model::session::{Persistence, SessionKey};
 use model::traffic::{AttachedPolicy, Breaker, Ejection, RequestLimits, RetryBudget, TrafficPolicy};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +22,24 @@ fn policy(m: v1::TrafficPolicy) -> Result<TrafficPolicy> {
         ejection: ejection(some(m.ejection).at("ejection")?).at("ejection")?,
         breaker: m.breaker.map(breaker).transpose().at("breaker")?,
         slow_start: m.slow_start_nanos.map(Duration::from_nanos),
+        session: m.session.map(session).transpose().at("session")?,
         retry_budget: RetryBudget {
             percent: percent(budget.percent).at("retry_budget.percent")?,
             interval: Duration::from_nanos(budget.interval_nanos),
             min_count: budget.min_count,
             min_interval: Duration::from_nanos(budget.min_interval_nanos),
         },
+    })
+}
+
+pub(super) fn session(m: v1::SessionPersistence) -> Result<Persistence> {
+    let key = |bytes: Bytes| <[u8; 32]>::try_from(&bytes[..]).map(SessionKey).map_err(|_| wrong("is not of 32 bytes"));
+    Ok(Persistence {
+        name: header_name(m.name).at("name")?,
+        carrier: word(m.carrier).at("carrier")?,
+        absolute: m.absolute_nanos.map(Duration::from_nanos),
+        idle: m.idle_nanos.map(Duration::from_nanos),
+        key: m.key.map(key).transpose().at("key")?,
     })
 }
 

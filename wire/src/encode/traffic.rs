@@ -1,8 +1,11 @@
 //! Policies of traffic as bytes.
 
-use super::origin;
 use super::route::nanos;
+use super::{origin, text};
+use crate::enums::Word;
 use crate::v1;
+use bytes::Bytes;
+use model::session::Persistence;
 use model::traffic::{AttachedPolicy, Breaker, Ejection, TrafficPolicy};
 
 pub(super) fn attached(at: &AttachedPolicy) -> v1::AttachedPolicy {
@@ -16,12 +19,23 @@ fn policy(p: &TrafficPolicy) -> v1::TrafficPolicy {
         ejection: Some(ejection(&p.ejection)),
         breaker: p.breaker.as_ref().map(breaker),
         slow_start_nanos: p.slow_start.map(nanos),
+        session: p.session.as_ref().map(session),
         retry_budget: Some(v1::RetryBudget {
             percent: u32::from(p.retry_budget.percent),
             interval_nanos: nanos(p.retry_budget.interval),
             min_count: p.retry_budget.min_count,
             min_interval_nanos: nanos(p.retry_budget.min_interval),
         }),
+    }
+}
+
+pub(super) fn session(s: &Persistence) -> v1::SessionPersistence {
+    v1::SessionPersistence {
+        name: text(&s.name),
+        carrier: s.carrier.number(),
+        absolute_nanos: s.absolute.map(nanos),
+        idle_nanos: s.idle.map(nanos),
+        key: s.key.map(|key| Bytes::copy_from_slice(&key.0)),
     }
 }
 

@@ -117,6 +117,23 @@ pub struct TrafficPolicy {
     pub slow_start_nanos: ::core::option::Option<u64>,
     #[prost(message, optional, tag = "6")]
     pub retry_budget: ::core::option::Option<RetryBudget>,
+    #[prost(message, optional, tag = "20")]
+    pub session: ::core::option::Option<SessionPersistence>,
+}
+/// How a client is led to the endpoint that it was led to before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionPersistence {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "SessionCarrier", tag = "2")]
+    pub carrier: i32,
+    #[prost(uint64, optional, tag = "3")]
+    pub absolute_nanos: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub idle_nanos: ::core::option::Option<u64>,
+    /// What seals tokens: 32 bytes. Absent: none can be made or read.
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub key: ::core::option::Option<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AttachedPolicy {
@@ -406,6 +423,8 @@ pub struct Rule {
     pub timeouts: ::core::option::Option<Timeouts>,
     #[prost(message, optional, tag = "6")]
     pub retry: ::core::option::Option<Retry>,
+    #[prost(message, optional, tag = "7")]
+    pub session: ::core::option::Option<SessionPersistence>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Rank {
@@ -741,6 +760,38 @@ impl BalancerKind {
             "BALANCER_KIND_LEAST_REQUEST" => Some(Self::LeastRequest),
             "BALANCER_KIND_RING_HASH" => Some(Self::RingHash),
             "BALANCER_KIND_MAGLEV" => Some(Self::Maglev),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SessionCarrier {
+    Unspecified = 0,
+    Cookie = 1,
+    PermanentCookie = 2,
+    Header = 3,
+}
+impl SessionCarrier {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SESSION_CARRIER_UNSPECIFIED",
+            Self::Cookie => "SESSION_CARRIER_COOKIE",
+            Self::PermanentCookie => "SESSION_CARRIER_PERMANENT_COOKIE",
+            Self::Header => "SESSION_CARRIER_HEADER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SESSION_CARRIER_UNSPECIFIED" => Some(Self::Unspecified),
+            "SESSION_CARRIER_COOKIE" => Some(Self::Cookie),
+            "SESSION_CARRIER_PERMANENT_COOKIE" => Some(Self::PermanentCookie),
+            "SESSION_CARRIER_HEADER" => Some(Self::Header),
             _ => None,
         }
     }

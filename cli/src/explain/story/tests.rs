@@ -39,6 +39,7 @@ fn rule(name: &str, matches: RouteMatch, order: u32, backends: &[(&str, u32)]) -
         backends: backends.iter().map(backend).collect(),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
     }
 }
 

@@ -105,6 +105,9 @@ fn render_policies(service: &Service, out: &mut String) {
         }
         let r = p.retry_budget;
         line(out, 2, format!("retries {}% kept {:?}, or {} in {:?}", r.percent, r.interval, r.min_count, r.min_interval));
+        if let Some(session) = &p.session {
+            line(out, 2, told_session(session));
+        }
     }
 }
 
@@ -167,6 +170,9 @@ fn render_route(route: &Route, out: &mut String) {
         }
         if let Some(retry) = &rule.retry {
             line(out, 2, format!("retry {} on {:?} after {:?}", retry.attempts, retry.codes, retry.backoff));
+        }
+        if let Some(session) = &rule.session {
+            line(out, 2, told_session(session));
         }
     }
 }
@@ -259,4 +265,10 @@ fn filter_text(filter: &Filter) -> String {
         }
         Filter::Invalid { .. } => "answer 500".to_owned(),
     }
+}
+
+fn told_session(session: &model::session::Persistence) -> String {
+    let limits = [("at most", session.absolute), ("idle", session.idle)];
+    let limits = limits.iter().filter_map(|(name, limit)| Some(format!(", {name} {:?}", (*limit)?)));
+    format!("session {} by {:?}{}", session.name, session.carrier, limits.collect::<String>())
 }

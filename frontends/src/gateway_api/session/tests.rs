@@ -1,0 +1,36 @@
+use super::*;
+use serde_json::json;
+
+#[test]
+fn sessions_are_read_with_their_defaults() {
+    let read = |value: Value| read(&value, "HTTPRoute shop/cart rule-0").unwrap();
+    let bare = read(json!({}));
+    assert_eq!((bare.carrier, bare.absolute, bare.idle, bare.key), (Carrier::Cookie, None, None, None));
+    assert!(bare.name.starts_with("organza-session-") && bare.name.len() == 24, "{}", bare.name);
+    assert_ne!(super::read(&json!({}), "HTTPRoute shop/cart rule-1").unwrap().name, bare.name);
+    let whole = json!({"sessionName": "cart", "type": "Cookie", "absoluteTimeout": "1h", "idleTimeout": "5m", "cookieConfig": {"lifetimeType": "Permanent"}});
+    let whole = read(whole);
+    assert_eq!((&*whole.name, whole.carrier), ("cart", Carrier::PermanentCookie));
+    assert_eq!((whole.absolute, whole.idle), (Some(Duration::from_secs(3600)), Some(Duration::from_secs(300))));
+    assert_eq!(read(json!({"type": "Header", "sessionName": "X-Cart"})).carrier, Carrier::Header);
+}
+
+#[test]
+fn what_cannot_be_a_session_is_told_with_its_place() {
+    let cases = [
+        (json!({"sessionName": "a b"}), "sessionName"),
+        (json!({"sessionName": "a;b"}), "sessionName"),
+        (json!({"sessionName": "Content-Length", "type": "Header"}), "sessionName"),
+        (json!({"type": "Url"}), "type"),
+        (json!({"type": "Header", "cookieConfig": {}}), "cookieConfig"),
+        (json!({"cookieConfig": {"lifetimeType": "Permanent"}}), "absoluteTimeout"),
+        (json!({"cookieConfig": {"lifetimeType": "Eternal"}}), "cookieConfig.lifetimeType"),
+        (json!({"absoluteTimeout": "10ms"}), "absoluteTimeout"),
+        (json!({"idleTimeout": "soon"}), "idleTimeout"),
+    ];
+    for (value, place) in cases {
+        let wrong = read(&value, "").unwrap_err();
+        let report = wrong.report(&model::ObjectRef::new("", "Test", "a", "b"));
+        assert_eq!(report.path_text(), place, "{value}");
+    }
+}

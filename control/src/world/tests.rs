@@ -160,3 +160,35 @@ fn who_was_forgotten_is_registered_again_under_its_name_and_nobody_elses() {
     assert!(again(&mut registry, "c1-2-x", request).is_err());
     assert!(registry.get("web").is_none());
 }
+
+#[test]
+fn private_keys_go_to_the_gateway_that_refers_to_them_and_to_nobody_else() {
+    let pem = |label: &str| format!("-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n");
+    let secret = |name: &str| Object {
+        object: ObjectRef::new("", "Secret", "shop", name),
+        api_version: "v1".into(),
+        value: json!({"type": "kubernetes.io/tls", "stringData": {"tls.crt": pem("CERTIFICATE"), "tls.key": pem("PRIVATE KEY")}}),
+        ..object("Secret", name, json!({}))
+    };
+    let gateway = |name: &str, secret: &str| {
+        let listener = json!({"name": "https", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": secret}]}, "hostname": "a.test"});
+        object("Gateway", name, json!({"gatewayClassName": "organza", "listeners": [listener]}))
+    };
+    let objects = vec![secret("one"), secret("two"), secret("nobodys"), gateway("front", "one"), gateway("back", "two")];
+    let world = next(&World::default(), objects).unwrap();
+    let (mut members, domain) = (members(), TrustDomain::parse("organza.local").unwrap());
+    let request = RegistrationRequest {
+        name: "gateway-back".into(),
+        service_account: "gateway-back".into(),
+        ..members.get("gateway-front").unwrap().request.clone()
+    };
+    members.register(request, None, &domain, 7).unwrap();
+    // Whatever is asked for: names of keys are no subscriptions.
+    let asked = ["self", "files/certificate/shop/one", "files/certificate/shop/two", "host/shop/web"];
+    let keys = |proxy: &str| {
+        let names: Vec<String> =
+            view(&world, members.get(proxy).unwrap(), asked.iter().copied()).items.keys().map(ToString::to_string).collect();
+        has(Kind::Certificate, &names).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(["gateway-front", "gateway-back", "web", "c"].map(keys), [vec!["one".to_owned()], vec!["two".to_owned()], vec![], vec![]]);
+}

@@ -8,6 +8,7 @@
 pub mod applied;
 pub mod backend;
 pub mod fault;
+pub mod health;
 pub mod host;
 pub mod http;
 pub mod identity;
@@ -25,6 +26,7 @@ pub mod workload;
 pub use applied::{Applied, FilterPlace};
 pub use backend::{Backend, ExternalHost, InvalidBackend, ServiceRef, UpstreamTls, WeightedBackend};
 pub use fault::{Blame, Fault};
+pub use health::{HealthCheck, InitialHealth, Probe};
 pub use host::{HostPattern, Hostname};
 pub use http::{HeaderBlock, Method, RequestHead, ResponseHead, Scheme, Version};
 pub use identity::{SpiffeId, TrustBundle, TrustDomain};

@@ -3,8 +3,8 @@
 //!
 //! The defaults protect without hiding: an endpoint that cannot be reached is left out, one that answers 5xx is not.
 
-use crate::Origin;
 use crate::session::Persistence;
+use crate::{HealthCheck, Origin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub struct TrafficPolicy {
     pub origin: Option<Origin>,
     pub limits: RequestLimits,
     pub ejection: Ejection,
+    /// Asks endpoints whether they are well; `None`: nobody asks.
+    pub health: Option<HealthCheck>,
     pub breaker: Option<Breaker>,
     /// An endpoint that is new or was ejected gets its full share only after this time.
     pub slow_start: Option<Duration>,

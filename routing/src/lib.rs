@@ -15,6 +15,7 @@ mod decision;
 pub mod eject;
 pub mod explain;
 pub mod filters;
+pub mod health;
 mod hosts;
 mod ids;
 pub mod limits;

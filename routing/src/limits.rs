@@ -38,6 +38,8 @@ pub const TIMEOUT_DIGITS: usize = 12;
 
 /// Endpoints of one service whose behaviour is kept for ejection; further ones are never ejected.
 pub const EJECTION_ENDPOINTS: usize = 4096;
+/// Endpoints of one service that are checked for their health; further ones are believed to be well.
+pub const CHECKED_ENDPOINTS: usize = 4096;
 /// A request that tries an ejected endpoint and was not heard of again: another is sent after this time.
 pub const PROBE_TIME: Duration = Duration::from_secs(15);
 /// Smallest share of its weight that an endpoint has at the beginning of a slow start, in percent.

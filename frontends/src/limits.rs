@@ -16,6 +16,8 @@ pub const DEFAULT_EJECTION_TIME: Duration = Duration::from_secs(30);
 pub const DEFAULT_LONGEST_EJECTION_TIME: Duration = Duration::from_secs(300);
 /// Share of endpoints that such a policy ejects at most, in percent (Envoy).
 pub const DEFAULT_EJECTION_PERCENT: u8 = 10;
+/// Part of a health check's interval by which its pauses are longer at most, where nobody says.
+pub const CHECK_JITTER_PART: u32 = 10;
 /// Interval of a circuit breaker, and how long it stays open, where nobody says.
 pub const DEFAULT_BREAKER_TIME: Duration = Duration::from_secs(10);
 /// Requests that an open breaker lets through to try.

@@ -10,6 +10,8 @@ pub const BLOB_BYTES: usize = 256 * 1024;
 pub const LIST: usize = 65_536;
 /// Codes of one retry rule.
 pub const RETRY_CODES: usize = 64;
+/// Statuses that one health check takes for good.
+pub const EXPECTED_STATUSES: usize = 64;
 /// Resources of one part of a step; a part also ends at [`PART_BYTES`].
 pub const PART_RESOURCES: usize = 4096;
 /// Bytes of resources in one part of a step, unless one resource alone is larger.

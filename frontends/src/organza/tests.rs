@@ -23,6 +23,15 @@ fn mistakes_are_told_with_their_place() {
         ("  loadBalancer: {type: ConsistentHash}\n", "spec.loadBalancer"),
         ("  loadBalancer: {type: ConsistentHash, consistentHash: {type: Header}}\n", "spec.loadBalancer.consistentHash"),
         ("  healthCheck: {active: {type: HTTP}}\n", "spec.healthCheck.active"),
+        ("  healthCheck: {active: {type: GRPC, tcp: {}}}\n", "spec.healthCheck.active"),
+        ("  healthCheck: {active: {type: HTTP, http: {path: healthz}}}\n", "spec.healthCheck.active.http.path"),
+        ("  healthCheck: {active: {type: HTTP, http: {path: /, method: CONNECT}}}\n", "spec.healthCheck.active.http.method"),
+        (
+            "  healthCheck: {active: {type: HTTP, http: {path: /, expectedStatuses: [99]}}}\n",
+            "spec.healthCheck.active.http.expectedStatuses[0]",
+        ),
+        ("  healthCheck: {active: {type: TCP, interval: 1ms}}\n", "spec.healthCheck.active.interval"),
+        ("  healthCheck: {active: {type: TCP, tcp: {send: {type: Text}}}}\n", "spec.healthCheck.active.tcp.send"),
         ("  sessionPersistence: {sessionName: 's t'}\n", "spec.sessionPersistence.sessionName"),
         ("  sessionPersistence: {cookieConfig: {lifetimeType: Permanent}}\n", "spec.sessionPersistence"),
         ("  sessionPersistence: {type: Header, cookieConfig: {lifetimeType: Session}}\n", "spec.sessionPersistence"),
@@ -50,7 +59,13 @@ fn a_balancer_is_the_whole_services_and_each_target_is_named_once() {
 #[test]
 fn shapes_that_no_schema_saw_are_told_and_change_nothing() {
     let refs = json!([{"group": "", "kind": "Service", "name": "s"}]);
-    let odd: [Value; 4] = [
+    let odd: [Value; 10] = [
+        json!({"targetRefs": refs, "healthCheck": {"active": {"type": "PING"}}}),
+        json!({"targetRefs": refs, "healthCheck": {"active": {"type": "HTTP", "http": {"path": "/a b"}}}}),
+        json!({"targetRefs": refs, "healthCheck": {"active": {"type": "HTTP", "http": {"path": "/", "hostname": "a\r\nb"}}}}),
+        json!({"targetRefs": refs, "healthCheck": {"active": {"type": "HTTP", "http": {"path": "/", "expectedStatuses": [1000]}}}}),
+        json!({"targetRefs": refs, "healthCheck": {"active": {"type": "TCP", "interval": "0s"}}}),
+        json!({"targetRefs": refs, "healthCheck": {"active": {"type": "TCP", "tcp": {"receive": {"type": "Binary", "binary": "?"}}}}}),
         json!({"targetRefs": refs, "healthCheck": {"panicThreshold": 300}}),
         json!({"targetRefs": refs, "healthCheck": {"passive": {"interval": 3}}}),
         json!({"targetRefs": refs, "circuitBreaker": {"failureRate": {}}}),

@@ -12,6 +12,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod health;
+use health::active;
+
 #[derive(Debug)]
 pub struct Read {
     pub policy: TrafficPolicy,
@@ -30,6 +33,7 @@ pub fn read(object: &Object) -> Result<Read, Wrong> {
         origin: Some(object.origin()),
         limits: request_limits(breaker).at("circuitBreaker")?,
         ejection: ejection(health).at("healthCheck")?,
+        health: active(health).at("active").at("healthCheck")?,
         breaker: failure_rate(breaker).at("failureRate").at("circuitBreaker")?,
         slow_start: time(part(balancer, "slowStart"), "window").at("slowStart").at("loadBalancer")?,
         retry_budget: retry_budget(part(spec, "retryConstraint")).at("retryConstraint")?,

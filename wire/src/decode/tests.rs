@@ -162,6 +162,7 @@ fn policies() -> Vec<model::AttachedPolicy> {
             max_percent: 10,
             panic_percent: 50,
         },
+        health: Some(checks()[0].clone()),
         breaker: Some(Breaker {
             failure_percentage: 50,
             minimum_requests: 9,
@@ -174,7 +175,27 @@ fn policies() -> Vec<model::AttachedPolicy> {
         session: Some(session(Carrier::Header, None)),
     };
     let at = |port, policy| model::AttachedPolicy { port, policy: std::sync::Arc::new(policy) };
-    vec![at(None, all), at(Some(80), TrafficPolicy::default())]
+    let others = checks().into_iter().skip(1).zip(1000..);
+    let checked = others.map(|(check, port)| at(Some(port), TrafficPolicy { health: Some(check), ..TrafficPolicy::default() }));
+    [at(None, all), at(Some(80), TrafficPolicy::default())].into_iter().chain(checked).collect()
+}
+
+fn checks() -> Vec<model::HealthCheck> {
+    use model::{HealthCheck, InitialHealth, Method, Probe};
+    let second = std::time::Duration::from_secs(1);
+    let http = HealthCheck {
+        probe: Probe::Http { method: Method::Head, path: "/healthz".into(), hostname: Some("catalog".into()), expected: vec![200, 204] },
+        interval: second,
+        timeout: second * 2,
+        unhealthy_threshold: 3,
+        healthy_threshold: 4,
+        first_within: second * 5,
+        jitter: second * 6,
+        initial: InitialHealth::Unhealthy,
+    };
+    let grpc = HealthCheck { probe: Probe::Grpc { service: "shop.Catalog".into() }, initial: InitialHealth::Healthy, ..http.clone() };
+    let tcp = Probe::Tcp { send: b"PING\r\n"[..].into(), receive: b"+PONG"[..].into() };
+    vec![http.clone(), grpc, HealthCheck { probe: tcp, ..http }]
 }
 
 fn workload() -> Workload {

@@ -1,8 +1,11 @@
 //! Policies of traffic, read from bytes.
 
-use super::read::{Read, Result, port, some, word, wrong};
+use super::read::{Read, Result, blob, port, short, some, text, word, wrong};
 use super::{header_name, origin, v1};
+use crate::limits;
 use bytes::Bytes;
+use model::Method;
+use model::health::{HealthCheck, Probe};
 use model::session::{Persistence, SessionKey};
 use model::traffic::{AttachedPolicy, Breaker, Ejection, RequestLimits, RetryBudget, TrafficPolicy};
 use std::sync::Arc;
@@ -20,6 +23,7 @@ fn policy(m: v1::TrafficPolicy) -> Result<TrafficPolicy> {
         origin: m.origin.map(|m| origin(Some(m))).transpose()?,
         limits: RequestLimits { parallel_requests: limits.parallel_requests, pending_requests: limits.pending_requests },
         ejection: ejection(some(m.ejection).at("ejection")?).at("ejection")?,
+        health: m.health.map(health).transpose().at("health")?,
         breaker: m.breaker.map(breaker).transpose().at("breaker")?,
         slow_start: m.slow_start_nanos.map(Duration::from_nanos),
         session: m.session.map(session).transpose().at("session")?,
@@ -66,6 +70,52 @@ fn breaker(m: v1::Breaker) -> Result<Breaker> {
         interval: Duration::from_nanos(m.interval_nanos),
         open_time: Duration::from_nanos(m.open_time_nanos),
         half_open_requests: m.half_open_requests,
+    })
+}
+
+fn health(m: v1::HealthCheck) -> Result<HealthCheck> {
+    let positive = |nanos: u64| match nanos {
+        0 => Err(wrong("is no time")),
+        nanos => Ok(Duration::from_nanos(nanos)),
+    };
+    Ok(HealthCheck {
+        probe: probe(some(m.probe).at("probe")?)?,
+        interval: positive(m.interval_nanos).at("interval")?,
+        timeout: positive(m.timeout_nanos).at("timeout")?,
+        unhealthy_threshold: m.unhealthy_threshold,
+        healthy_threshold: m.healthy_threshold,
+        first_within: Duration::from_nanos(m.first_within_nanos),
+        jitter: Duration::from_nanos(m.jitter_nanos),
+        initial: word(m.initial).at("initial")?,
+    })
+}
+
+fn probe(m: v1::health_check::Probe) -> Result<Probe> {
+    use v1::health_check::Probe as M;
+    Ok(match m {
+        M::Http(m) => {
+            if m.expected.len() > limits::EXPECTED_STATUSES {
+                return Err(wrong(format!("has more than {} members", limits::EXPECTED_STATUSES))).at("http.expected");
+            }
+            let status =
+                |n: u32| u16::try_from(n).ok().filter(|n| (100..600).contains(n)).ok_or_else(|| wrong(format!("{n} is no status")));
+            short(&m.method).at("http.method")?;
+            let method = Method::parse(&m.method).ok_or_else(|| wrong("is no method")).at("http.method")?;
+            // It goes into a request as it is.
+            let clean = |text: &str| {
+                if text.bytes().all(|b| b.is_ascii_graphic()) { Ok(()) } else { Err(wrong("has characters that no request may have")) }
+            };
+            clean(&m.path).at("http.path")?;
+            m.hostname.as_deref().map(clean).transpose().at("http.hostname")?;
+            Probe::Http {
+                method,
+                path: text(m.path).at("http.path")?,
+                hostname: m.hostname.map(text).transpose().at("http.hostname")?,
+                expected: m.expected.into_iter().map(status).collect::<Result<_>>().at("http.expected")?,
+            }
+        }
+        M::Grpc(m) => Probe::Grpc { service: text(m.service).at("grpc.service")? },
+        M::Tcp(m) => Probe::Tcp { send: blob(m.send).at("tcp.send")?, receive: blob(m.receive).at("tcp.receive")? },
     })
 }
 

@@ -5,6 +5,7 @@ use super::{origin, text};
 use crate::enums::Word;
 use crate::v1;
 use bytes::Bytes;
+use model::health::{HealthCheck, Probe};
 use model::session::Persistence;
 use model::traffic::{AttachedPolicy, Breaker, Ejection, TrafficPolicy};
 
@@ -17,6 +18,7 @@ fn policy(p: &TrafficPolicy) -> v1::TrafficPolicy {
         origin: p.origin.as_ref().map(origin),
         limits: Some(v1::RequestLimits { parallel_requests: p.limits.parallel_requests, pending_requests: p.limits.pending_requests }),
         ejection: Some(ejection(&p.ejection)),
+        health: p.health.as_ref().map(health),
         breaker: p.breaker.as_ref().map(breaker),
         slow_start_nanos: p.slow_start.map(nanos),
         session: p.session.as_ref().map(session),
@@ -62,5 +64,29 @@ fn breaker(b: &Breaker) -> v1::Breaker {
         interval_nanos: nanos(b.interval),
         open_time_nanos: nanos(b.open_time),
         half_open_requests: b.half_open_requests,
+    }
+}
+
+fn health(h: &HealthCheck) -> v1::HealthCheck {
+    use v1::health_check as wire;
+    let probe = match &h.probe {
+        Probe::Http { method, path, hostname, expected } => wire::Probe::Http(wire::Http {
+            method: method.as_str().to_owned(),
+            path: path.to_string(),
+            hostname: hostname.as_ref().map(ToString::to_string),
+            expected: expected.iter().copied().map(u32::from).collect(),
+        }),
+        Probe::Grpc { service } => wire::Probe::Grpc(wire::Grpc { service: service.to_string() }),
+        Probe::Tcp { send, receive } => wire::Probe::Tcp(wire::Tcp { send: send.to_vec().into(), receive: receive.to_vec().into() }),
+    };
+    v1::HealthCheck {
+        probe: Some(probe),
+        interval_nanos: nanos(h.interval),
+        timeout_nanos: nanos(h.timeout),
+        unhealthy_threshold: h.unhealthy_threshold,
+        healthy_threshold: h.healthy_threshold,
+        first_within_nanos: nanos(h.first_within),
+        jitter_nanos: nanos(h.jitter),
+        initial: h.initial.number(),
     }
 }

@@ -93,6 +93,12 @@ fn render_policies(service: &Service, out: &mut String) {
         causes.extend(e.latency.map(|time| format!("slower than {time:?}")));
         let times = format!("{:?} to {:?}, at most {}%, panic {}%", e.base_time, e.longest_time, e.max_percent, e.panic_percent);
         line(out, 2, format!("ejects by {} over {:?}/{} for {times}", causes.join(", "), e.interval, e.minimum_requests));
+        if let Some(h) = &p.health {
+            let times = format!("{:?}+{:?}, first within {:?}, waits {:?}", h.interval, h.jitter, h.first_within, h.timeout);
+            let counts = format!("out after {}, back after {}, first {:?}", h.unhealthy_threshold, h.healthy_threshold, h.initial);
+            line(out, 2, format!("checks every {times}: {counts}"));
+            line(out, 3, format!("{:?}", h.probe));
+        }
         if let Some(b) = p.breaker {
             let text = format!(
                 "opens at {}% of {} in {:?} for {:?}, tries {}",

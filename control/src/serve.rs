@@ -2,7 +2,7 @@
 //! yet, joining by token. Who calls is what the handshake proved, never what the request says.
 
 use crate::core::{Core, now, seconds};
-use crate::ejections::Ejection;
+use crate::ejections::{Ejection, OpenBreaker};
 use crate::shell::Clock;
 use crate::tokens::Refused;
 use crate::view::view;
@@ -336,7 +336,8 @@ impl Telemetry for Service {
             return Err(Status::permission_denied("not the identity that this proxy was registered with"));
         }
         let told = report.ejections.into_iter().map(ejection).collect();
-        inner.ejections.report(&report.proxy, told, seconds(now()));
+        let open = report.breakers.into_iter().map(breaker).collect();
+        inner.ejections.report(&report.proxy, told, open, seconds(now()));
         if report.sequence > 0 {
             let edges = report.edges.into_iter().filter_map(edge).collect();
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
@@ -355,6 +356,18 @@ fn ejection(told: v1::report_request::Ejection) -> Ejection {
         cause: told.cause,
         since_millis: told.since_millis,
         left_millis: told.left_millis,
+        unhealthy: told.unhealthy,
+    }
+}
+
+fn breaker(told: v1::report_request::OpenBreaker) -> OpenBreaker {
+    OpenBreaker {
+        namespace: told.service_namespace,
+        service: told.service,
+        percent: told.percent,
+        requests: told.requests,
+        since_millis: told.since_millis,
+        half_open: told.half_open,
     }
 }
 

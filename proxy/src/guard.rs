@@ -10,6 +10,7 @@ use routing::admission::{Admission, Ticket};
 use routing::balance::{Balancer, Standing};
 use routing::breaker::{Admitted, Breaker, Change};
 use routing::eject::{Ended, Event, Outliers};
+use routing::health::Checks;
 use routing::retry::Budget;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 use telemetry::{Gauge, Metrics};
 
+mod health;
 mod pass;
 pub use pass::Pass;
 use pass::Turn;
@@ -55,6 +57,7 @@ impl Guards {
 pub struct Guard {
     place: Place,
     outliers: Mutex<Outliers>,
+    checks: Mutex<Checks>,
     /// Rises whenever other endpoints may be used than before.
     changes: AtomicU64,
     /// Nothing failed of late: a success needs no lock.
@@ -93,15 +96,36 @@ pub struct Refused {
     pub why: String,
 }
 
+/// A service that is not called now, or by a few requests that try it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenBreaker {
+    pub service: Key,
+    /// Of so many requests so many percent failed.
+    pub percent: u8,
+    pub requests: u32,
+    pub since: Duration,
+    pub half_open: bool,
+}
+
+/// What leaves an endpoint out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// How it answered requests.
+    Ejection,
+    /// How it answered checks.
+    Check,
+}
+
 /// An endpoint that is left out now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Out {
     pub service: Key,
     pub endpoint: Arc<str>,
-    /// `5 × 503`.
+    pub by: By,
+    /// `5 × 503`, or `GET /healthz answered 503 (3 in a row)`.
     pub cause: String,
     pub since: Duration,
-    /// Until it is tried again; zero while it is.
+    /// Until it is tried again; zero while it is, and for those that checks leave out.
     pub left: Duration,
 }
 
@@ -111,27 +135,49 @@ impl Guards {
         work(lock(&self.outside).get_or_insert_with(|| Budget::new(RetryBudget::default(), now)))
     }
 
+    /// Whether a place has been called, or looked at in another way.
+    pub fn knows(&self, place: &Place) -> bool {
+        lock(&self.all).contains_key(place)
+    }
+
+    /// All breakers that are not closed, in a stable order.
+    pub fn open(&self, now: Instant) -> Vec<OpenBreaker> {
+        let guards: Vec<_> = lock(&self.all).values().cloned().collect();
+        let mut all: Vec<OpenBreaker> = guards.iter().filter_map(|guard| guard.open_breaker(now)).collect();
+        all.sort_by(|a, b| a.service.cmp(&b.service));
+        all.truncate(limits::EJECTIONS_TOLD);
+        all
+    }
+
     /// All that are left out now, in a stable order.
     pub fn out(&self, now: Instant) -> Vec<Out> {
         let guards: Vec<_> = lock(&self.all).values().cloned().collect();
         let mut all: Vec<Out> = guards.iter().flat_map(|guard| guard.out(now)).collect();
-        all.sort_by(|a, b| (&a.service, &a.endpoint).cmp(&(&b.service, &b.endpoint)));
+        all.sort_by(|a, b| (&a.service, &a.endpoint, a.by).cmp(&(&b.service, &b.endpoint, b.by)));
         all.truncate(limits::EJECTIONS_TOLD);
         all
     }
 }
 
 impl Guard {
+    fn open_breaker(&self, now: Instant) -> Option<OpenBreaker> {
+        let breaker = lock(&self.breaker);
+        let (since, percent, requests) = breaker.open()?;
+        let since = now.saturating_duration_since(since);
+        Some(OpenBreaker { service: self.place.0.clone(), percent, requests, since, half_open: breaker.is_half_open() })
+    }
+
     fn out(&self, now: Instant) -> Vec<Out> {
         let outliers = lock(&self.outliers);
         let told = |(name, ejected): (&Arc<str>, &routing::eject::Ejected)| Out {
             service: self.place.0.clone(),
             endpoint: name.clone(),
+            by: By::Ejection,
             cause: ejected.cause.to_string(),
             since: now.saturating_duration_since(ejected.since),
             left: ejected.until.saturating_duration_since(now),
         };
-        outliers.out().map(told).collect()
+        outliers.out().map(told).chain(self.unhealthy(now)).collect()
     }
 
     fn new(place: &Place, metrics: &Metrics) -> Self {
@@ -143,6 +189,7 @@ impl Guard {
         Self {
             place: place.clone(),
             outliers: Mutex::default(),
+            checks: Mutex::default(),
             changes: AtomicU64::new(0),
             quiet: AtomicBool::new(true),
             breaker: Mutex::default(),
@@ -162,20 +209,25 @@ impl Guard {
         let mut outliers = lock(&self.outliers);
         outliers.keep(set);
         self.active.set(outliers.out().count() as f64);
+        let checks = lock(&self.checks);
         let standing = Standing {
-            ejected: &|name| outliers.ejected(name).is_some(),
-            returned: &|name| outliers.returned(name),
+            ejected: &|name| outliers.ejected(name).is_some() || checks.is_left_out(policy.health.as_ref(), name),
+            returned: &|name| outliers.returned(name).max(checks.returned(name)),
             panic: &|usable, all| routing::eject::panics(&policy.ejection, usable, all),
             slow_start: policy.slow_start,
             now,
         };
         let again = balancer.arrange(set, &standing);
-        [again, outliers.next_probe()].into_iter().flatten().min()
+        // Whoever fails checks is tried by them alone.
+        let probe = outliers.next_probe(|name| checks.unhealthy(name).is_none());
+        [again, probe].into_iter().flatten().min()
     }
 
     /// An ejected endpoint whose time is over and that `fits`: it gets exactly one request.
     pub fn probe(&self, fits: impl Fn(&str) -> bool, now: Instant) -> Option<Arc<str>> {
-        lock(&self.outliers).take_probe(now, fits)
+        let mut outliers = lock(&self.outliers);
+        let checks = lock(&self.checks);
+        outliers.take_probe(now, |name| checks.unhealthy(name).is_none() && fits(name))
     }
 
     /// How a try at an endpoint ended.

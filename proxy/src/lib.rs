@@ -6,6 +6,7 @@
 //! path, [`upstream`] the way to an endpoint, [`worker`] what one thread keeps.
 
 pub mod admin;
+mod checks;
 pub mod config;
 mod detect;
 pub mod doors;

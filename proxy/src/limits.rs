@@ -68,3 +68,9 @@ pub const EJECTIONS_TOLD: usize = 1000;
 pub const PENDING_TIME: Duration = Duration::from_secs(10);
 /// A proxy beside an application gives a request so much longer than its caller waits, so that it is the caller's proxy that says whose time was over.
 pub const DEADLINE_GRACE: Duration = Duration::from_millis(50);
+/// Health checks under way at once; further ones wait until one has ended.
+pub const CHECKS_AT_ONCE: usize = 64;
+/// What is read of the answer to a health check.
+pub const CHECK_BYTES: usize = 4096;
+/// How often it is looked whether services came or went that are to be checked.
+pub const CHECK_LOOK: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use crate::config::{Config, GatewayPorts, Role, Workload};
 use crate::doors::{ApplicationDoor, Door, Doors, work};
 use crate::rim::{Handle, Rim, RimError};
 use crate::worker::{self, LogSink, Me, Shared};
-use crate::{limits, snapshot};
+use crate::{checks, limits, snapshot};
 use model::{Key, Kind, Listener, Source};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -72,6 +72,11 @@ async fn serve(config: Config, set_level: SetLevel, stop: impl Future<Output = (
     let mut ended = std::pin::pin!(ended);
     let Some(me) = until(ended.as_mut(), known(&config, &handle)).await else { return Ok(()) };
     let mut proxy = Proxy::start(&config, &handle, metrics, me)?;
+    let own = match &config.role {
+        Role::Workload(workload) => workload.services.clone(),
+        Role::Gateway { .. } => Vec::new(),
+    };
+    tokio::task::spawn_local(checks::run(worker::Worker::new(proxy.shared.clone(), rt::seed()), own));
     proxy.open_fixed(&config)?;
     let (config_ref, serving_ref) = (&config, &serving);
     let watched = proxy.watch(config_ref, serving_ref);

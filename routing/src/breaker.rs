@@ -121,13 +121,9 @@ impl Breaker {
         Some(Change::Opened { percent: reason.0, requests: reason.1 })
     }
 
-    /// `closed`, `open` or `half_open`.
-    pub fn word(&self) -> &'static str {
-        match self.state {
-            State::Closed => "closed",
-            State::Open { .. } => "open",
-            State::HalfOpen { .. } => "half_open",
-        }
+    /// Whether some requests are let through to try the service.
+    pub fn is_half_open(&self) -> bool {
+        matches!(self.state, State::HalfOpen { .. })
     }
 
     /// Since when it is not closed, and what opened it: percent failed of how many requests.

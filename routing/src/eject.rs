@@ -252,9 +252,9 @@ impl Outliers {
         self.members.iter().filter_map(|(name, member)| Some((name, member.ejected.as_ref()?)))
     }
 
-    /// When the next endpoint is due for a try.
-    pub fn next_probe(&self) -> Option<Instant> {
-        self.members.values().filter_map(Member::due).min()
+    /// When the next endpoint that `fits` is due for a try.
+    pub fn next_probe(&self, fits: impl Fn(&str) -> bool) -> Option<Instant> {
+        self.members.iter().filter(|(name, _)| fits(name)).filter_map(|(_, member)| member.due()).min()
     }
 }
 

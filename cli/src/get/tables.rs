@@ -54,7 +54,7 @@ impl Shown {
 pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
     let (mut narrow, more): (Vec<&str>, &[&str]) = match kind {
         Kind::Proxies => (vec!["NAME", "ROLE", "FOR", "CONNECTED", "GENERATION", "REFUSED"], &["IDENTITY", "VERSION", "RESOURCES"]),
-        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED"], &["HOSTNAMES", "IDENTITIES", "EJECTED"]),
+        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED"], &["HOSTNAMES", "IDENTITIES", "EJECTED", "BREAKERS"]),
         Kind::Routes => (vec!["NAME", "KIND", "PARENTS", "SPLIT", "ACCEPTED", "APPLIED"], &["HOSTS", "PLACE"]),
         Kind::Edges => {
             (vec!["FROM", "TO", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"], &["PROTOCOL", "REQUESTS", "FAILURES", "NAME"])
@@ -123,6 +123,7 @@ fn service(service: Service) -> Shown {
         service.hostnames.join(","),
         service.identities.join(","),
         ejected(&service),
+        breakers(&service),
     ];
     Shown::object("", "Service", service.namespace, service.name, service.labels, cells)
 }
@@ -130,8 +131,26 @@ fn service(service: Service) -> Shown {
 /// `catalog-v1-0 12 s ago after 5 × 503 by web-1`, for each endpoint that a proxy leaves out.
 fn ejected(service: &Service) -> String {
     let each = service.endpoints.iter().flat_map(|endpoint| endpoint.ejected.iter().map(|one| (&endpoint.id, one)));
-    let told: Vec<String> =
-        each.map(|(id, one)| format!("{id} {} s ago after {} by {}", one.since_millis / 1000, one.cause, one.proxy)).collect();
+    let told = |(id, one): (&String, &wire::api::Ejected)| {
+        let (seconds, cause, proxy) = (one.since_millis / 1000, &one.cause, &one.proxy);
+        match one.unhealthy {
+            true => format!("{id} unhealthy {seconds} s: {cause} by {proxy}"),
+            false => format!("{id} {seconds} s ago after {cause} by {proxy}"),
+        }
+    };
+    listed(each.map(told).collect())
+}
+
+/// `open 4 s after 60 % of 20 requests failed by web-1`.
+fn breakers(service: &Service) -> String {
+    let told = |one: &wire::api::OpenBreaker| {
+        let state = if one.half_open { "half-open" } else { "open" };
+        format!("{state} {} s after {} % of {} requests failed by {}", one.since_millis / 1000, one.percent, one.requests, one.proxy)
+    };
+    listed(service.breakers.iter().map(told).collect())
+}
+
+fn listed(told: Vec<String>) -> String {
     if told.is_empty() { "–".into() } else { told.join(", ") }
 }
 

@@ -82,3 +82,15 @@ fn a_document_is_what_was_written_with_its_status() {
     assert_eq!(document["status"]["conditions"][0]["type"], "organza.dev/Applied");
     assert!(document["status"].get("a file").is_none());
 }
+
+#[test]
+fn who_leaves_an_endpoint_out_is_told_with_why() {
+    let left_out = |id: &str, ejected: Value| json!({"id": id, "address": "127.0.0.1:1", "workload": "", "revision": "", "healthy": true, "tunnel": "none", "ejected": ejected});
+    let item = json!({"namespace": "default", "name": "catalog", "hostnames": [], "ports": [], "identities": [], "endpoints": [
+        left_out("a", json!([{"proxy": "web-1", "cause": "5 × 503", "since_millis": 12_900, "left_millis": 0}])),
+        left_out("b", json!([{"proxy": "edge-1", "cause": "GET /healthz answered 503 (3 in a row)", "since_millis": 12_000, "left_millis": 0, "unhealthy": true}])),
+    ], "breakers": [{"proxy": "web-1", "percent": 60, "requests": 20, "since_millis": 4100, "half_open": false}]});
+    let shown = tables::shown(Kind::Services, &item).expect("a service");
+    assert_eq!(shown.cells[6], "a 12 s ago after 5 × 503 by web-1, b unhealthy 12 s: GET /healthz answered 503 (3 in a row) by edge-1");
+    assert_eq!(shown.cells[7], "open 4 s after 60 % of 20 requests failed by web-1");
+}

@@ -234,9 +234,23 @@ pub fn services(core: &Core) -> api::ServiceList {
                 .collect(),
             endpoints,
             identities: service.identities.iter().map(ToString::to_string).collect(),
+            breakers: breakers(core, &service.key),
         })
     });
     api::ServiceList { generation: world.generation, items: items.collect() }
+}
+
+fn breakers(core: &Core, service: &model::Key) -> Vec<api::OpenBreaker> {
+    let inner = core.lock();
+    let open = inner.ejections.breakers(&service.namespace, &service.name, seconds(now()));
+    let told = |(proxy, one): (&str, &crate::ejections::OpenBreaker)| api::OpenBreaker {
+        proxy: proxy.to_owned(),
+        percent: one.percent,
+        requests: one.requests,
+        since_millis: one.since_millis,
+        half_open: one.half_open,
+    };
+    open.into_iter().map(told).collect()
 }
 
 fn endpoint(core: &Core, world: &World, service: &model::Key, endpoint: &model::Endpoint) -> api::Endpoint {
@@ -254,6 +268,7 @@ fn endpoint(core: &Core, world: &World, service: &model::Key, endpoint: &model::
         cause: one.cause.clone(),
         since_millis: one.since_millis,
         left_millis: one.left_millis,
+        unhealthy: one.unhealthy,
     };
     let ejected = core.lock().ejections.of(&service.namespace, &service.name, &endpoint.id, seconds(now())).into_iter().map(told).collect();
     api::Endpoint {

@@ -9,15 +9,40 @@ fn each_report_is_the_whole_and_old_ones_are_forgotten() {
         cause: "5 × 503".into(),
         since_millis: 1000,
         left_millis: 0,
+        unhealthy: false,
     };
     let mut all = Ejections::default();
-    all.report("web", vec![one("a"), one("b")], 10);
-    all.report("edge", vec![one("a")], 10);
-    assert_eq!(all.of("shop", "catalog", "a", 11).keys().collect::<Vec<_>>(), [&"edge", &"web"]);
+    all.report("web", vec![one("a"), one("b")], Vec::new(), 10);
+    all.report("edge", vec![one("a")], Vec::new(), 10);
+    assert_eq!(all.of("shop", "catalog", "a", 11).iter().map(|(proxy, _)| *proxy).collect::<Vec<_>>(), ["edge", "web"]);
     assert!(all.of("shop", "ratings", "a", 11).is_empty());
-    all.report("web", vec![one("b")], 12);
+    all.report("web", vec![one("b")], Vec::new(), 12);
     assert_eq!(all.of("shop", "catalog", "a", 12).len(), 1);
-    all.report("edge", Vec::new(), 13);
+    all.report("edge", Vec::new(), Vec::new(), 13);
     assert!(all.of("shop", "catalog", "a", 13).is_empty());
     assert!(all.of("shop", "catalog", "b", 12 + limits::EJECTION_SECONDS + 1).is_empty(), "a proxy that went away is not believed");
+}
+
+#[test]
+fn one_may_be_left_out_twice_and_open_breakers_are_told_by_service() {
+    let out = |unhealthy| Ejection {
+        namespace: "shop".into(),
+        service: "catalog".into(),
+        endpoint: "a".into(),
+        cause: if unhealthy { "GET /healthz answered 503 (3 in a row)" } else { "5 × 503" }.into(),
+        since_millis: 1000,
+        left_millis: 0,
+        unhealthy,
+    };
+    let open =
+        OpenBreaker { namespace: "shop".into(), service: "ratings".into(), percent: 60, requests: 20, since_millis: 1500, half_open: true };
+    let mut all = Ejections::default();
+    all.report("web", vec![out(true), out(false)], vec![open.clone()], 10);
+    all.report("edge", Vec::new(), vec![open.clone()], 10);
+    assert_eq!(all.of("shop", "catalog", "a", 10), [("web", &out(false)), ("web", &out(true))]);
+    assert_eq!(all.breakers("shop", "ratings", 10).into_iter().collect::<Vec<_>>(), [("edge", &open), ("web", &open)]);
+    assert!(all.breakers("shop", "catalog", 10).is_empty());
+    all.report("web", Vec::new(), Vec::new(), 11);
+    assert_eq!(all.breakers("shop", "ratings", 11).len(), 1);
+    assert!(all.breakers("shop", "ratings", 11 + limits::EJECTION_SECONDS).is_empty(), "a proxy that went away is not believed");
 }

@@ -423,20 +423,47 @@ async fn beside<T>(
     .await
 }
 
-/// Sends a request whose answer is read to its end and dropped; says whether the connection can carry another.
-pub async fn send_and_forget(up: &mut Way, head: &mut RequestHead, mut body: Incoming<'_>) -> Result<bool, Error> {
+/// An answer that nobody forwards.
+#[derive(Debug, Default)]
+pub struct Asked {
+    pub status: u16,
+    pub grpc_status: Option<u8>,
+    /// As much of the body as was to be kept.
+    pub body: Vec<u8>,
+    /// Whether the connection can carry another request.
+    pub reusable: bool,
+}
+
+/// Sends a request of our own and reads the answer. With `keep` its body is kept up to that many bytes and what is longer is left unread; without,
+/// it is read to its end and dropped.
+///
+/// # Errors
+/// If no answer came, or it broke off.
+pub async fn ask(up: &mut Way, head: &mut RequestHead, mut body: Incoming<'_>, keep: Option<usize>) -> Result<Asked, Error> {
     let method = head.method.clone();
     let (mut upward, mut replies) = begin(up, head, body.length(), &Hop::default(), &mut Counts::default())?;
     pump(&mut body, &mut upward, &mut 0).await.map_err(|(_, e)| e)?;
     let mut answer = ResponseHead::default();
     for _ in 0..limits::INFORMATIONAL {
         let shape = replies.head(&mut answer, &method, &mut None).await?;
-        if answer.status >= 200 {
-            let ends = matches!(shape, Shape::H1(Framing::UntilClose));
-            let mut body = replies.body(shape);
-            while body.chunk().await?.is_some() {}
-            return Ok(!ends && !strip_hop_by_hop(&mut answer.headers, answer.version).close);
+        if answer.status < 200 {
+            continue;
         }
+        let ends = matches!(shape, Shape::H1(Framing::UntilClose));
+        let in_head = answer.headers.text("grpc-status").and_then(|text| text.parse().ok());
+        let close = strip_hop_by_hop(&mut answer.headers, answer.version).close;
+        let mut asked = Asked { status: answer.status, grpc_status: in_head, body: Vec::new(), reusable: !ends && !close };
+        let mut body = replies.body(shape);
+        while let Some(piece) = body.chunk().await? {
+            let Some(keep) = keep else { continue };
+            if asked.body.len() + piece.len() > keep {
+                return Ok(Asked { reusable: false, ..asked });
+            }
+            asked.body.extend_from_slice(&piece);
+        }
+        let at_end = || body.trailers().and_then(|t| t.text("grpc-status").and_then(|text| text.parse().ok()));
+        asked.grpc_status = in_head.or_else(at_end);
+        return Ok(asked);
     }
     Err(Error::new(Fault::UpstreamProtocol, "more than 16 informational answers"))
 }

@@ -5,7 +5,7 @@ mod admit;
 mod answer;
 mod connect;
 mod down;
-mod exchange;
+pub(crate) mod exchange;
 mod forward;
 mod mark;
 pub(crate) mod plan;

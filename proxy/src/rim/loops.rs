@@ -4,7 +4,7 @@
 use super::Draw;
 use super::idle::Used;
 use crate::config::Config;
-use crate::guard::{Guards, Out};
+use crate::guard::{By, Guards, OpenBreaker, Out};
 use crate::limits;
 use crate::snapshot::file::write_private;
 use identity::{Credentials, Csr, Rotation, Svid};
@@ -42,18 +42,20 @@ pub(super) fn reports(
         loop {
             rt::sleep(limits::REPORT).await;
             let delta = edges.borrow_mut().poll(&metrics);
-            let out = guards.out(rt::now());
+            let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
+            let quiet = out.is_empty() && open.is_empty();
             // The last ejection that ends is told too.
-            if delta.is_none() && out.is_empty() && !told {
+            if delta.is_none() && quiet && !told {
                 continue;
             }
-            told = !out.is_empty();
+            told = !quiet;
             let counted = delta.is_some();
             if let Some(delta) = &delta {
                 used.borrow_mut().extend(delta.edges.iter().map(|(id, _)| (id.service_namespace.clone(), id.service.clone())));
             }
             let mut request = delta.map_or_else(|| v1::ReportRequest { proxy: proxy.clone(), ..Default::default() }, |d| report(&proxy, d));
             request.ejections = out.into_iter().map(ejection).collect();
+            request.breakers = open.into_iter().map(breaker).collect();
             match rt::timeout(limits::ANSWER, client.report(request)).await {
                 Some(Ok(_)) if !counted => {}
                 Some(Ok(reply)) => edges.borrow_mut().acknowledged(reply.into_inner().sequence),
@@ -64,8 +66,22 @@ pub(super) fn reports(
     }))
 }
 
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn breaker(open: OpenBreaker) -> v1::report_request::OpenBreaker {
+    v1::report_request::OpenBreaker {
+        service_namespace: open.service.namespace.to_string(),
+        service: open.service.name.to_string(),
+        percent: open.percent.into(),
+        requests: open.requests,
+        since_millis: millis(open.since),
+        half_open: open.half_open,
+    }
+}
+
 fn ejection(out: Out) -> v1::report_request::Ejection {
-    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     v1::report_request::Ejection {
         service_namespace: out.service.namespace.to_string(),
         service: out.service.name.to_string(),
@@ -73,6 +89,7 @@ fn ejection(out: Out) -> v1::report_request::Ejection {
         cause: out.cause,
         since_millis: millis(out.since),
         left_millis: millis(out.left),
+        unhealthy: out.by == By::Check,
     }
 }
 
@@ -107,6 +124,7 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
         sequence: delta.sequence,
         edges: edges.collect(),
         ejections: Vec::new(),
+        breakers: Vec::new(),
     }
 }
 

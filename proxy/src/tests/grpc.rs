@@ -15,7 +15,7 @@ use transport::h2::{self, BodyReader, BodyWriter, Client, Exchange, code};
 use transport::{Error, Listener, Stream, rt};
 
 /// A server that does with each request what `handle` says; counts connections.
-async fn server<F: Future<Output = ()> + 'static>(handle: impl Fn(Exchange) -> F + Clone + 'static) -> (SocketAddr, Rc<Cell<usize>>) {
+pub async fn server<F: Future<Output = ()> + 'static>(handle: impl Fn(Exchange) -> F + Clone + 'static) -> (SocketAddr, Rc<Cell<usize>>) {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.address().unwrap();
     let connections = Rc::new(Cell::new(0));

@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A backend whose mood can be changed: which status, and how long it thinks.
-struct Moody {
-    address: SocketAddr,
+pub(super) struct Moody {
+    pub address: SocketAddr,
     mood: Rc<Mood>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -27,17 +27,20 @@ struct Mood {
     status: AtomicU16,
     millis: AtomicU32,
     requests: AtomicU32,
+    /// What `/healthz` is answered with, and how often it was asked.
+    health: AtomicU16,
+    checks: AtomicU32,
 }
 
 impl Moody {
-    async fn new(name: &'static str) -> Self {
+    pub async fn new(name: &'static str) -> Self {
         Self::on(name, "127.0.0.1:0".parse().unwrap()).await
     }
 
-    async fn on(name: &'static str, address: SocketAddr) -> Self {
+    pub async fn on(name: &'static str, address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mood = Rc::new(Mood { name, status: 200.into(), millis: 0.into(), requests: 0.into() });
+        let mood = Rc::new(Mood { name, status: 200.into(), millis: 0.into(), requests: 0.into(), health: 200.into(), checks: 0.into() });
         let shared = mood.clone();
         let task = tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -47,16 +50,26 @@ impl Moody {
         Self { address, mood, task }
     }
 
-    fn requests(&self) -> u32 {
+    pub fn requests(&self) -> u32 {
         self.mood.requests.load(Ordering::Relaxed)
     }
 
-    fn status(&self, status: u16) {
+    pub fn status(&self, status: u16) {
         self.mood.status.store(status, Ordering::Relaxed);
     }
 
-    fn thinks(&self, millis: u32) {
+    pub fn thinks(&self, millis: u32) {
         self.mood.millis.store(millis, Ordering::Relaxed);
+    }
+}
+
+impl Moody {
+    pub fn health(&self, status: u16) {
+        self.mood.health.store(status, Ordering::Relaxed);
+    }
+
+    pub fn checks(&self) -> u32 {
+        self.mood.checks.load(Ordering::Relaxed)
     }
 }
 
@@ -68,44 +81,54 @@ impl Drop for Moody {
 
 async fn answers(mut stream: TcpStream, mood: Rc<Mood>) {
     let mut buffer = [0; 4096];
-    let _ = stream.read(&mut buffer).await;
-    mood.requests.fetch_add(1, Ordering::Relaxed);
+    let read = stream.read(&mut buffer).await.unwrap_or(0);
+    if read == 0 {
+        return;
+    }
+    let is_check = buffer[..read].starts_with(b"GET /healthz ");
+    let (count, status) = if is_check { (&mood.checks, &mood.health) } else { (&mood.requests, &mood.status) };
+    count.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(mood.millis.load(Ordering::Relaxed).into())).await;
-    let (status, name) = (mood.status.load(Ordering::Relaxed), mood.name);
+    let (status, name) = (status.load(Ordering::Relaxed), mood.name);
     let text = format!("HTTP/1.1 {status} Said\r\nX-Backend: {name}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     let _ = stream.write_all(text.as_bytes()).await;
 }
 
 /// An address where nobody listens.
-async fn nobody() -> SocketAddr {
+pub(super) async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-struct Scene {
-    web: Proxy,
-    door: SocketAddr,
+pub(super) struct Scene {
+    pub web: Proxy,
+    pub door: SocketAddr,
+}
+
+/// The resources of catalog, with a policy for all its ports.
+pub(super) fn catalog(places: &[Place], policy: Option<TrafficPolicy>) -> Vec<Resource> {
+    let mut all = resources::catalog(places);
+    for resource in &mut all {
+        if let Resource::Service(service) = resource {
+            let origin = Origin::new(ObjectRef::new("organza.dev", "BackendTrafficPolicy", "shop", "careful"), "");
+            let attach = |policy| AttachedPolicy { port: None, policy: Arc::new(TrafficPolicy { origin: Some(origin), ..policy }) };
+            Arc::make_mut(service).policies = policy.clone().map(attach).into_iter().collect();
+        }
+    }
+    all
 }
 
 impl Scene {
-    fn new(places: &[(&'static str, SocketAddr)], policy: Option<TrafficPolicy>) -> Self {
+    pub fn new(places: &[(&'static str, SocketAddr)], policy: Option<TrafficPolicy>) -> Self {
         let mut mesh = Mesh::new();
         let mut web = mesh.proxy("web");
         let door = web.named("catalog", HTTP);
         let places: Vec<Place> = places.iter().map(|(name, at)| Place::plain(name, at.port())).collect();
-        let mut all = resources::catalog(&places);
-        for resource in &mut all {
-            if let Resource::Service(service) = resource {
-                let origin = Origin::new(ObjectRef::new("organza.dev", "BackendTrafficPolicy", "shop", "careful"), "");
-                let attach = |policy| AttachedPolicy { port: None, policy: Arc::new(TrafficPolicy { origin: Some(origin), ..policy }) };
-                Arc::make_mut(service).policies = policy.clone().map(attach).into_iter().collect();
-            }
-        }
-        mesh.put(all);
+        mesh.put(catalog(&places, policy));
         Self { web, door }
     }
 
     /// Statuses of this many calls, one after another.
-    async fn calls(&self, count: usize) -> Vec<u16> {
+    pub async fn calls(&self, count: usize) -> Vec<u16> {
         let mut statuses = Vec::new();
         for _ in 0..count {
             let (status, ..) = fetch(&Shot::get(self.door, "catalog", "/")).await.unwrap();
@@ -114,7 +137,7 @@ impl Scene {
         statuses
     }
 
-    fn metric(&self, line: &str) -> f64 {
+    pub fn metric(&self, line: &str) -> f64 {
         let text = self.web.worker.shared.metrics.encode();
         let found = text.lines().find(|found| found.starts_with(line));
         found.and_then(|found| found.rsplit(' ').next()).map_or(0.0, |value| value.parse().unwrap())
@@ -126,7 +149,7 @@ impl Scene {
     }
 }
 
-fn good(statuses: &[u16]) -> usize {
+pub(super) fn good(statuses: &[u16]) -> usize {
     statuses.iter().filter(|status| **status == 200).count()
 }
 

@@ -28,7 +28,7 @@ fn an_interval_forgets_the_one_before() {
     let (mut breaker, now) = (Breaker::default(), Instant::now());
     fail(&mut breaker, now, &[true, true, true]);
     assert!(fail(&mut breaker, now + SECOND * 10, &[true, false, false]).is_empty());
-    assert_eq!(breaker.word(), "closed");
+    assert!(breaker.open().is_none());
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn half_open_lets_a_few_through_and_closes_when_all_succeed() {
     assert_eq!(breaker.admit(&policy(), later), Admitted::AsTrial);
     assert_eq!(breaker.admit(&policy(), later), Admitted::AsTrial);
     assert!(matches!(breaker.admit(&policy(), later), Admitted::No { .. }));
-    assert_eq!(breaker.word(), "half_open");
+    assert!(breaker.is_half_open());
     // What was sent while it was closed decides nothing.
     assert_eq!(breaker.observe(&policy(), Admitted::Yes, Some(true), later), None);
     assert_eq!(breaker.observe(&policy(), Admitted::AsTrial, Some(false), later), None);

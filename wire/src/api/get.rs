@@ -172,11 +172,25 @@ pub struct Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ejected {
     pub proxy: String,
-    /// `5 × 503`.
+    /// `5 × 503`, or `GET /healthz answered 503 (3 in a row)`.
     pub cause: String,
     pub since_millis: u64,
-    /// Until it is tried again; 0 while it is.
+    /// Until it is tried again; 0 while it is, and where it is unhealthy.
     pub left_millis: u64,
+    /// It fails its health checks, whatever it answers to requests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unhealthy: bool,
+}
+
+/// What one proxy says of a service that it does not call now, but for a few requests that try it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenBreaker {
+    pub proxy: String,
+    /// Of so many requests so many percent failed.
+    pub percent: u32,
+    pub requests: u32,
+    pub since_millis: u64,
+    pub half_open: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +203,9 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     pub endpoints: Vec<Endpoint>,
     pub identities: Vec<String>,
+    /// Proxies whose circuit breaker is not closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<OpenBreaker>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -174,6 +174,7 @@ fn service() -> Service {
         ports: vec![ServicePort { number: 80, name: Some(text("http")), protocol: text("http") }],
         endpoints: vec![endpoint],
         identities: vec![text("spiffe://organza.local/ns/shop/sa/web")],
+        breakers: Vec::new(),
     }
 }
 

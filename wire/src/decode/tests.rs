@@ -365,7 +365,14 @@ fn recorded_messages_still_read_to_the_same_values() {
         v1::Edge { reporter: "source".into(), requests: 3, latency_cells: vec![4, 9], latency_counts: vec![2, 1], ..Default::default() };
     check(
         "report_request",
-        &v1::ReportRequest { proxy: "p".into(), incarnation: 9, sequence: 2, edges: vec![edge], ejections: Vec::new() },
+        &v1::ReportRequest {
+            proxy: "p".into(),
+            incarnation: 9,
+            sequence: 2,
+            edges: vec![edge],
+            ejections: Vec::new(),
+            breakers: Vec::new(),
+        },
     );
     check(
         "hello",

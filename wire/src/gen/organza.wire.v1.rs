@@ -1392,9 +1392,29 @@ pub struct ReportRequest {
     /// What the proxy leaves out now, whole each time: not counted by sequence. A report without edges may have sequence 0.
     #[prost(message, repeated, tag = "5")]
     pub ejections: ::prost::alloc::vec::Vec<report_request::Ejection>,
+    /// Services that are not called now because too many requests failed; whole each time too.
+    #[prost(message, repeated, tag = "6")]
+    pub breakers: ::prost::alloc::vec::Vec<report_request::OpenBreaker>,
 }
 /// Nested message and enum types in `ReportRequest`.
 pub mod report_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct OpenBreaker {
+        #[prost(string, tag = "1")]
+        pub service_namespace: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub service: ::prost::alloc::string::String,
+        /// Of so many requests, so many percent failed.
+        #[prost(uint32, tag = "3")]
+        pub percent: u32,
+        #[prost(uint32, tag = "4")]
+        pub requests: u32,
+        #[prost(uint64, tag = "5")]
+        pub since_millis: u64,
+        /// Some requests are let through to try it.
+        #[prost(bool, tag = "6")]
+        pub half_open: bool,
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Ejection {
         #[prost(string, tag = "1")]
@@ -1411,6 +1431,9 @@ pub mod report_request {
         /// Until it is tried again; 0 while it is.
         #[prost(uint64, tag = "6")]
         pub left_millis: u64,
+        /// Left out because it fails its health checks, not for how it answered requests.
+        #[prost(bool, tag = "7")]
+        pub unhealthy: bool,
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

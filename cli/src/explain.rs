@@ -2,6 +2,7 @@
 //! running proxy has acknowledged with the code that carries traffic.
 
 mod question;
+mod state;
 mod story;
 
 use crate::client::Client;
@@ -15,6 +16,8 @@ use model::Change;
 use proxy::Snapshot;
 use question::{From, Question};
 use routing::Table;
+use serde_json::Value;
+use state::State;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use wire::api::{Proxy, ProxyList, ProxyResources, Role, ServiceList, path};
@@ -29,7 +32,8 @@ Examples:
 
 -o json prints one object, in the words of the access log: entry, listener, route, place, rule, rule_index, match_index, host, matched,
 filters, sent, split (backend, weight, percent, filters, sent, refused), request_timeout_ms, backend_timeout_ms, retry; outcome is forward, answer,
-refused, outside or no_connection, with response_code, location, fault, reason, verdict_by, alike; not_taken lists rules that came close.";
+refused, outside or no_connection, with response_code, location, fault, reason, verdict_by, alike; not_taken lists rules that came close.
+Of a running mesh also what that proxy found out: left_out (service, endpoint, state, cause, since_ms, left_ms) and breakers.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -64,17 +68,25 @@ pub struct ExplainArgs {
 pub async fn run(args: ExplainArgs) -> Outcome {
     let from = From::parse(&args.from, &args.namespace)?;
     let question = Question::new(&args.method, &args.url, &args.headers, args.sni.as_deref(), from)?;
-    let (known, whence) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
+    let (known, whence, seen) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
     let story = story::tell(&known, &question);
+    let state = seen.map(|(proxy, services)| State::of(&services, &proxy, &story.backends()));
     match args.output {
         Output::Text => {
             print!("{}", story.text());
+            state.iter().flat_map(State::lines).for_each(|line| println!("  {line}"));
             println!("{whence}");
             if let Some(hint) = story.is_outside().then_some(hint(&args, &question).await).flatten() {
                 println!("{hint}");
             }
         }
-        Output::Json => println!("{}", story.to_json()),
+        Output::Json => {
+            let mut told = story.to_json();
+            if let (Some(told), Some(Value::Object(state))) = (told.as_object_mut(), state.as_ref().map(State::to_json)) {
+                told.extend(state);
+            }
+            println!("{told}");
+        }
     }
     if args.expect.is_empty() || story.goes_to(&args.expect) {
         return Ok(());
@@ -113,24 +125,28 @@ impl Known {
     }
 }
 
-/// What the proxy that would decide has acknowledged.
-async fn live(args: &ExplainArgs, question: &Question) -> Outcome<(Known, String)> {
+/// A proxy, and what is told of services.
+type Seen = Option<(String, ServiceList)>;
+
+/// What the proxy that would decide has acknowledged, and what it found out.
+async fn live(args: &ExplainArgs, question: &Question) -> Outcome<(Known, String, Seen)> {
     let client = Client::control(&args.mesh.place()?);
     let proxies: ProxyList = client.get(path::PROXIES).await?;
     let proxy = asked(&proxies, &question.from)?;
     let acknowledged: ProxyResources = client.get(&path::resources(&proxy.name)).await?;
     let whence = format!("as proxy {} has acknowledged it, generation {}", proxy.name, acknowledged.generation);
-    Ok((Known::Proxy(compile(&acknowledged)?), whence))
+    let services = client.get(path::SERVICES).await?;
+    Ok((Known::Proxy(compile(&acknowledged)?), whence, Some((proxy.name.clone(), services))))
 }
 
 /// What proxies would be told if these were all files of a mesh.
-fn offline(paths: &[PathBuf]) -> Outcome<(Known, String)> {
+fn offline(paths: &[PathBuf]) -> Outcome<(Known, String, Seen)> {
     let objects = files::read(paths)?.objects;
     let translated = frontends::translate(&objects, &frontends::Options::default());
     let bad = translated.reports.iter().filter(|report| report.severity == model::Severity::Error).count();
     let problems = if bad == 0 { String::new() } else { format!(", which have {bad} problems: organza validate -f tells them") };
     let changes: Vec<Change> = translated.resources.into_iter().map(Change::Put).collect();
-    Ok((Known::Files(Table::default().apply(&changes)), format!("as the files say{problems}")))
+    Ok((Known::Files(Table::default().apply(&changes)), format!("as the files say{problems}"), None))
 }
 
 /// The proxy that would decide: a gateway's own, or one beside a workload of that name.

@@ -111,6 +111,11 @@ impl Story {
         }
     }
 
+    /// Services and hosts that may get the request, as the split names them.
+    pub fn backends(&self) -> Vec<&str> {
+        self.reached().into_iter().map(|share| share.backend.as_str()).collect()
+    }
+
     /// Backends that get some of the requests.
     fn reached(&self) -> Vec<&Share> {
         self.explained.chain.iter().flat_map(|chain| &chain.split).filter(|share| share.weight > 0).collect()

@@ -14,6 +14,8 @@ pub struct TrafficPolicy {
     /// The object that says so; `None` for the defaults.
     pub origin: Option<Origin>,
     pub limits: RequestLimits,
+    /// Requests of one proxy under way at one endpoint; one that has so many is passed over. `None`: as many as the service may have.
+    pub endpoint_requests: Option<u32>,
     pub ejection: Ejection,
     /// Asks endpoints whether they are well; `None`: nobody asks.
     pub health: Option<HealthCheck>,

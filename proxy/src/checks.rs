@@ -55,7 +55,7 @@ pub async fn run(worker: Rc<Worker>, own: Vec<Key>) {
         let sleep = std::pin::pin!(rt::sleep(pause));
         match under_way.is_empty() {
             true => sleep.await,
-            false => drop(futures_util::future::select(sleep, under_way.next()).await),
+            false => _ = futures_util::future::select(sleep, under_way.next()).await,
         }
     }
 }

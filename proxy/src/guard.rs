@@ -6,7 +6,7 @@ use crate::limits;
 use crate::map::Map;
 use model::traffic::{RequestLimits, RetryBudget, TrafficPolicy};
 use model::{Endpoints, Key};
-use routing::admission::{Admission, Ticket};
+use routing::admission::{Admission, Occupied, Ticket};
 use routing::balance::{Balancer, Standing};
 use routing::breaker::{Admitted, Breaker, Change};
 use routing::eject::{Ended, Event, Outliers};
@@ -26,6 +26,8 @@ use pass::Turn;
 
 /// What holds where no policy says anything.
 pub static DEFAULTS: LazyLock<Arc<TrafficPolicy>> = LazyLock::new(Arc::default);
+
+const OVERFLOW: &str = "Requests refused before they were sent, by why";
 
 /// A service, and the port whose own policy it is.
 pub type Place = (Key, Option<u16>);
@@ -64,6 +66,8 @@ pub struct Guard {
     quiet: AtomicBool,
     breaker: Mutex<Breaker>,
     gate: Mutex<Gate>,
+    /// Where a policy limits requests under way at one endpoint.
+    occupied: Mutex<Occupied>,
     metrics: Metrics,
     active: Gauge,
     open: Gauge,
@@ -91,7 +95,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Why a call is refused before it is sent.
 pub struct Refused {
-    /// `pending_overflow` or `circuit_breaker_open`.
+    /// `pending_overflow` or `circuit_breaker_open`; an endpoint's own limit is counted as `endpoint_overflow`.
     pub cause: &'static str,
     pub why: String,
 }
@@ -194,6 +198,7 @@ impl Guard {
             quiet: AtomicBool::new(true),
             breaker: Mutex::default(),
             gate: Mutex::default(),
+            occupied: Mutex::default(),
             metrics: metrics.clone(),
             active,
             open,
@@ -223,11 +228,31 @@ impl Guard {
         [again, probe].into_iter().flatten().min()
     }
 
-    /// An ejected endpoint whose time is over and that `fits`: it gets exactly one request.
-    pub fn probe(&self, fits: impl Fn(&str) -> bool, now: Instant) -> Option<Arc<str>> {
+    /// An ejected endpoint whose time is over and that `fits`: it gets exactly one request. `limit` is that of requests under way there.
+    pub fn probe(&self, limit: Option<u32>, fits: impl Fn(&str) -> bool, now: Instant) -> Option<Arc<str>> {
         let mut outliers = lock(&self.outliers);
-        let checks = lock(&self.checks);
-        outliers.take_probe(now, |name| checks.unhealthy(name).is_none() && fits(name))
+        let (checks, occupied) = (lock(&self.checks), lock(&self.occupied));
+        let has_place = |name: &str| limit.is_none_or(|limit| !occupied.is_full(name, limit));
+        outliers.take_probe(now, |name| checks.unhealthy(name).is_none() && has_place(name) && fits(name))
+    }
+
+    /// A place among the requests under way at one endpoint; whoever gets it gives it back by [`Guard::give_place`].
+    pub fn take_place(&self, endpoint: &Arc<str>, limit: u32) -> bool {
+        lock(&self.occupied).take(endpoint, limit)
+    }
+
+    pub fn give_place(&self, endpoint: &str) {
+        lock(&self.occupied).give(endpoint);
+    }
+
+    /// All endpoints that could be used have as many requests under way as one may.
+    pub fn no_place(&self, limit: u32) -> String {
+        self.count("organza_upstream_rq_overflow", OVERFLOW, "endpoint_overflow");
+        let service = &self.place.0;
+        format!(
+            "overloaded: each endpoint of service {}/{} has {limit} requests under way, which is all that is allowed",
+            service.namespace, service.name
+        )
     }
 
     /// How a try at an endpoint ended.
@@ -279,7 +304,7 @@ impl Guard {
     /// Lets a call through, or says why not. One that finds no place free waits for it in [`Pass::placed`].
     pub fn enter(self: &Arc<Self>, policy: &Arc<TrafficPolicy>, now: Instant) -> Result<Pass, Refused> {
         let refused = |refused: Refused| {
-            self.count("organza_upstream_rq_overflow", "Requests refused before they were sent, by why", refused.cause);
+            self.count("organza_upstream_rq_overflow", OVERFLOW, refused.cause);
             refused
         };
         // The place first: a trial of the breaker is not spent on a call that is refused here.

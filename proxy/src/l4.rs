@@ -3,7 +3,7 @@
 
 pub mod listener;
 
-use crate::http::{Stop, plan};
+use crate::http::{Stop, plan, unpicked};
 use crate::pick;
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Upstream, UpstreamKey};
@@ -74,7 +74,7 @@ async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceR
     let mut tried = Vec::new();
     loop {
         let picked = worker.pick(snapshot, service, to, pick::Tried { at: &tried, unreached: true, ..pick::Tried::default() }, None);
-        let picked = picked.ok_or_else(|| Stop::new(Fault::NoEndpoint, pick::no_endpoint(snapshot, to)))?;
+        let picked = picked.map_err(|nobody| unpicked(snapshot, service, to, nobody))?;
         record.destination = worker.peer(snapshot, picked.endpoint);
         let result = open(worker, service, &picked, to.port, record).await;
         // What a connection carries is nobody's business here: that it was opened is all there is to say.

@@ -9,6 +9,7 @@ use model::traffic::TrafficPolicy;
 use model::{Endpoint, Endpoints, Labels, Service, ServiceRef};
 use routing::balance::{Balancer, EndpointId, Outcome, serves};
 use routing::eject::Ended;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use telemetry::Metrics;
@@ -35,6 +36,17 @@ pub struct Picked<'t> {
     pub endpoint: &'t Endpoint,
     place: Place,
     pub id: EndpointId,
+    /// A place among the requests under way there is to be given back.
+    placed: bool,
+}
+
+/// Why nobody was picked.
+#[derive(Debug)]
+pub enum Nobody {
+    /// No endpoint can be used.
+    Absent,
+    /// Each has as many requests under way as one may; with words for the caller.
+    Full(String),
 }
 
 /// The policy of a port, and the guard's place: a port with a policy of its own has a guard of its own.
@@ -84,8 +96,17 @@ pub struct Choice<'c> {
 
 impl Balancers {
     /// An endpoint for a request; those where it was come last, and those that are left out before them where the request was not heard.
-    pub fn pick<'t>(&mut self, snapshot: &'t Snapshot, service: &Service, to: &ServiceRef, with: &Choice<'_>) -> Option<Picked<'t>> {
-        let endpoints = snapshot.endpoints_of(&to.service)?;
+    ///
+    /// # Errors
+    /// If there is none, or none that may take one more.
+    pub fn pick<'t>(
+        &mut self,
+        snapshot: &'t Snapshot,
+        service: &Service,
+        to: &ServiceRef,
+        with: &Choice<'_>,
+    ) -> Result<Picked<'t>, Nobody> {
+        let endpoints = snapshot.endpoints_of(&to.service).ok_or(Nobody::Absent)?;
         let (policy, guarded) = policy(service, to.port);
         let place = (guarded, to.subset.clone());
         if self.0.len() >= limits::LABELS && !self.0.contains_key(&place) {
@@ -101,17 +122,13 @@ impl Balancers {
         });
         let other = entry.balancer.set_algorithm(&service.balancer);
         let due = entry.look(other, endpoints, policy, with);
-        let balancer = &mut entry.balancer;
-        let led = |led: u64| balancer.usable_where(|name| routing::session::endpoint(name) == led);
+        let led = |led: u64| entry.balancer.usable_where(|name| routing::session::endpoint(name) == led);
         let led = with.tried.led.filter(|_| with.tried.at.is_empty()).and_then(led);
-        let picked = led.or(due).or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried.at));
-        let left_out = || with.tried.unreached.then(|| balancer.pick_left_out(with.draw, with.tried.at)).flatten();
-        let picked = picked.or_else(left_out).or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried.avoid));
-        let id = picked.or_else(|| balancer.pick(with.draw, with.now, with.hash, &[]))?;
-        let name = &balancer.endpoint(id)?.id;
-        let endpoint = endpoints.endpoints.iter().find(|e| e.id == *name)?;
-        balancer.started(id);
-        Some(Picked { endpoint, place, id })
+        let id = entry.choose(led.or(due), with)?;
+        let name = &entry.balancer.endpoint(id).ok_or(Nobody::Absent)?.id;
+        let endpoint = endpoints.endpoints.iter().find(|e| e.id == *name).ok_or(Nobody::Absent)?;
+        entry.balancer.started(id);
+        Ok(Picked { endpoint, place, id, placed: entry.policy.endpoint_requests.is_some() })
     }
 
     /// Whether another endpoint than these could be picked instead.
@@ -122,6 +139,9 @@ impl Balancers {
     /// How a try ended. Where `took` is `None` its time says nothing of the endpoint's speed.
     pub fn ended(&mut self, picked: &Picked<'_>, ended: Ended, took: Option<Duration>, now: Instant) {
         let Some(entry) = self.0.get_mut(&picked.place) else { return };
+        if picked.placed {
+            entry.guard.give_place(&picked.endpoint.id);
+        }
         let outcome = match (ended, took) {
             (Ended::Cancelled, _) => Outcome::Cancelled,
             (ended, _) if ended.is_failure() => Outcome::Failure,
@@ -136,6 +156,22 @@ impl Balancers {
 }
 
 impl Entry {
+    /// Whoever is due for a try, else by the balancer; with a place among its requests under way where the policy limits those.
+    fn choose(&mut self, due: Option<EndpointId>, with: &Choice<'_>) -> Result<EndpointId, Nobody> {
+        let Some(limit) = self.policy.endpoint_requests else {
+            return due.or_else(|| pick(&mut self.balancer, &[], with)).ok_or(Nobody::Absent);
+        };
+        let (mut due, mut full) = (due, Vec::new());
+        while let Some(id) = due.take().or_else(|| pick(&mut self.balancer, &full, with)) {
+            let endpoint = self.balancer.endpoint(id).ok_or(Nobody::Absent)?;
+            if self.guard.take_place(&endpoint.id, limit) {
+                return Ok(id);
+            }
+            full.push(id);
+        }
+        Err(if full.is_empty() { Nobody::Absent } else { Nobody::Full(self.guard.no_place(limit)) })
+    }
+
     /// Arranges the balancer where something changed; names an ejected endpoint that this request shall try.
     fn look(&mut self, other: bool, endpoints: &Arc<Endpoints>, policy: &Arc<TrafficPolicy>, with: &Choice<'_>) -> Option<EndpointId> {
         let changes = self.guard.changes();
@@ -149,7 +185,7 @@ impl Entry {
             let balancer = &self.balancer;
             // Who has a session tries nothing out.
             let fits = |name: &str| with.tried.led.is_none() && balancer.find(name).is_some_and(|id| !with.tried.at.contains(&id));
-            probed = self.guard.probe(fits, with.now);
+            probed = self.guard.probe(policy.endpoint_requests, fits, with.now);
         }
         self.policy = policy.clone();
         self.set = Some(endpoints.clone());
@@ -157,4 +193,15 @@ impl Entry {
         self.again = self.guard.arrange(&mut self.balancer, endpoints, policy, with.now);
         probed.and_then(|name| self.balancer.find(&name))
     }
+}
+
+/// By the balancer, in this order: where the request was not yet, one that is left out where it was not heard, whoever did not ask to be left alone,
+/// anyone. Those in `full` never.
+fn pick(balancer: &mut Balancer, full: &[EndpointId], with: &Choice<'_>) -> Option<EndpointId> {
+    let but = |some: &[EndpointId]| -> SmallVec<[EndpointId; 8]> { some.iter().chain(full).copied().collect() };
+    let (at, avoid) = (but(with.tried.at), but(with.tried.avoid));
+    let picked = balancer.pick(with.draw, with.now, with.hash, &at);
+    let left_out = || with.tried.unreached.then(|| balancer.pick_left_out(with.draw, &at)).flatten();
+    let picked = picked.or_else(left_out).or_else(|| balancer.pick(with.draw, with.now, with.hash, &avoid));
+    picked.or_else(|| balancer.pick(with.draw, with.now, with.hash, full))
 }

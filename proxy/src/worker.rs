@@ -185,7 +185,7 @@ impl Worker {
         to: &model::ServiceRef,
         tried: Tried<'_>,
         hash: Option<u64>,
-    ) -> Option<Picked<'t>> {
+    ) -> Result<Picked<'t>, crate::pick::Nobody> {
         let (guards, metrics) = (&self.shared.guards, &self.shared.metrics);
         let choice = Choice { guards, metrics, tried, hash, draw: self.draw(), now: transport::rt::now() };
         self.balancers.borrow_mut().pick(snapshot, service, to, &choice)

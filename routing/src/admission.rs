@@ -1,8 +1,11 @@
 //! How many calls to a service may be under way, and how many may wait for their turn; beyond both a call is refused at once. Waiting is in order,
 //! and a place that becomes free goes to whoever waited longest. It never knows what waits or how it is woken.
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use model::traffic::RequestLimits;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// One who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +71,37 @@ impl Admission {
 
     pub fn waiting(&self) -> u32 {
         self.waiting.len() as u32
+    }
+}
+
+/// Requests under way at each endpoint, where a policy limits them: one that is slow fills up and is passed over, and the rest of the service's places
+/// are left to the others.
+#[derive(Debug, Default)]
+pub struct Occupied(HashMap<Arc<str>, u32, FixedState>);
+
+impl Occupied {
+    /// Takes a place at an endpoint, unless `limit` are taken.
+    pub fn take(&mut self, endpoint: &Arc<str>, limit: u32) -> bool {
+        let taken = self.0.entry(endpoint.clone()).or_default();
+        let free = *taken < limit.max(1);
+        *taken += u32::from(free);
+        free
+    }
+
+    /// Gives back a place that was taken.
+    pub fn give(&mut self, endpoint: &str) {
+        let left = self.0.get_mut(endpoint).map(|taken| {
+            *taken = taken.saturating_sub(1);
+            *taken
+        });
+        // Endpoints come and go: what is free is not remembered.
+        if left == Some(0) {
+            self.0.remove(endpoint);
+        }
+    }
+
+    pub fn is_full(&self, endpoint: &str, limit: u32) -> bool {
+        self.0.get(endpoint).is_some_and(|taken| *taken >= limit.max(1))
     }
 }
 

@@ -7,8 +7,8 @@ mod watch;
 
 pub use get::{Certificate, CertificateList, Resource, Role, Root, RootRotation, RootState, Roots, Security};
 pub use get::{
-    Condition, Edge, EdgeList, Ejected, OpenBreaker, Endpoint, Listener, Object, ObjectList, Parent, Proxy, ProxyList, ProxyResources, Route, RouteList,
-    RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
+    Condition, Edge, EdgeList, Ejected, Endpoint, Listener, Object, ObjectList, OpenBreaker, Parent, Proxy, ProxyList, ProxyResources,
+    Route, RouteList, RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
 };
 pub use join::{Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort};
 pub use watch::{Change, ChangeKind, Diff, DiffRequest, Event, Located, Severity};

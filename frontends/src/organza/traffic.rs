@@ -33,6 +33,7 @@ pub fn read(object: &Object) -> Result<Read, Wrong> {
         origin: Some(object.origin()),
         limits: request_limits(breaker).at("circuitBreaker")?,
         ejection: ejection(health).at("healthCheck")?,
+        endpoint_requests: number(part(breaker, "perEndpoint"), "maxParallelRequests").at("perEndpoint").at("circuitBreaker")?,
         health: active(health).at("active").at("healthCheck")?,
         breaker: failure_rate(breaker).at("failureRate").at("circuitBreaker")?,
         slow_start: time(part(balancer, "slowStart"), "window").at("slowStart").at("loadBalancer")?,

@@ -317,7 +317,7 @@ impl<'t> Routed<'t> {
                     _ => None,
                 };
                 let picked = self.worker.pick(self.snapshot, service, to, tried, hash);
-                let picked = picked.ok_or_else(|| Stop::new(Fault::NoEndpoint, pick::no_endpoint(self.snapshot, to)))?;
+                let picked = picked.map_err(|nobody| unpicked(self.snapshot, service, to, nobody))?;
                 let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
                 let key = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing);
                 Ok(Picked { key, endpoint: Some(picked), service: Some(service) })
@@ -333,7 +333,7 @@ impl<'t> Routed<'t> {
     /// The endpoint of a copy, of which nothing is learnt.
     fn copied_to(&self, to: &ServiceRef, head: &RequestHead, hop: &Hop) -> Option<UpstreamKey> {
         let service = self.snapshot.table.service(&to.service)?;
-        let picked = self.worker.pick(self.snapshot, service, to, pick::Tried::default(), None)?;
+        let picked = self.worker.pick(self.snapshot, service, to, pick::Tried::default(), None).ok()?;
         self.worker.balancers.borrow_mut().ended(&picked, Ended::Cancelled, None, rt::now());
         let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
         UpstreamKey::endpoint(service, picked.endpoint, to.port, framing).ok()
@@ -377,6 +377,17 @@ impl<'t> Routed<'t> {
 enum Copied {
     To(UpstreamKey),
     Outside(Arc<ExternalHost>, Inner),
+}
+
+/// Why a request cannot go to any endpoint of a service.
+pub(crate) fn unpicked(snapshot: &Snapshot, service: &Service, to: &model::ServiceRef, nobody: pick::Nobody) -> Stop {
+    match nobody {
+        pick::Nobody::Absent => Stop::new(Fault::NoEndpoint, pick::no_endpoint(snapshot, to)),
+        pick::Nobody::Full(why) => {
+            let by = pick::policy(service, to.port).0.origin.as_ref().map(|origin| origin.object.to_string().into());
+            Stop { by, ..Stop::new(Fault::Overflow, why) }
+        }
+    }
 }
 
 /// Mirrors that were drawn; a rule rarely has more than one.

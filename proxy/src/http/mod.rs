@@ -13,6 +13,7 @@ mod prepare;
 mod sticky;
 
 pub(crate) use connect::no_tunnel;
+pub(crate) use forward::unpicked;
 pub(crate) use plan::resolve as plan_resolve;
 pub(crate) use prepare::{end_hop, forget_origin, regular_path};
 

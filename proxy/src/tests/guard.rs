@@ -88,7 +88,11 @@ async fn answers(mut stream: TcpStream, mood: Rc<Mood>) {
     let is_check = buffer[..read].starts_with(b"GET /healthz ");
     let (count, status) = if is_check { (&mood.checks, &mood.health) } else { (&mood.requests, &mood.status) };
     count.fetch_add(1, Ordering::Relaxed);
-    tokio::time::sleep(Duration::from_millis(mood.millis.load(Ordering::Relaxed).into())).await;
+    let asked = Instant::now();
+    // Looked at again and again: it may be told to think no longer.
+    while asked.elapsed() < Duration::from_millis(mood.millis.load(Ordering::Relaxed).into()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let (status, name) = (status.load(Ordering::Relaxed), mood.name);
     let text = format!("HTTP/1.1 {status} Said\r\nX-Backend: {name}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     let _ = stream.write_all(text.as_bytes()).await;
@@ -340,6 +344,53 @@ async fn workers_share_one_retry_budget_for_each_service() {
         for service in [Some("catalog"), Some("ratings"), None] {
             assert_eq!(workers.each_ref().map(|worker| spend(worker, service)), [100, 0], "{service:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_endpoint_holds_its_own_places_and_no_others() {
+    bounded(async {
+        let (quick, slow) = (Moody::new("a").await, Moody::new("b").await);
+        slow.thinks(25_000);
+        let policy = TrafficPolicy { endpoint_requests: Some(2), ..TrafficPolicy::default() };
+        let scene = Scene::new(&[("a", quick.address), ("b", slow.address)], Some(policy));
+        let door = scene.door;
+        let mut held = Vec::new();
+        // One after another, so that none finds both full.
+        while slow.requests() < 2 {
+            let before = (quick.requests(), slow.requests());
+            held.push(tokio::task::spawn_local(async move { fetch(&Shot::get(door, "catalog", "/")).await.unwrap().0 }));
+            while (quick.requests(), slow.requests()) == before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        for _ in 0..held.len() - 2 {
+            scene.web.record().await;
+        }
+        // In turn, half of them would be for the slow one.
+        assert_eq!(good(&scene.calls(20).await), 20);
+        assert_eq!(slow.requests(), 2);
+        quick.thinks(25_000);
+        let more: Vec<_> =
+            (0..2).map(|_| tokio::task::spawn_local(async move { fetch(&Shot::get(door, "catalog", "/")).await.unwrap().0 })).collect();
+        let before = quick.requests();
+        while quick.requests() < before + 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let (status, headers, body) = fetch(&Shot::get(door, "catalog", "/")).await.unwrap();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!((status.as_u16(), headers.contains_key("retry-after")), (503, true));
+        assert!(text.contains("each endpoint of service shop/catalog has 2 requests under way"), "{text}");
+        let labels = "destination_service_namespace=\"shop\",destination_service_name=\"catalog\",cause=\"endpoint_overflow\"";
+        assert_eq!(scene.metric(&format!("organza_upstream_rq_overflow_total{{{labels}}}")), 1.0);
+        quick.thinks(0);
+        slow.thinks(0);
+        for call in held.into_iter().chain(more) {
+            assert_eq!(call.await.unwrap(), 200);
+        }
+        assert_eq!(good(&scene.calls(20).await), 20, "all places are free again");
+        assert!(slow.requests() > 2);
     })
     .await;
 }

@@ -39,3 +39,17 @@ fn limits_may_shrink_and_grow_under_way() {
     assert_eq!(admission.leave(&small), None, "still as many under way as may be");
     assert_eq!(admission.admit_next(&LIMITS), Some(waiting));
 }
+
+#[test]
+fn each_endpoint_has_places_of_its_own_and_gets_them_back() {
+    let (a, b): (std::sync::Arc<str>, std::sync::Arc<str>) = ("a".into(), "b".into());
+    let mut occupied = Occupied::default();
+    assert!(occupied.take(&a, 2) && occupied.take(&a, 2) && !occupied.take(&a, 2));
+    assert!(occupied.take(&b, 2));
+    assert!(occupied.is_full("a", 2) && !occupied.is_full("b", 2) && !occupied.is_full("c", 2));
+    occupied.give("a");
+    assert!(occupied.take(&a, 2) && !occupied.take(&a, 2));
+    (0..3).for_each(|_| occupied.give("a"));
+    occupied.give("b");
+    assert!(occupied.0.is_empty(), "who is free is forgotten");
+}

@@ -162,6 +162,7 @@ fn policies() -> Vec<model::AttachedPolicy> {
             max_percent: 10,
             panic_percent: 50,
         },
+        endpoint_requests: Some(11),
         health: Some(checks()[0].clone()),
         breaker: Some(Breaker {
             failure_percentage: 50,

@@ -23,6 +23,7 @@ fn policy(m: v1::TrafficPolicy) -> Result<TrafficPolicy> {
         origin: m.origin.map(|m| origin(Some(m))).transpose()?,
         limits: RequestLimits { parallel_requests: limits.parallel_requests, pending_requests: limits.pending_requests },
         ejection: ejection(some(m.ejection).at("ejection")?).at("ejection")?,
+        endpoint_requests: m.endpoint_requests,
         health: m.health.map(health).transpose().at("health")?,
         breaker: m.breaker.map(breaker).transpose().at("breaker")?,
         slow_start: m.slow_start_nanos.map(Duration::from_nanos),

@@ -18,6 +18,7 @@ fn policy(p: &TrafficPolicy) -> v1::TrafficPolicy {
         origin: p.origin.as_ref().map(origin),
         limits: Some(v1::RequestLimits { parallel_requests: p.limits.parallel_requests, pending_requests: p.limits.pending_requests }),
         ejection: Some(ejection(&p.ejection)),
+        endpoint_requests: p.endpoint_requests,
         health: p.health.as_ref().map(health),
         breaker: p.breaker.as_ref().map(breaker),
         slow_start_nanos: p.slow_start.map(nanos),

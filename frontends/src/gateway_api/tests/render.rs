@@ -85,7 +85,8 @@ fn render_policies(service: &Service, out: &mut String) {
         let origin = p.origin.as_ref().map_or_else(String::new, |origin| origin.object.to_string());
         let port = at.port.map(|port| format!(" on {port}")).unwrap_or_default();
         line(out, 1, format!("policy{port} of {origin}"));
-        line(out, 2, format!("under way {}, waiting {}", p.limits.parallel_requests, p.limits.pending_requests));
+        let each = p.endpoint_requests.map(|most| format!(", at one endpoint {most}")).unwrap_or_default();
+        line(out, 2, format!("under way {}, waiting {}{each}", p.limits.parallel_requests, p.limits.pending_requests));
         let mut causes: Vec<String> = Vec::new();
         let counts = [("5xx", e.consecutive_5xx), ("gateway", e.consecutive_gateway_errors), ("local", e.consecutive_local_failures)];
         causes.extend(counts.iter().filter_map(|(name, count)| count.map(|count| format!("{name} {count}"))));

@@ -117,6 +117,11 @@ pub struct TrafficPolicy {
     pub slow_start_nanos: ::core::option::Option<u64>,
     #[prost(message, optional, tag = "6")]
     pub retry_budget: ::core::option::Option<RetryBudget>,
+    #[prost(message, optional, tag = "30")]
+    pub health: ::core::option::Option<HealthCheck>,
+    /// Under way at one endpoint; absent: as many as at all.
+    #[prost(uint32, optional, tag = "31")]
+    pub endpoint_requests: ::core::option::Option<u32>,
     #[prost(message, optional, tag = "20")]
     pub session: ::core::option::Option<SessionPersistence>,
 }
@@ -174,6 +179,62 @@ pub struct Ejection {
     pub max_percent: u32,
     #[prost(uint32, tag = "11")]
     pub panic_percent: u32,
+}
+/// How proxies ask endpoints whether they are well.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HealthCheck {
+    #[prost(uint64, tag = "4")]
+    pub interval_nanos: u64,
+    #[prost(uint64, tag = "5")]
+    pub timeout_nanos: u64,
+    #[prost(uint32, tag = "6")]
+    pub unhealthy_threshold: u32,
+    #[prost(uint32, tag = "7")]
+    pub healthy_threshold: u32,
+    #[prost(uint64, tag = "8")]
+    pub first_within_nanos: u64,
+    #[prost(uint64, tag = "9")]
+    pub jitter_nanos: u64,
+    #[prost(enumeration = "InitialHealth", tag = "10")]
+    pub initial: i32,
+    #[prost(oneof = "health_check::Probe", tags = "1, 2, 3")]
+    pub probe: ::core::option::Option<health_check::Probe>,
+}
+/// Nested message and enum types in `HealthCheck`.
+pub mod health_check {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Http {
+        #[prost(string, tag = "1")]
+        pub method: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub path: ::prost::alloc::string::String,
+        #[prost(string, optional, tag = "3")]
+        pub hostname: ::core::option::Option<::prost::alloc::string::String>,
+        #[prost(uint32, repeated, tag = "4")]
+        pub expected: ::prost::alloc::vec::Vec<u32>,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Grpc {
+        #[prost(string, tag = "1")]
+        pub service: ::prost::alloc::string::String,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Tcp {
+        #[prost(bytes = "bytes", tag = "1")]
+        pub send: ::prost::bytes::Bytes,
+        /// Empty: nothing is awaited.
+        #[prost(bytes = "bytes", tag = "2")]
+        pub receive: ::prost::bytes::Bytes,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Probe {
+        #[prost(message, tag = "1")]
+        Http(Http),
+        #[prost(message, tag = "2")]
+        Grpc(Grpc),
+        #[prost(message, tag = "3")]
+        Tcp(Tcp),
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Breaker {
@@ -792,6 +853,35 @@ impl SessionCarrier {
             "SESSION_CARRIER_COOKIE" => Some(Self::Cookie),
             "SESSION_CARRIER_PERMANENT_COOKIE" => Some(Self::PermanentCookie),
             "SESSION_CARRIER_HEADER" => Some(Self::Header),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum InitialHealth {
+    Unspecified = 0,
+    Healthy = 1,
+    Unhealthy = 2,
+}
+impl InitialHealth {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "INITIAL_HEALTH_UNSPECIFIED",
+            Self::Healthy => "INITIAL_HEALTH_HEALTHY",
+            Self::Unhealthy => "INITIAL_HEALTH_UNHEALTHY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "INITIAL_HEALTH_UNSPECIFIED" => Some(Self::Unspecified),
+            "INITIAL_HEALTH_HEALTHY" => Some(Self::Healthy),
+            "INITIAL_HEALTH_UNHEALTHY" => Some(Self::Unhealthy),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Where strangers may knock: a gateway's listeners and the certificates they show.
 
-use crate::{HostPattern, Key, Origin};
+use crate::{Cidr, HostPattern, Key, Origin};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,6 +42,23 @@ pub struct ListenerTls {
     pub certificates: Vec<Key>,
 }
 
+/// Whether the PROXY protocol's header comes before all else on a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ProxyProtocol {
+    #[default]
+    Off,
+    /// It comes first, from these senders; others, and those who send none, are refused.
+    Require(Vec<Cidr>),
+}
+
+/// What holds for a connection before a byte of the caller's own is read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Front {
+    pub proxy_protocol: ProxyProtocol,
+    /// At once on the port, over all workers of one proxy; `None`: as many as the proxy allows.
+    pub connections: Option<u32>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Name `gateway.section`.
@@ -56,6 +73,8 @@ pub struct Listener {
     pub hostname: HostPattern,
     pub tls: Option<ListenerTls>,
     pub normalisation: Normalisation,
+    /// The same for all listeners of one gateway.
+    pub front: Front,
     /// Why it cannot serve (a reference that dangles): it then answers nobody, and says so in status.
     pub broken: Option<Arc<str>>,
 }

@@ -4,11 +4,12 @@
 use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4::listener::{self, Knock};
+use crate::limits;
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::BytesMut;
 use identity::alpn;
-use model::{Certificate, Fault, HostPattern, Hostname, Key, Listener, ListenerProtocol};
+use model::{Certificate, Fault, HostPattern, Hostname, Key, Listener, ListenerProtocol, ProxyProtocol};
 use routing::Spoken;
 use rustls::ServerConfig;
 use std::cell::{Cell, RefCell};
@@ -16,8 +17,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use telemetry::Security;
+use transport::proxy_protocol::{self, Told};
 use transport::tls::{Certificates, Peeked, Proof};
-use transport::{Stream, h1, tls};
+use transport::{Error, Stream, h1, tls};
 
 /// A certificate, and the names that it is shown to.
 type Shown = (HostPattern, Arc<Certificate>);
@@ -85,6 +87,7 @@ fn usable<'s>(snapshot: &Snapshot, listeners: impl Iterator<Item = &'s Arc<Liste
 
 /// One connection of a stranger.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gateway: Key, port: u16, tls: &Tls) {
+    let Ok((stream, address)) = fronted(&worker, stream, address, &gateway, port, tls).await else { return };
     // No connection holds a snapshot longer than it takes to decide.
     let snapshot = worker.snapshot();
     let gate = Gate { worker, address, gateway, port, tls };
@@ -106,6 +109,36 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gate
             let knock = Knock { address, listener: listener.clone(), sni: None };
             drop(snapshot);
             listener::carry(&gate.worker, h1::Connection::new(stream), knock).await;
+        }
+    }
+}
+
+/// What comes before the caller's own bytes: who it is, where a load balancer says so. Refusals are recorded here.
+async fn fronted(
+    worker: &Rc<Worker>,
+    mut stream: Stream,
+    address: SocketAddr,
+    gateway: &Key,
+    port: u16,
+    tls: &Tls,
+) -> Result<(Stream, SocketAddr), ()> {
+    let listener = worker.snapshot().table.listeners_of(gateway).iter().find(|listener| listener.port == port).cloned();
+    let Some(listener) = listener else { return Ok((stream, address)) };
+    tls.room.allow(listener.front.connections.map_or(limits::CONNECTIONS, |most| most as usize));
+    let ProxyProtocol::Require(trusted) = &listener.front.proxy_protocol else { return Ok((stream, address)) };
+    let told = match trusted.iter().any(|block| block.contains(address.ip())) {
+        true => proxy_protocol::read(&mut stream).await,
+        false => {
+            Err(Error::new(Fault::AccessDenied, "only trusted sources may bring connections here").with_cause("proxy_protocol_untrusted"))
+        }
+    };
+    match told {
+        Ok(Told::Caller { source, .. }) => Ok((stream, source)),
+        Ok(Told::Nothing) => Ok((stream, address)),
+        Err(error) => {
+            worker.ended(&error);
+            listener::refuse(worker, address, None, error.into());
+            Err(())
         }
     }
 }

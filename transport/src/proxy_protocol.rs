@@ -1,10 +1,12 @@
 //! The PROXY protocol, versions 1 and 2 (HAProxy's `proxy-protocol.txt`), as receivers read it: a load balancer in front says whose connection it
-//! brings. Pure: bytes in, verdict out. As with [`crate::detect`], what a beginning says, every longer reading of the same bytes says too. It never
+//! brings. [`parse`] is pure: bytes in, verdict out. As with [`crate::detect`], what a beginning says, every longer reading of the same bytes says too. It never
 //! decides whom to believe: who may say this is judged before it is read.
 
+use crate::rt::{self, Stream};
 use crate::{Error, limits};
 use model::Fault;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tokio::io::AsyncReadExt;
 
 /// What version 2 begins with.
 pub const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -51,7 +53,39 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Error> {
 }
 
 fn bad(why: &'static str) -> Error {
-    Error::new(Fault::MalformedRequest, why)
+    Error::new(Fault::MalformedRequest, why).with_cause("proxy_protocol_malformed")
+}
+
+/// Reads a header off a connection, and not a byte more.
+///
+/// # Errors
+/// As [`parse`]; and if it takes too long, or the sender goes away.
+pub async fn read(stream: &mut Stream) -> Result<Told, Error> {
+    let read = async {
+        let mut bytes = Vec::with_capacity(LINE_BYTES);
+        loop {
+            if let Some(header) = parse(&bytes)? {
+                return Ok(header.told);
+            }
+            let (size, more) = (bytes.len(), missing(&bytes));
+            bytes.resize(size + more, 0);
+            let gone = |e: std::io::Error| Error::new(Fault::DownstreamClosed, e.to_string());
+            stream.read_exact(&mut bytes[size..]).await.map_err(gone)?;
+        }
+    };
+    let late = || Error::new(Fault::SlowRequest, "no PROXY header within 10 s").with_cause("proxy_protocol_timeout");
+    rt::timeout(limits::PREFACE_TIME, read).await.ok_or_else(late)?
+}
+
+/// How many bytes more the header has at least.
+fn missing(bytes: &[u8]) -> usize {
+    match bytes {
+        _ if bytes.len() < SIGNATURE.len() => SIGNATURE.len() - bytes.len(),
+        // A line's end is looked for byte by byte: what follows is not ours.
+        [b'P', ..] => 1,
+        [.., high, low] if bytes.len() == FIXED_BYTES => usize::from(u16::from_be_bytes([*high, *low])),
+        _ => FIXED_BYTES.saturating_sub(bytes.len()).max(1),
+    }
 }
 
 /// `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n`

@@ -111,6 +111,12 @@ fn workload(m: v1::Workload) -> Result<model::Workload> {
     })
 }
 
+fn front(proxy_protocol: Option<v1::ProxyProtocol>, connections: Option<u32>) -> Result<model::Front> {
+    let block = |text: String| model::Cidr::parse(&text).ok_or_else(|| read::wrong(format!("{text:?} is no block of addresses")));
+    let trusted = proxy_protocol.map(|m| list(m.trusted, "trusted", block)).transpose().at("proxy_protocol")?;
+    Ok(model::Front { proxy_protocol: trusted.map_or(model::ProxyProtocol::Off, model::ProxyProtocol::Require), connections })
+}
+
 fn listener(m: v1::Listener) -> Result<model::Listener> {
     let tls = m.tls.map(|tls| Ok(model::ListenerTls { certificates: list(tls.certificates, "certificates", |k| key(&k))? }));
     Ok(model::Listener {
@@ -124,6 +130,7 @@ fn listener(m: v1::Listener) -> Result<model::Listener> {
         hostname: pattern(&m.hostname).at("hostname")?,
         tls: tls.transpose().at("tls")?,
         normalisation: word(m.normalisation).at("normalisation")?,
+        front: front(m.proxy_protocol, m.connections)?,
         broken: optional(m.broken).at("broken")?,
     })
 }

@@ -100,6 +100,11 @@ fn listener(r: &model::Listener) -> v1::Listener {
         tls: r.tls.as_ref().map(|tls| v1::ListenerTls { certificates: texts(&tls.certificates) }),
         normalisation: r.normalisation.number(),
         broken: r.broken.as_ref().map(text),
+        proxy_protocol: match &r.front.proxy_protocol {
+            model::ProxyProtocol::Off => None,
+            model::ProxyProtocol::Require(trusted) => Some(v1::ProxyProtocol { trusted: texts(trusted) }),
+        },
+        connections: r.front.connections,
     }
 }
 

@@ -71,6 +71,7 @@ impl Gateways {
         for door in &mut doors {
             out.reports.extend(door.reports());
             door.listener.normalisation = level;
+            door.listener.front = parameters.front();
             // Nothing of a Gateway that is refused is served; said once, of the Gateway.
             door.refused = door.refused.take().or_else(|| refused.clone());
             door.settle();
@@ -93,7 +94,7 @@ impl Gateways {
         let class = gateway.at("/spec/gatewayClassName").as_str().unwrap_or("");
         let class = match self.classes.iter().find(|(object, _)| *object.name == *class) {
             None => Parameters::default(),
-            Some((_, Ok(parameters))) => *parameters,
+            Some((_, Ok(parameters))) => parameters.clone(),
             Some((_, Err(wrong))) => {
                 let wrong = Wrong::new(wrong.reason, format!("Its class cannot be served: {}", wrong.message));
                 return Err(wrong.at("gatewayClassName").at("spec"));

@@ -64,6 +64,7 @@ impl Door {
                 hostname,
                 tls: terminates.then(|| ListenerTls { certificates: certificates.iter().map(|c| c.key.clone()).collect() }),
                 normalisation: Normalisation::default(),
+                front: model::Front::default(),
                 broken: None,
             },
             attached: 0,

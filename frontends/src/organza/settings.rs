@@ -6,7 +6,7 @@ use crate::gateway_api::condition;
 use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
-use model::{Normalisation, Report, Severity, Status};
+use model::{Cidr, Front, Normalisation, ProxyProtocol, Report, Severity, Status};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,15 +26,26 @@ struct Mesh {
 }
 
 /// What one `GatewayParameters` says; `None`: nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parameters {
     pub normalisation: Option<Normalisation>,
+    pub proxy_protocol: Option<ProxyProtocol>,
+    pub connections: Option<u32>,
 }
 
 impl Parameters {
     /// These, and what `wider` says where they say nothing.
     pub fn over(self, wider: Self) -> Self {
-        Self { normalisation: self.normalisation.or(wider.normalisation) }
+        Self {
+            normalisation: self.normalisation.or(wider.normalisation),
+            proxy_protocol: self.proxy_protocol.or(wider.proxy_protocol),
+            connections: self.connections.or(wider.connections),
+        }
+    }
+
+    /// What holds for each connection.
+    pub fn front(&self) -> Front {
+        Front { proxy_protocol: self.proxy_protocol.clone().unwrap_or_default(), connections: self.connections }
     }
 }
 
@@ -78,7 +89,7 @@ impl Settings {
     }
 
     fn read_parameters(&mut self, object: &Object, objects: &[Object], out: &mut Translation) -> Result<(), Wrong> {
-        let read = level(object).at("spec").map(|normalisation| Parameters { normalisation });
+        let read = parameters(object).at("spec");
         self.parameters.insert((object.object.namespace.clone(), object.object.name.clone()), read.clone());
         if !objects.iter().any(|other| refers(other, object)) {
             let wrong = Wrong::new("NotReferenced", "No Gateway and no GatewayClass refers to these parameters, so they hold nowhere.");
@@ -111,7 +122,7 @@ impl Settings {
         }
         let namespace = if namespace.is_empty() { word("namespace") } else { namespace };
         match self.parameters.get(&(namespace.into(), name.into())) {
-            Some(Ok(found)) => Ok(*found),
+            Some(Ok(found)) => Ok(found.clone()),
             Some(Err(broken)) => {
                 Err(wrong(format!("{PARAMETERS} {namespace}/{name} cannot be used: {}", broken.message)).at("name").at("parametersRef"))
             }
@@ -136,6 +147,38 @@ fn refers(object: &Object, parameters: &Object) -> bool {
     };
     let is = |field: &str, want: &str| text(reference, field) == Some(want);
     is("group", GROUP) && is("kind", PARAMETERS) && is("name", &parameters.object.name) && *parameters.object.namespace == *namespace
+}
+
+fn parameters(object: &Object) -> Result<Parameters, Wrong> {
+    let connections = object.at("/spec/limits/maxConnections");
+    let most = || Wrong::new("Invalid", format!("{connections} is no number of connections.")).fix("Use a whole number above 0.");
+    let connections = match connections.as_u64().and_then(|n| u32::try_from(n).ok()) {
+        None if connections.is_null() => None,
+        Some(n @ 1..) => Some(n),
+        _ => return Err(most().at("maxConnections").at("limits")),
+    };
+    let proxy_protocol = proxy_protocol(object.at("/spec/proxyProtocol")).at("proxyProtocol")?;
+    Ok(Parameters { normalisation: level(object)?, proxy_protocol, connections })
+}
+
+fn proxy_protocol(value: &Value) -> Result<Option<ProxyProtocol>, Wrong> {
+    let sources = value["trustedSources"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match (text(value, "mode"), sources) {
+        (None, _) if value.is_null() => Ok(None),
+        (Some("Off"), []) => Ok(Some(ProxyProtocol::Off)),
+        (Some("Require"), [_, ..]) => {
+            let block = |(i, value): (usize, &Value)| {
+                let wrong =
+                    || Wrong::new("Invalid", format!("{value} is no block of addresses.")).fix("Write it as 10.0.0.0/8 or 10.1.2.3.");
+                value.as_str().and_then(Cidr::parse).ok_or_else(wrong).item(i).at("trustedSources")
+            };
+            Ok(Some(ProxyProtocol::Require(sources.iter().enumerate().map(block).collect::<Result<_, _>>()?)))
+        }
+        _ => {
+            let wrong = Wrong::new("Invalid", "The mode is Off, or Require with the sources that are believed.");
+            Err(wrong.fix("Set mode, and name the load balancers' addresses in trustedSources where it is Require."))
+        }
+    }
 }
 
 fn level(object: &Object) -> Result<Option<Normalisation>, Wrong> {

@@ -13,19 +13,24 @@ pub struct Room {
 
 #[derive(Debug)]
 struct Seats {
-    most: usize,
+    most: AtomicUsize,
     taken: AtomicUsize,
 }
 
 impl Room {
     pub fn new(connections: usize, handshakes: usize) -> Arc<Self> {
-        let seats = |most| Seats { most, taken: AtomicUsize::new(0) };
+        let seats = |most| Seats { most: AtomicUsize::new(most), taken: AtomicUsize::new(0) };
         Arc::new(Self { connections: seats(connections), handshakes: seats(handshakes) })
+    }
+
+    /// Changes how many connections there may be; who has a place keeps it.
+    pub fn allow(&self, connections: usize) {
+        self.connections.most.store(connections, Ordering::Relaxed);
     }
 
     /// Whether the next connection has to wait.
     pub fn is_full(&self) -> bool {
-        [&self.connections, &self.handshakes].iter().any(|seats| seats.taken.load(Ordering::Relaxed) >= seats.most)
+        [&self.connections, &self.handshakes].iter().any(|seats| seats.taken.load(Ordering::Relaxed) >= seats.most.load(Ordering::Relaxed))
     }
 
     /// A connection, until it is dropped, however its task ends.

@@ -36,6 +36,7 @@ fn listener(section: &str, protocol: ListenerProtocol, hostname: &str) -> Listen
         hostname: HostPattern::parse(hostname).unwrap(),
         tls: terminates.then(|| ListenerTls { certificates: vec![key(Kind::Certificate, "edge")] }),
         normalisation: Normalisation::Base,
+        front: model::Front::default(),
         broken: None,
     }
 }

@@ -137,6 +137,7 @@ pub fn listener(port: u16, certificate: Option<Key>) -> Resource {
         hostname: HostPattern::Any,
         tls: certificate.map(|key| ListenerTls { certificates: vec![key] }),
         normalisation: Normalisation::Base,
+        front: Front::default(),
         broken: None,
     }))
 }

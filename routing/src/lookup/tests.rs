@@ -136,6 +136,7 @@ fn listener(section: &str, hostname: &str, protocol: ListenerProtocol) -> Change
         hostname: HostPattern::parse(hostname).unwrap(),
         tls: None,
         normalisation: Normalisation::Base,
+        front: model::Front::default(),
         broken: None,
     })))
 }

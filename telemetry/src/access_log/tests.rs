@@ -58,6 +58,7 @@ fn a_decision_is_told_whole() {
         hostname: HostPattern::Any,
         tls: None,
         normalisation: Normalisation::Base,
+        front: model::Front::default(),
         broken: None,
     };
     let mut applied = Applied::default();

@@ -141,3 +141,19 @@ proptest! {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn not_a_byte_of_the_callers_own_is_taken() {
+    use tokio::io::AsyncWriteExt;
+    for header in [b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n".to_vec(), v2(0x21, 0x11, &[&FOUR[..], b"\x01\0\x02h2"].concat())] {
+        let (mut sender, mut stream) = Stream::pair(1024);
+        sender.write_all(&[&header[..], b"GET /"].concat()).await.unwrap();
+        assert_eq!(read(&mut stream).await.unwrap(), caller("192.0.2.1:56324", "198.51.100.2:443"));
+        let mut rest = [0; 5];
+        stream.read_exact(&mut rest).await.unwrap();
+        assert_eq!(&rest, b"GET /");
+    }
+    let (mut sender, mut stream) = Stream::pair(1024);
+    sender.write_all(b"PROXY TCP4").await.unwrap();
+    assert_eq!(read(&mut stream).await.unwrap_err().cause, Some("proxy_protocol_timeout"));
+}

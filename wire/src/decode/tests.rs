@@ -254,6 +254,7 @@ fn listener() -> Listener {
         hostname: HostPattern::parse("*.example.com").unwrap(),
         tls: Some(ListenerTls { certificates: vec![key(Kind::Certificate, "cert")] }),
         normalisation: Normalisation::MergeSlashes,
+        front: Front::default(),
         broken: Some("certificate is missing".into()),
     }
 }
@@ -324,6 +325,19 @@ fn recorded_resources_still_read_to_the_same_values() {
         assert_eq!(decode(&old).unwrap(), sample, "{name}");
         assert_eq!(old, bytes, "{name}: equal resources have equal bytes, for versions are their hashes");
     }
+}
+
+#[test]
+fn what_holds_before_a_byte_is_read_crosses_and_a_bad_block_is_named() {
+    let trusted = vec![Cidr::parse("10.0.0.0/8").unwrap(), Cidr::parse("fd00::1").unwrap()];
+    let front = Front { proxy_protocol: ProxyProtocol::Require(trusted), connections: Some(100) };
+    let sample = Resource::Listener(Arc::new(Listener { front, ..listener() }));
+    assert_eq!(decode(&encode(&sample)).unwrap(), sample);
+    let at = encode(&sample).windows(10).position(|part| part == b"10.0.0.0/8").unwrap();
+    let mut bad = encode(&sample).to_vec();
+    bad[at] = b'x';
+    let error = decode(&bad).unwrap_err().to_string();
+    assert!(error.contains("proxy_protocol.trusted"), "{error}");
 }
 
 #[test]

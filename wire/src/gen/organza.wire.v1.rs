@@ -411,6 +411,18 @@ pub struct Listener {
     pub normalisation: i32,
     #[prost(string, optional, tag = "11")]
     pub broken: ::core::option::Option<::prost::alloc::string::String>,
+    /// Absent: none is read.
+    #[prost(message, optional, tag = "12")]
+    pub proxy_protocol: ::core::option::Option<ProxyProtocol>,
+    /// At once; absent: as many as the proxy allows.
+    #[prost(uint32, optional, tag = "13")]
+    pub connections: ::core::option::Option<u32>,
+}
+/// Read before all else, from these senders alone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProxyProtocol {
+    #[prost(string, repeated, tag = "1")]
+    pub trusted: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]

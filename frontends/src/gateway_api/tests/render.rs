@@ -137,6 +137,12 @@ fn render_listener(listener: &Listener, out: &mut String) {
         line(out, 1, format!("certificate {}", short(key)));
     }
     render_level(listener.normalisation, out);
+    if let model::ProxyProtocol::Require(trusted) = &listener.front.proxy_protocol {
+        line(out, 1, format!("proxy protocol from {}", trusted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
+    }
+    if let Some(most) = listener.front.connections {
+        line(out, 1, format!("connections {most}"));
+    }
     if let Some(why) = &listener.broken {
         line(out, 1, format!("broken {why}"));
     }

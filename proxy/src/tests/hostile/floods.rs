@@ -2,7 +2,8 @@
 
 use crate::tests::resources::{self, HTTP};
 use crate::tests::{Shop, bounded, key};
-use model::{Kind, Target};
+use model::{Cidr, Front, Kind, Listener, ProxyProtocol, Resource, Target};
+use std::sync::Arc;
 use testkit::backend::Backend;
 use testkit::client::{Shot, fetch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,6 +37,48 @@ async fn a_flood_is_ended_with_its_code_and_counted_by_its_name() {
         let metrics = gateway.worker.shared.metrics.encode();
         assert!(metrics.contains("organza_downstream_cx_ended_total{cause=\"h2_ping_flood\"} 1"), "{metrics}");
         assert_eq!(fetch(&Shot::get(door, "shop.example", "/")).await.unwrap().0.as_u16(), 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_a_trusted_load_balancer_names_is_the_caller_and_nobody_else_is_believed() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let target = Target::Listener(key(Kind::Listener, "edge.web"));
+        let rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        let Resource::Listener(plain) = resources::listener(80, None) else { panic!("a listener") };
+        let from = |blocks: &str| {
+            let trusted = ProxyProtocol::Require(vec![Cidr::parse(blocks).unwrap()]);
+            let front = Front { proxy_protocol: trusted, connections: Some(1) };
+            Resource::Listener(Arc::new(Listener { front, ..Listener::clone(&plain) }))
+        };
+        shop.mesh.put(vec![from("127.0.0.0/8"), resources::route(target, rule)]);
+        let mut gateway = shop.mesh.proxy("gateway");
+        let door = gateway.gateway(80);
+        let request = "GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+        let header = "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n";
+        let answer = super::exchange(door, format!("{header}{request}").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("x-forwarded-for: 192.0.2.1\n"), "{answer}");
+        assert_eq!(gateway.record().await["source_address"], "192.0.2.1:56324");
+        // None, though it is required: not a byte is answered.
+        assert_eq!(super::exchange(door, request.as_bytes()).await, "");
+        assert_eq!(gateway.record().await["fault"], "malformed_request");
+        // A stranger may write what it likes.
+        shop.mesh.put(vec![from("10.0.0.0/8")]);
+        assert_eq!(super::exchange(door, format!("{header}{request}").as_bytes()).await, "");
+        assert_eq!(gateway.record().await["fault"], "access_denied");
+        let metrics = gateway.worker.shared.metrics.encode();
+        for cause in ["proxy_protocol_untrusted", "proxy_protocol_malformed"] {
+            assert!(metrics.contains(&format!("organza_downstream_cx_ended_total{{cause=\"{cause}\"}} 1")), "{metrics}");
+        }
+        // The limit of one was learned with the first connection.
+        let held = TcpStream::connect(door).await.unwrap();
+        let _held = (held, TcpStream::connect(door).await.unwrap());
+        while !gateway.worker.shared.metrics.encode().contains("organza_listener_full_total") {
+            transport::rt::sleep(std::time::Duration::from_millis(1)).await;
+        }
     })
     .await;
 }

@@ -14,13 +14,32 @@ pub enum Format {
 }
 
 /// Appends the line, with its end, to `out`.
+///
+/// One record is one line, and nothing in it steers a terminal, whatever strangers write into their paths and peers say of themselves: controls,
+/// those of Unicode too, are written as `\u001b`.
 pub fn write_line(format: Format, record: &Record, out: &mut String) {
+    let start = out.len();
     match format {
         Format::Json => {
             // Writing to a string does not fail.
-            let _ = writeln!(out, "{}", Value::Object(fields(record)));
+            let _ = write!(out, "{}", Value::Object(fields(record)));
         }
         Format::Text => write_text(record, out),
+    }
+    escape_controls(out, start);
+    out.push('\n');
+}
+
+fn escape_controls(out: &mut String, start: usize) {
+    if !out[start..].chars().any(char::is_control) {
+        return;
+    }
+    let line = out.split_off(start);
+    for c in line.chars() {
+        match c.is_control() {
+            true => _ = write!(out, "\\u{:04x}", u32::from(c)),
+            false => out.push(c),
+        }
     }
 }
 
@@ -119,10 +138,9 @@ fn write_text(record: &Record, out: &mut String) {
         }
     }
     let _ = write!(out, " backend={:?}", or_dash(record.backend().as_deref()));
-    let _ = match &record.reason {
-        Some(reason) => writeln!(out, " reason={:?}", cut(reason, limits::DETAIL_BYTES)),
-        None => writeln!(out),
-    };
+    if let Some(reason) = &record.reason {
+        let _ = write!(out, " reason={:?}", cut(reason, limits::DETAIL_BYTES));
+    }
 }
 
 fn filters(decided: &Decided) -> Vec<String> {

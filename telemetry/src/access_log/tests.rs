@@ -19,6 +19,25 @@ fn a_line_is_one_line_whatever_a_stranger_sent() {
 }
 
 #[test]
+fn nothing_in_a_line_steers_a_terminal() {
+    let peer = Arc::new(Peer::claimed("w\nsource none GET /forged 200", "n", "a", "v", "c", None));
+    let mut record = Record::begin(UNIX_EPOCH, Reporter::Destination, peer.clone(), peer);
+    // CSI as one character of Unicode, as an escape and a bracket, and DEL.
+    record.path = "/\u{9b}31m/\u{1b}[31m/\u{7f}".into();
+    for format in [Format::Json, Format::Text] {
+        let mut out = "the line before\n".to_owned();
+        write_line(format, &record, &mut out);
+        let line = out.strip_prefix("the line before\n").and_then(|rest| rest.strip_suffix('\n')).unwrap();
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert!(line.contains("\\u009b31m/\\u001b[31m/\\u007f"), "{line}");
+        if format == Format::Json {
+            let value: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(value["path"].as_str(), Some(&*record.path));
+        }
+    }
+}
+
+#[test]
 fn a_decision_is_told_whole() {
     use model::route::HeaderEdits;
     use model::{

@@ -186,11 +186,11 @@ impl ClientSession {
         }
         let mut put = Vec::with_capacity(staged.put.len());
         for (name, applied, change) in staged.put {
-            // Sent for a new alias only: nothing to do in the table.
+            // Sent for a new alias only: nothing to do in the table, and so nothing to hold anew. What is held is always what is in force.
             if self.held.get(&name).is_none_or(|held| held.version != applied.version) {
                 step.changes.push(change);
+                put.push((name, applied));
             }
-            put.push((name, applied));
         }
         // An answer to what is no longer asked is no news.
         step.answers.retain(|name, _| self.subscriptions.contains(name));

@@ -1,6 +1,6 @@
 //! Paired sessions: a server and a client over a wire that loses streams and delays messages.
 
-use super::{ClientSession, Encoded, ServerSession, View};
+use super::{ClientSession, Encoded, ServerSession, Unreadable, View};
 use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use crate::{SELF, limits};
 use model::{Change, Endpoint, Endpoints, Key, Kind, Resource, Source};
@@ -228,4 +228,57 @@ fn a_stream_that_breaks_within_a_step_leaves_what_was_in_force() {
     let small = view(10, [endpoints("only", 2)]);
     pair.settle(&small);
     assert!(pair.agrees(&small), "{:?}", pair.table.keys());
+}
+
+#[test]
+fn what_could_not_be_used_is_not_held_and_the_last_good_one_stays() {
+    let mut pair = Pair::new();
+    pair.settle(&view(1, [endpoints("a", 1)]));
+    let (name, good) = pair.client.held().iter().next().map(|(name, applied)| (name.to_string(), applied.clone())).unwrap();
+    let world = view(2, [endpoints("a", 2), endpoints("b", 1)]);
+    pair.resolve(&world);
+    let step = pair.client.on_response(pair.server.poll().unwrap()).unwrap().unwrap();
+    assert_eq!(step.changes.len(), 2);
+    pair.client.applied(vec![Unreadable { name: name.clone(), reason: "leads nowhere".into() }]);
+    let held: Vec<_> = pair.client.held().keys().map(|name| &**name).collect();
+    assert_eq!(held, ["files/endpoints/shop/a", "files/endpoints/shop/b"]);
+    assert_eq!(pair.client.held()[&*name], good, "the last good version stays in force");
+    let heard = pair.server.on_request(pair.client.poll().unwrap()).unwrap();
+    assert_eq!((heard.refused, heard.acknowledged), (vec![(name, "leads nowhere".to_owned())], Some(2)));
+    // A stream that is opened anew asks for what was refused, since what is held is older.
+    pair.reset();
+    let hello = pair.client.poll().unwrap();
+    assert_eq!(hello.initial_resource_versions["files/endpoints/shop/a"], *good.version);
+}
+
+#[test]
+fn what_is_held_is_what_is_in_force_though_a_response_contradicts_itself() {
+    let mut pair = Pair::new();
+    pair.settle(&view(1, [endpoints("a", 1)]));
+    // The same version with other bytes; and the same name twice, first anew and then as it is held.
+    for names in [["a1", "a1-forged"], ["a2", "a1"]] {
+        let resource = |kind: &str| {
+            let of = endpoints("a", if kind == "a1" { 1 } else { 2 });
+            let version = if kind == "a2" { of.version.to_string() } else { endpoints("a", 1).version.to_string() };
+            let resource = Some(crate::discovery::Any { type_url: crate::TYPE_URL.into(), value: of.bytes.clone() });
+            crate::discovery::Resource { name: of.name.to_string(), version, resource, aliases: Vec::new() }
+        };
+        let response = DeltaDiscoveryResponse {
+            type_url: crate::TYPE_URL.into(),
+            system_version_info: "2".into(),
+            resources: names.map(resource).to_vec(),
+            ..DeltaDiscoveryResponse::default()
+        };
+        let step = pair.client.on_response(response).unwrap().unwrap();
+        for change in step.changes {
+            if let Change::Put(resource) = change {
+                pair.table.insert(resource.key().to_string(), resource);
+            }
+        }
+        pair.client.applied(Vec::new());
+        pair.client.poll();
+        for (name, applied) in pair.client.held() {
+            assert_eq!(pair.table.get(&**name), crate::decode(&applied.bytes).ok().as_ref(), "{names:?}");
+        }
+    }
 }

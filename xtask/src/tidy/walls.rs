@@ -17,6 +17,7 @@ pub const WALLS: &[(&str, &[&str])] = &[
     ("proxy", &["model", "routing", "wire", "identity", "telemetry", "transport"]),
     ("cli", &["model", "routing", "frontends", "wire", "identity", "telemetry", "transport", "control", "proxy"]),
     ("testkit", &["model", "routing", "frontends", "wire", "identity", "telemetry", "transport", "control", "proxy"]),
+    ("fuzz", &["model", "routing", "frontends", "wire", "identity", "telemetry", "transport"]),
     ("xtask", &[]),
 ];
 

@@ -7,6 +7,8 @@ mod ci;
 mod codegen;
 mod conformance;
 mod faults;
+mod fuzz;
+mod mutants;
 mod peers;
 mod picture;
 mod process;
@@ -41,6 +43,12 @@ cargo xtask CHORE
   soak --real [--minutes N]
                 a mesh of real processes at half its load for ten minutes: losses, memory,
                 descriptors, threads and tasks of each process
+  fuzz [TARGET] [--seconds N] [--minimise]
+                strangers' bytes invented by libFuzzer, for each target (fuzz/README.md)
+  fuzz TARGET FILE
+                one input once more
+  mutants [NAME]
+                puts twelve known bugs back, one at a time, and shows which test catches each
   ci            install what tests need, then format, clippy, tidy, codegen, test, demo, conformance
 ";
 
@@ -64,6 +72,8 @@ fn chore() -> Result<()> {
         "bench" => bench::run(&rest),
         "ci" => ci::run(),
         "codegen" => codegen::run(&rest),
+        "fuzz" => fuzz::run(&rest),
+        "mutants" => mutants::run(&rest),
         "conformance" => conformance::run(&rest),
         "floor" => bench::floor::serve(&rest),
         "source" => bench::source(&rest),

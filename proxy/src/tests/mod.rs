@@ -19,6 +19,7 @@ pub(crate) mod resources;
 mod scripted;
 mod session;
 mod strangers;
+mod trust;
 
 use crate::doors::{ApplicationDoor, Door, Doors, work};
 use crate::limits;

@@ -315,3 +315,20 @@ fn a_broken_listener_refuses_alike_whoever_asks() {
     assert_eq!((carried.fault, carried.reason), (explained.fault, explained.reason));
     assert!(explain(&table, &entry, &head).lines().iter().any(|line| line.contains("its certificate is missing")));
 }
+
+#[test]
+fn an_invalid_backend_keeps_its_share_and_answers_500() {
+    let mut made = (*route("split", Target::Listener(listener_key()), &["a"], vec![(0, RouteMatch::default())])).clone();
+    let to = |weight, backend| WeightedBackend { weight, backend, filters: Vec::new() };
+    let good = Backend::Service(ServiceRef { service: key(Kind::Service, "catalog"), port: 80, subset: None });
+    let bad = Backend::Invalid { reason: InvalidBackend::BackendNotFound, message: "Service shop/gone does not exist.".into() };
+    made.rules[0].backends = vec![to(1, good), to(3, bad)];
+    let table = Table::default().apply(&[put(&Arc::new(made))]);
+    let head = request("a", "/");
+    let decision = table.route(&Entry::Listener(listener_key()), &head, &Caller::default()).unwrap();
+    assert_eq!((decision.split().len(), decision.total_weight()), (2, 4));
+    let quarters = [0, 1 << 30, 2 << 30, 3 << 30].map(|draw: u32| decision.pick(draw).map(|chosen| chosen.label()).map_err(|no| no.fault));
+    assert_eq!(quarters[0].as_deref(), Ok("shop/catalog:80"));
+    assert!(quarters[1..].iter().all(|quarter| *quarter == Err(Fault::InvalidBackend)), "{quarters:?}");
+    assert_eq!(Fault::InvalidBackend.http_status(), 500);
+}

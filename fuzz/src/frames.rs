@@ -24,7 +24,7 @@ pub fn check(bytes: &[u8]) {
         });
         let taken = Rc::new(RefCell::new(Vec::new()));
         let seen = taken.clone();
-        if let Ok(server) = h2::Server::new(server, read).await {
+        if let Ok(server) = h2::Server::new(server, read, h2::Who::Stranger).await {
             let _ = h2::serve(server, std::future::pending(), move |exchange| answer(exchange, seen.clone())).await;
         }
         for (head, body, length) in taken.take() {

@@ -20,9 +20,7 @@ pub fn check(bytes: &[u8]) {
         for (i, (head, body, _)) in ours.requests.iter().enumerate() {
             let own = Request::ours(head, body.clone());
             let Some(other) = theirs.get(i) else {
-                assert!(refused || i > 0, "hyper reads no request {i}: {own:?}");
-                assert!(is_ours_alone(&own), "hyper refuses what we take: {own:?}");
-                break;
+                panic!("hyper {} what we take: {own:?}", if refused { "refuses" } else { "does not read" });
             };
             assert_same(&own, other);
         }
@@ -34,6 +32,7 @@ pub fn check(bytes: &[u8]) {
 
 fn assert_same(own: &Request, other: &Request) {
     let mut own = own.clone();
+    // `OPTIONS http://a` asks about the server, which hyper does not tell from `OPTIONS http://a/`.
     if own.method == "OPTIONS" && own.target == "*" && other.target == "/" {
         own.target.clone_from(&other.target);
     }
@@ -42,11 +41,6 @@ fn assert_same(own: &Request, other: &Request) {
         own.target.clear();
     }
     assert_eq!(&own, other, "two readings");
-}
-
-/// What hyper's `Uri` refuses and RFC 9110 does not.
-fn is_ours_alone(_own: &Request) -> bool {
-    false
 }
 
 #[derive(Debug, PartialEq, Eq)]

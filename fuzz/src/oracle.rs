@@ -38,12 +38,13 @@ impl Request {
     fn theirs(parts: &hyper::http::request::Parts, body: Vec<u8>) -> Self {
         let host = || parts.headers.get("host").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default();
         let target = parts.uri.path_and_query().map_or("", |p| p.as_str());
-        // `OPTIONS http://a` asks about the server, which hyper does not tell from `OPTIONS http://a/`.
-        let target = if parts.method == "CONNECT" { "" } else { target };
+        // An empty path is `/` (RFC 9112, section 3.2.1), which hyper leaves to its reader.
+        let slash = if target.starts_with('?') { "/" } else { "" };
+        let target = if parts.method == "CONNECT" { String::new() } else { format!("{slash}{target}") };
         Self {
             method: parts.method.to_string(),
             authority: parts.uri.authority().map_or_else(host, ToString::to_string),
-            target: target.to_owned(),
+            target,
             fields: header_map(&parts.headers),
             body,
         }

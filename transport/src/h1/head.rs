@@ -101,7 +101,8 @@ fn check_authority(text: &str) -> Result<(), Error> {
     let good_host = match host.strip_prefix('[').map(|inner| inner.strip_suffix(']')) {
         Some(Some(inner)) => !inner.is_empty() && !inner.contains(['[', ']']),
         Some(None) => false,
-        None => !host.contains(['[', ']', ':']),
+        // An escape would make two names of one, and few readers take it; within brackets it may begin a zone.
+        None => !host.contains(['[', ']', ':', '%']),
     };
     let good_port = port.is_none_or(|p| p.is_empty() || p.parse::<u16>().is_ok() && p.bytes().all(|b| b.is_ascii_digit()));
     match text.bytes().all(allowed) && good_host && good_port {
@@ -122,7 +123,7 @@ fn target(text: &str, host: &str, head: &mut RequestHead) -> Result<(), Error> {
     }
     if text.starts_with('/') {
         head.set_authority(host);
-        head.set_target(check_fragment(text)?);
+        head.set_target(check_target(text)?);
         return Ok(());
     }
     if text == "*" {
@@ -151,7 +152,7 @@ fn absolute(text: &str, host: &str, head: &mut RequestHead) -> Result<(), Error>
         return Err(malformed("Host and the URI's host differ"));
     }
     head.set_authority(authority);
-    match check_fragment(path)? {
+    match check_target(path)? {
         "" if head.method == Method::Options => head.set_target("*"),
         "" => head.set_target("/"),
         path if path.starts_with('?') => head.set_target(&format!("/{path}")),
@@ -160,10 +161,16 @@ fn absolute(text: &str, host: &str, head: &mut RequestHead) -> Result<(), Error>
     Ok(())
 }
 
-fn check_fragment(path: &str) -> Result<&str, Error> {
-    match path.contains('#') {
-        true => Err(malformed("target has a fragment")),
-        false => Ok(path),
+/// No fragment, and nothing that no URI has and other readers (and HTTP/2 upstream) refuse: angle brackets, a quote in the query, a backtick in the
+/// path.
+fn check_target(target: &str) -> Result<&str, Error> {
+    if target.contains('#') {
+        return Err(malformed("target has a fragment"));
+    }
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    match path.contains(['<', '>', '`']) || query.contains(['<', '>', '"']) {
+        true => Err(malformed("target has a character that no URI has")),
+        false => Ok(target),
     }
 }
 

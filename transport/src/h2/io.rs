@@ -98,6 +98,7 @@ fn poll_sifted(
         }
         // The end: what was held is all there will ever be.
         if buffer.filled().len() == start + held {
+            sieve.give(held);
             return Poll::Ready(Ok(()));
         }
         let kept = sieve.sift(&mut buffer.filled_mut()[start..]);

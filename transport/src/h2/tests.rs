@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use model::{Method, RequestHead, ResponseHead, Scheme};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -346,5 +347,19 @@ fn a_client_that_gives_up_in_between_cancels_upstream_while_nothing_moves() {
         drop(response);
         rt::sleep(std::time::Duration::from_millis(5)).await;
         assert_eq!(*seen.borrow(), Some(code::CANCEL));
+    });
+}
+
+#[test]
+fn an_upstream_that_ends_within_a_frame_header_ends() {
+    run(async {
+        let (mut server, upstream) = Stream::pair(1 << 16);
+        let io = super::io::Io::new(upstream, BytesMut::new(), Who::Member, 0);
+        server.write_all(b"\0\0\x01\0\0\0\0").await.unwrap();
+        drop(server);
+        // What is held back for the rest of the header comes once, and then the end: told again and again it would keep `h2` busy for ever.
+        let mut read = Vec::new();
+        io.take(100).read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"\0\0\x01\0\0\0\0");
     });
 }

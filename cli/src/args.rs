@@ -1,9 +1,9 @@
 //! The tree of commands, and which file carries out which. Help teaches by examples: each command's shows what one would type.
 
-use crate::failure::{Context, Outcome};
+use crate::failure::{Context, Failure, Outcome};
 use crate::{
     bug_report, ca, completions, control_process, demo, diff, down, explain, get, load, logs, proxy_process, run, sample, status, token,
-    up, validate, wait,
+    up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -73,6 +73,12 @@ enum Command {
     /// Run the sample service of which the demo is made
     #[command(hide = true)]
     Sample(sample::SampleArgs),
+    /// Whether this program can go on with what another release's supervisor hands over
+    #[command(hide = true)]
+    Resumes {
+        /// Number of the format
+        format: u32,
+    },
     /// Send requests and count every outcome
     #[command(hide = true)]
     Load(load::LoadArgs),
@@ -83,11 +89,11 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
     runtime.block_on(async {
         match organza.command {
             Command::Demo(args) => {
-                demo::run(args, async |place, files| control_process::keep(place, files, &demo::control_flags()).await).await
+                demo::run(args, async |place, files| control_process::keep(place, files, &demo::control_flags(), None).await).await
             }
             Command::Up(args) => {
                 let flags = args.control.clone();
-                up::run(args, async |place, files| control_process::keep(place, files, &flags).await).await
+                up::run(args, async |place, files, before| control_process::keep(place, files, &flags, before).await).await
             }
             Command::Control(args) => control_process::run(args).await,
             Command::Run(args) => return run::run(args).await,
@@ -112,6 +118,10 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             }
             Command::Proxy(args) => proxy_process::run(args).await,
             Command::Sample(args) => sample::run(args).await,
+            Command::Resumes { format } => match format == upgrade::bequest::FORMAT {
+                true => Ok(()),
+                false => Err(Failure::problem(format!("format {format} is not {}", upgrade::bequest::FORMAT))),
+            },
             Command::Load(args) => load::run(args).await,
         }
         .map(|()| ExitCode::SUCCESS)

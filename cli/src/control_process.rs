@@ -7,15 +7,17 @@ use crate::lifeline::Lifeline;
 use crate::limits;
 use crate::mesh::ControlPlane;
 use crate::place::Place;
-use crate::supervise::{Program, Restart, State, Supervised};
+use crate::program;
+use crate::supervise::{Program, Released, Restart, State, Supervised};
 use clap::Args;
 use control::{Control, ControlConfig};
 use model::TrustDomain;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
+use wire::api::Status;
 
 /// What a user may say of the control plane; `up` hands it on.
 #[derive(Debug, Clone, Args)]
@@ -77,18 +79,63 @@ fn trust_domain(text: &str) -> Outcome<TrustDomain> {
 }
 
 /// A control plane that is kept running.
-pub struct Kept(Supervised);
+pub struct Kept {
+    child: Supervised,
+    program: Program,
+    client: Client,
+}
 
 impl ControlPlane for Kept {
     async fn stop(self) {
-        self.0.stop().await;
+        self.child.stop().await;
+    }
+
+    /// One ends and the other starts: they have one store. Proxies carry traffic meanwhile, and come back to the port of before.
+    async fn upgrade(&self, program: &Path) -> Outcome<String> {
+        let before = match *self.child.state.borrow() {
+            State::Running { pid } => format!("process {pid}"),
+            _ => "nothing".to_owned(),
+        };
+        let mut newer = self.program.clone();
+        if let Some(first) = newer.command.first_mut() {
+            *first = program.into();
+        }
+        let pid = self.child.replace(newer).await?;
+        let begun = Instant::now();
+        loop {
+            if let Ok(status) = self.client.get::<Status>(wire::api::path::STATUS).await
+                && status.pid == pid
+            {
+                let (release, generation) = (status.version, status.generation);
+                return Ok(format!(
+                    "control plane: {before} → process {pid}, organza {release}; generation {generation}, same store and port"
+                ));
+            }
+            if *self.child.state.borrow() != (State::Running { pid }) || begun.elapsed() > limits::READY {
+                return Err(Failure::problem(
+                    "the new control plane does not start; it is tried again and again, and proxies go on without it",
+                )
+                .why(last_line(&self.program.log))
+                .remedy(format!("read {}", self.program.log.display())));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn release(self) -> Released {
+        self.child.release().await
     }
 }
 
-/// Starts a control plane for a place; returns when its socket answers.
-pub async fn keep(place: &Place, files: &[PathBuf], flags: &ControlFlags) -> Outcome<Kept> {
+fn last_line(log: &Path) -> String {
+    let said = std::fs::read_to_string(log).unwrap_or_default();
+    said.lines().last().unwrap_or("it said nothing").to_owned()
+}
+
+/// Starts a control plane for a place, or goes on with one that was kept before; returns when its socket answers.
+pub async fn keep(place: &Place, files: &[PathBuf], flags: &ControlFlags, before: Option<Released>) -> Outcome<Kept> {
     trust_domain(&flags.trust_domain)?;
-    let program = std::env::current_exe().doing(|| "find the organza program".into())?;
+    let program = program::own()?;
     let mut command: Vec<OsString> =
         vec![program.into(), "control".into(), "--tethered".into(), "--mesh".into(), place.mesh.clone().into()];
     command.extend(["--state".into(), place.root().into()]);
@@ -104,20 +151,25 @@ pub async fn keep(place: &Place, files: &[PathBuf], flags: &ControlFlags) -> Out
     }
     let log = place.log("control");
     let name = "control plane".to_owned();
-    let kept = Supervised::start(Program { name, command, environment: Vec::new(), log: log.clone(), restart: Restart::Always })?;
-    let begun = Instant::now();
+    let program = Program { name, command, environment: Vec::new(), log: log.clone(), restart: Restart::Always };
     let client = Client::control(place);
+    if let Some(before) = before {
+        let child = Supervised::adopt(program.clone(), before)?;
+        return Ok(Kept { child, program, client });
+    }
+    let kept = Supervised::start(program.clone())?;
+    let begun = Instant::now();
     while client.text(wire::api::path::STATUS).await.is_err() {
         let running = matches!(*kept.state.borrow(), State::Running { .. });
         if !running || begun.elapsed() > limits::READY {
             kept.stop().await;
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            let last = said.lines().last().unwrap_or("it said nothing").to_owned();
-            return Err(Failure::problem("the control plane does not start").why(last).remedy(format!("read {}", log.display())));
+            return Err(Failure::problem("the control plane does not start")
+                .why(last_line(&log))
+                .remedy(format!("read {}", log.display())));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(Kept(kept))
+    Ok(Kept { child: kept, program, client })
 }
 
 fn whole(file: &std::path::Path) -> Outcome<PathBuf> {

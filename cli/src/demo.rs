@@ -15,6 +15,8 @@ use crate::output::Output;
 use crate::place::{Place, Taken};
 use crate::ports::{self, Reserved};
 use crate::supervise::{Program, Restart, Supervised, stop_together};
+use crate::upgrade::desk::{Caller, Desk};
+use crate::{program, upgrade};
 use clap::Args;
 use proxy::config::GatewayPorts;
 use std::net::SocketAddr;
@@ -73,7 +75,7 @@ pub async fn run<C: ControlPlane>(args: DemoArgs, start: impl AsyncFnOnce(&Place
             if args.output == Output::Text {
                 println!("mesh {} · open http://127.0.0.1:{port}/ · meanwhile, in another terminal:\n{commands}\n", place.mesh);
             }
-            let tally = show(&args, &place, port, &mut mesh, &mut lifeline).await;
+            let tally = show(&args, &place, port, &mut mesh, &shop, &mut lifeline).await;
             shop.close().await;
             tally.map(|tally| (tally, commands))
         }
@@ -153,9 +155,8 @@ fn member(service: shop::Service, port: u16) -> Member {
 
 fn sample(place: &Place, service: shop::Service, port: u16, joined: &Joined) -> Outcome<Supervised> {
     let name = format!("{}-{}", service.name, service.version);
-    let program = std::env::current_exe().doing(|| "find the organza program".into())?;
     let port = port.to_string();
-    let mut command: Vec<std::ffi::OsString> = vec![program.into()];
+    let mut command: Vec<std::ffi::OsString> = vec![program::own()?.into()];
     command.extend(["sample", "--tethered", "--name", service.name, "--version", service.version, "--port", &port].map(Into::into));
     if let Some(upstream) = service.upstream {
         command.extend(["--upstream", upstream].map(Into::into));
@@ -164,11 +165,27 @@ fn sample(place: &Place, service: shop::Service, port: u16, joined: &Joined) -> 
     Supervised::start(Program { log: place.log(&name), name, command, environment, restart: Restart::Never })
 }
 
+/// The mesh becomes another program. The demo itself stays what it is: it is the load, and would stop for it.
+async fn upgraded<C: ControlPlane>(mesh: &mut Mesh<C>, shop: &Shop, program: &Path, mut caller: Caller) {
+    let upgraded = async {
+        upgrade::check(program).await?;
+        mesh.upgrade(program, async |step| caller.step(step).await).await?;
+        for member in &shop.members {
+            caller.step(member.upgrade(program).await?).await;
+        }
+        caller.step("the demo's load goes on in the process that it is in").await;
+        Ok(())
+    };
+    let upgraded = upgraded.await;
+    caller.end(&upgraded).await;
+}
+
 async fn show<C: ControlPlane>(
     args: &DemoArgs,
     place: &Place,
     port: u16,
     mesh: &mut Mesh<C>,
+    shop: &Shop,
     lifeline: &mut Lifeline,
 ) -> Outcome<(Tally, Duration)> {
     let url = format!("http://127.0.0.1:{port}/");
@@ -183,6 +200,7 @@ async fn show<C: ControlPlane>(
     let begun = Instant::now();
     let load = Load::start(plan);
     let mut screen = screen::Screen::new(args.output, place, &url);
+    let desk = Desk::open(place)?;
     let end = async {
         match args.lasting {
             Some(lasting) => tokio::time::sleep(lasting).await,
@@ -197,6 +215,7 @@ async fn show<C: ControlPlane>(
             () = lifeline.ended() => break,
             () = &mut end => break,
             event = mesh.event() => screen.event(&event),
+            (request, caller) = desk.asked() => upgraded(mesh, shop, &request.program, caller).await,
             _ = tick.tick() => screen.tick(mesh, &load, begun.elapsed()).await,
         }
     }

@@ -9,9 +9,11 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::limits;
 use crate::place::{Place, make_folder};
 use crate::ports;
-use crate::supervise::{Program, Restart, State, Supervised};
+use crate::program;
+use crate::supervise::{Program, Released, Restart, State, Supervised};
 use model::SpiffeId;
 use proxy::config::{Config, Control, GatewayPorts, Log, Outbound, Role, Workload};
+use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
@@ -62,6 +64,7 @@ pub struct Joined {
     pub secret: String,
     /// Where other proxies reach it; `None` for clients and gateways.
     pub inbound: Option<SocketAddr>,
+    place: Place,
     /// Where the registration is taken back; a process of another machine has its proxy do so.
     registrar: Option<Registrar>,
     admin: Client,
@@ -123,7 +126,7 @@ impl Joined {
         let namespace = SpiffeId::parse(&registration.identity).doing(|| "read the identity".into())?.namespace().to_owned();
         let (outbound, inbound) = (prepared.outbound.clone(), prepared.inbound);
         let config = write_proxy(place, &registration, namespace, prepared.role(&registration)?, &svid)?;
-        let child = spawn(place, &registration.proxy, &config)?;
+        let child = Supervised::start(program(place, &registration.proxy, &config, program::own()?, false))?;
         let joined = Self::begun(place, registration.proxy, outbound.address, outbound.secret, None, child).await?;
         Ok(Self { inbound, ..joined })
     }
@@ -160,7 +163,7 @@ impl Joined {
             let identity = SpiffeId::parse(&registration.identity).doing(|| format!("read the identity {}", registration.identity))?;
             let svid = sign(&client, &registration.proxy, &identity).await?;
             let config = write_proxy(place, &registration, namespace, role(&registration)?, &svid)?;
-            spawn(place, &registration.proxy, &config)
+            Supervised::start(program(place, &registration.proxy, &config, program::own()?, false))
         };
         let child = match started.await {
             Ok(child) => child,
@@ -182,7 +185,7 @@ impl Joined {
         child: Supervised,
     ) -> Outcome<Self> {
         let admin = Client::admin(&place.proxy(&name).join("admin.sock"), &name);
-        let mut joined = Self { name, outbound, secret, inbound: None, registrar, admin, child };
+        let mut joined = Self { name, outbound, secret, inbound: None, place: place.clone(), registrar, admin, child };
         match joined.ready(place).await {
             Ok(()) => Ok(joined),
             Err(failure) => {
@@ -211,6 +214,59 @@ impl Joined {
         Ok(())
     }
 
+    /// Has a newer program take over; what it took over, in words. Where it does not, the one before goes on.
+    pub async fn upgrade(&self, newer: &Path) -> Outcome<String> {
+        let state = *self.child.state.borrow();
+        let config = self.place.proxy(&self.name).join(CONFIG);
+        let pid = self.child.begin_succession(program(&self.place, &self.name, &config, newer, true)).await?;
+        let begun = Instant::now();
+        loop {
+            match self.admin.get::<Process>("/process").await {
+                Ok(process) if process.pid == pid && process.serving => {
+                    self.child.settle(true).await?;
+                    let took = process.took_over.unwrap_or_else(|| "nothing: none was running".into());
+                    let before = if let State::Running { pid } = state { format!("process {pid} → ") } else { String::new() };
+                    return Ok(format!("proxy {}: {before}process {pid}, organza {}; took over {took}", self.name, process.release));
+                }
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+            let ended = *self.child.successor.borrow() != Some(pid) && *self.child.state.borrow() != (State::Running { pid });
+            if ended || begun.elapsed() > limits::READY {
+                self.child.settle(false).await?;
+                let log = self.place.log(&log_name(&self.name));
+                let what = if ended { "its successor ended" } else { "its successor did not take over in time" };
+                return Err(Failure::problem(format!("proxy {}: {what}; the one before goes on", self.name))
+                    .why(last_words(&log))
+                    .remedy(format!("read {}", log.display())));
+            }
+        }
+    }
+
+    /// For the program that this process becomes: what it must know, and the processes.
+    pub async fn release(self) -> (Known, Released) {
+        let by_token = self.registrar.is_none();
+        (
+            Known { name: self.name, outbound: self.outbound, secret: self.secret, inbound: self.inbound, by_token },
+            self.child.release().await,
+        )
+    }
+
+    pub fn adopt(place: &Place, known: Known, processes: Released) -> Outcome<Self> {
+        let config = place.proxy(&known.name).join(CONFIG);
+        let child = Supervised::adopt(program(place, &known.name, &config, program::own()?, true), processes)?;
+        ports::keep([known.outbound].into_iter().chain(known.inbound).map(|address| address.port()).filter(|port| *port != 0));
+        Ok(Self {
+            registrar: (!known.by_token).then(|| Client::control(place)),
+            admin: Client::admin(&place.proxy(&known.name).join("admin.sock"), &known.name),
+            place: place.clone(),
+            name: known.name,
+            outbound: known.outbound,
+            secret: known.secret,
+            inbound: known.inbound,
+            child,
+        })
+    }
+
     /// Takes the registration back, so that no new call comes, then lets the proxy drain.
     pub async fn leave(self) {
         // A control plane that is away takes us out by itself when our stream does not come back.
@@ -220,6 +276,26 @@ impl Joined {
         };
         self.child.stop().await;
     }
+}
+
+/// What there is to know of a proxy that runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Known {
+    name: String,
+    outbound: SocketAddr,
+    secret: String,
+    inbound: Option<SocketAddr>,
+    by_token: bool,
+}
+
+/// What a proxy's admin socket says of the process behind it.
+#[derive(Deserialize)]
+struct Process {
+    pid: u32,
+    release: String,
+    serving: bool,
+    #[serde(default)]
+    took_over: Option<String>,
 }
 
 /// What a member is before anybody gave it a name.
@@ -288,13 +364,14 @@ fn write_proxy(place: &Place, registration: &Registration, namespace: String, ro
         workers: None,
         log: Log { access: place.access_log(), ..Log::default() },
         drain_seconds: limits::DRAIN.as_secs(),
+        linger_seconds: proxy::limits::LINGER.as_secs(),
     };
     // Who had this name before left what that one knew: a new member begins with nothing, or it would act on what is long over.
     match std::fs::remove_file(config.snapshot_file()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing(|| "remove an old snapshot".into()),
         _ => {}
     }
-    let path = folder.join("config.json");
+    let path = folder.join(CONFIG);
     let text = serde_json::to_vec_pretty(&config).doing(|| "write the proxy's configuration".into())?;
     write_private(&path, &text)?;
     Ok(path)
@@ -311,15 +388,15 @@ async fn sign(client: &Client, proxy: &str, identity: &SpiffeId) -> Outcome<Stri
     Ok(svid.to_pem().to_string())
 }
 
-fn spawn(place: &Place, name: &str, config: &Path) -> Outcome<Supervised> {
-    let program = std::env::current_exe().doing(|| "find the organza program".into())?;
-    Supervised::start(Program {
-        name: name.into(),
-        command: vec![program.into(), "proxy".into(), "--tethered".into(), "--config".into(), config.into()],
-        environment: Vec::new(),
-        log: place.log(&log_name(name)),
-        restart: Restart::Always,
-    })
+/// The page of data of a proxy, in its folder.
+const CONFIG: &str = "config.json";
+
+fn program(place: &Place, name: &str, config: &Path, program: &Path, takes_over: bool) -> Program {
+    let mut command = vec![program.into(), "proxy".into(), "--tethered".into(), "--config".into(), config.into()];
+    if takes_over {
+        command.push("--take-over".into());
+    }
+    Program { name: name.into(), command, environment: Vec::new(), log: place.log(&log_name(name)), restart: Restart::Always }
 }
 
 fn registered(proxy: &str) -> String {

@@ -5,6 +5,7 @@
 mod args;
 mod bug_report;
 mod ca;
+mod child;
 mod client;
 mod completions;
 mod control_process;
@@ -29,6 +30,7 @@ mod mesh_flag;
 mod output;
 mod place;
 mod ports;
+mod program;
 mod proxy_process;
 mod render;
 mod run;
@@ -40,6 +42,7 @@ mod to;
 mod token;
 mod units;
 mod up;
+mod upgrade;
 mod validate;
 mod wait;
 mod wrapped;
@@ -52,6 +55,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     end_with_the_reader();
+    program::remember();
     match args::run(args::Organza::parse()) {
         Ok(code) => code,
         Err(failure) => {

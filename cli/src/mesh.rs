@@ -4,24 +4,47 @@
 use crate::client::Client;
 use crate::demo::view::Row;
 use crate::events::Narrator;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::join::Joined;
 use crate::limits;
 use crate::place::Place;
+use crate::supervise::Released;
+use crate::upgrade::bequest::{Children, Descriptors};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::Method;
 use proxy::config::GatewayPorts;
-use std::collections::{BTreeMap, HashMap};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wire::api::{Edge, EdgeList, Event, ObjectList, Security, path};
 
-/// The control plane in this process. Dropped or not, it must be told to stop last.
+/// The control plane as its keeper sees it. Dropped or not, it must be told to stop last.
 pub trait ControlPlane {
     fn stop(self) -> impl Future<Output = ()>;
+    /// Replaces it by one of another program; what came to pass, in words.
+    fn upgrade(&self, program: &Path) -> impl Future<Output = Outcome<String>>;
+    /// Its process, for another keeper.
+    fn release(self) -> impl Future<Output = Released>;
+}
+
+/// What there is to know of a mesh that runs.
+#[derive(Serialize, Deserialize)]
+pub struct Known {
+    control: Children,
+    gateways: Vec<KnownGateway>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KnownGateway {
+    namespace: String,
+    name: String,
+    proxy: crate::join::Known,
+    processes: Children,
 }
 
 pub struct Mesh<C> {
@@ -31,7 +54,13 @@ pub struct Mesh<C> {
     state: Arc<Mutex<Narrator>>,
     tending: JoinHandle<Gateways>,
     stop: tokio::sync::watch::Sender<bool>,
+    upgrades: mpsc::Sender<Upgrade>,
+    /// Lines that came while nobody could be told.
+    backlog: VecDeque<String>,
 }
+
+/// For the gateways: the program, and where each step is told.
+struct Upgrade(PathBuf, mpsc::UnboundedSender<Outcome<String>>);
 
 type Gateways = HashMap<(String, String), Joined>;
 
@@ -48,16 +77,75 @@ impl<C: ControlPlane> Mesh<C> {
             control.stop().await;
             return Err(failure);
         }
+        Ok(Self::with(place, control, ports, gateways))
+    }
+
+    /// Goes on with a mesh that this process kept as an older program; `start` takes over its control plane.
+    pub async fn adopt(
+        place: &Place,
+        known: Known,
+        descriptors: &mut Descriptors,
+        ports: GatewayPorts,
+        start: impl AsyncFnOnce(Released) -> Outcome<C>,
+    ) -> Outcome<Self> {
+        let control = start(descriptors.take_children(known.control)?).await?;
+        let mut gateways = Gateways::new();
+        for gateway in known.gateways {
+            let processes = descriptors.take_children(gateway.processes)?;
+            gateways.insert((gateway.namespace, gateway.name), Joined::adopt(place, gateway.proxy, processes)?);
+        }
+        Ok(Self::with(place, control, ports, gateways))
+    }
+
+    fn with(place: &Place, control: C, ports: GatewayPorts, gateways: Gateways) -> Self {
+        let client = Client::control(place);
         let state = Arc::<Mutex<Narrator>>::default();
         let (say, lines) = mpsc::channel(LINES);
         let (stop, stopped) = tokio::sync::watch::channel(false);
+        let (upgrades, asked) = mpsc::channel(1);
         let tender = Tender { place: place.clone(), client: client.clone(), ports, gateways, state: state.clone(), say };
-        let tending = tokio::spawn(tender.run(stopped));
-        Ok(Self { control, client, lines, state, tending, stop })
+        let tending = tokio::spawn(tender.run(stopped, asked));
+        Self { control, client, lines, state, tending, stop, upgrades, backlog: VecDeque::new() }
+    }
+
+    /// Replaces the control plane and each gateway's proxy by another program, one after another, each when the one before serves.
+    pub async fn upgrade(&mut self, program: &Path, mut say: impl AsyncFnMut(String)) -> Outcome {
+        say(self.control.upgrade(program).await?).await;
+        let (tell, mut steps) = mpsc::unbounded_channel();
+        let gone = || Failure::problem("gateways are not kept any more");
+        self.upgrades.send(Upgrade(program.to_owned(), tell)).await.map_err(|_| gone())?;
+        let mut result = Ok(());
+        loop {
+            tokio::select! {
+                biased;
+                step = steps.recv() => match step {
+                    Some(Ok(step)) => say(step).await,
+                    Some(Err(failure)) => result = Err(failure),
+                    None => return result,
+                },
+                // Who tends the gateways must not wait for a reader.
+                Some(line) = self.lines.recv() => self.backlog.push_back(line),
+            }
+        }
+    }
+
+    /// For the program that this process becomes: what it must know, and the processes.
+    pub async fn release(self, descriptors: &mut Descriptors) -> Known {
+        self.stop.send_replace(true);
+        let control = descriptors.put_children(self.control.release().await);
+        let mut gateways = Vec::new();
+        for ((namespace, name), gateway) in self.tending.await.unwrap_or_default() {
+            let (proxy, processes) = gateway.release().await;
+            gateways.push(KnownGateway { namespace, name, proxy, processes: descriptors.put_children(processes) });
+        }
+        Known { control, gateways }
     }
 
     /// The next thing to tell; may be dropped and asked again.
     pub async fn event(&mut self) -> String {
+        if let Some(line) = self.backlog.pop_front() {
+            return line;
+        }
         match self.lines.recv().await {
             Some(line) => line,
             // Nobody speaks any more; the caller ends for a reason of its own.
@@ -104,7 +192,7 @@ struct Tender {
 }
 
 impl Tender {
-    async fn run(mut self, mut stopped: tokio::sync::watch::Receiver<bool>) -> Gateways {
+    async fn run(mut self, mut stopped: tokio::sync::watch::Receiver<bool>, mut upgrades: mpsc::Receiver<Upgrade>) -> Gateways {
         loop {
             let followed = async {
                 // A stream that broke off is opened again; the control plane is in this process and comes back with it.
@@ -113,11 +201,20 @@ impl Tender {
             };
             tokio::select! {
                 biased;
-                _ = stopped.wait_for(|stop| *stop) => break,
+                // An error means that the owner is gone.
+                () = async { drop(stopped.wait_for(|stop| *stop).await) } => break,
+                Some(Upgrade(program, tell)) = upgrades.recv() => self.upgrade(&program, &tell).await,
                 () = followed => {}
             }
         }
         self.gateways
+    }
+
+    async fn upgrade(&mut self, program: &Path, tell: &mpsc::UnboundedSender<Outcome<String>>) {
+        for gateway in self.gateways.values() {
+            // Who asked may be gone; it is done all the same.
+            let _ = tell.send(gateway.upgrade(program).await);
+        }
     }
 
     async fn follow(&mut self) -> Outcome {
@@ -138,7 +235,8 @@ impl Tender {
     }
 
     async fn hear(&mut self, event: Event) {
-        let gateways_may_differ = matches!(event, Event::Generation { .. });
+        // What changed while nobody listened is in force by the time of the first word.
+        let gateways_may_differ = matches!(event, Event::Generation { .. } | Event::Hello { .. });
         let lines = self.state.lock().unwrap_or_else(PoisonError::into_inner).hear(event);
         for line in lines {
             // Fails when nobody listens any more.

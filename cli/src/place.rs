@@ -4,6 +4,7 @@
 use crate::failure::{Context, Failure, Outcome};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,11 @@ impl Place {
         self.logs().join(format!("{name}.log"))
     }
 
+    /// Where the supervisors of this machine are asked to upgrade.
+    pub fn supervisors(&self) -> PathBuf {
+        self.root.join("supervisors")
+    }
+
     pub fn proxies(&self) -> PathBuf {
         self.root.join("proxies")
     }
@@ -103,7 +109,7 @@ impl Place {
         use std::io::{Seek, Write};
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
         written.doing(|| format!("write {}", path.display()))?;
-        Ok(Taken { _file: file })
+        Ok(Taken { file })
     }
 
     /// Whether some process holds the mesh; it may not have said yet which.
@@ -125,7 +131,18 @@ impl Place {
 /// Proof that the mesh is ours while it lives.
 #[derive(Debug)]
 pub struct Taken {
-    _file: File,
+    file: File,
+}
+
+impl Taken {
+    /// For the program that this process becomes: the lock stays with whoever holds one of its descriptors.
+    pub fn descriptor(&self) -> Outcome<OwnedFd> {
+        self.file.try_clone().map(OwnedFd::from).doing(|| "hold the mesh".into())
+    }
+
+    pub fn from_descriptor(descriptor: OwnedFd) -> Self {
+        Self { file: descriptor.into() }
+    }
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {

@@ -51,7 +51,6 @@ pub fn any() -> Outcome<u16> {
 /// The same on an address of this machine. Below those that the kernel gives to outgoing connections: one of these might take a port between now and
 /// when its proxy opens it.
 pub fn any_on(ip: IpAddr) -> Outcome<u16> {
-    static GIVEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let free = OWN.filter_map(|port| Some((port, hold(port)?))).find(|(port, _)| TcpListener::bind((ip, *port)).is_ok());
     if let Some((port, held)) = free {
@@ -61,6 +60,14 @@ pub fn any_on(ip: IpAddr) -> Outcome<u16> {
     let port = TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).map(|address| address.port());
     port.map_err(|error| Failure::problem(format!("no free port on {ip}")).why(error))
 }
+
+/// Keeps ports from other `organza`s as [`any_on`] does: they are ours since before this process was the program that it is.
+pub fn keep(ports: impl Iterator<Item = u16>) {
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    given.extend(ports.filter_map(hold));
+}
+
+static GIVEN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
 
 /// Where proxies listen.
 const OWN: std::ops::Range<u16> = 15_100..20_000;

@@ -20,6 +20,9 @@ pub struct ProxyArgs {
     /// End when standard input closes
     #[arg(long)]
     tethered: bool,
+    /// Take the doors over from the process that runs with this configuration, where there is one
+    #[arg(long)]
+    take_over: bool,
 }
 
 pub async fn run(args: ProxyArgs) -> Outcome {
@@ -31,7 +34,8 @@ pub async fn run(args: ProxyArgs) -> Outcome {
         let parsed = level.parse::<EnvFilter>().map_err(|error| error.to_string())?;
         filter.reload(parsed).map_err(|error| error.to_string())
     });
-    let ended = proxy::run(config, set_level, async move { lifeline.ended().await }).await;
+    let begin = if args.take_over { proxy::Begin::AsSuccessor } else { proxy::Begin::Alone };
+    let ended = proxy::run(config, begin, set_level, async move { lifeline.ended().await }).await;
     ended.map_err(|error| {
         let taken = taken(&error).map_or_else(String::new, |holder| format!(", held by {holder}"));
         Failure::problem(format!("proxy {name} ended")).why(format!("{error}{taken}"))

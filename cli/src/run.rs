@@ -3,12 +3,16 @@
 
 use crate::environment;
 use crate::failure::{Context, Failure, Outcome};
-use crate::join::{Joined, Member, Served, Upstream};
+use crate::join::{self, Joined, Member, Served, Upstream};
 use crate::lifeline::Lifeline;
 use crate::mesh_flag::MeshFlag;
-use crate::ports;
+use crate::place::Place;
+use crate::upgrade::bequest::{self, Children, Descriptors};
+use crate::upgrade::desk::{Caller, Desk};
 use crate::wrapped::Wrapped;
+use crate::{ports, program, upgrade};
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +65,9 @@ pub struct RunArgs {
     /// Refuse a program that listens on all interfaces
     #[arg(long)]
     strict: bool,
+    /// Go on as a newer program
+    #[arg(long, hide = true)]
+    resume: bool,
     #[command(flatten)]
     mesh: MeshFlag,
     /// The program and its arguments
@@ -74,6 +81,9 @@ pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
     if args.command.is_empty() && args.service.is_none() && args.upstreams.is_empty() {
         return Err(Failure::usage("nothing to run, to front or to open").remedy("organza run --help shows what one would type"));
     }
+    if args.resume {
+        return resume(&args, &place).await;
+    }
     if let (Some(port), true) = (args.port, args.command.is_empty()) {
         exposed(port, args.strict)?;
     }
@@ -81,7 +91,87 @@ pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
         Some(file) => Joined::by_token(&place, member(&args), &crate::join::token::read(file)?).await?,
         None => Joined::member(&place, member(&args)).await?,
     };
-    let ended = if args.command.is_empty() { front(&joined).await } else { program(&args, &joined).await };
+    let program = match args.command.is_empty() {
+        true => {
+            eprintln!("organza: {} is in the mesh; Ctrl-C takes it out", joined.name);
+            Ok(None)
+        }
+        false => start(&args, &joined).map(Some),
+    };
+    match program {
+        Ok(program) => keep(&args, &place, joined, program).await,
+        Err(failure) => {
+            joined.leave().await;
+            Err(failure)
+        }
+    }
+}
+
+/// What the program of before left to this one.
+#[derive(Serialize, Deserialize)]
+struct Left {
+    proxy: join::Known,
+    processes: Children,
+    program: Option<u32>,
+}
+
+/// This process was an older program until a moment ago: it takes its children over, then replaces the proxy by its own kind.
+async fn resume(args: &RunArgs, place: &Place) -> Outcome<ExitCode> {
+    let (left, mut descriptors) = bequest::receive::<Left>().await?;
+    let mut caller = Caller::from_descriptor(descriptors.take()?).doing(|| "answer who asked for the upgrade".into())?;
+    let (joined, program) = adopt(place, left, &mut descriptors)?;
+    caller.step(format!("{}: process {}, organza {}; took over its children", joined.name, std::process::id(), upgrade::RELEASE)).await;
+    let upgraded = joined.upgrade(program::own()?).await;
+    if let Ok(step) = &upgraded {
+        caller.step(step).await;
+    }
+    caller.end(&upgraded.map(drop)).await;
+    keep(args, place, joined, program).await
+}
+
+fn adopt(place: &Place, left: Left, descriptors: &mut Descriptors) -> Outcome<(Joined, Option<Wrapped>)> {
+    let processes = descriptors.take_children(left.processes)?;
+    Ok((Joined::adopt(place, left.proxy, processes)?, left.program.map(Wrapped::adopt).transpose()?))
+}
+
+/// Until the program ends or we are to, or until this process becomes another program.
+async fn keep(args: &RunArgs, place: &Place, mut joined: Joined, mut program: Option<Wrapped>) -> Outcome<ExitCode> {
+    let desk = Desk::open(place)?;
+    // Where there is a program, signals are for it.
+    let mut lifeline = if program.is_none() { Some(Lifeline::new(false).doing(|| "listen to signals".into())?) } else { None };
+    let ended = loop {
+        let (request, mut caller) = {
+            let life = async {
+                match (&mut program, &mut lifeline) {
+                    (Some(program), _) => watched(args, program).await,
+                    (None, Some(lifeline)) => {
+                        lifeline.ended().await;
+                        Ok(0)
+                    }
+                    (None, None) => Ok(0),
+                }
+            };
+            tokio::select! {
+                biased;
+                ended = life => break ended,
+                asked = desk.asked() => asked,
+            }
+        };
+        if let Err(failure) = upgrade::check(&request.program).await {
+            caller.end(&Err(failure)).await;
+            continue;
+        }
+        caller.step(format!("{}: process {} becomes {}", joined.name, std::process::id(), request.program.display())).await;
+        let mut descriptors = Descriptors::default();
+        descriptors.put(caller.into_descriptor().doing(|| "hand over".into())?);
+        let (proxy, processes) = joined.release().await;
+        let left = Left { proxy, processes: descriptors.put_children(processes), program: program.map(Wrapped::let_go) };
+        let failure = bequest::become_program(&request.program, &left, &descriptors).await;
+        // Still this program: it takes back what it was about to leave.
+        let caller = Caller::from_descriptor(descriptors.take()?).doing(|| "answer who asked for the upgrade".into())?;
+        (joined, program) = adopt(place, left, &mut descriptors)?;
+        caller.end(&Err(failure)).await;
+    };
     joined.leave().await;
     ended.map(ExitCode::from)
 }
@@ -107,18 +197,13 @@ fn member(args: &RunArgs) -> Member {
     }
 }
 
-/// Runs until told to end.
-async fn front(joined: &Joined) -> Outcome<u8> {
-    eprintln!("organza: {} is in the mesh; Ctrl-C takes it out", joined.name);
-    let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
-    lifeline.ended().await;
-    Ok(0)
-}
-
-async fn program(args: &RunArgs, joined: &Joined) -> Outcome<u8> {
+fn start(args: &RunArgs, joined: &Joined) -> Outcome<Wrapped> {
     let java = std::env::var("JAVA_TOOL_OPTIONS").ok();
     let environment = environment::variables(joined.outbound, &joined.secret, java.as_deref());
-    let mut program = Wrapped::start(&args.command, &environment)?;
+    Wrapped::start(&args.command, &environment)
+}
+
+async fn watched(args: &RunArgs, program: &mut Wrapped) -> Outcome<u8> {
     let watched = async {
         match args.port {
             Some(port) => watch_exposure(port, args.strict).await,

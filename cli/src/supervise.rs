@@ -1,19 +1,18 @@
-//! Child processes: each with a log of its own, started again with growing pauses where that was asked for, and ended in the order that
-//! its owner wants. A child gets a process group of its own, so that Ctrl-C reaches us alone and we decide who drains first; its standard
-//! input is a pipe that we hold (see `lifeline`). Knows nothing of meshes: a child is a command line.
+//! Child processes: each with a log of its own, started again with growing pauses where that was asked for, replaced by others of a newer program,
+//! and ended in the order that their owner wants. A child gets a process group of its own, so that Ctrl-C reaches us alone and we decide who drains
+//! first; its standard input is a pipe that we hold (see `lifeline`). Knows nothing of meshes: a child is a command line.
 
-use crate::failure::{Context, Outcome};
-use crate::limits;
+mod keeper;
+
+use crate::child::{Child, Pipes};
+use crate::failure::{Context, Failure, Outcome};
 use crate::log_file::LogFile;
-use rustix::process::{Pid, Signal, kill_process};
+use keeper::{Keeper, Order};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use std::process::{Command, ExitStatus, Stdio};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -47,25 +46,77 @@ pub enum State {
 #[derive(Debug)]
 pub struct Supervised {
     pub state: watch::Receiver<State>,
-    stop: watch::Sender<bool>,
+    /// The child that is to take over from the one that serves, while there is one.
+    pub successor: watch::Receiver<Option<u32>>,
+    orders: mpsc::Sender<Order>,
     task: JoinHandle<()>,
+}
+
+/// Children that somebody else keeps from now on: the one that serves, and elder ones that finish what they began.
+#[derive(Debug, Default)]
+pub struct Released {
+    pub serving: Option<(u32, Pipes)>,
+    pub elders: Vec<(u32, Pipes)>,
 }
 
 impl Supervised {
     pub fn start(program: Program) -> Outcome<Self> {
         let log = LogFile::open(&program.log).doing(|| format!("open the log {}", program.log.display()))?;
         let child = spawn(&program, &log).doing(|| format!("start {}", program.name))?;
-        let (say, state) = watch::channel(State::Running { pid: child.id().unwrap_or(0) });
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(keep(program, log, child, say, stopped));
-        Ok(Self { state, stop, task })
+        Ok(Self::keep(Keeper::new(program, log, Some(child), Vec::new())))
     }
 
-    /// Asks the child to drain and waits for its end; kills it after [`limits::DRAIN`].
+    /// Goes on with children that were kept before; one that had ended is started again as any is.
+    pub fn adopt(program: Program, released: Released) -> Outcome<Self> {
+        let log = LogFile::open(&program.log).doing(|| format!("open the log {}", program.log.display()))?;
+        let adopt = |(pid, pipes)| Child::adopt(pid, pipes, Some(&log)).doing(|| format!("go on with process {pid} of {}", program.name));
+        let serving = released.serving.map(adopt).transpose()?;
+        // An elder that has ended meanwhile is missed by nobody.
+        let elders = released.elders.into_iter().filter_map(|elder| adopt(elder).ok()).collect();
+        Ok(Self::keep(Keeper::new(program, log, serving, elders)))
+    }
+
+    fn keep(mut keeper: Keeper) -> Self {
+        let (orders, received) = mpsc::channel(1);
+        let (state, successor) = keeper.watched();
+        Self { state, successor, orders, task: tokio::spawn(async move { keeper.run(received).await }) }
+    }
+
+    /// Asks the child to drain and waits for its end; kills it after [`crate::limits::DRAIN`].
     pub async fn stop(self) {
-        self.stop.send_replace(true);
+        let _ = self.orders.send(Order::Stop).await;
         // The task ends by itself: its last wait is bounded.
         let _ = self.task.await;
+    }
+
+    /// Ends the child and starts another in its place, which may be of a newer program.
+    pub async fn replace(&self, program: Program) -> Outcome<u32> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Replace(program, reply), answer).await?
+    }
+
+    /// Starts another child beside the one that serves; [`Supervised::settle`] says whether it has taken over.
+    pub async fn begin_succession(&self, program: Program) -> Outcome<u32> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Succeed(program, reply), answer).await?
+    }
+
+    /// The successor serves: from now on it is the child, and the one before ends by itself. Or it does not: it is ended, and nothing has changed.
+    pub async fn settle(&self, serves: bool) -> Outcome<()> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Settle(serves, reply), answer).await
+    }
+
+    /// Keeps the children no longer, without ending them.
+    pub async fn release(self) -> Released {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Release(reply), answer).await.unwrap_or_default()
+    }
+
+    async fn order<T>(&self, order: Order, answer: oneshot::Receiver<T>) -> Outcome<T> {
+        let gone = || Failure::problem("a child is not kept any more");
+        self.orders.send(order).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
     }
 }
 
@@ -75,93 +126,17 @@ pub async fn stop_together(children: Vec<Supervised>) {
 }
 
 fn spawn(program: &Program, log: &LogFile) -> std::io::Result<Child> {
+    use std::os::unix::process::CommandExt;
     let (first, rest) = program.command.split_first().ok_or_else(|| std::io::Error::other("empty command"))?;
-    let mut child = Command::new(first)
+    let mut command = Command::new(first);
+    command
         .args(rest)
         .envs(program.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()?;
-    if let Some(out) = child.stdout.take() {
-        tokio::spawn(log.clone().copy(out));
-    }
-    if let Some(err) = child.stderr.take() {
-        tokio::spawn(log.clone().copy(err));
-    }
-    Ok(child)
-}
-
-async fn keep(program: Program, log: LogFile, mut child: Child, say: watch::Sender<State>, mut stopped: watch::Receiver<bool>) {
-    let mut pause = limits::RESTART_FIRST;
-    let mut started = Instant::now();
-    loop {
-        // `wait` would close the child's standard input, which is what keeps it alive.
-        let lifeline = child.stdin.take();
-        let ended = tokio::select! {
-            biased;
-            () = asked(&mut stopped) => {
-                drop(lifeline);
-                end(&mut child, limits::DRAIN).await;
-                break;
-            }
-            ended = child.wait() => ended,
-        };
-        let Ok(last) = ended else { break };
-        log.line(format!("organza: {} ended: {last}", program.name).as_bytes());
-        if program.restart == Restart::Never {
-            break;
-        }
-        pause = if started.elapsed() > limits::RESTART_FORGIVEN { limits::RESTART_FIRST } else { pause };
-        say.send_replace(State::Pausing { last });
-        match again(&program, &log, &mut pause, &mut stopped).await {
-            Some(next) => child = next,
-            None => break,
-        }
-        started = Instant::now();
-        say.send_replace(State::Running { pid: child.id().unwrap_or(0) });
-    }
-    say.send_replace(State::Ended);
-}
-
-/// Starts the program again after a pause; `None` when it was to stop meanwhile.
-async fn again(program: &Program, log: &LogFile, pause: &mut Duration, stopped: &mut watch::Receiver<bool>) -> Option<Child> {
-    loop {
-        tokio::select! {
-            biased;
-            () = asked(stopped) => return None,
-            () = tokio::time::sleep(*pause) => {}
-        }
-        *pause = (*pause * 2).min(limits::RESTART_LONGEST);
-        match spawn(program, log) {
-            Ok(child) => return Some(child),
-            Err(error) => log.line(format!("organza: cannot start {}: {error}", program.name).as_bytes()),
-        }
-    }
-}
-
-async fn asked(stopped: &mut watch::Receiver<bool>) {
-    // An error means that the owner is gone: then the child ends too.
-    let _ = stopped.wait_for(|stop| *stop).await;
-}
-
-/// SIGTERM, patience, SIGKILL.
-pub async fn end(child: &mut Child, patience: Duration) {
-    signal(child, Signal::TERM);
-    if tokio::time::timeout(patience, child.wait()).await.is_err() {
-        // Fails only where the child has ended meanwhile.
-        let _ = child.kill().await;
-    }
-}
-
-pub fn signal(child: &Child, signal: Signal) {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        // The child may have ended; it is not reaped before `wait`, so the number is still its own.
-        let _ = kill_process(pid, signal);
-    }
+        .process_group(0);
+    Child::start(&mut command, Some(log))
 }
 
 #[cfg(test)]

@@ -6,13 +6,19 @@ use crate::control_process::ControlFlags;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::limits;
-use crate::mesh::{ControlPlane, Mesh};
+use crate::mesh::{self, ControlPlane, Mesh};
 use crate::mesh_flag::MeshFlag;
-use crate::place::Place;
+use crate::place::{Place, Taken};
 use crate::ports::{self, Reserved};
+use crate::program;
+use crate::supervise::Released;
 use crate::to;
+use crate::upgrade;
+use crate::upgrade::bequest::{self, Descriptors};
+use crate::upgrade::desk::{Caller, Desk};
 use clap::Args;
 use proxy::config::GatewayPorts;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -24,7 +30,8 @@ const EXAMPLES: &str = "\
 Examples:
   organza up                       YAML files of this folder
   organza up -f gateway.yaml -d    one file, in the background
-  organza up --to 127.0.0.1:8080   a gateway before what already runs there";
+  organza up --to 127.0.0.1:8080   a gateway before what already runs there
+  organza up --upgrade             what runs becomes this program, and loses no request";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -44,6 +51,12 @@ pub struct UpArgs {
     /// Gateways write a line for each request: organza logs -f
     #[arg(long)]
     access_log: bool,
+    /// Replace what runs of the mesh on this machine by this program, without losing a request
+    #[arg(long, conflicts_with_all = ["files", "to", "detach"])]
+    upgrade: bool,
+    /// Go on as a newer program
+    #[arg(long, hide = true)]
+    resume: bool,
     #[command(flatten)]
     pub control: ControlFlags,
     #[command(flatten)]
@@ -54,9 +67,16 @@ pub struct UpArgs {
 const TO_PORT: u16 = 8000;
 
 /// `start` brings up the control plane for a place and its files.
-pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFnOnce(&Place, &[PathBuf]) -> Outcome<C>) -> Outcome {
+pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>) -> Outcome {
     let place = args.mesh.place()?.with_access_log(args.access_log);
+    if args.upgrade {
+        return upgrade::run(&place).await;
+    }
     place.prepare()?;
+    if args.resume {
+        args.files = files(&args, &place);
+        return resume(&args, &place, start).await;
+    }
     if let Some(to) = args.to.take() {
         args.files = vec![write_gateway(&place, &to, args.port)?];
     }
@@ -92,18 +112,103 @@ fn write_gateway(place: &Place, to: &str, port: Option<u16>) -> Outcome<PathBuf>
     Ok(folder)
 }
 
-async fn foreground<C: ControlPlane>(args: &UpArgs, place: &Place, start: impl AsyncFnOnce(&Place, &[PathBuf]) -> Outcome<C>) -> Outcome {
-    let _taken = place.take()?;
+/// Files of a mesh that runs: those that were named, or written for `--to`.
+fn files(args: &UpArgs, place: &Place) -> Vec<PathBuf> {
+    match (&args.to, args.files.is_empty()) {
+        (Some(_), _) => vec![place.config()],
+        (None, true) => vec![PathBuf::from(".")],
+        (None, false) => args.files.clone(),
+    }
+}
+
+async fn foreground<C: ControlPlane>(
+    args: &UpArgs,
+    place: &Place,
+    start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>,
+) -> Outcome {
+    let taken = place.take()?;
     let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
-    let control = start(place, &args.files).await?;
-    let mut mesh = Mesh::start(place, control, GatewayPorts::Exact).await?;
+    let control = start(place, &args.files, None).await?;
+    let mesh = Mesh::start(place, control, GatewayPorts::Exact).await?;
     println!("mesh {} is up; Ctrl-C takes it down", place.mesh);
+    keep(args, place, taken, mesh, &mut lifeline, start).await
+}
+
+/// What the program of before left to this one.
+#[derive(Serialize, Deserialize)]
+struct Left {
+    mesh: mesh::Known,
+}
+
+/// This process was an older program until a moment ago: it takes its children over, then replaces them by its own kind.
+async fn resume<C: ControlPlane>(
+    args: &UpArgs,
+    place: &Place,
+    start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>,
+) -> Outcome {
+    let (left, mut descriptors) = bequest::receive::<Left>().await?;
+    let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
+    let taken = Taken::from_descriptor(descriptors.take()?);
+    let mut caller = Caller::from_descriptor(descriptors.take()?).doing(|| "answer who asked for the upgrade".into())?;
+    let before = async |before| start(place, &args.files, Some(before)).await;
+    let mut mesh = Mesh::adopt(place, left.mesh, &mut descriptors, GatewayPorts::Exact, before).await?;
+    let said = format!(
+        "supervisor: process {}, organza {}; took over its children and the lock of the mesh",
+        std::process::id(),
+        upgrade::RELEASE
+    );
+    println!("{said}");
+    caller.step(said).await;
+    let upgraded = mesh.upgrade(program::own()?, async |step| {
+        println!("{step}");
+        caller.step(step).await;
+    });
+    let upgraded = upgraded.await;
+    if let Err(failure) = &upgraded {
+        println!("{failure}");
+    }
+    caller.end(&upgraded).await;
+    keep(args, place, taken, mesh, &mut lifeline, start).await
+}
+
+/// Until it is to end, or becomes another program.
+async fn keep<C: ControlPlane>(
+    args: &UpArgs,
+    place: &Place,
+    taken: Taken,
+    mut mesh: Mesh<C>,
+    lifeline: &mut Lifeline,
+    start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>,
+) -> Outcome {
+    let desk = Desk::open(place)?;
     loop {
-        tokio::select! {
+        let (request, mut caller) = tokio::select! {
             biased;
             () = lifeline.ended() => break,
-            event = mesh.event() => println!("{event}"),
+            asked = desk.asked() => asked,
+            event = mesh.event() => {
+                println!("{event}");
+                continue;
+            }
+        };
+        if let Err(failure) = upgrade::check(&request.program).await {
+            caller.end(&Err(failure)).await;
+            continue;
         }
+        println!("becoming {}, organza {}", request.program.display(), request.release);
+        caller.step(format!("supervisor: process {} becomes {}", std::process::id(), request.program.display())).await;
+        let mut descriptors = Descriptors::default();
+        descriptors.put(taken.descriptor()?);
+        descriptors.put(caller.into_descriptor().doing(|| "hand over".into())?);
+        let left = Left { mesh: mesh.release(&mut descriptors).await };
+        let failure = bequest::become_program(&request.program, &left, &descriptors).await;
+        // Still this program: it takes back what it was about to leave.
+        drop(descriptors.take()?);
+        let caller = Caller::from_descriptor(descriptors.take()?).doing(|| "answer who asked for the upgrade".into())?;
+        let before = async |before| start(place, &args.files, Some(before)).await;
+        mesh = Mesh::adopt(place, left.mesh, &mut descriptors, GatewayPorts::Exact, before).await?;
+        println!("{failure}");
+        caller.end(&Err(failure)).await;
     }
     println!("draining");
     mesh.stop().await;
@@ -136,8 +241,7 @@ async fn detach(args: &UpArgs, place: &Place) -> Outcome {
     if args.access_log {
         again.push("--access-log".into());
     }
-    let program = std::env::current_exe().doing(|| "find the organza program".into())?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(program::own()?);
     command.args(again).stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
     let mut child = command.spawn().doing(|| "start the mesh in the background".into())?;
     let begun = Instant::now();

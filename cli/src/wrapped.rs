@@ -1,13 +1,12 @@
 //! The user's own program under `organza run`: it keeps the terminal, our process group and our standard streams, so that Ctrl-C and Ctrl-Z reach
 //! it as if we were not there. Signals sent to us are passed on, and its exit code becomes ours.
 
+use crate::child::{Child, Pipes};
 use crate::failure::{Context, Failure, Outcome};
-use crate::supervise;
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
-use tokio::process::{Child, Command};
+use std::process::{Command, ExitStatus};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 /// What the shell says of a program that was not found, or could not be run.
@@ -24,15 +23,33 @@ pub struct Wrapped {
 impl Wrapped {
     pub fn start(command: &[OsString], environment: &[(String, String)]) -> Outcome<Self> {
         let (program, arguments) = command.split_first().ok_or_else(|| Failure::usage("no command after --"))?;
-        // Before the program starts: from its first word on, whoever signals us means it.
+        Self::listening(|| {
+            let mut command = Command::new(program);
+            command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
+            Child::start(&mut command, None).map_err(|error| {
+                Failure::problem(format!("cannot start {}", program.to_string_lossy()))
+                    .why(error)
+                    .remedy("is it installed, and on the PATH?")
+            })
+        })
+    }
+
+    /// Goes on with a program that runs already, as a child of this process.
+    pub fn adopt(pid: u32) -> Outcome<Self> {
+        Self::listening(|| Child::adopt(pid, Pipes::default(), None).doing(|| format!("go on with process {pid}")))
+    }
+
+    /// Its number; somebody else waits for it from now on.
+    pub fn let_go(self) -> u32 {
+        self.child.let_go().0
+    }
+
+    /// Before the program starts: from its first word on, whoever signals us means it.
+    fn listening(start: impl FnOnce() -> Outcome<Child>) -> Outcome<Self> {
         let listen = |kind| signal(kind).doing(|| "listen to signals".into());
         let (term, hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
         let (int, quit) = (listen(SignalKind::interrupt())?, listen(SignalKind::quit())?);
-        let child = Command::new(program).args(arguments).envs(environment.iter().map(|(name, value)| (name, value))).spawn();
-        let child = child.map_err(|error| {
-            Failure::problem(format!("cannot start {}", program.to_string_lossy())).why(error).remedy("is it installed, and on the PATH?")
-        })?;
-        Ok(Self { child, term, hangup, int, quit })
+        Ok(Self { child: start()?, term, hangup, int, quit })
     }
 
     /// Waits for the program's own end, passing on what we are told.
@@ -41,8 +58,8 @@ impl Wrapped {
             tokio::select! {
                 biased;
                 ended = self.child.wait() => return ended.map(code).doing(|| "wait for the command".into()),
-                _ = self.term.recv() => supervise::signal(&self.child, Signal::TERM),
-                _ = self.hangup.recv() => supervise::signal(&self.child, Signal::HUP),
+                _ = self.term.recv() => self.child.signal(Signal::TERM),
+                _ = self.hangup.recv() => self.child.signal(Signal::HUP),
                 // From the terminal these have reached the program already; whoever sends them to us alone means the program.
                 _ = self.int.recv() => self.unless_from_terminal(Signal::INT),
                 _ = self.quit.recv() => self.unless_from_terminal(Signal::QUIT),
@@ -52,12 +69,12 @@ impl Wrapped {
 
     /// Ends the program: politely, then not.
     pub async fn end(&mut self) {
-        supervise::end(&mut self.child, crate::limits::DRAIN).await;
+        self.child.end(crate::limits::DRAIN).await;
     }
 
     fn unless_from_terminal(&self, signal: Signal) {
         if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
-            supervise::signal(&self.child, signal);
+            self.child.signal(signal);
         }
     }
 }

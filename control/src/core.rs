@@ -25,6 +25,8 @@ use wire::api::{Diff, Event, Located, RegistrationRequest};
 pub struct Session {
     /// Which of the proxy's streams this is about: what an older one says late is not heard.
     stream: u64,
+    /// It said itself that a successor serves under its name.
+    leaving: bool,
     pub connected: bool,
     pub since: u64,
     pub release: String,
@@ -44,7 +46,11 @@ pub struct Inner {
     pub authority: Authority,
     /// The root that signs next, while a rotation waits for proxies.
     pub next_root: Option<NewRoot>,
+    /// Of each proxy the stream of the process that serves.
     pub sessions: BTreeMap<String, Session>,
+    /// Streams of processes that only finish what they began while a successor serves under the same name, by proxy and stream. What they say of
+    /// themselves is kept apart, and their end is no news.
+    pub leaving: BTreeMap<(String, u64), Session>,
     pub graph: Graph,
     pub ejections: Ejections,
     pub problems: Vec<Located>,
@@ -100,6 +106,7 @@ impl Core {
             authority,
             next_root: None,
             sessions: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             graph: Graph::default(),
             ejections: Ejections::default(),
             problems: Vec::new(),
@@ -306,7 +313,11 @@ impl Core {
     /// Comes when what this stream says is heard no more, for its proxy was registered anew: it has to be opened again.
     pub async fn replaced(&self, proxy: &str, stream: u64) {
         let mut anew = self.anew.subscribe();
-        let heard = || self.lock().sessions.get(proxy).is_none_or(|session| session.stream == stream);
+        let heard = || {
+            let inner = self.lock();
+            let serves = inner.sessions.get(proxy).is_none_or(|session| session.stream == stream);
+            serves || inner.leaving.contains_key(&(proxy.to_owned(), stream))
+        };
         while heard() {
             // The sender lives as long as we do.
             let _ = anew.changed().await;
@@ -329,6 +340,7 @@ impl Core {
         let mut inner = self.lock();
         let known = inner.registry.remove(proxy).is_some();
         inner.sessions.remove(proxy);
+        inner.leaving.retain(|(other, _), _| other != proxy);
         inner.issued.remove(proxy);
         self.keep(Txn { put: Vec::new(), delete: vec![format!("registration/{proxy}")] });
         if known {
@@ -381,13 +393,20 @@ impl Core {
         self.keep(Txn { put: Vec::new(), delete: vec![format!("token/{}", kept.hash)] });
     }
 
-    /// A proxy opened a stream; what is said of it from now on carries the number that is returned.
-    pub fn connected(&self, proxy: &str, release: String) -> u64 {
+    /// A proxy opened a stream; what is said of it from now on carries the number that is returned. The newest is that of the process that serves,
+    /// unless it says itself that it is `leaving`: an older one that is still there finishes what it began.
+    pub fn connected(&self, proxy: &str, release: String, leaving: bool) -> u64 {
         let mut inner = self.lock();
         inner.streams += 1;
         let stream = inner.streams;
-        let session = Session { stream, connected: true, since: seconds(now()), release, ..Session::default() };
-        inner.sessions.insert(proxy.to_owned(), session);
+        let session = Session { stream, leaving, connected: true, since: seconds(now()), release, ..Session::default() };
+        if leaving {
+            inner.leaving.insert((proxy.to_owned(), stream), session);
+            return stream;
+        }
+        if let Some(before) = inner.sessions.insert(proxy.to_owned(), session).filter(|before| before.connected) {
+            inner.leaving.insert((proxy.to_owned(), before.stream), before);
+        }
         if inner.registry.restore(proxy) {
             tracing::info!("{proxy} is back");
             self.rebuild(&mut inner);
@@ -400,9 +419,40 @@ impl Core {
     pub fn session(&self, proxy: &str, stream: u64, change: impl FnOnce(&mut Session)) {
         let mut inner = self.lock();
         // A proxy that was taken out drains; it is nobody's business any more.
-        let Some(session) = inner.sessions.get_mut(proxy).filter(|session| session.stream == stream) else { return };
+        let Some(session) = inner.sessions.get_mut(proxy).filter(|session| session.stream == stream) else {
+            if let Some(session) = inner.leaving.get_mut(&(proxy.to_owned(), stream)) {
+                change(session);
+            }
+            return;
+        };
         change(session);
         self.count(&mut inner);
+    }
+
+    /// A stream ended; says whether it was that of the process that serves. Where a successor ended before it served, its predecessor still does.
+    pub fn disconnected(&self, proxy: &str, stream: u64) -> bool {
+        let mut inner = self.lock();
+        if inner.leaving.remove(&(proxy.to_owned(), stream)).is_some() {
+            return false;
+        }
+        let Inner { sessions, leaving, .. } = &mut *inner;
+        let Some(session) = sessions.get_mut(proxy).filter(|session| session.stream == stream) else { return false };
+        session.connected = false;
+        session.gone_since = Some(monotone());
+        let of = (proxy.to_owned(), 0)..=(proxy.to_owned(), u64::MAX);
+        let goes_on = leaving.range(of).rev().find(|(_, other)| !other.leaving).map(|(key, _)| key.clone());
+        let goes_on = goes_on.and_then(|key| leaving.remove(&key));
+        let serves_no_more = goes_on.is_none();
+        if let Some(elder) = goes_on {
+            *session = elder;
+        }
+        self.count(&mut inner);
+        serves_no_more
+    }
+
+    /// Whether this stream is that of the process that serves under the proxy's name.
+    pub fn serves(&self, proxy: &str, stream: u64) -> bool {
+        self.lock().sessions.get(proxy).is_some_and(|session| session.stream == stream)
     }
 
     fn count(&self, inner: &mut Inner) {

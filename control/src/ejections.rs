@@ -35,18 +35,27 @@ struct Told {
     breakers: Vec<OpenBreaker>,
 }
 
+/// By proxy and incarnation: two processes of one proxy may live for a while, each with a word of its own.
 #[derive(Debug, Default)]
-pub struct Ejections(HashMap<String, Told>);
+pub struct Ejections(HashMap<(String, u64), Told>);
 
 impl Ejections {
-    /// What a proxy says of now, whole. `now` in seconds.
-    pub fn report(&mut self, proxy: &str, mut ejections: Vec<Ejection>, mut breakers: Vec<OpenBreaker>, now: u64) {
+    /// What a process of a proxy says of now, whole. `now` in seconds.
+    pub fn report(
+        &mut self,
+        (proxy, incarnation): (&str, u64),
+        mut ejections: Vec<Ejection>,
+        mut breakers: Vec<OpenBreaker>,
+        now: u64,
+    ) {
         ejections.truncate(limits::EJECTIONS);
         breakers.truncate(limits::EJECTIONS);
+        let who = (proxy.to_owned(), incarnation);
         match ejections.is_empty() && breakers.is_empty() {
-            true => _ = self.0.remove(proxy),
-            false => _ = self.0.insert(proxy.to_owned(), Told { at: now, ejections, breakers }),
+            true => _ = self.0.remove(&who),
+            false => _ = self.0.insert(who, Told { at: now, ejections, breakers }),
         }
+        self.0.retain(|_, told| told.at + limits::EJECTION_SECONDS >= now);
     }
 
     /// Who leaves an endpoint out, in the order of their names; one may do so for two reasons.
@@ -55,6 +64,8 @@ impl Ejections {
         let mut found: Vec<_> =
             all.filter(|(_, one)| one.namespace == namespace && one.service == service && one.endpoint == endpoint).collect();
         found.sort_by_key(|(proxy, one)| (*proxy, one.unhealthy));
+        // Two processes of one proxy are one to who asks.
+        found.dedup_by_key(|(proxy, one)| (*proxy, one.unhealthy));
         found
     }
 
@@ -65,7 +76,7 @@ impl Ejections {
     }
 
     fn fresh(&self, now: u64) -> impl Iterator<Item = (&str, &Told)> {
-        self.0.iter().filter(move |(_, told)| told.at + limits::EJECTION_SECONDS >= now).map(|(proxy, told)| (proxy.as_str(), told))
+        self.0.iter().filter(move |(_, told)| told.at + limits::EJECTION_SECONDS >= now).map(|((proxy, _), told)| (proxy.as_str(), told))
     }
 }
 

@@ -14,8 +14,8 @@ struct Edge {
 #[derive(Debug, Default)]
 pub struct Graph {
     edges: BTreeMap<EdgeId, Edge>,
-    /// Incarnation and last sequence number of each proxy.
-    heard: HashMap<String, (u64, u64)>,
+    /// Incarnations of each proxy with their last sequence numbers, the latest to speak at the end: two processes of one name may report side by side.
+    heard: HashMap<String, Vec<(u64, u64)>>,
 }
 
 /// One edge as it is told.
@@ -30,11 +30,18 @@ pub struct Told<'g> {
 impl Graph {
     /// Counts a report unless it was counted before. `now` in seconds.
     pub fn report(&mut self, proxy: &str, delta: EdgeDelta, now: u64) {
-        let (incarnation, last) = self.heard.get(proxy).copied().unwrap_or_default();
-        if incarnation == delta.incarnation && delta.sequence <= last {
+        let heard = self.heard.entry(proxy.to_owned()).or_default();
+        let known = heard.iter().position(|(incarnation, _)| *incarnation == delta.incarnation);
+        if known.is_some_and(|at| delta.sequence <= heard[at].1) {
             return;
         }
-        self.heard.insert(proxy.to_owned(), (delta.incarnation, delta.sequence));
+        if let Some(at) = known {
+            heard.remove(at);
+        }
+        heard.push((delta.incarnation, delta.sequence));
+        if heard.len() > limits::INCARNATIONS {
+            heard.remove(0);
+        }
         for (id, counts) in delta.edges {
             if !self.edges.contains_key(&id) && self.edges.len() >= limits::EDGES {
                 continue;

@@ -26,6 +26,8 @@ pub const RENEW_LOOK: Duration = Duration::from_secs(1);
 pub const LOOK: Duration = Duration::from_millis(20);
 /// Edges of the service graph.
 pub const EDGES: usize = 5_000;
+/// Processes of one proxy whose reports are told apart: the one that serves, and elder ones that finish what they began.
+pub const INCARNATIONS: usize = 8;
 /// Window over which rates are told.
 pub const RATE_SECONDS: usize = 10;
 /// Unused join tokens.

@@ -3,7 +3,7 @@
 //! Each step is on disk before it is in force, so that a control plane that is killed goes on where it was. The cryptography is `identity`'s.
 
 use crate::ca::{self, CaError};
-use crate::core::{Core, Inner, now, seconds};
+use crate::core::{Core, Inner, Session, now, seconds};
 use identity::{Signer, certificate_times, pem};
 use model::{Key, Kind, Source};
 use std::time::SystemTime;
@@ -91,8 +91,10 @@ impl Core {
         let since = world.get(&key).map_or(world.generation, |item| item.modified);
         let name = key.to_string();
         let believes = |proxy: &String| {
-            let session = inner.sessions.get(proxy);
-            session.is_some_and(|s| s.connected && s.current >= since && !s.refused.contains_key(&name))
+            let has = |s: &Session| s.connected && s.current >= since && !s.refused.contains_key(&name);
+            // Elder processes of the same name still open connections.
+            let elders = inner.leaving.iter().filter(|((other, _), _)| other == proxy);
+            inner.sessions.get(proxy).is_some_and(has) && elders.map(|(_, session)| session).all(has)
         };
         inner.registry.entries().map(|entry| entry.proxy.clone()).filter(|proxy| !believes(proxy)).collect()
     }

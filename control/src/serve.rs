@@ -175,9 +175,10 @@ async fn session(
     if entry.identity().as_ref() != Some(&identity) {
         return Err(Status::permission_denied(format!("{identity} is not the identity that {proxy:?} was registered with")));
     }
-    let release = session.release().to_owned();
-    let stream = core.connected(&proxy, release);
-    core.tell(Event::ProxyConnected { proxy: proxy.clone(), time: seconds(now()) });
+    let stream = core.connected(&proxy, session.release().to_owned(), session.is_leaving());
+    if core.serves(&proxy, stream) {
+        core.tell(Event::ProxyConnected { proxy: proxy.clone(), time: seconds(now()) });
+    }
     let ended = tokio::select! {
         biased;
         () = core.ending() => Err(Status::unavailable("the control plane is ending")),
@@ -187,11 +188,9 @@ async fn session(
     let reason = ended.as_ref().err().map_or("it closed the stream".to_owned(), |status| status.message().to_owned());
     // One that was taken out before has left as it should.
     let reason = if core.lock().registry.get(&proxy).is_some() { reason } else { String::new() };
-    core.session(&proxy, stream, |s| {
-        s.connected = false;
-        s.gone_since = Some(crate::shell::monotone());
-    });
-    core.tell(Event::ProxyDisconnected { proxy, reason, time: seconds(now()) });
+    if core.disconnected(&proxy, stream) {
+        core.tell(Event::ProxyDisconnected { proxy, reason, time: seconds(now()) });
+    }
     ended
 }
 
@@ -221,7 +220,8 @@ async fn converse(
             request = requests.message() => {
                 let Some(request) = request? else { return Ok(()) };
                 let heard = session.on_request(request).map_err(|e| Status::invalid_argument(e.to_string()))?;
-                for (key, reason) in heard.refused {
+                // What a process refuses that only finishes what it began is not in the way of anything.
+                for (key, reason) in heard.refused.into_iter().filter(|_| core.serves(&entry.proxy, stream)) {
                     core.tell(Event::Nack { proxy: entry.proxy.clone(), generation, key, reason });
                 }
                 heard.resubscribed
@@ -337,7 +337,7 @@ impl Telemetry for Service {
         }
         let told = report.ejections.into_iter().map(ejection).collect();
         let open = report.breakers.into_iter().map(breaker).collect();
-        inner.ejections.report(&report.proxy, told, open, seconds(now()));
+        inner.ejections.report((&report.proxy, report.incarnation), told, open, seconds(now()));
         if report.sequence > 0 {
             let edges = report.edges.into_iter().filter_map(edge).collect();
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };

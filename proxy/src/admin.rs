@@ -1,4 +1,4 @@
-//! The proxy's admin socket: `/ready /metrics /config /log-level /leave /drain`, on a Unix socket that only its owner can open, and `/metrics` alone on
+//! The proxy's admin socket: `/ready /process /metrics /config /log-level /leave /drain`, on a Unix socket that only its owner can open, and `/metrics` alone on
 //! a loopback port where the configuration names one. Shows no secrets; carries no request of the mesh.
 
 use crate::config::Config;
@@ -14,7 +14,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use telemetry::Metrics;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -31,6 +32,10 @@ pub struct Admin {
     pub serving: watch::Receiver<bool>,
     /// Set to true to begin the drain.
     pub drain: watch::Sender<bool>,
+    /// Whether a successor serves under this proxy's name.
+    pub succeeded: Arc<AtomicBool>,
+    /// What was taken over from a predecessor, in words.
+    pub took_over: Arc<OnceLock<String>>,
     pub set_level: SetLevel,
     /// Takes the registration back.
     pub leaver: Leaver,
@@ -41,6 +46,7 @@ impl Admin {
     pub fn router(self) -> Router {
         Router::new()
             .route("/ready", get(ready))
+            .route("/process", get(process))
             .route("/metrics", get(metrics))
             .route("/config", get(config))
             .route("/log-level", post(log_level))
@@ -63,10 +69,14 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{} is another proxy's", path.display())));
     }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    replace(path)
+}
+
+/// Opens a socket for its owner alone in the place of whatever is there.
+///
+/// # Errors
+/// What the file system says.
+pub fn replace(path: &Path) -> io::Result<UnixListener> {
     // Bound under a name that nobody looks for and renamed when only its owner may open it: never open to others in between.
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
@@ -88,7 +98,7 @@ pub async fn serve(listener: UnixListener, router: Router) {
     }
 }
 
-pub async fn serve_metrics(listener: TcpListener, router: Router) {
+pub async fn serve_metrics(listener: Arc<TcpListener>, router: Router) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => answer(stream, router.clone()),
@@ -114,11 +124,24 @@ async fn pause(error: &io::Error) {
 
 /// 200 where it serves; 503 with the reason before that and while it drains.
 async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if admin.succeeded.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "succeeded\n");
+    }
     match (*admin.serving.borrow(), *admin.drain.borrow()) {
         (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         (true, false) => (StatusCode::OK, "ready\n"),
     }
+}
+
+/// Which process answers: while a proxy has two, only the younger serves.
+async fn process(State(admin): State<Admin>) -> Json<serde_json::Value> {
+    Json(serde_json::json!({
+        "pid": std::process::id(),
+        "release": env!("CARGO_PKG_VERSION"),
+        "took_over": admin.took_over.get(),
+        "serving": *admin.serving.borrow() && !*admin.drain.borrow() && !admin.succeeded.load(Ordering::Relaxed),
+    }))
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {

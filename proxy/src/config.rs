@@ -39,6 +39,9 @@ pub struct Config {
     pub log: Log,
     #[serde(default = "drain", skip_serializing_if = "is_drain")]
     pub drain_seconds: u64,
+    /// How long open connections live on in this process once a successor has its doors.
+    #[serde(default = "linger", skip_serializing_if = "is_linger")]
+    pub linger_seconds: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -194,6 +197,15 @@ impl Config {
         Duration::from_secs(self.drain_seconds)
     }
 
+    pub fn linger(&self) -> Duration {
+        Duration::from_secs(self.linger_seconds)
+    }
+
+    /// Where a successor asks for the doors; 0600.
+    pub fn handover_socket(&self) -> PathBuf {
+        self.state.join("next.sock")
+    }
+
     pub fn snapshot_file(&self) -> PathBuf {
         self.state.join("snapshot")
     }
@@ -214,6 +226,14 @@ fn drain() -> u64 {
 
 fn is_drain(seconds: &u64) -> bool {
     *seconds == drain()
+}
+
+fn linger() -> u64 {
+    limits::LINGER.as_secs()
+}
+
+fn is_linger(seconds: &u64) -> bool {
+    *seconds == linger()
 }
 
 #[cfg(test)]

@@ -50,12 +50,31 @@ pub struct Open {
 /// The rim's view of what is open.
 pub struct Doors {
     workers: Vec<mpsc::UnboundedSender<Open>>,
-    open: HashMap<SocketAddr, (Door, watch::Sender<bool>)>,
+    open: HashMap<SocketAddr, Opened>,
+    /// Of a predecessor: taken by the doors that open at the same addresses.
+    inherited: HashMap<SocketAddr, rt::Group>,
+    /// Nobody accepts for now: connections wait in the sockets.
+    parked: bool,
+}
+
+struct Opened {
+    door: Door,
+    /// Whole, for a successor; workers accept from copies.
+    group: rt::Group,
+    /// For the connections of all workers; outlives a handover that was not to be.
+    room: Arc<Room>,
+    close: watch::Sender<bool>,
 }
 
 impl Doors {
     pub fn new(workers: Vec<mpsc::UnboundedSender<Open>>) -> Self {
-        Self { workers, open: HashMap::new() }
+        Self { workers, open: HashMap::new(), inherited: HashMap::new(), parked: false }
+    }
+
+    /// Opens with what a predecessor handed over, and parked until [`Doors::unpark`].
+    pub fn inherit(&mut self, groups: Vec<rt::Group>) {
+        self.inherited = groups.into_iter().map(|group| (group.address, group)).collect();
+        self.parked = true;
     }
 
     /// Opens a door and says at which address it is; port 0 takes a free one.
@@ -63,16 +82,56 @@ impl Doors {
     /// # Errors
     /// Those of `bind(2)`.
     pub fn open(&mut self, address: SocketAddr, door: Door) -> io::Result<SocketAddr> {
-        let group = rt::Group::bind(address, self.workers.len())?;
+        let group = match self.inherited.remove(&address) {
+            Some(group) => group,
+            None => rt::Group::bind(address, self.workers.len())?,
+        };
         let address = group.address;
-        let (close, closed) = watch::channel(false);
-        let room = Room::new(limits::CONNECTIONS, limits::HANDSHAKES);
-        for (worker, socket) in self.workers.iter().zip(group.into_sockets()) {
-            // A worker that is gone has been reported by its thread.
-            let _ = worker.send(Open { door: door.clone(), socket, closed: closed.clone(), room: room.clone() });
+        let opened = Opened { door, group, room: Room::new(limits::CONNECTIONS, limits::HANDSHAKES), close: watch::Sender::new(false) };
+        if !self.parked {
+            self.hand_out(&opened)?;
         }
-        self.open.insert(address, (door, close));
+        self.open.insert(address, opened);
         Ok(address)
+    }
+
+    /// Has the workers accept from now on.
+    fn hand_out(&self, opened: &Opened) -> io::Result<()> {
+        for (worker, sockets) in self.workers.iter().zip(opened.group.shares(self.workers.len())?) {
+            for socket in sockets {
+                // A worker that is gone has been reported by its thread.
+                let _ =
+                    worker.send(Open { door: opened.door.clone(), socket, closed: opened.close.subscribe(), room: opened.room.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody accepts any more, and the sockets stay: what comes waits in them for whoever goes on.
+    pub fn park(&mut self) {
+        self.parked = true;
+        for opened in self.open.values_mut() {
+            let close = std::mem::replace(&mut opened.close, watch::Sender::new(false));
+            // Without receivers there is no one who accepts.
+            let _ = close.send(true);
+        }
+    }
+
+    /// The workers accept again. What was inherited and not opened is closed.
+    ///
+    /// # Errors
+    /// If descriptors have run out.
+    pub fn unpark(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.parked) {
+            return Ok(());
+        }
+        self.inherited.clear();
+        self.open.values().try_for_each(|opened| self.hand_out(opened))
+    }
+
+    /// What a successor may be given.
+    pub fn groups(&self) -> impl Iterator<Item = (&Door, &rt::Group)> {
+        self.open.values().map(|opened| (&opened.door, &opened.group))
     }
 
     pub fn is_open(&self, address: &SocketAddr) -> bool {
@@ -80,9 +139,9 @@ impl Doors {
     }
 
     pub fn close(&mut self, address: &SocketAddr) {
-        if let Some((_, close)) = self.open.remove(address) {
+        if let Some(opened) = self.open.remove(address) {
             // Without receivers there is no one left to close it.
-            let _ = close.send(true);
+            let _ = opened.close.send(true);
         }
     }
 
@@ -93,7 +152,7 @@ impl Doors {
     }
 
     pub fn addresses(&self) -> impl Iterator<Item = (&SocketAddr, &Door)> {
-        self.open.iter().map(|(address, (door, _))| (address, door))
+        self.open.iter().map(|(address, opened)| (address, &opened.door))
     }
 }
 

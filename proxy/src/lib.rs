@@ -13,11 +13,13 @@ pub mod doors;
 pub mod explain;
 pub mod gateway;
 pub mod guard;
+mod handover;
 pub mod http;
 pub mod inbound;
 pub mod l4;
 pub mod limits;
 mod map;
+mod names;
 pub mod outbound;
 pub mod pick;
 pub mod rim;
@@ -27,7 +29,7 @@ pub mod upstream;
 pub mod worker;
 
 pub use config::Config;
-pub use run::{RunError, run};
+pub use run::{Begin, RunError, run};
 pub use snapshot::Snapshot;
 
 #[cfg(test)]

@@ -27,6 +27,12 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 pub const ANSWER: Duration = Duration::from_secs(10);
 /// How often edges are reported.
 pub const REPORT: Duration = Duration::from_secs(1);
+/// How long a successor may take until it is ready ...
+pub const SUCCESSOR_READY: Duration = Duration::from_secs(60);
+/// ... and for each other word of a handover: nobody accepts meanwhile.
+pub const HANDOVER_WORD: Duration = Duration::from_secs(5);
+/// Connections live on for so long in a process that has a successor, unless the configuration says otherwise.
+pub const LINGER: Duration = Duration::from_secs(3600);
 /// How long a drain may take unless the configuration says otherwise.
 pub const DRAIN: Duration = Duration::from_secs(30);
 

@@ -26,6 +26,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use telemetry::Metrics;
 use telemetry::edge::EdgeTracker;
@@ -57,6 +58,10 @@ pub struct Handle {
     /// What workers share of each service's state; reported to the control plane.
     pub guards: Arc<crate::guard::Guards>,
     pub leaver: Leaver,
+    /// Writes the snapshot, and knows whether the proxy's files are this process's to write.
+    pub saver: Arc<Saver>,
+    /// Set once a successor serves under this proxy's name.
+    pub succeeded: Arc<AtomicBool>,
 }
 
 /// A rim that is ready to run: the last acknowledged state is in force already.
@@ -75,7 +80,6 @@ pub struct Rim {
     rotation: Rc<RefCell<Rotation>>,
     draw: Rc<RefCell<Draw>>,
     failures: u32,
-    saver: Saver,
     /// Why the snapshot on disk was not used, where it was not.
     pub snapshot_problem: Option<String>,
 }
@@ -100,6 +104,7 @@ impl Rim {
             user_agent_name: "organza".into(),
             user_agent_version: env!("CARGO_PKG_VERSION").into(),
             locality: None,
+            client_features: Vec::new(),
         };
         let mut session = ClientSession::new(node, stored.held, stored.answers);
         session.subscribe(wire::SELF);
@@ -111,11 +116,11 @@ impl Rim {
         let shared: Shared = Arc::new(ArcSwap::from_pointee(snapshot));
         let (resolver, questions) = Resolver::new(shared.clone());
         let (leaver, leaves) = Leaver::new();
-        let saver = Saver::start(config.snapshot_file()).map_err(RimError::Thread)?;
+        let saver = Arc::new(Saver::start(config.snapshot_file()).map_err(RimError::Thread)?);
         let incarnation = u64::from(draw.next()) << 32 | u64::from(draw.next());
         Ok(Self {
             config,
-            handle: Handle { shared, credentials, resolver, guards: Arc::default(), leaver },
+            handle: Handle { shared, credentials, resolver, guards: Arc::default(), leaver, saver, succeeded: Arc::default() },
             session,
             questions,
             leaves,
@@ -127,7 +132,6 @@ impl Rim {
             rotation: Rc::new(RefCell::new(rotation)),
             draw: Rc::new(RefCell::new(draw)),
             failures: 0,
-            saver,
             snapshot_problem,
         })
     }
@@ -162,6 +166,13 @@ impl Rim {
 
     /// One stream, from connecting to its end.
     async fn stream(&mut self) -> Result<(), String> {
+        if self.handle.succeeded.load(Ordering::Relaxed) {
+            if !self.session.knows_leaving() {
+                // It would take us for the one that serves, and our end for that one's.
+                return Err("it does not know that a successor serves here".to_owned());
+            }
+            self.session.leave();
+        }
         let channel = connect::channel(&self.config, &self.handle.credentials).await?;
         let (requests, receiver) = mpsc::channel(16);
         self.session.connected();
@@ -172,8 +183,7 @@ impl Rim {
         let mut responses = answer.into_inner();
         let reported = (self.metrics.clone(), self.edges.clone(), self.used.clone(), self.handle.guards.clone());
         let _reports = loops::reports(channel.clone(), self.config.proxy.clone(), reported.0, reported.1, reported.2, reported.3);
-        let _renewals =
-            loops::renewals(channel.clone(), &self.config, self.handle.credentials.clone(), self.rotation.clone(), self.draw.clone());
+        let _renewals = loops::renewals(channel.clone(), &self.config, self.handle.clone(), self.rotation.clone(), self.draw.clone());
         let mut sweep = transport::rt::now() + limits::NAME_SWEEP;
         loop {
             tokio::select! { biased;
@@ -225,10 +235,14 @@ impl Rim {
                 _ = waiter.send(answer.clone());
             }
         }
-        self.saver.put(Stored { generation: step.generation, held: self.session.held().clone(), answers: self.session.answers().clone() });
+        self.handle.saver.put(Stored {
+            generation: step.generation,
+            held: self.session.held().clone(),
+            answers: self.session.answers().clone(),
+        });
         if believes {
             // A root that was acknowledged and then forgotten in a crash would keep us from the control plane for good.
-            self.saver.settle();
+            self.handle.saver.settle();
         }
     }
 

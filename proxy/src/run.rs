@@ -1,16 +1,20 @@
 //! A proxy's life: the rim comes up with the last acknowledged state, workers start once it is known who this proxy is, doors open, and at the end
 //! everything that is under way is let finish.
 
-use crate::admin::{self, Admin, SetLevel};
+use crate::admin::{Admin, SetLevel};
 use crate::config::{Config, GatewayPorts, Role, Workload};
 use crate::doors::{ApplicationDoor, Door, Doors, work};
+use crate::handover::{self, HandoverError, Inheritance, Predecessor};
+use crate::names::Names;
 use crate::rim::{Handle, Rim, RimError};
-use crate::worker::{self, LogSink, Me, Shared};
+use crate::worker::{self, LogSink, Me, Shared, Stage};
 use crate::{checks, limits, snapshot};
+use futures_util::future::Either;
 use model::{Key, Kind, Listener, Source};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use telemetry::{Metrics, Peer, access_log};
@@ -29,63 +33,123 @@ pub enum RunError {
     Door { address: SocketAddr, what: String, why: io::Error },
     #[error("worker threads cannot be started: {0}")]
     Workers(io::Error),
+    #[error("the running process does not hand over: {0}")]
+    Handover(HandoverError),
+    #[error("the doors that were handed over cannot be opened: {0}")]
+    Unpark(io::Error),
 }
 
-/// Runs until `stop` completes or the admin socket asks for a drain. Call it on a single-threaded tokio runtime: that thread becomes the rim.
+/// How a proxy comes to its doors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// It opens them.
+    Alone,
+    /// It takes them over from the process that runs under its name, without a connection lost; where none runs, it opens them.
+    AsSuccessor,
+}
+
+/// Runs until `stop` completes, the admin socket asks for a drain, or a successor has the doors and the connections that were open have ended.
+/// Call it on a single-threaded tokio runtime: that thread becomes the rim.
 ///
 /// # Errors
 /// If it cannot start, or a port that the user named is taken.
-pub async fn run(config: Config, set_level: SetLevel, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    tokio::task::LocalSet::new().run_until(serve(config, set_level, stop)).await
+pub async fn run(config: Config, begin: Begin, set_level: SetLevel, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    // A whole life is large; on the heap it crowds no stack.
+    tokio::task::LocalSet::new().run_until(Box::pin(serve(config, begin, set_level, stop))).await
 }
 
-async fn serve(config: Config, set_level: SetLevel, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    let (drain, drained) = watch::channel(false);
+    let ended = async {
+        let asked = async { drop(drained.clone().wait_for(|on| *on).await) };
+        futures_util::future::select(std::pin::pin!(stop), std::pin::pin!(asked)).await;
+    };
+    let mut ended = std::pin::pin!(ended);
+    let asked = match begin {
+        Begin::Alone => None,
+        Begin::AsSuccessor => match until(ended.as_mut(), handover::ask(&config)).await {
+            Some(asked) => asked?,
+            None => return Ok(()),
+        },
+    };
+    let (successor, inheritance) = asked.unzip();
     let metrics = Metrics::new();
     let rim = Rim::open(config.clone(), metrics.clone(), rt::seed(), rt::wall())?;
     if let Some(problem) = &rim.snapshot_problem {
         tracing::warn!("{problem}; starting without it");
     }
     let handle = rim.handle();
+    let mut rim = Some(rim);
     let (serving, served) = watch::channel(false);
-    let (drain, drained) = watch::channel(false);
-    let admin = Admin {
-        config: Arc::new(config.clone()),
-        shared: handle.shared.clone(),
-        metrics: metrics.clone(),
-        serving: served,
-        drain: drain.clone(),
-        set_level,
-        leaver: handle.leaver.clone(),
-    };
-    let socket = admin::bind(&config.admin).map_err(|e| RunError::Admin(config.admin.clone(), e))?;
-    tokio::task::spawn_local(admin::serve(socket, admin.clone().router()));
-    if let Some(address) = config.metrics {
-        let door = |why| RunError::Door { address, what: "metrics".into(), why };
-        let listener = tokio::net::TcpListener::bind(address).await.map_err(door)?;
-        tokio::task::spawn_local(admin::serve_metrics(listener, admin.metrics_router()));
+    let mut names = Names::new(&config, answers(&config, &handle, &metrics, served, drain.clone(), set_level));
+    match &successor {
+        // Names and files are the predecessor's until it has said its last word.
+        Some(_) => handle.saver.hold(),
+        None => names.open().await?,
     }
-    tokio::task::spawn_local(rim.run());
-    let ended = async {
-        let asked = async { drop(drained.clone().wait_for(|on| *on).await) };
-        futures_util::future::select(std::pin::pin!(stop), std::pin::pin!(asked)).await;
-    };
-    let mut ended = std::pin::pin!(ended);
+    // A successor speaks to the control plane once it has the doors: until then its predecessor is the proxy. But without a snapshot it cannot know
+    // by itself who it is.
+    if successor.is_none() || me(&config, &handle.shared.load()).is_none() {
+        keep_up(&mut rim);
+    }
     let Some(me) = until(ended.as_mut(), known(&config, &handle)).await else { return Ok(()) };
     let mut proxy = Proxy::start(&config, &handle, metrics, me)?;
+    let taking = successor.zip(inheritance).map(|(successor, inheritance)| (successor, proxy.inherit(inheritance)));
+    proxy.open_fixed(&config)?;
+    if let Some((successor, (what, metrics))) = taking {
+        proxy.open_gateway(&config)?;
+        match until(ended.as_mut(), names.take_over(successor, metrics)).await {
+            Some(taken) => taken?,
+            None => return Ok(()),
+        }
+        handle.saver.release();
+        proxy.doors.unpark().map_err(RunError::Unpark)?;
+        tracing::info!("took over {what}");
+        names.tell(what);
+    } else {
+        names.open_to_successors();
+    }
+    keep_up(&mut rim);
     let own = match &config.role {
         Role::Workload(workload) => workload.services.clone(),
         Role::Gateway { .. } => Vec::new(),
     };
     tokio::task::spawn_local(checks::run(worker::Worker::new(proxy.shared.clone(), rt::seed()), own));
-    proxy.open_fixed(&config)?;
-    let (config_ref, serving_ref) = (&config, &serving);
-    let watched = proxy.watch(config_ref, serving_ref);
-    if let Some(failed) = until(ended, watched).await {
-        failed?;
+    let succeeded = Box::pin(proxy.live(&config, &handle, &serving, &mut names, ended.as_mut())).await?;
+    if succeeded && !proxy.linger(&config, ended).await {
+        return Ok(());
     }
     drain.send_replace(true);
     proxy.drain(&config).await;
     Ok(())
+}
+
+/// Starts the rim, unless it runs.
+fn keep_up(rim: &mut Option<Rim>) {
+    if let Some(rim) = rim.take() {
+        tokio::task::spawn_local(rim.run());
+    }
+}
+
+fn answers(
+    config: &Config,
+    handle: &Handle,
+    metrics: &Metrics,
+    serving: watch::Receiver<bool>,
+    drain: watch::Sender<bool>,
+    set_level: SetLevel,
+) -> Admin {
+    Admin {
+        config: Arc::new(config.clone()),
+        shared: handle.shared.clone(),
+        metrics: metrics.clone(),
+        serving,
+        drain,
+        succeeded: handle.succeeded.clone(),
+        took_over: Arc::default(),
+        set_level,
+        leaver: handle.leaver.clone(),
+    }
 }
 
 /// `None` where the end came first.
@@ -143,6 +207,8 @@ struct Proxy {
     doors: Doors,
     /// Where each of a gateway's ports really is.
     ports: BTreeMap<u16, SocketAddr>,
+    /// Where a predecessor had them.
+    inherited: BTreeMap<u16, SocketAddr>,
 }
 
 impl Proxy {
@@ -157,7 +223,7 @@ impl Proxy {
             resolver: handle.resolver.clone(),
             guards: handle.guards.clone(),
             system_roots: system_roots(),
-            draining: watch::Sender::new(false),
+            stage: watch::Sender::new(Stage::Serving),
             busy: AtomicUsize::new(0),
         });
         let mut senders = Vec::new();
@@ -167,7 +233,15 @@ impl Proxy {
                 .map_err(RunError::Workers)?;
             senders.push(sender);
         }
-        Ok(Self { shared, doors: Doors::new(senders), ports: BTreeMap::new() })
+        Ok(Self { shared, doors: Doors::new(senders), ports: BTreeMap::new(), inherited: BTreeMap::new() })
+    }
+
+    /// Opens with what a predecessor gave; what it was in words, and the socket of `/metrics`.
+    fn inherit(&mut self, inheritance: Inheritance) -> (String, Option<OwnedFd>) {
+        let what = inheritance.to_string();
+        self.inherited = inheritance.ports.into_iter().collect();
+        self.doors.inherit(inheritance.groups);
+        (what, inheritance.metrics)
     }
 
     /// What the configuration names itself: the tunnel port, the application's way out, listeners for single services.
@@ -190,8 +264,95 @@ impl Proxy {
         Ok(())
     }
 
+    /// The ports of a gateway's listeners, as far as they are known.
+    fn open_gateway(&mut self, config: &Config) -> Result<(), RunError> {
+        let Role::Gateway { gateway, ports } = &config.role else { return Ok(()) };
+        let snapshot = self.shared.snapshot.load_full();
+        self.sync(config, gateway, *ports, snapshot.table.listeners_of(gateway))
+    }
+
     fn open(&mut self, address: SocketAddr, door: Door, what: &str) -> Result<SocketAddr, RunError> {
         self.doors.open(address, door).map_err(|why| RunError::Door { address, what: what.to_owned(), why })
+    }
+
+    /// Serves until it is to end, or until a successor has the doors, which is told by `true`.
+    async fn live(
+        &mut self,
+        config: &Config,
+        handle: &Handle,
+        serving: &watch::Sender<bool>,
+        names: &mut Names,
+        mut ended: std::pin::Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<bool, RunError> {
+        loop {
+            let asked = {
+                let watched = std::pin::pin!(self.watch(config, serving));
+                let asked = std::pin::pin!(names.asked(config));
+                match until(ended.as_mut(), futures_util::future::select(watched, asked)).await {
+                    None => return Ok(false),
+                    Some(Either::Left((failed, _))) => {
+                        failed?;
+                        continue;
+                    }
+                    Some(Either::Right((asked, _))) => asked,
+                }
+            };
+            let (pid, release) = (asked.successor.pid, asked.successor.release.clone());
+            tracing::info!("process {pid}, organza {release}, asks for the doors");
+            match until(ended.as_mut(), self.hand_over(handle, names, asked)).await {
+                // Who waits in the sockets is still let in.
+                None => return self.doors.unpark().map(|()| false).map_err(RunError::Unpark),
+                Some(Ok(())) => {
+                    let open = self.shared.busy.load(Ordering::Relaxed);
+                    tracing::info!("process {pid} has the doors; {open} connections go on here");
+                    handle.succeeded.store(true, Ordering::Relaxed);
+                    names.give_up();
+                    return Ok(true);
+                }
+                Some(Err(why)) => {
+                    tracing::warn!("process {pid} did not take over: {why}; this one goes on");
+                    self.doors.unpark().map_err(RunError::Unpark)?;
+                }
+            }
+        }
+    }
+
+    /// Until it returns well, all that is given can be taken back, and is where it fails; but for the doors, which stay parked.
+    async fn hand_over(&mut self, handle: &Handle, names: &mut Names, mut to: Predecessor) -> Result<(), HandoverError> {
+        // It begins with what is in force here.
+        handle.saver.settle();
+        let about = (self.shared.snapshot.load().generation, self.shared.busy.load(Ordering::Relaxed) as u64);
+        to.offer(&self.doors, names.metrics(), about).await?;
+        self.doors.park();
+        handle.saver.hold();
+        names.step_aside();
+        let given = match to.released().await {
+            Ok(()) => to.yours().await,
+            Err(why) => Err(why),
+        };
+        if given.is_err() {
+            names.step_back();
+            handle.saver.release();
+        }
+        given
+    }
+
+    /// Lets connections end in this process while a successor has the doors; says whether some are left that must end now.
+    async fn linger(&mut self, config: &Config, ended: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        self.shared.stage.send_replace(Stage::Lingering);
+        self.doors.close_all();
+        let idle = async {
+            while self.shared.busy.load(Ordering::Relaxed) > 0 {
+                rt::sleep(limits::LOOK).await;
+            }
+            // What they were is still to be told.
+            rt::sleep(limits::REPORT * 2).await;
+        };
+        let over = until(ended, rt::timeout(config.linger(), idle)).await;
+        if over == Some(None) {
+            tracing::warn!("connections are still open {:?} after a successor came; they are ended", config.linger());
+        }
+        over != Some(Some(()))
     }
 
     /// Opens and closes a gateway's ports as its listeners come and go.
@@ -237,7 +398,9 @@ impl Proxy {
                 continue;
             }
             let door = Door::Gateway { gateway: gateway.clone(), port };
+            let inherited = self.inherited.remove(&port).filter(|address| address.ip() == ip);
             let address = match ports {
+                _ if let Some(address) = inherited => self.open(address, door, &format!("gateway {}", gateway.name))?,
                 GatewayPorts::Exact => self.open(SocketAddr::new(ip, port), door, &format!("gateway {}", gateway.name))?,
                 GatewayPorts::Preferred => self.open_near(ip, port, &door, gateway)?,
             };
@@ -270,7 +433,7 @@ impl Proxy {
 
     /// New requests are still taken for a moment, since peers learn of our leaving while we do; then what is under way may finish.
     async fn drain(mut self, config: &Config) {
-        self.shared.draining.send_replace(true);
+        self.shared.stage.send_replace(Stage::Ending);
         rt::sleep(limits::DRAIN_GRACE).await;
         self.doors.close_all();
         let idle = async {

@@ -33,6 +33,16 @@ pub struct Me {
     pub metadata: PeerMetadata,
 }
 
+/// How far a proxy's life is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Serving,
+    /// A successor has the doors: connections that are open go on until they end, each with a last request where it can say so.
+    Lingering,
+    /// The process ends soon.
+    Ending,
+}
+
 /// What all threads of the process share.
 pub struct Shared {
     pub snapshot: crate::snapshot::Shared,
@@ -45,15 +55,15 @@ pub struct Shared {
     pub guards: Arc<guard::Guards>,
     /// System roots as PEM, for hosts outside the mesh.
     pub system_roots: Arc<[u8]>,
-    /// Becomes true when the proxy drains: no new requests on kept connections.
-    pub draining: watch::Sender<bool>,
+    /// From [`Stage::Lingering`] on there are no new requests on kept connections.
+    pub stage: watch::Sender<Stage>,
     /// Requests and connections under way.
     pub busy: AtomicUsize,
 }
 
 impl Shared {
     pub fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        *self.stage.borrow() != Stage::Serving
     }
 }
 

@@ -170,6 +170,10 @@ impl EdgeTracker {
         Self { incarnation, sequence: 0, acknowledged: BTreeMap::new(), under_way: None }
     }
 
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
     /// What to send now: the unacknowledged delta again, or a new one; `None` where nothing happened.
     pub fn poll(&mut self, metrics: &Metrics) -> Option<EdgeDelta> {
         if let Some((delta, _)) = &self.under_way {

@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub enum Kind {
     WebSocket,
     Grpc,
+    /// Opaque bytes to a backend that sends each back; host and target say nothing.
+    Tcp,
 }
 
 /// Streams in the background, one after another on each of several connections, until stopped.
@@ -46,6 +48,7 @@ impl Streams {
                     let ending = match kind {
                         Kind::WebSocket => web_socket(address, &host, &target).await,
                         Kind::Grpc => grpc(address, &host, &target).await,
+                        Kind::Tcp => tcp(address).await,
                     };
                     let ending = ending.map_or_else(|why| format!("error: {why}"), |()| "200".to_owned());
                     ledger.count(began, ending, "");
@@ -81,8 +84,7 @@ async fn within<T>(what: &str, work: impl Future<Output = Result<T, String>>) ->
 }
 
 async fn web_socket(address: SocketAddr, host: &str, target: &str) -> Result<(), String> {
-    let text = |e: std::io::Error| e.to_string();
-    let stream = TcpStream::connect(address).await.map_err(text)?;
+    let stream = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     tokio::spawn(connection.with_upgrades());
     let request = Request::get(target).header(HOST, host).header(CONNECTION, "Upgrade").header(UPGRADE, "websocket");
@@ -93,7 +95,16 @@ async fn web_socket(address: SocketAddr, host: &str, target: &str) -> Result<(),
         return Err(format!("upgrade answered {}", answer.status()));
     }
     let upgraded = within("upgrade", async { hyper::upgrade::on(answer).await.map_err(|e| e.to_string()) }).await?;
-    let mut stream = TokioIo::new(upgraded);
+    echoes(TokioIo::new(upgraded)).await
+}
+
+async fn tcp(address: SocketAddr) -> Result<(), String> {
+    echoes(within("connect", async { TcpStream::connect(address).await.map_err(|e| e.to_string()) }).await?).await
+}
+
+/// Messages that come back one by one, and an end that is answered by one.
+async fn echoes(mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin) -> Result<(), String> {
+    let text = |e: std::io::Error| e.to_string();
     for i in 0..MESSAGES {
         let message = format!("message {i:04}\n");
         let mut back = vec![0; message.len()];

@@ -8,6 +8,7 @@ pub mod body;
 pub mod detect;
 pub mod h1;
 pub mod h2;
+pub mod handover;
 pub mod hbone;
 pub mod limits;
 pub mod pool;

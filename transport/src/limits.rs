@@ -109,6 +109,12 @@ pub const SNIFF_BYTES: usize = CLIENT_HELLO_BYTES;
 /// How long it is believed that the server speaks first on a port, and of how many ports.
 pub const SERVER_FIRST_TIME: Duration = Duration::from_secs(600);
 pub const SERVER_FIRST_PORTS: usize = 1024;
+/// Largest message that a process says to its successor.
+pub const HANDOVER_BYTES: usize = 1024 * 1024;
+/// Descriptors in one such message.
+pub const DESCRIPTORS: usize = 4096;
+/// Descriptors that one control message carries; the kernel takes up to 253.
+pub const DESCRIPTORS_AT_ONCE: usize = 128;
 
 /// How many frames of a kind a peer may send on one HTTP/2 connection that carry nothing; more end it with ENHANCE_YOUR_CALM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,11 @@ pub use server::{Encoded, Heard, ServerSession, View};
 
 use crate::limits;
 
+/// Among a node's `client_features`: a successor serves under its name, and this process only finishes what it began.
+const LEAVING: &str = "organza.leaving";
+/// How a control plane that understands [`LEAVING`] calls itself, which it does on each response. Earlier ones said nothing.
+const IDENTIFIER: &str = "organza";
+
 /// What ends a stream: the peer does not keep to the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Breach {

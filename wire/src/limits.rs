@@ -30,3 +30,5 @@ pub const NAME_BYTES: usize = 1024;
 pub const REFUSALS: usize = 128;
 /// Edges of one telemetry report.
 pub const EDGES: usize = 16_384;
+/// Features of a node that are looked at.
+pub const FEATURES: usize = 64;

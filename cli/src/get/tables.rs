@@ -102,7 +102,10 @@ fn proxy(proxy: Proxy) -> Shown {
         proxy.acknowledged.map_or("–".into(), |generation| generation.to_string()),
         proxy.refused.len().to_string(),
         proxy.identity,
-        proxy.version,
+        match proxy.leaving {
+            0 => proxy.version,
+            elder => format!("{} (+{elder} leaving)", proxy.version),
+        },
         proxy.resources.to_string(),
     ];
     let shown = Shown::report("proxy", proxy.namespace, proxy.name, proxy.labels, cells);

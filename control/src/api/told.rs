@@ -172,6 +172,7 @@ pub fn proxies(core: &Core) -> api::ProxyList {
             labels: entry.request.labels.clone(),
             identity: entry.identity.clone(),
             version: session.release.clone(),
+            leaving: count(inner.leaving.keys().filter(|(proxy, _)| *proxy == entry.proxy)),
             connected: session.connected,
             acknowledged: told_generation(&session, generation),
             refused: session.refused,

@@ -12,13 +12,13 @@ fn each_report_is_the_whole_and_old_ones_are_forgotten() {
         unhealthy: false,
     };
     let mut all = Ejections::default();
-    all.report("web", vec![one("a"), one("b")], Vec::new(), 10);
-    all.report("edge", vec![one("a")], Vec::new(), 10);
+    all.report(("web", 1), vec![one("a"), one("b")], Vec::new(), 10);
+    all.report(("edge", 1), vec![one("a")], Vec::new(), 10);
     assert_eq!(all.of("shop", "catalog", "a", 11).iter().map(|(proxy, _)| *proxy).collect::<Vec<_>>(), ["edge", "web"]);
     assert!(all.of("shop", "ratings", "a", 11).is_empty());
-    all.report("web", vec![one("b")], Vec::new(), 12);
+    all.report(("web", 1), vec![one("b")], Vec::new(), 12);
     assert_eq!(all.of("shop", "catalog", "a", 12).len(), 1);
-    all.report("edge", Vec::new(), Vec::new(), 13);
+    all.report(("edge", 1), Vec::new(), Vec::new(), 13);
     assert!(all.of("shop", "catalog", "a", 13).is_empty());
     assert!(all.of("shop", "catalog", "b", 12 + limits::EJECTION_SECONDS + 1).is_empty(), "a proxy that went away is not believed");
 }
@@ -37,12 +37,33 @@ fn one_may_be_left_out_twice_and_open_breakers_are_told_by_service() {
     let open =
         OpenBreaker { namespace: "shop".into(), service: "ratings".into(), percent: 60, requests: 20, since_millis: 1500, half_open: true };
     let mut all = Ejections::default();
-    all.report("web", vec![out(true), out(false)], vec![open.clone()], 10);
-    all.report("edge", Vec::new(), vec![open.clone()], 10);
+    all.report(("web", 1), vec![out(true), out(false)], vec![open.clone()], 10);
+    all.report(("edge", 1), Vec::new(), vec![open.clone()], 10);
     assert_eq!(all.of("shop", "catalog", "a", 10), [("web", &out(false)), ("web", &out(true))]);
     assert_eq!(all.breakers("shop", "ratings", 10).into_iter().collect::<Vec<_>>(), [("edge", &open), ("web", &open)]);
     assert!(all.breakers("shop", "catalog", 10).is_empty());
-    all.report("web", Vec::new(), Vec::new(), 11);
+    all.report(("web", 1), Vec::new(), Vec::new(), 11);
     assert_eq!(all.breakers("shop", "ratings", 11).len(), 1);
     assert!(all.breakers("shop", "ratings", 11 + limits::EJECTION_SECONDS).is_empty(), "a proxy that went away is not believed");
+}
+
+#[test]
+fn two_processes_of_one_proxy_have_each_a_word_of_their_own() {
+    let one = |endpoint: &str| Ejection {
+        namespace: "shop".into(),
+        service: "catalog".into(),
+        endpoint: endpoint.into(),
+        cause: "5 × 503".into(),
+        since_millis: 1000,
+        left_millis: 0,
+        unhealthy: false,
+    };
+    let mut all = Ejections::default();
+    all.report(("web", 1), vec![one("a")], Vec::new(), 10);
+    all.report(("web", 2), Vec::new(), Vec::new(), 10);
+    assert_eq!(all.of("shop", "catalog", "a", 10).len(), 1, "the younger says nothing of what the elder leaves out");
+    all.report(("web", 2), vec![one("a")], Vec::new(), 11);
+    assert_eq!(all.of("shop", "catalog", "a", 11).len(), 1, "and together they are one proxy");
+    all.report(("web", 1), Vec::new(), Vec::new(), 12);
+    assert_eq!(all.of("shop", "catalog", "a", 12).len(), 1);
 }

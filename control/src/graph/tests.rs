@@ -32,6 +32,19 @@ fn a_repeated_report_counts_once_and_a_new_incarnation_begins_anew() {
 }
 
 #[test]
+fn two_processes_of_one_proxy_report_side_by_side_and_each_report_counts_once() {
+    let mut graph = Graph::default();
+    // The elder repeats its report after the younger has begun.
+    for (incarnation, sequence) in [(1, 7), (2, 1), (1, 7), (2, 1), (1, 8), (2, 2), (1, 8)] {
+        graph.report("web", delta(incarnation, sequence, vec![edge(Reporter::Source, "catalog", 1)]), 100);
+    }
+    assert_eq!(graph.edges(100).map(|told| told.totals.requests).collect::<Vec<_>>(), [4]);
+    // Of incarnations that are long gone nothing is kept.
+    (3..100).for_each(|incarnation| graph.report("web", delta(incarnation, 1, Vec::new()), 100));
+    assert_eq!(graph.heard["web"].len(), limits::INCARNATIONS);
+}
+
+#[test]
 fn each_call_is_told_once_by_service_and_the_callers_word_counts() {
     let mut graph = Graph::default();
     let callee = vec![edge(Reporter::Destination, "catalog", 7)];

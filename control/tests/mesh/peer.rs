@@ -59,8 +59,14 @@ pub struct Peer {
 impl Peer {
     /// Opens the stream of `node`, subscribed to itself.
     pub async fn open(channel: Channel, node: &str) -> Result<Self, tonic::Status> {
+        Self::open_as(channel, node, |_| {}).await
+    }
+
+    /// `prepare` has a word with the session before it says its first.
+    pub async fn open_as(channel: Channel, node: &str, prepare: impl FnOnce(&mut ClientSession)) -> Result<Self, tonic::Status> {
         let node = Node { id: node.into(), user_agent_version: "0.1.0".into(), ..Node::default() };
         let mut session = ClientSession::new(node, BTreeMap::new(), BTreeMap::new());
+        prepare(&mut session);
         session.subscribe(wire::SELF);
         session.connected();
         let (requests, receiver) = mpsc::channel(16);
@@ -73,6 +79,10 @@ impl Peer {
 
     pub async fn join(core: &Core, address: SocketAddr, proxy: &str) -> Self {
         Self::open(secured(address, &credentials(core, proxy)).await, proxy).await.unwrap()
+    }
+
+    pub async fn rejoin(core: &Core, address: SocketAddr, proxy: &str, prepare: impl FnOnce(&mut ClientSession)) -> Self {
+        Self::open_as(secured(address, &credentials(core, proxy)).await, proxy, prepare).await.unwrap()
     }
 
     /// The next whole step, in force and acknowledged.

@@ -35,6 +35,8 @@ async fn scenario(folder: &Path) {
         metrics: Metrics::new(),
         serving,
         drain,
+        succeeded: Arc::default(),
+        took_over: Arc::default(),
         set_level: Arc::new(move |level| {
             let known = level == "debug";
             said.lock().unwrap().push(level.to_owned());
@@ -52,6 +54,7 @@ async fn scenario(folder: &Path) {
     assert!(ask(&path, "GET /ready", "").await.starts_with("HTTP/1.1 503"));
     open.send_replace(true);
     assert!(ask(&path, "GET /ready", "").await.starts_with("HTTP/1.1 200"));
+    assert!(ask(&path, "GET /process", "").await.contains(&format!("\"pid\":{}", std::process::id())));
     assert!(ask(&path, "GET /metrics", "").await.contains("# EOF"));
     let config = ask(&path, "GET /config", "").await;
     assert!(config.contains("\"generation\":0") && !config.contains("0123456789abcdef"), "{config}");

@@ -18,7 +18,7 @@ pub(crate) use plan::resolve as plan_resolve;
 pub(crate) use prepare::{end_hop, forget_origin, regular_path};
 
 use crate::limits;
-use crate::worker::Worker;
+use crate::worker::{Stage, Worker};
 use bytes::BytesMut;
 use down::{Downstream, Sink};
 use model::{Fault, Key, RequestHead, SpiffeId};
@@ -94,7 +94,7 @@ pub(crate) enum After {
 pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: Client) {
     let h1::Connection { mut reader, mut writer } = connection;
     let mut head = RequestHead::default();
-    let mut draining = worker.shared.draining.subscribe();
+    let mut stages = worker.shared.stage.subscribe();
     let mut first = true;
     loop {
         if std::mem::take(&mut first) && is_h2(&worker, &mut reader).await {
@@ -102,13 +102,14 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
             return serve_h2(worker, stream, read, client).await;
         }
         // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
-        let leaving = worker.shared.is_draining();
-        let idle = if leaving { limits::DRAIN_GRACE } else { transport::limits::KEEP_ALIVE };
+        // One that has a successor is in no hurry: who is idle now may send its last request at any moment, and must not meet a closing door.
+        let stage = *stages.borrow_and_update();
+        let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { transport::limits::KEEP_ALIVE };
         let next = {
             let drained = std::pin::pin!(async {
-                match leaving {
-                    true => std::future::pending().await,
-                    false => drop(draining.wait_for(|on| *on).await),
+                match stage {
+                    Stage::Ending => std::future::pending().await,
+                    _ => drop(stages.wait_for(|now| *now != stage).await),
                 }
             });
             let request = std::pin::pin!(reader.request(&mut head, idle));
@@ -143,9 +144,9 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
 
 /// Whether the caller begins with HTTP/2. Who says nothing for too long, or while the proxy drains, is left to HTTP/1, which knows what to do.
 async fn is_h2(worker: &Worker, reader: &mut Reader) -> bool {
-    let mut draining = worker.shared.draining.subscribe();
+    let mut stages = worker.shared.stage.subscribe();
     let begins = std::pin::pin!(rt::timeout(transport::limits::KEEP_ALIVE, reader.begins_with(h2::CLIENT_PREFACE)));
-    let drained = std::pin::pin!(draining.wait_for(|on| *on));
+    let drained = std::pin::pin!(stages.wait_for(|stage| *stage == Stage::Ending));
     match futures_util::future::select(begins, drained).await {
         futures_util::future::Either::Left((begins, _)) => begins.unwrap_or(false),
         futures_util::future::Either::Right(_) => false,
@@ -155,10 +156,10 @@ async fn is_h2(worker: &Worker, reader: &mut Reader) -> bool {
 /// Serves an HTTP/2 connection; `read` is what came of it already. Each request is a task of its own.
 pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client: Client) {
     let client = Rc::new(client);
-    let mut draining = worker.shared.draining.subscribe();
+    let mut stages = worker.shared.stage.subscribe();
     let drained = async {
         // Without a sender the process ends anyway.
-        let _ = draining.wait_for(|on| *on).await;
+        let _ = stages.wait_for(|stage| *stage != Stage::Serving).await;
         rt::sleep(limits::DRAIN_GRACE).await;
     };
     let exchange = |exchange: h2::Exchange| {

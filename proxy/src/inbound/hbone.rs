@@ -6,7 +6,7 @@ use crate::http::Stop;
 use crate::l4;
 use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
-use crate::worker::Worker;
+use crate::worker::{Stage, Worker};
 use bytes::BytesMut;
 use model::{Fault, Key, SpiffeId};
 use std::net::{IpAddr, SocketAddr};
@@ -18,10 +18,10 @@ use transport::preface::Framing;
 use transport::{Stream, h1, h2, rt};
 
 pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, identity: SpiffeId, application: Rc<Application>) {
-    let mut draining = worker.shared.draining.subscribe();
+    let mut stages = worker.shared.stage.subscribe();
     let drained = async {
         // Without a sender the process ends anyway.
-        let _ = draining.wait_for(|on| *on).await;
+        let _ = stages.wait_for(|stage| *stage != Stage::Serving).await;
         rt::sleep(crate::limits::DRAIN_GRACE).await;
     };
     let one = |exchange| {

@@ -1,13 +1,13 @@
 //! The two corridors back: edges each second until acknowledged, and the next SVID at half life. Each lives as long as its connection; its
 //! state outlives it.
 
-use super::Draw;
 use super::idle::Used;
+use super::{Draw, Handle};
 use crate::config::Config;
 use crate::guard::{By, Guards, OpenBreaker, Out};
 use crate::limits;
 use crate::snapshot::file::write_private;
-use identity::{Credentials, Csr, Rotation, Svid};
+use identity::{Csr, Rotation, Svid};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,7 +53,9 @@ pub(super) fn reports(
             if let Some(delta) = &delta {
                 used.borrow_mut().extend(delta.edges.iter().map(|(id, _)| (id.service_namespace.clone(), id.service.clone())));
             }
-            let mut request = delta.map_or_else(|| v1::ReportRequest { proxy: proxy.clone(), ..Default::default() }, |d| report(&proxy, d));
+            let incarnation = edges.borrow().incarnation();
+            let empty = || v1::ReportRequest { proxy: proxy.clone(), incarnation, ..Default::default() };
+            let mut request = delta.map_or_else(empty, |d| report(&proxy, d));
             request.ejections = out.into_iter().map(ejection).collect();
             request.breakers = open.into_iter().map(breaker).collect();
             match rt::timeout(limits::ANSWER, client.report(request)).await {
@@ -131,7 +133,7 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
 pub(super) fn renewals(
     channel: Channel,
     config: &Config,
-    credentials: Credentials,
+    handle: Handle,
     rotation: Rc<RefCell<Rotation>>,
     draw: Rc<RefCell<Draw>>,
 ) -> Task {
@@ -146,12 +148,12 @@ pub(super) fn renewals(
                 rt::sleep(left.min(limits::ANSWER).max(limits::RECONNECT_MIN)).await;
                 continue;
             }
-            let renewed = renew(&mut client, &config).await;
+            let renewed = renew(&mut client, &config, &handle).await;
             let number = draw.borrow_mut().next();
             match renewed {
                 Ok(svid) => {
                     rotation.borrow_mut().issued(svid.signed_at(), svid.not_after(), number);
-                    credentials.put_svid(svid);
+                    handle.credentials.put_svid(svid);
                     tracing::info!("SVID renewed");
                 }
                 Err(error) => {
@@ -163,7 +165,7 @@ pub(super) fn renewals(
     }))
 }
 
-async fn renew(client: &mut CertificatesClient<Channel>, config: &Config) -> Result<Svid, String> {
+async fn renew(client: &mut CertificatesClient<Channel>, config: &Config, handle: &Handle) -> Result<Svid, String> {
     let csr = Csr::generate(&config.identity).map_err(|error| error.to_string())?;
     let asked = client.sign(v1::SignRequest { csr: csr.der.clone().into() });
     let reply = rt::timeout(limits::ANSWER, asked).await.ok_or("no answer in time")?.map_err(|status| super::connect::text(&status))?;
@@ -174,7 +176,9 @@ async fn renew(client: &mut CertificatesClient<Channel>, config: &Config) -> Res
         return Err(format!("it names {}", svid.id()));
     }
     // In memory it serves all the same; the file is for the next start.
-    if let Err(error) = write_private(&config.svid, svid.to_pem().as_bytes()) {
+    if !handle.saver.is_held()
+        && let Err(error) = write_private(&config.svid, svid.to_pem().as_bytes())
+    {
         tracing::error!(%error, "renewed SVID cannot be written");
     }
     Ok(svid)

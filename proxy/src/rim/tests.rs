@@ -156,8 +156,9 @@ async fn scenario(folder: &std::path::Path) {
     server.abort();
     _ = server.await;
     running.abort();
-    // What was in force last is on disk when the rim is gone.
+    // What was in force last is on disk when all of the rim is gone.
     _ = running.await;
+    drop(handle);
 
     // Restarted while the control plane is away: what was acknowledged is served from the start, what was not asked for is not known.
     let mut rim = Rim::open(config.clone(), Metrics::new(), 2, now).unwrap();

@@ -107,7 +107,11 @@ fn decode(bytes: &[u8]) -> Result<Stored, SnapshotError> {
     for alias in message.aliases {
         let key = match alias.name.as_str() {
             "" => None,
-            name => Some(Key::parse(name).ok_or_else(|| SnapshotError::Malformed(format!("{name:?} is no key")))?),
+            name => match Key::parse(name) {
+                Some(key) => Some(key),
+                // Of a later release: it is asked for again, and all else is good.
+                None => continue,
+            },
         };
         stored.answers.insert(alias.subscription.into(), key);
     }

@@ -11,6 +11,8 @@ use std::thread::JoinHandle;
 struct Slot {
     latest: Option<Stored>,
     writing: bool,
+    /// Another process of the same proxy writes: what is put waits here.
+    held: bool,
     ended: bool,
 }
 
@@ -62,7 +64,24 @@ impl Saver {
 
     /// Returns when what was put was tried to be written.
     pub fn settle(&self) {
-        drop(self.desk.wait_while(|slot| slot.latest.is_some() || slot.writing));
+        drop(self.desk.wait_while(|slot| (slot.latest.is_some() && !slot.held) || slot.writing));
+    }
+
+    /// From now on another process of the same proxy writes its files; what is put waits. Returns when nothing is being written any more.
+    pub fn hold(&self) {
+        self.desk.lock().held = true;
+        drop(self.desk.wait_while(|slot| slot.writing));
+    }
+
+    /// The files are this process's: what waited is written.
+    pub fn release(&self) {
+        self.desk.lock().held = false;
+        self.desk.changed.notify_all();
+    }
+
+    /// Whether the proxy's files are another process's to write.
+    pub fn is_held(&self) -> bool {
+        self.desk.lock().held
     }
 }
 
@@ -79,8 +98,8 @@ impl Drop for Saver {
 
 fn work(desk: &Desk, mut write: impl FnMut(&Stored)) {
     loop {
-        let mut slot = desk.wait_while(|slot| slot.latest.is_none() && !slot.ended);
-        let Some(stored) = slot.latest.take() else { return };
+        let mut slot = desk.wait_while(|slot| (slot.latest.is_none() || slot.held) && !slot.ended);
+        let Some(stored) = slot.latest.take().filter(|_| !slot.held) else { return };
         slot.writing = true;
         drop(slot);
         write(&stored);

@@ -123,7 +123,7 @@ async fn a_drain_ends_connections_and_not_requests() {
         up.send("before".into()).await.unwrap();
         let (_, mut body) = answer(&mut reply).await.unwrap();
         assert_eq!(body.chunk().await.unwrap().unwrap(), "before");
-        shop.web.worker.shared.draining.send_replace(true);
+        shop.web.worker.shared.stage.send_replace(crate::worker::Stage::Ending);
         for _ in 0..300 {
             if !client.is_usable() {
                 break;

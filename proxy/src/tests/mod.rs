@@ -25,7 +25,7 @@ use crate::doors::{ApplicationDoor, Door, Doors, work};
 use crate::limits;
 use crate::rim::Resolver;
 use crate::snapshot::{Shared as Pointer, Snapshot};
-use crate::worker::{LogSink, Me, Shared, Worker};
+use crate::worker::{LogSink, Me, Shared, Stage, Worker};
 use arc_swap::ArcSwap;
 use identity::{Authority, Credentials, Csr, SignRequest, Signer, Svid, TrustStore};
 use model::{Change, Key, Kind, Resource, Source, SpiffeId, TrustDomain};
@@ -99,7 +99,7 @@ impl Mesh {
             log: Some(log),
             guards: Default::default(),
             system_roots: Arc::from([]),
-            draining: watch::Sender::new(false),
+            stage: watch::Sender::new(Stage::Serving),
             busy: AtomicUsize::new(0),
         });
         let worker = Worker::new(shared, 42);

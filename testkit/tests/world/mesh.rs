@@ -191,6 +191,7 @@ impl Mesh {
             workers: Some(self.random.within(1, WORKERS) as usize),
             log: Log::default(),
             drain_seconds: 30,
+            linger_seconds: 3600,
         };
         let member = Member { name: name.to_owned(), config, version, proxy: None, application: None, stop: None };
         self.members.insert(node, member);
@@ -211,7 +212,7 @@ impl Mesh {
         let (config, name) = (member.config.clone(), member.name.clone());
         let life = async move {
             let stopped = async { drop(stopped.await) };
-            if let Err(e) = proxy::run(config, Arc::new(|_: &str| Ok(())), stopped).await {
+            if let Err(e) = proxy::run(config, proxy::Begin::Alone, Arc::new(|_: &str| Ok(())), stopped).await {
                 panic!("{name} ends: {e}");
             }
         };

@@ -60,6 +60,22 @@ fn what_is_no_preface_is_refused_at_its_first_byte() {
 }
 
 #[test]
+fn what_a_later_release_adds_is_skipped_and_a_framing_that_is_not_known_is_named() {
+    // A number and a text in fields that no release knows yet.
+    let later: &[u8] = &[0x80, 0x7d, 0x07, 0x8a, 0x7d, 0x05, b'l', b'a', b't', b'e', b'r'];
+    let sent = hello(Framing::Http2, "catalog", 80);
+    let message = |bytes: Vec<u8>| [&bytes[HEADER_BYTES..], later].concat();
+    assert_eq!(Hello::decode(&message(sent.encode().unwrap())).unwrap(), sent);
+    let welcome = Welcome::Accepted(metadata());
+    assert_eq!(Welcome::decode(&message(welcome.encode().unwrap())).unwrap(), welcome);
+    // Framing is the first field.
+    let mut unknown = message(sent.encode().unwrap());
+    unknown[1] = 9;
+    let refused = Hello::decode(&unknown).unwrap_err();
+    assert!(refused.why.contains("unknown framing 9"), "{refused}");
+}
+
+#[test]
 fn what_would_be_too_long_is_not_sent() {
     assert!(hello(Framing::Tcp, &"x".repeat(limits::PREFACE_BYTES), 1).encode().is_err());
 }

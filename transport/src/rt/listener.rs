@@ -8,6 +8,7 @@ use crate::limits;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -43,9 +44,60 @@ impl Group {
         Ok(Self { address, sockets })
     }
 
-    /// One socket per worker, to be opened on the worker's own thread.
+    /// The group that a predecessor handed over: its connections wait in these very sockets, and each must be accepted from.
+    ///
+    /// # Errors
+    /// If there is none, or one does not listen on the same address as the first.
+    pub fn adopt(sockets: Vec<OwnedFd>) -> io::Result<Self> {
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "what was handed over is no group of listening sockets");
+        let mut group: Option<Self> = None;
+        for socket in sockets {
+            let socket = Socket::from(socket);
+            let address = socket.local_addr()?.as_socket().filter(|_| socket.is_listener().unwrap_or(false)).ok_or_else(wrong)?;
+            socket.set_nonblocking(true)?;
+            let group = group.get_or_insert_with(|| Self { address, sockets: Vec::new() });
+            if group.address != address {
+                return Err(wrong());
+            }
+            group.sockets.push(Bound::Tcp(socket.into()));
+        }
+        group.ok_or_else(wrong)
+    }
+
+    /// What each of `workers` workers accepts from: all sockets of the group are served and no worker is without one, whatever their numbers. The
+    /// group itself stays whole, to be handed on: who drops it closes the sockets once no worker has them.
+    ///
+    /// # Errors
+    /// If descriptors have run out.
+    pub fn shares(&self, workers: usize) -> io::Result<Vec<Vec<Bound>>> {
+        let (workers, sockets) = (workers.max(1), self.sockets.len());
+        let share = |worker: usize| -> io::Result<Vec<Bound>> {
+            // With more workers than sockets each has one, which some of them share.
+            (worker % sockets.max(1)..sockets).step_by(workers).map(|at| self.sockets[at].copy()).collect()
+        };
+        (0..workers).map(share).collect()
+    }
+
+    /// The sockets, for a successor; none where they are not the kernel's.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().filter_map(|socket| match socket {
+            Bound::Tcp(socket) => Some(socket.as_fd()),
+            Bound::Virtual(_) => None,
+        })
+    }
+
+    /// The sockets themselves.
     pub fn into_sockets(self) -> Vec<Bound> {
         self.sockets
+    }
+}
+
+impl Bound {
+    fn copy(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Virtual(accept) => Ok(Self::Virtual(accept.clone())),
+        }
     }
 }
 

@@ -108,6 +108,9 @@ pub struct Proxy {
     pub identity: String,
     /// The release of organza it runs.
     pub version: String,
+    /// Processes that had its doors before and finish what they began.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub leaving: u32,
     pub connected: bool,
     /// The last generation it acknowledged; `None` before the first.
     pub acknowledged: Option<u64>,
@@ -344,4 +347,8 @@ pub enum RootState {
 pub struct RootRotation {
     /// Proxies that do not yet believe the next root.
     pub waiting_for: Vec<String>,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }

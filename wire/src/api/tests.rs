@@ -146,6 +146,7 @@ fn proxy() -> Proxy {
         labels: labels(),
         identity: text("spiffe://organza.local/ns/shop/sa/web"),
         version: text("0.1.0"),
+        leaving: 0,
         connected: true,
         acknowledged: Some(12),
         refused: [(text("files/route/shop/httproute.catalog"), text("a regular expression is too large"))].into(),

@@ -484,3 +484,39 @@ fn levels_of_paths_travel_and_base_is_not_written() {
     odd.normalisation = 9;
     assert!(decode(&message.encode_to_vec()).unwrap_err().to_string().starts_with("normalisation: "));
 }
+
+/// A field that no release knows yet: a number, and a text.
+const LATER: &[u8] = &[0x80, 0x7d, 0x07, 0x8a, 0x7d, 0x05, b'l', b'a', b't', b'e', b'r'];
+
+/// The resource as a later release might send it: with more fields than are known, in the kind and around it.
+fn of_a_later_release(bytes: &[u8]) -> Vec<u8> {
+    let message = v1::Resource::decode(bytes).unwrap();
+    let mut inner = bytes;
+    let (tag, _) = prost::encoding::decode_key(&mut inner).unwrap();
+    let length = prost::encoding::decode_varint(&mut inner).unwrap() as usize;
+    assert_eq!((inner.len(), message.resource.is_some()), (length, true), "a resource is one kind and nothing else");
+    let mut out = LATER.to_vec();
+    prost::encoding::encode_key(tag, prost::encoding::WireType::LengthDelimited, &mut out);
+    prost::encoding::encode_varint((length + LATER.len()) as u64, &mut out);
+    out.extend_from_slice(inner);
+    out.extend_from_slice(LATER);
+    out
+}
+
+#[test]
+fn fields_of_a_later_release_are_skipped() {
+    for (name, sample) in samples() {
+        let later = of_a_later_release(&encode(&sample));
+        assert_eq!(decode(&later).unwrap(), sample, "{name}");
+    }
+}
+
+#[test]
+fn a_kind_of_a_later_release_is_refused_as_such() {
+    let mut later = Vec::new();
+    prost::encoding::encode_key(900, prost::encoding::WireType::LengthDelimited, &mut later);
+    prost::encoding::encode_varint(3, &mut later);
+    later.extend_from_slice(b"new");
+    assert_eq!(decode(&later), Err(DecodeError::UnknownKind));
+    assert_eq!(decode(LATER), Err(DecodeError::UnknownKind));
+}

@@ -66,6 +66,7 @@ pub struct ClientSession {
     pending: Option<Pending>,
     answer: Option<(String, Vec<Unreadable>)>,
     connected: bool,
+    knows_leaving: bool,
 }
 
 impl ClientSession {
@@ -73,6 +74,18 @@ impl ClientSession {
     pub fn new(node: Node, held: BTreeMap<Arc<str>, Applied>, answers: BTreeMap<Arc<str>, Option<Key>>) -> Self {
         let subscriptions = answers.keys().cloned().collect();
         Self { node, held, answers, subscriptions, ..Self::default() }
+    }
+
+    /// From the next stream on this process says that a successor serves under its name: it finishes what it began.
+    pub fn leave(&mut self) {
+        if !self.node.client_features.iter().any(|feature| feature == super::LEAVING) {
+            self.node.client_features.push(super::LEAVING.to_owned());
+        }
+    }
+
+    /// Whether the control plane of the last stream told what it is: one that does not takes each stream of a name for the one that serves.
+    pub fn knows_leaving(&self) -> bool {
+        self.knows_leaving
     }
 
     pub fn subscriptions(&self) -> &BTreeSet<Arc<str>> {
@@ -159,6 +172,7 @@ impl ClientSession {
         if response.type_url != TYPE_URL {
             return Err(Breach::Type(response.type_url));
         }
+        self.knows_leaving = response.control_plane.is_some_and(|control| control.identifier == super::IDENTIFIER);
         let (generation, last) = match response.system_version_info.strip_suffix('+') {
             Some(number) => (number, false),
             None => (&*response.system_version_info, true),

@@ -2,7 +2,7 @@
 //! decided elsewhere and arrives as a [`View`].
 
 use super::Breach;
-use crate::discovery::{Any, DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
+use crate::discovery::{Any, ControlPlane, DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
 use crate::{TYPE_URL, limits, v1};
 use bytes::Bytes;
 use prost::Message;
@@ -57,6 +57,7 @@ struct InFlight {
 pub struct ServerSession {
     node: Option<String>,
     release: String,
+    leaving: bool,
     subscriptions: BTreeSet<Arc<str>>,
     view: Option<View>,
     /// What the proxy holds, or will once what is under way has arrived: version by name.
@@ -84,6 +85,11 @@ impl ServerSession {
     /// `node.user_agent_version` of the first request.
     pub fn release(&self) -> &str {
         &self.release
+    }
+
+    /// Whether the proxy said that a successor serves under its name, and that it only finishes what it began.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
     }
 
     pub fn subscriptions(&self) -> &BTreeSet<Arc<str>> {
@@ -137,6 +143,7 @@ impl ServerSession {
             check_name(&node.id)?;
             self.node = Some(node.id.clone());
             self.release = node.user_agent_version.chars().take(64).collect();
+            self.leaving = node.client_features.iter().take(limits::FEATURES).any(|feature| feature == super::LEAVING);
         }
         for (name, version) in &request.initial_resource_versions {
             check_name(name)?;
@@ -191,6 +198,7 @@ impl ServerSession {
         let (mut response, completes) = self.parts.pop_front()?;
         self.nonces += 1;
         response.nonce = self.nonces.to_string();
+        response.control_plane = Some(ControlPlane { identifier: super::IDENTIFIER.to_owned() });
         self.in_flight = Some(InFlight { nonce: response.nonce.clone(), completes });
         Some(response)
     }

@@ -282,3 +282,63 @@ fn what_is_held_is_what_is_in_force_though_a_response_contradicts_itself() {
         }
     }
 }
+
+/// A later release's kind of resource: the field of the message is not known here, nor is the word in its key.
+fn of_a_later_kind(version: &str) -> Arc<Encoded> {
+    let bytes = [&[0xa2, 0x38, 3][..], b"new"].concat();
+    Arc::new(Encoded { name: "files/widget/shop/dial".into(), version: version.into(), bytes: bytes.into() })
+}
+
+#[test]
+fn a_kind_of_a_later_release_is_refused_alone_and_never_in_the_way() {
+    let mut pair = Pair::new();
+    pair.settle(&view(1, [endpoints("a", 1), of_a_later_kind("1"), endpoints("b", 1)]));
+    assert_eq!(pair.table.len(), 2);
+    let refused: Vec<_> = pair.server.refused().iter().map(|(key, why)| (key.as_str(), why.as_str())).collect();
+    assert_eq!(refused, [("files/widget/shop/dial", "a kind of resource that this release does not know")]);
+    // What changes beside it is in force; so is what changes after it went.
+    pair.resolve(&view(2, [endpoints("a", 2), of_a_later_kind("2"), endpoints("b", 1)]));
+    pair.settle(&view(2, [endpoints("a", 2), of_a_later_kind("2"), endpoints("b", 1)]));
+    assert_eq!(pair.server.acknowledged(), Some(2));
+    let last = view(3, [endpoints("a", 3), endpoints("b", 1)]);
+    pair.resolve(&last);
+    pair.settle(&last);
+    assert!(pair.agrees(&last));
+    assert!(pair.server.refused().is_empty());
+}
+
+#[test]
+fn who_leaves_says_so_and_is_heard_only_where_that_is_known() {
+    let mut pair = Pair::new();
+    pair.settle(&view(1, [endpoints("a", 1)]));
+    assert!(!pair.server.is_leaving() && pair.client.knows_leaving());
+    pair.client.leave();
+    pair.client.leave();
+    pair.reset();
+    pair.settle(&view(1, [endpoints("a", 1)]));
+    assert!(pair.server.is_leaving());
+    // A control plane of before names itself in no response.
+    let request = pair.client.poll();
+    assert_eq!(request, None);
+    let mut response = DeltaDiscoveryResponse { type_url: crate::TYPE_URL.into(), system_version_info: "2".into(), ..Default::default() };
+    pair.client.on_response(response.clone()).unwrap();
+    assert!(!pair.client.knows_leaving());
+    pair.client.applied(Vec::new());
+    pair.client.poll();
+    response.control_plane = Some(crate::discovery::ControlPlane { identifier: "another".into() });
+    pair.client.on_response(response).unwrap();
+    assert!(!pair.client.knows_leaving());
+}
+
+#[test]
+fn a_first_request_of_a_later_release_is_understood() {
+    use prost::Message;
+    let node =
+        Node { id: "p".into(), user_agent_version: "9.0.0".into(), client_features: vec!["organza.later".into()], ..Node::default() };
+    let request = DeltaDiscoveryRequest { node: Some(node), type_url: crate::TYPE_URL.into(), ..Default::default() };
+    let mut bytes = request.encode_to_vec();
+    bytes.extend_from_slice(&[0x80, 0x7d, 0x07]);
+    let mut server = ServerSession::new();
+    server.on_request(DeltaDiscoveryRequest::decode(&*bytes).unwrap()).unwrap();
+    assert_eq!((server.node(), server.release(), server.is_leaving()), (Some("p"), "9.0.0", false));
+}

@@ -20,6 +20,8 @@ pub struct Node {
     pub user_agent_name: ::prost::alloc::string::String,
     #[prost(string, tag = "7")]
     pub user_agent_version: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "10")]
+    pub client_features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ControlPlane {

@@ -1,4 +1,5 @@
 use super::{SnapshotError, Stored, decode, encode, read, write};
+use sha2::Digest;
 use std::os::unix::fs::PermissionsExt;
 use wire::delta::Applied;
 
@@ -36,4 +37,13 @@ fn every_cut_and_every_changed_byte_is_refused() {
         let want = if place < 8 { matches!(error, SnapshotError::Magic) } else { matches!(error, SnapshotError::Checksum) };
         assert!(want, "{place}: {error}");
     }
+}
+
+#[test]
+fn a_name_of_a_later_release_costs_itself_alone() {
+    let mut message = wire::stored::from_bytes(&encode(&stored())[super::HEADER..]).unwrap();
+    message.aliases.push(wire::v1::snapshot::Alias { subscription: "host/shop/dial".into(), name: "files/widget/shop/dial".into() });
+    let body = [&wire::stored::to_bytes(&message)[..], &[0x80, 0x7d, 0x07]].concat();
+    let whole = [&super::MAGIC[..], &sha2::Sha256::digest(&body), &body].concat();
+    assert_eq!(decode(&whole).unwrap(), stored());
 }

@@ -50,3 +50,24 @@ fn who_must_know_that_it_is_written_can_wait() {
     nowhere.put(stored(8));
     nowhere.settle();
 }
+
+#[test]
+fn while_another_process_writes_what_is_put_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("snapshot");
+    let saver = Saver::start(path.clone()).unwrap();
+    saver.put(stored(1));
+    saver.settle();
+    saver.hold();
+    saver.put(stored(2));
+    saver.settle();
+    assert_eq!(file::read(&path).unwrap().unwrap().generation, 1);
+    saver.release();
+    saver.settle();
+    assert_eq!(file::read(&path).unwrap().unwrap().generation, 2);
+    // Nor is it written at the end.
+    saver.hold();
+    saver.put(stored(3));
+    drop(saver);
+    assert_eq!(file::read(&path).unwrap().unwrap().generation, 2);
+}

@@ -46,3 +46,38 @@ fn sockets_ask_whether_the_peer_is_there() {
     assert!(accepted.keepalive().unwrap());
     assert_eq!(accepted.tcp_keepalive_time().unwrap(), limits::TCP_KEEPALIVE_IDLE);
 }
+
+/// Addresses of the callers that are accepted from these sockets.
+fn waiting(sockets: &[Bound]) -> usize {
+    let accepted = |socket: &Bound| match socket {
+        Bound::Tcp(socket) => std::iter::from_fn(|| socket.accept().ok()).count(),
+        Bound::Virtual(_) => 0,
+    };
+    sockets.iter().map(accepted).sum()
+}
+
+#[test]
+fn a_successor_with_any_number_of_workers_loses_no_connection_that_waits() {
+    for (sockets, workers) in [(4, 1), (4, 3), (2, 2), (1, 3), (3, 4)] {
+        let group = Group::bind("127.0.0.1:0".parse().unwrap(), sockets).unwrap();
+        let callers: Vec<_> = (0..32).map(|_| std::net::TcpStream::connect(group.address).unwrap()).collect();
+        let handed = group.descriptors().map(|socket| socket.try_clone_to_owned().unwrap()).collect();
+        let successor = Group::adopt(handed).unwrap();
+        assert_eq!(successor.address, group.address);
+        drop(group);
+        let shares = successor.shares(workers).unwrap();
+        assert_eq!(shares.len(), workers);
+        assert!(shares.iter().all(|share| !share.is_empty()), "a worker without a socket: {sockets} for {workers}");
+        let accepted: usize = shares.iter().map(|share| waiting(share)).sum();
+        assert_eq!(accepted, callers.len(), "{sockets} sockets for {workers} workers");
+    }
+}
+
+#[test]
+fn what_is_no_group_is_not_adopted() {
+    let listening = |address: &str| OwnedFd::from(StdListener::bind(address).unwrap());
+    assert!(Group::adopt(Vec::new()).is_err());
+    assert!(Group::adopt(vec![listening("127.0.0.1:0"), listening("127.0.0.1:0")]).is_err());
+    let connected = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    assert!(Group::adopt(vec![connected.into()]).is_err());
+}

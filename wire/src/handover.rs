@@ -1,0 +1,92 @@
+//! What a proxy and its successor say to each other, one JSON document a message. Both are of the same user and machine and may be of different
+//! releases: fields that are not known are skipped, a word that is not known ends the conversation and the predecessor goes on.
+//!
+//! ```text
+//! successor                      predecessor
+//!   ask ──────────────────────────▶  its last snapshot is on disk
+//!   ◀─────────────────────── offer   with the sockets
+//!   (all is prepared) ready ──────▶  stops accepting, writes no file any more
+//!   ◀──────────────────── released
+//!   (has the names) taken ────────▶  closes its sockets
+//!   ◀─────────────────────── yours   lets its connections end
+//!   (accepts)
+//! ```
+//!
+//! Until `yours` the predecessor goes on where the successor ends; connections wait in the sockets meanwhile.
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// The conversation that this release knows. Another number means that the words mean something else.
+pub const PROTOCOL: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Word {
+    Ask(Ask),
+    Offer(Offer),
+    Ready,
+    Released,
+    Taken,
+    Yours,
+    /// The conversation is over, and why.
+    Refused(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    pub protocol: u32,
+    pub proxy: String,
+    pub release: String,
+    pub pid: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    pub release: String,
+    pub pid: u32,
+    /// Of the configuration that the snapshot holds.
+    pub generation: u64,
+    /// Groups of listening sockets; their descriptors come with the message, in this order.
+    pub groups: Vec<Group>,
+    /// Connections that stay with the predecessor.
+    #[serde(default)]
+    pub connections: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub address: SocketAddr,
+    pub sockets: u32,
+    #[serde(flatten)]
+    pub serves: Serves,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "serves")]
+pub enum Serves {
+    /// A gateway's listeners of this port, which may be at another one.
+    Gateway { port: u16 },
+    /// What the configuration names by its address.
+    Named,
+    /// `/metrics`.
+    Metrics,
+    /// Of a later release.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Word {
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// # Errors
+    /// Says what cannot be read.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;

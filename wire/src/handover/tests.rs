@@ -1,0 +1,45 @@
+use super::*;
+
+/// As release 0.1.0 says them. A release that cannot read these takes over from no proxy of it.
+const RECORDED: [&str; 7] = [
+    r#"{"ask":{"protocol":1,"proxy":"web-1","release":"0.1.0","pid":7}}"#,
+    r#"{"offer":{"release":"0.1.0","pid":6,"generation":12,"groups":[{"address":"127.0.0.1:15100","sockets":2,"serves":"named"},{"address":"0.0.0.0:8081","sockets":2,"serves":"gateway","port":8080},{"address":"127.0.0.1:9900","sockets":1,"serves":"metrics"}],"connections":3}}"#,
+    r#""ready""#,
+    r#""released""#,
+    r#""taken""#,
+    r#""yours""#,
+    r#"{"refused":"another successor is starting"}"#,
+];
+
+#[test]
+fn words_are_as_they_were_recorded() {
+    let group = |address: &str, sockets, serves| Group { address: address.parse().unwrap(), sockets, serves };
+    let groups = vec![
+        group("127.0.0.1:15100", 2, Serves::Named),
+        group("0.0.0.0:8081", 2, Serves::Gateway { port: 8080 }),
+        group("127.0.0.1:9900", 1, Serves::Metrics),
+    ];
+    let words = [
+        Word::Ask(Ask { protocol: 1, proxy: "web-1".into(), release: "0.1.0".into(), pid: 7 }),
+        Word::Offer(Offer { release: "0.1.0".into(), pid: 6, generation: 12, groups, connections: 3 }),
+        Word::Ready,
+        Word::Released,
+        Word::Taken,
+        Word::Yours,
+        Word::Refused("another successor is starting".into()),
+    ];
+    for (word, recorded) in words.into_iter().zip(RECORDED) {
+        assert_eq!(String::from_utf8(word.to_bytes()).unwrap(), recorded);
+        assert_eq!(Word::from_bytes(recorded.as_bytes()), Ok(word));
+    }
+}
+
+#[test]
+fn fields_of_a_later_release_are_skipped_and_its_words_are_told() {
+    let later = r#"{"offer":{"release":"0.2.0","pid":6,"generation":12,"colour":"red",
+        "groups":[{"address":"127.0.0.1:15100","sockets":1,"serves":"dns","mark":7}]}}"#;
+    let Ok(Word::Offer(offer)) = Word::from_bytes(later.as_bytes()) else { panic!("an offer") };
+    assert_eq!((offer.connections, &offer.groups[0].serves), (0, &Serves::Unknown));
+    assert!(Word::from_bytes(br#"{"farewell":1}"#).unwrap_err().contains("farewell"));
+    assert!(Word::from_bytes(b"\xff").is_err());
+}

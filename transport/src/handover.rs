@@ -106,7 +106,7 @@ impl Channel {
     /// Exactly so many bytes; `None` for an end before the first, where that is allowed.
     async fn take(&mut self, count: usize, may_end: bool) -> io::Result<Option<Vec<u8>>> {
         while self.received.len() < count {
-            let mut buffer = [0; 16 * 1024];
+            let mut buffer = vec![0; 16 * 1024];
             let (read, mut rights) = self.stream.async_io(Interest::READABLE, || receive(&self.stream, &mut buffer)).await?;
             self.descriptors.append(&mut rights);
             if self.descriptors.len() > limits::DESCRIPTORS {

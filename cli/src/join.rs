@@ -75,20 +75,22 @@ pub struct Joined {
 #[derive(Debug)]
 struct Registrar {
     client: Client,
+    request: Option<RegistrationRequest>,
     telling: tokio::task::JoinHandle<()>,
 }
 
 impl Registrar {
-    fn start(client: Client, proxy: &str, request: RegistrationRequest) -> Self {
-        let (teller, path) = (client.clone(), registered(proxy));
+    /// Without a request it can only take the registration back.
+    fn start(client: Client, proxy: &str, request: Option<RegistrationRequest>) -> Self {
+        let (teller, path, told) = (client.clone(), registered(proxy), request.clone());
         let telling = tokio::spawn(async move {
-            loop {
+            while let Some(request) = &told {
                 tokio::time::sleep(limits::REGISTER_AGAIN).await;
                 // A control plane that is away remembers us, or hears it when it is back; what it refuses stands in its log.
-                let _: Outcome<bool> = teller.put(&path, &request).await;
+                let _: Outcome<bool> = teller.put(&path, request).await;
             }
         });
-        Self { client, telling }
+        Self { client, request, telling }
     }
 
     async fn take_back(mut self, proxy: &str) -> Outcome {
@@ -158,7 +160,7 @@ impl Joined {
         let client = Client::control(place);
         let namespace = request.namespace.clone();
         let registration: Registration = client.post(path::REGISTRATIONS, &request).await?;
-        let registrar = Registrar::start(client.clone(), &registration.proxy, request);
+        let registrar = Registrar::start(client.clone(), &registration.proxy, Some(request));
         let started = async {
             let identity = SpiffeId::parse(&registration.identity).doing(|| format!("read the identity {}", registration.identity))?;
             let svid = sign(&client, &registration.proxy, &identity).await?;
@@ -244,11 +246,9 @@ impl Joined {
 
     /// For the program that this process becomes: what it must know, and the processes.
     pub async fn release(self) -> (Known, Released) {
-        let by_token = self.registrar.is_none();
-        (
-            Known { name: self.name, outbound: self.outbound, secret: self.secret, inbound: self.inbound, by_token },
-            self.child.release().await,
-        )
+        let registered = self.registrar.as_ref().map(|registrar| serde_json::to_value(&registrar.request).unwrap_or_default());
+        let known = Known { name: self.name, outbound: self.outbound, secret: self.secret, inbound: self.inbound, registered };
+        (known, self.child.release().await)
     }
 
     pub fn adopt(place: &Place, known: Known, processes: Released) -> Outcome<Self> {
@@ -256,7 +256,10 @@ impl Joined {
         let child = Supervised::adopt(program(place, &known.name, &config, program::own()?, true), processes)?;
         ports::keep([known.outbound].into_iter().chain(known.inbound).map(|address| address.port()).filter(|port| *port != 0));
         Ok(Self {
-            registrar: (!known.by_token).then(|| Client::control(place)),
+            // Of a later release it may say more than is understood here: then it is not told again.
+            registrar: known
+                .registered
+                .map(|told| Registrar::start(Client::control(place), &known.name, serde_json::from_value(told).ok())),
             admin: Client::admin(&place.proxy(&known.name).join("admin.sock"), &known.name),
             place: place.clone(),
             name: known.name,
@@ -285,7 +288,8 @@ pub struct Known {
     outbound: SocketAddr,
     secret: String,
     inbound: Option<SocketAddr>,
-    by_token: bool,
+    /// What was registered by the socket of this machine's control plane; nothing where a token was used.
+    registered: Option<serde_json::Value>,
 }
 
 /// What a proxy's admin socket says of the process behind it.

@@ -41,13 +41,7 @@ pub struct Ejections(HashMap<(String, u64), Told>);
 
 impl Ejections {
     /// What a process of a proxy says of now, whole. `now` in seconds.
-    pub fn report(
-        &mut self,
-        (proxy, incarnation): (&str, u64),
-        mut ejections: Vec<Ejection>,
-        mut breakers: Vec<OpenBreaker>,
-        now: u64,
-    ) {
+    pub fn report(&mut self, (proxy, incarnation): (&str, u64), mut ejections: Vec<Ejection>, mut breakers: Vec<OpenBreaker>, now: u64) {
         ejections.truncate(limits::EJECTIONS);
         breakers.truncate(limits::EJECTIONS);
         let who = (proxy.to_owned(), incarnation);

@@ -363,6 +363,7 @@ fn write_proxy(place: &Place, registration: &Registration, namespace: String, ro
         role,
         svid,
         admin: folder.join("admin.sock"),
+        locality: place.locality().map(str::to_owned),
         state: folder.clone(),
         metrics: None,
         workers: None,

@@ -16,6 +16,8 @@ pub struct Place {
     root: PathBuf,
     /// Whether proxies that are started from here write a line for each request.
     access_log: bool,
+    /// Where this machine is, for those proxies.
+    locality: Option<String>,
 }
 
 impl Place {
@@ -26,17 +28,26 @@ impl Place {
                 Failure::usage(format!("{mesh:?} is no name for a mesh")).remedy("use lower-case letters, digits and dashes, at most 40")
             );
         }
-        Ok(Self { mesh: mesh.to_owned(), root: state_home()?.join("organza").join(mesh), access_log: false })
+        Ok(Self { mesh: mesh.to_owned(), root: state_home()?.join("organza").join(mesh), access_log: false, locality: None })
     }
 
     /// A place of a test's own.
     #[cfg(test)]
     pub fn at(root: &Path, mesh: &str) -> Self {
-        Self { mesh: mesh.to_owned(), root: root.to_owned(), access_log: false }
+        Self { mesh: mesh.to_owned(), root: root.to_owned(), access_log: false, locality: None }
     }
 
     pub fn with_access_log(self, access_log: bool) -> Self {
         Self { access_log, ..self }
+    }
+
+    /// `region/zone`, for proxies that are started from here.
+    pub fn with_locality(self, locality: Option<String>) -> Self {
+        Self { locality, ..self }
+    }
+
+    pub fn locality(&self) -> Option<&str> {
+        self.locality.as_deref()
     }
 
     pub fn access_log(&self) -> bool {

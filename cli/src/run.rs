@@ -12,6 +12,7 @@ use crate::upgrade::desk::{Caller, Desk};
 use crate::wrapped::Wrapped;
 use crate::{ports, program, upgrade};
 use clap::Args;
+use model::Locality;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -47,6 +48,9 @@ pub struct RunArgs {
     /// A label that selectors of Services read; may be given several times
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
     labels: Vec<(String, String)>,
+    /// Where this machine is, for services that prefer near endpoints: REGION/ZONE, or REGION
+    #[arg(long, value_name = "REGION/ZONE", value_parser = locality)]
+    locality: Option<String>,
     /// Label `version`
     #[arg(long, default_value = "v1")]
     version: String,
@@ -76,7 +80,7 @@ pub struct RunArgs {
 }
 
 pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
-    let place = args.mesh.place()?.with_access_log(args.access_log);
+    let place = args.mesh.place()?.with_access_log(args.access_log).with_locality(args.locality.clone());
     place.prepare()?;
     if args.command.is_empty() && args.service.is_none() && args.upstreams.is_empty() {
         return Err(Failure::usage("nothing to run, to front or to open").remedy("organza run --help shows what one would type"));
@@ -176,12 +180,20 @@ async fn keep(args: &RunArgs, place: &Place, mut joined: Joined, mut program: Op
     ended.map(ExitCode::from)
 }
 
+/// As it was written, once it can be read.
+pub fn locality(text: &str) -> Result<String, String> {
+    Locality::parse(text).map(|_| text.to_owned()).ok_or_else(|| "write it as REGION/ZONE, or REGION".to_owned())
+}
+
 fn member(args: &RunArgs) -> Member {
     let name = args.service.clone().unwrap_or_else(|| "client".into());
     let mut labels = args.labels.clone();
-    for (key, value) in [("app", &name), ("version", &args.version)] {
+    let locality = args.locality.as_deref().and_then(Locality::parse).unwrap_or_default();
+    let topology = [(Locality::REGION_LABEL, &*locality.region), (Locality::ZONE_LABEL, &*locality.zone)];
+    let of_place = topology.into_iter().filter(|(_, value)| !value.is_empty());
+    for (key, value) in [("app", &*name), ("version", &*args.version)].into_iter().chain(of_place) {
         if !labels.iter().any(|(given, _)| given == key) {
-            labels.push((key.into(), value.clone()));
+            labels.push((key.into(), value.into()));
         }
     }
     let served = |(service, target): (&String, u16)| Served { service: service.clone(), port: args.service_port, target };

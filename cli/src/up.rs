@@ -57,6 +57,9 @@ pub struct UpArgs {
     /// Go on as a newer program
     #[arg(long, hide = true)]
     resume: bool,
+    /// Where this machine is, for services that prefer near endpoints: REGION/ZONE, or REGION
+    #[arg(long, value_name = "REGION/ZONE", value_parser = crate::run::locality)]
+    locality: Option<String>,
     #[command(flatten)]
     pub control: ControlFlags,
     #[command(flatten)]
@@ -68,7 +71,7 @@ const TO_PORT: u16 = 8000;
 
 /// `start` brings up the control plane for a place and its files.
 pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>) -> Outcome {
-    let place = args.mesh.place()?.with_access_log(args.access_log);
+    let place = args.mesh.place()?.with_access_log(args.access_log).with_locality(args.locality.clone());
     if args.upgrade {
         return upgrade::run(&place).await;
     }
@@ -240,6 +243,9 @@ async fn detach(args: &UpArgs, place: &Place) -> Outcome {
     }
     if args.access_log {
         again.push("--access-log".into());
+    }
+    if let Some(locality) = &args.locality {
+        again.extend(["--locality".into(), locality.into()]);
     }
     let mut command = Command::new(program::own()?);
     command.args(again).stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);

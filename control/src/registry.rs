@@ -83,7 +83,7 @@ impl Entry {
     fn workload(&self) -> Option<Workload> {
         let identity = self.identity()?;
         let tunnel = self.tunnel();
-        let labels = self.request.labels.iter().map(|(k, v)| (Arc::from(k.as_str()), Arc::from(v.as_str()))).collect();
+        let labels: model::Labels = self.request.labels.iter().map(|(k, v)| (Arc::from(k.as_str()), Arc::from(v.as_str()))).collect();
         let ports = self.request.ports.iter().map(|port| model::workload::WorkloadPort {
             number: port.target,
             // A process has one port that matters; whatever name a Service gives its target is that one.
@@ -97,7 +97,7 @@ impl Entry {
             revision: self.request.labels.get("version").map_or("latest", |v| v).into(),
             cluster: "".into(),
             network: "".into(),
-            locality: model::Locality::default(),
+            locality: model::Locality::of_labels(&labels),
             labels,
             addresses: tunnel.iter().map(SocketAddr::ip).collect(),
             ports: ports.collect(),

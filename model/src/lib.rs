@@ -37,7 +37,7 @@ pub use report::{Condition, ConditionStatus, ListenerStatus, ParentStatus, Repor
 pub use route::{Attachment, Filter, Rank, Retry, Route, RouteProtocol, Rule, Target, Timeouts};
 pub use service::{AppProtocol, Balancer, Endpoint, Endpoints, Health, Service, ServicePort, Tunnel};
 pub use traffic::{AttachedPolicy, TrafficPolicy};
-pub use workload::{Labels, Locality, Workload};
+pub use workload::{Labels, Locality, Nearest, Workload};
 
 use std::sync::Arc;
 

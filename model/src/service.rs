@@ -1,6 +1,6 @@
 //! What is called by name, and who answers.
 
-use crate::{AttachedPolicy, Hostname, Key, Labels, Locality, Normalisation, Origin, SpiffeId, TrafficPolicy};
+use crate::{AttachedPolicy, Hostname, Key, Labels, Locality, Nearest, Normalisation, Origin, SpiffeId, TrafficPolicy};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -98,6 +98,8 @@ pub struct Service {
     /// The identities registered to answer for it. A client accepts no other. Empty: no endpoint is in the mesh.
     pub identities: Vec<SpiffeId>,
     pub balancer: Balancer,
+    /// Endpoints so near to the caller are preferred; `None`: all are alike.
+    pub nearest: Option<Nearest>,
     /// One for the whole service at most, and one for each port; none where the defaults hold.
     pub policies: Vec<AttachedPolicy>,
     /// How far paths of requests to it are made regular: by its callers and by the proxies of its workloads alike.

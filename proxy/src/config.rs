@@ -22,6 +22,9 @@ pub struct Config {
     #[serde(with = "text")]
     pub identity: SpiffeId,
     pub role: Role,
+    /// Where this machine is: `region/zone`. A workload's own registration says it where this does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locality: Option<String>,
     /// Holds `snapshot`; 0700.
     pub state: PathBuf,
     pub control: Control,
@@ -179,6 +182,9 @@ impl Config {
         }
         if self.control.addresses.is_empty() {
             return wrong("control.addresses", "is empty");
+        }
+        if self.locality.as_deref().is_some_and(|text| model::Locality::parse(text).is_none()) {
+            return wrong("locality", "must be region/zone, or a region");
         }
         if self.workers == Some(0) {
             return wrong("workers", "must be at least one");

@@ -5,7 +5,7 @@
 use crate::limits;
 use crate::map::Map;
 use model::traffic::{RequestLimits, RetryBudget, TrafficPolicy};
-use model::{Endpoints, Key};
+use model::{Endpoint, Endpoints, Key};
 use routing::admission::{Admission, Occupied, Ticket};
 use routing::balance::{Balancer, Standing};
 use routing::breaker::{Admitted, Breaker, Change};
@@ -210,7 +210,15 @@ impl Guard {
     }
 
     /// Arranges a balancer by who may be used now; says when to look again.
-    pub fn arrange(&self, balancer: &mut Balancer, set: &Arc<Endpoints>, policy: &TrafficPolicy, now: Instant) -> Option<Instant> {
+    /// `distance` is how far an endpoint is.
+    pub fn arrange(
+        &self,
+        balancer: &mut Balancer,
+        set: &Arc<Endpoints>,
+        policy: &TrafficPolicy,
+        distance: &dyn Fn(&Endpoint) -> u8,
+        now: Instant,
+    ) -> Option<Instant> {
         let mut outliers = lock(&self.outliers);
         outliers.keep(set);
         self.active.set(outliers.out().count() as f64);
@@ -218,6 +226,7 @@ impl Guard {
         let standing = Standing {
             ejected: &|name| outliers.ejected(name).is_some() || checks.is_left_out(policy.health.as_ref(), name),
             returned: &|name| outliers.returned(name).max(checks.returned(name)),
+            distance,
             panic: &|usable, all| routing::eject::panics(&policy.ejection, usable, all),
             slow_start: policy.slow_start,
             now,

@@ -6,7 +6,7 @@ use crate::limits;
 use crate::map::Map;
 use crate::snapshot::Snapshot;
 use model::traffic::TrafficPolicy;
-use model::{Endpoint, Endpoints, Labels, Service, ServiceRef};
+use model::{Endpoint, Endpoints, Labels, Locality, Nearest, Service, ServiceRef};
 use routing::balance::{Balancer, EndpointId, Outcome, serves};
 use routing::eject::Ended;
 use smallvec::SmallVec;
@@ -23,6 +23,7 @@ struct Entry {
     balancer: Balancer,
     guard: Arc<Guard>,
     policy: Arc<TrafficPolicy>,
+    nearest: Option<Nearest>,
     set: Option<Arc<Endpoints>>,
     /// Changes of the guard that the balancer is arranged by.
     seen: u64,
@@ -88,6 +89,8 @@ pub struct Tried<'c> {
 pub struct Choice<'c> {
     pub guards: &'c Guards,
     pub metrics: &'c Metrics,
+    /// Where this proxy is.
+    pub here: &'c Locality,
     pub tried: Tried<'c>,
     pub hash: Option<u64>,
     pub draw: u64,
@@ -116,11 +119,13 @@ impl Balancers {
             balancer: Balancer::new(service.balancer.clone(), to.subset.clone()),
             guard: with.guards.of(&place.0, with.metrics),
             policy: policy.clone(),
+            nearest: service.nearest,
             set: None,
             seen: 0,
             again: None,
         });
-        let other = entry.balancer.set_algorithm(&service.balancer);
+        let other = entry.balancer.set_algorithm(&service.balancer) | (entry.nearest != service.nearest);
+        entry.nearest = service.nearest;
         let due = entry.look(other, endpoints, policy, with);
         let led = |led: u64| entry.balancer.usable_where(|name| routing::session::endpoint(name) == led);
         let led = with.tried.led.filter(|_| with.tried.at.is_empty()).and_then(led);
@@ -190,7 +195,8 @@ impl Entry {
         self.policy = policy.clone();
         self.set = Some(endpoints.clone());
         self.seen = changes;
-        self.again = self.guard.arrange(&mut self.balancer, endpoints, policy, with.now);
+        let distance = |e: &Endpoint| self.nearest.map_or(0, |nearest| with.here.distance(&e.locality, nearest));
+        self.again = self.guard.arrange(&mut self.balancer, endpoints, policy, &distance, with.now);
         probed.and_then(|name| self.balancer.find(&name))
     }
 }

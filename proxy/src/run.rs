@@ -10,7 +10,7 @@ use crate::rim::{Handle, Rim, RimError};
 use crate::worker::{self, LogSink, Me, Shared, Stage};
 use crate::{checks, limits, snapshot};
 use futures_util::future::Either;
-use model::{Key, Kind, Listener, Source};
+use model::{Key, Kind, Listener, Locality, Source};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -171,8 +171,13 @@ async fn known(config: &Config, handle: &Handle) -> Me {
 }
 
 fn me(config: &Config, snapshot: &snapshot::Snapshot) -> Option<Me> {
+    let mut locality = config.locality.as_deref().and_then(Locality::parse);
     let peer = match &config.role {
-        Role::Workload(Workload { inbound: Some(_), .. }) => Peer::of_workload(own_workload(snapshot, &config.namespace, &config.proxy)?),
+        Role::Workload(Workload { inbound: Some(_), .. }) => {
+            let own = own_workload(snapshot, &config.namespace, &config.proxy)?;
+            locality.get_or_insert_with(|| own.locality.clone());
+            Peer::of_workload(own)
+        }
         Role::Workload(_) => claimed(config, config.identity.service_account()),
         Role::Gateway { gateway, .. } => {
             // Anything that came proves that the control plane has told what there is.
@@ -190,7 +195,7 @@ fn me(config: &Config, snapshot: &snapshot::Snapshot) -> Option<Me> {
         version: text(&peer.version),
         cluster: text(&peer.cluster),
     };
-    Some(Me { name: config.proxy.clone(), namespace: config.namespace.clone(), peer: Arc::new(peer), metadata })
+    Some(Me { name: config.proxy.clone(), namespace: config.namespace.clone(), peer: Arc::new(peer), metadata, locality: locality.unwrap_or_default() })
 }
 
 fn claimed(config: &Config, name: &str) -> Peer {

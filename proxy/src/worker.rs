@@ -31,6 +31,8 @@ pub struct Me {
     pub namespace: String,
     pub peer: Arc<Peer>,
     pub metadata: PeerMetadata,
+    /// Where it runs, as far as it is known.
+    pub locality: model::Locality,
 }
 
 /// How far a proxy's life is.
@@ -196,8 +198,8 @@ impl Worker {
         tried: Tried<'_>,
         hash: Option<u64>,
     ) -> Result<Picked<'t>, crate::pick::Nobody> {
-        let (guards, metrics) = (&self.shared.guards, &self.shared.metrics);
-        let choice = Choice { guards, metrics, tried, hash, draw: self.draw(), now: transport::rt::now() };
+        let (guards, metrics, here) = (&self.shared.guards, &self.shared.metrics, &self.shared.me.locality);
+        let choice = Choice { guards, metrics, here, tried, hash, draw: self.draw(), now: transport::rt::now() };
         self.balancers.borrow_mut().pick(snapshot, service, to, &choice)
     }
 

@@ -1,5 +1,6 @@
 //! Which endpoint of a service a request goes to. One balancer per worker and (service, subset); what it has measured of an endpoint
-//! survives every change of the others. Unhealthy and draining endpoints get nothing, priorities are used in order with spill-over.
+//! survives every change of the others. Unhealthy and draining endpoints get nothing; priorities, and within each the near before the far, are
+//! used in order with spill-over.
 //! It never dials, and it knows no clock and no source of randomness.
 
 use crate::limits;
@@ -39,6 +40,8 @@ struct State {
     since: Option<Instant>,
     /// Share of its weight that it gets, in percent: less during a slow start.
     share: u64,
+    /// Priority, then distance.
+    rank: (u8, u8),
 }
 
 /// What stands beside the endpoints themselves when they are arranged.
@@ -46,13 +49,15 @@ pub struct Standing<'s> {
     pub ejected: &'s dyn Fn(&str) -> bool,
     /// When an ejected endpoint came back.
     pub returned: &'s dyn Fn(&str) -> Option<Instant>,
+    /// How far an endpoint is: of one priority the nearest are used first.
+    pub distance: &'s dyn Fn(&Endpoint) -> u8,
     /// Whether so few can be used, of so many, that all are.
     pub panic: &'s dyn Fn(usize, usize) -> bool,
     pub slow_start: Option<Duration>,
     pub now: Instant,
 }
 
-/// The endpoints of one priority that can be used.
+/// The endpoints of one priority and distance that can be used.
 #[derive(Default)]
 struct Level {
     ids: Vec<u32>,
@@ -96,7 +101,7 @@ impl Balancer {
         let healthy = set.endpoints.iter().filter(counted).count();
         let usable = set.endpoints.iter().filter(counted).filter(|e| !(standing.ejected)(&e.id)).count();
         let panic = (standing.panic)(usable, healthy);
-        let mut levels: std::collections::BTreeMap<u8, (u64, Vec<(usize, u32)>)> = Default::default();
+        let mut levels: std::collections::BTreeMap<(u8, u8), (u64, Vec<(usize, u32)>)> = Default::default();
         let mut grows = false;
         for (id, state) in self.states.iter_mut().enumerate() {
             let Some(endpoint) = state.place.and_then(|place| set.endpoints.get(place)) else { continue };
@@ -105,7 +110,8 @@ impl Balancer {
             }
             state.share = state.share_at(standing);
             grows |= state.share < 100;
-            let (all, usable) = levels.entry(endpoint.priority).or_default();
+            state.rank = (endpoint.priority, (standing.distance)(endpoint));
+            let (all, usable) = levels.entry(state.rank).or_default();
             *all += 1;
             if endpoint.health == Health::Healthy && (panic || !(standing.ejected)(&endpoint.id)) {
                 usable.push((state.place.unwrap_or_default(), id as u32));
@@ -242,9 +248,9 @@ impl Balancer {
             self.at(*id).is_some_and(fits) && !exclude.contains(&EndpointId(*id))
         };
         let all: Vec<u32> = (0..self.states.len() as u32).filter(open).collect();
-        let priority = |id: &u32| self.at(*id).map(|e| e.priority);
-        let first = all.iter().map(priority).min()?;
-        let nearest: Vec<u32> = all.into_iter().filter(|id| priority(id) == first).collect();
+        let rank = |id: &u32| self.states.get(*id as usize).map(|state| state.rank);
+        let first = all.iter().map(rank).min()?;
+        let nearest: Vec<u32> = all.into_iter().filter(|id| rank(id) == first).collect();
         nearest.get(scale(draw, nearest.len() as u64) as usize).copied().map(EndpointId)
     }
 
@@ -362,7 +368,7 @@ impl Balancer {
 
 impl State {
     fn new(name: &Arc<str>, since: Option<Instant>) -> Self {
-        Self { name: name.clone(), outstanding: 0, latency: None, measured: None, credit: 0, place: None, since, share: 100 }
+        Self { name: name.clone(), outstanding: 0, latency: None, measured: None, credit: 0, place: None, since, share: 100, rank: (0, 0) }
     }
 
     /// Grows in steps from a tenth to the whole.

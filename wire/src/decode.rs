@@ -63,6 +63,7 @@ fn service(m: v1::Service) -> Result<model::Service> {
         })?,
         identities: list(m.identities, "identities", |id| identity(&id))?,
         balancer: balancer(some(m.balancer).at("balancer")?).at("balancer")?,
+        nearest: m.nearest.map(word).transpose().at("nearest")?,
         policies: list(m.policies, "policies", traffic::attached)?,
         normalisation: if m.normalisation == 0 { Normalisation::default() } else { word(m.normalisation).at("normalisation")? },
     })

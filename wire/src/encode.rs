@@ -45,6 +45,7 @@ fn service(r: &model::Service) -> v1::Service {
         ports: r.ports.iter().map(|p| port(p.number, p.name.as_deref(), p.protocol)).collect(),
         identities: texts(&r.identities),
         balancer: Some(balancer(&r.balancer)),
+        nearest: r.nearest.map(Word::number),
         policies: r.policies.iter().map(traffic::attached).collect(),
         // What holds where nobody said anything is not written: bytes are those of releases that did not know it.
         normalisation: if r.normalisation == Normalisation::default() { 0 } else { r.normalisation.number() },

@@ -55,10 +55,20 @@ pub fn read_service(object: &Object, slices: &[&Object], options: &Options<'_>) 
         ports: ports.iter().filter_map(service_port).collect(),
         identities,
         balancer: Balancer::default(),
+        nearest: distribution(object),
         policies: Vec::new(),
         normalisation: Normalisation::default(),
     };
     (service, Endpoints { key: key.with_kind(Kind::Endpoints), endpoints })
+}
+
+/// `trafficDistribution`; what this release does not know prefers nobody, as Kubernetes has it.
+fn distribution(object: &Object) -> Option<Nearest> {
+    match text(object.at("/spec"), "trafficDistribution")? {
+        "PreferClose" | "PreferSameZone" => Some(Nearest::Zone),
+        "PreferSameNode" => Some(Nearest::Node),
+        _ => None,
+    }
 }
 
 fn cluster_addresses(object: &Object) -> Vec<IpAddr> {

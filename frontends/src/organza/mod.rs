@@ -50,6 +50,7 @@ fn attach(object: &Object, inventory: &mut Inventory, taken: &mut BTreeMap<Targe
             (Ok(read), Ok((key, port))) => {
                 if let Some(service) = inventory.services.get_mut(&(key.namespace.clone(), key.name.clone())) {
                     service.policies.push(AttachedPolicy { port, policy: Arc::new(read.policy.clone()) });
+                    service.nearest = read.nearest.or(service.nearest);
                     service.balancer = read.balancer.clone().unwrap_or_else(|| service.balancer.clone());
                 }
                 condition("Accepted", true, "Accepted", "The policy is in force.")

@@ -32,6 +32,7 @@ fn mistakes_are_told_with_their_place() {
         ),
         ("  healthCheck: {active: {type: TCP, interval: 1ms}}\n", "spec.healthCheck.active.interval"),
         ("  healthCheck: {active: {type: TCP, tcp: {send: {type: Text}}}}\n", "spec.healthCheck.active.tcp.send"),
+        ("  loadBalancer: {locality: {prefer: Rack}}\n", "spec.loadBalancer.locality.prefer"),
         ("  sessionPersistence: {sessionName: 's t'}\n", "spec.sessionPersistence.sessionName"),
         ("  sessionPersistence: {cookieConfig: {lifetimeType: Permanent}}\n", "spec.sessionPersistence"),
         ("  sessionPersistence: {type: Header, cookieConfig: {lifetimeType: Session}}\n", "spec.sessionPersistence"),

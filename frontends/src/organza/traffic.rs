@@ -5,7 +5,7 @@ use crate::gateway_api::{duration, session};
 use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, limits};
-use model::Balancer;
+use model::{Balancer, Nearest};
 use model::service::HashOn;
 use model::traffic::{Breaker, Ejection, RequestLimits, RetryBudget, TrafficPolicy};
 use serde_json::Value;
@@ -20,6 +20,8 @@ pub struct Read {
     pub policy: TrafficPolicy,
     /// `None`: as it was.
     pub balancer: Option<Balancer>,
+    /// `None`: as it was.
+    pub nearest: Option<Nearest>,
 }
 
 pub fn read(object: &Object) -> Result<Read, Wrong> {
@@ -41,7 +43,8 @@ pub fn read(object: &Object) -> Result<Read, Wrong> {
         session,
     };
     let balancer = if spec.get("loadBalancer").is_some() { Some(algorithm(balancer).at("loadBalancer")?) } else { None };
-    Ok(Read { policy, balancer })
+    let nearest = nearest(part(part(spec, "loadBalancer"), "locality")).at("locality").at("loadBalancer")?;
+    Ok(Read { policy, balancer, nearest })
 }
 
 fn part<'v>(value: &'v Value, field: &str) -> &'v Value {
@@ -137,6 +140,16 @@ fn algorithm(value: &Value) -> Result<Balancer, Wrong> {
         "RoundRobin" => Ok(Balancer::RoundRobin),
         "ConsistentHash" => hash_on(part(value, "consistentHash")).at("consistentHash").map(Balancer::Maglev),
         other => Err(Wrong::new("Invalid", format!("The type {other:?} is not known.")).at("type")),
+    }
+}
+
+fn nearest(value: &Value) -> Result<Option<Nearest>, Wrong> {
+    match text(value, "prefer") {
+        None => Ok(None),
+        Some("Node") => Ok(Some(Nearest::Node)),
+        Some("Zone") => Ok(Some(Nearest::Zone)),
+        Some("Region") => Ok(Some(Nearest::Region)),
+        Some(other) => Err(Wrong::new("Invalid", format!("The place {other:?} is not known.")).at("prefer")),
     }
 }
 

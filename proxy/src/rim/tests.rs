@@ -99,6 +99,7 @@ fn service(name: &str) -> Service {
         ports: Vec::new(),
         identities: Vec::new(),
         balancer: Default::default(),
+        nearest: None,
         policies: Vec::new(),
         normalisation: model::Normalisation::default(),
     }

@@ -93,6 +93,7 @@ impl Mesh {
                 name: name.clone(),
                 namespace: "shop".into(),
                 peer: Arc::new(Peer::claimed(identity, "shop", identity, "v1", "test", Some(&id(identity)))),
+                locality: model::Locality::parse("eu/eu-1").unwrap(),
                 metadata: PeerMetadata { workload: name.clone(), namespace: "shop".into(), app: name, ..PeerMetadata::default() },
             },
             resolver: Resolver::alone(self.snapshot.clone()),

@@ -53,6 +53,7 @@ pub fn service(name: &'static str, places: &[Place]) -> Vec<Resource> {
         ports: ports.map(|(number, protocol)| ServicePort { number, name: None, protocol }).to_vec(),
         identities: vec![id("catalog")],
         balancer: Balancer::RoundRobin,
+        nearest: None,
         policies: Vec::new(),
         normalisation: Normalisation::default(),
     };

@@ -32,6 +32,7 @@ impl Balancer {
         let standing = Standing {
             ejected: &|name| ejected.contains(&name),
             returned: &|_| None,
+            distance: &|e| e.locality.zone.len() as u8,
             panic: &|usable, all| all > 0 && usable == 0,
             slow_start,
             now,
@@ -221,4 +222,37 @@ fn a_new_endpoint_starts_slowly_and_the_first_ones_do_not() {
     assert_eq!(counts(&mut balancer, &NAMES[..2], 150), [100, 50]);
     assert_eq!(balancer.stand(&both, &[], Some(window), start + window), None);
     assert_eq!(counts(&mut balancer, &NAMES[..2], 100), [50, 50]);
+}
+
+#[test]
+fn the_near_get_all_until_they_are_too_few_and_then_what_they_can_carry() {
+    // In these tests an endpoint is as far as its zone's name is long.
+    let at = |name: &str, zone: &str| Endpoint { locality: Locality { zone: zone.into(), ..Locality::default() }, ..endpoint(name, 1) };
+    let all = set(vec![at("a", ""), at("b", ""), at("c", ""), at("d", "."), at("e", "."), at("f", "..")]);
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let mut b = Balancer::new(Algorithm::RoundRobin, None);
+    let mut shares = |out: &[&str]| {
+        b.stand(&all, out, None, Instant::now());
+        let counts = counts(&mut b, &names, 20_000);
+        (counts[..3].iter().sum::<u64>() / 200, counts[3..5].iter().sum::<u64>() / 200, counts[5] / 200)
+    };
+    assert_eq!(shares(&[]), (100, 0, 0));
+    // Two of three can carry 93 % of what all three do (overprovisioned by 1.4), one 46 %.
+    assert!(matches!(shares(&["a"]), (92..=94, 6..=8, 0)), "{:?}", shares(&["a"]));
+    assert!(matches!(shares(&["a", "b"]), (45..=47, 53..=55, 0)), "{:?}", shares(&["a", "b"]));
+    assert_eq!(shares(&["a", "b", "c"]), (0, 100, 0));
+    // One of the two that come next carries 70 % of what they do.
+    assert!(matches!(shares(&["a", "b", "c", "d"]), (0, 69..=71, 29..=31)), "{:?}", shares(&["a", "b", "c", "d"]));
+    assert_eq!(shares(&["a", "b", "c", "d", "e"]), (0, 0, 100));
+}
+
+#[test]
+fn priority_goes_before_distance() {
+    let at = |name: &str, priority, zone: &str| Endpoint { priority, locality: Locality { zone: zone.into(), ..Locality::default() }, ..endpoint(name, 1) };
+    let all = set(vec![at("far", 0, ".."), at("near", 1, "")]);
+    let mut b = Balancer::new(Algorithm::RoundRobin, None);
+    b.stand(&all, &[], None, Instant::now());
+    assert_eq!(counts(&mut b, &["far", "near"], 100), [100, 0]);
+    b.stand(&all, &["far"], None, Instant::now());
+    assert_eq!(counts(&mut b, &["far", "near"], 100), [0, 100]);
 }

@@ -42,6 +42,7 @@ fn ask(filters: Vec<Filter>, backends: Vec<(u32, Backend, Vec<Filter>)>) -> Expl
         ports: Vec::new(),
         identities: Vec::new(),
         balancer: Balancer::default(),
+        nearest: None,
         policies: Vec::new(),
         normalisation: Normalisation::default(),
     };

@@ -62,6 +62,7 @@ fn service(port: u16) -> Change {
         ports: vec![ServicePort { number: port, name: None, protocol: AppProtocol::Http }],
         identities: Vec::new(),
         balancer: Balancer::default(),
+        nearest: None,
         policies: Vec::new(),
         normalisation: Normalisation::default(),
     })))

@@ -179,6 +179,7 @@ impl Mesh {
             namespace: "shop".into(),
             identity: id,
             role,
+            locality: None,
             control: Control {
                 addresses: vec![SocketAddr::new(address(CONTROL).into(), XDS)],
                 trust_roots: identity::pem::encode_chain(roots.iter().map(|der| &der[..])),

@@ -138,6 +138,7 @@ fn service(balancer: Balancer) -> Service {
         ports: vec![port(80, Some("http"), AppProtocol::Http), port(9000, None, AppProtocol::Detect)],
         identities: vec![id()],
         balancer,
+        nearest: Some(model::Nearest::Zone),
         policies: Vec::new(),
         normalisation: Normalisation::default(),
     }

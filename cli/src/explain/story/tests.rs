@@ -21,6 +21,7 @@ fn service(name: &str) -> Change {
         ports: vec![ServicePort { number: 80, name: None, protocol: model::AppProtocol::Http }],
         identities: Vec::new(),
         balancer: model::Balancer::default(),
+        nearest: None,
         policies: Vec::new(),
         normalisation: model::Normalisation::default(),
     })))

@@ -80,6 +80,9 @@ fn render_policies(service: &Service, out: &mut String) {
     if service.balancer != Balancer::default() {
         line(out, 1, format!("balancer {:?}", service.balancer));
     }
+    if let Some(nearest) = service.nearest {
+        line(out, 1, format!("prefers {nearest:?}"));
+    }
     for at in &service.policies {
         let (p, e) = (&at.policy, &at.policy.ejection);
         let origin = p.origin.as_ref().map_or_else(String::new, |origin| origin.object.to_string());

@@ -17,11 +17,11 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use transport::rt;
 
-fn http() -> Probe {
+pub fn http() -> Probe {
     Probe::Http { method: Method::Get, path: "/healthz".into(), hostname: None, expected: vec![200, 204] }
 }
 
-fn checking(probe: Probe) -> HealthCheck {
+pub fn checking(probe: Probe) -> HealthCheck {
     HealthCheck {
         probe,
         interval: Duration::from_millis(20),
@@ -39,7 +39,7 @@ fn policy(check: HealthCheck) -> Option<TrafficPolicy> {
 }
 
 /// Checks as the rim of this proxy makes them.
-fn check(proxy: &Proxy) {
+pub fn check(proxy: &Proxy) {
     let worker = crate::worker::Worker::new(proxy.worker.shared.clone(), 7);
     rt::spawn(checks::run(worker, Vec::new()));
 }
@@ -59,7 +59,7 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// Waits until `names` and no others are left out, and gives why.
-async fn left_out(proxy: &Proxy, names: &[&str]) -> Vec<String> {
+pub async fn left_out(proxy: &Proxy, names: &[&str]) -> Vec<String> {
     let is = |out: &[Out]| out.iter().map(|one| &*one.endpoint).eq(names.iter().copied());
     until(&format!("{names:?} are left out"), || is(&out(proxy))).await;
     let out = out(proxy);

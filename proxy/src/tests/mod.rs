@@ -15,6 +15,7 @@ mod http1;
 mod leaving;
 mod levels;
 mod listeners;
+mod locality;
 pub(crate) mod resources;
 mod scripted;
 mod session;

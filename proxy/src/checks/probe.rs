@@ -1,7 +1,7 @@
 //! One health check of one endpoint: a request by HTTP, a call of `grpc.health.v1`, or a connection that opens and perhaps answers. What comes of it
 //! is said in words, since people read why an endpoint is left out.
 
-use crate::http::exchange;
+use crate::http::{exchange, mark};
 use crate::limits;
 use crate::upstream::{UpstreamKey, Way, welcome};
 use crate::worker::Worker;
@@ -99,16 +99,19 @@ async fn exchanged<'b>(
     head: impl Fn() -> RequestHead,
     body: impl Fn() -> Incoming<'b>,
 ) -> Result<exchange::Asked, Error> {
-    let mut fresh = false;
+    let (mut fresh, believed) = (false, mark::is_believed(&key.via));
     loop {
         let mut way: Way = worker.reach(key.clone(), fresh).await?;
         let reused = way.is_reused();
-        match exchange::ask(&mut way, &mut head(), body(), Some(limits::CHECK_BYTES)).await {
+        match exchange::ask(&mut way, &mut head(), body(), Some(limits::CHECK_BYTES), believed).await {
             Ok(asked) => {
                 if asked.reusable {
                     way.release(worker);
                 }
-                return Ok(asked);
+                return match asked.fault {
+                    Some(fault) => Err(Error::new(fault, "says the proxy beside it")),
+                    None => Ok(asked),
+                };
             }
             Err(error) if reused && !fresh && (error.nothing_received || error.is_unprocessed()) => fresh = true,
             Err(error) => return Err(error),

@@ -1,7 +1,7 @@
 //! One try: the request goes up while the answer is awaited, for an answer may come before the request has ended; then the answer comes down.
 
 use super::down::{self, Downstream, Sink, Source};
-use super::{After, Stop};
+use super::{After, Stop, mark};
 use crate::upstream::Way;
 use bytes::Bytes;
 use model::{Fault, Method, RequestHead, ResponseHead, Version};
@@ -428,6 +428,8 @@ async fn beside<T>(
 pub struct Asked {
     pub status: u16,
     pub grpc_status: Option<u8>,
+    /// The answer is not the application's: the proxy beside it says why there is none.
+    pub fault: Option<Fault>,
     /// As much of the body as was to be kept.
     pub body: Vec<u8>,
     /// Whether the connection can carry another request.
@@ -435,11 +437,17 @@ pub struct Asked {
 }
 
 /// Sends a request of our own and reads the answer. With `keep` its body is kept up to that many bytes and what is longer is left unread; without,
-/// it is read to its end and dropped.
+/// it is read to its end and dropped. `believed`: whether whoever is there may answer for the application.
 ///
 /// # Errors
 /// If no answer came, or it broke off.
-pub async fn ask(up: &mut Way, head: &mut RequestHead, mut body: Incoming<'_>, keep: Option<usize>) -> Result<Asked, Error> {
+pub async fn ask(
+    up: &mut Way,
+    head: &mut RequestHead,
+    mut body: Incoming<'_>,
+    keep: Option<usize>,
+    believed: bool,
+) -> Result<Asked, Error> {
     let method = head.method.clone();
     let (mut upward, mut replies) = begin(up, head, body.length(), &Hop::default(), &mut Counts::default())?;
     pump(&mut body, &mut upward, &mut 0).await.map_err(|(_, e)| e)?;
@@ -452,7 +460,8 @@ pub async fn ask(up: &mut Way, head: &mut RequestHead, mut body: Incoming<'_>, k
         let ends = matches!(shape, Shape::H1(Framing::UntilClose));
         let in_head = answer.headers.text("grpc-status").and_then(|text| text.parse().ok());
         let close = strip_hop_by_hop(&mut answer.headers, answer.version).close;
-        let mut asked = Asked { status: answer.status, grpc_status: in_head, body: Vec::new(), reusable: !ends && !close };
+        let fault = mark::take(&mut answer, believed);
+        let mut asked = Asked { status: answer.status, grpc_status: in_head, fault, body: Vec::new(), reusable: !ends && !close };
         let mut body = replies.body(shape);
         while let Some(piece) = body.chunk().await? {
             let Some(keep) = keep else { continue };

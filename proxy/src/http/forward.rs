@@ -361,7 +361,7 @@ impl<'t> Routed<'t> {
                 };
                 let mut up = worker.reach(key, false).await?;
                 let body = held.map_or(Incoming::Empty, |bytes| Incoming::Held(Some(bytes)));
-                if exchange::ask(&mut up, &mut head, body, None).await?.reusable {
+                if exchange::ask(&mut up, &mut head, body, None, false).await?.reusable {
                     up.release(&worker);
                 }
                 Ok::<(), Error>(())

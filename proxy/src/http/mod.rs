@@ -7,7 +7,7 @@ mod connect;
 mod down;
 pub(crate) mod exchange;
 mod forward;
-mod mark;
+pub(crate) mod mark;
 pub(crate) mod plan;
 mod prepare;
 mod sticky;

@@ -35,13 +35,14 @@ struct Checker {
     own: Vec<Key>,
     places: Vec<Place>,
     seen: Option<Arc<Snapshot>>,
-    looked: Option<Instant>,
+    /// When it was looked last for what no snapshot tells: whether a service of our own is called meanwhile.
+    looked: Instant,
     swept: Instant,
 }
 
 /// Checks until it is dropped. `worker` is one of the rim's thread.
 pub async fn run(worker: Rc<Worker>, own: Vec<Key>) {
-    let mut checker = Checker { worker, own, places: Vec::new(), seen: None, looked: None, swept: rt::now() };
+    let mut checker = Checker { worker, own, places: Vec::new(), seen: None, looked: rt::now(), swept: rt::now() };
     let mut under_way = FuturesUnordered::new();
     loop {
         let now = rt::now();
@@ -63,16 +64,16 @@ pub async fn run(worker: Rc<Worker>, own: Vec<Key>) {
 impl Checker {
     /// Sees what there is to check: whenever something changed, and now and then, for a call may make a service one that is called.
     fn look(&mut self, now: Instant) {
-        let due = self.looked.is_none_or(|at| now.saturating_duration_since(at) >= limits::CHECK_LOOK);
-        let snapshot = self.worker.snapshot();
-        if self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &snapshot)) && !due {
-            return;
-        }
-        self.looked = Some(now);
         if now.saturating_duration_since(self.swept) >= limits::DNS_TIME {
             self.swept = now;
             self.worker.sweep();
         }
+        let due = !self.own.is_empty() && now.saturating_duration_since(self.looked) >= limits::CHECK_LOOK;
+        let snapshot = self.worker.snapshot();
+        if self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &snapshot)) && !due {
+            return;
+        }
+        self.looked = now;
         let checked: Vec<Place> = snapshot.table.services().flat_map(|service| self.places_of(service)).collect();
         let mut draw = || self.worker.draw();
         for place in &checked {

@@ -14,7 +14,7 @@ use routing::health::Checks;
 use routing::retry::Budget;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 use telemetry::{Gauge, Metrics};
@@ -60,6 +60,8 @@ pub struct Guard {
     place: Place,
     outliers: Mutex<Outliers>,
     checks: Mutex<Checks>,
+    /// Endpoints that are checked, and those of them that are well; there once anyone is checked.
+    checked: OnceLock<[Gauge; 2]>,
     /// Rises whenever other endpoints may be used than before.
     changes: AtomicU64,
     /// Nothing failed of late: a success needs no lock.
@@ -194,6 +196,7 @@ impl Guard {
             place: place.clone(),
             outliers: Mutex::default(),
             checks: Mutex::default(),
+            checked: OnceLock::new(),
             changes: AtomicU64::new(0),
             quiet: AtomicBool::new(true),
             breaker: Mutex::default(),

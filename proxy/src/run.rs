@@ -74,7 +74,8 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
     };
     let (successor, inheritance) = asked.unzip();
     let metrics = Metrics::new();
-    let rim = Rim::open(config.clone(), metrics.clone(), rt::seed(), rt::wall())?;
+    let seed = rt::seed();
+    let rim = Rim::open(config.clone(), metrics.clone(), seed, rt::wall())?;
     if let Some(problem) = &rim.snapshot_problem {
         tracing::warn!("{problem}; starting without it");
     }
@@ -114,7 +115,7 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
         Role::Workload(workload) => workload.services.clone(),
         Role::Gateway { .. } => Vec::new(),
     };
-    tokio::task::spawn_local(checks::run(worker::Worker::new(proxy.shared.clone(), rt::seed()), own));
+    tokio::task::spawn_local(checks::run(worker::Worker::new(proxy.shared.clone(), !seed), own));
     let succeeded = Box::pin(proxy.live(&config, &handle, &serving, &mut names, ended.as_mut())).await?;
     if succeeded && !proxy.linger(&config, ended).await {
         return Ok(());

@@ -75,9 +75,15 @@ impl Guard {
     }
 
     fn gauge_health(&self, (checked, healthy): (usize, usize)) {
-        let gauge = |name, help, value: usize| self.metrics.gauge(name, help, &self.labels()).set(value as f64);
-        gauge("organza_health_check_endpoints", "Endpoints that are checked", checked);
-        gauge("organza_health_check_healthy", "Endpoints that are checked and well", healthy);
+        let gauge = |name, help| self.metrics.gauge(name, help, &self.labels());
+        let [all, well] = self.checked.get_or_init(|| {
+            [
+                gauge("organza_health_check_endpoints", "Endpoints that are checked"),
+                gauge("organza_health_check_healthy", "Endpoints that are checked and well"),
+            ]
+        });
+        all.set(checked as f64);
+        well.set(healthy as f64);
     }
 
     fn tell_health(&self, due: &Due, change: &Change) {

@@ -276,3 +276,6 @@ fn upstream(text: &str) -> Result<Upstream, String> {
     }
     Ok(Upstream { host: host.into(), port, local })
 }
+
+#[cfg(test)]
+mod tests;

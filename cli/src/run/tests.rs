@@ -1,0 +1,26 @@
+use super::*;
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    args: RunArgs,
+}
+
+fn labels(line: &[&str]) -> Vec<(String, String)> {
+    let parsed = Line::try_parse_from(std::iter::once(&"run").chain(line)).expect("a line that clap takes");
+    member(&parsed.args).labels
+}
+
+#[test]
+fn a_locality_becomes_the_labels_that_kubernetes_has_for_it_unless_they_are_given() {
+    let has = |labels: &[(String, String)], name: &str| labels.iter().find(|(label, _)| label == name).map(|(_, value)| value.clone());
+    let both = labels(&["--service", "web", "--port", "8000", "--locality", "eu/eu-1"]);
+    assert_eq!((has(&both, Locality::REGION_LABEL).as_deref(), has(&both, Locality::ZONE_LABEL).as_deref()), (Some("eu"), Some("eu-1")));
+    let zone = format!("{}=eu-2", Locality::ZONE_LABEL);
+    let given = labels(&["--locality", "eu/eu-1", "--label", &zone]);
+    assert_eq!(has(&given, Locality::ZONE_LABEL).as_deref(), Some("eu-2"));
+    assert_eq!(has(&labels(&["--locality", "eu"]), Locality::ZONE_LABEL), None);
+    assert!(!labels(&[]).iter().any(|(label, _)| label.starts_with("topology")));
+    assert!(Line::try_parse_from(["run", "--locality", "eu/"]).is_err());
+}

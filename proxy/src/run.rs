@@ -196,7 +196,13 @@ fn me(config: &Config, snapshot: &snapshot::Snapshot) -> Option<Me> {
         version: text(&peer.version),
         cluster: text(&peer.cluster),
     };
-    Some(Me { name: config.proxy.clone(), namespace: config.namespace.clone(), peer: Arc::new(peer), metadata, locality: locality.unwrap_or_default() })
+    Some(Me {
+        name: config.proxy.clone(),
+        namespace: config.namespace.clone(),
+        peer: Arc::new(peer),
+        metadata,
+        locality: locality.unwrap_or_default(),
+    })
 }
 
 fn claimed(config: &Config, name: &str) -> Peer {

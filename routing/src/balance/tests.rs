@@ -248,7 +248,11 @@ fn the_near_get_all_until_they_are_too_few_and_then_what_they_can_carry() {
 
 #[test]
 fn priority_goes_before_distance() {
-    let at = |name: &str, priority, zone: &str| Endpoint { priority, locality: Locality { zone: zone.into(), ..Locality::default() }, ..endpoint(name, 1) };
+    let at = |name: &str, priority, zone: &str| Endpoint {
+        priority,
+        locality: Locality { zone: zone.into(), ..Locality::default() },
+        ..endpoint(name, 1)
+    };
     let all = set(vec![at("far", 0, ".."), at("near", 1, "")]);
     let mut b = Balancer::new(Algorithm::RoundRobin, None);
     b.stand(&all, &[], None, Instant::now());

@@ -101,6 +101,9 @@ pub struct Service {
     /// Zero: base.
     #[prost(enumeration = "Normalisation", tag = "9")]
     pub normalisation: i32,
+    /// Endpoints so near to the caller are preferred; absent: all are alike.
+    #[prost(enumeration = "Nearest", optional, tag = "30")]
+    pub nearest: ::core::option::Option<i32>,
 }
 /// How calls to a service are limited, and when its endpoints are left out. What is absent is not looked at.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -833,6 +836,38 @@ impl BalancerKind {
             "BALANCER_KIND_LEAST_REQUEST" => Some(Self::LeastRequest),
             "BALANCER_KIND_RING_HASH" => Some(Self::RingHash),
             "BALANCER_KIND_MAGLEV" => Some(Self::Maglev),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Nearest {
+    Unspecified = 0,
+    Node = 1,
+    Zone = 2,
+    Region = 3,
+}
+impl Nearest {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NEAREST_UNSPECIFIED",
+            Self::Node => "NEAREST_NODE",
+            Self::Zone => "NEAREST_ZONE",
+            Self::Region => "NEAREST_REGION",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NEAREST_UNSPECIFIED" => Some(Self::Unspecified),
+            "NEAREST_NODE" => Some(Self::Node),
+            "NEAREST_ZONE" => Some(Self::Zone),
+            "NEAREST_REGION" => Some(Self::Region),
             _ => None,
         }
     }

@@ -138,7 +138,7 @@ fn service(balancer: Balancer) -> Service {
         ports: vec![port(80, Some("http"), AppProtocol::Http), port(9000, None, AppProtocol::Detect)],
         identities: vec![id()],
         balancer,
-        nearest: Some(model::Nearest::Zone),
+        nearest: None,
         policies: Vec::new(),
         normalisation: Normalisation::default(),
     }
@@ -468,6 +468,14 @@ fn policies_travel_and_odd_shares_are_refused() {
     Arc::make_mut(&mut odd[0].policy).ejection.max_percent = 101;
     let error = decode(&encode(&with(odd))).unwrap_err().to_string();
     assert!(error.contains("policies[0].policy.ejection.max_percent"), "{error}");
+}
+
+#[test]
+fn what_a_service_prefers_is_read_back() {
+    for nearest in [None, Some(model::Nearest::Node), Some(model::Nearest::Zone), Some(model::Nearest::Region)] {
+        let resource = Resource::Service(Arc::new(Service { nearest, ..service(Balancer::PeakEwma) }));
+        assert_eq!(decode(&encode(&resource)).unwrap(), resource);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use crate::limits;
 use model::{Balancer as Algorithm, Endpoint, Endpoints, Health, Labels};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,9 @@ pub struct Standing<'s> {
     pub now: Instant,
 }
 
+/// Of a level while it is being arranged: endpoints in all, and those that may be used, by place.
+type Met = (u64, Vec<(usize, u32)>);
+
 /// The endpoints of one priority and distance that can be used.
 #[derive(Default)]
 struct Level {
@@ -101,7 +105,7 @@ impl Balancer {
         let healthy = set.endpoints.iter().filter(counted).count();
         let usable = set.endpoints.iter().filter(counted).filter(|e| !(standing.ejected)(&e.id)).count();
         let panic = (standing.panic)(usable, healthy);
-        let mut levels: std::collections::BTreeMap<(u8, u8), (u64, Vec<(usize, u32)>)> = Default::default();
+        let mut levels: BTreeMap<(u8, u8), Met> = BTreeMap::new();
         let mut grows = false;
         for (id, state) in self.states.iter_mut().enumerate() {
             let Some(endpoint) = state.place.and_then(|place| set.endpoints.get(place)) else { continue };

@@ -23,7 +23,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Seeds of a plain run, which CI makes in the release build; the development build is many times slower.
-const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 30 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 200 };
 /// Of these so many are played twice.
 const TWICE: u64 = if cfg!(debug_assertions) { 1 } else { 10 };
 

@@ -203,7 +203,8 @@ fn listen(program: &Path, arguments: &[&str]) -> Result<(bool, String)> {
     if let Some(out) = child.stderr.take() {
         for line in BufReader::new(out).split(b'\n') {
             let line = String::from_utf8_lossy(&line?).into_owned();
-            if !line.starts_with(['#', '\t']) && !line.starts_with("INFO") && !line.starts_with("stat::") && !line.starts_with("Done ") {
+            let chatter = ["#", "\t", "INFO", "stat::", "Done ", "MERGE-", "WARNING: Failed to find function"];
+            if !chatter.iter().any(|start| line.starts_with(start)) && !line.is_empty() {
                 eprintln!("{line}");
             }
             text.push_str(&line);

@@ -42,7 +42,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         }
     }
     let mut missed = 0;
-    println!("{:<22}{:<10}{:>8}  test", "bug", "verdict", "seconds");
+    println!("{:<24}{:<10}{:>8}  test", "bug", "verdict", "seconds");
     for bug in chosen {
         let begun = Instant::now();
         let changed = bug.applied(&tree)?;
@@ -61,7 +61,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
             Verdict::Broken(why) => why,
         };
         missed += usize::from(verdict != Verdict::Caught);
-        println!("{:<22}{word:<10}{:>8.1}  {} {}", bug.name, begun.elapsed().as_secs_f64(), bug.package, bug.test);
+        println!("{:<24}{word:<10}{:>8.1}  {} {}", bug.name, begun.elapsed().as_secs_f64(), bug.package, bug.test);
         if verdict != Verdict::Caught {
             println!("{said}");
         }

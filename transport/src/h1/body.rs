@@ -182,10 +182,10 @@ impl<'c> BodyReader<'c> {
         let line = window[..end].strip_suffix(b"\r").ok_or_else(|| self.error("chunk-size line is not ended by CRLF"))?;
         let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
         let (number, extension) = line.split_at(digits);
-        let extension = extension.trim_ascii_start();
+        // Judged before it is trimmed: to Rust CR and form feed are white space, to HTTP they are not.
         let good = (1..=16).contains(&digits)
-            && (extension.is_empty() || extension.starts_with(b";"))
-            && extension.iter().all(|b| model::http::is_value_byte(*b));
+            && extension.iter().all(|b| model::http::is_value_byte(*b))
+            && matches!(extension.trim_ascii_start(), [] | [b';', ..]);
         let size = std::str::from_utf8(number).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
         let size = size.filter(|_| good).ok_or_else(|| self.error("chunk size is not hexadecimal digits"))?;
         self.extensions += extension.len();

@@ -203,6 +203,8 @@ async fn takes_over(workers: usize) {
     assert!(kept.is_closed());
     echo(&mut opaque, b"after");
     drop(opaque);
+    // For longer than a drain would leave them.
+    tokio::time::sleep(limits::DRAIN_GRACE * 2).await;
     // Nobody was in a hurry to end those that were idle, or had not said a word yet.
     assert!(idle.ask().contains("connection: close"));
     assert!(silent.ask().contains("connection: close"));

@@ -19,6 +19,8 @@ const MEMORY_MIB: u64 = 2048;
 const INPUT_BYTES: u64 = 4096;
 /// What one target's committed corpus may hold after it is minimised, in bytes.
 const CORPUS_BYTES: u64 = 60 * 1024;
+/// And how many files.
+const CORPUS_FILES: usize = 64;
 /// Coverage as libFuzzer counts it: edges and comparisons, in our code and in that of our dependencies.
 const INSTRUMENTATION: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -151,8 +153,8 @@ fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
     }
 }
 
-/// Keeps of the working and the committed corpus what together covers as much, smallest first, within [`CORPUS_BYTES`]. What was once a find
-/// stays whatever it covers: its name begins with `found`.
+/// Replaces the committed corpus by a sample, of all sizes, of what it and the working one together cover. What was once a find stays whatever
+/// it covers: its name begins with `found`.
 fn minimise(program: &Path, target: &str) -> Result<()> {
     let folder = folder()?;
     let (work, committed, into) = (folder.join("corpus").join(target), corpora().join(target), folder.join("merged"));
@@ -178,12 +180,13 @@ fn minimise(program: &Path, target: &str) -> Result<()> {
         merged.push((file.metadata()?.len(), file.path()));
     }
     merged.sort();
-    let mut bytes = 0;
-    for (size, path) in merged {
-        bytes += size;
+    let mut room = CORPUS_BYTES;
+    let step = merged.len().div_ceil(CORPUS_FILES).max(1);
+    for (size, path) in merged.iter().rev().step_by(step) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if bytes <= CORPUS_BYTES {
-            fs::copy(&path, committed.join(&name[..name.len().min(16)]))?;
+        if let Some(rest) = room.checked_sub(*size) {
+            fs::copy(path, committed.join(&name[..name.len().min(16)]))?;
+            room = rest;
         }
     }
     println!("{target:<52}{:>19}{before:>9}", fs::read_dir(&committed)?.count());

@@ -11,6 +11,7 @@ mod fuzz;
 mod mutants;
 mod peers;
 mod picture;
+mod pins;
 mod process;
 mod running;
 mod soak;
@@ -34,6 +35,8 @@ cargo xtask CHORE
                 docs/demo.svg, drawn from what the demo writes to a terminal
   bench [--case NAME] [--rounds N] [--json FILE]
                 what one proxied request costs, beside HAProxy, nginx and Envoy
+  pins [--keep] [--pin NAME] [--profile FOLDER]
+                instructions, allocations and system calls per request, held to what they were
   faults [--scenario NAME] [--json FILE]
                 backends killed, slowed, half-broken and overloaded under load, behind
                 Organza and behind Envoy with the same policy
@@ -80,6 +83,7 @@ fn chore() -> Result<()> {
         "backend" => faults::serve(&rest),
         "faults" => faults::run(&rest),
         "picture" => picture::run(&rest),
+        "pins" => pins::run(&rest),
         "soak" => soak::run(&rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

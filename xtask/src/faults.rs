@@ -88,7 +88,11 @@ impl Proxy<'_> {
             Self::Organza(program) => {
                 let file: PathBuf = peers::filled(&sources.join("organza.yaml"), folder, fill)?;
                 let mut up = Command::new(program);
-                up.arg("up").arg("-f").arg(file).args(["--mesh", "faults"]).env("XDG_STATE_HOME", folder.join("state"));
+                up.arg("up")
+                    .arg("-f")
+                    .arg(file)
+                    .args(["--mesh", "faults", "--locality", "eu/eu-1"])
+                    .env("XDG_STATE_HOME", folder.join("state"));
                 Running::quietly(&mut up)
             }
             Self::Envoy(program) => {

@@ -18,7 +18,7 @@ use rustls::pki_types::ServerName;
 use rustls::time_provider::DefaultTimeProvider;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -131,7 +131,7 @@ fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 
 /// What the caller got.
 struct Heard {
-    from: SocketAddr,
+    from: IpAddr,
     status: u16,
     saw: Option<String>,
 }
@@ -164,14 +164,16 @@ async fn one_world(seed: u64, backend: SocketAddr, met: &mut Met) {
         // Of two callers at one door each takes a half.
         let twins = DOORS.iter().filter(|other| **other == door).count();
         let own = asks.get_mut(&door).map(|all| all.split_off(if i == 0 && twins > 1 { all.len() / 2 } else { 0 })).unwrap_or_default();
-        send_all(doors, &credentials, own)
+        // Its own address: the kernel gives one port to several connections where they lead to different doors.
+        let from = IpAddr::from([127, 0, 1, i as u8 + 1]);
+        send_all(doors, &credentials, from, own)
     });
     let sending: Vec<_> = sending.collect();
     let heard: Vec<(Ask, Heard)> = futures_util::future::join_all(sending).await.into_iter().flatten().collect();
     let mut records = records([&edge, &web], heard.len()).await;
     let table = &mesh.snapshot.load().table;
     for (ask, heard) in &heard {
-        let record = records.get_mut(&heard.from.to_string()).and_then(VecDeque::pop_front).expect("each request has a record");
+        let record = records.get_mut(&heard.from).and_then(VecDeque::pop_front).expect("each request has a record");
         let explained = explained(table, ask);
         let told = || format!("seed {seed}: {ask:?}\nrecord {record}\nexplained {explained:#?}\nheard {} {:?}", heard.status, heard.saw);
         let result = equal(&record, &explained, ask, heard).and_then(|()| right(&world, ask, &explained, met));
@@ -187,13 +189,18 @@ fn certificate(mesh: &mut Mesh) -> (String, String) {
 }
 
 /// One caller: one request after another, on one connection for as long as it lives.
-async fn send_all(doors: (SocketAddr, SocketAddr, SocketAddr), credentials: &Credentials, asks: VecDeque<Ask>) -> Vec<(Ask, Heard)> {
+async fn send_all(
+    doors: (SocketAddr, SocketAddr, SocketAddr),
+    credentials: &Credentials,
+    from: IpAddr,
+    asks: VecDeque<Ask>,
+) -> Vec<(Ask, Heard)> {
     let mut open: Option<(Stream, Vec<u8>)> = None;
     let mut all = Vec::new();
     for ask in asks {
         let (mut stream, mut buffer) = match open.take() {
             Some(kept) => kept,
-            None => (connect(doors, credentials, ask.door).await, Vec::new()),
+            None => (connect(doors, credentials, from, ask.door).await, Vec::new()),
         };
         stream.write_all(&ask.bytes(SECRET)).await.unwrap();
         let answer = head(&mut stream, &mut buffer).await.expect("an answer");
@@ -204,7 +211,6 @@ async fn send_all(doors: (SocketAddr, SocketAddr, SocketAddr), credentials: &Cre
             assert_ne!(stream.read_buf(&mut buffer).await.unwrap(), 0, "the whole answer");
         }
         buffer.drain(..body);
-        let from = stream.local_address().unwrap();
         if field(&answer, "connection") != Some("close") {
             open = Some((stream, buffer));
         }
@@ -213,26 +219,36 @@ async fn send_all(doors: (SocketAddr, SocketAddr, SocketAddr), credentials: &Cre
     all
 }
 
-async fn connect((plain, secure, proxy): (SocketAddr, SocketAddr, SocketAddr), credentials: &Credentials, door: Door) -> Stream {
+async fn connect(
+    (plain, secure, proxy): (SocketAddr, SocketAddr, SocketAddr),
+    credentials: &Credentials,
+    from: IpAddr,
+    door: Door,
+) -> Stream {
+    let to = async |address| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(from, 0)).unwrap();
+        Stream::Tcp(socket.connect(address).await.unwrap())
+    };
     let name = match door {
-        Door::Plain => return Stream::connect(plain).await.unwrap(),
-        Door::Call => return Stream::connect(proxy).await.unwrap(),
+        Door::Plain => return to(plain).await,
+        Door::Call => return to(proxy).await,
         Door::Tls(name) => name,
     };
     let config = identity::client_config(credentials, Expected::AnyTrusted, &[alpn::HTTP1], Arc::new(DefaultTimeProvider)).unwrap();
     let mut config = (*config).clone();
     config.enable_sni = true;
-    let stream = Stream::connect(secure).await.unwrap();
-    tls::connect(stream, Arc::new(config), ServerName::try_from(name).unwrap()).await.unwrap()
+    tls::connect(to(secure).await, Arc::new(config), ServerName::try_from(name).unwrap()).await.unwrap()
 }
 
 /// All records, by the address of the caller, each caller's in order.
-async fn records(proxies: [&Proxy; 2], wanted: usize) -> BTreeMap<String, VecDeque<Value>> {
-    let mut all: BTreeMap<String, VecDeque<Value>> = BTreeMap::new();
+async fn records(proxies: [&Proxy; 2], wanted: usize) -> BTreeMap<IpAddr, VecDeque<Value>> {
+    let mut all: BTreeMap<IpAddr, VecDeque<Value>> = BTreeMap::new();
     let mut count = 0;
     loop {
         for record in proxies.iter().flat_map(|proxy| proxy.records()) {
-            all.entry(record["source_address"].as_str().unwrap().to_owned()).or_default().push_back(record);
+            let source: SocketAddr = record["source_address"].as_str().unwrap().parse().unwrap();
+            all.entry(source.ip()).or_default().push_back(record);
             count += 1;
         }
         if count >= wanted {

@@ -13,7 +13,7 @@ pub struct Scenario {
     pub after: f64,
 }
 
-pub const SCENARIOS: [Scenario; 5] = [
+pub const SCENARIOS: [Scenario; 8] = [
     Scenario { name: "killed", host: "eject.local", breaks: |all| first(all, Do::Kill), mends: restart, during: 0.99, after: 0.99 },
     Scenario { name: "slow", host: "eject.local", breaks: |all| first(all, Do::Tell("slow 1000")), mends: mend, during: 0.97, after: 0.99 },
     Scenario {
@@ -24,6 +24,10 @@ pub const SCENARIOS: [Scenario; 5] = [
         during: 0.85,
         after: 0.99,
     },
+    Scenario { name: "hanging", host: "checked.local", breaks: |all| first(all, Do::Tell("hang")), mends: mend, during: 0.85, after: 0.99 },
+    Scenario { name: "sick", host: "checked.local", breaks: |all| first(all, Do::Tell("sick")), mends: mend, during: 1.0, after: 1.0 },
+    // The last backend is in another zone.
+    Scenario { name: "zone lost", host: "near.local", breaks: lose_zone, mends: find_zone, during: 0.99, after: 0.99 },
     Scenario { name: "overloaded", host: "limited.local", breaks: |all| each(all, "slow 200"), mends: mend, during: 0.4, after: 0.95 },
     Scenario { name: "all failing", host: "breaker.local", breaks: |all| each(all, "fail 100"), mends: mend, during: 0.0, after: 0.5 },
 ];
@@ -44,6 +48,20 @@ fn first(all: &mut [Backend], what: Do) -> Result<()> {
 
 fn each(all: &mut [Backend], what: &str) -> Result<()> {
     all.iter_mut().try_for_each(|backend| backend.tell(what))
+}
+
+fn zone(all: &mut [Backend]) -> &mut [Backend] {
+    let near = all.len().saturating_sub(1);
+    &mut all[..near]
+}
+
+fn lose_zone(all: &mut [Backend]) -> Result<()> {
+    zone(all).iter_mut().for_each(Backend::kill);
+    Ok(())
+}
+
+fn find_zone(all: &mut [Backend]) -> Result<()> {
+    zone(all).iter_mut().try_for_each(Backend::again)
 }
 
 fn mend(all: &mut [Backend]) -> Result<()> {

@@ -16,10 +16,15 @@ use tokio::net::TcpStream;
 const LISTENS: &str = "the application listens at ";
 const FORGED: &str = "HTTP/1.1 503 Busy\r\nOrganza-Fault: connect_refused\r\nContent-Length: 0\r\n\r\n";
 
-/// Not a test: [`Application`] runs it as a process of its own.
+/// Set where this program is run as an application.
+const AS_APPLICATION: &str = "ORGANZA_TEST_APPLICATION";
+
+/// No test of its own: [`Application`] runs this program again, as a process that can be killed.
 #[test]
-#[ignore = "an application for other tests, until it is killed"]
 fn application() {
+    if std::env::var_os(AS_APPLICATION).is_none() {
+        return;
+    }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     writeln!(std::io::stdout(), "{LISTENS}{};", listener.local_addr().unwrap()).unwrap();
     for stream in listener.incoming() {
@@ -36,7 +41,7 @@ struct Application(Process, SocketAddr);
 impl Application {
     fn start() -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "tests::dead::application", "--ignored", "--nocapture"]);
+        command.args(["--exact", "tests::dead::application", "--nocapture"]).env(AS_APPLICATION, "1");
         let process = Process::start(command);
         process.wait_for(";", Duration::from_secs(20));
         let output = process.output();

@@ -9,7 +9,7 @@ use testkit::backend::Backend;
 use testkit::client::{Counter, Shot, fetch};
 use testkit::process::{Mesh, Process, eventually};
 use testkit::streams::{Kind, Streams};
-use testkit::{Loss, Tally, free_ports};
+use testkit::{Load, Loss, free_ports};
 
 /// Changes of weights, made one after another as fast as files are read. The development build, which is many times slower, makes fewer
 /// unless `ORGANZA_LOSS=full`; the release build, which CI tests, makes all.
@@ -139,47 +139,18 @@ impl Story {
     }
 }
 
-struct Load {
-    counters: Vec<(&'static str, Counter)>,
-    streams: Vec<(&'static str, Streams)>,
-}
-
-impl Load {
-    fn start(gateway: SocketAddr) -> Self {
-        let posts = Shot { method: "POST", ..Shot::upload(gateway, "shop", "/buy", 100) };
-        Self {
-            counters: vec![
-                ("GET", Counter::start(&Shot::get(gateway, "shop", "/items?q=1"), 4)),
-                ("POST", Counter::start(&posts, 2)),
-                ("upload", Counter::start(&Shot::upload(gateway, "shop", "/upload", 200_000), 1)),
-            ],
-            streams: vec![
-                ("WebSocket", Streams::start(Kind::WebSocket, gateway, "shop", "/ws", 2)),
-                ("gRPC stream", Streams::start(Kind::Grpc, gateway, "rpc", "/echo.Echo/Both", 2)),
-            ],
-        }
-    }
-
-    async fn finish(self, story: &Story) -> Tally {
-        let mut tallies = Vec::new();
-        let counted = self.counters.iter().flat_map(|(what, counter)| counter.losses().into_iter().map(move |loss| (*what, loss)));
-        let streamed = self.streams.iter().flat_map(|(what, streams)| streams.losses().into_iter().map(move |loss| (*what, loss)));
-        let mut losses: Vec<_> = counted.chain(streamed).collect();
-        losses.sort_by_key(|(_, loss)| loss.ended);
-        losses.iter().take(TOLD).for_each(|(what, loss)| println!("lost: {}", story.tell(what, loss)));
-        for (what, counter) in self.counters {
-            tallies.push((what, counter.finish().await));
-        }
-        for (what, streams) in self.streams {
-            tallies.push((what, streams.finish().await));
-        }
-        let mut all = Tally::default();
-        for (what, tally) in tallies {
-            println!("{what}: {} whole, {} lost", tally.of("200"), tally.lost());
-            assert!(tally.of("200") > 0, "{what}: none came through: {tally:?}");
-            all.add(&tally);
-        }
-        all
+fn load(gateway: SocketAddr) -> Load {
+    let posts = Shot { method: "POST", ..Shot::upload(gateway, "shop", "/buy", 100) };
+    Load {
+        counters: vec![
+            ("GET", Counter::start(&Shot::get(gateway, "shop", "/items?q=1"), 4)),
+            ("POST", Counter::start(&posts, 2)),
+            ("upload", Counter::start(&Shot::upload(gateway, "shop", "/upload", 200_000), 1)),
+        ],
+        streams: vec![
+            ("WebSocket", Streams::start(Kind::WebSocket, gateway, "shop", "/ws", 2)),
+            ("gRPC stream", Streams::start(Kind::Grpc, gateway, "rpc", "/echo.Echo/Both", 2)),
+        ],
     }
 }
 
@@ -202,7 +173,7 @@ async fn nothing_is_lost_by_our_own_changes() {
     }
     let old = roots(&mesh).items[0].fingerprint.clone();
 
-    let load = Load::start(gateway);
+    let load = load(gateway);
     let mut story = Story { begun: Instant::now(), events: Vec::new() };
     let changes = changes();
     let events = || up.output().matches("HTTPRoute items").count();
@@ -238,7 +209,8 @@ async fn nothing_is_lost_by_our_own_changes() {
 
     let told = u32::try_from(events()).unwrap_or(u32::MAX);
     assert!(told > changes * 8 / 10, "{told} of {changes} changes were told; up said:\n{}", tail(&up.output()));
-    let all = load.finish(&story).await;
+    load.losses().iter().take(TOLD).for_each(|(what, loss)| println!("lost: {}", story.tell(what, loss)));
+    let all = load.finish().await;
     assert_eq!(all.lost(), 0, "{all:?}\nup said:\n{}", tail(&up.output()));
     assert!(v1.requests() > 0 && v2.requests() > 0, "both versions were called");
 }

@@ -15,7 +15,7 @@ use testkit::backend::Backend;
 use testkit::client::{Counter, Shot, fetch};
 use testkit::process::{Mesh, Process, eventually};
 use testkit::streams::{Kind, Streams};
-use testkit::{Tally, free_ports};
+use testkit::{Load, Tally, free_ports};
 
 /// Upgrades of everything, one after another; the development build makes fewer unless `ORGANZA_LOSS=full`.
 const UPGRADES: u32 = 6;
@@ -180,66 +180,43 @@ impl Opaque {
     }
 }
 
-struct Load {
-    counters: Vec<(&'static str, Counter)>,
-    streams: Vec<(&'static str, Streams)>,
+fn load(scene: &Scene) -> Load {
+    let gateway = scene.gateway;
+    let post = Shot { method: "POST", ..Shot::upload(gateway, "shop", "/buy", 100) };
+    // Kept open and idle for as long as doors take to change hands, and longer.
+    let idle = Shot { pause: Duration::from_millis(450), ..Shot::get(gateway, "shop", "/") };
+    let close = Shot { headers: vec![("connection".into(), "close".into())], ..Shot::get(gateway, "shop", "/") };
+    let within_idle = Shot { pause: Duration::from_millis(450), ..Shot::get(scene.items, "items", "/") };
+    Load {
+        counters: vec![
+            ("GET", Counter::start(&Shot::get(gateway, "shop", "/items?q=1"), 2)),
+            ("GET, a connection each", Counter::start(&close, 2)),
+            ("GET, mostly idle", Counter::start(&idle, 6)),
+            ("POST", Counter::start(&post, 2)),
+            ("upload", Counter::start(&Shot::upload(gateway, "shop", "/upload", 200_000), 1)),
+            ("GET among workloads", Counter::start(&Shot::get(scene.items, "items", "/"), 2)),
+            ("GET among workloads, mostly idle", Counter::start(&within_idle, 3)),
+        ],
+        streams: vec![
+            ("WebSocket", Streams::start(Kind::WebSocket, gateway, "shop", "/ws", 2)),
+            ("gRPC stream", Streams::start(Kind::Grpc, gateway, "rpc", "/echo.Echo/Both", 2)),
+            ("opaque", Streams::start(Kind::Tcp, scene.opaque, "", "", 2)),
+            ("opaque among workloads", Streams::start(Kind::Tcp, scene.bytes, "", "", 2)),
+        ],
+    }
 }
 
-impl Load {
-    fn start(scene: &Scene) -> Self {
-        let gateway = scene.gateway;
-        let post = Shot { method: "POST", ..Shot::upload(gateway, "shop", "/buy", 100) };
-        // Kept open and idle for as long as doors take to change hands, and longer.
-        let idle = Shot { pause: Duration::from_millis(450), ..Shot::get(gateway, "shop", "/") };
-        let close = Shot { headers: vec![("connection".into(), "close".into())], ..Shot::get(gateway, "shop", "/") };
-        let within_idle = Shot { pause: Duration::from_millis(450), ..Shot::get(scene.items, "items", "/") };
-        Self {
-            counters: vec![
-                ("GET", Counter::start(&Shot::get(gateway, "shop", "/items?q=1"), 2)),
-                ("GET, a connection each", Counter::start(&close, 2)),
-                ("GET, mostly idle", Counter::start(&idle, 6)),
-                ("POST", Counter::start(&post, 2)),
-                ("upload", Counter::start(&Shot::upload(gateway, "shop", "/upload", 200_000), 1)),
-                ("GET among workloads", Counter::start(&Shot::get(scene.items, "items", "/"), 2)),
-                ("GET among workloads, mostly idle", Counter::start(&within_idle, 3)),
-            ],
-            streams: vec![
-                ("WebSocket", Streams::start(Kind::WebSocket, gateway, "shop", "/ws", 2)),
-                ("gRPC stream", Streams::start(Kind::Grpc, gateway, "rpc", "/echo.Echo/Both", 2)),
-                ("opaque", Streams::start(Kind::Tcp, scene.opaque, "", "", 2)),
-                ("opaque among workloads", Streams::start(Kind::Tcp, scene.bytes, "", "", 2)),
-            ],
-        }
-    }
-
-    async fn finish(self) -> Tally {
-        for (what, losses) in
-            self.counters.iter().map(|(what, c)| (what, c.losses())).chain(self.streams.iter().map(|(what, s)| (what, s.losses())))
-        {
-            losses.iter().take(TOLD).for_each(|loss| println!("lost: {what}: {}", loss.answer));
-        }
-        let mut tallies = Vec::new();
-        for (what, counter) in self.counters {
-            tallies.push((what, counter.finish().await));
-        }
-        for (what, streams) in self.streams {
-            tallies.push((what, streams.finish().await));
-        }
-        let mut all = Tally::default();
-        for (what, tally) in tallies {
-            println!("{what}: {} whole, {} lost", tally.of("200"), tally.lost());
-            assert!(tally.of("200") > 0, "{what}: none came through: {tally:?}");
-            all.add(&tally);
-        }
-        all
-    }
+/// Ends the load; what was lost is told.
+async fn finish(load: Load) -> Tally {
+    load.losses().iter().take(TOLD).for_each(|(what, loss)| println!("lost: {what}: {}", loss.answer));
+    load.finish().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_mesh_becomes_another_program_and_loses_nothing() {
     let scene = Scene::open().await;
     let supervisors = scene.supervisors();
-    let load = Load::start(&scene);
+    let load = load(&scene);
     let mut long = [Opaque::open(scene.opaque).expect("connected"), Opaque::open(scene.bytes).expect("connected")];
     assert!(long.iter_mut().all(|opaque| opaque.echoes("before")));
     let first: BTreeSet<u32> =
@@ -275,7 +252,7 @@ async fn a_whole_mesh_becomes_another_program_and_loses_nothing() {
     eventually("the control plane knows of those that leave", SOON, || leaving(&scene.proxies()) > 0);
     assert!(long.iter_mut().all(|opaque| opaque.echoes("after")));
     drop(long);
-    let all = load.finish().await;
+    let all = finish(load).await;
     assert_eq!(all.lost(), 0, "{all:?}\nup said:\n{}", scene.up.output());
     // With their last connections the old processes end by themselves, and take nothing with them.
     eventually("the first processes end", SOON, || !first.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()));
@@ -304,7 +281,7 @@ fn signal(pid: u32, name: &str) {
 async fn successors_that_are_killed_on_their_way_cost_nothing() {
     let scene = Scene::open().await;
     let program = release(&scene.mesh, "organza-next");
-    let load = Load::start(&scene);
+    let load = load(&scene);
     let log = scene.mesh.home().join("state/organza/default/logs/proxy-gateway-shop.log");
     let mut known = BTreeSet::new();
     let (mut killed, mut served) = (0, 0);
@@ -343,7 +320,7 @@ async fn successors_that_are_killed_on_their_way_cost_nothing() {
     assert!(killed > 0);
     let (code, said) = scene.upgrade(&program);
     assert_eq!(code, 0, "{said}");
-    let all = load.finish().await;
+    let all = finish(load).await;
     assert_eq!(all.lost(), 0, "{all:?}\nup said:\n{}", scene.up.output());
 }
 

@@ -2,11 +2,12 @@
 //!
 //! For tests only: no production crate may depend on it (`cargo xtask tidy` looks). Everything here is bounded in time and ends what it
 //! started, by id.
-#![allow(clippy::print_stderr)]
+#![allow(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod backend;
 pub mod client;
 mod ledger;
+pub mod load;
 pub mod netns;
 pub mod objects;
 pub mod ports;
@@ -16,6 +17,7 @@ pub mod streams;
 
 pub use client::{Counter, Tally};
 pub use ledger::Loss;
+pub use load::Load;
 pub use netns::{Host, Network};
 pub use ports::{free_port, free_ports};
 pub use process::{Mesh, Process};

@@ -80,6 +80,40 @@ impl SpiffeId {
     pub fn service_account(&self) -> &str {
         &self.service_account
     }
+
+    /// Whether its text begins so. Allocates nothing.
+    pub fn begins_with(&self, prefix: &str) -> bool {
+        let mut rest = prefix.as_bytes();
+        for part in self.parts() {
+            match rest.len() <= part.len() {
+                true => return part.as_bytes().starts_with(rest),
+                false => match rest.strip_prefix(part.as_bytes()) {
+                    Some(left) => rest = left,
+                    None => return false,
+                },
+            }
+        }
+        false
+    }
+
+    /// Whether its text ends so. Allocates nothing.
+    pub fn ends_with(&self, suffix: &str) -> bool {
+        let mut rest = suffix.as_bytes();
+        for part in self.parts().into_iter().rev() {
+            match rest.len() <= part.len() {
+                true => return part.as_bytes().ends_with(rest),
+                false => match rest.strip_suffix(part.as_bytes()) {
+                    Some(left) => rest = left,
+                    None => return false,
+                },
+            }
+        }
+        false
+    }
+
+    fn parts(&self) -> [&str; 6] {
+        ["spiffe://", self.trust_domain.as_str(), "/ns/", &self.namespace, "/sa/", &self.service_account]
+    }
 }
 
 fn is_segment(text: &str) -> bool {

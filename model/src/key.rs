@@ -36,10 +36,14 @@ pub enum Kind {
     Certificate,
     /// A host outside the mesh that has an object of its own (`XBackend`).
     External,
+    /// Who may call whom.
+    Access,
+    /// What holds of access where no policy decides.
+    AccessSettings,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Service,
         Self::Endpoints,
         Self::Workload,
@@ -49,6 +53,8 @@ impl Kind {
         Self::TrustBundle,
         Self::Certificate,
         Self::External,
+        Self::Access,
+        Self::AccessSettings,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -62,6 +68,8 @@ impl Kind {
             Self::TrustBundle => "trustbundle",
             Self::Certificate => "certificate",
             Self::External => "external",
+            Self::Access => "access",
+            Self::AccessSettings => "accesssettings",
         }
     }
 

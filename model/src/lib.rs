@@ -5,6 +5,7 @@
 //!
 //! Read it from [`Resource`] downward.
 
+pub mod access;
 pub mod applied;
 pub mod backend;
 pub mod fault;

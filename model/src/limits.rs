@@ -18,3 +18,5 @@ pub const HEAD_BYTES: usize = 64 * 1024;
 pub const APPLIED_FILTERS: usize = 34;
 /// Highest weight of one backend (Gateway API).
 pub const WEIGHT: u32 = 1_000_000;
+/// Longest path template of an access rule, in bytes.
+pub const PATH_TEMPLATE_BYTES: usize = 2048;

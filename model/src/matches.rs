@@ -134,6 +134,11 @@ impl Cidr {
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(ipnet::IpNet::from)).map(|net: ipnet::IpNet| Self(net.trunc()))
     }
+    /// Its first address, and how many bits all of its addresses share with it.
+    pub fn parts(self) -> (IpAddr, u8) {
+        (self.0.network(), self.0.prefix_len())
+    }
+
     /// IPv4-mapped IPv6 addresses count as the IPv4 address that they carry.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())

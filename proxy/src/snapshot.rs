@@ -55,7 +55,7 @@ impl Snapshot {
             Kind::Workload => _ = Arc::make_mut(&mut self.workloads).remove(key),
             Kind::Certificate => _ = Arc::make_mut(&mut self.certificates).remove(key),
             Kind::TrustBundle => _ = Arc::make_mut(&mut self.bundles).remove(key),
-            Kind::Service | Kind::Listener | Kind::Route | Kind::Gateway | Kind::External => {}
+            Kind::Service | Kind::Listener | Kind::Route | Kind::Gateway | Kind::External | Kind::Access | Kind::AccessSettings => {}
         }
     }
 

@@ -51,7 +51,7 @@ cargo xtask CHORE
   fuzz TARGET FILE
                 one input once more
   mutants [NAME]
-                puts twelve known bugs back, one at a time, and shows which test catches each
+                puts eighteen known bugs back, one at a time, and shows which test catches each
   ci            install what tests need, then format, clippy, tidy, codegen, test, demo, conformance
 ";
 

@@ -18,3 +18,14 @@ fn identities_are_parsed_or_refused() {
         assert!(SpiffeId::parse(bad).is_err(), "{bad} must be refused");
     }
 }
+
+#[test]
+fn parts_of_its_text_are_found_without_writing_it() {
+    let text = "spiffe://organza.local/ns/shop/sa/web";
+    let id = SpiffeId::parse(text).unwrap();
+    for at in 0..=text.len() {
+        assert!(id.begins_with(&text[..at]) && id.ends_with(&text[at..]), "{at}");
+    }
+    assert!(!id.begins_with("spiffe://organza.local/ns/shop/sa/webb") && !id.begins_with("spiffe://organza.local/ns/shops"));
+    assert!(!id.ends_with("xspiffe://organza.local/ns/shop/sa/web") && !id.ends_with("/sa/eb") && !id.ends_with("xweb"));
+}

@@ -17,7 +17,7 @@ pub struct Edit {
 
 const LIB: &[&str] = &["--lib"];
 
-pub const BUGS: [Bug; 12] = [
+pub const BUGS: [Bug; 18] = [
     Bug {
         name: "cl-and-te-accepted",
         edits: &[Edit {
@@ -161,5 +161,51 @@ pub const BUGS: [Bug; 12] = [
         package: "proxy",
         suite: LIB,
         test: "tests::trust::a_service_that_this_workload_does_not_back_is_not_believed",
+    },
+    Bug {
+        name: "deny-asks-for-proof",
+        edits: &[Edit { file: "policy/src/engine.rs", from: "(Truth::Perhaps, Truth::Yes)", to: "(Truth::Yes, Truth::Yes)" }],
+        package: "policy",
+        suite: LIB,
+        test: "tests::properties::the_engine_says_what_the_reference_says",
+    },
+    Bug {
+        name: "allow-leaves-the-rest",
+        edits: &[Edit { file: "policy/src/engine.rs", from: "if tier == Tier::Admin {", to: "if tier != Tier::Baseline {" }],
+        package: "policy",
+        suite: LIB,
+        test: "tests::properties::the_engine_says_what_the_reference_says",
+    },
+    Bug {
+        name: "prefix-by-letters",
+        edits: &[Edit { file: "policy/src/bucket.rs", from: "filter(|_| whole)", to: "filter(|_| whole || *length > 0)" }],
+        package: "policy",
+        suite: LIB,
+        test: "tests::properties::the_engine_says_what_the_reference_says",
+    },
+    Bug {
+        name: "doubt-negated-is-proof",
+        edits: &[Edit { file: "policy/src/matching.rs", from: "Self::Perhaps => Self::Perhaps,", to: "Self::Perhaps => Self::Yes," }],
+        package: "policy",
+        suite: LIB,
+        test: "tests::properties::the_engine_says_what_the_reference_says",
+    },
+    Bug {
+        name: "path-unseen-is-path-held",
+        edits: &[Edit {
+            file: "policy/src/rules.rs",
+            from: "By::Path(at) | By::Port(at) if found => Some(at),",
+            to: "By::Path(at) | By::Port(at) => Some(at),",
+        }],
+        package: "policy",
+        suite: LIB,
+        test: "tests::properties::the_engine_says_what_the_reference_says",
+    },
+    Bug {
+        name: "block-without-its-edge",
+        edits: &[Edit { file: "policy/src/rules.rs", from: "shift(32)).unwrap_or(0)", to: "shift(31)).unwrap_or(0)" }],
+        package: "policy",
+        suite: LIB,
+        test: "tests::properties::the_engine_says_what_the_reference_says",
     },
 ];

@@ -1,0 +1,207 @@
+//! All policies and settings of one generation, by target, and the order in which they are asked:
+//!
+//! 1. Admin: a deny that holds denies, an allow that holds allows; nobody below is asked.
+//! 2. Namespace: a deny that holds denies; where there are allows, one must hold.
+//! 3. Baseline: as 2, and only where 2 did not decide.
+//! 4. The default of the namespace, else of the mesh.
+//!
+//! Order never matters within a step: what is named is the first by key.
+
+use crate::attributes::{Attributes, Moment, Place};
+use crate::bucket::Map;
+use crate::limits;
+use crate::matching::Truth;
+use crate::rules::{Found, Rules};
+use crate::verdict::{Because, Decided, Verdict};
+use model::access::{AccessMatch, AccessPolicy, AccessSettings, AccessTarget, Action, DefaultAccess, Enforcement, Tier};
+use model::{Key, Labels};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+#[derive(Debug, Default)]
+pub struct Engine {
+    enforced: Targets,
+    /// With those that are only tried out, where there are any.
+    rehearsed: Option<Box<Targets>>,
+    /// By namespace; the mesh's under the empty name.
+    settings: Map<Arc<str>, Arc<AccessSettings>>,
+}
+
+/// The policies of one target.
+#[derive(Debug, Default)]
+struct Set {
+    tiers: [Actions; 3],
+    reads_paths: bool,
+}
+
+#[derive(Debug, Default)]
+struct Actions {
+    deny: Rules,
+    allow: Rules,
+}
+
+#[derive(Debug, Default)]
+struct Targets {
+    mesh: Set,
+    namespaces: Map<Arc<str>, Set>,
+    workloads: Map<Arc<str>, Vec<(Labels, Set)>>,
+    services: Map<Key, Vec<(Option<u16>, Set)>>,
+    gateways: Map<Key, Set>,
+    listeners: Map<Key, Set>,
+    routes: Map<Key, Set>,
+}
+
+type Sets<'e> = SmallVec<[&'e Set; limits::SETS]>;
+
+impl Engine {
+    pub fn compile<'p>(
+        policies: impl IntoIterator<Item = &'p Arc<AccessPolicy>>,
+        settings: impl IntoIterator<Item = &'p Arc<AccessSettings>>,
+    ) -> Self {
+        let mut policies: Vec<_> = policies.into_iter().collect();
+        policies.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut enforced = Targets::default();
+        policies.iter().filter(|policy| policy.enforcement == Enforcement::Enforce).for_each(|policy| enforced.add(policy));
+        let tried = policies.iter().any(|policy| policy.enforcement == Enforcement::DryRun);
+        let rehearsed = tried.then(|| {
+            let mut all = Targets::default();
+            policies.iter().for_each(|policy| all.add(policy));
+            Box::new(all)
+        });
+        let settings = settings.into_iter().map(|one| (one.key.namespace.clone(), one.clone())).collect();
+        Self { enforced, rehearsed, settings }
+    }
+
+    /// What becomes of the call.
+    pub fn decide(&self, place: &Place<'_>, of: &Attributes<'_>) -> Verdict<'_> {
+        let decided = self.decide_by(&self.enforced, place, of);
+        let rehearsed = self.rehearsed.as_ref().map(|all| self.decide_by(all, place, of));
+        Verdict { decided, rehearsed: rehearsed.filter(|rehearsed| rehearsed.allowed != decided.allowed) }
+    }
+
+    /// Whether a policy that is in force there reads paths: then a path must not be readable in two ways.
+    pub fn reads_paths(&self, place: &Place<'_>) -> bool {
+        self.enforced.sets(place).iter().any(|set| set.reads_paths)
+    }
+
+    /// What holds in a namespace beside policies; `None` where nobody said anything.
+    pub fn settings(&self, namespace: &str) -> Option<&Arc<AccessSettings>> {
+        self.settings.get(namespace).or_else(|| self.settings.get(""))
+    }
+
+    fn decide_by<'e>(&'e self, targets: &'e Targets, place: &Place<'_>, of: &Attributes<'_>) -> Decided<'e> {
+        let sets = targets.sets(place);
+        Tier::ALL.into_iter().find_map(|tier| in_tier(&sets, tier, of)).unwrap_or_else(|| self.by_default(place, of))
+    }
+
+    fn by_default(&self, place: &Place<'_>, of: &Attributes<'_>) -> Decided<'_> {
+        let settings = self.settings(place.namespace());
+        let access = settings.map_or(DefaultAccess::default(), |settings| settings.default_access);
+        let allowed = match (access, place) {
+            (DefaultAccess::Allow, _) | (DefaultAccess::AllowMeshed, Place::Gateway { .. }) => true,
+            (DefaultAccess::AllowMeshed, Place::Workload { .. }) => of.peer.is_some(),
+            (DefaultAccess::Deny, _) => false,
+        };
+        Decided { allowed, because: Because::Default { access, settings } }
+    }
+}
+
+/// What one tier says, if it decides.
+fn in_tier<'e>(sets: &Sets<'e>, tier: Tier, of: &Attributes<'_>) -> Option<Decided<'e>> {
+    let opened = matches!(of.moment, Moment::Opened);
+    // A connection that requests follow on is denied only where each of them would be.
+    let (deny, allow) = if opened { (Truth::Yes, Truth::Perhaps) } else { (Truth::Perhaps, Truth::Yes) };
+    let of_tier = || sets.iter().map(|set| &set.tiers[tier as usize]);
+    let because = |found: Found<'e>| Because::Rule { policy: found.policy, rule: found.rule, truth: found.truth };
+    if let Some(found) = first(of_tier().map(|actions| &actions.deny), of, deny) {
+        return Some(Decided { allowed: false, because: because(found) });
+    }
+    if let Some(found) = first(of_tier().map(|actions| &actions.allow), of, allow) {
+        return Some(Decided { allowed: true, because: because(found) });
+    }
+    if tier == Tier::Admin {
+        return None;
+    }
+    let others = of_tier().filter_map(|actions| actions.allow.policies().first());
+    let policy = others.min_by(|a, b| a.key.cmp(&b.key))?;
+    Some(Decided { allowed: false, because: Because::NoneAllows { policy } })
+}
+
+/// The first that holds, by the key of its policy and its place in it.
+fn first<'e>(rules: impl Iterator<Item = &'e Rules>, of: &Attributes<'_>, least: Truth) -> Option<Found<'e>> {
+    let found = rules.filter(|rules| !rules.is_empty()).filter_map(|rules| rules.first(of, least));
+    found.min_by(|a, b| (&a.policy.key, a.rule).cmp(&(&b.policy.key, b.rule)))
+}
+
+impl Targets {
+    fn add(&mut self, policy: &Arc<AccessPolicy>) {
+        let mut done: Vec<&AccessTarget> = Vec::new();
+        for target in &policy.targets {
+            if !done.contains(&target) {
+                self.set(target).add(policy);
+                done.push(target);
+            }
+        }
+    }
+
+    fn set(&mut self, target: &AccessTarget) -> &mut Set {
+        match target {
+            AccessTarget::Mesh => &mut self.mesh,
+            AccessTarget::Namespace(name) => self.namespaces.entry(name.clone()).or_default(),
+            AccessTarget::Workloads { namespace, labels } => entry(self.workloads.entry(namespace.clone()).or_default(), labels),
+            AccessTarget::Service { service, port } => entry(self.services.entry(service.clone()).or_default(), port),
+            AccessTarget::Gateway(key) => self.gateways.entry(key.clone()).or_default(),
+            AccessTarget::Listener(key) => self.listeners.entry(key.clone()).or_default(),
+            AccessTarget::Route(key) => self.routes.entry(key.clone()).or_default(),
+        }
+    }
+
+    fn sets(&self, place: &Place<'_>) -> Sets<'_> {
+        let mut sets = Sets::new();
+        match place {
+            Place::Workload { namespace, labels, services } => {
+                sets.push(&self.mesh);
+                sets.extend(self.namespaces.get(*namespace));
+                let selected = |(wanted, _): &&(Labels, Set)| wanted.iter().all(|(name, value)| labels.get(name) == Some(value));
+                sets.extend(self.workloads.get(*namespace).into_iter().flatten().filter(selected).map(|(_, set)| set));
+                if !self.services.is_empty() {
+                    for (service, dialled) in *services {
+                        let here = |(port, _): &&(Option<u16>, Set)| port.is_none_or(|port| port == *dialled);
+                        for (_, set) in self.services.get(service).into_iter().flatten().filter(here) {
+                            // Two ports of a service may lead to one of the application.
+                            if !sets.iter().any(|known| std::ptr::eq(*known, set)) {
+                                sets.push(set);
+                            }
+                        }
+                    }
+                }
+            }
+            Place::Gateway { gateway, listener, route } => {
+                sets.extend(self.gateways.get(*gateway));
+                sets.extend(self.listeners.get(*listener));
+                sets.extend(route.and_then(|route| self.routes.get(route)));
+            }
+        }
+        sets
+    }
+}
+
+fn entry<'s, K: Clone + PartialEq>(sets: &'s mut Vec<(K, Set)>, key: &K) -> &'s mut Set {
+    let at = sets.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
+        sets.push((key.clone(), Set::default()));
+        sets.len() - 1
+    });
+    &mut sets[at].1
+}
+
+impl Set {
+    fn add(&mut self, policy: &Arc<AccessPolicy>) {
+        let matches = policy.rules.iter().flat_map(|r| &r.clauses).flat_map(|c| &c.0).flat_map(|g| &g.0).flat_map(|t| &t.any);
+        self.reads_paths |= matches.clone().any(|one| matches!(one, AccessMatch::Path(_)));
+        let actions = &mut self.tiers[policy.tier as usize];
+        match policy.action {
+            Action::Allow => actions.allow.add(policy),
+            Action::Deny => actions.deny.add(policy),
+        }
+    }
+}

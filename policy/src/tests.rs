@@ -1,0 +1,4 @@
+mod dice;
+mod examples;
+mod properties;
+mod reference;

@@ -1,12 +1,15 @@
 //! rustls configurations: mutual TLS inside the mesh (TLS 1.3 only), the join door, and TLS towards what is outside.
 
+use crate::verify::clients::ClientsVerifier;
 use crate::verify::{Expected, PinVerifier, SpiffeVerifier};
 use crate::{Credentials, Error};
+use model::ClientCertificates;
 use model::backend::{UpstreamRoots, UpstreamTls};
 use rustls::crypto::CryptoProvider;
-use rustls::server::{NoClientAuth, NoServerSessionStorage};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ResolvesServerCert};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::TrustAnchor;
 use std::sync::{Arc, LazyLock};
 
 /// Application protocols by which mesh connections are told apart.
@@ -123,13 +126,7 @@ pub fn outside_client_config(
         UpstreamRoots::System => system_roots,
         UpstreamRoots::Given(pem) => pem,
     };
-    let certificates = crate::pem::certificates(text)?;
-    // System bundles hold the odd root that cannot be read; what matters is that some can.
-    let anchors: Vec<_> = certificates.iter().filter_map(|c| webpki::anchor_from_trusted_cert(c).ok().map(|a| a.to_owned())).collect();
-    if anchors.is_empty() {
-        return Err(Error::Malformed { what: "roots", why: "none of them can be read".into() });
-    }
-    let verifier = Arc::new(crate::verify::outside::OutsideVerifier::new(anchors, tls, provider().clone()));
+    let verifier = Arc::new(crate::verify::outside::OutsideVerifier::new(anchors(text)?, tls, provider().clone()));
     let mut config = ClientConfig::builder_with_details(provider().clone(), time)
         .with_safe_default_protocol_versions()
         .map_err(malformed)?
@@ -138,6 +135,47 @@ pub fn outside_client_config(
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+/// TLS 1.2 and 1.3 for strangers, who show what is asked of them.
+///
+/// # Errors
+/// If none of the roots can be read.
+pub fn stranger_config(
+    shown: Arc<dyn ResolvesServerCert>,
+    clients: &ClientCertificates,
+    alpn: &[&[u8]],
+    time: Arc<dyn TimeProvider>,
+) -> Result<Arc<ServerConfig>, Error> {
+    let verifier =
+        |roots: &[u8], lenient| -> Result<_, Error> { Ok(Arc::new(ClientsVerifier::new(anchors(roots)?, lenient, provider().clone()))) };
+    let verifier: Arc<dyn rustls::server::danger::ClientCertVerifier> = match clients {
+        ClientCertificates::Unasked => Arc::new(NoClientAuth),
+        ClientCertificates::Required(roots) => verifier(roots, false)?,
+        ClientCertificates::Insecure(roots) => verifier(roots, true)?,
+    };
+    let mut config = ServerConfig::builder_with_details(provider().clone(), time)
+        .with_safe_default_protocol_versions()
+        .map_err(malformed)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(shown);
+    if *clients != ClientCertificates::Unasked {
+        // A ticket would outlive the certificate that it was given for.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
+    config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
+/// Bundles hold the odd root that cannot be read; what matters is that some can.
+fn anchors(pem: &[u8]) -> Result<Vec<TrustAnchor<'static>>, Error> {
+    let certificates = crate::pem::certificates(pem)?;
+    let read: Vec<_> = certificates.iter().filter_map(|c| webpki::anchor_from_trusted_cert(c).ok().map(|a| a.to_owned())).collect();
+    match read.is_empty() {
+        true => Err(Error::Malformed { what: "roots", why: "none of them can be read".into() }),
+        false => Ok(read),
+    }
 }
 
 fn spiffe(credentials: &Credentials, expected: Expected, optional: bool) -> SpiffeVerifier {

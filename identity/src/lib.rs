@@ -21,7 +21,9 @@ pub mod trust;
 mod verify;
 
 pub use authority::{Authority, AuthorityFiles, Issued, NewRoot, Signer};
-pub use config::{ClientAuth, alpn, certified_key, client_config, outside_client_config, pinned_client_config, provider, server_config};
+pub use config::{
+    ClientAuth, alpn, certified_key, client_config, outside_client_config, pinned_client_config, provider, server_config, stranger_config,
+};
 pub use credentials::Credentials;
 pub use csr::{Csr, SignRequest};
 pub use rotation::{Rotation, Step};

@@ -39,6 +39,7 @@ macro_rules! signatures {
     };
 }
 
+pub(crate) mod clients;
 pub(crate) mod outside;
 
 /// Who may answer a handshake.

@@ -36,10 +36,22 @@ pub enum Normalisation {
     DecodeSlashes,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListenerTls {
     /// Keys of [`Certificate`]s; the proxy chooses among them by SNI.
     pub certificates: Vec<Key>,
+    pub clients: ClientCertificates,
+}
+
+/// What a listener that ends TLS wants to see of its clients (GEP-91). Roots are PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ClientCertificates {
+    #[default]
+    Unasked,
+    /// One that these roots vouch for; who has none is not let in.
+    Required(Arc<[u8]>),
+    /// They are asked for, and whoever comes is let in, whatever is shown.
+    Insecure(Arc<[u8]>),
 }
 
 /// Whether the PROXY protocol's header comes before all else on a connection.
@@ -80,6 +92,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether it serves only those who showed a certificate that it believes.
+    pub fn requires_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| matches!(tls.clients, ClientCertificates::Required(_)))
+    }
+
     /// `shop/edge/web`: the gateway, and the listener's name in it.
     pub fn full_name(&self) -> String {
         format!("{}/{}/{}", self.gateway.namespace, self.gateway.name, self.section)

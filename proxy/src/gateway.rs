@@ -9,7 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::BytesMut;
 use identity::alpn;
-use model::{Certificate, Fault, HostPattern, Hostname, Key, Listener, ListenerProtocol, ProxyProtocol};
+use model::{Certificate, ClientCertificates, Fault, HostPattern, Hostname, Key, Listener, ListenerProtocol, ProxyProtocol};
 use routing::Spoken;
 use rustls::ServerConfig;
 use std::cell::{Cell, RefCell};
@@ -24,12 +24,20 @@ use transport::{Error, Stream, h1, tls};
 /// A certificate, and the names that it is shown to.
 type Shown = (HostPattern, Arc<Certificate>);
 
+/// TLS with HTTP inside, as one answer to the question of what clients must show.
+#[derive(Clone)]
+struct Http {
+    clients: ClientCertificates,
+    config: Arc<ServerConfig>,
+}
+
 /// What one port of a gateway can show, kept in step with the snapshot.
 pub struct Tls {
     gateway: Key,
     certificates: Arc<Certificates>,
-    /// For HTTP inside, and for bytes. Without one nobody is let in.
-    http: Option<Arc<ServerConfig>>,
+    /// For HTTP inside, with what its clients must show. Without one nobody is let in.
+    http: RefCell<Option<Http>>,
+    /// For bytes.
     opaque: Option<Arc<ServerConfig>>,
     seen: Cell<Option<u64>>,
     shown: RefCell<Vec<Shown>>,
@@ -41,10 +49,9 @@ impl Tls {
     pub fn new(gateway: &Key, room: Arc<Room>) -> Self {
         let certificates = Arc::new(Certificates::default());
         let time = Arc::new(transport::rt::Here::now());
-        let told = |config: Result<_, transport::Error>| config.inspect_err(|e| tracing::error!("no TLS: {e}")).ok();
-        let http = told(tls::gateway_config(certificates.clone(), time.clone()));
-        let opaque = told(tls::opaque_config(certificates.clone(), time));
-        Self { gateway: gateway.clone(), certificates, http, opaque, seen: Cell::new(None), shown: RefCell::default(), room }
+        let opaque = tls::opaque_config(certificates.clone(), time).inspect_err(|e| tracing::error!("no TLS: {e}")).ok();
+        let (http, seen, shown) = (RefCell::default(), Cell::new(None), RefCell::default());
+        Self { gateway: gateway.clone(), certificates, http, opaque, seen, shown, room }
     }
 
     /// Brings what is shown on the port in step with the snapshot.
@@ -52,7 +59,22 @@ impl Tls {
         if self.seen.replace(Some(snapshot.generation)) != Some(snapshot.generation) {
             let listeners = snapshot.table.listeners_of(&self.gateway);
             self.put(usable(snapshot, listeners.iter().filter(|l| l.port == port)));
+            self.ask(asked(listeners.iter().filter(|l| l.port == port)));
         }
+    }
+
+    /// Sets what clients must show from now on. Connections that are open stay; whether their requests are still taken, each listener says.
+    fn ask(&self, clients: Option<&ClientCertificates>) {
+        let mut http = self.http.borrow_mut();
+        if http.as_ref().map(|http| &http.clients) == clients {
+            return;
+        }
+        // Whatever goes wrong here, the port is closed rather than open to those who show nothing.
+        *http = clients.and_then(|clients| {
+            let made = tls::gateway_config(self.certificates.clone(), clients, Arc::new(transport::rt::Here::now()));
+            let config = made.inspect_err(|e| tracing::error!("no TLS for {}: {e}", self.gateway)).ok()?;
+            Some(Http { clients: clients.clone(), config })
+        });
     }
 
     fn put(&self, all: Vec<Shown>) {
@@ -66,6 +88,19 @@ impl Tls {
             Err(e) => tracing::warn!("{e}"),
         }
     }
+}
+
+/// What HTTPS clients of one port must show; `None` where its listeners do not agree, for it is asked before a name is believed.
+fn asked<'s>(mut listeners: impl Iterator<Item = &'s Arc<Listener>>) -> Option<&'s ClientCertificates> {
+    let serving = |l: &&'s Arc<Listener>| l.protocol == ListenerProtocol::Https && l.broken.is_none();
+    let of = |listener: &'s Arc<Listener>| listener.tls.as_ref().map(|tls| &tls.clients);
+    // Where nothing is served nobody need show anything to hear so.
+    let Some(first) = listeners.find(serving).map(of) else { return Some(&ClientCertificates::Unasked) };
+    if listeners.filter(serving).all(|listener| of(listener) == first) {
+        return first;
+    }
+    tracing::error!("no TLS: listeners of one port ask clients for different certificates");
+    None
 }
 
 /// Certificates of these listeners; one that cannot be used costs its own listener only.
@@ -95,7 +130,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gate
         Spoken::Nothing => {}
         Spoken::Http => {
             drop(snapshot);
-            gate.http(stream, None).await;
+            gate.http(stream, None, false).await;
         }
         Spoken::Https => {
             drop(snapshot);
@@ -153,10 +188,12 @@ struct Gate<'t> {
 }
 
 impl Gate<'_> {
-    async fn http(self, stream: Stream, proof: Option<Proof>) {
+    /// `vouched`: the client showed a certificate that was required of it.
+    async fn http(self, stream: Stream, proof: Option<Proof>, vouched: bool) {
         let security = if proof.is_some() { Security::Tls } else { Security::Plain };
         let is_h2 = proof.as_ref().is_some_and(|proof| proof.alpn.as_deref() == Some(alpn::H2));
-        let ingress = Ingress::Gateway { gateway: self.gateway, port: self.port, sni: proof.map(|proof| proof.sni) };
+        let tls = proof.map(|proof| http::Secured { sni: proof.sni, vouched });
+        let ingress = Ingress::Gateway { gateway: self.gateway, port: self.port, tls };
         let client = Client::new(ingress, Some(self.address), self.worker.unknown(), security);
         match is_h2 {
             true => http::serve_h2(self.worker, stream, BytesMut::new(), client).await,
@@ -167,7 +204,7 @@ impl Gate<'_> {
     /// `read` was read of the ClientHello before.
     async fn https(self, stream: Stream, read: &[u8]) {
         self.tls.refresh(&self.worker.snapshot(), self.port);
-        let Some(config) = self.tls.http.clone() else { return };
+        let Some(Http { clients, config }) = self.tls.http.borrow().clone() else { return };
         let shaking = self.tls.room.handshake();
         let stream = match tls::accept_read(stream, read, config).await {
             Ok(stream) => stream,
@@ -176,7 +213,7 @@ impl Gate<'_> {
         };
         drop(shaking);
         let proof = tls::proof(&stream).unwrap_or_default();
-        self.http(stream, Some(proof)).await;
+        self.http(stream, Some(proof), matches!(clients, ClientCertificates::Required(_))).await;
     }
 
     /// TLS of which the server name says whose it is.

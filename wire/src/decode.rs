@@ -8,7 +8,10 @@ mod traffic;
 use crate::{limits, v1};
 use model::backend::UpstreamRoots;
 use model::service::HashOn;
-use model::{Balancer, Endpoint, Hostname, Key, Kind, Labels, Locality, Normalisation, ObjectRef, Origin, Resource, Tunnel, UpstreamTls};
+use model::{
+    Balancer, ClientCertificates, Endpoint, Hostname, Key, Kind, Labels, Locality, Normalisation, ObjectRef, Origin, Resource, Tunnel,
+    UpstreamTls,
+};
 use prost::Message;
 use read::{Read, Result, blob, list, port, some, text, texts, word};
 use std::collections::BTreeMap;
@@ -119,7 +122,6 @@ fn front(proxy_protocol: Option<v1::ProxyProtocol>, connections: Option<u32>) ->
 }
 
 fn listener(m: v1::Listener) -> Result<model::Listener> {
-    let tls = m.tls.map(|tls| Ok(model::ListenerTls { certificates: list(tls.certificates, "certificates", |k| key(&k))? }));
     Ok(model::Listener {
         key: key_of(&m.key, Kind::Listener)?,
         origin: origin(m.origin)?,
@@ -129,11 +131,22 @@ fn listener(m: v1::Listener) -> Result<model::Listener> {
         port: port(m.port).at("port")?,
         protocol: word(m.protocol).at("protocol")?,
         hostname: pattern(&m.hostname).at("hostname")?,
-        tls: tls.transpose().at("tls")?,
+        tls: m.tls.map(listener_tls).transpose().at("tls")?,
         normalisation: word(m.normalisation).at("normalisation")?,
         front: front(m.proxy_protocol, m.connections)?,
         broken: optional(m.broken).at("broken")?,
     })
+}
+
+fn listener_tls(m: v1::ListenerTls) -> Result<model::ListenerTls> {
+    use v1::client_certificates::Clients;
+    // What is asked of clients in a word that is not known here must not be taken for nothing.
+    let clients = match m.clients.map(|clients| some(clients.clients)).transpose().at("clients")? {
+        None => ClientCertificates::Unasked,
+        Some(Clients::Required(roots)) => ClientCertificates::Required(blob(roots).at("required").at("clients")?),
+        Some(Clients::Insecure(roots)) => ClientCertificates::Insecure(blob(roots).at("insecure").at("clients")?),
+    };
+    Ok(model::ListenerTls { certificates: list(m.certificates, "certificates", |k| key(&k))?, clients })
 }
 
 fn trust_bundle(m: v1::TrustBundle) -> Result<model::TrustBundle> {

@@ -8,7 +8,7 @@ use crate::v1;
 use bytes::Bytes;
 use model::backend::UpstreamRoots;
 use model::service::HashOn;
-use model::{Balancer, Endpoint, Labels, Normalisation, Origin, Resource, Tunnel, UpstreamTls};
+use model::{Balancer, ClientCertificates, Endpoint, Labels, Normalisation, Origin, Resource, Tunnel, UpstreamTls};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -98,7 +98,7 @@ fn listener(r: &model::Listener) -> v1::Listener {
         port: u32::from(r.port),
         protocol: r.protocol.number(),
         hostname: text(&r.hostname),
-        tls: r.tls.as_ref().map(|tls| v1::ListenerTls { certificates: texts(&tls.certificates) }),
+        tls: r.tls.as_ref().map(listener_tls),
         normalisation: r.normalisation.number(),
         broken: r.broken.as_ref().map(text),
         proxy_protocol: match &r.front.proxy_protocol {
@@ -107,6 +107,17 @@ fn listener(r: &model::Listener) -> v1::Listener {
         },
         connections: r.front.connections,
     }
+}
+
+fn listener_tls(tls: &model::ListenerTls) -> v1::ListenerTls {
+    use v1::client_certificates::Clients;
+    let clients = match &tls.clients {
+        ClientCertificates::Unasked => None,
+        ClientCertificates::Required(roots) => Some(Clients::Required(Bytes::copy_from_slice(roots))),
+        ClientCertificates::Insecure(roots) => Some(Clients::Insecure(Bytes::copy_from_slice(roots))),
+    };
+    let clients = clients.map(|clients| v1::ClientCertificates { clients: Some(clients) });
+    v1::ListenerTls { certificates: texts(&tls.certificates), clients }
 }
 
 fn balancer(balancer: &Balancer) -> v1::Balancer {

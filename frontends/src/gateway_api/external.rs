@@ -2,6 +2,7 @@
 //! makes the whole object unusable: a host is never called with less protection than was asked for.
 
 use super::condition;
+use super::roots::{Bundle, Reasons};
 use crate::kubernetes::{Inventory, port, text};
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub const GROUP: &str = "gateway.networking.x-k8s.io";
+
+const REASONS: Reasons = Reasons { kind: "InvalidKind", reference: "InvalidCACertificateRef" };
 
 /// Hosts outside by namespace and name; a broken one with its reason.
 pub type Externals = BTreeMap<(Arc<str>, Arc<str>), Result<Arc<ExternalHost>, Wrong>>;
@@ -64,13 +67,13 @@ fn read(object: &Object, inventory: &Inventory) -> Result<ExternalHost, Wrong> {
     };
     let tls = match spec.get("tls") {
         None => None,
-        Some(tls) => read_tls(tls, namespace, inventory).at("tls")?.map(Arc::new),
+        Some(tls) => read_tls(tls, &object.object, inventory).at("tls")?.map(Arc::new),
     };
     let key = Key::new(Source::files(), Kind::External, namespace, name);
     Ok(ExternalHost { key, host: ExternalName::Dns(host), port: number, protocol, tls })
 }
 
-fn read_tls(tls: &Value, namespace: &str, inventory: &Inventory) -> Result<Option<UpstreamTls>, Wrong> {
+fn read_tls(tls: &Value, from: &ObjectRef, inventory: &Inventory) -> Result<Option<UpstreamTls>, Wrong> {
     match text(tls, "mode").unwrap_or("") {
         "None" => return Ok(None),
         "ServerOnly" => {}
@@ -89,36 +92,17 @@ fn read_tls(tls: &Value, namespace: &str, inventory: &Inventory) -> Result<Optio
         let wrong = || Wrong::value("The name is neither a host name nor a URI.").item(i).at("subjectAltNames").at("validation");
         subject_alt_names.push(name.ok_or_else(wrong)?.into());
     }
-    let roots = roots(validation, namespace, inventory).at("validation")?;
+    let roots = roots(validation, from, inventory).at("validation")?;
     Ok(Some(UpstreamTls { server_name, subject_alt_names, roots }))
 }
 
-fn roots(validation: &Value, namespace: &str, inventory: &Inventory) -> Result<UpstreamRoots, Wrong> {
-    let listed = validation.get("caCertificateRefs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    if listed.is_empty() {
-        return match text(validation, "wellKnownCACertificates") {
-            Some("System") => Ok(UpstreamRoots::System),
-            _ => Err(Wrong::value("No certificates are named to believe the host by.")
-                .fix("Set wellKnownCACertificates: System, or caCertificateRefs.")),
-        };
+fn roots(validation: &Value, from: &ObjectRef, inventory: &Inventory) -> Result<UpstreamRoots, Wrong> {
+    let bundle = Bundle::read(validation, from, inventory, REASONS);
+    match (bundle.wrong.into_iter().next(), text(validation, "wellKnownCACertificates")) {
+        (Some(wrong), _) => Err(wrong),
+        (None, _) if !bundle.pem.is_empty() => Ok(UpstreamRoots::Given(bundle.pem.into())),
+        (None, Some("System")) => Ok(UpstreamRoots::System),
+        (None, _) => Err(Wrong::value("No certificates are named to believe the host by.")
+            .fix("Set wellKnownCACertificates: System, or caCertificateRefs.")),
     }
-    let mut pem = Vec::new();
-    for (i, reference) in listed.iter().enumerate() {
-        let within = |wrong: Wrong| wrong.item(i).at("caCertificateRefs");
-        let (kind, name) = (text(reference, "kind").unwrap_or(""), text(reference, "name").unwrap_or(""));
-        if kind != "ConfigMap" || !text(reference, "group").unwrap_or("").is_empty() {
-            return Err(within(
-                Wrong::new("InvalidKind", format!("Certificates are not read from a {kind}.")).fix("Use a ConfigMap.").at("kind"),
-            ));
-        }
-        let found = inventory.config_maps.get(&(namespace.into(), name.into())).and_then(|data| text(data, "ca.crt"));
-        let found = found.filter(|text| super::certificate::has_certificate(text.as_bytes()));
-        let missing = || {
-            let wrong = Wrong::new("InvalidCACertificateRef", format!("ConfigMap {namespace}/{name} has no certificate in ca.crt."));
-            within(wrong.at("name"))
-        };
-        pem.extend_from_slice(found.ok_or_else(missing)?.as_bytes());
-        pem.push(b'\n');
-    }
-    Ok(UpstreamRoots::Given(pem.into()))
 }

@@ -1,5 +1,6 @@
 //! The second pass: Gateways that are ours, with their listeners. A Gateway is accepted as long as one listener is.
 
+use super::clients::{Frontend, INSECURE};
 use super::listener::{Door, mark_conflicts};
 use super::{CONTROLLER, GROUP, condition, external};
 use crate::kubernetes::{Inventory, text};
@@ -68,7 +69,10 @@ impl Gateways {
         let parameters = self.parameters(gateway, settings).and_then(|parameters| check(gateway).map(|()| parameters));
         let (parameters, refused) = parameters.map_or_else(|wrong| (Parameters::default(), Some(wrong)), |found| (found, None));
         let level = parameters.normalisation.unwrap_or_else(|| settings.normalisation(&gateway.object.namespace));
+        let frontend = Frontend::read(gateway, inventory);
+        out.reports.extend(frontend.reports(gateway));
         for door in &mut doors {
+            door.ask(frontend.of(door.listener.port));
             out.reports.extend(door.reports());
             door.listener.normalisation = level;
             door.listener.front = parameters.front();
@@ -145,7 +149,7 @@ fn status(object: ObjectRef, refused: Option<Wrong>, doors: &[&Door]) -> Status 
     let some = doors.iter().any(|door| door.accepted());
     let accepted = match &refused {
         Some(wrong) => condition("Accepted", false, wrong.reason, &wrong.message),
-        None if some && doors.iter().all(|door| door.accepted() && door.unresolved.is_empty()) => {
+        None if some && doors.iter().all(|door| door.accepted() && door.dangling().next().is_none()) => {
             condition("Accepted", true, "Accepted", "All listeners are valid.")
         }
         None => {
@@ -158,8 +162,13 @@ fn status(object: ObjectRef, refused: Option<Wrong>, doors: &[&Door]) -> Status 
         true => condition("Programmed", false, "Pending", "No proxy has said yet that it serves the Gateway."),
         false => condition("Programmed", false, "Invalid", "No listener can be served."),
     };
+    let mut conditions = vec![accepted, programmed];
+    if doors.iter().any(|door| door.is_insecure()) {
+        let message = "Clients are let in whatever certificate they show, or none.";
+        conditions.push(condition(INSECURE, true, "ConfigurationChanged", message));
+    }
     let listeners = doors.iter().map(|door| door.status()).collect();
-    Status { object, conditions: vec![accepted, programmed], parents: Vec::new(), listeners }
+    Status { object, conditions, parents: Vec::new(), listeners }
 }
 
 enum Class<'a> {
@@ -181,11 +190,6 @@ fn class_of<'a>(gateway: &'a Object, objects: &[Object]) -> Class<'a> {
 
 /// What refuses a Gateway as a whole: that it asks for what would be ignored.
 fn check(gateway: &Object) -> Result<(), Wrong> {
-    // A Gateway that asks for certificates of clients must not be served without asking for them.
-    if !gateway.at("/spec/tls/frontend").is_null() {
-        let wrong = Wrong::new("UnsupportedValue", "Validation of clients' certificates is not supported yet.").fix("Remove the field.");
-        return Err(wrong.at("frontend").at("tls").at("spec"));
-    }
     for (i, address) in gateway.list("/spec/addresses").iter().enumerate() {
         let value = text(address, "value").unwrap_or("");
         let kind = text(address, "type").unwrap_or("IPAddress");

@@ -1,6 +1,7 @@
 //! One listener of a Gateway: what it speaks, which routes it takes, and why it may be refused. What is refused or conflicts with
 //! another serves nothing and takes no route; it is never served by guess or in the clear.
 
+use super::clients::Asked;
 use super::{GROUP, certificate, condition};
 use crate::Object;
 use crate::kubernetes::{Inventory, labels_at, port, text};
@@ -21,6 +22,8 @@ pub struct Door {
     pub refused: Option<Wrong>,
     /// Its references that lead nowhere.
     pub unresolved: Vec<Wrong>,
+    /// Authorities for clients' certificates that lead nowhere; they are the Gateway's own, and reported there.
+    unvouched: Vec<Wrong>,
     pub conflict: Option<&'static str>,
     /// What it shows to those who knock by TLS.
     pub certificates: Vec<Certificate>,
@@ -62,7 +65,8 @@ impl Door {
                 port: number,
                 protocol,
                 hostname,
-                tls: terminates.then(|| ListenerTls { certificates: certificates.iter().map(|c| c.key.clone()).collect() }),
+                tls: terminates
+                    .then(|| ListenerTls { certificates: certificates.iter().map(|c| c.key.clone()).collect(), ..ListenerTls::default() }),
                 normalisation: Normalisation::default(),
                 front: model::Front::default(),
                 broken: None,
@@ -71,12 +75,37 @@ impl Door {
             claims: BTreeMap::new(),
             refused,
             unresolved,
+            unvouched: Vec::new(),
             certificates,
             conflict: None,
             index,
             from: value.pointer("/allowedRoutes/namespaces").cloned().unwrap_or_default(),
             kinds,
         })
+    }
+
+    /// Sets what clients must show, where HTTPS is spoken. With no authority to believe them by, the listener is closed.
+    pub fn ask(&mut self, asked: &Asked) {
+        let Some(tls) = self.listener.tls.as_mut().filter(|_| self.listener.protocol == ListenerProtocol::Https) else { return };
+        self.unvouched = asked.wrong.clone();
+        match &asked.clients {
+            Some(clients) => tls.clients = clients.clone(),
+            None => {
+                tls.certificates.clear();
+                let wrong =
+                    Wrong::new("NoValidCACertificate", "No authority can be read that vouches for clients; the listener is closed.");
+                self.refused.get_or_insert(wrong.fix("Mend spec.tls.frontend of the Gateway.").at("tls"));
+            }
+        }
+    }
+
+    pub fn is_insecure(&self) -> bool {
+        self.listener.tls.as_ref().is_some_and(|tls| matches!(tls.clients, ClientCertificates::Insecure(_)))
+    }
+
+    /// References that lead nowhere, the Gateway's own for this listener among them.
+    pub fn dangling(&self) -> impl Iterator<Item = &Wrong> {
+        self.unresolved.iter().chain(&self.unvouched)
     }
 
     pub fn accepted(&self) -> bool {
@@ -142,10 +171,10 @@ impl Door {
             Some((reason, message)) => condition("Accepted", false, reason, message),
             None => condition("Accepted", true, "Accepted", "The listener is valid."),
         };
-        let resolved = match &self.unresolved[..] {
-            [] => condition("ResolvedRefs", true, "ResolvedRefs", "All references lead somewhere."),
-            [first, ..] => {
-                let all: Vec<&str> = self.unresolved.iter().map(|wrong| wrong.message.as_str()).collect();
+        let resolved = match self.dangling().next() {
+            None => condition("ResolvedRefs", true, "ResolvedRefs", "All references lead somewhere."),
+            Some(first) => {
+                let all: Vec<&str> = self.dangling().map(|wrong| wrong.message.as_str()).collect();
                 condition("ResolvedRefs", false, first.reason, &all.join(" "))
             }
         };

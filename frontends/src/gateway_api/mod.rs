@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod certificate;
+pub mod clients;
 pub mod duration;
 pub mod external;
 pub mod filter;
@@ -10,6 +11,7 @@ pub mod gateway;
 pub mod listener;
 pub mod matches;
 pub mod mesh;
+pub mod roots;
 pub mod route;
 pub mod rule;
 pub mod session;

@@ -215,7 +215,6 @@ fn gateways_that_cannot_serve_say_so() {
     assert_eq!(told(&empty.statuses[0].conditions), ["Accepted=False/ListenersNotValid", "Programmed=False/Invalid"]);
     for (field, value, want) in [
         ("infrastructure", json!({"parametersRef": {"group": "x", "kind": "Y", "name": "z"}}), "InvalidParameters"),
-        ("tls", json!({"frontend": {"default": {}}}), "UnsupportedValue"),
         ("addresses", json!([{"type": "IPAddress", "value": "300.0.0.1"}]), "UnsupportedAddress"),
     ] {
         let mut body = json!({"gatewayClassName": "organza", "listeners": listeners});

@@ -12,7 +12,7 @@ fn listener(section: &str, port: u16, host: &str, certificate: bool) -> Resource
 
 fn broken(listener: Resource, why: &str) -> Resource {
     let Resource::Listener(made) = listener else { unreachable!() };
-    let tls = made.tls.as_ref().map(|_| ListenerTls { certificates: Vec::new() });
+    let tls = made.tls.as_ref().map(|_| ListenerTls { certificates: Vec::new(), ..ListenerTls::default() });
     Resource::Listener(Arc::new(Listener { broken: Some(why.into()), tls, ..(*made).clone() }))
 }
 

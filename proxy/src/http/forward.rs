@@ -167,7 +167,7 @@ impl<'t> Routed<'t> {
         record.way = plan::way(&decision);
         record.dialled_service = self.dialled.map(|s| self.worker.destination(s));
         let (scheme, port) = match &self.client.ingress {
-            Ingress::Gateway { port, sni, .. } => (if sni.is_some() { Scheme::Https } else { Scheme::Http }, *port),
+            Ingress::Gateway { port, tls, .. } => (if tls.is_some() { Scheme::Https } else { Scheme::Http }, *port),
             _ => (Scheme::Http, head.port().unwrap_or(80)),
         };
         // Before filters take out what it is told by.

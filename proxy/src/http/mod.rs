@@ -34,14 +34,23 @@ use transport::{Error, Stream, h2, rt};
 /// Where requests of a connection came in, and what that means for them.
 #[derive(Debug)]
 pub enum Ingress {
-    /// Strangers at a gateway's listener. `sni` is there for TLS connections.
-    Gateway { gateway: Key, port: u16, sni: Option<Option<String>> },
+    /// Strangers at a gateway's listener.
+    Gateway { gateway: Key, port: u16, tls: Option<Secured> },
     /// The application calls one service by a listener of its own.
     Service { service: Key, port: u16 },
     /// The application calls anything by `http_proxy`; the host of each request says what. The secret guards the listener.
     ExplicitProxy { authorization: Arc<str> },
     /// Another proxy calls the application behind this one.
     Inbound { service: Key, port: u16, application: SocketAddr, identity: SpiffeId },
+}
+
+/// What the TLS handshake of a stranger told.
+#[derive(Debug)]
+pub struct Secured {
+    /// The name that was asked for.
+    pub sni: Option<String>,
+    /// Whether a certificate was required and shown.
+    pub vouched: bool,
 }
 
 /// One connection as requests see it.

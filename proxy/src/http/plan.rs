@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use telemetry::{Decided, Record, Way};
 
+const UNVOUCHED: &str = "the connection is older than the listener's demand for certificates: open another";
+
 /// What the table said, or what needs no table.
 pub enum Plan<'t> {
     /// By a route; the service that was dialled, where one was.
@@ -37,9 +39,17 @@ pub fn draw<'t>(decision: &Decision<'t>, record: &mut Record, led: Option<&'t Sp
 
 /// The listener whose request it is, at a gateway.
 pub fn listener<'t>(snapshot: &'t Snapshot, client: &Client, head: &RequestHead) -> Result<Option<&'t Arc<Listener>>, Stop> {
-    let Ingress::Gateway { gateway, port, sni } = &client.ingress else { return Ok(None) };
-    let sni = sni.as_ref().map(|name| name.as_deref());
-    snapshot.table.gateway_listener(gateway, *port, sni, head.host()).map(Some).map_err(|r| refused(&r))
+    let Ingress::Gateway { gateway, port, tls } = &client.ingress else { return Ok(None) };
+    let sni = tls.as_ref().map(|tls| tls.sni.as_deref());
+    let listener = snapshot.table.gateway_listener(gateway, *port, sni, head.host()).map_err(|r| refused(&r))?;
+    let vouched = tls.as_ref().is_some_and(|tls| tls.vouched);
+    match listener.requires_certificates() && !vouched {
+        true => {
+            let stop = Stop::new(Fault::MisdirectedRequest, UNVOUCHED);
+            Err(Stop { by: Some(Arc::from(listener.origin.object.to_string())), ..stop })
+        }
+        false => Ok(Some(listener)),
+    }
 }
 
 /// How far the path is made regular: as the gateway's listener has it, else as the service that is called, so that both ends of a hop read the same

@@ -20,8 +20,8 @@ pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead, record:
     {
         upgrade(worker, head, &mut hop, &protocol);
     }
-    if let Ingress::Gateway { sni, .. } = &client.ingress {
-        replace_forwarded(client, head, sni.is_some());
+    if let Ingress::Gateway { tls, .. } = &client.ingress {
+        replace_forwarded(client, head, tls.is_some());
     }
     identify(worker, client, head, record);
     Ok(hop)

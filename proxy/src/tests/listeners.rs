@@ -34,7 +34,7 @@ fn listener(section: &str, protocol: ListenerProtocol, hostname: &str) -> Listen
         port: PORT,
         protocol,
         hostname: HostPattern::parse(hostname).unwrap(),
-        tls: terminates.then(|| ListenerTls { certificates: vec![key(Kind::Certificate, "edge")] }),
+        tls: terminates.then(|| ListenerTls { certificates: vec![key(Kind::Certificate, "edge")], ..ListenerTls::default() }),
         normalisation: Normalisation::Base,
         front: model::Front::default(),
         broken: None,

@@ -2,6 +2,7 @@
 //! leaves the machine, and everything is bounded in time.
 
 mod checks;
+mod clients;
 mod dead;
 mod deadline;
 mod detect;

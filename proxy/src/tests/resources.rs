@@ -136,7 +136,7 @@ pub fn listener(port: u16, certificate: Option<Key>) -> Resource {
         port,
         protocol: if certificate.is_some() { ListenerProtocol::Https } else { ListenerProtocol::Http },
         hostname: HostPattern::Any,
-        tls: certificate.map(|key| ListenerTls { certificates: vec![key] }),
+        tls: certificate.map(|key| ListenerTls { certificates: vec![key], ..ListenerTls::default() }),
         normalisation: Normalisation::Base,
         front: Front::default(),
         broken: None,

@@ -4,7 +4,7 @@
 use crate::Error;
 use arc_swap::ArcSwap;
 use identity::alpn;
-use model::{Certificate, Fault, HostPattern};
+use model::{Certificate, ClientCertificates, Fault, HostPattern};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -48,12 +48,16 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// TLS 1.2 and 1.3, no client certificates, HTTP/2 before HTTP/1.1.
+/// TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1; clients show what is asked of them.
 ///
 /// # Errors
-/// If rustls refuses the provider's suites.
-pub fn gateway_config(certificates: Arc<Certificates>, time: Arc<dyn TimeProvider>) -> Result<Arc<ServerConfig>, Error> {
-    config(certificates, time, &[alpn::H2, alpn::HTTP1])
+/// If none of the roots for clients can be read.
+pub fn gateway_config(
+    certificates: Arc<Certificates>,
+    clients: &ClientCertificates,
+    time: Arc<dyn TimeProvider>,
+) -> Result<Arc<ServerConfig>, Error> {
+    config(certificates, clients, time, &[alpn::H2, alpn::HTTP1])
 }
 
 /// The same for bytes: what is spoken inside is between the two ends, so none of their protocols is chosen here.
@@ -61,17 +65,16 @@ pub fn gateway_config(certificates: Arc<Certificates>, time: Arc<dyn TimeProvide
 /// # Errors
 /// If rustls refuses the provider's suites.
 pub fn opaque_config(certificates: Arc<Certificates>, time: Arc<dyn TimeProvider>) -> Result<Arc<ServerConfig>, Error> {
-    config(certificates, time, &[])
+    config(certificates, &ClientCertificates::Unasked, time, &[])
 }
 
-fn config(certificates: Arc<Certificates>, time: Arc<dyn TimeProvider>, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, Error> {
-    let mut config = ServerConfig::builder_with_details(identity::provider().clone(), time)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::new(Fault::Internal, e.to_string()))?
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    Ok(Arc::new(config))
+fn config(
+    certificates: Arc<Certificates>,
+    clients: &ClientCertificates,
+    time: Arc<dyn TimeProvider>,
+    alpn: &[&[u8]],
+) -> Result<Arc<ServerConfig>, Error> {
+    identity::stranger_config(certificates, clients, alpn, time).map_err(|e| Error::new(Fault::TlsFailed, e.to_string()))
 }
 
 fn certified(certificate: &Certificate) -> Result<CertifiedKey, Error> {

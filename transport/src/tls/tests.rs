@@ -155,7 +155,7 @@ async fn shown(mesh: &Mesh, certificates: &Arc<Certificates>, name: &str) -> Res
     client.enable_sni = true;
     let listener = rt::Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.address().unwrap();
-    let server = gateway_config(certificates.clone(), Arc::new(At(START))).unwrap();
+    let server = gateway_config(certificates.clone(), &model::ClientCertificates::Unasked, Arc::new(At(START))).unwrap();
     let serving = async { accept(listener.accept().await.unwrap().0, server).await.map(|stream| proof(&stream).unwrap()) };
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let dialling = async { connect(Stream::connect(address).await.unwrap(), Arc::new(client), name).await };

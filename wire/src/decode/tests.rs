@@ -253,7 +253,7 @@ fn listener() -> Listener {
         port: 8443,
         protocol: ListenerProtocol::Https,
         hostname: HostPattern::parse("*.example.com").unwrap(),
-        tls: Some(ListenerTls { certificates: vec![key(Kind::Certificate, "cert")] }),
+        tls: Some(ListenerTls { certificates: vec![key(Kind::Certificate, "cert")], ..ListenerTls::default() }),
         normalisation: Normalisation::MergeSlashes,
         front: Front::default(),
         broken: Some("certificate is missing".into()),
@@ -316,6 +316,20 @@ fn sessions_of_rules_are_read_back_and_bad_keys_are_refused() {
     assert!(broken(|s| s.key = Some(vec![7; 31].into())).contains("session.key"));
     assert!(broken(|s| s.name = "a b".into()).contains("session.name"));
     assert!(broken(|s| s.carrier = 0).contains("session.carrier"));
+}
+
+#[test]
+fn what_clients_must_show_is_read_back_and_never_taken_for_nothing() {
+    let roots: Arc<[u8]> = b"PEM"[..].into();
+    for clients in [ClientCertificates::Unasked, ClientCertificates::Required(roots.clone()), ClientCertificates::Insecure(roots)] {
+        let tls = Some(ListenerTls { certificates: Vec::new(), clients });
+        let sample = Resource::Listener(Arc::new(Listener { tls, ..listener() }));
+        assert_eq!(decode(&encode(&sample)).unwrap(), sample);
+    }
+    let mut message = v1::Resource::decode(&*encode(&Resource::Listener(Arc::new(listener())))).unwrap();
+    let Some(v1::resource::Resource::Listener(door)) = &mut message.resource else { panic!("not a listener") };
+    door.tls.as_mut().unwrap().clients = Some(v1::ClientCertificates { clients: None });
+    assert!(decode(&message.encode_to_vec()).unwrap_err().to_string().contains("tls.clients"));
 }
 
 #[test]

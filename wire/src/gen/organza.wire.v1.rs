@@ -388,6 +388,25 @@ pub struct Workload {
 pub struct ListenerTls {
     #[prost(string, repeated, tag = "1")]
     pub certificates: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Absent: none are asked for.
+    #[prost(message, optional, tag = "2")]
+    pub clients: ::core::option::Option<ClientCertificates>,
+}
+/// What clients must show; each holds the roots that are believed, in PEM.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientCertificates {
+    #[prost(oneof = "client_certificates::Clients", tags = "1, 2")]
+    pub clients: ::core::option::Option<client_certificates::Clients>,
+}
+/// Nested message and enum types in `ClientCertificates`.
+pub mod client_certificates {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Clients {
+        #[prost(bytes, tag = "1")]
+        Required(::prost::bytes::Bytes),
+        #[prost(bytes, tag = "2")]
+        Insecure(::prost::bytes::Bytes),
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Listener {

@@ -12,13 +12,22 @@ fn suite() -> PathBuf {
 }
 
 /// What the suite itself makes before its tests.
-const SECRETS: [(&str, &str); 6] = [
+const SECRETS: [(&str, &str); 7] = [
     ("gateway-conformance-web-backend", "certificate"),
     ("gateway-conformance-infra", "tls-validity-checks-certificate"),
     ("gateway-conformance-infra", "tls-checks-certificate"),
     ("gateway-conformance-infra", "tls-passthrough-checks-certificate"),
     ("gateway-conformance-app-backend", "tls-passthrough-checks-certificate"),
     ("gateway-conformance-infra", "tls-terminate-checks-certificate"),
+    ("gateway-conformance-infra", "tls-checks-client-certificate"),
+];
+
+/// Authorities that the suite makes.
+const CONFIG_MAPS: [(&str, &str); 4] = [
+    ("gateway-conformance-infra", "tls-checks-ca-certificate"),
+    ("gateway-conformance-infra", "tls-validity-checks-ca-certificate"),
+    ("gateway-conformance-infra", "tls-validity-checks-per-port-ca-certificate"),
+    ("gateway-conformance-infra", "mismatch-ca-certificate"),
 ];
 
 pub fn read(file: &Path) -> Vec<Object> {
@@ -27,11 +36,15 @@ pub fn read(file: &Path) -> Vec<Object> {
     yaml::read(&text)
 }
 
-/// What every test finds: the objects of `base` or `mesh`, and the Secrets.
+/// What every test finds: the objects of `base` or `mesh`, the Secrets and the authorities.
 fn common(folder: &str) -> Vec<Object> {
     let mut objects = read(&suite().join(folder).join("manifests.yaml"));
+    let pem = |label: &str| format!("-----BEGIN {label}-----\nMAMCAQE=\n-----END {label}-----\n");
+    for (namespace, name) in CONFIG_MAPS {
+        let body = serde_json::json!({"data": {"ca.crt": pem("CERTIFICATE")}});
+        objects.push(crate::tests::object("v1", "ConfigMap", (namespace, name), body));
+    }
     for (namespace, name) in SECRETS {
-        let pem = |label: &str| format!("-----BEGIN {label}-----\nMAMCAQE=\n-----END {label}-----\n");
         let data = serde_json::json!({"tls.crt": pem("CERTIFICATE"), "tls.key": pem("PRIVATE KEY")});
         let body = serde_json::json!({"type": "kubernetes.io/tls", "stringData": data});
         objects.push(crate::tests::object("v1", "Secret", (namespace, name), body));

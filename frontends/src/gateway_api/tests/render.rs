@@ -139,6 +139,11 @@ fn render_listener(listener: &Listener, out: &mut String) {
     for key in listener.tls.iter().flat_map(|tls| &tls.certificates) {
         line(out, 1, format!("certificate {}", short(key)));
     }
+    match listener.tls.as_ref().map(|tls| &tls.clients) {
+        Some(ClientCertificates::Required(roots)) => line(out, 1, format!("clients by {} roots", count(roots))),
+        Some(ClientCertificates::Insecure(roots)) => line(out, 1, format!("clients of any kind, {} roots", count(roots))),
+        Some(ClientCertificates::Unasked) | None => {}
+    }
     render_level(listener.normalisation, out);
     if let model::ProxyProtocol::Require(trusted) = &listener.front.proxy_protocol {
         line(out, 1, format!("proxy protocol from {}", trusted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
@@ -149,6 +154,10 @@ fn render_listener(listener: &Listener, out: &mut String) {
     if let Some(why) = &listener.broken {
         line(out, 1, format!("broken {why}"));
     }
+}
+
+fn count(pem: &[u8]) -> usize {
+    String::from_utf8_lossy(pem).matches("-----BEGIN CERTIFICATE").count()
 }
 
 fn render_route(route: &Route, out: &mut String) {

@@ -44,3 +44,5 @@ pub const TOKEN_BYTES: u64 = 4096;
 pub const WATCH_EVERY: Duration = Duration::from_millis(500);
 /// ... and how long it waits for a control plane that is being replaced.
 pub const WATCH_PATIENCE: Duration = Duration::from_secs(15);
+/// How often `top` draws.
+pub const TOP_EVERY: Duration = Duration::from_secs(1);

@@ -1,6 +1,8 @@
 //! The JSON API of `control.sock`: for the owner of the mesh alone. Answers come from the world in force and from what proxies acknowledged; errors
 //! say what, and what to do.
 
+mod beside;
+mod picture;
 mod told;
 
 use crate::core::{Core, now, seconds};
@@ -8,8 +10,9 @@ use crate::limits;
 use crate::registry::{Refusal, Registrant};
 use crate::shell::started;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
@@ -61,18 +64,41 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Question<T> {
     }
 }
 
+/// What stands behind the `?`; what cannot be read is refused in our own words.
+struct Asked<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Refuse;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refuse> {
+        let read = Query::<T>::from_request_parts(parts, state).await;
+        read.map(|Query(value)| Self(value)).map_err(|e| Refuse::new(StatusCode::BAD_REQUEST, e.body_text(), None))
+    }
+}
+
 impl Api {
-    pub fn router(self) -> Router {
+    /// What only tells.
+    fn tells() -> Router<Self> {
         Router::new()
             .route(path::STATUS, get(|State(a): State<Self>| async move { Json(told::status(&a)) }))
             .route(path::OBJECTS, get(objects))
             .route(path::PROXIES, get(|State(a): State<Self>| async move { Json(told::proxies(&a.core)) }))
-            .route("/v1/proxies/{proxy}/resources", get(resources))
             .route(path::SERVICES, get(|State(a): State<Self>| async move { Json(told::services(&a.core)) }))
             .route(path::ROUTES, get(|State(a): State<Self>| async move { Json(told::routes(&a.core)) }))
             .route(path::EDGES, get(|State(a): State<Self>| async move { Json(told::edges(&a.core)) }))
+            .route(path::GRAPH, get(graph))
+            .route(path::HISTORY, get(history))
+            .route(path::WORKLOADS, get(|State(a): State<Self>| async move { Json(beside::workloads(&a.core)) }))
+            .route(path::PROBLEMS, get(|State(a): State<Self>| async move { Json(beside::problems(&a.core)) }))
+            .route(path::PAST_EVENTS, get(|State(a): State<Self>| async move { Json(a.core.past_events()) }))
             .route(path::CERTIFICATES, get(|State(a): State<Self>| async move { Json(told::certificates(&a.core)) }))
             .route(path::ROOTS, get(|State(a): State<Self>| async move { Json(a.core.roots()) }))
+    }
+
+    /// For the owner.
+    pub fn router(self) -> Router {
+        Self::tells()
+            .route("/v1/proxies/{proxy}/resources", get(resources))
             .route(path::ROTATE, post(rotate))
             .route(path::EVENTS, get(events))
             .route(path::REGISTRATIONS, post(register))
@@ -189,6 +215,29 @@ async fn sign(State(api): State<Api>, Question(request): Question<api::SignReque
         roots: identity::pem::encode_chain(roots.iter().map(Vec::as_slice)),
         not_after: seconds(issued.not_after),
     }))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Window {
+    seconds: Option<u64>,
+}
+
+async fn graph(State(api): State<Api>, Asked(window): Asked<Window>) -> Json<api::Graph> {
+    Json(picture::graph(&api.core, window.seconds.unwrap_or(limits::RATE_SECONDS as u64)))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Of {
+    node: Option<String>,
+    edge: Option<String>,
+}
+
+async fn history(State(api): State<Api>, Asked(of): Asked<Of>) -> Result<Json<api::History>, Refuse> {
+    let fix = "ask with ?node=ID or ?edge=ID, by the ids of /v1/graph".to_owned();
+    let refuse = || Refuse::new(StatusCode::BAD_REQUEST, "the history of what?", Some(fix));
+    picture::history(&api.core, of.node.as_deref(), of.edge.as_deref()).map(Json).ok_or_else(refuse)
 }
 
 async fn rotate(State(api): State<Api>) -> Result<Json<api::Roots>, Refuse> {

@@ -13,12 +13,12 @@ use crate::{ca, limits, sessions, summary};
 use frontends::Object;
 use identity::{Authority, NewRoot, Signer};
 use model::TrustDomain;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, watch};
-use wire::api::{Diff, Event, Located, RegistrationRequest};
+use wire::api::{Diff, Event, Located, PastEvent, PastEvents, RegistrationRequest};
 
 /// A proxy's stream, as it is told.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +82,8 @@ pub struct Core {
     secret: Option<[u8; 32]>,
     world: watch::Sender<Arc<World>>,
     pub events: broadcast::Sender<Event>,
+    /// What was told before, for who comes later.
+    past: Mutex<VecDeque<PastEvent>>,
     /// Tells streams to look whether their proxy was registered anew.
     anew: watch::Sender<()>,
     ended: watch::Sender<bool>,
@@ -129,6 +131,7 @@ impl Core {
             secret,
             world: watch::Sender::new(Arc::new(world)),
             events: broadcast::Sender::new(limits::EVENTS),
+            past: Mutex::default(),
             anew: watch::Sender::new(()),
             ended: watch::Sender::new(false),
         }
@@ -167,8 +170,23 @@ impl Core {
     }
 
     pub fn tell(&self, event: Event) {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        // While proxies take a generation its count is told again and again; the last is what one wants to know later.
+        if let Event::Applied { generation, .. } = event {
+            past.retain(|known| !matches!(known.what, Event::Applied { generation: other, .. } if other == generation));
+        }
+        past.push_back(PastEvent { time: seconds(now()), what: event.clone() });
+        if past.len() > limits::PAST_EVENTS {
+            past.pop_front();
+        }
+        drop(past);
         // Nobody listening is no failure.
         let _ = self.events.send(event);
+    }
+
+    /// What was told before, oldest first.
+    pub fn past_events(&self) -> PastEvents {
+        PastEvents { items: self.past.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect() }
     }
 
     /// Stores a decision. Where the disk does not take it, it holds all the same, is tried again, and `status` says so.

@@ -1,21 +1,57 @@
-//! Who calls whom: edges as proxies report them, each report counted exactly once by its incarnation and sequence number.
+//! Who calls whom: edges as proxies report them, each report counted exactly once by its incarnation and sequence number; the last seconds and
+//! the last hour of each ([`history`]), in bounded memory. It knows no clock, no service and no picture: what nodes these are is told by `api`.
+
+pub mod history;
 
 use crate::limits;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use history::History;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Reporter};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Edge {
     totals: EdgeTotals,
-    /// What came in each of the last seconds: (second, counts).
-    recent: VecDeque<(u64, EdgeTotals)>,
+    seconds: History,
+    hour: History,
+    /// When it was reported last.
+    seen: u64,
+}
+
+impl Edge {
+    fn new() -> Self {
+        Self {
+            totals: EdgeTotals::default(),
+            seconds: History::new(1, limits::RATE_SECONDS + 1),
+            hour: History::new(limits::SLOT_SECONDS, limits::SLOTS),
+            seen: 0,
+        }
+    }
+}
+
+/// Both ends of a call, without who reported it.
+type Ends = [Arc<str>; 6];
+
+fn ends(id: &EdgeId) -> Ends {
+    let source = [&id.source_namespace, &id.source_workload, &id.source_version];
+    let destination = [&id.destination_namespace, &id.destination_workload, &id.destination_version];
+    [source[0], source[1], source[2], destination[0], destination[1], destination[2]].map(Arc::clone)
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// Incarnations with their last sequence numbers, the latest to speak at the end: two processes of one name may report side by side.
+    incarnations: Vec<(u64, u64)>,
+    at: u64,
 }
 
 #[derive(Debug, Default)]
 pub struct Graph {
     edges: BTreeMap<EdgeId, Edge>,
-    /// Incarnations of each proxy with their last sequence numbers, the latest to speak at the end: two processes of one name may report side by side.
-    heard: HashMap<String, Vec<(u64, u64)>>,
+    /// Calls whose caller reports them.
+    callers: HashSet<Ends>,
+    heard: HashMap<String, Heard>,
+    left_out: u64,
 }
 
 /// One edge as it is told.
@@ -25,61 +61,117 @@ pub struct Told<'g> {
     /// Sum over the window, and the window's seconds.
     pub recent: EdgeTotals,
     pub seconds: f64,
+    /// When something of it was reported last.
+    pub seen: u64,
 }
 
 impl Graph {
     /// Counts a report unless it was counted before. `now` in seconds.
     pub fn report(&mut self, proxy: &str, delta: EdgeDelta, now: u64) {
-        let heard = self.heard.entry(proxy.to_owned()).or_default();
-        let known = heard.iter().position(|(incarnation, _)| *incarnation == delta.incarnation);
-        if known.is_some_and(|at| delta.sequence <= heard[at].1) {
+        if !self.is_news(proxy, delta.incarnation, delta.sequence, now) {
             return;
         }
-        if let Some(at) = known {
-            heard.remove(at);
-        }
-        heard.push((delta.incarnation, delta.sequence));
-        if heard.len() > limits::INCARNATIONS {
-            heard.remove(0);
-        }
         for (id, counts) in delta.edges {
-            if !self.edges.contains_key(&id) && self.edges.len() >= limits::EDGES {
+            if !self.edges.contains_key(&id) && !self.has_room(now) {
+                self.left_out = self.left_out.saturating_add(1);
                 continue;
             }
-            let edge = self.edges.entry(id).or_default();
-            edge.totals.add(&counts);
-            match edge.recent.back_mut() {
-                Some((second, sum)) if *second == now => sum.add(&counts),
-                _ => edge.recent.push_back((now, counts)),
+            if id.reporter == Reporter::Source {
+                self.callers.insert(ends(&id));
             }
-            while edge.recent.len() > limits::RATE_SECONDS + 1 {
-                edge.recent.pop_front();
+            // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody.
+            let told_by_caller = id.reporter == Reporter::Destination && self.callers.contains(&ends(&id));
+            let edge = self.edges.entry(id).or_insert_with(Edge::new);
+            edge.totals.add(&counts);
+            edge.seconds.add(&counts, now);
+            if !told_by_caller {
+                edge.hour.add(&counts, now);
+            }
+            edge.seen = edge.seen.max(now);
+        }
+    }
+
+    fn is_news(&mut self, proxy: &str, incarnation: u64, sequence: u64, now: u64) -> bool {
+        if !self.heard.contains_key(proxy) && self.heard.len() >= limits::REPORTERS {
+            // Members come and go; who was silent longest has left.
+            let silent = self.heard.iter().min_by_key(|(_, heard)| heard.at).map(|(name, _)| name.clone());
+            silent.and_then(|name| self.heard.remove(&name));
+        }
+        let heard = self.heard.entry(proxy.to_owned()).or_default();
+        heard.at = now;
+        let known = heard.incarnations.iter().position(|(other, _)| *other == incarnation);
+        if known.is_some_and(|at| sequence <= heard.incarnations[at].1) {
+            return false;
+        }
+        if let Some(at) = known {
+            heard.incarnations.remove(at);
+        }
+        heard.incarnations.push((incarnation, sequence));
+        if heard.incarnations.len() > limits::INCARNATIONS {
+            heard.incarnations.remove(0);
+        }
+        true
+    }
+
+    /// Whether one more edge may be kept; makes room by forgetting one of which nothing was heard for an hour.
+    fn has_room(&mut self, now: u64) -> bool {
+        if self.edges.len() < limits::EDGES {
+            return true;
+        }
+        let hour = limits::SLOT_SECONDS * limits::SLOTS as u64;
+        let idle = self.edges.iter().filter(|(_, edge)| edge.seen + hour < now).min_by_key(|(_, edge)| edge.seen).map(|(id, _)| id.clone());
+        let Some(idle) = idle else { return false };
+        self.edges.remove(&idle);
+        if idle.reporter == Reporter::Source {
+            let gone = ends(&idle);
+            let others = self.edges.keys().any(|id| id.reporter == Reporter::Source && ends(id) == gone);
+            if !others {
+                self.callers.remove(&gone);
             }
         }
+        true
+    }
+
+    /// Reports of edges that there was no room for.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// Each call once, though both ends report it: the caller's word counts where there is one, since it saw what failed on the way. A caller
-    /// that is not in the mesh says nothing, and then its callee's word is all there is.
-    pub fn calls(&self, now: u64) -> impl Iterator<Item = Told<'_>> {
-        let ends = |id: &EdgeId| {
-            let source = (id.source_namespace.clone(), id.source_workload.clone(), id.source_version.clone());
-            (source, id.destination_namespace.clone(), id.destination_workload.clone(), id.destination_version.clone())
-        };
-        let callers: BTreeSet<_> = self.edges.keys().filter(|id| id.reporter == Reporter::Source).map(ends).collect();
-        self.edges(now).filter(move |told| told.id.reporter == Reporter::Source || !callers.contains(&ends(told.id)))
+    /// that is not in the mesh says nothing, and then its callee's word is all there is. Over the last `seconds`.
+    pub fn calls(&self, now: u64, seconds: u64) -> impl Iterator<Item = Told<'_>> {
+        self.edges(now, seconds).filter(|told| self.speaks(told.id))
     }
 
-    pub fn edges(&self, now: u64) -> impl Iterator<Item = Told<'_>> {
-        let window = limits::RATE_SECONDS as u64;
+    fn speaks(&self, id: &EdgeId) -> bool {
+        id.reporter == Reporter::Source || !self.callers.contains(&ends(id))
+    }
+
+    /// Every edge, as each end reports it.
+    pub fn edges(&self, now: u64, seconds: u64) -> impl Iterator<Item = Told<'_>> {
         self.edges.iter().map(move |(id, edge)| {
-            let mut recent = EdgeTotals::default();
-            let mut first = now;
-            for (second, counts) in edge.recent.iter().filter(|(second, _)| *second + window > now) {
-                first = first.min(*second);
-                recent.add(counts);
-            }
-            Told { id, totals: &edge.totals, recent, seconds: (now - first + 1) as f64 }
+            let history = if seconds <= limits::RATE_SECONDS as u64 { &edge.seconds } else { &edge.hour };
+            let (recent, first) = history.since(now, seconds).unwrap_or((EdgeTotals::default(), now));
+            let seconds = (now.saturating_sub(first) + 1).min(seconds.max(1)) as f64;
+            Told { id, totals: &edge.totals, recent, seconds, seen: edge.seen }
         })
+    }
+
+    /// The last hour of the calls that `wanted` picks, added up by slots of ten seconds: (start of the slot, counts), oldest first.
+    pub fn history(&self, from: u64, wanted: impl Fn(&EdgeId) -> bool) -> BTreeMap<u64, EdgeTotals> {
+        let mut sums: BTreeMap<u64, EdgeTotals> = BTreeMap::new();
+        for (id, edge) in &self.edges {
+            if self.speaks(id) && wanted(id) {
+                edge.hour.points(from).for_each(|(start, counts)| sums.entry(start).or_default().add(&counts));
+            }
+        }
+        sums
+    }
+
+    /// Bytes that the edges hold on the heap, names apart.
+    pub fn footprint(&self) -> usize {
+        let one = |edge: &Edge| size_of::<Edge>() + size_of_val(&*edge.totals.latency.0) + edge.seconds.footprint() + edge.hour.footprint();
+        self.edges.values().map(one).sum()
     }
 }
 

@@ -24,8 +24,18 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 pub const RENEW_LOOK: Duration = Duration::from_secs(1);
 /// How often files are looked at.
 pub const LOOK: Duration = Duration::from_millis(20);
-/// Edges of the service graph.
+/// Edges of the service graph, both ends' words counted.
 pub const EDGES: usize = 5_000;
+/// The last hour of an edge is kept in so many slots ...
+pub const SLOTS: usize = 360;
+/// ... of so many seconds.
+pub const SLOT_SECONDS: u64 = 10;
+/// Problems that are told at once.
+pub const PROBLEMS: usize = 1000;
+/// Proxies whose sequence numbers are remembered.
+pub const REPORTERS: usize = 2 * REGISTRATIONS;
+/// Events that are remembered for who comes later.
+pub const PAST_EVENTS: usize = 512;
 /// Processes of one proxy whose reports are told apart: the one that serves, and elder ones that finish what they began.
 pub const INCARNATIONS: usize = 8;
 /// Window over which rates are told.

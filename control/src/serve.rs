@@ -343,7 +343,7 @@ impl Telemetry for Service {
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
             inner.graph.report(&report.proxy, delta, seconds(now()));
         }
-        Ok(Response::new(v1::ReportReply { sequence: report.sequence }))
+        Ok(Response::new(v1::ReportReply { sequence: report.sequence, taps: Vec::new() }))
     }
 }
 
@@ -391,6 +391,8 @@ fn edge(edge: v1::Edge) -> Option<(EdgeId, EdgeTotals)> {
         opened: edge.opened,
         requests: edge.requests,
         failures: edge.failures,
+        client_errors: edge.client_errors,
+        denied: edge.denied,
         retries: edge.retries,
         request_bytes: edge.request_bytes,
         response_bytes: edge.response_bytes,

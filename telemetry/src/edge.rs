@@ -66,6 +66,8 @@ pub(crate) struct EdgeCells {
     pub opened: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
+    client_errors: AtomicU64,
+    denied: AtomicU64,
     retries: AtomicU64,
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
@@ -80,6 +82,8 @@ impl EdgeCells {
             opened: zero(),
             requests: zero(),
             failures: zero(),
+            client_errors: zero(),
+            denied: zero(),
             retries: zero(),
             request_bytes: zero(),
             response_bytes: zero(),
@@ -90,6 +94,8 @@ impl EdgeCells {
     pub fn observe(&self, record: &Record) {
         bump(&self.requests, 1);
         bump(&self.failures, u64::from(!record.is_success()));
+        bump(&self.client_errors, u64::from((400..500).contains(&record.status)));
+        bump(&self.denied, u64::from(record.is_denied()));
         bump(&self.retries, u64::from(record.attempt.saturating_sub(1)));
         bump(&self.request_bytes, record.request_bytes);
         bump(&self.response_bytes, record.response_bytes);
@@ -101,6 +107,8 @@ impl EdgeCells {
         sum.opened += read(&self.opened);
         sum.requests += read(&self.requests);
         sum.failures += read(&self.failures);
+        sum.client_errors += read(&self.client_errors);
+        sum.denied += read(&self.denied);
         sum.retries += read(&self.retries);
         sum.request_bytes += read(&self.request_bytes);
         sum.response_bytes += read(&self.response_bytes);
@@ -115,7 +123,12 @@ pub struct EdgeTotals {
     pub opened: u64,
     /// Requests, or opaque connections that ended.
     pub requests: u64,
+    /// No success: a fault of whoever it was, a 5xx, or for gRPC a status that means failure of the server.
     pub failures: u64,
+    /// Of all requests: answered with a 4xx, by whoever it was.
+    pub client_errors: u64,
+    /// Of the failures: refused by policy.
+    pub denied: u64,
     pub retries: u64,
     pub request_bytes: u64,
     pub response_bytes: u64,
@@ -123,27 +136,31 @@ pub struct EdgeTotals {
 }
 
 impl EdgeTotals {
+    /// What a stranger reports may be any number: sums stop at the highest instead of wrapping.
     pub fn add(&mut self, other: &Self) {
-        self.opened += other.opened;
-        self.requests += other.requests;
-        self.failures += other.failures;
-        self.retries += other.retries;
-        self.request_bytes += other.request_bytes;
-        self.response_bytes += other.response_bytes;
+        for (mine, theirs) in self.counts_mut().into_iter().zip(other.counts()) {
+            *mine = mine.saturating_add(theirs);
+        }
         self.latency.add(&other.latency);
     }
 
     /// What came since `earlier`; the cells of one process never fall.
     pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            opened: self.opened.saturating_sub(earlier.opened),
-            requests: self.requests.saturating_sub(earlier.requests),
-            failures: self.failures.saturating_sub(earlier.failures),
-            retries: self.retries.saturating_sub(earlier.retries),
-            request_bytes: self.request_bytes.saturating_sub(earlier.request_bytes),
-            response_bytes: self.response_bytes.saturating_sub(earlier.response_bytes),
-            latency: self.latency.since(&earlier.latency),
+        let mut out = Self { latency: self.latency.since(&earlier.latency), ..self.clone() };
+        for (mine, theirs) in out.counts_mut().into_iter().zip(earlier.counts()) {
+            *mine = mine.saturating_sub(theirs);
         }
+        out
+    }
+
+    fn counts(&self) -> [u64; 8] {
+        let Self { opened, requests, failures, client_errors, denied, retries, request_bytes, response_bytes, latency: _ } = *self;
+        [opened, requests, failures, client_errors, denied, retries, request_bytes, response_bytes]
+    }
+
+    fn counts_mut(&mut self) -> [&mut u64; 8] {
+        let Self { opened, requests, failures, client_errors, denied, retries, request_bytes, response_bytes, latency: _ } = self;
+        [opened, requests, failures, client_errors, denied, retries, request_bytes, response_bytes]
     }
 }
 

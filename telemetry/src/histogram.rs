@@ -35,11 +35,11 @@ pub fn upper_micros(cell: usize) -> u64 {
 
 impl Histogram {
     pub fn count(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0, |sum, n| sum.saturating_add(*n))
     }
 
     pub fn add(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0.iter()).for_each(|(a, b)| *a += b);
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(a, b)| *a = a.saturating_add(*b));
     }
 
     /// What came since `earlier`. Cells never fall, but for a restart: then the whole of `self` came since.
@@ -61,7 +61,7 @@ impl Histogram {
         let wanted = (self.count() as f64 * q).ceil().max(1.0) as u64;
         let mut seen = 0;
         for (i, n) in self.0.iter().enumerate() {
-            seen += n;
+            seen = n.saturating_add(seen);
             if seen >= wanted && *n > 0 {
                 return Some(Duration::from_micros(upper_micros(i)));
             }

@@ -3,7 +3,7 @@
 //! Never in a record: header values, query strings, bodies. `Authorization`, cookies and keys cannot leak from what does not hold them.
 
 use crate::{Peer, TraceContext};
-use model::{Applied, Fault, Listener, Method, Route, Rule, WeightedBackend};
+use model::{Applied, Blame, Fault, Listener, Method, Route, Rule, WeightedBackend};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -238,6 +238,11 @@ impl Record {
             Outcome::Failed(fault) => Some(fault),
             Outcome::Answered(_) => None,
         }
+    }
+
+    /// Policy decided against it.
+    pub fn is_denied(&self) -> bool {
+        self.fault().is_some_and(|fault| fault.blame() == Blame::Policy)
     }
 
     /// Envoy's response flags; `-` where nothing went wrong on our side.

@@ -2,6 +2,7 @@
 //! interface of scripts (`-o json`): they are added to, never renamed. Reads no clock; times are seconds since the Unix epoch.
 
 mod get;
+mod graph;
 mod join;
 mod watch;
 
@@ -9,6 +10,10 @@ pub use get::{Certificate, CertificateList, Resource, Role, Root, RootRotation, 
 pub use get::{
     Condition, Edge, EdgeList, Ejected, Endpoint, Listener, Object, ObjectList, OpenBreaker, Parent, Proxy, ProxyList, ProxyResources,
     Route, RouteList, RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
+};
+pub use graph::{
+    EdgeVersion, Figures, Graph, GraphEdge, History, Node, NodeKind, NodeVersion, PastEvent, PastEvents, Point, ProblemList, Workload,
+    WorkloadList,
 };
 pub use join::{Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort};
 pub use watch::{Change, ChangeKind, Diff, DiffRequest, Event, Located, Severity};
@@ -24,6 +29,14 @@ pub mod path {
     pub const SERVICES: &str = "/v1/services";
     pub const ROUTES: &str = "/v1/routes";
     pub const EDGES: &str = "/v1/edges";
+    /// The service graph; `?seconds=N` chooses the window, 10 where it is left out, at most an hour.
+    pub const GRAPH: &str = "/v1/graph";
+    /// The last hour of `?node=ID` or `?edge=ID`.
+    pub const HISTORY: &str = "/v1/history";
+    pub const WORKLOADS: &str = "/v1/workloads";
+    pub const PROBLEMS: &str = "/v1/problems";
+    /// What events told, the last 512.
+    pub const PAST_EVENTS: &str = "/v1/events/past";
     pub const CERTIFICATES: &str = "/v1/certificates";
     /// The mesh's roots and how far a rotation is ([`super::Roots`]).
     pub const ROOTS: &str = "/v1/roots";

@@ -1,10 +1,10 @@
 //! From the world and the sessions to the API's own words.
 
 use super::Api;
-use crate::core::{Core, Session, now, seconds};
-use crate::sessions;
+use crate::core::{Core, Inner, Session, now, seconds};
 use crate::summary::located;
 use crate::world::{Item, World};
+use crate::{limits, sessions};
 use base64::Engine;
 use frontends::Object;
 use model::{Backend, ConditionStatus, Kind, Origin, Resource, Target, Tunnel};
@@ -215,10 +215,7 @@ pub fn services(core: &Core) -> api::ServiceList {
     let objects = by_name(&world);
     let items = world.resources().filter_map(|resource| {
         let Resource::Service(service) = resource else { return None };
-        let endpoints = match world.get(&service.key.with_kind(Kind::Endpoints)).map(|item| &item.resource) {
-            Some(Resource::Endpoints(e)) => e.endpoints.iter().map(|e| endpoint(core, &world, &service.key, e)).collect(),
-            _ => Vec::new(),
-        };
+        let endpoints = endpoints(&world, &core.lock(), &service.key, seconds(now())).collect();
         Some(api::Service {
             namespace: service.key.namespace.to_string(),
             name: service.key.name.to_string(),
@@ -254,7 +251,16 @@ fn breakers(core: &Core, service: &model::Key) -> Vec<api::OpenBreaker> {
     open.into_iter().map(told).collect()
 }
 
-fn endpoint(core: &Core, world: &World, service: &model::Key, endpoint: &model::Endpoint) -> api::Endpoint {
+/// Endpoints of a service, with who leaves them out at `time`.
+pub fn endpoints<'w>(world: &'w World, inner: &'w Inner, service: &'w model::Key, time: u64) -> impl Iterator<Item = api::Endpoint> + 'w {
+    let endpoints = match world.get(&service.with_kind(Kind::Endpoints)).map(|item| &item.resource) {
+        Some(Resource::Endpoints(endpoints)) => endpoints.endpoints.as_slice(),
+        _ => &[],
+    };
+    endpoints.iter().map(move |one| endpoint(world, inner, service, one, time))
+}
+
+fn endpoint(world: &World, inner: &Inner, service: &model::Key, endpoint: &model::Endpoint, time: u64) -> api::Endpoint {
     let workload = endpoint.workload.as_ref().and_then(|key| match world.get(key).map(|item| &item.resource) {
         Some(Resource::Workload(w)) => Some(w),
         _ => None,
@@ -271,7 +277,7 @@ fn endpoint(core: &Core, world: &World, service: &model::Key, endpoint: &model::
         left_millis: one.left_millis,
         unhealthy: one.unhealthy,
     };
-    let ejected = core.lock().ejections.of(&service.namespace, &service.name, &endpoint.id, seconds(now())).into_iter().map(told).collect();
+    let ejected = inner.ejections.of(&service.namespace, &service.name, &endpoint.id, time).into_iter().map(told).collect();
     api::Endpoint {
         id: endpoint.id.to_string(),
         address,
@@ -346,7 +352,7 @@ fn backend(weighted: &model::WeightedBackend) -> api::WeightedBackend {
 }
 
 pub fn edges(core: &Core) -> api::EdgeList {
-    let items = core.lock().graph.calls(seconds(now())).map(|edge| api_edge(&edge)).collect();
+    let items = core.lock().graph.calls(seconds(now()), limits::RATE_SECONDS as u64).map(|edge| api_edge(&edge)).collect();
     api::EdgeList { generation: core.world().generation, items }
 }
 
@@ -365,11 +371,7 @@ fn api_edge(edge: &crate::graph::Told<'_>) -> api::Edge {
         destination: id.destination_workload.to_string(),
         destination_version: id.destination_version.to_string(),
         protocol: id.protocol.as_str().into(),
-        security: match id.security {
-            telemetry::Security::Plain => api::Security::Plain,
-            telemetry::Security::Tls => api::Security::Tls,
-            telemetry::Security::MutualTls => api::Security::Mtls,
-        },
+        security: security(id.security),
         requests: totals.requests,
         failures: totals.failures,
         retries: totals.retries,
@@ -377,6 +379,14 @@ fn api_edge(edge: &crate::graph::Told<'_>) -> api::Edge {
         success_rate: rate(shown),
         p50_millis: quantile(0.5),
         p99_millis: quantile(0.99),
+    }
+}
+
+pub fn security(seen: telemetry::Security) -> api::Security {
+    match seen {
+        telemetry::Security::Plain => api::Security::Plain,
+        telemetry::Security::Tls => api::Security::Tls,
+        telemetry::Security::MutualTls => api::Security::Mtls,
     }
 }
 

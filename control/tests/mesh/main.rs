@@ -141,14 +141,7 @@ async fn nobody_is_served_as_somebody_else() {
 
 async fn check_reports_and_signing(control: &Control, channel: tonic::transport::Channel, web: &str, db: &str) {
     let mut telemetry = wire::grpc::TelemetryClient::new(channel.clone());
-    let report = |proxy: &str| v1::ReportRequest {
-        proxy: proxy.into(),
-        incarnation: 1,
-        sequence: 1,
-        edges: Vec::new(),
-        ejections: Vec::new(),
-        breakers: Vec::new(),
-    };
+    let report = |proxy: &str| v1::ReportRequest { proxy: proxy.into(), incarnation: 1, sequence: 1, ..Default::default() };
     assert_eq!(telemetry.report(report(db)).await.unwrap_err().code(), Code::PermissionDenied);
     assert_eq!(telemetry.report(report(web)).await.unwrap().into_inner().sequence, 1);
 
@@ -180,17 +173,10 @@ async fn a_report_counts_once() {
         ..v1::Edge::default()
     };
     for sequence in [1, 1, 2, 1] {
-        let report = v1::ReportRequest {
-            proxy: web.clone(),
-            incarnation: 7,
-            sequence,
-            edges: vec![edge.clone()],
-            ejections: Vec::new(),
-            breakers: Vec::new(),
-        };
+        let report = v1::ReportRequest { proxy: web.clone(), incarnation: 7, sequence, edges: vec![edge.clone()], ..Default::default() };
         telemetry.report(report).await.unwrap();
     }
-    let requests: Vec<u64> = control.core.lock().graph.edges(0).map(|told| told.totals.requests).collect();
+    let requests: Vec<u64> = control.core.lock().graph.edges(0, 10).map(|told| told.totals.requests).collect();
     assert_eq!(requests, [10]);
 }
 

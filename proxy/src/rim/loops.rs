@@ -113,6 +113,8 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
             opened: totals.opened,
             requests: totals.requests,
             failures: totals.failures,
+            client_errors: totals.client_errors,
+            denied: totals.denied,
             retries: totals.retries,
             request_bytes: totals.request_bytes,
             response_bytes: totals.response_bytes,
@@ -125,8 +127,7 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
         incarnation: delta.incarnation,
         sequence: delta.sequence,
         edges: edges.collect(),
-        ejections: Vec::new(),
-        breakers: Vec::new(),
+        ..Default::default()
     }
 }
 

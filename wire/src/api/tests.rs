@@ -105,6 +105,13 @@ fn what_users_see_is_as_it_was_recorded() {
     recorded(&mut names, "services.json", &ServiceList { generation: 12, items: vec![service()] });
     recorded(&mut names, "routes.json", &RouteList { generation: 12, items: vec![route()] });
     recorded(&mut names, "edges.json", &EdgeList { generation: 12, items: vec![edge()] });
+    recorded(&mut names, "graph.json", &graph());
+    let history = History { time: 1_790_000_000, slot_seconds: 10, points: vec![Point { time: 1_789_999_990, figures: figures() }] };
+    recorded(&mut names, "history.json", &history);
+    recorded(&mut names, "workloads.json", &WorkloadList { generation: 12, items: vec![workload()] });
+    recorded(&mut names, "problems.json", &ProblemList { generation: 12, items: vec![located()] });
+    let past = PastEvent { time: 1_790_000_000, what: Event::Hello { generation: 12, time: 1_790_000_000 } };
+    recorded(&mut names, "events-past.json", &PastEvents { items: vec![past] });
     let certificate = Certificate {
         identity: text("spiffe://organza.local/ns/shop/sa/web"),
         kind: text("workload"),
@@ -302,6 +309,69 @@ fn joining(names: &mut BTreeSet<String>) {
     );
 }
 
+fn figures() -> Figures {
+    Figures {
+        requests: 475,
+        failures: 1,
+        client_errors: 2,
+        denied: 1,
+        retries: 3,
+        requests_per_second: 47.5,
+        success_rate: 0.998,
+        p50_millis: Some(1.5),
+        p95_millis: Some(3.5),
+        p99_millis: None,
+        bytes_received: 1000,
+        bytes_sent: 2000,
+    }
+}
+
+fn graph() -> Graph {
+    let version = NodeVersion { version: text("v2"), endpoints: 2, healthy: 1, weight_percent: Some(10.0), figures: figures() };
+    let node = Node {
+        id: text("service/shop/catalog"),
+        kind: NodeKind::Service,
+        namespace: text("shop"),
+        name: text("catalog"),
+        figures: figures(),
+        versions: vec![version],
+        marks: vec![text("split")],
+    };
+    let edge = GraphEdge {
+        id: text("service/shop/web→service/shop/catalog/http"),
+        source: text("service/shop/web"),
+        destination: text("service/shop/catalog"),
+        protocol: text("http"),
+        security: Some(Security::Mtls),
+        mixed: false,
+        figures: figures(),
+        opened: 0,
+        open: 0,
+        total_requests: 1000,
+        total_failures: 1,
+        seen: 1_790_000_000,
+        versions: vec![EdgeVersion { version: text("v2"), figures: figures() }],
+    };
+    Graph { generation: 12, time: 1_790_000_000, window_seconds: 10, nodes: vec![node], edges: vec![edge], left_out: 0 }
+}
+
+fn workload() -> Workload {
+    Workload {
+        namespace: text("shop"),
+        name: text("web-v1"),
+        canonical_name: text("web-v1"),
+        version: text("v1"),
+        identity: text("spiffe://organza.local/ns/shop/sa/web"),
+        labels: labels(),
+        addresses: vec![text("127.0.0.1")],
+        ports: vec![9101],
+        tunnel: text("organza"),
+        locality: text("eu/a"),
+        services: vec![text("files/service/shop/web")],
+        node: text("service/shop/web"),
+    }
+}
+
 #[test]
 fn the_description_names_every_path_and_every_recorded_field() {
     let described = std::fs::read_to_string("../docs/control-api.md").expect("the description of the API");
@@ -312,6 +382,11 @@ fn the_description_names_every_path_and_every_recorded_field() {
         path::SERVICES,
         path::ROUTES,
         path::EDGES,
+        path::GRAPH,
+        path::HISTORY,
+        path::WORKLOADS,
+        path::PROBLEMS,
+        path::PAST_EVENTS,
         path::CERTIFICATES,
         path::EVENTS,
         path::REGISTRATIONS,

@@ -1551,9 +1551,30 @@ pub struct ReportRequest {
     /// Services that are not called now because too many requests failed; whole each time too.
     #[prost(message, repeated, tag = "6")]
     pub breakers: ::prost::alloc::vec::Vec<report_request::OpenBreaker>,
+    /// Single requests: those that failed, and those that a tap asked for. Never repeated, never counted by sequence.
+    #[prost(message, repeated, tag = "7")]
+    pub flows: ::prost::alloc::vec::Vec<Flow>,
+    /// Flows that were too many to be sent, since the last report.
+    #[prost(uint64, tag = "8")]
+    pub flows_dropped: u64,
+    /// The proxy's process, as the kernel sees it.
+    #[prost(message, optional, tag = "9")]
+    pub process: ::core::option::Option<report_request::Process>,
 }
 /// Nested message and enum types in `ReportRequest`.
 pub mod report_request {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Process {
+        /// Of all threads, since it started.
+        #[prost(uint64, tag = "1")]
+        pub cpu_millis: u64,
+        #[prost(uint64, tag = "2")]
+        pub resident_bytes: u64,
+        #[prost(uint32, tag = "3")]
+        pub threads: u32,
+        #[prost(uint32, tag = "4")]
+        pub descriptors: u32,
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct OpenBreaker {
         #[prost(string, tag = "1")]
@@ -1592,10 +1613,44 @@ pub mod report_request {
         pub unhealthy: bool,
     }
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportReply {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
+    /// Every tap that wants something of this proxy, whole each time. They hold until the next reply, and for 10 s without one.
+    #[prost(message, repeated, tag = "2")]
+    pub taps: ::prost::alloc::vec::Vec<Tap>,
+}
+/// One request, as the line of JSON that the access log has of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Flow {
+    #[prost(string, tag = "1")]
+    pub line: ::prost::alloc::string::String,
+    /// Taps that asked for it; none where it is told because it failed.
+    #[prost(uint64, repeated, tag = "2")]
+    pub taps: ::prost::alloc::vec::Vec<u64>,
+}
+/// Which requests are to be told. What is empty or zero matches everything.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tap {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// NAME or NAMESPACE/NAME of a workload.
+    #[prost(string, tag = "2")]
+    pub source: ::prost::alloc::string::String,
+    /// Of a workload or service.
+    #[prost(string, tag = "3")]
+    pub destination: ::prost::alloc::string::String,
+    /// Of a route.
+    #[prost(string, tag = "4")]
+    pub route: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "5")]
+    pub status_from: u32,
+    #[prost(uint32, tag = "6")]
+    pub status_to: u32,
+    /// At most so many each second from one proxy; what is over is counted as dropped.
+    #[prost(uint32, tag = "7")]
+    pub per_second: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Edge {
@@ -1638,6 +1693,12 @@ pub struct Edge {
     pub latency_cells: ::prost::alloc::vec::Vec<u32>,
     #[prost(uint64, repeated, tag = "19")]
     pub latency_counts: ::prost::alloc::vec::Vec<u64>,
+    /// Of the requests: answered with a 4xx.
+    #[prost(uint64, tag = "20")]
+    pub client_errors: u64,
+    /// Of the failures: refused by policy.
+    #[prost(uint64, tag = "21")]
+    pub denied: u64,
 }
 /// Generated client implementations.
 pub mod telemetry_client {

@@ -1,0 +1,53 @@
+use super::*;
+use wire::api::NodeVersion;
+
+fn node(name: &str, rate: f64, failures: u64, p99: f64) -> Node {
+    let version = |version: &str, weight| NodeVersion {
+        version: version.into(),
+        endpoints: 1,
+        healthy: 1,
+        weight_percent: Some(weight),
+        figures: Figures::default(),
+    };
+    Node {
+        id: format!("service/shop/{name}"),
+        kind: NodeKind::Service,
+        namespace: "shop".into(),
+        name: name.into(),
+        figures: Figures {
+            requests: 100,
+            failures,
+            requests_per_second: rate,
+            success_rate: 0.5,
+            p99_millis: Some(p99),
+            ..Figures::default()
+        },
+        versions: if name == "catalog" { vec![version("v1", 90.0), version("v2", 10.0)] } else { Vec::new() },
+        marks: vec!["split".into()],
+    }
+}
+
+fn names(order: Order) -> Vec<String> {
+    let graph =
+        Graph { nodes: vec![node("catalog", 5.0, 9, 1.0), node("web", 50.0, 0, 2.0), node("api", 5.0, 1, 9.0)], ..Graph::default() };
+    let text = picture(&graph, order, 200);
+    text.lines().skip(2).filter(|line| !line.starts_with(' ')).map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_was_asked_for_comes_first_and_names_settle_the_rest() {
+    assert_eq!(names(Order::Rate), ["web", "api", "catalog"]);
+    assert_eq!(names(Order::Failures), ["catalog", "api", "web"]);
+    assert_eq!(names(Order::P99), ["api", "web", "catalog"]);
+    assert_eq!(names(Order::Name), ["api", "catalog", "web"]);
+}
+
+#[test]
+fn versions_stand_below_their_service_with_their_weights() {
+    let graph = Graph { nodes: vec![node("catalog", 5.0, 0, 1.0)], ..Graph::default() };
+    let text = picture(&graph, Order::Rate, 200);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].contains("all succeed"), "{text}");
+    assert!(lines[2].starts_with("catalog") && lines[2].contains("2/2") && lines[2].ends_with("split"), "{text}");
+    assert!(lines[3].starts_with("  v1 90 %") && lines[4].starts_with("  v2 10 %"), "{text}");
+}

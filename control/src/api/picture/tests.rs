@@ -1,0 +1,160 @@
+use super::*;
+use crate::files::Read;
+use crate::store::Memory;
+use identity::Authority;
+use model::TrustDomain;
+use telemetry::{EdgeDelta, Reporter};
+use wire::api::{RegistrationRequest, WorkloadPort};
+
+const FILES: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: catalog, namespace: shop}
+spec: {selector: {app: catalog}, ports: [{name: http, port: 80, targetPort: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: catalog-v2, namespace: shop}
+spec: {selector: {app: catalog, version: v2}, ports: [{name: http, port: 80, targetPort: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: catalog-v1, namespace: shop}
+spec: {selector: {app: catalog, version: v1}, ports: [{name: http, port: 80, targetPort: http}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: catalog, namespace: shop}
+spec:
+  parentRefs: [{group: '', kind: Service, name: catalog}]
+  rules:
+  - backendRefs: [{name: catalog-v1, port: 80, weight: 3}, {name: catalog-v2, port: 80, weight: 1}]
+";
+
+fn core() -> Core {
+    let domain = TrustDomain::parse("organza.local").unwrap();
+    let authority = Authority::create(domain.clone(), now()).unwrap();
+    let core = Core::new("test".into(), domain, authority, None, Arc::new(Memory::default()));
+    let (objects, problems) = frontends::file::parse("all.yaml", FILES);
+    assert!(problems.is_empty());
+    core.read(Read { objects, problems: Vec::new() });
+    for (name, service, version, port) in
+        [("catalog-v1", "catalog", "v1", 9001), ("catalog-v2", "catalog", "v2", 9003), ("job", "", "v1", 0), ("gateway-door", "", "", 0)]
+    {
+        let serves = !service.is_empty();
+        let request = RegistrationRequest {
+            name: name.into(),
+            namespace: "shop".into(),
+            service_account: if name.starts_with("gateway-") { name } else { "any" }.into(),
+            service: serves.then(|| service.to_owned()),
+            ports: if serves { vec![WorkloadPort { service: 80, target: port }] } else { Vec::new() },
+            protocol: Some("http".into()),
+            labels: [("app", if serves { service } else { name }), ("version", version)].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            addresses: if serves { vec![format!("127.0.0.1:{}", port + 1)] } else { Vec::new() },
+        };
+        core.register(request, None).unwrap();
+    }
+    core
+}
+
+/// As the proxy of `reporter`'s side would report it.
+fn edge(source: &str, service: &str, destination: &str, requests: u64) -> (EdgeId, EdgeTotals) {
+    let version = |name: &str| name.rsplit_once('-').map_or("unknown", |(_, version)| version).into();
+    let id = EdgeId {
+        reporter: Reporter::Source,
+        source_namespace: if source == "unknown" { "unknown" } else { "shop" }.into(),
+        source_workload: source.into(),
+        source_version: version(source),
+        service_namespace: if service.is_empty() { "" } else { "shop" }.into(),
+        service: service.into(),
+        destination_namespace: if destination == "unknown" { "unknown" } else { "shop" }.into(),
+        destination_workload: destination.into(),
+        destination_version: version(destination),
+        protocol: Protocol::Http,
+        security: telemetry::Security::MutualTls,
+    };
+    (id, EdgeTotals { requests, ..EdgeTotals::default() })
+}
+
+fn drawn(edges: Vec<(EdgeId, EdgeTotals)>) -> (Core, api::Graph) {
+    let core = core();
+    core.lock().graph.report("any", EdgeDelta { incarnation: 1, sequence: 1, edges }, seconds(now()));
+    let graph = graph(&core, 10);
+    (core, graph)
+}
+
+fn lines(graph: &api::Graph) -> Vec<String> {
+    graph.edges.iter().map(|edge| format!("{} {}", edge.id, edge.figures.requests)).collect()
+}
+
+#[test]
+fn versions_are_drawn_as_one_service_with_their_weights_and_a_gateways_callers_as_strangers() {
+    let edges = vec![
+        edge("gateway-door", "catalog", "catalog-v1", 30),
+        edge("gateway-door", "catalog", "catalog-v2", 10),
+        edge("job", "catalog-v2", "catalog-v2", 5),
+    ];
+    let (_, graph) = drawn(edges);
+    assert_eq!(
+        lines(&graph),
+        [
+            "gateway/shop/door→service/shop/catalog/http 40",
+            "client/shop/job→service/shop/catalog/http 5",
+            "outside//strangers→gateway/shop/door/http 40",
+        ]
+    );
+    let catalog = graph.nodes.iter().find(|node| node.id == "service/shop/catalog").unwrap();
+    assert_eq!((catalog.figures.requests, &catalog.marks[..]), (45, &["split".to_owned()][..]));
+    let told: Vec<_> = catalog.versions.iter().map(|v| (&*v.version, v.endpoints, v.weight_percent, v.figures.requests)).collect();
+    assert_eq!(told, [("v1", 1, Some(75.0), 30), ("v2", 1, Some(25.0), 15)]);
+    // Nobody knows how strangers came.
+    assert_eq!(graph.edges[2].security, None);
+    assert_eq!(graph.edges[0].security, Some(Security::Mtls));
+}
+
+#[test]
+fn what_found_no_endpoint_is_drawn_at_the_service_it_was_meant_for_and_hosts_outside_as_such() {
+    let edges = vec![
+        edge("job", "catalog-v2", "unknown", 7),
+        edge("job", "example.org", "unknown", 3),
+        // Refused before anything was known of where it was meant to go.
+        edge("gateway-door", "", "unknown", 2),
+    ];
+    let (_, graph) = drawn(edges);
+    assert_eq!(
+        lines(&graph),
+        [
+            "client/shop/job→service/shop/catalog/http 7",
+            "client/shop/job→outside/shop/example.org/http 3",
+            "outside//strangers→gateway/shop/door/http 2",
+        ]
+    );
+}
+
+#[test]
+fn a_denial_is_known_from_who_denied_though_the_callers_word_counts() {
+    let (id, counts) = edge("job", "catalog", "catalog-v1", 9);
+    let callee = EdgeId { reporter: Reporter::Destination, ..id.clone() };
+    let refused = EdgeTotals { denied: 4, failures: 4, requests: 9, ..EdgeTotals::default() };
+    let (_, graph) = drawn(vec![(id, counts), (callee, refused)]);
+    assert_eq!((graph.edges[0].figures.requests, graph.edges[0].figures.failures, graph.edges[0].figures.denied), (9, 0, 4));
+    let catalog = graph.nodes.iter().find(|node| node.id == "service/shop/catalog").unwrap();
+    assert!(catalog.marks.contains(&"denied".to_owned()), "{:?}", catalog.marks);
+}
+
+#[test]
+fn history_is_of_the_node_or_edge_that_was_asked_for() {
+    let edges = vec![edge("gateway-door", "catalog", "catalog-v1", 30), edge("job", "catalog", "catalog-v2", 5)];
+    let (core, graph) = drawn(edges);
+    let requests = |node: Option<&str>, edge: Option<&str>| {
+        history(&core, node, edge).map(|told| told.points.iter().map(|point| point.figures.requests).sum::<u64>())
+    };
+    for edge in &graph.edges {
+        assert_eq!(requests(None, Some(&edge.id)), Some(edge.figures.requests), "{}", edge.id);
+    }
+    for node in &graph.nodes {
+        assert_eq!(requests(Some(&node.id), None), Some(node.figures.requests), "{}", node.id);
+    }
+    assert_eq!(requests(Some("service/shop/none"), None), Some(0));
+    assert_eq!((requests(None, None), requests(Some("a"), Some("b"))), (None, None));
+}

@@ -1,0 +1,178 @@
+//! The service graph as the dashboard, `organza graph` and `organza top` show it: workloads drawn together into the services that they stand for,
+//! both ends' words on a call made one, over a window that the reader chooses.
+
+use super::Security;
+use serde::{Deserialize, Serialize};
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeKind {
+    /// Where strangers come in.
+    Gateway,
+    Service,
+    /// A member of the mesh that is called by nobody.
+    Client,
+    /// Callers and destinations outside the mesh.
+    Outside,
+}
+
+/// Counts over the graph's window, and what follows from them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Requests that ended, or opaque connections.
+    pub requests: u64,
+    /// No success: a fault of whoever it was, a 5xx, or for gRPC a status that means failure of the server.
+    pub failures: u64,
+    /// Of all requests: answered with a 4xx.
+    pub client_errors: u64,
+    /// Refused by policy, as the one who refused counted it.
+    pub denied: u64,
+    pub retries: u64,
+    pub requests_per_second: f64,
+    /// 0 to 1; 1 where nothing was asked.
+    pub success_rate: f64,
+    /// Milliseconds, of all requests; `null` where there were none.
+    pub p50_millis: Option<f64>,
+    pub p95_millis: Option<f64>,
+    pub p99_millis: Option<f64>,
+    /// Of bodies, or of opaque connections that ended.
+    pub bytes_received: u64,
+    pub bytes_sent: u64,
+}
+
+/// One version of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeVersion {
+    /// Label `version`; `latest` where there is none.
+    pub version: String,
+    pub endpoints: u32,
+    /// Endpoints that no proxy leaves out.
+    pub healthy: u32,
+    /// The share that a route gives it, in percent, where one splits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_percent: Option<f64>,
+    pub figures: Figures,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// `service/shop/catalog`: kind, namespace, name.
+    pub id: String,
+    pub kind: NodeKind,
+    pub namespace: String,
+    pub name: String,
+    /// Of the calls that it was asked; of a gateway or client, that it sent.
+    pub figures: Figures,
+    pub versions: Vec<NodeVersion>,
+    /// What a reader should know: `breaker`, `ejected`, `unhealthy`, `denied`, `split`, `mirror`, `problem`.
+    pub marks: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GraphEdge {
+    /// `SOURCE→DESTINATION/PROTOCOL`, by the ids of nodes.
+    pub id: String,
+    pub source: String,
+    pub destination: String,
+    /// `http`, `grpc` or `tcp`.
+    pub protocol: String,
+    /// The worst of its calls, as handshakes showed it; `null` towards a gateway, whose callers' hop is counted nowhere.
+    pub security: Option<Security>,
+    /// Whether its calls differ in that.
+    pub mixed: bool,
+    pub figures: Figures,
+    /// Opaque connections that were opened in the window, and that are open.
+    pub opened: u64,
+    pub open: u64,
+    /// Since the control plane started.
+    pub total_requests: u64,
+    pub total_failures: u64,
+    /// When something was reported last, in seconds since the Unix epoch.
+    pub seen: u64,
+    /// By version of who is called.
+    pub versions: Vec<EdgeVersion>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EdgeVersion {
+    pub version: String,
+    pub figures: Figures,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Graph {
+    pub generation: u64,
+    /// Of the answer, in seconds since the Unix epoch.
+    pub time: u64,
+    /// Over which figures are told.
+    pub window_seconds: u64,
+    pub nodes: Vec<Node>,
+    pub edges: Vec<GraphEdge>,
+    /// Reports that there was no room for, since the control plane started.
+    pub left_out: u64,
+}
+
+/// Ten seconds of a node or an edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// When they began, in seconds since the Unix epoch.
+    pub time: u64,
+    pub figures: Figures,
+}
+
+/// The last hour of a node or an edge. Slots without a call are not there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    pub time: u64,
+    pub slot_seconds: u64,
+    pub points: Vec<Point>,
+}
+
+/// A process of the mesh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    pub namespace: String,
+    pub name: String,
+    /// Several processes may be one workload to their callers.
+    pub canonical_name: String,
+    pub version: String,
+    pub identity: String,
+    pub labels: std::collections::BTreeMap<String, String>,
+    pub addresses: Vec<String>,
+    pub ports: Vec<u16>,
+    /// `none`, `hbone` or `organza`.
+    pub tunnel: String,
+    /// `REGION/ZONE`; empty where it is not known.
+    pub locality: String,
+    /// Keys of the services that it backs.
+    pub services: Vec<String>,
+    /// The node of the graph that it is drawn as.
+    pub node: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadList {
+    pub generation: u64,
+    pub items: Vec<Workload>,
+}
+
+/// All that is wrong, the worst first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProblemList {
+    pub generation: u64,
+    pub items: Vec<super::Located>,
+}
+
+/// What happened before, oldest first, with when it did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PastEvents {
+    pub items: Vec<PastEvent>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastEvent {
+    /// Seconds since the Unix epoch.
+    pub time: u64,
+    pub what: super::Event,
+}

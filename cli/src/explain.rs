@@ -33,7 +33,8 @@ Examples:
 -o json prints one object, in the words of the access log: entry, listener, route, place, rule, rule_index, match_index, host, matched,
 filters, sent, split (backend, weight, percent, filters, sent, refused), request_timeout_ms, backend_timeout_ms, retry; outcome is forward, answer,
 refused, outside or no_connection, with response_code, location, fault, reason, verdict_by, alike; not_taken lists rules that came close.
-Of a running mesh also what that proxy found out: left_out (service, endpoint, state, cause, since_ms, left_ms) and breakers.";
+Of a running mesh also what that proxy found out: left_out (service, endpoint, state, cause, since_ms, left_ms), breakers
+and crowded.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

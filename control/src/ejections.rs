@@ -27,12 +27,36 @@ pub struct OpenBreaker {
     pub half_open: bool,
 }
 
+/// One service to which one proxy has as many connections as it may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crowded {
+    pub namespace: String,
+    pub service: String,
+    pub open: u32,
+    /// 0 where endpoints alone are limited.
+    pub limit: u32,
+    pub waiting: u32,
+}
+
+/// What a process of a proxy says of now, whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    pub ejections: Vec<Ejection>,
+    pub breakers: Vec<OpenBreaker>,
+    pub crowded: Vec<Crowded>,
+}
+
+impl Findings {
+    fn is_empty(&self) -> bool {
+        self.ejections.is_empty() && self.breakers.is_empty() && self.crowded.is_empty()
+    }
+}
+
 /// What one proxy told, and when.
 #[derive(Debug)]
 struct Told {
     at: u64,
-    ejections: Vec<Ejection>,
-    breakers: Vec<OpenBreaker>,
+    found: Findings,
 }
 
 /// By proxy and incarnation: two processes of one proxy may live for a while, each with a word of its own.
@@ -40,21 +64,22 @@ struct Told {
 pub struct Ejections(HashMap<(String, u64), Told>);
 
 impl Ejections {
-    /// What a process of a proxy says of now, whole. `now` in seconds.
-    pub fn report(&mut self, (proxy, incarnation): (&str, u64), mut ejections: Vec<Ejection>, mut breakers: Vec<OpenBreaker>, now: u64) {
-        ejections.truncate(limits::EJECTIONS);
-        breakers.truncate(limits::EJECTIONS);
+    /// `now` in seconds.
+    pub fn report(&mut self, (proxy, incarnation): (&str, u64), mut found: Findings, now: u64) {
+        found.ejections.truncate(limits::EJECTIONS);
+        found.breakers.truncate(limits::EJECTIONS);
+        found.crowded.truncate(limits::EJECTIONS);
         let who = (proxy.to_owned(), incarnation);
-        match ejections.is_empty() && breakers.is_empty() {
+        match found.is_empty() {
             true => _ = self.0.remove(&who),
-            false => _ = self.0.insert(who, Told { at: now, ejections, breakers }),
+            false => _ = self.0.insert(who, Told { at: now, found }),
         }
         self.0.retain(|_, told| told.at + limits::EJECTION_SECONDS >= now);
     }
 
     /// Who leaves an endpoint out, in the order of their names; one may do so for two reasons.
     pub fn of(&self, namespace: &str, service: &str, endpoint: &str, now: u64) -> Vec<(&str, &Ejection)> {
-        let all = self.fresh(now).flat_map(|(proxy, told)| told.ejections.iter().map(move |one| (proxy, one)));
+        let all = self.fresh(now).flat_map(|(proxy, told)| told.found.ejections.iter().map(move |one| (proxy, one)));
         let mut found: Vec<_> =
             all.filter(|(_, one)| one.namespace == namespace && one.service == service && one.endpoint == endpoint).collect();
         found.sort_by_key(|(proxy, one)| (*proxy, one.unhealthy));
@@ -65,8 +90,16 @@ impl Ejections {
 
     /// Who does not call a service, in the order of their names.
     pub fn breakers(&self, namespace: &str, service: &str, now: u64) -> BTreeMap<&str, &OpenBreaker> {
-        let all = self.fresh(now).flat_map(|(proxy, told)| told.breakers.iter().map(move |one| (proxy, one)));
+        let all = self.fresh(now).flat_map(|(proxy, told)| told.found.breakers.iter().map(move |one| (proxy, one)));
         all.filter(|(_, one)| one.namespace == namespace && one.service == service).collect()
+    }
+
+    /// Who has as many connections to a service as it may; of two processes of one proxy the one with more.
+    pub fn crowded(&self, namespace: &str, service: &str, now: u64) -> BTreeMap<&str, &Crowded> {
+        let all = self.fresh(now).flat_map(|(proxy, told)| told.found.crowded.iter().map(move |one| (proxy, one)));
+        let mut mine: Vec<_> = all.filter(|(_, one)| one.namespace == namespace && one.service == service).collect();
+        mine.sort_by_key(|(_, one)| one.open);
+        mine.into_iter().collect()
     }
 
     fn fresh(&self, now: u64) -> impl Iterator<Item = (&str, &Told)> {

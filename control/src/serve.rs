@@ -2,7 +2,7 @@
 //! yet, joining by token. Who calls is what the handshake proved, never what the request says.
 
 use crate::core::{Core, now, seconds};
-use crate::ejections::{Ejection, OpenBreaker};
+use crate::ejections::{Crowded, Ejection, Findings, OpenBreaker};
 use crate::shell::Clock;
 use crate::tokens::Refused;
 use crate::view::view;
@@ -335,9 +335,12 @@ impl Telemetry for Service {
         if inner.registry.get(&report.proxy).and_then(registry::Entry::identity).as_ref() != Some(&identity) {
             return Err(Status::permission_denied("not the identity that this proxy was registered with"));
         }
-        let told = report.ejections.into_iter().map(ejection).collect();
-        let open = report.breakers.into_iter().map(breaker).collect();
-        inner.ejections.report((&report.proxy, report.incarnation), told, open, seconds(now()));
+        let found = Findings {
+            ejections: report.ejections.into_iter().map(ejection).collect(),
+            breakers: report.breakers.into_iter().map(breaker).collect(),
+            crowded: report.crowded.into_iter().map(crowded).collect(),
+        };
+        inner.ejections.report((&report.proxy, report.incarnation), found, seconds(now()));
         if report.sequence > 0 {
             let edges = report.edges.into_iter().filter_map(edge).collect();
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
@@ -358,6 +361,10 @@ fn ejection(told: v1::report_request::Ejection) -> Ejection {
         left_millis: told.left_millis,
         unhealthy: told.unhealthy,
     }
+}
+
+fn crowded(told: v1::report_request::Crowded) -> Crowded {
+    Crowded { namespace: told.service_namespace, service: told.service, open: told.open, limit: told.limit, waiting: told.waiting }
 }
 
 fn breaker(told: v1::report_request::OpenBreaker) -> OpenBreaker {

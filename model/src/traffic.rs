@@ -14,6 +14,7 @@ pub struct TrafficPolicy {
     /// The object that says so; `None` for the defaults.
     pub origin: Option<Origin>,
     pub limits: RequestLimits,
+    pub connections: ConnectionLimits,
     /// Requests of one proxy under way at one endpoint; one that has so many is passed over. `None`: as many as the service may have.
     pub endpoint_requests: Option<u32>,
     pub ejection: Ejection,
@@ -47,6 +48,15 @@ impl Default for RequestLimits {
     fn default() -> Self {
         Self { parallel_requests: 8192, pending_requests: 1024 }
     }
+}
+
+/// Connections that one proxy (not one worker) may have open at once. `None`: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConnectionLimits {
+    /// To the service, idle ones too.
+    pub service: Option<u32>,
+    /// To each of its endpoints.
+    pub endpoint: Option<u32>,
 }
 
 /// When an endpoint is left out for a while. A threshold that is `None` is not looked at.

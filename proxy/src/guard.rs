@@ -12,8 +12,9 @@ use routing::breaker::{Admitted, Breaker, Change};
 use routing::eject::{Ended, Event, Outliers};
 use routing::health::Checks;
 use routing::retry::Budget;
+use routing::room::{self, Room};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -21,8 +22,10 @@ use telemetry::{Gauge, Metrics};
 
 mod health;
 mod pass;
+mod seat;
 pub use pass::Pass;
 use pass::Turn;
+pub use seat::{Bell, Counted, Crowded, Seat, Waits};
 
 /// What holds where no policy says anything.
 pub static DEFAULTS: LazyLock<Arc<TrafficPolicy>> = LazyLock::new(Arc::default);
@@ -38,6 +41,7 @@ pub struct Guards {
     all: Mutex<Map<Place, Arc<Guard>>>,
     /// Retries towards what is no service; all of them share it.
     outside: Mutex<Option<Budget>>,
+    bells: Arc<seat::Bells>,
 }
 
 impl Guards {
@@ -50,7 +54,7 @@ impl Guards {
         if all.len() >= limits::LABELS {
             all.retain(|_, guard| Arc::strong_count(guard) > 1);
         }
-        let guard = Arc::new(Guard::new(place, metrics));
+        let guard = Arc::new(Guard::new(place, self.bells.clone(), metrics));
         all.insert(place.clone(), guard.clone());
         guard
     }
@@ -70,7 +74,11 @@ pub struct Guard {
     gate: Mutex<Gate>,
     /// Where a policy limits requests under way at one endpoint.
     occupied: Mutex<Occupied>,
+    /// How many idle connections somebody could gain by; as the room under the gate has it.
+    wanted: AtomicU32,
+    bells: Arc<seat::Bells>,
     metrics: Metrics,
+    connections: Gauge,
     active: Gauge,
     open: Gauge,
 }
@@ -80,8 +88,12 @@ pub struct Guard {
 struct Gate {
     admission: Admission,
     limits: RequestLimits,
+    /// The object that says so.
+    by: Option<Arc<str>>,
     waiting: HashMap<Ticket, Waiting>,
     budget: Option<Budget>,
+    room: Room,
+    unseated: HashMap<room::Ticket, Waiting>,
 }
 
 #[derive(Default)]
@@ -97,7 +109,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Why a call is refused before it is sent.
 pub struct Refused {
-    /// `pending_overflow` or `circuit_breaker_open`; an endpoint's own limit is counted as `endpoint_overflow`.
+    /// `pending_overflow`, `connection_overflow` or `circuit_breaker_open`; an endpoint's own limit is counted as `endpoint_overflow`.
     pub cause: &'static str,
     pub why: String,
 }
@@ -186,7 +198,7 @@ impl Guard {
         outliers.out().map(told).chain(self.unhealthy(now)).collect()
     }
 
-    fn new(place: &Place, metrics: &Metrics) -> Self {
+    fn new(place: &Place, bells: Arc<seat::Bells>, metrics: &Metrics) -> Self {
         let labels = [("destination_service_namespace", &*place.0.namespace), ("destination_service_name", &*place.0.name)];
         let help = "Endpoints that are left out now because they failed";
         let active = metrics.gauge("organza_outlier_detection_ejections_active", help, &labels);
@@ -202,7 +214,10 @@ impl Guard {
             breaker: Mutex::default(),
             gate: Mutex::default(),
             occupied: Mutex::default(),
+            wanted: AtomicU32::new(0),
+            bells,
             metrics: metrics.clone(),
+            connections: metrics.gauge("organza_upstream_cx_active", "Connections to a service, idle ones too", &labels),
             active,
             open,
         }

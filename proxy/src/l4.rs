@@ -18,7 +18,7 @@ use std::time::Instant;
 use telemetry::{Destination, Outcome, Protocol, Record, Way};
 use transport::h1::{Reader, Writer};
 use transport::preface::Framing;
-use transport::{rt, tunnel};
+use transport::{Error, rt, tunnel};
 
 /// Whether calls to this port are read as HTTP: it says that it speaks it, or layer-7 routes hang on it. Such a port never falls back to TCP.
 pub fn is_read(snapshot: &Snapshot, service: &Key, port: u16) -> bool {
@@ -77,12 +77,18 @@ async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceR
         let picked = picked.map_err(|nobody| unpicked(snapshot, service, to, nobody))?;
         record.destination = worker.peer(snapshot, picked.endpoint);
         let result = open(worker, service, &picked, to.port, record).await;
+        let refused = |error: &Error| error.cause == Some(upstream::REFUSED);
         // What a connection carries is nobody's business here: that it was opened is all there is to say.
-        let ended = result.as_ref().map_or_else(|stop| Ended::of_failure(stop.fault), |_| Ended::Answered(200));
+        let ended = match &result {
+            Ok(_) => Ended::Answered(200),
+            Err(error) if refused(error) => Ended::Cancelled,
+            Err(error) => Ended::of_failure(error.fault),
+        };
         worker.balancers.borrow_mut().ended(&picked, ended, None, rt::now());
         match result {
             Ok(up) => return Ok(up),
-            Err(stop) if tried.contains(&picked.id) || tried.len() >= routing::limits::UNSENT_RETRIES as usize => return Err(stop),
+            Err(error) if refused(&error) => return Err(Stop { by: picked.said_by(), ..Stop::from(error) }),
+            Err(error) if tried.contains(&picked.id) || tried.len() >= routing::limits::UNSENT_RETRIES as usize => return Err(error.into()),
             Err(_) => {
                 tried.push(picked.id);
                 record.attempt += 1;
@@ -97,14 +103,14 @@ async fn open(
     picked: &pick::Picked<'_>,
     port: u16,
     record: &mut Record,
-) -> Result<Upstream, Stop> {
-    let way = UpstreamKey::endpoint(service, picked.endpoint, port, Framing::Tcp)?;
+) -> Result<Upstream, Error> {
+    let way = UpstreamKey::endpoint(service, picked.endpoint, port, Framing::Tcp)?.counted(picked.counted());
     record.security = way.security();
     record.endpoint = Some(way.address);
     let mut up = worker.connect(way, true).await?;
     if std::mem::take(&mut up.owes_welcome) {
         // The peer's word is awaited before anything is promised to the caller.
-        up.pooled.connection.writer.flush().await.map_err(|e| Stop::new(Fault::UpstreamReset, e.to_string()))?;
+        up.pooled.connection.writer.flush().await.map_err(|e| Error::new(Fault::UpstreamReset, e.to_string()))?;
         upstream::welcome(&mut up.pooled.connection.reader).await?;
     }
     Ok(up)

@@ -68,6 +68,8 @@ pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
 pub const PORTS_TRIED: u16 = 64;
 /// HTTP/2 connections to one destination per worker; beyond it each serves one request.
 pub const H2_CONNECTIONS: usize = 16;
+/// An HTTP/2 connection of a service that has as many as it may gives way to others that wait after this time; what is on it ends as it would.
+pub const H2_TURN: Duration = Duration::from_millis(100);
 /// Ejected endpoints that one report tells of.
 pub const EJECTIONS_TOLD: usize = 1000;
 /// How long a request waits for its place where a service has as many under way as it may.

@@ -1,7 +1,7 @@
 //! The balancers of one worker, by service and subset, and beside each the guard that all workers share. What was measured of an endpoint outlives
 //! every table and every other endpoint.
 
-use crate::guard::{self, Guard, Guards};
+use crate::guard::{self, Counted, Guard, Guards};
 use crate::limits;
 use crate::map::Map;
 use crate::snapshot::Snapshot;
@@ -37,8 +37,21 @@ pub struct Picked<'t> {
     pub endpoint: &'t Endpoint,
     place: Place,
     pub id: EndpointId,
+    guard: Arc<Guard>,
     /// A place among the requests under way there is to be given back.
     placed: bool,
+}
+
+impl Picked<'_> {
+    /// Whose connections those to it are counted among.
+    pub fn counted(&self) -> Counted {
+        Counted { guard: self.guard.clone(), endpoint: self.endpoint.id.clone() }
+    }
+
+    /// The object that limits those.
+    pub fn said_by(&self) -> Option<Arc<str>> {
+        self.guard.said_by()
+    }
 }
 
 /// Why nobody was picked.
@@ -133,7 +146,7 @@ impl Balancers {
         let name = &entry.balancer.endpoint(id).ok_or(Nobody::Absent)?.id;
         let endpoint = endpoints.endpoints.iter().find(|e| e.id == *name).ok_or(Nobody::Absent)?;
         entry.balancer.started(id);
-        Ok(Picked { endpoint, place, id, placed: entry.policy.endpoint_requests.is_some() })
+        Ok(Picked { endpoint, place, id, guard: entry.guard.clone(), placed: entry.policy.endpoint_requests.is_some() })
     }
 
     /// Whether another endpoint than these could be picked instead.
@@ -191,6 +204,9 @@ impl Entry {
             // Who has a session tries nothing out.
             let fits = |name: &str| with.tried.led.is_none() && balancer.find(name).is_some_and(|id| !with.tried.at.contains(&id));
             probed = self.guard.probe(policy.endpoint_requests, fits, with.now);
+        }
+        if !same {
+            self.guard.limit(policy);
         }
         self.policy = policy.clone();
         self.set = Some(endpoints.clone());

@@ -1,6 +1,7 @@
 //! How an endpoint is reached: plainly, by TLS to a host outside, or through another Organza proxy by mutual TLS. Connections are pooled by
 //! everything that makes them interchangeable, the identities that may answer included.
 
+use crate::guard::Counted;
 use crate::map::Map;
 use crate::worker::Worker;
 use crate::{limits, worker};
@@ -18,9 +19,12 @@ use std::sync::Arc;
 use std::time::Instant;
 use telemetry::{Peer, Security};
 use transport::h1::Reader;
-use transport::pool::Pooled;
 use transport::preface::{Framing, Hello, Preface, Welcome, read};
 use transport::{Error, Stream, h1, h2, rt, tls};
+
+mod seats;
+use seats::Got;
+pub use seats::{Kept, Pooled, Queued, REFUSED, Room};
 
 /// How bytes go to an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,11 +51,13 @@ pub struct UpstreamKey {
     pub via: Via,
     /// What is spoken on it, inside whatever protects it.
     pub framing: Framing,
+    /// Whose connections it is counted among; absent for what is no service, and for checks.
+    pub counted: Option<Counted>,
 }
 
 impl UpstreamKey {
     pub fn plain(address: SocketAddr, framing: Framing) -> Self {
-        Self { address, via: Via::Plain, framing }
+        Self { address, via: Via::Plain, framing, counted: None }
     }
 
     /// The way to an endpoint of a service.
@@ -75,7 +81,12 @@ impl UpstreamKey {
             }
             Tunnel::None => (SocketAddr::new(endpoint.address, target()?), endpoint.tls.clone().map_or(Via::Plain, Via::Tls)),
         };
-        Ok(Self { address, via, framing })
+        Ok(Self { address, via, framing, counted: None })
+    }
+
+    /// As one of the service's connections, of which there may be so many.
+    pub fn counted(self, by: Counted) -> Self {
+        Self { counted: Some(by), ..self }
     }
 
     pub fn security(&self) -> Security {
@@ -92,13 +103,6 @@ pub struct Upstream {
     pub key: UpstreamKey,
     pub pooled: Pooled,
     pub owes_welcome: bool,
-}
-
-impl Upstream {
-    /// Gives the connection back for the next request.
-    pub fn release(self, worker: &Worker) {
-        worker.pool.borrow_mut().put(self.key, self.pooled, rt::now());
-    }
 }
 
 /// Reads the peer's preface; a refusal is the fault that the peer names.
@@ -145,6 +149,7 @@ pub struct Multiplexed {
     /// What the proxy at the other end says of itself.
     pub peer: Option<Peer>,
     pub reused: bool,
+    _room: Option<Room>,
 }
 
 struct Shared {
@@ -170,13 +175,13 @@ pub struct Multiplexing {
 }
 
 impl Multiplexing {
-    fn take(&mut self, key: &UpstreamKey, now: Instant) -> Option<Multiplexed> {
+    fn take(&mut self, worker: &Rc<Worker>, key: &UpstreamKey, now: Instant) -> Option<Multiplexed> {
         let open = self.open.get_mut(key)?;
         open.retain(|one| one.client.is_usable());
         let young = |one: &&mut Shared| now.duration_since(one.opened) < transport::limits::POOL_LIFE && one.client.has_room();
         let one = open.iter_mut().find(young)?;
         one.used = now;
-        Some(Multiplexed { client: one.client.clone(), peer: one.peer.clone(), reused: true })
+        Some(Multiplexed { client: one.client.clone(), peer: one.peer.clone(), reused: true, _room: Room::of(worker, key) })
     }
 
     fn put(&mut self, key: UpstreamKey, client: h2::Client, peer: Option<Peer>, now: Instant) {
@@ -216,12 +221,17 @@ impl Worker {
                 return Ok(Upstream { key, pooled, owes_welcome: false });
             }
         }
+        let with = match self.seat(&key, fresh).await? {
+            Got::Seat(seat) => seat,
+            Got::Used(pooled) => return Ok(Upstream { key, pooled, owes_welcome: false }),
+            Got::Shared(_) => return Err(Error::new(Fault::Internal, "a shared connection for HTTP/1")),
+        };
         let (stream, owes_welcome, hello) = Box::pin(self.dial(&key)).await?;
         let mut connection = h1::Connection::new(stream);
         if let Some(hello) = hello {
             connection.writer.hold_first(&hello);
         }
-        Ok(Upstream { key, pooled: Pooled { connection, opened: rt::now(), reused: false }, owes_welcome })
+        Ok(Upstream { key, pooled: Pooled { connection, opened: rt::now(), reused: false, with }, owes_welcome })
     }
 
     /// A connection for one request, of the protocol that the key names.
@@ -231,7 +241,7 @@ impl Worker {
     pub async fn reach(self: &Rc<Self>, key: UpstreamKey, fresh: bool) -> Result<Way, Error> {
         match key.framing {
             Framing::Http2 => {
-                let open = if fresh { None } else { self.multiplexed.borrow_mut().take(&key, rt::now()) };
+                let open = if fresh { None } else { self.multiplexed.borrow_mut().take(self, &key, rt::now()) };
                 match open {
                     Some(open) => Ok(Way::H2(open)),
                     // What is seldom done takes no room in every request.
@@ -251,14 +261,30 @@ impl Worker {
         {
             return Err(Error::new(*fault, why.clone()).with_nothing_received());
         }
-        let open = if fresh { None } else { self.multiplexed.borrow_mut().take(&key, rt::now()) };
+        let open = if fresh { None } else { self.multiplexed.borrow_mut().take(self, &key, rt::now()) };
         if let Some(open) = open {
             return Ok(open);
         }
-        match self.dial_h2(&key).await {
+        let seat = match self.seat(&key, fresh).await {
+            Ok(Got::Shared(open)) => return Ok(open),
+            Ok(Got::Seat(seat)) => Ok(seat),
+            Ok(Got::Used(_)) => Err(Error::new(Fault::Internal, "a connection of HTTP/1 for HTTP/2")),
+            Err(error) => Err(error),
+        };
+        let dialled = match seat {
+            Ok(seat) => self.dial_h2(&key, seat).await,
+            Err(error) => Err(error),
+        };
+        match dialled {
             Ok((client, peer)) => {
+                let room = Room::of(self, &key);
+                let guard = key.counted.as_ref().map(|counted| counted.guard.clone());
                 self.multiplexed.borrow_mut().put(key, client.clone(), peer.clone(), rt::now());
-                Ok(Multiplexed { client, peer, reused: false })
+                // Whoever rang while it was dialled found nothing.
+                if let Some(guard) = guard.filter(|guard| guard.wanted() > 0) {
+                    self.bell.ring(&guard);
+                }
+                Ok(Multiplexed { client, peer, reused: false, _room: room })
             }
             Err(error) => {
                 *failed = Some(Failed { at: rt::now(), fault: error.fault, why: error.why.clone() });
@@ -267,8 +293,11 @@ impl Worker {
         }
     }
 
-    async fn dial_h2(self: &Rc<Self>, key: &UpstreamKey) -> Result<(h2::Client, Option<Peer>), Error> {
+    async fn dial_h2(self: &Rc<Self>, key: &UpstreamKey, seat: Kept) -> Result<(h2::Client, Option<Peer>), Error> {
         let (mut stream, _, hello) = Box::pin(self.dial(key)).await?;
+        if let Some(seat) = seat {
+            stream = stream.with(seat);
+        }
         let mut buffer = BytesMut::new();
         let peer = match hello {
             None => None,
@@ -388,7 +417,7 @@ impl Worker {
     /// If its name leads nowhere.
     pub async fn external(self: &Rc<Self>, host: &ExternalHost, framing: Framing) -> Result<UpstreamKey, Error> {
         let address = self.outside(&host.host, host.port).await?;
-        Ok(UpstreamKey { address, via: host.tls.clone().map_or(Via::Plain, Via::Tls), framing })
+        Ok(UpstreamKey { address, via: host.tls.clone().map_or(Via::Plain, Via::Tls), framing, counted: None })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::map::Map;
 use crate::pick::{Choice, Picked, Tried};
 use crate::snapshot::Snapshot;
-use crate::upstream::{Multiplexing, Names, UpstreamKey, Via};
+use crate::upstream::{Kept, Multiplexing, Names, Queued, UpstreamKey, Via};
 
 use identity::Credentials;
 use model::{Endpoint, Key, Service, SpiffeId};
@@ -100,7 +100,11 @@ impl LogSink {
 /// What one worker keeps. Shared by its tasks through `Rc`; no borrow is held across a wait.
 pub struct Worker {
     pub shared: Arc<Shared>,
-    pub pool: RefCell<Pool<UpstreamKey>>,
+    pub pool: RefCell<Pool<UpstreamKey, Kept>>,
+    /// Those who wait for a connection where there may be so many.
+    pub queue: RefCell<Vec<Rc<Queued>>>,
+    /// Rings when somebody of any worker does.
+    pub bell: Arc<guard::Bell>,
     /// HTTP/2 connections, each for many requests at once.
     pub multiplexed: RefCell<Multiplexing>,
     pub tunnels: Tunnels<(SocketAddr, Arc<[SpiffeId]>)>,
@@ -122,9 +126,12 @@ impl Worker {
     /// `seed` makes its draws repeatable.
     pub fn new(shared: Arc<Shared>, seed: u64) -> Rc<Self> {
         let metrics = RefCell::new(shared.metrics.worker());
+        let bell = shared.guards.bell();
         Rc::new(Self {
             shared,
             pool: RefCell::default(),
+            queue: RefCell::default(),
+            bell,
             multiplexed: RefCell::default(),
             tunnels: Tunnels::default(),
             configs: RefCell::default(),
@@ -324,6 +331,7 @@ where
         });
         let counted = worker.clone();
         transport::rt::spawn(async move { counted.count(index).await });
+        transport::rt::spawn(worker.clone().give_way());
         work(worker).await;
     };
     transport::rt::start(format!("worker-{index}"), life, move |e| tracing::error!("worker {index} has no event queue: {e}"))

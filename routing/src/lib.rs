@@ -25,6 +25,7 @@ pub mod normalise;
 pub mod phases;
 pub mod retry;
 pub mod retry_after;
+pub mod room;
 pub mod session;
 mod table;
 

@@ -9,6 +9,8 @@ pub const SHARDS: usize = 1024;
 /// Matches that came close to winning, as one explanation lists them.
 pub const EXPLAINED_NEAR_MISSES: usize = 8;
 
+/// Connections to a full service that go past somebody who waits longer, in a row, to one of the same worker that can use them as they are.
+pub const HANDED_OVER: u32 = 32;
 /// Latency believed of an endpoint that was never measured.
 pub const EWMA_INITIAL: Duration = Duration::from_millis(20);
 /// Time in which an old measure of latency loses 63 % of its say.

@@ -8,8 +8,8 @@ mod watch;
 
 pub use get::{Certificate, CertificateList, Resource, Role, Root, RootRotation, RootState, Roots, Security};
 pub use get::{
-    Condition, Edge, EdgeList, Ejected, Endpoint, Listener, Object, ObjectList, OpenBreaker, Parent, Proxy, ProxyList, ProxyResources,
-    Route, RouteList, RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
+    Condition, Crowded, Edge, EdgeList, Ejected, Endpoint, Listener, Object, ObjectList, OpenBreaker, Parent, Proxy, ProxyList,
+    ProxyResources, Route, RouteList, RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
 };
 pub use graph::{
     EdgeVersion, Figures, Graph, GraphEdge, History, Node, NodeKind, NodeVersion, PastEvent, PastEvents, Point, ProblemList, Workload,

@@ -1,5 +1,5 @@
-//! What the proxy that was asked about has found out of the endpoints behind a decision: who is left out, why, and which breakers are not closed. As
-//! the proxy told the control plane within the last seconds.
+//! What the proxy that was asked about has found out of the endpoints behind a decision: who is left out and why, which breakers are not closed, and
+//! where all connections are in use. As the proxy told the control plane within the last seconds.
 
 use serde_json::{Value, json};
 use wire::api::{Service, ServiceList};
@@ -9,6 +9,7 @@ use wire::api::{Service, ServiceList};
 pub struct State {
     left_out: Vec<LeftOut>,
     breakers: Vec<Open>,
+    crowded: Vec<Full>,
 }
 
 #[derive(Debug)]
@@ -28,6 +29,14 @@ struct Open {
     percent: u32,
     requests: u32,
     since_millis: u64,
+}
+
+#[derive(Debug)]
+struct Full {
+    service: String,
+    open: u32,
+    limit: u32,
+    waiting: u32,
 }
 
 impl State {
@@ -55,6 +64,12 @@ impl State {
                 requests: one.requests,
                 since_millis: one.since_millis,
             }));
+            state.crowded.extend(service.crowded.iter().filter(|one| one.proxy == proxy).map(|one| Full {
+                service: name(service),
+                open: one.open,
+                limit: one.limit,
+                waiting: one.waiting,
+            }));
         }
         state
     }
@@ -74,7 +89,11 @@ impl State {
             let state = if one.half_open { "half-open" } else { "open" };
             format!("{} {state} for {} s after {} % of {} requests failed", one.service, one.since_millis / 1000, one.percent, one.requests)
         });
-        listed("left out", left_out).chain(listed("breaker", breakers)).collect()
+        let crowded = self.crowded.iter().map(|one| {
+            let of = if one.limit > 0 { format!(" of {}", one.limit) } else { String::new() };
+            format!("{} {}{of} connections are open, {} calls wait for one", one.service, one.open, one.waiting)
+        });
+        listed("left out", left_out).chain(listed("breaker", breakers)).chain(listed("full", crowded)).collect()
     }
 
     pub fn to_json(&self) -> Value {
@@ -90,7 +109,9 @@ impl State {
                 "requests": one.requests, "since_ms": one.since_millis,
             })
         };
+        let full = |one: &Full| json!({"service": one.service, "open": one.open, "limit": one.limit, "waiting": one.waiting});
         json!({
+            "crowded": self.crowded.iter().map(full).collect::<Vec<_>>(),
             "left_out": self.left_out.iter().map(left_out).collect::<Vec<_>>(),
             "breakers": self.breakers.iter().map(breaker).collect::<Vec<_>>(),
         })

@@ -144,13 +144,17 @@ fn ejected(service: &Service) -> String {
     listed(each.map(told).collect())
 }
 
-/// `open 4 s after 60 % of 20 requests failed by web-1`.
+/// `open 4 s after 60 % of 20 requests failed by web-1`; `10 of 10 connections, 3 waiting, by web-1`.
 fn breakers(service: &Service) -> String {
     let told = |one: &wire::api::OpenBreaker| {
         let state = if one.half_open { "half-open" } else { "open" };
         format!("{state} {} s after {} % of {} requests failed by {}", one.since_millis / 1000, one.percent, one.requests, one.proxy)
     };
-    listed(service.breakers.iter().map(told).collect())
+    let full = |one: &wire::api::Crowded| {
+        let of = if one.limit > 0 { format!(" of {}", one.limit) } else { String::new() };
+        format!("{}{of} connections, {} waiting, by {}", one.open, one.waiting, one.proxy)
+    };
+    listed(service.breakers.iter().map(told).chain(service.crowded.iter().map(full)).collect())
 }
 
 fn listed(told: Vec<String>) -> String {

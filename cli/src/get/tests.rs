@@ -89,8 +89,9 @@ fn who_leaves_an_endpoint_out_is_told_with_why() {
     let item = json!({"namespace": "default", "name": "catalog", "hostnames": [], "ports": [], "identities": [], "endpoints": [
         left_out("a", json!([{"proxy": "web-1", "cause": "5 × 503", "since_millis": 12_900, "left_millis": 0}])),
         left_out("b", json!([{"proxy": "edge-1", "cause": "GET /healthz answered 503 (3 in a row)", "since_millis": 12_000, "left_millis": 0, "unhealthy": true}])),
-    ], "breakers": [{"proxy": "web-1", "percent": 60, "requests": 20, "since_millis": 4100, "half_open": false}]});
+    ], "breakers": [{"proxy": "web-1", "percent": 60, "requests": 20, "since_millis": 4100, "half_open": false}],
+    "crowded": [{"proxy": "edge-1", "open": 10, "limit": 10, "waiting": 3}]});
     let shown = tables::shown(Kind::Services, &item).expect("a service");
     assert_eq!(shown.cells[6], "a 12 s ago after 5 × 503 by web-1, b unhealthy 12 s: GET /healthz answered 503 (3 in a row) by edge-1");
-    assert_eq!(shown.cells[7], "open 4 s after 60 % of 20 requests failed by web-1");
+    assert_eq!(shown.cells[7], "open 4 s after 60 % of 20 requests failed by web-1, 10 of 10 connections, 3 waiting, by edge-1");
 }

@@ -233,9 +233,22 @@ pub fn services(core: &Core) -> api::ServiceList {
             endpoints,
             identities: service.identities.iter().map(ToString::to_string).collect(),
             breakers: breakers(core, &service.key),
+            crowded: crowded(core, &service.key),
         })
     });
     api::ServiceList { generation: world.generation, items: items.collect() }
+}
+
+fn crowded(core: &Core, service: &model::Key) -> Vec<api::Crowded> {
+    let inner = core.lock();
+    let full = inner.ejections.crowded(&service.namespace, &service.name, seconds(now()));
+    let told = |(proxy, one): (&str, &crate::ejections::Crowded)| api::Crowded {
+        proxy: proxy.to_owned(),
+        open: one.open,
+        limit: one.limit,
+        waiting: one.waiting,
+    };
+    full.into_iter().map(told).collect()
 }
 
 fn breakers(core: &Core, service: &model::Key) -> Vec<api::OpenBreaker> {

@@ -15,6 +15,8 @@ fn mistakes_are_told_with_their_place() {
     assert!(problems("").is_empty());
     let cases = [
         ("  circuitBreaker: {maxParallelRequest: 1}\n", "spec.circuitBreaker.maxParallelRequest"),
+        ("  circuitBreaker: {maxConnections: 0}\n", "spec.circuitBreaker.maxConnections"),
+        ("  circuitBreaker: {perEndpoint: {maxConnections: 0}}\n", "spec.circuitBreaker.perEndpoint.maxConnections"),
         ("  circuitBreaker: {maxParallelRequests: 0}\n", "spec.circuitBreaker.maxParallelRequests"),
         ("  circuitBreaker: {failureRate: {threshold: 101}}\n", "spec.circuitBreaker.failureRate.threshold"),
         ("  healthCheck: {passive: {baseEjectionTime: soon}}\n", "spec.healthCheck.passive.baseEjectionTime"),

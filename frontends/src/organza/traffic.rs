@@ -6,7 +6,7 @@ use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, limits};
 use model::service::HashOn;
-use model::traffic::{Breaker, Ejection, RequestLimits, RetryBudget, TrafficPolicy};
+use model::traffic::{Breaker, ConnectionLimits, Ejection, RequestLimits, RetryBudget, TrafficPolicy};
 use model::{Balancer, Nearest};
 use serde_json::Value;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub fn read(object: &Object) -> Result<Read, Wrong> {
     let policy = TrafficPolicy {
         origin: Some(object.origin()),
         limits: request_limits(breaker).at("circuitBreaker")?,
+        connections: connection_limits(breaker).at("circuitBreaker")?,
         ejection: ejection(health).at("healthCheck")?,
         endpoint_requests: number(part(breaker, "perEndpoint"), "maxParallelRequests").at("perEndpoint").at("circuitBreaker")?,
         health: active(health).at("active").at("healthCheck")?,
@@ -81,6 +82,11 @@ fn request_limits(value: &Value) -> Result<RequestLimits, Wrong> {
         parallel_requests: number(value, "maxParallelRequests")?.unwrap_or(default.parallel_requests).max(1),
         pending_requests: number(value, "maxPendingRequests")?.unwrap_or(default.pending_requests),
     })
+}
+
+fn connection_limits(value: &Value) -> Result<ConnectionLimits, Wrong> {
+    let limit = |value: &Value| number(value, "maxConnections").map(|limit| limit.map(|limit| limit.max(1)));
+    Ok(ConnectionLimits { service: limit(value)?, endpoint: limit(part(value, "perEndpoint")).at("perEndpoint")? })
 }
 
 fn failure_rate(value: &Value) -> Result<Option<Breaker>, Wrong> {

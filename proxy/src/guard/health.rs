@@ -61,7 +61,7 @@ impl Guard {
         lock(&self.checks).out().map(told).collect()
     }
 
-    fn labels(&self) -> [(&'static str, &str); 2] {
+    pub(super) fn labels(&self) -> [(&'static str, &str); 2] {
         [("destination_service_namespace", &*self.place.0.namespace), ("destination_service_name", &*self.place.0.name)]
     }
 

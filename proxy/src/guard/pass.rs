@@ -1,7 +1,7 @@
 //! A call's leave to go: its place among those under way, and its word in the breaker. Both are given back when it is dropped, however it ended.
 
 use super::{Gate, Guard, Refused, Waiting, lock};
-use model::traffic::{RetryBudget, TrafficPolicy};
+use model::traffic::{RequestLimits, RetryBudget, TrafficPolicy};
 use routing::admission::{Entry, Ticket};
 use routing::breaker::Admitted;
 use routing::retry::Budget;
@@ -51,11 +51,10 @@ impl Turn {
     pub(super) fn take(guard: &Arc<Guard>, policy: &TrafficPolicy, now: Instant) -> Result<Self, Refused> {
         let limits = policy.limits;
         let mut gate = lock(&guard.gate);
-        if gate.limits != limits {
-            gate.limits = limits;
-            while gate.let_one_go() {}
-        }
-        match gate.admission.enter(&limits) {
+        gate.adopt(limits);
+        // Who waits for a connection waits too.
+        let pending_requests = limits.pending_requests.saturating_sub(gate.room.waiting());
+        match gate.admission.enter(&RequestLimits { pending_requests, ..limits }) {
             Entry::Admitted => {
                 gate.deposit(policy.retry_budget, now);
                 Ok(Self { guard: guard.clone(), ticket: None })
@@ -66,7 +65,7 @@ impl Turn {
                 Ok(Self { guard: guard.clone(), ticket: Some(ticket) })
             }
             Entry::Overloaded { under_way, waiting } => {
-                let service = &guard.place.0;
+                let (service, waiting) = (&guard.place.0, waiting + gate.room.waiting());
                 let why = format!(
                     "overloaded: service {}/{} has {under_way} requests under way and {waiting} waiting, which is all that is allowed",
                     service.namespace, service.name
@@ -117,6 +116,14 @@ impl Gate {
         let budget = self.budget.get_or_insert_with(|| Budget::new(rule, now));
         budget.adopt(rule, now);
         budget.deposit(now);
+    }
+
+    /// What a policy says of requests; where limits have grown, some can go.
+    pub(super) fn adopt(&mut self, limits: RequestLimits) {
+        if self.limits != limits {
+            self.limits = limits;
+            while self.let_one_go() {}
+        }
     }
 
     /// After limits have grown; says whether another may go too.

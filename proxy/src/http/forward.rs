@@ -3,6 +3,7 @@
 use super::down::{self, Downstream};
 use super::exchange::{self, Counts, Try, Verdict};
 use super::plan::{self, Plan};
+use super::reach;
 use super::sticky::{self, Sticky};
 use super::{After, Client, Ingress, Stop, admit, answer, connect, mark, prepare};
 use crate::guard;
@@ -319,7 +320,7 @@ impl<'t> Routed<'t> {
                 let picked = self.worker.pick(self.snapshot, service, to, tried, hash);
                 let picked = picked.map_err(|nobody| unpicked(self.snapshot, service, to, nobody))?;
                 let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
-                let key = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing);
+                let key = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing).map(|key| key.counted(picked.counted()));
                 Ok(Picked { key, endpoint: Some(picked), service: Some(service) })
             }
             Backend::External(host) => {
@@ -336,7 +337,7 @@ impl<'t> Routed<'t> {
         let picked = self.worker.pick(self.snapshot, service, to, pick::Tried::default(), None).ok()?;
         self.worker.balancers.borrow_mut().ended(&picked, Ended::Cancelled, None, rt::now());
         let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
-        UpstreamKey::endpoint(service, picked.endpoint, to.port, framing).ok()
+        UpstreamKey::endpoint(service, picked.endpoint, to.port, framing).map(|key| key.counted(picked.counted())).ok()
     }
 
     /// Sends a copy whose answer nobody waits for, and says whether it could. Bodies too large to hold are not mirrored.
@@ -455,10 +456,10 @@ impl Tries<'_, '_> {
         let To { key, picked, fresh } = to;
         self.ended = Ended::Cancelled;
         let deadline = self.retry.attempt_deadline(rt::now());
-        in_time(deadline)?;
+        reach::in_time(deadline)?;
         let believed = key.as_ref().is_ok_and(|key| mark::is_believed(&key.via));
         let opened = match key {
-            Ok(key) => within(deadline, self.worker.reach(key, fresh)).await,
+            Ok(key) => reach::endpoint(self.worker, key, fresh, deadline, &mut down.to, picked).await?,
             Err(error) => Err(error),
         };
         let mut up = match opened {
@@ -470,7 +471,7 @@ impl Tries<'_, '_> {
         };
         // Until it is known: a try that is broken off says nothing.
         self.ended = Ended::Cancelled;
-        if let Some(left) = in_time(deadline)? {
+        if let Some(left) = reach::in_time(deadline)? {
             deadline::tell(head, left.saturating_sub(self.grace));
         }
         let reused = up.is_reused();
@@ -568,23 +569,4 @@ fn patience(worker: &Worker, asked: &Asked, picked: Option<&pick::Picked<'_>>, n
     let soonest = asked.soonest(now);
     let others = || picked.is_some_and(|picked| worker.balancers.borrow().has_other(picked, &asked.by(now)));
     if soonest.is_zero() || others() { Duration::ZERO } else { soonest }
-}
-
-/// What is left until the deadline; a request whose time is over is not sent.
-fn in_time(deadline: Option<(Instant, Fault)>) -> Result<Option<Duration>, Stop> {
-    let Some((at, fault)) = deadline else { return Ok(None) };
-    match at.saturating_duration_since(rt::now()) {
-        Duration::ZERO => Err(Stop::new(fault, "its time was over before it could be sent")),
-        left => Ok(Some(left)),
-    }
-}
-
-async fn within<T>(deadline: Option<(Instant, Fault)>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    match deadline {
-        None => work.await,
-        Some((at, fault)) => {
-            let left = at.saturating_duration_since(rt::now());
-            rt::timeout(left, work).await.unwrap_or_else(|| Err(Error::new(fault, "no connection in time")))
-        }
-    }
 }

@@ -10,6 +10,7 @@ mod forward;
 pub(crate) mod mark;
 pub(crate) mod plan;
 mod prepare;
+mod reach;
 mod sticky;
 
 pub(crate) use connect::no_tunnel;

@@ -4,7 +4,7 @@
 use super::idle::Used;
 use super::{Draw, Handle};
 use crate::config::Config;
-use crate::guard::{By, Guards, OpenBreaker, Out};
+use crate::guard::{By, Crowded, Guards, OpenBreaker, Out};
 use crate::limits;
 use crate::snapshot::file::write_private;
 use identity::{Csr, Rotation, Svid};
@@ -43,7 +43,8 @@ pub(super) fn reports(
             rt::sleep(limits::REPORT).await;
             let delta = edges.borrow_mut().poll(&metrics);
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
-            let quiet = out.is_empty() && open.is_empty();
+            let crowded = guards.crowded();
+            let quiet = out.is_empty() && open.is_empty() && crowded.is_empty();
             // The last ejection that ends is told too.
             if delta.is_none() && quiet && !told {
                 continue;
@@ -58,6 +59,7 @@ pub(super) fn reports(
             let mut request = delta.map_or_else(empty, |d| report(&proxy, d));
             request.ejections = out.into_iter().map(ejection).collect();
             request.breakers = open.into_iter().map(breaker).collect();
+            request.crowded = crowded.into_iter().map(full).collect();
             match rt::timeout(limits::ANSWER, client.report(request)).await {
                 Some(Ok(_)) if !counted => {}
                 Some(Ok(reply)) => edges.borrow_mut().acknowledged(reply.into_inner().sequence),
@@ -70,6 +72,16 @@ pub(super) fn reports(
 
 fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn full(told: Crowded) -> v1::report_request::Crowded {
+    v1::report_request::Crowded {
+        service_namespace: told.service.namespace.to_string(),
+        service: told.service.name.to_string(),
+        open: told.open,
+        limit: told.limit,
+        waiting: told.waiting,
+    }
 }
 
 fn breaker(open: OpenBreaker) -> v1::report_request::OpenBreaker {

@@ -3,6 +3,7 @@
 
 mod checks;
 mod clients;
+mod connections;
 mod dead;
 mod deadline;
 mod detect;
@@ -107,6 +108,7 @@ impl Mesh {
         });
         let worker = Worker::new(shared, 42);
         let (sender, receiver) = mpsc::unbounded_channel();
+        transport::rt::spawn(worker.clone().give_way());
         transport::rt::spawn(work(worker.clone(), receiver));
         Proxy { worker, doors: Doors::new(vec![sender]), log: records }
     }

@@ -25,6 +25,15 @@ pub enum Stream {
     Virtual(DuplexStream),
     /// Between two nodes on virtual time.
     Wire(Box<dyn Wire>),
+    /// With something that is dropped once the connection is closed.
+    With(Box<With>),
+}
+
+#[derive(Debug)]
+pub struct With {
+    stream: Stream,
+    // Only ever dropped.
+    _with: Box<dyn std::fmt::Debug>,
 }
 
 /// What TLS is spoken on.
@@ -72,18 +81,25 @@ impl Stream {
         Here::now().connect(address).await.map(Self::from)
     }
 
+    /// The same, with something that is dropped once it is closed.
+    #[must_use]
+    pub fn with(self, with: impl std::fmt::Debug + 'static) -> Self {
+        Self::With(Box::new(With { stream: self, _with: Box::new(with) }))
+    }
+
     /// What TLS can be spoken on; `None` for what is inside something else already.
     pub fn into_socket(self) -> Option<Socket> {
         match self {
             Self::Tcp(stream) => Some(Socket::Tcp(stream)),
             Self::Wire(wire) => Some(Socket::Wire(wire)),
-            Self::Unix(_) | Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
+            Self::Unix(_) | Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::With(_) => None,
         }
     }
 
     pub fn tls(&self) -> Option<&TlsStream<Socket>> {
         match self {
             Self::Tls(stream) => Some(stream),
+            Self::With(with) => with.stream.tls(),
             _ => None,
         }
     }
@@ -93,6 +109,7 @@ impl Stream {
             Self::Tcp(stream) => stream.peer_addr().ok(),
             Self::Tls(stream) => stream.get_ref().0.peer_address(),
             Self::Wire(wire) => Some(wire.peer_address()),
+            Self::With(with) => with.stream.peer_address(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
         }
     }
@@ -102,6 +119,7 @@ impl Stream {
             Self::Tcp(stream) => stream.local_addr().ok(),
             Self::Tls(stream) => stream.get_ref().0.local_address(),
             Self::Wire(wire) => Some(wire.local_address()),
+            Self::With(with) => with.stream.local_address(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
         }
     }
@@ -116,6 +134,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::With(with) => with.stream.poll_readable(cx),
             Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Wire(_) => Poll::Ready(Ok(())),
         }
     }
@@ -191,7 +210,7 @@ impl Send {
             .and_then(|n| if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) })?;
         }
         // TLS keeps records back until it is told.
-        let is_tls = matches!(*self.0.borrow(), Stream::Tls(_));
+        let is_tls = self.0.borrow().tls().is_some();
         if is_tls {
             poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)).await?;
         }
@@ -222,6 +241,10 @@ macro_rules! each {
             Stream::Tunnel($s) => $work,
             Stream::Virtual($s) => $work,
             Stream::Wire($s) => $work,
+            Stream::With($s) => {
+                let $s = &mut $s.stream;
+                $work
+            }
         }
     };
 }

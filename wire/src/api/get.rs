@@ -196,6 +196,18 @@ pub struct OpenBreaker {
     pub half_open: bool,
 }
 
+/// One proxy's connections to a service of which there may be no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crowded {
+    pub proxy: String,
+    /// Open now, to all endpoints.
+    pub open: u32,
+    /// To the service; 0 where endpoints alone are limited.
+    pub limit: u32,
+    /// Calls that wait for one.
+    pub waiting: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     pub namespace: String,
@@ -209,6 +221,9 @@ pub struct Service {
     /// Proxies whose circuit breaker is not closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakers: Vec<OpenBreaker>,
+    /// Proxies that have as many connections to it as they may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crowded: Vec<Crowded>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

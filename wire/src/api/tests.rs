@@ -183,6 +183,7 @@ fn service() -> Service {
         endpoints: vec![endpoint],
         identities: vec![text("spiffe://organza.local/ns/shop/sa/web")],
         breakers: Vec::new(),
+        crowded: Vec::new(),
     }
 }
 

@@ -164,6 +164,7 @@ fn policies() -> Vec<model::AttachedPolicy> {
             panic_percent: 50,
         },
         endpoint_requests: Some(11),
+        connections: ConnectionLimits { service: Some(12), endpoint: Some(13) },
         health: Some(checks()[0].clone()),
         breaker: Some(Breaker {
             failure_percentage: 50,

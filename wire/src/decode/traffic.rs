@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::Method;
 use model::health::{HealthCheck, Probe};
 use model::session::{Persistence, SessionKey};
-use model::traffic::{AttachedPolicy, Breaker, Ejection, RequestLimits, RetryBudget, TrafficPolicy};
+use model::traffic::{AttachedPolicy, Breaker, ConnectionLimits, Ejection, RequestLimits, RetryBudget, TrafficPolicy};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ fn policy(m: v1::TrafficPolicy) -> Result<TrafficPolicy> {
         origin: m.origin.map(|m| origin(Some(m))).transpose()?,
         limits: RequestLimits { parallel_requests: limits.parallel_requests, pending_requests: limits.pending_requests },
         ejection: ejection(some(m.ejection).at("ejection")?).at("ejection")?,
+        connections: ConnectionLimits { service: m.connections, endpoint: m.endpoint_connections },
         endpoint_requests: m.endpoint_requests,
         health: m.health.map(health).transpose().at("health")?,
         breaker: m.breaker.map(breaker).transpose().at("breaker")?,

@@ -19,6 +19,8 @@ fn policy(p: &TrafficPolicy) -> v1::TrafficPolicy {
         limits: Some(v1::RequestLimits { parallel_requests: p.limits.parallel_requests, pending_requests: p.limits.pending_requests }),
         ejection: Some(ejection(&p.ejection)),
         endpoint_requests: p.endpoint_requests,
+        connections: p.connections.service,
+        endpoint_connections: p.connections.endpoint,
         health: p.health.as_ref().map(health),
         breaker: p.breaker.as_ref().map(breaker),
         slow_start_nanos: p.slow_start.map(nanos),

@@ -125,6 +125,11 @@ pub struct TrafficPolicy {
     /// Under way at one endpoint; absent: as many as at all.
     #[prost(uint32, optional, tag = "31")]
     pub endpoint_requests: ::core::option::Option<u32>,
+    /// Open at once, to the service and to each endpoint; absent: no limit.
+    #[prost(uint32, optional, tag = "32")]
+    pub connections: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "33")]
+    pub endpoint_connections: ::core::option::Option<u32>,
     #[prost(message, optional, tag = "20")]
     pub session: ::core::option::Option<SessionPersistence>,
 }
@@ -1560,6 +1565,9 @@ pub struct ReportRequest {
     /// The proxy's process, as the kernel sees it.
     #[prost(message, optional, tag = "9")]
     pub process: ::core::option::Option<report_request::Process>,
+    /// Services that have as many connections as they may; whole each time too.
+    #[prost(message, repeated, tag = "10")]
+    pub crowded: ::prost::alloc::vec::Vec<report_request::Crowded>,
 }
 /// Nested message and enum types in `ReportRequest`.
 pub mod report_request {
@@ -1574,6 +1582,21 @@ pub mod report_request {
         pub threads: u32,
         #[prost(uint32, tag = "4")]
         pub descriptors: u32,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Crowded {
+        #[prost(string, tag = "1")]
+        pub service_namespace: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub service: ::prost::alloc::string::String,
+        /// Connections that are open, and that may be to the service; of a limit of endpoints alone 0.
+        #[prost(uint32, tag = "3")]
+        pub open: u32,
+        #[prost(uint32, tag = "4")]
+        pub limit: u32,
+        /// Calls that wait for a connection.
+        #[prost(uint32, tag = "5")]
+        pub waiting: u32,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct OpenBreaker {

@@ -3,7 +3,7 @@ use serde_json::from_value;
 
 fn services() -> ServiceList {
     let endpoint = |id: &str, ejected: Value| json!({"id": id, "address": "127.0.0.1:1", "workload": "", "revision": "", "healthy": true, "tunnel": "organza", "ejected": ejected});
-    let service = |name: &str, endpoints: Value, breakers: Value| json!({"namespace": "default", "name": name, "hostnames": [], "ports": [], "identities": [], "endpoints": endpoints, "breakers": breakers});
+    let service = |name: &str, endpoints: Value, breakers: Value| json!({"namespace": "default", "name": name, "hostnames": [], "ports": [], "identities": [], "endpoints": endpoints, "breakers": breakers, "crowded": [{"proxy": "web-1", "open": 4, "limit": 4, "waiting": 2}, {"proxy": "edge-1", "open": 9, "limit": 9, "waiting": 0}]});
     let out = |proxy: &str, left: u64| json!({"proxy": proxy, "cause": "5 × 503", "since_millis": 12_400, "left_millis": left});
     let sick = json!({"proxy": "web-1", "cause": "GET /healthz answered 503 (3 in a row)", "since_millis": 4000, "left_millis": 0, "unhealthy": true});
     let open = |proxy: &str| json!({"proxy": proxy, "percent": 60, "requests": 20, "since_millis": 3000, "half_open": proxy == "web-1"});
@@ -30,6 +30,8 @@ fn what_the_proxy_found_out_is_told_and_nothing_of_others() {
         "           default/catalog catalog-1: ejected 12 s ago after 5 × 503; a request tries it now",
         "           default/catalog catalog-1: unhealthy for 4 s: GET /healthz answered 503 (3 in a row)",
         "breaker    default/catalog half-open for 3 s after 60 % of 20 requests failed",
+        "full       default/catalog 4 of 4 connections are open, 2 calls wait for one",
+        "           default/catalog-v2 4 of 4 connections are open, 2 calls wait for one",
     ];
     assert_eq!(state.lines(), want);
     let told = state.to_json();

@@ -90,6 +90,11 @@ fn render_policies(service: &Service, out: &mut String) {
         line(out, 1, format!("policy{port} of {origin}"));
         let each = p.endpoint_requests.map(|most| format!(", at one endpoint {most}")).unwrap_or_default();
         line(out, 2, format!("under way {}, waiting {}{each}", p.limits.parallel_requests, p.limits.pending_requests));
+        let (all, each) = (p.connections.service, p.connections.endpoint);
+        if all.is_some() || each.is_some() {
+            let said = |limit: Option<u32>| limit.map_or_else(|| "any".to_owned(), |limit| limit.to_string());
+            line(out, 2, format!("connections {}, to one endpoint {}", said(all), said(each)));
+        }
         let mut causes: Vec<String> = Vec::new();
         let counts = [("5xx", e.consecutive_5xx), ("gateway", e.consecutive_gateway_errors), ("local", e.consecutive_local_failures)];
         causes.extend(counts.iter().filter_map(|(name, count)| count.map(|count| format!("{name} {count}"))));

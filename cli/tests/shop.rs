@@ -18,7 +18,7 @@ fn objects(file: &Path) -> Vec<Object> {
             let group = api_version.split_once('/').map_or("", |(group, _)| group);
             let object = ObjectRef::new(group, &word(&value, "/kind"), "default", &word(&value, "/metadata/name"));
             let place = Place { file: file.file_name().expect("a name").to_string_lossy().into(), line: 1, column: 1 };
-            Object { object, place, spans: Default::default(), api_version, value }
+            Object { place, ..Object::new(object, &api_version, value) }
         })
         .collect()
 }

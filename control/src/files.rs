@@ -176,7 +176,7 @@ fn parse(path: &Path, file: &str, before: &[Object]) -> (Vec<Object>, Vec<Locate
         return (before.to_vec(), problems);
     }
     let named: Vec<_> = objects.iter().map(|o| o.object.clone()).collect();
-    let (mut good, refused) = frontends::schema::check(objects);
+    let (mut good, refused) = frontends::schema::check_again(objects, before);
     problems.extend(refused.into_iter().map(located));
     let kept = before.iter().filter(|old| named.contains(&old.object) && !good.iter().any(|new| new.object == old.object)).cloned();
     let kept: Vec<Object> = kept.collect();

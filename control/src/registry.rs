@@ -1,7 +1,7 @@
 //! Who joined: processes that are not pods. Each becomes a workload; a service that no object declares is declared by its first member.
 
 use crate::limits;
-use frontends::{Object, Place};
+use frontends::Object;
 use model::{AppProtocol, Key, Kind, ObjectRef, Resource, Source, SpiffeId, TrustDomain, Tunnel, Workload};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -266,17 +266,12 @@ fn implicit_service(entry: &Entry, name: &str) -> Object {
             value
         })
         .collect();
-    Object {
-        object: ObjectRef::new("", "Service", &entry.request.namespace, name),
-        api_version: "v1".into(),
-        value: serde_json::json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": { "name": name, "namespace": entry.request.namespace },
-            "spec": { "ports": ports },
-        }),
-        place: Place::default(),
-        spans: BTreeMap::new(),
-    }
+    let value = serde_json::json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": name, "namespace": entry.request.namespace },
+        "spec": { "ports": ports },
+    });
+    Object::new(ObjectRef::new("", "Service", &entry.request.namespace, name), "v1", value)
 }
 
 fn check(request: &RegistrationRequest) -> Result<(), Refusal> {

@@ -21,12 +21,22 @@ pub struct Place {
 pub struct Object {
     pub object: ObjectRef,
     pub api_version: String,
-    pub value: Value,
+    /// Shared, as are the places: worlds, files and readers of them hold the same objects.
+    pub value: Arc<Value>,
     pub place: Place,
-    pub spans: BTreeMap<String, Place>,
+    pub spans: Arc<BTreeMap<String, Place>>,
+    /// Fingerprint of what was written, before defaults were put in; 0 where it came from no text. It tells within this process alone whether
+    /// an object is the one that was judged before.
+    pub written: u64,
 }
 
 impl Object {
+    /// One that came from no file.
+    pub fn new(object: ObjectRef, api_version: &str, value: Value) -> Self {
+        let api_version = api_version.to_owned();
+        Self { object, api_version, value: Arc::new(value), place: Place::default(), spans: Arc::default(), written: 0 }
+    }
+
     /// The place of a field, else of the object.
     pub fn place_of(&self, path: &str) -> &Place {
         self.spans.get(path).unwrap_or(&self.place)

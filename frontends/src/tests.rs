@@ -6,7 +6,7 @@ pub(crate) fn object(api: &str, kind: &str, place: (&str, &str), mut body: Value
     let group = api.split_once('/').map_or("", |(group, _)| group);
     body["metadata"] = json!({"namespace": place.0, "name": place.1});
     let object = ObjectRef::new(group, kind, place.0, place.1);
-    Object { object, api_version: api.into(), value: body, place: Place::default(), spans: Default::default() }
+    Object::new(object, api, body)
 }
 
 pub(crate) const API: &str = "gateway.networking.k8s.io/v1";

@@ -1,6 +1,6 @@
 //! Users' objects as front ends make resources of them, for tests of what comes after. Objects are JSON values, and no schema judges them here.
 
-use frontends::{Object, Options, Place, translate};
+use frontends::{Object, Options, translate};
 use model::{ObjectRef, Report, Resource};
 use serde_json::Value;
 
@@ -17,5 +17,5 @@ fn object(value: Value) -> Object {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let namespace = if namespace.is_empty() { "default" } else { &namespace };
     let object = ObjectRef::new(group, &word("/kind"), namespace, &word("/metadata/name"));
-    Object { object, api_version, value, place: Place::default(), spans: Default::default() }
+    Object::new(object, &api_version, value)
 }

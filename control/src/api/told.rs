@@ -134,7 +134,7 @@ fn by_name(world: &World) -> HashMap<&model::ObjectRef, &Object> {
 
 /// The object as it was written. A Secret's values stay where they are.
 fn manifest(object: &Object) -> Value {
-    let mut value = object.value.clone();
+    let mut value = Value::clone(&object.value);
     if object.is("", "Secret")
         && let Some(fields) = value.as_object_mut()
     {

@@ -11,10 +11,11 @@ fn object(kind: &str, name: &str, spec: Value) -> Object {
     let api_version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
     Object {
         object: ObjectRef::new(group, kind, "shop", name),
-        value: json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": "shop", "name": name}, "spec": spec}),
+        value: Arc::new(json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": "shop", "name": name}, "spec": spec})),
         api_version,
         place: Place { file: "all.yaml".into(), line: 1, column: 1 },
-        spans: BTreeMap::new(),
+        spans: Arc::default(),
+        written: 0,
     }
 }
 
@@ -167,7 +168,7 @@ fn private_keys_go_to_the_gateway_that_refers_to_them_and_to_nobody_else() {
     let secret = |name: &str| Object {
         object: ObjectRef::new("", "Secret", "shop", name),
         api_version: "v1".into(),
-        value: json!({"type": "kubernetes.io/tls", "stringData": {"tls.crt": pem("CERTIFICATE"), "tls.key": pem("PRIVATE KEY")}}),
+        value: Arc::new(json!({"type": "kubernetes.io/tls", "stringData": {"tls.crt": pem("CERTIFICATE"), "tls.key": pem("PRIVATE KEY")}})),
         ..object("Secret", name, json!({}))
     };
     let gateway = |name: &str, secret: &str| {

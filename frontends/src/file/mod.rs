@@ -7,10 +7,12 @@ use crate::{Object, Place, limits};
 use model::{ObjectRef, Report, Severity};
 use node::Node;
 use serde_json::Value;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Options, Spanned};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
 /// A problem and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,9 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
     loaded.find_twins();
     loaded
 }
+
+/// Its keys are drawn when the process starts: nobody can write two objects that have one fingerprint.
+static FINGERPRINT: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// Kinds that stand in no namespace.
 const CLUSTER_WIDE: [&str; 3] = ["Namespace", "GatewayClass", "XMesh"];
@@ -137,13 +142,21 @@ pub fn parse(file: &str, text: &str) -> (Vec<Object>, Vec<Located>) {
     if text.len() as u64 > limits::FILE_BYTES {
         return (Vec::new(), vec![problem(file, 0, 0, "Unreadable", "it is too large".into(), None)]);
     }
-    let documents: Vec<Spanned<Node>> = match serde_saphyr::from_multiple(text) {
-        Ok(documents) => documents,
-        Err(error) => return (Vec::new(), vec![syntax(file, &error)]),
-    };
+    let name: Arc<str> = file.into();
     let (mut objects, mut problems) = (Vec::new(), Vec::new());
-    for document in documents.into_iter().take(limits::DOCUMENTS) {
-        take_document(file, document, &mut objects, &mut problems);
+    // One document after another: the parser's budget is each document's, and only one of them is held as nodes.
+    let mut bytes = text.as_bytes();
+    let documents = serde_saphyr::read_with_options::<_, Spanned<Node>>(&mut bytes, Options::default());
+    for (number, document) in documents.enumerate() {
+        match document {
+            Err(error) => return (Vec::new(), vec![syntax(file, &error)]),
+            Ok(document) if number == limits::DOCUMENTS => {
+                let (line, column) = (document.referenced.line() as u32, document.referenced.column() as u32);
+                let message = format!("a file holds {} documents at most", limits::DOCUMENTS);
+                return (Vec::new(), vec![problem(file, line, column, "Unreadable", message, Some("split it into several files".into()))]);
+            }
+            Ok(document) => take_document(&name, document, &mut objects, &mut problems),
+        }
     }
     (objects, problems)
 }
@@ -154,13 +167,14 @@ fn syntax(file: &str, error: &serde_saphyr::Error) -> Located {
     let said = said.lines().next().unwrap_or_default();
     // It says `error: line 3 column 4: …`; the place is told beside it.
     let said = said.strip_prefix("error: ").unwrap_or(said);
+    let said = said.rsplit_once(" at line ").map_or(said, |(what, _)| what);
     let said = said.split_once(": ").filter(|(place, _)| place.starts_with("line ")).map_or(said, |(_, what)| what);
     // What follows is for programmers of its library.
     let said = said.split_once(", set ").map_or(said, |(what, _)| what);
     problem(file, line, column, "Syntax", said.to_owned(), None)
 }
 
-fn take_document(file: &str, document: Spanned<Node>, objects: &mut Vec<Object>, problems: &mut Vec<Located>) {
+fn take_document(file: &Arc<str>, document: Spanned<Node>, objects: &mut Vec<Object>, problems: &mut Vec<Located>) {
     let mut spans = BTreeMap::new();
     let value = node::into_value(document, file, "", &mut spans);
     if value.is_null() {
@@ -183,8 +197,8 @@ fn take_document(file: &str, document: Spanned<Node>, objects: &mut Vec<Object>,
     }
 }
 
-fn take_object(file: &str, mut value: Value, spans: BTreeMap<String, Place>, objects: &mut Vec<Object>, problems: &mut Vec<Located>) {
-    let place = spans.get("").cloned().unwrap_or_else(|| Place { file: file.into(), line: 1, column: 1 });
+fn take_object(file: &Arc<str>, mut value: Value, spans: BTreeMap<String, Place>, objects: &mut Vec<Object>, problems: &mut Vec<Located>) {
+    let place = spans.get("").cloned().unwrap_or_else(|| Place { file: file.clone(), line: 1, column: 1 });
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
     for (field, found) in [("apiVersion", &api_version), ("kind", &kind), ("metadata.name", &name)] {
@@ -202,7 +216,8 @@ fn take_object(file: &str, mut value: Value, spans: BTreeMap<String, Place>, obj
     }
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let object = ObjectRef::new(group, &kind, &namespace, &name);
-    objects.push(Object { object, api_version, value, place, spans });
+    let written = FINGERPRINT.hash_one(&value);
+    objects.push(Object { object, api_version, value: Arc::new(value), place, spans: Arc::new(spans), written });
 }
 
 pub(crate) fn report(object: &ObjectRef, reason: &str, message: String, fix: Option<String>) -> Report {

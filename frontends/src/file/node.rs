@@ -6,6 +6,7 @@ use serde_json::{Map, Number, Value};
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 pub enum Node {
     Scalar(Value),
@@ -67,9 +68,9 @@ impl<'de> Visitor<'de> for Reader {
 }
 
 /// The plain value; the place of each part goes into `spans` under its path. A field's place is that of its name.
-pub fn into_value(node: Spanned<Node>, file: &str, path: &str, spans: &mut BTreeMap<String, Place>) -> Value {
+pub fn into_value(node: Spanned<Node>, file: &Arc<str>, path: &str, spans: &mut BTreeMap<String, Place>) -> Value {
     let at =
-        |location: &serde_saphyr::Location| Place { file: file.into(), line: location.line() as u32, column: location.column() as u32 };
+        |location: &serde_saphyr::Location| Place { file: file.clone(), line: location.line() as u32, column: location.column() as u32 };
     spans.entry(path.to_owned()).or_insert_with(|| at(&node.referenced));
     match node.value {
         Node::Scalar(value) => value,

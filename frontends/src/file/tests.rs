@@ -87,3 +87,28 @@ fn files_of_one_name_in_two_folders_are_told_apart() {
     assert_eq!(named(&["/a/x.yaml", "/b"], "/a/x.yaml"), "x.yaml");
     assert_eq!(named(&["/conf", "/a/conf"], "/conf/x.yaml"), "/conf/x.yaml");
 }
+
+#[test]
+fn thousands_of_services_are_read_from_one_file() {
+    let service =
+        |n: usize| format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: s-{n}}}\nspec: {{ports: [{{port: 80, name: http}}]}}\n");
+    let (objects, problems) = parse("f.yaml", &(0..2_000).map(service).collect::<String>());
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!((objects.len(), objects[1_999].place.line), (2_000, 5 * 1_999 + 2));
+}
+
+#[test]
+fn documents_beyond_the_limit_are_said_and_not_cut_off() {
+    let one = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
+    let (objects, problems) = parse("f.yaml", &one.repeat(limits::DOCUMENTS + 1));
+    assert_eq!((objects.len(), problems.len()), (0, 1));
+    assert_eq!(problems[0].place.line as usize, 4 * limits::DOCUMENTS + 2);
+}
+
+#[test]
+fn the_fingerprint_tells_what_was_written_and_not_where() {
+    let one = |text: &str| parse("f.yaml", text).0[0].written;
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n";
+    assert_eq!(one(service), one(&format!("\n# moved down\n{service}")));
+    assert_ne!(one(service), one(&format!("{service}spec: {{ports: [{{port: 80}}]}}\n")));
+}

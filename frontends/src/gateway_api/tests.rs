@@ -234,7 +234,7 @@ fn of_an_http_and_a_grpc_route_of_one_host_the_older_is_accepted() {
     let dated = |kind: &str, created: &str, host: &str| {
         let spec = json!({"parentRefs": [{"name": "gw"}], "hostnames": [host], "rules": [{}]});
         let mut made = object(API, kind, ("a", "r"), json!({"spec": spec}));
-        made.value["metadata"]["creationTimestamp"] = json!(created);
+        std::sync::Arc::make_mut(&mut made.value)["metadata"]["creationTimestamp"] = json!(created);
         made
     };
     let gw = gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
@@ -289,7 +289,7 @@ fn a_parent_that_does_not_exist_is_reported() {
         assert!(t.reports[0].fix.is_some());
     }
     let mut foreign = gw;
-    foreign.value["spec"]["gatewayClassName"] = json!("theirs");
+    std::sync::Arc::make_mut(&mut foreign.value)["spec"]["gatewayClassName"] = json!("theirs");
     let class = object(API, "GatewayClass", ("", "theirs"), json!({"spec": {"controllerName": "example.com/x"}}));
     let t = run(&[foreign, class, route("a", json!({"parentRefs": [{"name": "gw"}], "rules": [{}]}))]);
     assert!(t.reports.is_empty() && t.statuses.is_empty(), "what others serve is none of our business");

@@ -113,7 +113,8 @@ fn settings_that_no_schema_saw_hold_nowhere_and_refuse_their_gateways() {
     assert_eq!(reasons(&t), ["MeshConfig Invalid", "MeshConfig Invalid"]);
     assert!(t.resources.iter().all(|r| !matches!(r, model::Resource::Service(s) if s.normalisation != model::Normalisation::Base)));
     let mut gateway = crate::tests::gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
-    gateway.value["spec"]["infrastructure"] = json!({"parametersRef": {"group": "organza.dev", "kind": "GatewayParameters", "name": "p"}});
+    std::sync::Arc::make_mut(&mut gateway.value)["spec"]["infrastructure"] =
+        json!({"parametersRef": {"group": "organza.dev", "kind": "GatewayParameters", "name": "p"}});
     let t = run(&[gateway, ours("GatewayParameters", "p", level)]);
     assert_eq!(reasons(&t), ["GatewayParameters Invalid", "Gateway InvalidParameters"]);
     assert!(t.resources.iter().all(|r| matches!(r, model::Resource::Listener(l) if l.broken.is_some())));

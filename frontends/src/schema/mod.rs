@@ -12,6 +12,7 @@ use model::report::Step;
 use model::{Report, Severity};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// CRDs of the experimental channel, which holds the standard one's fields.
@@ -47,6 +48,9 @@ struct Head {
     kind: String,
     text: &'static str,
 }
+
+/// Objects that one thread judges at least: fewer are judged sooner than a thread is started.
+const SHARE: usize = 64;
 
 static HEADS: LazyLock<Vec<Head>> = LazyLock::new(|| CRDS.iter().filter_map(|text| head(text)).collect());
 /// By apiVersion and kind; `None` where there is no such schema.
@@ -96,22 +100,40 @@ fn load(api_version: &str, kind: &str) -> Option<Schema> {
 
 /// Checks objects and puts defaults in; those that are refused are left out and told.
 pub fn check(objects: Vec<Object>) -> (Vec<Object>, Vec<Located>) {
-    let (mut good, mut problems) = (Vec::new(), Vec::new());
-    for mut object in objects {
-        let found = check_one(&mut object);
-        if found.is_empty() {
-            good.push(object);
+    check_again(objects, &[])
+}
+
+/// The same where some were found good `before`: what is still written as it was is not judged again.
+pub fn check_again(mut objects: Vec<Object>, before: &[Object]) -> (Vec<Object>, Vec<Located>) {
+    let known: HashMap<_, &Object> = before.iter().filter(|old| old.written != 0).map(|old| ((&old.object, old.written), old)).collect();
+    let judge = |object: &mut Object| match known.get(&(&object.object, object.written)) {
+        Some(old) => {
+            object.value = old.value.clone();
+            Vec::new()
         }
-        problems.extend(found);
-    }
-    (good, problems)
+        None => check_one(object),
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = objects.len().div_ceil(threads).max(SHARE);
+    let found: Vec<Vec<Located>> = if objects.len() <= share {
+        objects.iter_mut().map(judge).collect()
+    } else {
+        std::thread::scope(|scope| {
+            let start = |part| scope.spawn(|| Vec::from_iter(<[Object]>::iter_mut(part).map(judge)));
+            let started: Vec<_> = objects.chunks_mut(share).map(start).collect();
+            started.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        })
+    };
+    let mut good = found.iter().map(Vec::is_empty).collect::<Vec<_>>().into_iter();
+    objects.retain(|_| good.next() == Some(true));
+    (objects, found.into_iter().flatten().collect())
 }
 
 fn check_one(object: &mut Object) -> Vec<Located> {
     let Some(schema) = find(&object.api_version, &object.object.kind) else { return vec![unknown_kind(object)] };
     let mut reports = structure::unknown_fields(&schema.open_api, object);
     // As the API server does it: defaults first, then what is then there is judged.
-    object.value = apply_defaults(&schema.open_api, &object.value);
+    object.value = Arc::new(apply_defaults(&schema.open_api, &object.value));
     reports.extend(structure::violations(&schema.structure, object));
     if reports.is_empty() {
         reports.extend(structure::repeated_keys(&schema.open_api, object));

@@ -99,3 +99,33 @@ fn defaults_are_put_in() {
     assert_eq!(objects[0].at("/spec/rules/0/backendRefs/0/weight"), &serde_json::json!(1));
     assert_eq!(objects[0].at("/spec/rules/0/matches/0/path/value"), "/");
 }
+
+#[test]
+fn many_objects_are_judged_in_their_order() {
+    let route = |n: usize| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r-{n}}}\nspec: {{hostnames: [{}]}}\n",
+            if n % 50 == 7 { "\"-\"" } else { "a.test" }
+        )
+    };
+    let (objects, problems) = file::parse("f.yaml", &(0..500).map(route).collect::<String>());
+    assert!(problems.is_empty(), "{problems:?}");
+    let (good, refused) = check(objects);
+    let names: Vec<_> = good.iter().map(|object| object.object.name.to_string()).collect();
+    assert_eq!(names, (0..500).filter(|n| n % 50 != 7).map(|n| format!("r-{n}")).collect::<Vec<_>>());
+    let lines: Vec<_> = refused.iter().map(|problem| problem.place.line).collect();
+    assert_eq!(lines, (0..500).filter(|n| n % 50 == 7).map(|n| 5 * n + 5).collect::<Vec<u32>>());
+}
+
+#[test]
+fn what_was_found_good_is_not_judged_again_until_it_is_written_anew() {
+    let read = |port: &str| {
+        let text = format!("apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\nspec: {{ports: [{{port: {port}}}]}}\n");
+        file::parse("f.yaml", &text).0
+    };
+    let (mut before, _) = check(read("80"));
+    before[0].value = Arc::new(serde_json::json!("judged"));
+    assert_eq!(*check_again(read("80"), &before).0[0].value, "judged");
+    assert_eq!(check_again(read("81"), &before).0[0].at("/spec/ports/0/port"), 81);
+    assert_eq!(check_again(read("0"), &before).1.len(), 1);
+}

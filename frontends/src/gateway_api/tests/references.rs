@@ -206,7 +206,7 @@ fn slice(kind: &str, addresses: Value) -> crate::Object {
     let endpoints = json!([{"addresses": addresses, "conditions": {"ready": true}, "zone": "z"}]);
     let body = json!({"addressType": kind, "endpoints": endpoints, "ports": [{"name": "http", "port": 8080}]});
     let mut made = object("discovery.k8s.io/v1", "EndpointSlice", ("a", "s-1"), body);
-    made.value["metadata"]["labels"] = json!({"kubernetes.io/service-name": "s"});
+    std::sync::Arc::make_mut(&mut made.value)["metadata"]["labels"] = json!({"kubernetes.io/service-name": "s"});
     made
 }
 

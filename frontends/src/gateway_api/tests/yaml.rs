@@ -1,6 +1,6 @@
 //! Objects of YAML text, for tests alone: the real reader locates fields and checks schemas.
 
-use crate::{Object, Place};
+use crate::Object;
 use model::ObjectRef;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -26,5 +26,5 @@ fn object(value: Value) -> Object {
     };
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let object = ObjectRef::new(group, &kind, &namespace, &name);
-    Object { object, api_version, value, place: Place::default(), spans: Default::default() }
+    Object::new(object, &api_version, value)
 }

@@ -141,9 +141,10 @@ impl Balancer {
         self.states.iter_mut().for_each(|state| state.place = None);
         let mut by_name: hashbrown::HashMap<Arc<str>, u32, foldhash::fast::FixedState> =
             self.states.iter().enumerate().map(|(id, state)| (state.name.clone(), id as u32)).collect();
+        let named: hashbrown::HashSet<&str, foldhash::fast::FixedState> = set.endpoints.iter().map(|e| &*e.id).collect();
         let mut spare: Vec<u32> = Vec::new();
         for (id, state) in self.states.iter().enumerate().rev() {
-            if state.outstanding == 0 && !set.endpoints.iter().any(|e| e.id == state.name) {
+            if state.outstanding == 0 && !named.contains(&*state.name) {
                 spare.push(id as u32);
             }
         }

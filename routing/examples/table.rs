@@ -1,0 +1,92 @@
+//! What a table of routes costs: `cargo run --release -p routing --example table [ROUTES]` builds it (10,000 rules in a thousand HTTPRoutes, each with a host
+//! of its own), edits one route, changes one set of endpoints and looks routes up. Times are of this thread's processor, for the machine may be busy.
+
+#![expect(clippy::print_stdout, reason = "a program that says what it measured")]
+
+use model::route::{HeaderEdits, RankedMatch};
+use model::*;
+use routing::{Caller, Entry, Table};
+use std::sync::Arc;
+use std::time::Duration;
+
+const HOSTS: usize = 1000;
+const LOOKUPS: u32 = 200_000;
+/// Enough of them for the kernel's account to have grown.
+const EDITS: u32 = 1000;
+
+fn main() {
+    let rules: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10_000);
+    let changes: Vec<Change> = (0..rules.min(HOSTS)).map(|host| put(host, rules, "/items")).collect();
+    let (table, built) = timed(|| Table::default().apply(&changes));
+    let edited = table.apply(&[put(7, rules, "/edited")]);
+    let same = edited.apply(&[Change::Put(Resource::Endpoints(Arc::new(endpoints_of("backend"))))]);
+    let ((), edits) = timed(|| (0..EDITS).for_each(|i| drop(table.apply(&[put(i as usize, rules, "/edited")]))));
+    println!("{rules} rules: built in {built:?}, {} host patterns", table.rebuilt());
+    println!("one route edited: {:?}, {} rebuilt; endpoints changed: {} rebuilt", edits / EDITS, edited.rebuilt(), same.rebuilt());
+    let entry = Entry::Listener(key(Kind::Listener, "edge.http"));
+    let heads: Vec<RequestHead> = (0..rules).map(head).collect();
+    let (found, looked) = timed(|| {
+        let found = |i: u32| edited.route(&entry, &heads[(i as usize * 7919) % rules], &Caller::default()).is_ok();
+        (0..LOOKUPS).filter(|i| found(*i)).count()
+    });
+    println!("{found} of {LOOKUPS} look-ups found a route: {:?} each", looked / LOOKUPS);
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let before = processor();
+    let made = work();
+    (made, processor().saturating_sub(before))
+}
+
+/// Time of the processor that this thread had.
+fn processor() -> Duration {
+    let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(said.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+fn key(kind: Kind, name: &str) -> Key {
+    Key::new(Source::files(), kind, "bench", name)
+}
+
+/// The HTTPRoute of one host, with every rule that stands on it: path, header, an edit each way, a backend.
+fn put(host: usize, rules: usize, path: &str) -> Change {
+    let name = format!("routes-{host:04}");
+    let edit = HeaderEdits { set: vec![("x-edge".into(), "bench".into())], ..HeaderEdits::default() };
+    let to = ServiceRef { service: key(Kind::Service, "backend"), port: 80, subset: None };
+    let rule = |number: usize| Rule {
+        name: format!("rule-{number}").into(),
+        matches: vec![RankedMatch {
+            rank: Rank { order: [0; 5], created: 0, name: name.as_str().into(), rule: number as u32, position: 0 },
+            matches: RouteMatch {
+                path: Some(PathMatch::prefix(&format!("{path}/{number}"))),
+                headers: vec![HeaderMatch { name: "x-bench".into(), value: ValueMatch::Exact("1".into()) }],
+                ..RouteMatch::default()
+            },
+        }],
+        filters: vec![Filter::RequestHeaders(edit.clone()), Filter::ResponseHeaders(edit.clone())],
+        backends: vec![WeightedBackend { weight: 1, backend: Backend::Service(to.clone()), filters: Vec::new() }],
+        timeouts: Timeouts::default(),
+        retry: None,
+        session: None,
+    };
+    let hosts = HostPattern::parse(&format!("host-{host}.bench.local")).into_iter().collect();
+    Change::Put(Resource::Route(Arc::new(Route {
+        key: key(Kind::Route, &name),
+        origin: Origin::new(ObjectRef::new("gateway.networking.k8s.io", "HTTPRoute", "bench", &name), ""),
+        protocol: RouteProtocol::Http,
+        attachments: vec![Attachment { target: Target::Listener(key(Kind::Listener, "edge.http")), hosts }],
+        rules: (host..rules).step_by(HOSTS).map(rule).collect(),
+    })))
+}
+
+fn head(number: usize) -> RequestHead {
+    let mut head = RequestHead::default();
+    head.set_authority(&format!("host-{}.bench.local", number % HOSTS));
+    head.set_target(&format!("/items/{number}/one"));
+    head.headers.push("x-bench", b"1");
+    head
+}
+
+fn endpoints_of(service: &str) -> Endpoints {
+    Endpoints { key: key(Kind::Endpoints, service), endpoints: Vec::new() }
+}

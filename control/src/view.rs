@@ -3,6 +3,7 @@
 
 use crate::registry::Entry;
 use crate::world::World;
+use model::access::AccessTarget;
 use model::{Backend, Filter, Key, Kind, Resource, Route, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -63,6 +64,29 @@ impl Wanted<'_> {
             })
             .collect();
         backed.iter().for_each(|service| self.service(service));
+        let labels = match self.world.get(&own).map(|item| &item.resource) {
+            Some(Resource::Workload(workload)) => workload.labels.clone(),
+            _ => Default::default(),
+        };
+        self.access(&proxy.request.namespace, |target| match target {
+            AccessTarget::Mesh => true,
+            AccessTarget::Namespace(name) => **name == *proxy.request.namespace,
+            AccessTarget::Workloads { namespace, labels: wanted } => {
+                **namespace == *proxy.request.namespace && wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
+            }
+            AccessTarget::Service { service, .. } => backed.contains(service),
+            AccessTarget::Gateway(_) | AccessTarget::Listener(_) | AccessTarget::Route(_) => false,
+        });
+    }
+
+    /// The policies that can concern a proxy, and what holds in its namespace beside them.
+    fn access(&mut self, namespace: &str, concerns: impl Fn(&AccessTarget) -> bool) {
+        let wanted = |resource: &&Resource| match resource {
+            Resource::Access(policy) => policy.targets.iter().any(&concerns),
+            Resource::AccessSettings(settings) => settings.key.namespace.is_empty() || *settings.key.namespace == *namespace,
+            _ => false,
+        };
+        self.keys.extend(self.world.resources().filter(wanted).map(|resource| resource.key().clone()));
     }
 
     fn gateway(&mut self, gateway: &Key) {
@@ -80,6 +104,16 @@ impl Wanted<'_> {
         }
         let on = |target: &Target| matches!(target, Target::Listener(key) if listeners.iter().any(|l| l.key == *key));
         self.routes(on);
+        let sends = |key: &Key| match world.get(key).map(|item| &item.resource) {
+            Some(Resource::Route(route)) => route.attachments.iter().any(|a| on(&a.target)),
+            _ => false,
+        };
+        self.access(&gateway.namespace, |target| match target {
+            AccessTarget::Gateway(key) => key == gateway,
+            AccessTarget::Listener(key) => listeners.iter().any(|l| l.key == *key),
+            AccessTarget::Route(key) => sends(key),
+            AccessTarget::Mesh | AccessTarget::Namespace(_) | AccessTarget::Workloads { .. } | AccessTarget::Service { .. } => false,
+        });
     }
 
     /// A service that is called: itself, the routes on it, and where they lead.

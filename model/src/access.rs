@@ -164,6 +164,8 @@ pub enum AccessMatch {
         path: Vec<Arc<str>>,
         value: TextMatch,
     },
+    /// What was written cannot be read, or is of a later release: it may hold or not. What denies by it denies, what allows by it does not.
+    Unknown,
 }
 
 impl AccessMatch {
@@ -175,7 +177,8 @@ impl AccessMatch {
             | Self::Namespace(_)
             | Self::TrustDomain(_)
             | Self::PeerAddress(_)
-            | Self::Port(_) => false,
+            | Self::Port(_)
+            | Self::Unknown => false,
             Self::ClientAddress(_)
             | Self::Host(_)
             | Self::Method(_)
@@ -331,6 +334,7 @@ impl fmt::Display for AccessMatch {
             Self::Subject(text) => write!(f, "subject {text}"),
             Self::Audience(text) => write!(f, "audience {text}"),
             Self::Claim { path, value } => write!(f, "claim {}: {value}", path.join(".")),
+            Self::Unknown => f.write_str("what cannot be read"),
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod session;
 pub mod traffic;
 pub mod workload;
 
+pub use access::{AccessPolicy, AccessSettings};
 pub use applied::{Applied, FilterPlace};
 pub use backend::{Backend, ExternalHost, InvalidBackend, ServiceRef, UpstreamTls, WeightedBackend};
 pub use fault::{Blame, Fault};
@@ -52,6 +53,8 @@ pub enum Resource {
     Route(Arc<Route>),
     TrustBundle(Arc<TrustBundle>),
     Certificate(Arc<Certificate>),
+    Access(Arc<AccessPolicy>),
+    AccessSettings(Arc<AccessSettings>),
 }
 
 impl Resource {
@@ -65,6 +68,8 @@ impl Resource {
             Self::Route(r) => &r.key,
             Self::TrustBundle(r) => &r.key,
             Self::Certificate(r) => &r.key,
+            Self::Access(r) => &r.key,
+            Self::AccessSettings(r) => &r.key,
         }
     }
 }

@@ -75,6 +75,7 @@ fn one(one: &AccessMatch, of: &Attributes<'_>) -> Truth {
     };
     let token = |says: &dyn Fn(&Token) -> bool| request(&|request| Truth::of(request.token.is_some_and(says)));
     match one {
+        AccessMatch::Unknown => Truth::Perhaps,
         AccessMatch::Identity(want) => peer(&|peer| identity(want, peer)),
         AccessMatch::ServiceAccount { namespace, name } => {
             peer(&|peer| peer.service_account() == &**name && peer.namespace() == &**namespace)

@@ -1,6 +1,7 @@
 //! Bytes as the model: total, through the model's own constructors. What is wrong is refused with the field's name; what this release does not
 //! know (a word, a kind) is refused too, never widened. Fields that it does not know are skipped, as protobuf has it.
 
+mod access;
 mod read;
 mod route;
 mod traffic;
@@ -47,6 +48,8 @@ pub fn decode(bytes: &[u8]) -> std::result::Result<Resource, DecodeError> {
         R::Route(m) => route::route(m).map(|r| Resource::Route(Arc::new(r))),
         R::TrustBundle(m) => trust_bundle(m).map(|r| Resource::TrustBundle(Arc::new(r))),
         R::Certificate(m) => certificate(m).map(|r| Resource::Certificate(Arc::new(r))),
+        R::Access(m) => access::policy(m).map(|r| Resource::Access(Arc::new(r))),
+        R::AccessSettings(m) => access::settings(m).map(|r| Resource::AccessSettings(Arc::new(r))),
     };
     read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })
 }

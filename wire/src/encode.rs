@@ -1,5 +1,6 @@
 //! The model as bytes. Deterministic: equal resources have equal bytes, for the version is their hash. Never fails, never reads a clock.
 
+mod access;
 mod route;
 mod traffic;
 
@@ -32,6 +33,8 @@ pub fn encode(resource: &Resource) -> Bytes {
             chain: Bytes::copy_from_slice(&r.chain),
             private_key: Bytes::copy_from_slice(&r.private_key),
         }),
+        Resource::Access(r) => R::Access(access::policy(r)),
+        Resource::AccessSettings(r) => R::AccessSettings(access::settings(r)),
     };
     v1::Resource { resource: Some(resource) }.encode_to_vec().into()
 }

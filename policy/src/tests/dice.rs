@@ -78,6 +78,9 @@ fn path(dice: &mut Dice) -> AccessPath {
 }
 
 fn one(dice: &mut Dice, kind: usize) -> AccessMatch {
+    if dice.one_in(40) {
+        return AccessMatch::Unknown;
+    }
     let word = |dice: &mut Dice| text(dice, &WORDS);
     match kind {
         0 => AccessMatch::Identity(match dice.below(4) {

@@ -84,6 +84,7 @@ fn one(m: &AccessMatch, call: &Call, certainly: bool) -> bool {
         AccessMatch::TrustDomain(domain) => part(2) == Some(domain.to_string()),
         AccessMatch::PeerAddress(block) => inside(block, call.address),
         AccessMatch::Port(port) => call.ports.iter().any(|p| p == port),
+        AccessMatch::Unknown => !certainly,
         _ if call.kind != Kinds::Request => !certainly,
         AccessMatch::ClientAddress(block) => inside(block, call.client),
         AccessMatch::Host(pattern) => match pattern.to_string().as_str() {

@@ -132,6 +132,15 @@ impl HeaderBlock {
         self.names = 0;
     }
 
+    /// Becomes what `other` is, in the memory that is there.
+    pub fn copy(&mut self, other: &Self) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.fields.clear();
+        self.fields.extend_from_slice(&other.fields);
+        self.names = other.names;
+    }
+
     /// Gives back memory that an unusually large message took. Called when a connection goes idle.
     pub fn shrink(&mut self, bytes: usize) {
         self.bytes.shrink_to(bytes);
@@ -345,6 +354,18 @@ impl RequestHead {
         self.path_end = 0;
         self.headers.clear();
         self.protocol = None;
+    }
+
+    /// Becomes what `other` is, in the memory that is there.
+    pub fn copy(&mut self, other: &Self) {
+        self.method.clone_from(&other.method);
+        (self.version, self.scheme) = (other.version, other.scheme);
+        self.authority.clone_from(&other.authority);
+        (self.host_end, self.port) = (other.host_end, other.port);
+        self.target.clone_from(&other.target);
+        self.path_end = other.path_end;
+        self.headers.copy(&other.headers);
+        self.protocol.clone_from(&other.protocol);
     }
 
     pub fn authority(&self) -> &str {

@@ -158,6 +158,7 @@ impl Doors {
 
 /// A worker's life: accepts at every door it is handed until the rim is gone, then lets what is under way end.
 pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Open>) {
+    rt::spawn(judge_again(worker.clone()));
     while let Some(open) = doors.recv().await {
         let worker = worker.clone();
         rt::spawn(async move {
@@ -173,6 +174,14 @@ pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Open>) 
         }
     };
     rt::timeout(limits::DRAIN, drained).await;
+}
+
+/// Lets all that is under way be judged again when policies change.
+async fn judge_again(worker: Rc<Worker>) {
+    let mut changes = worker.shared.access.subscribe();
+    while changes.changed().await.is_ok() {
+        worker.again.changed();
+    }
 }
 
 async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: watch::Receiver<bool>, room: Arc<Room>) {

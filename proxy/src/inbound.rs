@@ -3,6 +3,7 @@
 
 mod hbone;
 
+use crate::access::{self, At, Standing};
 use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4;
@@ -75,7 +76,22 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
     };
     let (recv, send) = stream.split();
     let (mut reader, mut writer) = (Reader::with_read(recv, buffer), Writer::new(send));
-    let target = backed(&worker.snapshot(), &application, &hello);
+    let standing = |target: &SocketAddr| {
+        let at = At::Workload { workload: &application.workload, port: target.port() };
+        Standing { at, identity: Some(&identity), address: Some(address) }
+    };
+    let snapshot = worker.snapshot();
+    // Requests are judged one by one; of bytes nothing more will be known.
+    let allowed = |target: SocketAddr| match hello.framing {
+        Framing::Tcp => access::stream(&worker, &snapshot, &standing(&target)).map(|dry_run| (target, dry_run)),
+        Framing::Http1 | Framing::Http2 => Ok((target, None)),
+    };
+    let judged = backed(&snapshot, &application, &hello).and_then(allowed);
+    let (target, dry_run) = match judged {
+        Ok((target, dry_run)) => (Ok(target), dry_run),
+        Err(stop) => (Err(stop), None),
+    };
+    drop(snapshot);
     // Bytes have no answer that could say it later: the application is reached before the caller is welcome.
     let opened = match (&target, hello.framing) {
         (Ok(target), Framing::Tcp) => Some(worker.connect(UpstreamKey::plain(*target, Framing::Tcp), true).await),
@@ -95,10 +111,11 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
         (Err(stop), _) => {
             // A peer that is gone already needs no refusal.
             let _ = writer.flush().await;
-            refused(&worker, address, Some(&identity), stop.fault, &stop.why);
+            stopped(&worker, address, peer, &stop);
         }
         (Ok(target), framing @ (Framing::Http1 | Framing::Http2)) => {
-            let ingress = Ingress::Inbound { service: hello.service, port: hello.service_port, application: target, identity };
+            let workload = application.workload.clone();
+            let ingress = Ingress::Inbound { service: hello.service, port: hello.service_port, workload, application: target, identity };
             let client = Client::new(ingress, Some(address), peer, Security::MutualTls);
             if framing == Framing::Http1 {
                 return http::serve(worker, h1::Connection { reader, writer }, client).await;
@@ -116,13 +133,15 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
             }
             let mut record = begin(&worker, address, peer);
             record.security = Security::MutualTls;
+            record.dry_run = dry_run;
             record.dialled_service = worker.snapshot().table.service(&hello.service).map(|s| worker.destination(s));
             let open = async |record: &mut Record| {
                 record.endpoint = Some(target);
                 let lost = || transport::Error::new(Fault::Internal, "a connection was asked for and not opened");
                 Ok(opened.ok_or_else(lost)??)
             };
-            l4::connection(&worker, &mut reader, &mut writer, record, open).await;
+            let judge = || access::stream(&worker, &worker.snapshot(), &standing(&target)).map(drop);
+            l4::connection(&worker, &mut reader, &mut writer, record, judge, open).await;
         }
     }
 }
@@ -143,6 +162,16 @@ fn begin(worker: &Worker, address: SocketAddr, peer: Arc<Peer>) -> Record {
     record.protocol = Protocol::Tcp;
     record.source_address = Some(address);
     record
+}
+
+/// Records a connection that goes no further.
+fn stopped(worker: &Worker, address: SocketAddr, peer: Arc<Peer>, stop: &Stop) {
+    let mut record = begin(worker, address, peer);
+    record.security = Security::MutualTls;
+    record.outcome = Outcome::Failed(stop.fault);
+    record.reason = Some(stop.why.as_str().into());
+    access::note(&mut record, stop);
+    worker.record(&record);
 }
 
 fn refused(worker: &Worker, address: SocketAddr, identity: Option<&SpiffeId>, fault: Fault, why: &str) {

@@ -3,13 +3,14 @@
 
 pub mod listener;
 
+use crate::access::{self, again};
 use crate::http::{Stop, plan, unpicked};
 use crate::pick;
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Upstream, UpstreamKey};
 use crate::worker::Worker;
 use model::backend::ExternalName;
-use model::{AppProtocol, Backend, Fault, Hostname, Key};
+use model::{AppProtocol, Backend, Blame, Fault, Hostname, Key};
 use routing::eject::Ended;
 use routing::{Caller, Decision, Entry};
 use std::rc::Rc;
@@ -87,6 +88,7 @@ async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceR
         worker.balancers.borrow_mut().ended(&picked, ended, None, rt::now());
         match result {
             Ok(up) => return Ok(up),
+            Err(error) if error.fault.blame() == Blame::Policy => return Err(error.into()),
             Err(error) if refused(&error) => return Err(Stop { by: picked.said_by(), ..Stop::from(error) }),
             Err(error) if tried.contains(&picked.id) || tried.len() >= routing::limits::UNSENT_RETRIES as usize => return Err(error.into()),
             Err(_) => {
@@ -127,6 +129,7 @@ pub async fn to_outside(worker: &Rc<Worker>, host: &str, port: u16, record: &mut
     let text: Arc<str> = host.into();
     record.dialled_service = Some(Arc::new(Destination { host: text.clone(), name: text, namespace: "unknown".into() }));
     record.way = Way::Outside;
+    access::egress(worker, &worker.snapshot(), host)?;
     let address = worker.outside(&name, port).await?;
     record.endpoint = Some(address);
     Ok(worker.connect(UpstreamKey::plain(address, Framing::Tcp), true).await?)
@@ -151,25 +154,26 @@ pub async fn carry(
     ends.map_err(Stop::from)
 }
 
-/// A whole opaque connection: opened, carried, recorded.
+/// A whole opaque connection: opened, carried while `judge` allows it, recorded.
 pub async fn connection(
     worker: &Rc<Worker>,
     reader: &mut Reader,
     writer: &mut Writer,
     mut record: Record,
+    judge: impl Fn() -> Result<(), Stop>,
     open: impl AsyncFnOnce(&mut Record) -> Result<Upstream, Stop>,
 ) {
     let _busy = worker.busy();
     let started: Instant = rt::now();
     record.protocol = Protocol::Tcp;
     let result = match open(&mut record).await {
-        Ok(up) => carry(worker, reader, writer, up, &mut record).await,
+        Ok(up) => again::while_allowed(&worker.again, judge, carry(worker, reader, writer, up, &mut record)).await,
         Err(stop) => Err(stop),
     };
     if let Err(stop) = result {
         record.outcome = Outcome::Failed(stop.fault);
         record.reason = Some(stop.why.as_str().into());
-        record.verdict_by = stop.by;
+        access::note(&mut record, &stop);
     }
     record.duration = rt::now().saturating_duration_since(started);
     worker.record(&record);

@@ -5,6 +5,7 @@
 //! [`doors`] says where it listens; [`gateway`], [`inbound`] and [`outbound`] answer there; [`http`] is the request path, [`l4`] the opaque
 //! path, [`upstream`] the way to an endpoint, [`worker`] what one thread keeps.
 
+pub mod access;
 pub mod admin;
 mod checks;
 pub mod config;

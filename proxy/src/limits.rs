@@ -82,3 +82,5 @@ pub const CHECKS_AT_ONCE: usize = 64;
 pub const CHECK_BYTES: usize = 4096;
 /// How often it is looked whether services came or went that are to be checked.
 pub const CHECK_LOOK: Duration = Duration::from_millis(100);
+/// Heads of requests that one worker keeps ready to be written over: what is under way is judged again by them when policies change.
+pub const KEPT_HEADS: usize = 64;

@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use telemetry::Metrics;
 use telemetry::edge::EdgeTracker;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use wire::delta::{ClientSession, Step, Unreadable};
 use wire::discovery::Node;
 
@@ -58,6 +58,8 @@ pub struct Handle {
     /// What workers share of each service's state; reported to the control plane.
     pub guards: Arc<crate::guard::Guards>,
     pub leaver: Leaver,
+    /// Told the generation in which policies of access changed.
+    pub access: watch::Sender<u64>,
     /// Writes the snapshot, and knows whether the proxy's files are this process's to write.
     pub saver: Arc<Saver>,
     /// Set once a successor serves under this proxy's name.
@@ -120,7 +122,16 @@ impl Rim {
         let incarnation = u64::from(draw.next()) << 32 | u64::from(draw.next());
         Ok(Self {
             config,
-            handle: Handle { shared, credentials, resolver, guards: Arc::default(), leaver, saver, succeeded: Arc::default() },
+            handle: Handle {
+                shared,
+                credentials,
+                resolver,
+                guards: Arc::default(),
+                leaver,
+                access: watch::Sender::new(0),
+                saver,
+                succeeded: Arc::default(),
+            },
             session,
             questions,
             leaves,
@@ -223,7 +234,12 @@ impl Rim {
         let believes = step.changes.iter().any(|change| change.key().kind == Kind::TrustBundle);
         let bad = |change: &Change| refused.iter().any(|r| r.name == change.key().to_string());
         let changes: Vec<Change> = step.changes.into_iter().filter(|change| !bad(change)).collect();
-        self.handle.shared.store(Arc::new(before.apply(step.generation, &changes, &answers)));
+        let after = Arc::new(before.apply(step.generation, &changes, &answers));
+        let judges = !Arc::ptr_eq(&before.access, &after.access);
+        self.handle.shared.store(after);
+        if judges {
+            self.handle.access.send_replace(step.generation);
+        }
         for one in step.unreadable.iter().chain(&refused) {
             tracing::warn!(key = %one.name, reason = %one.reason, "resource refused; its last good version stays");
         }

@@ -235,6 +235,7 @@ impl Proxy {
             resolver: handle.resolver.clone(),
             guards: handle.guards.clone(),
             system_roots: system_roots(),
+            access: handle.access.clone(),
             stage: watch::Sender::new(Stage::Serving),
             busy: AtomicUsize::new(0),
         });

@@ -4,6 +4,7 @@
 pub mod file;
 pub mod saver;
 
+use crate::access::Access;
 use crate::map::Map;
 use arc_swap::ArcSwap;
 use model::{Certificate, Change, Endpoints, Key, Kind, Resource, TrustBundle, Workload};
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub workloads: Arc<Map<Key, Arc<Workload>>>,
     pub certificates: Arc<Map<Key, Arc<Certificate>>>,
     pub bundles: Arc<Map<Key, Arc<TrustBundle>>>,
+    /// Who may call whom.
+    pub access: Arc<Access>,
     /// What names asked for on first use resolve to, by subscription (`host/NAMESPACE/HOST`).
     pub answers: Arc<BTreeMap<Arc<str>, Option<Key>>>,
 }
@@ -33,6 +36,9 @@ impl Snapshot {
         let mut next = self.clone();
         next.generation = generation;
         next.table = Arc::new(self.table.apply(changes));
+        if let Some(access) = self.access.after(changes) {
+            next.access = Arc::new(access);
+        }
         for change in changes {
             match change {
                 Change::Put(Resource::Endpoints(r)) => _ = Arc::make_mut(&mut next.endpoints).insert(r.key.clone(), r.clone()),
@@ -40,6 +46,7 @@ impl Snapshot {
                 Change::Put(Resource::Certificate(r)) => _ = Arc::make_mut(&mut next.certificates).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::TrustBundle(r)) => _ = Arc::make_mut(&mut next.bundles).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::Service(_) | Resource::Listener(_) | Resource::Route(_)) => {}
+                Change::Put(Resource::Access(_) | Resource::AccessSettings(_)) => {}
                 Change::Remove(key) => next.remove(key),
             }
         }

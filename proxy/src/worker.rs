@@ -57,6 +57,8 @@ pub struct Shared {
     pub guards: Arc<guard::Guards>,
     /// System roots as PEM, for hosts outside the mesh.
     pub system_roots: Arc<[u8]>,
+    /// Told whenever policies of access changed.
+    pub access: watch::Sender<u64>,
     /// From [`Stage::Lingering`] on there are no new requests on kept connections.
     pub stage: watch::Sender<Stage>,
     /// Requests and connections under way.
@@ -113,6 +115,10 @@ pub struct Worker {
     /// Undeclared ports on which the server was heard first.
     pub server_first: RefCell<ServerFirst<(Key, u16)>>,
     pub balancers: RefCell<crate::pick::Balancers>,
+    /// Ports of the application by the names under which they are called.
+    pub called: RefCell<crate::access::Known>,
+    /// What is under way and is judged again when policies change.
+    pub again: crate::access::again::Again,
     known_guards: RefCell<Map<guard::Place, Arc<Guard>>>,
     peers: RefCell<Map<Arc<str>, Arc<Peer>>>,
     destinations: RefCell<Map<Key, Arc<Destination>>>,
@@ -138,6 +144,8 @@ impl Worker {
             names: RefCell::default(),
             server_first: RefCell::default(),
             balancers: RefCell::default(),
+            called: RefCell::default(),
+            again: Default::default(),
             known_guards: RefCell::default(),
             peers: RefCell::default(),
             destinations: RefCell::default(),

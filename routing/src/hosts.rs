@@ -250,7 +250,7 @@ impl<'t> Candidates<'t, '_> {
 
 /// `host` in lower case without its trailing dot, written into `buffer`. `None` where it is longer than any host name: then only patterns
 /// for any host can match.
-pub(crate) fn canonical_host<'b>(host: &str, buffer: &'b mut [u8; limits::HOSTNAME_BYTES]) -> Option<&'b str> {
+pub fn canonical_host<'b>(host: &str, buffer: &'b mut [u8; limits::HOSTNAME_BYTES]) -> Option<&'b str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     let place = buffer.get_mut(..host.len())?;
     place.copy_from_slice(host.as_bytes());

@@ -31,7 +31,7 @@ mod table;
 
 pub use compiled::{CompiledRoute, CompiledRule, SplitBackend};
 pub use decision::{Caller, Decision, Entry, Reason, Refusal, Spoken};
-pub use hosts::Cost;
-pub use normalise::{PathError, normalise};
+pub use hosts::{Cost, canonical_host};
+pub use normalise::{PathError, normalise, reads_one_way};
 pub use phases::{Phases, Written};
 pub use table::Table;

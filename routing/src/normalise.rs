@@ -31,6 +31,15 @@ pub fn normalise(path: &str, level: Normalisation) -> Result<Cow<'_, str>, PathE
     Ok(Cow::Owned(join_segments(&decoded, level)))
 }
 
+/// Whether all who read `path` read the same: merging its slashes, decoding once more, or cutting off what follows a `;` changes nothing. Asked of
+/// paths on which it depends who may call.
+pub fn reads_one_way(path: &str) -> bool {
+    let strict = normalise(path, Normalisation::DecodeSlashes);
+    let once_more = || path.as_bytes().windows(5).any(|part| part.starts_with(b"%25") && hex(part[3]).is_some() && hex(part[4]).is_some());
+    let parameters = || path.contains(';') || path.contains("%3B") || path.contains("%3b");
+    matches!(strict, Ok(Cow::Borrowed(_))) && !parameters() && !once_more()
+}
+
 fn unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }

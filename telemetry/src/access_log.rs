@@ -69,6 +69,8 @@ fn fields(record: &Record) -> Map<String, Value> {
     put("fault", json!(record.fault().map(|f| f.label())));
     put("reason", json!(record.reason.as_deref().map(|r| cut(r, limits::DETAIL_BYTES))));
     put("verdict_by", json!(record.verdict_by));
+    put("verdict_rule", json!(record.verdict_rule));
+    put("dry_run", json!(record.dry_run));
     put("bytes_received", json!(record.request_bytes));
     put("bytes_sent", json!(record.response_bytes));
     put("source_workload", json!(record.source.workload));

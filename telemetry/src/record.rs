@@ -157,6 +157,10 @@ pub struct Record {
     pub reason: Option<Arc<str>>,
     /// The object whose rule gave the verdict.
     pub verdict_by: Option<Arc<str>>,
+    /// That rule, where it has a name.
+    pub verdict_rule: Option<Arc<str>>,
+    /// What policies that are only tried out would have decided, where that differs.
+    pub dry_run: Option<Arc<str>>,
     /// Which try this was answered on; 1 is the first.
     pub attempt: u32,
     /// The fault policy that disturbed it, if any.
@@ -198,6 +202,8 @@ impl Record {
             endpoint: None,
             reason: None,
             verdict_by: None,
+            verdict_rule: None,
+            dry_run: None,
             attempt: 1,
             injected_by: None,
             consumer: None,

@@ -152,6 +152,8 @@ fn made_of<'w>(world: &'w World, object: &model::ObjectRef) -> Vec<&'w Item> {
         Resource::Service(s) => from(&s.origin),
         Resource::Listener(l) => from(&l.origin),
         Resource::Route(r) => from(&r.origin),
+        Resource::Access(r) => from(&r.origin),
+        Resource::AccessSettings(r) => from(&r.origin),
         _ => false,
     });
     items.collect()

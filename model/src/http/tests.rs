@@ -1,5 +1,21 @@
 use super::*;
 
+#[test]
+fn a_copy_is_the_same_whatever_was_there_before() {
+    let mut head = RequestHead { method: Method::Post, version: Version::Http2, ..RequestHead::default() };
+    head.set_authority("Catalog:80");
+    head.set_target("/a?b=c");
+    head.headers.push("X-A", b"1");
+    head.headers.push("x-b", b"2");
+    head.headers.remove("x-a");
+    let mut copy = RequestHead { protocol: Some("websocket".into()), ..RequestHead::default() };
+    copy.headers.push("x-long-forgotten", b"and longer than what comes");
+    copy.copy(&head);
+    assert_eq!(copy, head);
+    assert_eq!((copy.host(), copy.port(), copy.path(), copy.query()), ("Catalog", Some(80), "/a", Some("b=c")));
+    assert!(copy.headers.contains("x-b") && !copy.headers.contains("x-a"));
+}
+
 fn filled() -> HeaderBlock {
     let raw = b"GET / HTTP/1.1\r\nHost: a\r\nX-One: 1\r\nx-two:2\r\nX-Three: 3\r\n\r\n";
     let mut block = HeaderBlock::default();

@@ -8,11 +8,18 @@ use model::{Fault, Method, RequestHead, ResponseHead, Version};
 use telemetry::proxy_status;
 use transport::body::{Incoming, Length, pump};
 
-/// Says that it went wrong, in the caller's own protocol. A caller that is gone hears nothing.
-pub async fn fault(worker: &Worker, to: &mut Sink<'_>, client: &Client, head: &RequestHead, fault: Fault, why: &str, close: &mut bool) {
-    let member = client.is_member();
-    let name = if member { worker.shared.me.name.as_str() } else { "organza" };
-    let status = proxy_status(name, fault, member.then_some(why));
+/// Says that it went wrong, and why to whom may know, in the caller's own protocol. A caller that is gone hears nothing.
+pub async fn fault(
+    worker: &Worker,
+    to: &mut Sink<'_>,
+    client: &Client,
+    head: &RequestHead,
+    fault: Fault,
+    why: Option<&str>,
+    close: &mut bool,
+) {
+    let name = if client.is_member() { worker.shared.me.name.as_str() } else { "organza" };
+    let status = proxy_status(name, fault, why);
     let mut answer = ResponseHead::with_status(fault.http_status());
     let mut body = Bytes::new();
     if head.is_grpc() {
@@ -20,10 +27,9 @@ pub async fn fault(worker: &Worker, to: &mut Sink<'_>, client: &Client, head: &R
         answer.status = 200;
         answer.headers.push("content-type", b"application/grpc");
         answer.headers.push("grpc-status", fault.grpc_status().to_string().as_bytes());
-        let message = if member { why } else { fault.label() };
-        answer.headers.push("grpc-message", percent_encoded(message).as_bytes());
+        answer.headers.push("grpc-message", percent_encoded(why.unwrap_or(fault.label())).as_bytes());
     } else {
-        let text = if member { format!("{}: {why}\n", fault.label()) } else { format!("{}\n", fault.label()) };
+        let text = why.map_or_else(|| format!("{}\n", fault.label()), |why| format!("{}: {why}\n", fault.label()));
         answer.headers.push("content-type", b"text/plain; charset=utf-8");
         body = Bytes::from(text);
     }

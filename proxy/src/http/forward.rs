@@ -6,6 +6,7 @@ use super::plan::{self, Plan};
 use super::reach;
 use super::sticky::{self, Sticky};
 use super::{After, Client, Ingress, Stop, admit, answer, connect, mark, prepare};
+use crate::access::{self, At, Standing, again};
 use crate::guard;
 use crate::limits;
 use crate::pick;
@@ -15,7 +16,8 @@ use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use model::route::Mirror;
 use model::{
-    AppProtocol, Applied, Backend, Balancer, ExternalHost, Fault, Method, RequestHead, ResponseHead, Scheme, Service, ServiceRef, Version,
+    AppProtocol, Applied, Backend, Balancer, ExternalHost, Fault, Listener, Method, RequestHead, ResponseHead, Scheme, Service, ServiceRef,
+    Version,
 };
 use routing::balance::{EndpointId, hash_request};
 use routing::deadline;
@@ -60,22 +62,62 @@ pub async fn request(
     prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
     match plan::decide(&snapshot, namespace, client, listener, head)? {
         Plan::Routed { decision, dialled } => {
+            let judged =
+                listener.map(|listener| Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head));
+            let judge = |snapshot: &Snapshot| judged.as_ref().map_or(Ok(None), |judged| judged.judge(snapshot));
+            record.dry_run = judge(&snapshot)?;
             let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, due };
-            Box::pin(routed.run(down, head, &hop, record)).await
+            let carried = Box::pin(routed.run(down, head, &hop, record));
+            again::while_allowed(&worker.again, || judge(&worker.snapshot()).map(drop), carried).await
         }
         Plan::Application { address, service } => {
             record.dialled_service = service.map(|s| worker.destination(s));
             record.way = Way::Application;
             let framing = inner(declared(service, client), client, head, &hop);
-            Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due)).await
+            let judged = Judged::new(worker, client, Place::Workload(address.port()), head);
+            record.dry_run = judged.judge(&snapshot)?;
+            let carried = Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due));
+            again::while_allowed(&worker.again, || judged.judge(&worker.snapshot()).map(drop), carried).await
         }
         Plan::Outside { host, port } => {
+            access::egress(worker, &snapshot, head.host())?;
             let address = worker.outside(&host, port).await?;
             record.dialled_service = Some(outside_destination(head.host()));
             record.way = Way::Outside;
             let framing = inner(AppProtocol::Detect, client, head, &hop);
             Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due)).await
         }
+    }
+}
+
+/// What a request is judged by, also when policies change while it is under way.
+struct Judged<'c> {
+    client: &'c Client,
+    place: Place,
+    kept: again::Kept,
+    worker: &'c Worker,
+}
+
+enum Place {
+    /// The port of the application.
+    Workload(u16),
+    Gateway(Arc<Listener>, Arc<model::Route>),
+}
+
+impl<'c> Judged<'c> {
+    fn new(worker: &'c Rc<Worker>, client: &'c Client, place: Place, head: &RequestHead) -> Self {
+        Self { client, place, kept: again::Kept::of(worker, head), worker }
+    }
+
+    fn judge(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
+        let (at, identity) = match (&self.place, &self.client.ingress) {
+            (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => {
+                (At::Workload { workload, port: *port }, Some(identity))
+            }
+            (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
+            _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
+        };
+        access::request(self.worker, snapshot, &Standing { at, identity, address: self.client.address }, self.kept.head())
     }
 }
 

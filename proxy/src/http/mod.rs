@@ -18,6 +18,7 @@ pub(crate) use forward::unpicked;
 pub(crate) use plan::resolve as plan_resolve;
 pub(crate) use prepare::{end_hop, forget_origin, regular_path};
 
+use crate::access;
 use crate::limits;
 use crate::worker::{Stage, Worker};
 use bytes::BytesMut;
@@ -42,7 +43,7 @@ pub enum Ingress {
     /// The application calls anything by `http_proxy`; the host of each request says what. The secret guards the listener.
     ExplicitProxy { authorization: Arc<str> },
     /// Another proxy calls the application behind this one.
-    Inbound { service: Key, port: u16, application: SocketAddr, identity: SpiffeId },
+    Inbound { service: Key, port: u16, workload: Key, application: SocketAddr, identity: SpiffeId },
 }
 
 /// What the TLS handshake of a stranger told.
@@ -211,7 +212,8 @@ async fn refuse_head(worker: &Worker, writer: &mut Writer, client: &Client, erro
     if error.fault != Fault::DownstreamClosed {
         record.status = error.fault.http_status();
         let head = RequestHead::default();
-        answer::fault(worker, &mut Sink::H1(writer), client, &head, error.fault, &error.why, &mut true).await;
+        let told = Some(&*error.why).filter(|_| client.is_member());
+        answer::fault(worker, &mut Sink::H1(writer), client, &head, error.fault, told, &mut true).await;
     }
     worker.record(&record);
 }
@@ -251,15 +253,18 @@ async fn one(worker: &Rc<Worker>, mut down: Downstream<'_>, head: &mut RequestHe
 pub struct Stop {
     pub fault: Fault,
     pub why: String,
-    /// The object that caused it.
+    /// The object that caused it, and which of its rules.
     pub by: Option<Arc<str>>,
+    pub rule: Option<Arc<str>>,
+    /// Callers are told no more of it than strangers are.
+    pub secret: bool,
     /// The answer has begun: nothing can be said any more but by closing.
     pub begun: bool,
 }
 
 impl Stop {
     pub fn new(fault: Fault, why: impl Into<String>) -> Self {
-        Self { fault, why: why.into(), by: None, begun: false }
+        Self { fault, why: why.into(), by: None, rule: None, secret: false, begun: false }
     }
 }
 
@@ -279,7 +284,7 @@ async fn stop_here(
 ) -> After {
     record.outcome = Outcome::Failed(stop.fault);
     record.reason = Some(stop.why.as_str().into());
-    record.verdict_by = stop.by;
+    access::note(record, &stop);
     if stop.begun || stop.fault == Fault::DownstreamClosed {
         return After::Close;
     }
@@ -293,7 +298,8 @@ async fn stop_here(
     // Who is at fault for the message itself cannot be trusted to frame the next one.
     let mistrusted = stop.fault.blame() == model::Blame::Downstream && stop.fault != Fault::DeadlineExceeded;
     let mut close = down.close || has_body || mistrusted;
-    answer::fault(worker, &mut down.to, client, head, stop.fault, &stop.why, &mut close).await;
+    let told = Some(&*stop.why).filter(|_| client.is_member() && !stop.secret);
+    answer::fault(worker, &mut down.to, client, head, stop.fault, told, &mut close).await;
     match (close, has_body) {
         (true, true) => After::Linger,
         (true, false) => After::Close,

@@ -2,6 +2,7 @@
 //! leads to this workload's own addresses and ports, and to nothing else.
 
 use super::{Application, begin, refused};
+use crate::access::{self, At, Standing, again};
 use crate::http::Stop;
 use crate::l4;
 use crate::snapshot::Snapshot;
@@ -52,13 +53,20 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
     let snapshot = worker.snapshot();
     record.generation = snapshot.generation;
     let target = hbone::target(&exchange.head).map_err(Stop::from);
-    let result = match target.and_then(|target| leads(&snapshot, application, &worker.shared.me.namespace, &target)) {
+    let leads = target.and_then(|target| leads(&snapshot, application, &worker.shared.me.namespace, &target));
+    let standing = |port: u16| {
+        let at = At::Workload { workload: &application.workload, port };
+        Standing { at, identity: Some(identity), address: Some(address) }
+    };
+    let judged = leads.and_then(|leads| Ok((access::stream(worker, &snapshot, &standing(leads.to.port()))?, leads)));
+    let result = match judged {
         Err(stop) => {
             let status = if stop.fault == Fault::MisdirectedRequest { 404 } else { stop.fault.http_status() };
             hbone::refuse(exchange, status);
             Err(stop)
         }
-        Ok(Leads { to, service }) => {
+        Ok((dry_run, Leads { to, service })) => {
+            record.dry_run = dry_run;
             record.endpoint = Some(to);
             let dialled = service.as_ref().and_then(|key| snapshot.table.service(key));
             record.dialled_service = dialled.map(|s| worker.destination(s));
@@ -71,7 +79,9 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
                     Err(error) => Err(Stop::from(error)),
                     Ok(stream) => {
                         let mut caller = h1::Connection::new(stream);
-                        l4::carry(worker, &mut caller.reader, &mut caller.writer, up, &mut record).await
+                        let judge = || access::stream(worker, &worker.snapshot(), &standing(to.port())).map(drop);
+                        let carried = l4::carry(worker, &mut caller.reader, &mut caller.writer, up, &mut record);
+                        again::while_allowed(&worker.again, judge, carried).await
                     }
                 },
             }
@@ -80,6 +90,7 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
     if let Err(stop) = result {
         record.outcome = Outcome::Failed(stop.fault);
         record.reason = Some(stop.why.as_str().into());
+        access::note(&mut record, &stop);
     }
     record.duration = rt::now().saturating_duration_since(started);
     worker.record(&record);

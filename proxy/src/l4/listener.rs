@@ -2,11 +2,12 @@
 //! Who reads server names and shows certificates is [`crate::gateway`]; here TLS is either done with or left to the backend.
 
 use super::decided;
+use crate::access::{self, At, Standing};
 use crate::http::{Stop, plan};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
-use model::Listener;
+use model::{Key, Listener};
 use routing::{Caller, Entry};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -27,14 +28,29 @@ pub async fn carry(worker: &Rc<Worker>, connection: h1::Connection, knock: Knock
     let mut record = begin(worker, knock.address, knock.sni.as_deref());
     record.listener = Some(knock.listener.clone());
     let open = async |record: &mut Record| to_backend(worker, &worker.snapshot(), &knock, record).await;
-    super::connection(worker, &mut reader, &mut writer, record, open).await;
+    super::connection(worker, &mut reader, &mut writer, record, || judge(worker, &worker.snapshot(), &knock).map(drop), open).await;
 }
 
 async fn to_backend(worker: &Rc<Worker>, snapshot: &Snapshot, knock: &Knock, record: &mut Record) -> Result<Upstream, Stop> {
     record.generation = snapshot.generation;
     let entry = Entry::Listener(knock.listener.key.clone());
     let decision = snapshot.table.connect(&entry, knock.sni.as_deref(), &Caller::default()).map_err(|r| plan::refused(&r))?;
+    record.dry_run = judge_by(worker, snapshot, knock, decision.route_key())?;
     decided(worker, snapshot, &decision, record).await
+}
+
+/// Judges a connection that is under way; where its route is gone, that is the route's affair.
+fn judge(worker: &Worker, snapshot: &Snapshot, knock: &Knock) -> Result<Option<Arc<str>>, Stop> {
+    let entry = Entry::Listener(knock.listener.key.clone());
+    match snapshot.table.connect(&entry, knock.sni.as_deref(), &Caller::default()) {
+        Ok(decision) => judge_by(worker, snapshot, knock, decision.route_key()),
+        Err(_) => Ok(None),
+    }
+}
+
+fn judge_by(worker: &Worker, snapshot: &Snapshot, knock: &Knock, route: &Key) -> Result<Option<Arc<str>>, Stop> {
+    let at = At::Gateway { listener: &knock.listener, route };
+    access::stream(worker, snapshot, &Standing { at, identity: None, address: Some(knock.address) })
 }
 
 /// Records a connection that no listener takes; dropping it is all the answer there is.

@@ -1,6 +1,7 @@
 //! Whole paths over loopback: two or three proxies of one thread, a test authority, resources written by hand, real backends. Nothing here
 //! leaves the machine, and everything is bounded in time.
 
+mod access;
 mod checks;
 mod clients;
 mod connections;
@@ -58,6 +59,7 @@ pub struct Mesh {
     trust: TrustStore,
     pub snapshot: Pointer,
     generation: u64,
+    access: watch::Sender<u64>,
 }
 
 impl Mesh {
@@ -66,13 +68,20 @@ impl Mesh {
         let authority = Authority::create(domain.clone(), SystemTime::now()).unwrap();
         let trust = TrustStore::new();
         trust.put(&domain, &authority.roots()).unwrap();
-        Self { authority, trust, snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::default())), generation: 0 }
+        Self {
+            authority,
+            trust,
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::default())),
+            generation: 0,
+            access: watch::Sender::new(0),
+        }
     }
 
     pub fn put(&mut self, resources: Vec<Resource>) {
         self.generation += 1;
         let changes: Vec<_> = resources.into_iter().map(Change::Put).collect();
         self.snapshot.store(Arc::new(self.snapshot.load().apply(self.generation, &changes, &BTreeMap::new())));
+        self.access.send_replace(self.generation);
     }
 
     pub fn credentials(&mut self, name: &str) -> Credentials {
@@ -103,6 +112,7 @@ impl Mesh {
             log: Some(log),
             guards: Default::default(),
             system_roots: Arc::from([]),
+            access: self.access.clone(),
             stage: watch::Sender::new(Stage::Serving),
             busy: AtomicUsize::new(0),
         });

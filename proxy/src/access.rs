@@ -1,0 +1,230 @@
+//! Whether a call may be. Policies are held here as the control plane told them; `policy` decides, at the one place of each call: beside the workload
+//! that is called, or at the gateway. What is refused is named in the answer, the record and a counter. It never knows how a policy was written.
+
+pub mod again;
+
+use crate::http::Stop;
+use crate::map::Map;
+use crate::snapshot::Snapshot;
+use crate::worker::Worker;
+use model::access::{AccessPolicy, AccessSettings, Egress, ExplainDenials};
+use model::{Change, Fault, Key, Kind, Listener, RequestHead, Resource, SpiffeId};
+use policy::{Attributes, Decided, Engine, Moment, Place, Request};
+use smallvec::SmallVec;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use telemetry::Record;
+
+/// The policies of one snapshot, ready to decide.
+#[derive(Default)]
+pub struct Access {
+    policies: Map<Key, Arc<AccessPolicy>>,
+    settings: Map<Key, Arc<AccessSettings>>,
+    engine: Engine,
+}
+
+impl Access {
+    /// As it is after these changes; `None` where none of them is its business.
+    pub fn after(&self, changes: &[Change]) -> Option<Self> {
+        if !changes.iter().any(|change| matches!(change.key().kind, Kind::Access | Kind::AccessSettings)) {
+            return None;
+        }
+        let (mut policies, mut settings) = (self.policies.clone(), self.settings.clone());
+        for change in changes {
+            match change {
+                Change::Put(Resource::Access(policy)) => _ = policies.insert(policy.key.clone(), policy.clone()),
+                Change::Put(Resource::AccessSettings(one)) => _ = settings.insert(one.key.clone(), one.clone()),
+                Change::Put(_) => {}
+                Change::Remove(key) => {
+                    policies.remove(key);
+                    settings.remove(key);
+                }
+            }
+        }
+        let engine = Engine::compile(policies.values(), settings.values());
+        Some(Self { policies, settings, engine })
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<AccessPolicy>> {
+        self.policies.values()
+    }
+}
+
+/// A port of the application behind this proxy, by every name under which it is called.
+#[derive(Debug, Default)]
+pub struct Called {
+    services: SmallVec<[(Key, u16); 2]>,
+    ports: SmallVec<[u16; 4]>,
+}
+
+impl Called {
+    pub fn of(snapshot: &Snapshot, workload: &Key, port: u16) -> Self {
+        let mut called = Self::default();
+        // Services select workloads of their own namespace alone.
+        for endpoints in snapshot.endpoints.values().filter(|e| e.key.namespace == workload.namespace) {
+            for endpoint in endpoints.endpoints.iter().filter(|e| e.workload.as_ref() == Some(workload)) {
+                for (number, _) in endpoint.ports.iter().filter(|(_, target)| *target == port) {
+                    called.services.push((endpoints.key.with_kind(Kind::Service), *number));
+                    called.ports.push(*number);
+                }
+            }
+        }
+        if called.ports.is_empty() {
+            called.ports.push(port);
+        }
+        called
+    }
+}
+
+/// What was worked out of the ports of applications, for one generation.
+#[derive(Debug, Default)]
+pub struct Known {
+    generation: u64,
+    ports: Vec<(Key, u16, Rc<Called>)>,
+}
+
+impl Known {
+    pub fn called(&mut self, snapshot: &Snapshot, workload: &Key, port: u16) -> Rc<Called> {
+        if self.generation != snapshot.generation {
+            *self = Self { generation: snapshot.generation, ports: Vec::new() };
+        }
+        if let Some((.., called)) = self.ports.iter().find(|(key, number, _)| *number == port && key == workload) {
+            return called.clone();
+        }
+        let called = Rc::new(Called::of(snapshot, workload, port));
+        self.ports.push((workload.clone(), port, called.clone()));
+        called
+    }
+}
+
+/// Where a call is judged, and who brings it.
+#[derive(Clone, Copy)]
+pub struct Standing<'a> {
+    pub at: At<'a>,
+    pub identity: Option<&'a SpiffeId>,
+    pub address: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy)]
+pub enum At<'a> {
+    /// Beside this workload, on this port of its application.
+    Workload {
+        workload: &'a Key,
+        port: u16,
+    },
+    Gateway {
+        listener: &'a Listener,
+        route: &'a Key,
+    },
+}
+
+/// Judges bytes.
+pub fn stream(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<Option<Arc<str>>, Stop> {
+    let judged = judge(worker, snapshot, standing, Moment::Stream);
+    judged.inspect_err(|stop| count_denied(worker, stop))
+}
+
+/// Judges a request whose path was made regular. What is allowed, and would not be if all that is tried out were in force, is told.
+pub fn request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head: &RequestHead) -> Result<Option<Arc<str>>, Stop> {
+    let judged = judge_request(worker, snapshot, standing, head);
+    judged.inspect_err(|stop| count_denied(worker, stop))
+}
+
+fn judge_request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head: &RequestHead) -> Result<Option<Arc<str>>, Stop> {
+    let mut buffer = [0; model::limits::HOSTNAME_BYTES];
+    // A host that is longer than any name is none that a rule could mean.
+    let host = routing::canonical_host(head.host(), &mut buffer).unwrap_or("");
+    let request = Request { host, method: &head.method, path: head.path(), headers: &head.headers, client: address(standing), token: None };
+    judge(worker, snapshot, standing, Moment::Request(request))
+}
+
+fn address(standing: &Standing<'_>) -> IpAddr {
+    // Connections of this machine's own have no other.
+    standing.address.map_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), |address| address.ip())
+}
+
+fn judge(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, moment: Moment<'_>) -> Result<Option<Arc<str>>, Stop> {
+    let engine = snapshot.access.engine();
+    let attributes = |ports| Attributes { peer: standing.identity, address: address(standing), ports, moment };
+    let place;
+    let (called, labels);
+    let attributes = match standing.at {
+        At::Workload { workload, port } => {
+            called = worker.called.borrow_mut().called(snapshot, workload, port);
+            labels = snapshot.workloads.get(workload);
+            let Some(known) = labels else {
+                return Err(Stop::new(Fault::NotYetKnown, format!("workload {workload} is not known yet, nor who may call it")));
+            };
+            place = Place::Workload { namespace: &workload.namespace, labels: &known.labels, services: &called.services };
+            attributes(&called.ports)
+        }
+        At::Gateway { listener, route } => {
+            place = Place::Gateway { gateway: &listener.gateway, listener: &listener.key, route: Some(route) };
+            attributes(std::slice::from_ref(&listener.port))
+        }
+    };
+    if let Moment::Request(request) = &moment
+        && engine.reads_paths(&place)
+        && !routing::reads_one_way(request.path)
+    {
+        let help = "Requests that were refused because a policy reads paths and theirs can be read in two ways";
+        worker.shared.metrics.counter("organza_access_ambiguous_path", help, &[]).add(1.0);
+        return Err(Stop::new(Fault::MalformedRequest, "the path can be read in two ways, and access depends on it"));
+    }
+    let verdict = engine.decide(&place, &attributes);
+    let rehearsed = verdict.rehearsed.map(|rehearsed| rehearse(worker, &rehearsed));
+    match verdict.is_allowed() {
+        true => Ok(rehearsed),
+        false => Err(denied(engine, place.namespace(), &verdict.decided)),
+    }
+}
+
+fn denied(engine: &Engine, namespace: &str, decided: &Decided<'_>) -> Stop {
+    let secret = engine.settings(namespace).is_some_and(|settings| settings.explain_denials == ExplainDenials::Never);
+    let rule = decided.because.rule().map(|rule| rule.name.clone());
+    Stop { by: decided.because.by(), rule, secret, ..Stop::new(Fault::AccessDenied, decided.to_string()) }
+}
+
+fn count_denied(worker: &Worker, stop: &Stop) {
+    if stop.fault == Fault::AccessDenied {
+        let help = "Connections and requests that policies of access, or their defaults, denied";
+        let labels = [("policy", stop.by.as_deref().unwrap_or("default")), ("rule", stop.rule.as_deref().unwrap_or(""))];
+        worker.shared.metrics.counter("organza_access_denied", help, &labels).add(1.0);
+    }
+}
+
+/// Counts and says what would have been decided if all that is tried out were in force.
+fn rehearse(worker: &Worker, decided: &Decided<'_>) -> Arc<str> {
+    let help = "Connections and requests of which policies that are tried out would have decided otherwise";
+    let by = decided.because.by();
+    let rule = decided.because.rule().map_or("", |rule| &rule.name);
+    let labels =
+        [("policy", by.as_deref().unwrap_or("default")), ("rule", rule), ("verdict", if decided.allowed { "allowed" } else { "denied" })];
+    worker.shared.metrics.counter("organza_access_dry_run", help, &labels).add(1.0);
+    decided.to_string().into()
+}
+
+/// Whether workloads of this proxy's namespace may call hosts that no object names.
+pub fn egress(worker: &Worker, snapshot: &Snapshot, host: &str) -> Result<(), Stop> {
+    let settings = snapshot.access.engine().settings(&worker.shared.me.namespace);
+    match settings.filter(|settings| settings.egress == Egress::Registered) {
+        None => Ok(()),
+        Some(settings) => {
+            let why = format!("{host} is no service and no object names it, and {} has egress: Registered", settings.origin.object);
+            let stop = Stop { by: Some(settings.origin.object.to_string().into()), ..Stop::new(Fault::AccessDenied, why) };
+            count_denied(worker, &stop);
+            Err(stop)
+        }
+    }
+}
+
+/// What a record says of a refusal.
+pub fn note(record: &mut Record, stop: &Stop) {
+    record.verdict_by.clone_from(&stop.by);
+    record.verdict_rule.clone_from(&stop.rule);
+}

@@ -1,0 +1,120 @@
+//! Calls that are under way are judged again when policies change: what is no longer allowed ends, the rest is not touched. Each worker hears of a
+//! change once and wakes what it carries; what ends by itself before costs a place in a list and no more.
+
+use crate::http::Stop;
+use crate::worker::Worker;
+use model::RequestHead;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+/// What one worker carries.
+#[derive(Default)]
+pub struct Again {
+    /// Changes heard of.
+    changes: Cell<u64>,
+    waiting: RefCell<Vec<Option<Waker>>>,
+    free: RefCell<Vec<usize>>,
+    /// Heads that are not in use, so that keeping one costs no memory of its own.
+    heads: RefCell<Vec<Box<RequestHead>>>,
+}
+
+impl Again {
+    /// All that is under way looks again.
+    pub fn changed(&self) {
+        self.changes.set(self.changes.get() + 1);
+        self.waiting.borrow().iter().flatten().for_each(Waker::wake_by_ref);
+    }
+
+    fn put(&self, at: &mut Option<usize>, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        let place = *at.get_or_insert_with(|| {
+            self.free.borrow_mut().pop().unwrap_or_else(|| {
+                waiting.push(None);
+                waiting.len() - 1
+            })
+        });
+        match &waiting[place] {
+            Some(known) if known.will_wake(waker) => {}
+            _ => waiting[place] = Some(waker.clone()),
+        }
+    }
+
+    fn take(&self, at: usize) {
+        self.waiting.borrow_mut()[at] = None;
+        self.free.borrow_mut().push(at);
+    }
+}
+
+/// The head of a request as it was judged, for the next time: filters change the one that is sent on.
+pub struct Kept {
+    worker: Rc<Worker>,
+    head: Box<RequestHead>,
+}
+
+impl Kept {
+    pub fn of(worker: &Rc<Worker>, head: &RequestHead) -> Self {
+        let mut kept = worker.again.heads.borrow_mut().pop().unwrap_or_default();
+        kept.copy(head);
+        Self { worker: worker.clone(), head: kept }
+    }
+
+    pub fn head(&self) -> &RequestHead {
+        &self.head
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut heads = self.worker.again.heads.borrow_mut();
+        if heads.len() < crate::limits::KEPT_HEADS {
+            let mut head = std::mem::take(&mut self.head);
+            head.headers.shrink(transport::limits::READ_BUFFER);
+            heads.push(head);
+        }
+    }
+}
+
+/// Frees its place when the work is over, however that is.
+struct Seat<'a> {
+    again: &'a Again,
+    at: Option<usize>,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if let Some(at) = self.at {
+            self.again.take(at);
+        }
+    }
+}
+
+/// Does `work` for as long as `judge`, asked at every change, allows it.
+///
+/// # Errors
+/// Those of the work, or the judge's, which says that the answer may have begun.
+pub async fn while_allowed<T>(
+    again: &Again,
+    judge: impl Fn() -> Result<(), Stop>,
+    work: impl Future<Output = Result<T, Stop>>,
+) -> Result<T, Stop> {
+    let mut seat = Seat { again, at: None };
+    let mut work = pin!(work);
+    let mut seen = again.changes.get();
+    poll_fn(|cx| {
+        if seen != again.changes.get() {
+            seen = again.changes.get();
+            if let Err(stop) = judge() {
+                return Poll::Ready(Err(Stop { begun: true, ..stop }));
+            }
+        }
+        let polled = work.as_mut().poll(cx);
+        if polled.is_pending() {
+            again.put(&mut seat.at, cx.waker());
+        }
+        polled
+    })
+    .await
+}

@@ -18,6 +18,7 @@ pub struct Again {
     waiting: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
     /// Heads that are not in use, so that keeping one costs no memory of its own.
+    #[allow(clippy::vec_box, reason = "they are held by tasks, which are to stay small")]
     heads: RefCell<Vec<Box<RequestHead>>>,
 }
 

@@ -1,5 +1,7 @@
 //! Resources and statuses as text that a person can write from the specification: one thing a line, what belongs to it below.
 
+mod access;
+
 use super::told;
 use crate::Translation;
 use model::route::{HeaderEdits, PathEdit};
@@ -26,6 +28,8 @@ pub fn model(t: &Translation) -> String {
                     line(&mut out, 0, text);
                 }
             }
+            Resource::Access(policy) => access::policy(policy, &mut out),
+            Resource::AccessSettings(settings) => access::settings(settings, &mut out),
             Resource::Workload(_) | Resource::TrustBundle(_) => {}
         }
     }

@@ -1,0 +1,53 @@
+//! Policies of access: `access shop/accesspolicy.orders Namespace Allow on service shop/orders:80`, each rule on a line, each clause below it.
+
+use super::{line, short};
+use model::access::*;
+
+pub fn policy(policy: &AccessPolicy, out: &mut String) {
+    let tried = if policy.enforcement == Enforcement::DryRun { " DryRun" } else { "" };
+    let targets: Vec<String> = policy.targets.iter().map(target).collect();
+    let head = format!("access {} {} {}{tried}", short(&policy.key), policy.tier.as_str(), policy.action.as_str());
+    line(out, 0, format!("{head} on {}", targets.join(", ")));
+    for rule in &policy.rules {
+        line(out, 1, rule.name.to_string());
+        for clause in &rule.clauses {
+            let groups: Vec<String> = clause.0.iter().map(group).collect();
+            line(out, 2, if groups.is_empty() { "nothing".to_owned() } else { groups.join(" | ") });
+        }
+    }
+}
+
+pub fn settings(settings: &AccessSettings, out: &mut String) {
+    let whose = if settings.key.namespace.is_empty() { "the mesh" } else { &settings.key.namespace };
+    let default = settings.default_access.as_str();
+    line(out, 0, format!("access of {whose} {default} egress {:?} denials {:?}", settings.egress, settings.explain_denials));
+}
+
+fn target(target: &AccessTarget) -> String {
+    match target {
+        AccessTarget::Mesh => "mesh".to_owned(),
+        AccessTarget::Namespace(name) => format!("namespace {name}"),
+        AccessTarget::Workloads { namespace, labels } => {
+            let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!("workloads {namespace}{{{}}}", labels.join(","))
+        }
+        AccessTarget::Service { service, port } => {
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            format!("service {}{port}", short(service))
+        }
+        AccessTarget::Gateway(key) => format!("gateway {}", short(key)),
+        AccessTarget::Listener(key) => format!("listener {}", short(key)),
+        AccessTarget::Route(key) => format!("route {}", short(key)),
+    }
+}
+
+fn group(group: &Group) -> String {
+    let terms: Vec<String> = group.0.iter().map(term).collect();
+    terms.join(" & ")
+}
+
+fn term(term: &Term) -> String {
+    let any: Vec<String> = term.any.iter().map(ToString::to_string).collect();
+    let any = if any.is_empty() { "nothing".to_owned() } else { any.join(", ") };
+    if term.negated { format!("not ({any})") } else { any }
+}

@@ -2,11 +2,12 @@
 
 use super::down::{self, Downstream};
 use super::exchange::{self, Counts, Try, Verdict};
+use super::judged::{Judged, Place};
 use super::plan::{self, Plan};
 use super::reach;
 use super::sticky::{self, Sticky};
 use super::{After, Client, Ingress, Stop, admit, answer, connect, mark, prepare};
-use crate::access::{self, At, Standing, again};
+use crate::access::{self, again};
 use crate::guard;
 use crate::limits;
 use crate::pick;
@@ -16,8 +17,7 @@ use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use model::route::Mirror;
 use model::{
-    AppProtocol, Applied, Backend, Balancer, ExternalHost, Fault, Listener, Method, RequestHead, ResponseHead, Scheme, Service, ServiceRef,
-    Version,
+    AppProtocol, Applied, Backend, Balancer, ExternalHost, Fault, Method, RequestHead, ResponseHead, Scheme, Service, ServiceRef, Version,
 };
 use routing::balance::{EndpointId, hash_request};
 use routing::deadline;
@@ -87,37 +87,6 @@ pub async fn request(
             let framing = inner(AppProtocol::Detect, client, head, &hop);
             Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due)).await
         }
-    }
-}
-
-/// What a request is judged by, also when policies change while it is under way.
-struct Judged<'c> {
-    client: &'c Client,
-    place: Place,
-    kept: again::Kept,
-    worker: &'c Worker,
-}
-
-enum Place {
-    /// The port of the application.
-    Workload(u16),
-    Gateway(Arc<Listener>, Arc<model::Route>),
-}
-
-impl<'c> Judged<'c> {
-    fn new(worker: &'c Rc<Worker>, client: &'c Client, place: Place, head: &RequestHead) -> Self {
-        Self { client, place, kept: again::Kept::of(worker, head), worker }
-    }
-
-    fn judge(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
-        let (at, identity) = match (&self.place, &self.client.ingress) {
-            (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => {
-                (At::Workload { workload, port: *port }, Some(identity))
-            }
-            (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
-            _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
-        };
-        access::request(self.worker, snapshot, &Standing { at, identity, address: self.client.address }, self.kept.head())
     }
 }
 

@@ -7,6 +7,7 @@ mod connect;
 mod down;
 pub(crate) mod exchange;
 mod forward;
+mod judged;
 pub(crate) mod mark;
 pub(crate) mod plan;
 mod prepare;

@@ -1,0 +1,40 @@
+//! A request before its judge: where it is judged, who brings it, and its head as it was, for it may be judged again while it is under way.
+
+use super::{Client, Ingress, Stop};
+use crate::access::{self, At, Standing, again};
+use crate::snapshot::Snapshot;
+use crate::worker::Worker;
+use model::{Fault, Listener, RequestHead, Route};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a request is judged by, also when policies change while it is under way.
+pub struct Judged<'c> {
+    client: &'c Client,
+    place: Place,
+    kept: again::Kept,
+    worker: &'c Worker,
+}
+
+pub enum Place {
+    /// The port of the application.
+    Workload(u16),
+    Gateway(Arc<Listener>, Arc<Route>),
+}
+
+impl<'c> Judged<'c> {
+    pub fn new(worker: &'c Rc<Worker>, client: &'c Client, place: Place, head: &RequestHead) -> Self {
+        Self { client, place, kept: again::Kept::of(worker, head), worker }
+    }
+
+    pub fn judge(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
+        let (at, identity) = match (&self.place, &self.client.ingress) {
+            (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => {
+                (At::Workload { workload, port: *port }, Some(identity))
+            }
+            (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
+            _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
+        };
+        access::request(self.worker, snapshot, &Standing { at, identity, address: self.client.address }, self.kept.head())
+    }
+}

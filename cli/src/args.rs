@@ -2,8 +2,8 @@
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
-    bug_report, ca, completions, control_process, demo, diff, down, explain, get, graph, load, logs, proxy_process, run, sample, status,
-    token, top, up, upgrade, validate, wait,
+    bug_report, ca, completions, control_process, dashboard, demo, diff, down, explain, get, graph, load, logs, proxy_process, run, sample,
+    status, tap, token, top, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -44,10 +44,14 @@ enum Command {
     Status(status::StatusArgs),
     /// Show proxies, services, routes, edges, certificates, objects
     Get(get::GetArgs),
+    /// Open the dashboard: the service graph live, and everything behind it
+    Dashboard(dashboard::DashboardArgs),
     /// Show who calls whom, how often, how well, how it is secured
     Graph(graph::GraphArgs),
     /// Show the busiest services, live
     Top(top::TopArgs),
+    /// Show requests as they end, and why they ended so
+    Tap(tap::TapArgs),
     /// Find every problem of a configuration before it is used
     Validate(validate::ValidateArgs),
     /// Tell what would become of a request, and why
@@ -104,8 +108,10 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Down(args) => down::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Get(args) => get::run(args).await,
+            Command::Dashboard(args) => dashboard::run(args).await,
             Command::Graph(args) => graph::run(args).await,
             Command::Top(args) => top::run(args).await,
+            Command::Tap(args) => tap::run(args).await,
             Command::Validate(args) => validate::run(&args),
             Command::Explain(args) => explain::run(args).await,
             Command::Diff(args) => diff::run(args).await,

@@ -28,6 +28,9 @@ pub struct ControlFlags {
     /// Where proxies connect; name an address of this machine to let others join
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
+    /// Where browsers find the dashboard; an address of loopback
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT", value_parser = loopback)]
+    pub dashboard: SocketAddr,
     /// Life of workloads' certificates, in seconds
     #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(10..))]
     pub svid_life: u64,
@@ -64,6 +67,7 @@ pub async fn run(args: ControlArgs) -> Outcome {
         paths: args.files,
         trust_domain: trust_domain(&args.flags.trust_domain)?,
         listen: args.flags.listen,
+        dashboard: args.flags.dashboard,
         svid_life: Duration::from_secs(args.flags.svid_life),
         own_ca: args.flags.ca_cert.zip(args.flags.ca_key),
     };
@@ -72,6 +76,15 @@ pub async fn run(args: ControlArgs) -> Outcome {
     lifeline.ended().await;
     control.stop().await;
     Ok(())
+}
+
+/// Without TLS there is no dashboard beyond this machine.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "it is not of the form ADDRESS:PORT".to_owned())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err("the dashboard is served on loopback alone: name 127.0.0.1 and tunnel to it from elsewhere (ssh -L)".into()),
+    }
 }
 
 fn trust_domain(text: &str) -> Outcome<TrustDomain> {
@@ -140,6 +153,7 @@ pub async fn keep(place: &Place, files: &[PathBuf], flags: &ControlFlags, before
         vec![program.into(), "control".into(), "--tethered".into(), "--mesh".into(), place.mesh.clone().into()];
     command.extend(["--state".into(), place.root().into()]);
     command.extend(["--trust-domain".into(), flags.trust_domain.clone().into(), "--listen".into(), flags.listen.to_string().into()]);
+    command.extend(["--dashboard".into(), flags.dashboard.to_string().into()]);
     command.extend(["--svid-life".into(), flags.svid_life.to_string().into()]);
     for (flag, file) in [("--ca-cert", &flags.ca_cert), ("--ca-key", &flags.ca_key)] {
         if let Some(file) = file {

@@ -5,6 +5,7 @@ mod screen;
 pub mod shop;
 pub mod view;
 
+use crate::dashboard;
 use crate::failure::{Context, Failure, Outcome};
 use crate::join::{Joined, Member, Served};
 use crate::lifeline::Lifeline;
@@ -74,6 +75,7 @@ pub async fn run<C: ControlPlane>(args: DemoArgs, start: impl AsyncFnOnce(&Place
             let commands = commands(&place, &files, shop.door());
             if args.output == Output::Text {
                 println!("mesh {} · open http://127.0.0.1:{port}/ · meanwhile, in another terminal:\n{commands}\n", place.mesh);
+                println!("{}\n", dashboard::told(&place).await);
             }
             let tally = show(&args, &place, port, &mut mesh, &shop, &mut lifeline).await;
             shop.close().await;
@@ -259,6 +261,7 @@ pub fn control_flags() -> crate::control_process::ControlFlags {
     crate::control_process::ControlFlags {
         trust_domain: "organza.local".into(),
         listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
+        dashboard: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
         svid_life: 86_400,
         ca_cert: None,
         ca_key: None,

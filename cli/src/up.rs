@@ -3,6 +3,7 @@
 
 use crate::client::Client;
 use crate::control_process::ControlFlags;
+use crate::dashboard;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::limits;
@@ -134,6 +135,7 @@ async fn foreground<C: ControlPlane>(
     let control = start(place, &args.files, None).await?;
     let mesh = Mesh::start(place, control, GatewayPorts::Exact).await?;
     println!("mesh {} is up; Ctrl-C takes it down", place.mesh);
+    println!("{}", dashboard::told(place).await);
     keep(args, place, taken, mesh, &mut lifeline, start).await
 }
 

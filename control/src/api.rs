@@ -6,6 +6,7 @@ mod picture;
 mod told;
 
 use crate::core::{Core, now, seconds};
+use crate::dashboard::Desk;
 use crate::limits;
 use crate::registry::{Refusal, Registrant};
 use crate::shell::started;
@@ -32,6 +33,8 @@ pub struct Api {
     pub xds_address: String,
     pub control_identity: String,
     pub release: &'static str,
+    /// Who is let into the dashboard, and where that is.
+    pub desk: Arc<Desk>,
 }
 
 /// What is said where something cannot be done.
@@ -77,7 +80,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 }
 
 impl Api {
-    /// What only tells.
+    /// What only tells: for the owner's socket and the dashboard.
     fn tells() -> Router<Self> {
         Router::new()
             .route(path::STATUS, get(|State(a): State<Self>| async move { Json(told::status(&a)) }))
@@ -91,14 +94,22 @@ impl Api {
             .route(path::WORKLOADS, get(|State(a): State<Self>| async move { Json(beside::workloads(&a.core)) }))
             .route(path::PROBLEMS, get(|State(a): State<Self>| async move { Json(beside::problems(&a.core)) }))
             .route(path::PAST_EVENTS, get(|State(a): State<Self>| async move { Json(a.core.past_events()) }))
+            .route(path::FLOWS, get(flows))
             .route(path::CERTIFICATES, get(|State(a): State<Self>| async move { Json(told::certificates(&a.core)) }))
             .route(path::ROOTS, get(|State(a): State<Self>| async move { Json(a.core.roots()) }))
+    }
+
+    /// For a browser that was let in.
+    pub fn read_only(self) -> Router {
+        Self::tells().with_state(self)
     }
 
     /// For the owner.
     pub fn router(self) -> Router {
         Self::tells()
             .route("/v1/proxies/{proxy}/resources", get(resources))
+            .route(path::DASHBOARD, post(dashboard))
+            .route(path::TAP, get(tap))
             .route(path::ROTATE, post(rotate))
             .route(path::EVENTS, get(events))
             .route(path::REGISTRATIONS, post(register))
@@ -238,6 +249,35 @@ async fn history(State(api): State<Api>, Asked(of): Asked<Of>) -> Result<Json<ap
     let fix = "ask with ?node=ID or ?edge=ID, by the ids of /v1/graph".to_owned();
     let refuse = || Refuse::new(StatusCode::BAD_REQUEST, "the history of what?", Some(fix));
     picture::history(&api.core, of.node.as_deref(), of.edge.as_deref()).map(Json).ok_or_else(refuse)
+}
+
+async fn flows(State(api): State<Api>) -> Json<api::FlowList> {
+    let (items, dropped) = api.core.lock().flows.failed();
+    Json(api::FlowList { items, dropped })
+}
+
+/// One request a line, as JSON, until whoever asked is gone. What was too much is told in lines of its own.
+async fn tap(State(api): State<Api>, Asked(query): Asked<api::TapQuery>) -> Result<Response, Refuse> {
+    let too_many = || Refuse::new(StatusCode::CONFLICT, "too many taps", Some("end another one".into()));
+    tracing::info!("a tap is opened: {}", serde_json::to_string(&query).unwrap_or_default());
+    let heard = api.core.lock().flows.tap(&query).ok_or_else(too_many)?;
+    let ending = api.core.ending();
+    let told = stream::unfold((heard, 0), |(mut heard, known)| async move {
+        let line = heard.lines.recv().await?;
+        let dropped = heard.dropped.load(std::sync::atomic::Ordering::Relaxed);
+        let mut text = String::new();
+        if dropped > known {
+            text = format!("{}\n", serde_json::json!({"dropped": dropped - known}));
+        }
+        text.push_str(&format!("{line}\n"));
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), (heard, dropped)))
+    });
+    Ok(([("content-type", "application/x-ndjson")], Body::from_stream(told.take_until(ending))).into_response())
+}
+
+async fn dashboard(State(api): State<Api>) -> Result<Json<api::DashboardLink>, Refuse> {
+    let link = api.desk.link(seconds(now()));
+    link.map(Json).map_err(|e| Refuse::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string(), None))
 }
 
 async fn rotate(State(api): State<Api>) -> Result<Json<api::Roots>, Refuse> {

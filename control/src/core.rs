@@ -2,8 +2,10 @@
 
 use crate::ejections::Ejections;
 use crate::files::Read;
+use crate::flows::Flows;
 use crate::graph::Graph;
 use crate::presence::{Absence, Verdict, judge};
+use crate::processes::Processes;
 use crate::registry::{Entry, Refusal, Registrant, Registry};
 use crate::shell::{monotone, started};
 use crate::store::{Store, Txn};
@@ -53,6 +55,8 @@ pub struct Inner {
     pub leaving: BTreeMap<(String, u64), Session>,
     pub graph: Graph,
     pub ejections: Ejections,
+    pub flows: Flows,
+    pub processes: Processes,
     pub problems: Vec<Located>,
     /// The last certificate of each proxy: its identity and times.
     pub issued: BTreeMap<String, (String, u64, u64)>,
@@ -111,6 +115,8 @@ impl Core {
             leaving: BTreeMap::new(),
             graph: Graph::default(),
             ejections: Ejections::default(),
+            flows: Flows::default(),
+            processes: Processes::default(),
             problems: Vec::new(),
             issued: BTreeMap::new(),
             made: monotone(),
@@ -140,6 +146,11 @@ impl Core {
     /// Where the authority is kept; `None` where it is the user's own.
     pub fn ca_folder(&self) -> Option<&Path> {
         self.ca_folder.as_deref()
+    }
+
+    /// What keys of this mesh are made from; `None` where there is none to be had.
+    pub fn secret(&self) -> Option<[u8; 32]> {
+        self.secret
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -360,6 +371,7 @@ impl Core {
         inner.sessions.remove(proxy);
         inner.leaving.retain(|(other, _), _| other != proxy);
         inner.issued.remove(proxy);
+        inner.processes.forget(proxy);
         self.keep(Txn { put: Vec::new(), delete: vec![format!("registration/{proxy}")] });
         if known {
             self.rebuild(&mut inner);

@@ -6,11 +6,14 @@
 pub mod api;
 pub mod ca;
 pub mod core;
+pub mod dashboard;
 pub mod ejections;
 pub mod files;
+pub mod flows;
 pub mod graph;
 pub mod limits;
 mod presence;
+pub mod processes;
 pub mod registry;
 pub mod roots;
 pub mod serve;
@@ -43,6 +46,8 @@ pub struct ControlConfig {
     pub trust_domain: TrustDomain,
     /// Where proxies connect; port 0 takes a free one, the same again after a restart.
     pub listen: SocketAddr,
+    /// Where browsers find the dashboard; port 0 as above.
+    pub dashboard: SocketAddr,
     /// Life of workloads' certificates.
     pub svid_life: Duration,
     /// Chain and key of an authority of the user's own.
@@ -120,18 +125,23 @@ impl Control {
             return Err(StartError::LongPath(socket));
         }
         let store = Arc::new(store::Embedded::open(&config.state.join("store.redb"))?);
-        let listener = listen(config.listen, store.as_ref()).await?;
+        let listener = listen(config.listen, "listen", store.as_ref()).await?;
+        let browsers = listen(config.dashboard, "listen-dashboard", store.as_ref()).await?;
         let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen.to_string(), e))?;
         let (core, credentials) = open(&config, store)?;
         let mut files = files::Files::new(config.paths);
         // Without a file there are members and roots all the same.
         core.read(files.look().unwrap_or_default());
+        let here = browsers.local_addr().map_err(|e| StartError::Listen(config.dashboard.to_string(), e))?;
+        let desk = Arc::new(dashboard::Desk::new(core.secret(), here)?);
         let api = api::Api {
             core: core.clone(),
             xds_address: address.to_string(),
             control_identity: control_identity(&config.trust_domain)?.to_string(),
             release: env!("CARGO_PKG_VERSION"),
+            desk: desk.clone(),
         };
+        let page = dashboard::router(desk, api.clone().read_only());
         let unix = bind(&socket)?;
         let (served, watched, kept) = (core.clone(), core.clone(), core.clone());
         let shown = credentials.clone();
@@ -142,6 +152,7 @@ impl Control {
                     tracing::error!("proxies are no longer served: {e}");
                 }
             }),
+            tokio::spawn(dashboard::serve(browsers, page)),
             tokio::spawn(watch(watched, files)),
             tokio::spawn(keep(kept, credentials)),
         ];
@@ -240,9 +251,9 @@ fn own_svid(core: &Core, now: SystemTime) -> Result<Svid, identity::Error> {
     Svid::new(issued.chain, csr.key())?.with_root(&root)
 }
 
-/// The port of the last time, if it is free: proxies that outlived the control plane look for it there.
-async fn listen(wanted: SocketAddr, store: &impl store::Store) -> Result<TcpListener, StartError> {
-    let last = store.get("listen")?.and_then(|v| String::from_utf8(v).ok()?.parse::<SocketAddr>().ok());
+/// The port of the last time, if it is free: proxies and browsers that outlived the control plane look for it there.
+async fn listen(wanted: SocketAddr, kept: &str, store: &impl store::Store) -> Result<TcpListener, StartError> {
+    let last = store.get(kept)?.and_then(|v| String::from_utf8(v).ok()?.parse::<SocketAddr>().ok());
     if wanted.port() == 0
         && let Some(last) = last.filter(|last| last.ip() == wanted.ip())
         && let Ok(listener) = TcpListener::bind(last).await
@@ -251,7 +262,7 @@ async fn listen(wanted: SocketAddr, store: &impl store::Store) -> Result<TcpList
     }
     let listener = TcpListener::bind(wanted).await.map_err(|e| StartError::Listen(wanted.to_string(), e))?;
     let address = listener.local_addr().map_err(|e| StartError::Listen(wanted.to_string(), e))?;
-    store.txn(store::Txn { put: vec![("listen".into(), address.to_string().into_bytes())], delete: Vec::new() })?;
+    store.txn(store::Txn { put: vec![(kept.into(), address.to_string().into_bytes())], delete: Vec::new() })?;
     Ok(listener)
 }
 

@@ -56,3 +56,25 @@ pub const SHUTDOWN: Duration = Duration::from_secs(2);
 pub const EJECTIONS: usize = 1000;
 /// How long a proxy's word on ejected endpoints holds, in seconds: it repeats it each second.
 pub const EJECTION_SECONDS: u64 = 10;
+/// Connections of browsers at once; further ones wait.
+pub const DASHBOARD_CONNECTIONS: usize = 128;
+/// A browser has so long to say what it wants.
+pub const DASHBOARD_HEAD: Duration = Duration::from_secs(30);
+/// Links that nobody has used yet; the eldest ends for a new one beyond.
+pub const DASHBOARD_CODES: usize = 32;
+/// Life of an unused link, in seconds.
+pub const DASHBOARD_CODE: u64 = 600;
+/// A browser that was let in stays so for so long, in seconds.
+pub const DASHBOARD_SESSION: u64 = 12 * 3600;
+/// Requests that failed and are remembered.
+pub const FLOWS: usize = 1000;
+/// Single requests that are read of one report.
+pub const FLOWS_OF_ONE: usize = 2000;
+/// One of them, as JSON, in bytes.
+pub const FLOW_BYTES: usize = 8 * 1024;
+/// Taps at once.
+pub const TAPS: usize = 8;
+/// Requests that one proxy tells a tap each second, at most.
+pub const TAP_RATE: u32 = 100;
+/// Lines that a tap which reads slowly may lag behind.
+pub const TAP_LINES: usize = 1024;

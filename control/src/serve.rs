@@ -3,7 +3,7 @@
 
 use crate::core::{Core, now, seconds};
 use crate::ejections::{Crowded, Ejection, Findings, OpenBreaker};
-use crate::shell::Clock;
+use crate::shell::{Clock, monotone};
 use crate::tokens::Refused;
 use crate::view::view;
 use crate::{limits, registry};
@@ -346,7 +346,11 @@ impl Telemetry for Service {
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
             inner.graph.report(&report.proxy, delta, seconds(now()));
         }
-        Ok(Response::new(v1::ReportReply { sequence: report.sequence, taps: Vec::new() }))
+        inner.flows.report(&report.proxy, report.flows, report.flows_dropped);
+        if let Some(process) = &report.process {
+            inner.processes.report((&report.proxy, report.incarnation), process, monotone());
+        }
+        Ok(Response::new(v1::ReportReply { sequence: report.sequence, taps: inner.flows.wanted() }))
     }
 }
 

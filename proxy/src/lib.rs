@@ -12,6 +12,7 @@ pub mod config;
 mod detect;
 pub mod doors;
 pub mod explain;
+mod flows;
 pub mod gateway;
 pub mod guard;
 mod handover;

@@ -84,3 +84,13 @@ pub const CHECK_BYTES: usize = 4096;
 pub const CHECK_LOOK: Duration = Duration::from_millis(100);
 /// Heads of requests that one worker keeps ready to be written over: what is under way is judged again by them when policies change.
 pub const KEPT_HEADS: usize = 64;
+/// Single requests that one report tells ...
+pub const FLOWS: usize = 1024;
+/// ... and of them those that are told because they failed.
+pub const FAILURE_FLOWS: usize = 32;
+/// Taps that are looked at.
+pub const TAPS: usize = 16;
+/// A tap of which the control plane says nothing any more ends after so long.
+pub const TAP_HOLDS: Duration = Duration::from_secs(10);
+/// A proxy with nothing to report says so this often.
+pub const REPORT_IDLE: Duration = Duration::from_secs(2);

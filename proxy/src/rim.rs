@@ -6,6 +6,7 @@ mod connect;
 mod idle;
 mod leave;
 mod loops;
+mod process;
 mod resolver;
 
 pub use leave::Leaver;
@@ -57,6 +58,8 @@ pub struct Handle {
     pub resolver: Resolver,
     /// What workers share of each service's state; reported to the control plane.
     pub guards: Arc<crate::guard::Guards>,
+    /// Single requests that are told to the control plane.
+    pub flows: Arc<crate::flows::Flows>,
     pub leaver: Leaver,
     /// Told the generation in which policies of access changed.
     pub access: watch::Sender<u64>,
@@ -127,6 +130,7 @@ impl Rim {
                 credentials,
                 resolver,
                 guards: Arc::default(),
+                flows: Arc::default(),
                 leaver,
                 access: watch::Sender::new(0),
                 saver,
@@ -192,7 +196,7 @@ impl Rim {
         let outgoing = tokio_stream::wrappers::ReceiverStream::new(receiver);
         let answer = client.delta_aggregated_resources(outgoing).await.map_err(|status| connect::text(&status))?;
         let mut responses = answer.into_inner();
-        let reported = (self.metrics.clone(), self.edges.clone(), self.used.clone(), self.handle.guards.clone());
+        let reported = (self.metrics.clone(), self.edges.clone(), self.used.clone(), self.handle.clone());
         let _reports = loops::reports(channel.clone(), self.config.proxy.clone(), reported.0, reported.1, reported.2, reported.3);
         let _renewals = loops::renewals(channel.clone(), &self.config, self.handle.clone(), self.rotation.clone(), self.draw.clone());
         let mut sweep = transport::rt::now() + limits::NAME_SWEEP;

@@ -234,6 +234,7 @@ impl Proxy {
             me,
             resolver: handle.resolver.clone(),
             guards: handle.guards.clone(),
+            flows: handle.flows.clone(),
             system_roots: system_roots(),
             access: handle.access.clone(),
             stage: watch::Sender::new(Stage::Serving),

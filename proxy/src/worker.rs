@@ -55,6 +55,8 @@ pub struct Shared {
     pub log: Option<LogSink>,
     /// What keeps callers and endpoints of each service from harming each other.
     pub guards: Arc<guard::Guards>,
+    /// Single requests that are told to the control plane.
+    pub flows: Arc<crate::flows::Flows>,
     /// System roots as PEM, for hosts outside the mesh.
     pub system_roots: Arc<[u8]>,
     /// Told whenever policies of access changed.
@@ -180,6 +182,7 @@ impl Worker {
     /// Counts and logs what happened.
     pub fn record(&self, record: &telemetry::Record) {
         self.metrics.borrow_mut().observe(record);
+        self.shared.flows.see(record);
         if let Some(log) = &self.shared.log {
             log.write(record);
         }

@@ -1,19 +1,21 @@
 //! The JSON API of `control.sock`: what a control plane tells its users, and what `organza run` asks of it. Field names are part of the
 //! interface of scripts (`-o json`): they are added to, never renamed. Reads no clock; times are seconds since the Unix epoch.
 
+mod flow;
 mod get;
 mod graph;
 mod join;
 mod watch;
 
+pub use flow::{FlowList, StatusMatch, TapQuery};
 pub use get::{Certificate, CertificateList, Resource, Role, Root, RootRotation, RootState, Roots, Security};
 pub use get::{
-    Condition, Crowded, Edge, EdgeList, Ejected, Endpoint, Listener, Object, ObjectList, OpenBreaker, Parent, Proxy, ProxyList,
+    Condition, Crowded, Edge, EdgeList, Ejected, Endpoint, Listener, Object, ObjectList, OpenBreaker, Parent, Process, Proxy, ProxyList,
     ProxyResources, Route, RouteList, RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
 };
 pub use graph::{
-    EdgeVersion, Figures, Graph, GraphEdge, History, Node, NodeKind, NodeVersion, PastEvent, PastEvents, Point, ProblemList, Workload,
-    WorkloadList,
+    DashboardLink, EdgeVersion, Figures, Graph, GraphEdge, History, Node, NodeKind, NodeVersion, PastEvent, PastEvents, Point, ProblemList,
+    Workload, WorkloadList,
 };
 pub use join::{Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort};
 pub use watch::{Change, ChangeKind, Diff, DiffRequest, Event, Located, Severity};
@@ -50,6 +52,12 @@ pub mod path {
     pub const SIGN: &str = "/v1/sign";
     /// POST [`super::DiffRequest`], answers [`super::Diff`]. Nothing is changed.
     pub const DIFF: &str = "/v1/diff";
+    /// Requests that failed or were denied, the last ([`super::FlowList`]).
+    pub const FLOWS: &str = "/v1/flows";
+    /// A stream of requests as they end, one JSON object a line; `?from=&to=&route=&status=` ([`super::TapQuery`]).
+    pub const TAP: &str = "/v1/tap";
+    /// POST answers a [`super::DashboardLink`].
+    pub const DASHBOARD: &str = "/v1/dashboard";
     /// GET lists, POST [`super::TokenRequest`] creates. DELETE `/v1/tokens/ID` withdraws.
     pub const TOKENS: &str = "/v1/tokens";
 

@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod codegen;
 mod conformance;
+mod dashboard;
 mod faults;
 mod fuzz;
 mod mutants;
@@ -26,6 +27,8 @@ const HELP: &str = "\
 cargo xtask CHORE
 
   test [ARGS]   every test, hermetic, no root needed (ARGS go to cargo test)
+  test dashboard
+                the page: types, the committed build byte for byte, and a browser on a demo
   tidy          walls between crates, sizes, names, licences, links
   codegen [--check]
                 Rust from wire/proto/*.proto (with --features codegen)
@@ -52,7 +55,7 @@ cargo xtask CHORE
                 one input once more
   mutants [NAME]
                 puts eighteen known bugs back, one at a time, and shows which test catches each
-  ci            install what tests need, then format, clippy, tidy, codegen, test, demo, conformance
+  ci            install what tests need, then format, clippy, tidy, codegen, test, demo, conformance, dashboard
 ";
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn chore() -> Result<()> {
     let chore = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     match chore.as_str() {
+        "test" if rest == ["dashboard"] => dashboard::test(),
         "test" => test::run(&rest),
         "tidy" => tidy::run(),
         "bench" => bench::run(&rest),

@@ -181,6 +181,7 @@ pub fn proxies(core: &Core) -> api::ProxyList {
             resources: u32::try_from(session.held.len()).unwrap_or(u32::MAX),
             mtls: session.connected,
             since: session.since,
+            process: inner.processes.of(&entry.proxy).cloned(),
         }
     });
     api::ProxyList { generation, items: items.collect() }

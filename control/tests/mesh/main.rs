@@ -42,6 +42,7 @@ async fn start(folder: &Path) -> Control {
         paths: vec![files],
         trust_domain: TrustDomain::parse("organza.local").unwrap(),
         listen: ([127, 0, 0, 1], 0).into(),
+        dashboard: ([127, 0, 0, 1], 0).into(),
         svid_life: Duration::from_secs(600),
         own_ca: None,
     })

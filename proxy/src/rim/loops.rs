@@ -4,13 +4,12 @@
 use super::idle::Used;
 use super::{Draw, Handle};
 use crate::config::Config;
-use crate::guard::{By, Crowded, Guards, OpenBreaker, Out};
+use crate::guard::{By, Crowded, OpenBreaker, Out};
 use crate::limits;
 use crate::snapshot::file::write_private;
 use identity::{Csr, Rotation, Svid};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use telemetry::Metrics;
 use telemetry::edge::{EdgeDelta, EdgeTracker};
 use tokio::task::JoinHandle;
@@ -34,22 +33,26 @@ pub(super) fn reports(
     metrics: Metrics,
     edges: Rc<RefCell<EdgeTracker>>,
     used: Rc<RefCell<Used>>,
-    guards: Arc<Guards>,
+    handle: Handle,
 ) -> Task {
     Task(tokio::task::spawn_local(async move {
         let mut client = TelemetryClient::new(channel);
+        let Handle { guards, flows, .. } = handle;
         let mut told = false;
+        let mut last = rt::now();
         loop {
             rt::sleep(limits::REPORT).await;
             let delta = edges.borrow_mut().poll(&metrics);
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
             let crowded = guards.crowded();
+            let (seen, dropped) = flows.take(rt::now());
             let quiet = out.is_empty() && open.is_empty() && crowded.is_empty();
-            // The last ejection that ends is told too.
-            if delta.is_none() && quiet && !told {
+            // The last ejection that ends is told too; and who has nothing to tell asks now and then what is tapped.
+            let idle = rt::now().saturating_duration_since(last) < limits::REPORT_IDLE;
+            if delta.is_none() && quiet && !told && seen.is_empty() && dropped == 0 && idle {
                 continue;
             }
-            told = !quiet;
+            (told, last) = (!quiet, rt::now());
             let counted = delta.is_some();
             if let Some(delta) = &delta {
                 used.borrow_mut().extend(delta.edges.iter().map(|(id, _)| (id.service_namespace.clone(), id.service.clone())));
@@ -60,12 +63,21 @@ pub(super) fn reports(
             request.ejections = out.into_iter().map(ejection).collect();
             request.breakers = open.into_iter().map(breaker).collect();
             request.crowded = crowded.into_iter().map(full).collect();
+            let lost = dropped + seen.len() as u64;
+            (request.flows, request.flows_dropped, request.process) = (seen, dropped, super::process::look());
             match rt::timeout(limits::ANSWER, client.report(request)).await {
-                Some(Ok(_)) if !counted => {}
-                Some(Ok(reply)) => edges.borrow_mut().acknowledged(reply.into_inner().sequence),
+                Some(Ok(reply)) => {
+                    let reply = reply.into_inner();
+                    flows.tap(reply.taps, rt::now());
+                    if counted {
+                        edges.borrow_mut().acknowledged(reply.sequence);
+                    }
+                    continue;
+                }
                 Some(Err(status)) => tracing::debug!(%status, "edges were not taken; they are sent again"),
                 None => tracing::debug!("edges were not acknowledged in time; they are sent again"),
             }
+            flows.lost(lost);
         }
     }))
 }

@@ -111,6 +111,7 @@ impl Mesh {
             resolver: Resolver::alone(self.snapshot.clone()),
             log: Some(log),
             guards: Default::default(),
+            flows: Default::default(),
             system_roots: Arc::from([]),
             access: self.access.clone(),
             stage: watch::Sender::new(Stage::Serving),

@@ -107,6 +107,8 @@ impl Mesh {
             paths: Vec::new(),
             trust_domain: domain(),
             listen: SocketAddr::new(address(CONTROL).into(), XDS),
+            // Not opened here.
+            dashboard: SocketAddr::new(address(CONTROL).into(), 0),
             svid_life: SVID_LIFE,
             own_ca: None,
         };

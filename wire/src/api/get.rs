@@ -93,7 +93,7 @@ pub enum Role {
     Workload,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proxy {
     pub name: String,
     pub role: Role,
@@ -122,9 +122,22 @@ pub struct Proxy {
     pub mtls: bool,
     /// When its connection began.
     pub since: u64,
+    /// What it costs, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A process as the kernel sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Of one core, over the last report.
+    pub cpu_percent: f64,
+    pub resident_bytes: u64,
+    pub threads: u32,
+    pub descriptors: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProxyList {
     pub generation: u64,
     pub items: Vec<Proxy>,

@@ -176,3 +176,11 @@ pub struct PastEvent {
     pub time: u64,
     pub what: super::Event,
 }
+
+/// Lets one browser in, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DashboardLink {
+    pub url: String,
+    /// Seconds since the Unix epoch.
+    pub expires: u64,
+}

@@ -1,6 +1,8 @@
 //! The JSON of the control API as it was recorded in `testdata/api`. Samples name every field, so that a new one does not compile until it is
 //! added here, and changes a file that reviewers see.
 
+mod openapi;
+
 use super::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,6 +112,12 @@ fn what_users_see_is_as_it_was_recorded() {
     recorded(&mut names, "history.json", &history);
     recorded(&mut names, "workloads.json", &WorkloadList { generation: 12, items: vec![workload()] });
     recorded(&mut names, "problems.json", &ProblemList { generation: 12, items: vec![located()] });
+    let flows = FlowList { items: vec![serde_json::json!({"proxy": "web-v1"})], dropped: 3 };
+    recorded(&mut names, "flows.json", &flows);
+    let query = TapQuery { from: Some(text("web-v1")), to: Some(text("shop/catalog")), route: None, status: Some(StatusMatch::Class(5)) };
+    recorded(&mut names, "tap-query.json", &query);
+    let link = DashboardLink { url: text("http://127.0.0.1:4711/Pp-p/enter?code=c0de"), expires: 1_790_000_600 };
+    recorded(&mut names, "dashboard.json", &link);
     let past = PastEvent { time: 1_790_000_000, what: Event::Hello { generation: 12, time: 1_790_000_000 } };
     recorded(&mut names, "events-past.json", &PastEvents { items: vec![past] });
     let certificate = Certificate {
@@ -160,6 +168,7 @@ fn proxy() -> Proxy {
         resources: 13,
         mtls: true,
         since: 1_790_000_000,
+        process: Some(Process { cpu_percent: 5.2, resident_bytes: 15_728_640, threads: 5, descriptors: 45 }),
     }
 }
 
@@ -172,7 +181,7 @@ fn service() -> Service {
         healthy: true,
         tunnel: text("organza"),
         identity: Some(text("spiffe://organza.local/ns/shop/sa/web")),
-        ejected: Vec::new(),
+        ejected: vec![Ejected { proxy: text("web-v1"), cause: text("5 × 503"), since_millis: 1000, left_millis: 9000, unhealthy: true }],
     };
     Service {
         namespace: text("shop"),
@@ -182,8 +191,8 @@ fn service() -> Service {
         ports: vec![ServicePort { number: 80, name: Some(text("http")), protocol: text("http") }],
         endpoints: vec![endpoint],
         identities: vec![text("spiffe://organza.local/ns/shop/sa/web")],
-        breakers: Vec::new(),
-        crowded: Vec::new(),
+        breakers: vec![OpenBreaker { proxy: text("web-v1"), percent: 60, requests: 20, since_millis: 1000, half_open: true }],
+        crowded: vec![Crowded { proxy: text("web-v1"), open: 8, limit: 8, waiting: 3 }],
     }
 }
 
@@ -388,6 +397,9 @@ fn the_description_names_every_path_and_every_recorded_field() {
         path::WORKLOADS,
         path::PROBLEMS,
         path::PAST_EVENTS,
+        path::FLOWS,
+        path::TAP,
+        path::DASHBOARD,
         path::CERTIFICATES,
         path::EVENTS,
         path::REGISTRATIONS,

@@ -2037,7 +2037,7 @@ pub struct ReportReply {
 pub struct Flow {
     #[prost(string, tag = "1")]
     pub line: ::prost::alloc::string::String,
-    /// Taps that asked for it; none where it is told because it failed.
+    /// Taps that asked for it; 0 where it is told because it failed.
     #[prost(uint64, repeated, tag = "2")]
     pub taps: ::prost::alloc::vec::Vec<u64>,
 }

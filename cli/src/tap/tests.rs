@@ -1,0 +1,28 @@
+use super::*;
+use serde_json::json;
+
+#[test]
+fn what_was_asked_for_is_in_the_question_whatever_letters_it_has() {
+    assert_eq!(asked(&TapQuery::default()), "/v1/tap");
+    let query = TapQuery { from: Some("shop/web&x=1".into()), status: Some("5XX".parse().unwrap()), ..TapQuery::default() };
+    assert_eq!(asked(&query), "/v1/tap?from=shop%2Fweb%26x%3D1&status=5xx");
+    assert!("600".parse::<StatusMatch>().is_err() && "6xx".parse::<StatusMatch>().is_err() && "-1".parse::<StatusMatch>().is_err());
+}
+
+#[test]
+fn a_request_is_a_line_and_why_it_failed_another() {
+    let flow = json!({
+        "source_workload": "web-v1", "destination_service": "catalog.shop.svc.cluster.local", "destination_workload": "catalog-v1",
+        "method": "GET", "authority": "catalog", "path": "/items", "response_code": 503, "duration_ms": 4.21, "security": "mutual_tls",
+        "proxy": "web-v1", "route": "HTTPRoute shop/catalog", "rule": "split", "backend": "shop/catalog-v1:80",
+        "fault": "connect_refused", "reason": "127.0.0.1:9 refused the connection", "verdict_by": "Service shop/catalog",
+    });
+    let told = text(&flow);
+    let (line, why) = told.split_once('\n').unwrap();
+    assert_eq!(
+        line,
+        "web-v1 → catalog  GET catalog/items  503  4.2 ms  mTLS  by web-v1  HTTPRoute shop/catalog split → shop/catalog-v1:80"
+    );
+    assert_eq!(why.trim(), "connect_refused: 127.0.0.1:9 refused the connection (by Service shop/catalog)");
+    assert_eq!(text(&json!({"dropped": 7})), "… 7 more were too many to be told");
+}

@@ -1,0 +1,211 @@
+//! The dashboard's door: the page and the answers that it reads, over HTTP on loopback, for whoever the owner of the mesh let in. A single-use code,
+//! asked for over the control socket, is traded for a cookie; nothing here changes anything.
+//!
+//! Browsers send a cookie to every port of a host: all paths lie below a name that only who was let in knows, and the cookie is for that alone.
+//! Whoever is let in stays so over a restart: cookie and name are made from the secret of the mesh.
+
+mod page;
+
+use crate::core::{now, seconds};
+use crate::limits;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use identity::seal;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use wire::api::DashboardLink;
+
+const COOKIE: &str = "organza";
+/// What the cookie says.
+const CONTEXT: &str = "organza dashboard session";
+
+/// Who may come in.
+pub struct Desk {
+    key: [u8; 32],
+    mount: String,
+    address: SocketAddr,
+    /// Codes that nobody has used yet, with when they end.
+    codes: Mutex<HashMap<String, u64>>,
+}
+
+impl Desk {
+    /// `secret` is the mesh's; without one who is let in is so until this process ends.
+    ///
+    /// # Errors
+    /// If there is no randomness.
+    pub fn new(secret: Option<[u8; 32]>, address: SocketAddr) -> Result<Self, identity::Error> {
+        let secret = secret.map_or_else(seal::secret, Ok)?;
+        let name = seal::derive(&secret, "dashboard path");
+        Ok(Self {
+            key: seal::derive(&secret, "dashboard cookies"),
+            mount: URL_SAFE_NO_PAD.encode(&name[..12]),
+            address,
+            codes: Mutex::default(),
+        })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A link that lets one browser in, once. `now` in seconds.
+    ///
+    /// # Errors
+    /// If there is no randomness.
+    pub fn link(&self, now: u64) -> Result<DashboardLink, identity::Error> {
+        let code = URL_SAFE_NO_PAD.encode(seal::secret()?);
+        let expires = now + limits::DASHBOARD_CODE;
+        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        codes.retain(|_, until| *until > now);
+        while codes.len() >= limits::DASHBOARD_CODES {
+            let eldest = codes.iter().min_by_key(|(_, until)| **until).map(|(code, _)| code.clone());
+            eldest.and_then(|code| codes.remove(&code));
+        }
+        codes.insert(code.clone(), expires);
+        Ok(DashboardLink { url: format!("http://{}/{}/enter?code={code}", self.address, self.mount), expires })
+    }
+
+    /// The cookie for a code, which is used up by it.
+    fn redeem(&self, code: &str, now: u64) -> Option<String> {
+        let until = self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(code)?;
+        let ends = now + limits::DASHBOARD_SESSION;
+        let value = (until > now).then(|| seal::seal(&self.key, CONTEXT, &ends.to_be_bytes()).ok())??;
+        let (path, life) = (&self.mount, limits::DASHBOARD_SESSION);
+        Some(format!("{COOKIE}={value}; Path=/{path}/; Max-Age={life}; HttpOnly; SameSite=Strict"))
+    }
+
+    fn admits(&self, headers: &HeaderMap, now: u64) -> bool {
+        let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+        let mut ours = cookies.flat_map(|all| all.split("; ")).filter_map(|one| one.strip_prefix(COOKIE)?.strip_prefix('='));
+        ours.any(|value| {
+            let ends = seal::open(&self.key, CONTEXT, value.as_bytes()).and_then(|said| <[u8; 8]>::try_from(said).ok());
+            ends.is_some_and(|ends| u64::from_be_bytes(ends) > now)
+        })
+    }
+
+    /// Whether a browser that shows a page of ours could have sent this: a name that somebody points at loopback is not ours, and neither is a
+    /// page of another origin.
+    fn comes_from_us(&self, headers: &HeaderMap) -> bool {
+        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+        let port = self.address.port();
+        let is_ours = |host: &str| host == self.address.to_string() || host == format!("localhost:{port}");
+        let Some(host) = text(header::HOST).filter(|host| is_ours(host)) else { return false };
+        let origin = text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://") == Some(host));
+        let site = text(HeaderName::from_static("sec-fetch-site")).is_none_or(|site| matches!(site, "same-origin" | "none"));
+        origin && site
+    }
+}
+
+/// Everything that a browser may ask; `answers` are those of the API that only tell.
+pub fn router(desk: Arc<Desk>, answers: Router) -> Router {
+    let mut inside = answers.route("/", get(async || page::index()));
+    for file in page::FILES {
+        inside = inside.route(file.path, get(async || page::answer(file)));
+    }
+    let inside = inside.fallback(async || refuse(StatusCode::NOT_FOUND, "there is no such page"));
+    let inside = inside.layer(from_fn_with_state(desk.clone(), known));
+    let mount = format!("/{}", desk.mount);
+    Router::new()
+        .route(&format!("{mount}/enter"), get(enter))
+        .route(&mount, get(async |State(desk): State<Arc<Desk>>| see_other(&format!("/{}/", desk.mount), None)))
+        .with_state(desk.clone())
+        .nest(&format!("{mount}/"), inside)
+        .fallback(async || stranger())
+        .layer(from_fn_with_state(desk, careful))
+}
+
+/// What holds for every request and every answer.
+async fn careful(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let mut answer = match request.method() {
+        _ if !desk.comes_from_us(request.headers()) => refuse(StatusCode::FORBIDDEN, "this page is served to its own origin alone"),
+        &Method::GET | &Method::HEAD => next.run(request).await,
+        _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "the dashboard changes nothing"),
+    };
+    for (name, value) in page::HEADERS {
+        answer.headers_mut().entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+    }
+    answer
+}
+
+async fn known(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    if desk.admits(request.headers(), seconds(now())) {
+        return next.run(request).await;
+    }
+    match request.uri().path().starts_with("/v1/") {
+        true => refuse(StatusCode::UNAUTHORIZED, "the session has ended: run organza dashboard"),
+        false => stranger(),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Entrance {
+    code: String,
+}
+
+async fn enter(State(desk): State<Arc<Desk>>, entrance: Result<Query<Entrance>, QueryRejection>) -> Response {
+    let cookie = entrance.ok().and_then(|Query(Entrance { code })| desk.redeem(&code, seconds(now())));
+    match cookie {
+        Some(cookie) => see_other(&format!("/{}/", desk.mount), Some(&cookie)),
+        None => stranger(),
+    }
+}
+
+fn see_other(to: &str, cookie: Option<&str>) -> Response {
+    let mut answer = StatusCode::SEE_OTHER.into_response();
+    let values = [(header::LOCATION, Some(to)), (header::SET_COOKIE, cookie)];
+    for (name, value) in values {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}
+
+fn stranger() -> Response {
+    (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], Body::from(page::STRANGER)).into_response()
+}
+
+fn refuse(status: StatusCode, error: &str) -> Response {
+    (status, axum::Json(wire::api::Refused { error: error.to_owned(), fix: None })).into_response()
+}
+
+/// Serves browsers until dropped.
+pub async fn serve(listener: TcpListener, router: Router) {
+    let places = Arc::new(Semaphore::new(limits::DASHBOARD_CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                tracing::warn!("dashboard: {e}");
+                tokio::time::sleep(limits::LOOK).await;
+                continue;
+            }
+        };
+        let service = hyper_util::service::TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::DASHBOARD_HEAD);
+            if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
+                tracing::debug!("dashboard: {e}");
+            }
+            drop(place);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Single requests as proxies tell them: the last that failed or were denied, for whoever asks why; and taps, which are shown requests as they
+//! end. Everything is bounded, and what found no room is counted. It knows no clock and opens nothing.
+
+use crate::limits;
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+use wire::api::TapQuery;
+use wire::v1;
+
+/// The tap that nobody opened: of failures.
+const FAILURES: u64 = 0;
+
+/// One who watches.
+struct Tap {
+    wanted: v1::Tap,
+    lines: mpsc::Sender<Value>,
+    /// Of this tap, since it was opened.
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+pub struct Flows {
+    failed: VecDeque<Value>,
+    dropped: u64,
+    taps: BTreeMap<u64, Tap>,
+    opened: u64,
+}
+
+/// What a tap hears; it ends when dropped.
+pub struct Heard {
+    pub lines: mpsc::Receiver<Value>,
+    pub dropped: Arc<AtomicU64>,
+}
+
+impl Flows {
+    /// What one report told, and how many it had no room for.
+    pub fn report(&mut self, proxy: &str, flows: Vec<v1::Flow>, dropped: u64) {
+        self.dropped = self.dropped.saturating_add(dropped);
+        if dropped > 0 {
+            self.taps.values().for_each(|tap| _ = tap.dropped.fetch_add(dropped, Ordering::Relaxed));
+        }
+        for flow in flows.into_iter().take(limits::FLOWS_OF_ONE) {
+            let read = (flow.line.len() <= limits::FLOW_BYTES).then(|| serde_json::from_str::<Value>(&flow.line).ok());
+            // What is no line of a log is nobody's flow.
+            let Some(Some(Value::Object(mut fields))) = read else {
+                self.dropped = self.dropped.saturating_add(1);
+                continue;
+            };
+            fields.insert("proxy".into(), proxy.into());
+            let line = Value::Object(fields);
+            for id in flow.taps.iter().take(limits::TAPS) {
+                match self.taps.get(id) {
+                    Some(tap) if tap.lines.try_send(line.clone()).is_err() => _ = tap.dropped.fetch_add(1, Ordering::Relaxed),
+                    _ => {}
+                }
+            }
+            if flow.taps.contains(&FAILURES) {
+                self.failed.push_back(line);
+                if self.failed.len() > limits::FLOWS {
+                    self.failed.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Opens a tap; `None` where there are too many.
+    pub fn tap(&mut self, query: &TapQuery) -> Option<Heard> {
+        self.taps.retain(|_, tap| !tap.lines.is_closed());
+        if self.taps.len() >= limits::TAPS {
+            return None;
+        }
+        let (from, to) = query.status.map_or((0, 0), |status| status.range());
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        self.opened += 1;
+        let wanted = v1::Tap {
+            id: self.opened,
+            source: text(&query.from),
+            destination: text(&query.to),
+            route: text(&query.route),
+            status_from: from,
+            status_to: to,
+            per_second: limits::TAP_RATE,
+        };
+        let (lines, receiver) = mpsc::channel(limits::TAP_LINES);
+        let dropped = Arc::new(AtomicU64::new(0));
+        self.taps.insert(self.opened, Tap { wanted, lines, dropped: dropped.clone() });
+        Some(Heard { lines: receiver, dropped })
+    }
+
+    /// What every proxy is asked for now.
+    pub fn wanted(&mut self) -> Vec<v1::Tap> {
+        self.taps.retain(|_, tap| !tap.lines.is_closed());
+        self.taps.values().map(|tap| tap.wanted.clone()).collect()
+    }
+
+    /// The last that failed, the latest first, and how many flows were lost.
+    pub fn failed(&self) -> (Vec<Value>, u64) {
+        (self.failed.iter().rev().cloned().collect(), self.dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests;

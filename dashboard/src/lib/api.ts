@@ -1,0 +1,290 @@
+// What the control plane answers, as `docs/openapi.yaml` describes it. Asked relative to the page, so that cookie and path stay one thing.
+
+export type Security = 'plain' | 'tls' | 'mtls';
+
+export interface Figures {
+  requests: number;
+  failures: number;
+  client_errors: number;
+  denied: number;
+  retries: number;
+  requests_per_second: number;
+  success_rate: number;
+  p50_millis: number | null;
+  p95_millis: number | null;
+  p99_millis: number | null;
+  bytes_received: number;
+  bytes_sent: number;
+}
+
+export interface NodeVersion {
+  version: string;
+  endpoints: number;
+  healthy: number;
+  weight_percent?: number;
+  figures: Figures;
+}
+
+export type NodeKind = 'gateway' | 'service' | 'client' | 'outside';
+
+export interface GraphNode {
+  id: string;
+  kind: NodeKind;
+  namespace: string;
+  name: string;
+  figures: Figures;
+  versions: NodeVersion[];
+  marks: string[];
+}
+
+export interface GraphEdge {
+  id: string;
+  source: string;
+  destination: string;
+  protocol: string;
+  security: Security | null;
+  mixed: boolean;
+  figures: Figures;
+  opened: number;
+  open: number;
+  total_requests: number;
+  total_failures: number;
+  seen: number;
+  versions: { version: string; figures: Figures }[];
+}
+
+export interface Graph {
+  generation: number;
+  time: number;
+  window_seconds: number;
+  nodes: GraphNode[];
+  edges: GraphEdge[];
+  left_out: number;
+}
+
+export interface Point {
+  time: number;
+  figures: Figures;
+}
+
+export interface History {
+  time: number;
+  slot_seconds: number;
+  points: Point[];
+}
+
+export interface Problem {
+  severity: 'note' | 'warning' | 'error';
+  file: string;
+  line: number;
+  column: number;
+  object: string;
+  path: string;
+  reason: string;
+  message: string;
+  fix?: string;
+}
+
+export interface Status {
+  mesh: string;
+  trust_domain: string;
+  version: string;
+  pid: number;
+  started: number;
+  generation: number;
+  proxies_connected: number;
+  proxies_current: number;
+  xds_address: string;
+  problems: Problem[];
+}
+
+export interface Condition {
+  type: string;
+  status: string;
+  reason: string;
+  message: string;
+}
+
+export interface MeshObject {
+  group: string;
+  kind: string;
+  namespace: string;
+  name: string;
+  place: string;
+  labels?: Record<string, string>;
+  manifest?: unknown;
+  conditions: Condition[];
+  parents?: { kind: string; namespace: string; name: string; section?: string; conditions: Condition[] }[];
+  listeners?: { name: string; attached_routes: number; conditions: Condition[] }[];
+  applied: number;
+  concerned: number;
+}
+
+export interface Proxy {
+  name: string;
+  role: 'gateway' | 'workload';
+  namespace: string;
+  service: string;
+  revision: string;
+  labels?: Record<string, string>;
+  identity: string;
+  version: string;
+  leaving?: number;
+  connected: boolean;
+  acknowledged: number | null;
+  refused?: Record<string, string>;
+  resources: number;
+  mtls: boolean;
+  since: number;
+  process?: { cpu_percent: number; resident_bytes: number; threads: number; descriptors: number };
+}
+
+export interface Ejected {
+  proxy: string;
+  cause: string;
+  since_millis: number;
+  left_millis: number;
+  unhealthy?: boolean;
+}
+
+export interface Endpoint {
+  id: string;
+  address: string;
+  workload: string;
+  revision: string;
+  healthy: boolean;
+  tunnel: string;
+  identity: string | null;
+  ejected?: Ejected[];
+}
+
+export interface Service {
+  namespace: string;
+  name: string;
+  labels?: Record<string, string>;
+  hostnames: string[];
+  ports: { number: number; name?: string; protocol: string }[];
+  endpoints: Endpoint[];
+  identities: string[];
+  breakers?: { proxy: string; percent: number; requests: number; since_millis: number; half_open: boolean }[];
+}
+
+export interface Route {
+  kind: string;
+  namespace: string;
+  name: string;
+  place: string;
+  hosts: string[];
+  parents: string[];
+  rules: { name: string; backends: { weight: number; backend: string; valid: boolean }[] }[];
+  conditions: Condition[];
+  applied: number;
+  concerned: number;
+}
+
+export interface Workload {
+  namespace: string;
+  name: string;
+  canonical_name: string;
+  version: string;
+  identity: string;
+  labels: Record<string, string>;
+  addresses: string[];
+  ports: number[];
+  tunnel: string;
+  locality: string;
+  services: string[];
+  node: string;
+}
+
+export interface Certificate {
+  identity: string;
+  kind: 'root' | 'issuing' | 'workload';
+  proxy: string;
+  issuer: string;
+  not_before: number;
+  not_after: number;
+}
+
+export interface MeshEvent {
+  event: string;
+  generation?: number;
+  serving?: number;
+  applied?: number;
+  concerned?: number;
+  millis?: number;
+  proxy?: string;
+  reason?: string;
+  key?: string;
+  changes?: { change: string; kind: string; namespace: string; name: string; file: string; summary: string }[];
+  problems?: Problem[];
+}
+
+export interface PastEvent {
+  time: number;
+  what: MeshEvent;
+}
+
+/** A line of the access log; see docs/access-log.md. */
+export interface Flow {
+  start_time_ms: number;
+  duration_ms: number;
+  reporter: string;
+  protocol: string;
+  security: string;
+  method?: string;
+  authority?: string;
+  path?: string;
+  response_code?: number;
+  grpc_status?: number;
+  response_flags: string;
+  fault?: string;
+  reason?: string;
+  verdict_by?: string;
+  source_workload: string;
+  destination_workload: string;
+  destination_service?: string;
+  route?: string;
+  rule?: string;
+  backend?: string;
+  endpoint?: string;
+  attempt: number;
+  request_id?: string;
+  trace_id?: string;
+  proxy?: string;
+  [field: string]: unknown;
+}
+
+interface Items<T> {
+  items: T[];
+}
+
+export class Ended extends Error {}
+
+async function ask<T>(path: string): Promise<T> {
+  const answer = await fetch(`v1/${path}`, { headers: { accept: 'application/json' }, cache: 'no-store' });
+  if (answer.status === 401) throw new Ended('the session has ended');
+  if (!answer.ok) {
+    const said = (await answer.json().catch(() => null)) as { error?: string } | null;
+    throw new Error(said?.error ?? `${path}: ${answer.status}`);
+  }
+  return (await answer.json()) as T;
+}
+
+const items = async <T>(path: string): Promise<T[]> => (await ask<Items<T>>(path)).items;
+
+export const api = {
+  status: () => ask<Status>('status'),
+  graph: (seconds: number) => ask<Graph>(`graph?seconds=${seconds}`),
+  history: (of: { node: string } | { edge: string }) =>
+    ask<History>('node' in of ? `history?node=${encodeURIComponent(of.node)}` : `history?edge=${encodeURIComponent(of.edge)}`),
+  objects: () => items<MeshObject>('objects?manifests=true'),
+  proxies: () => items<Proxy>('proxies'),
+  services: () => items<Service>('services'),
+  routes: () => items<Route>('routes'),
+  workloads: () => items<Workload>('workloads'),
+  certificates: () => items<Certificate>('certificates'),
+  problems: () => items<Problem>('problems'),
+  events: () => items<PastEvent>('events/past'),
+  flows: () => ask<{ items: Flow[]; dropped: number }>('flows'),
+};

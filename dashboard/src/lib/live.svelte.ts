@@ -1,0 +1,95 @@
+// What the page knows now: asked again and again while it is looked at, and no more than that while it is hidden.
+
+import { Ended, api, type Graph, type PastEvent, type Problem, type Status } from './api';
+
+export const live = $state({
+  graph: null as Graph | null,
+  status: null as Status | null,
+  problems: [] as Problem[],
+  events: [] as PastEvent[],
+  /** Seconds that figures are told over. */
+  window: 10,
+  paused: false,
+  /** The control plane does not answer; what is shown is of before. */
+  lost: false,
+  /** The session is over: another link is needed. */
+  ended: false,
+});
+
+/** How often figures are asked for, and what changes rarely. */
+const FIGURES = 1500;
+const REST = 5000;
+
+export async function refresh(): Promise<void> {
+  try {
+    const [graph, status] = await Promise.all([api.graph(live.window), api.status()]);
+    live.graph = graph;
+    live.status = status;
+    live.lost = false;
+  } catch (error) {
+    note(error);
+  }
+}
+
+async function rest(): Promise<void> {
+  try {
+    [live.problems, live.events] = await Promise.all([api.problems(), api.events()]);
+  } catch (error) {
+    note(error);
+  }
+}
+
+function note(error: unknown): void {
+  if (error instanceof Ended) live.ended = true;
+  else live.lost = true;
+}
+
+/** Asks until the page goes. */
+export function start(): () => void {
+  let gone = false;
+  const repeat = async (work: () => Promise<void>, pause: number) => {
+    while (!gone && !live.ended) {
+      if (!document.hidden && !live.paused) await work();
+      await new Promise((done) => setTimeout(done, pause));
+    }
+  };
+  void repeat(refresh, FIGURES);
+  void repeat(rest, REST);
+  return () => {
+    gone = true;
+  };
+}
+
+/** Something that a page asks for while it is open, again when its question changes. */
+export class Asked<T> {
+  value = $state<T | null>(null);
+  error = $state('');
+
+  constructor(
+    question: () => Promise<T>,
+    key: () => unknown = () => null,
+    pause = 3000,
+  ) {
+    $effect(() => {
+      key();
+      let gone = false;
+      const ask = async () => {
+        try {
+          const value = await question();
+          if (!gone) [this.value, this.error] = [value, ''];
+        } catch (error) {
+          if (error instanceof Ended) live.ended = true;
+          if (!gone) this.error = error instanceof Error ? error.message : String(error);
+        }
+      };
+      void ask();
+      const timer = setInterval(() => {
+        if (!document.hidden && !live.paused) void ask();
+      }, pause);
+      return () => {
+        gone = true;
+        clearInterval(timer);
+      };
+    });
+  }
+}

@@ -1,0 +1,172 @@
+// The page in a real browser, on a mesh that runs. `cargo xtask test dashboard` starts both and calls this:
+//   node test/run.mjs ORGANZA MESH GATEWAY-URL FOLDER
+// It fails with words; screenshots of what it saw lie in FOLDER.
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { gzipSync } from 'node:zlib';
+import { chromium } from 'playwright-core';
+
+const [organza, mesh, gateway, folder] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const PATIENCE = 20_000;
+mkdirSync(folder, { recursive: true });
+
+let failed = 0;
+function check(good, what) {
+  if (!good) failed += 1;
+  console.log(`${good ? 'ok  ' : 'FAIL'} ${what}`);
+}
+
+function run(...words) {
+  return new Promise((done) => {
+    const child = spawn(organza, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let text = '';
+    child.stdout.on('data', (part) => (text += part));
+    child.on('close', () => done(text.trim()));
+  });
+}
+
+/** Asks again until it is so, or patience ends. */
+async function until(what, question) {
+  const end = Date.now() + PATIENCE;
+  let last;
+  for (;;) {
+    try {
+      last = await question();
+      if (last) return last;
+    } catch (error) {
+      last = error.message;
+    }
+    if (Date.now() > end) {
+      check(false, `${what} (last: ${JSON.stringify(last)})`);
+      return undefined;
+    }
+    await new Promise((again) => setTimeout(again, 100));
+  }
+}
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
+const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: 'light', reducedMotion: 'reduce' });
+const page = await context.newPage();
+const said = [];
+page.on('console', (message) => message.type() === 'error' && said.push(message.text()));
+page.on('pageerror', (error) => said.push(error.message));
+const asked = new Set();
+page.on('request', (request) => asked.add(new URL(request.url()).origin));
+
+const link = (await run('dashboard', '--no-open', '--mesh', mesh)).split('\n')[0];
+const base = link.slice(0, link.lastIndexOf('/'));
+const at = (path) => page.goto(`${base}/#/${path}`);
+
+// Who was not let in is told how to be.
+const stranger = await (await browser.newContext()).newPage();
+check((await stranger.goto(`${base}/`)).status() === 401, 'a browser without a cookie is refused');
+await stranger.close();
+
+const begun = Date.now();
+await page.goto(link);
+await page.waitForSelector('[data-node]', { timeout: PATIENCE });
+console.log(`     first picture after ${Date.now() - begun} ms`);
+check(!page.url().includes('code='), 'the code is not left in the address');
+const again = await (await browser.newContext()).newPage();
+check((await again.goto(link)).status() === 401, 'a link lets one browser in, once');
+await again.close();
+
+// Every edge shows what the load generator itself counted.
+const load = JSON.parse(await run('load', gateway, '--rate', '100', '--connections', '4', '--for', process.env.LOAD_FOR ?? '12s'));
+check(load.failed === 0 && load.requests > 500, `the load generator sent ${load.requests} requests, ${load.failed} failed`);
+const edges = await page.$$eval('[data-edge]', (all) => all.map((one) => one.dataset.edge));
+check(edges.length >= 5, `${edges.length} edges are drawn`);
+for (const id of edges) {
+  await at(`graph?on=${encodeURIComponent(id)}`);
+  const counted = async () => {
+    const text = await page.locator('aside[aria-label="What is chosen"] dl', { hasText: 'Since start' }).innerText();
+    return Number(/([\d.,\s]+) calls/.exec(text)[1].replace(/\D/g, ''));
+  };
+  // The last reports take a second; what is shown then stays, for nobody calls any more.
+  const seen = await until(`${id} shows ${load.requests}`, async () => {
+    const n = await counted();
+    return Math.abs(n - load.requests) <= load.requests / 100 && n;
+  });
+  if (seen) check(true, `${id} shows ${seen} of ${load.requests}`);
+}
+
+// The address decides; TLS is what was seen.
+await at('graph');
+await page.waitForSelector('[data-node]');
+check(await until('all hops are mutual TLS', async () => (await page.locator('.bar').innerText()).includes('all mTLS')), 'all hops are mutual TLS');
+
+// A failure shows within seconds, with its cause.
+const injected = Date.now();
+const answer = await fetch(new URL('/%zz', gateway));
+check(answer.status === 400, 'a malformed request is refused by the gateway');
+await at('flows');
+const shown = await until('the refused request is shown with its cause', () => page.locator('tr.flow', { hasText: 'malformed_request' }).count());
+const took = Date.now() - injected;
+if (shown) check(took < (process.env.CI ? 6000 : 3500), `a failure is shown with its cause after ${took} ms`);
+await page.locator('tr.flow button').first().click();
+check((await page.locator('td dl').innerText()).includes('gateway-'), 'it names the hop');
+const secret = 'canary-4e1f';
+await fetch(new URL(`/status/503?token=${secret}`, gateway), { headers: { authorization: `Bearer ${secret}`, cookie: `id=${secret}`, 'x-key': secret } });
+await until('the failed request of the canary is shown', () => page.locator('tr.flow', { hasText: '/status/503' }).count());
+const everything = await page.evaluate(async () => {
+  const names = ['status', 'graph', 'services', 'workloads', 'routes', 'objects?manifests=true', 'problems', 'proxies', 'certificates', 'events/past', 'flows'];
+  return (await Promise.all(names.map(async (name) => (await fetch(`v1/${name}`)).text()))).join('\n');
+});
+check(everything.includes('/status/503') && !everything.includes(secret), 'a secret in header, cookie and query is in no answer');
+
+// By keyboard.
+await at('graph');
+await page.waitForSelector('[data-node]');
+await page.locator('[data-node]').first().focus();
+await page.keyboard.press('Enter');
+check(await page.locator('aside[aria-label="What is chosen"]').isVisible(), 'Enter chooses a node');
+await page.locator('.view').focus();
+await page.keyboard.press('Escape');
+await until('Escape closes it', async () => (await page.locator('aside[aria-label="What is chosen"]').count()) === 0);
+await page.keyboard.press('2');
+await until('2 goes to the services', async () => page.url().endsWith('#/services'));
+await page.keyboard.press('/');
+check(await page.evaluate(() => document.activeElement?.getAttribute('type') === 'search'), '/ goes to the search');
+await page.keyboard.type('catalog');
+await until('a word narrows the table', async () => (await page.locator('tbody tr').count()) === 1 && page.url().includes('q=catalog'));
+
+// Every page, two themes, three sizes.
+const service = await page.locator('tbody a.name').first().getAttribute('href');
+const pages = ['graph', 'services', service.slice(2), 'workloads', 'routes', 'object/HTTPRoute/default/catalog', 'flows', 'proxies', 'certificates', 'events', 'problems'];
+const sizes = [
+  ['wide', 1440, 900],
+  ['tablet', 820, 1180],
+  ['phone', 390, 844],
+];
+for (const [size, width, height] of sizes) {
+  await page.setViewportSize({ width, height });
+  for (const theme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    for (const path of pages) {
+      await at(path);
+      await page.waitForSelector('main h1');
+      await page.waitForLoadState('networkidle').catch(() => {});
+      const name = path.split('/')[0];
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      if (wide > 0) check(false, `${name} is ${wide} px too wide at ${size}`);
+      await page.screenshot({ path: `${folder}/${name}-${size}-${theme}.png` });
+      if (size === 'tablet') continue;
+      await page.evaluate(axe);
+      const faults = await page.evaluate(async () => {
+        const found = await globalThis.axe.run(document, { resultTypes: ['violations'] });
+        return found.violations.filter((one) => ['serious', 'critical'].includes(one.impact)).map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).slice(0, 3).join(', ')}`);
+      });
+      check(faults.length === 0, `axe: ${name}, ${size}, ${theme}${faults.length ? `: ${faults.join('; ')}` : ''}`);
+    }
+  }
+}
+
+check(said.length === 0, `no error on the console${said.length ? `: ${said.join('; ')}` : ''}`);
+check(asked.size === 1 && asked.has(new URL(base).origin), `nothing is asked of another host: ${[...asked].join(', ')}`);
+const script = gzipSync(readFileSync(new URL('../dist/app.js', import.meta.url))).length;
+check(script <= 250_000, `${Math.round(script / 1000)} kB of script, compressed`);
+await browser.close();
+console.log(failed === 0 ? 'dashboard: all good' : `dashboard: ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);

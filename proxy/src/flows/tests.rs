@@ -1,0 +1,83 @@
+use super::*;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use telemetry::{Destination, Outcome, Peer, Reporter};
+
+fn record(status: u16) -> Record {
+    let peer = |name: &str| Arc::new(Peer::claimed(name, "shop", name, "v1", "", None));
+    let mut record = Record::begin(SystemTime::UNIX_EPOCH, Reporter::Source, peer("web-v1"), peer("catalog-v2"));
+    record.status = status;
+    record.outcome = Outcome::Answered(status);
+    record.path = "/items".into();
+    record.dialled_service = Some(Arc::new(Destination { host: "catalog.shop".into(), name: "catalog".into(), namespace: "shop".into() }));
+    record
+}
+
+fn tap() -> v1::Tap {
+    v1::Tap { id: 7, per_second: 3, ..Default::default() }
+}
+
+#[test]
+fn failures_are_told_without_a_tap_and_successes_are_not() {
+    let flows = Flows::default();
+    [200, 404, 503].into_iter().for_each(|status| flows.see(&record(status)));
+    let (told, dropped) = flows.take(Instant::now());
+    assert_eq!((told.len(), dropped), (1, 0));
+    assert!(told[0].line.contains("\"response_code\":503") && told[0].taps == [FAILURES], "{told:?}");
+}
+
+#[test]
+fn a_tap_narrows_by_each_of_its_words() {
+    let now = Instant::now();
+    let told = |change: fn(&mut v1::Tap)| {
+        let (flows, mut wanted) = (Flows::default(), tap());
+        change(&mut wanted);
+        flows.tap(vec![wanted], now);
+        flows.see(&record(200));
+        let (told, dropped) = flows.take(now);
+        // What nobody asked for is not missing.
+        assert_eq!(dropped, 0);
+        told.len()
+    };
+    assert_eq!(told(|_| {}), 1);
+    assert_eq!(told(|tap| tap.source = "web-v1".into()), 1);
+    assert_eq!(told(|tap| tap.source = "shop/web-v1".into()), 1);
+    assert_eq!(told(|tap| tap.source = "other/web-v1".into()), 0);
+    assert_eq!(told(|tap| tap.destination = "catalog".into()), 1);
+    assert_eq!(told(|tap| tap.destination = "catalog-v2".into()), 1);
+    assert_eq!(told(|tap| tap.destination = "reviews".into()), 0);
+    assert_eq!(told(|tap| tap.route = "catalog".into()), 0);
+    assert_eq!(told(|tap| (tap.status_from, tap.status_to) = (500, 599)), 0);
+    assert_eq!(told(|tap| (tap.status_from, tap.status_to) = (200, 299)), 1);
+}
+
+#[test]
+fn what_is_too_much_is_counted_and_the_next_report_has_room_again() {
+    let (flows, now) = (Flows::default(), Instant::now());
+    flows.tap(vec![tap()], now);
+    (0..10).for_each(|_| flows.see(&record(200)));
+    let (told, dropped) = flows.take(now);
+    assert_eq!((told.len(), dropped), (3, 7));
+    flows.see(&record(200));
+    assert_eq!(flows.take(now).0.len(), 1);
+    // Failures have a bound of their own.
+    flows.tap(Vec::new(), now);
+    (0..1000).for_each(|_| flows.see(&record(503)));
+    let (told, dropped) = flows.take(now);
+    assert_eq!(told.iter().filter(|flow| flow.taps.contains(&FAILURES)).count(), limits::FAILURE_FLOWS);
+    assert_eq!(told.len() as u64 + dropped, 1000);
+}
+
+#[test]
+fn a_tap_ends_with_the_word_that_it_has_ended_and_with_silence() {
+    let (flows, now) = (Flows::default(), Instant::now());
+    flows.tap(vec![tap()], now);
+    flows.tap(Vec::new(), now);
+    flows.see(&record(200));
+    assert!(flows.take(now).0.is_empty());
+    flows.tap(vec![tap()], now);
+    let later = now + limits::TAP_HOLDS + Duration::from_secs(1);
+    flows.take(later);
+    flows.see(&record(200));
+    assert_eq!(flows.take(later), (Vec::new(), 0));
+}

@@ -33,7 +33,9 @@ pub use host::{HostPattern, Hostname};
 pub use http::{HeaderBlock, Method, RequestHead, ResponseHead, Scheme, Version};
 pub use identity::{SpiffeId, TrustBundle, TrustDomain};
 pub use key::{Key, Kind, ObjectRef, Origin, Source};
-pub use listener::{Certificate, ClientCertificates, Front, Listener, ListenerProtocol, ListenerTls, Normalisation, ProxyProtocol};
+pub use listener::{
+    Certificate, ClientCertificates, Front, FrontLimits, Listener, ListenerProtocol, ListenerTls, Normalisation, ProxyProtocol,
+};
 pub use matches::{Cidr, HeaderMatch, PathMatch, QueryMatch, Regex, RouteMatch, ValueMatch};
 pub use report::{Condition, ConditionStatus, ListenerStatus, ParentStatus, Report, Severity, Status};
 pub use route::{Attachment, Filter, Rank, Retry, Route, RouteProtocol, Rule, Target, Timeouts};

@@ -4,6 +4,7 @@ use crate::{Cidr, HostPattern, Key, Origin};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ListenerProtocol {
@@ -67,8 +68,48 @@ pub enum ProxyProtocol {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Front {
     pub proxy_protocol: ProxyProtocol,
-    /// At once on the port, over all workers of one proxy; `None`: as many as the proxy allows.
+    pub limits: FrontLimits,
+}
+
+/// What a listener's connections may hold, wait for and carry; `None`: as the proxy has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FrontLimits {
+    /// At once on the port, over all workers of one proxy.
     pub connections: Option<u32>,
+    /// TLS handshakes under way on the port, likewise.
+    pub handshakes: Option<u32>,
+    /// For one of them to end.
+    pub handshake_time: Option<Duration>,
+    /// Bytes of a request's head.
+    pub head_bytes: Option<u32>,
+    /// From its first byte to its last; of HTTP/1.
+    pub head_time: Option<Duration>,
+    /// Between two requests of a connection.
+    pub idle: Option<Duration>,
+    /// Between two pieces of a body, and for a caller to take something.
+    pub body_idle: Option<Duration>,
+    /// Of one connection, which is closed after the last of them.
+    pub requests: Option<u32>,
+    /// Requests under way on one connection of HTTP/2.
+    pub streams: Option<u32>,
+}
+
+impl FrontLimits {
+    /// These, and what `wider` says where they say nothing.
+    #[must_use]
+    pub fn over(self, wider: Self) -> Self {
+        Self {
+            connections: self.connections.or(wider.connections),
+            handshakes: self.handshakes.or(wider.handshakes),
+            handshake_time: self.handshake_time.or(wider.handshake_time),
+            head_bytes: self.head_bytes.or(wider.head_bytes),
+            head_time: self.head_time.or(wider.head_time),
+            idle: self.idle.or(wider.idle),
+            body_idle: self.body_idle.or(wider.body_idle),
+            requests: self.requests.or(wider.requests),
+            streams: self.streams.or(wider.streams),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

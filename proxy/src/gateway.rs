@@ -4,12 +4,11 @@
 use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4::listener::{self, Knock};
-use crate::limits;
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::BytesMut;
 use identity::alpn;
-use model::{Certificate, ClientCertificates, Fault, HostPattern, Hostname, Key, Listener, ListenerProtocol, ProxyProtocol};
+use model::{Certificate, ClientCertificates, Fault, FrontLimits, HostPattern, Hostname, Key, Listener, ListenerProtocol, ProxyProtocol};
 use routing::Spoken;
 use rustls::ServerConfig;
 use std::cell::{Cell, RefCell};
@@ -19,7 +18,7 @@ use std::sync::Arc;
 use telemetry::Security;
 use transport::proxy_protocol::{self, Told};
 use transport::tls::{Certificates, Peeked, Proof};
-use transport::{Error, Stream, h1, tls};
+use transport::{Bounds, Error, Stream, h1, tls};
 
 /// A certificate, and the names that it is shown to.
 type Shown = (HostPattern, Arc<Certificate>);
@@ -122,10 +121,12 @@ fn usable<'s>(snapshot: &Snapshot, listeners: impl Iterator<Item = &'s Arc<Liste
 
 /// One connection of a stranger.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gateway: Key, port: u16, tls: &Tls) {
-    let Ok((stream, address)) = fronted(&worker, stream, address, &gateway, port, tls).await else { return };
+    let limits = front(&worker, &gateway, port).map(|listener| listener.front.limits).unwrap_or_default();
+    tls.room.allow(limits.connections.map(|most| most as usize), limits.handshakes.map(|most| most as usize));
+    let Ok((stream, address)) = fronted(&worker, stream, address, &gateway, port).await else { return };
     // No connection holds a snapshot longer than it takes to decide.
     let snapshot = worker.snapshot();
-    let gate = Gate { worker, address, gateway, port, tls };
+    let gate = Gate { worker, address, gateway, port, tls, bounds: bounds(limits), requests: limits.requests };
     match snapshot.table.spoken(&gate.gateway, port) {
         Spoken::Nothing => {}
         Spoken::Http => {
@@ -148,6 +149,24 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gate
     }
 }
 
+/// Any listener of the port: what is in front of all of them is the same.
+fn front(worker: &Worker, gateway: &Key, port: u16) -> Option<Arc<Listener>> {
+    worker.snapshot().table.listeners_of(gateway).iter().find(|listener| listener.port == port).cloned()
+}
+
+/// What holds for a connection for as long as it lives; others that come later may have other bounds.
+fn bounds(limits: FrontLimits) -> Bounds {
+    let default = Bounds::default();
+    Bounds {
+        head_bytes: limits.head_bytes.map_or(default.head_bytes, |most| (most as usize).min(default.head_bytes)),
+        head_time: limits.head_time.unwrap_or(default.head_time),
+        idle: limits.idle.unwrap_or(default.idle),
+        body_idle: limits.body_idle.unwrap_or(default.body_idle),
+        handshake_time: limits.handshake_time.unwrap_or(default.handshake_time),
+        streams: limits.streams.unwrap_or(default.streams),
+    }
+}
+
 /// What comes before the caller's own bytes: who it is, where a load balancer says so. Refusals are recorded here.
 async fn fronted(
     worker: &Rc<Worker>,
@@ -155,11 +174,8 @@ async fn fronted(
     address: SocketAddr,
     gateway: &Key,
     port: u16,
-    tls: &Tls,
 ) -> Result<(Stream, SocketAddr), ()> {
-    let listener = worker.snapshot().table.listeners_of(gateway).iter().find(|listener| listener.port == port).cloned();
-    let Some(listener) = listener else { return Ok((stream, address)) };
-    tls.room.allow(listener.front.connections.map_or(limits::CONNECTIONS, |most| most as usize));
+    let Some(listener) = front(worker, gateway, port) else { return Ok((stream, address)) };
     let ProxyProtocol::Require(trusted) = &listener.front.proxy_protocol else { return Ok((stream, address)) };
     let told = match trusted.iter().any(|block| block.contains(address.ip())) {
         true => proxy_protocol::read(&mut stream).await,
@@ -185,6 +201,9 @@ struct Gate<'t> {
     gateway: Key,
     port: u16,
     tls: &'t Tls,
+    bounds: Bounds,
+    /// That the connection may carry.
+    requests: Option<u32>,
 }
 
 impl Gate<'_> {
@@ -194,10 +213,10 @@ impl Gate<'_> {
         let is_h2 = proof.as_ref().is_some_and(|proof| proof.alpn.as_deref() == Some(alpn::H2));
         let tls = proof.map(|proof| http::Secured { sni: proof.sni, vouched });
         let ingress = Ingress::Gateway { gateway: self.gateway, port: self.port, tls };
-        let client = Client::new(ingress, Some(self.address), self.worker.unknown(), security);
+        let client = Client::new(ingress, Some(self.address), self.worker.unknown(), security).bounded(self.bounds, self.requests);
         match is_h2 {
             true => http::serve_h2(self.worker, stream, BytesMut::new(), client).await,
-            false => http::serve(self.worker, h1::Connection::new(stream), client).await,
+            false => http::serve(self.worker, h1::Connection::new(stream).bounded(self.bounds), client).await,
         }
     }
 
@@ -206,7 +225,7 @@ impl Gate<'_> {
         self.tls.refresh(&self.worker.snapshot(), self.port);
         let Some(Http { clients, config }) = self.tls.http.borrow().clone() else { return };
         let shaking = self.tls.room.handshake();
-        let stream = match tls::accept_read(stream, read, config).await {
+        let stream = match tls::accept_read(stream, read, config, self.bounds.handshake_time).await {
             Ok(stream) => stream,
             // Strangers whose handshake fails are told by TLS itself.
             Err(error) => return self.worker.ended(&error),
@@ -219,7 +238,7 @@ impl Gate<'_> {
     /// TLS of which the server name says whose it is.
     async fn by_name(self, stream: Stream) {
         let shaking = self.tls.room.handshake();
-        let Peeked { stream, read, sni } = match tls::peek(stream).await {
+        let Peeked { stream, read, sni } = match tls::peek(stream, self.bounds.handshake_time).await {
             Ok(peeked) => peeked,
             // Who only looks whether the port is open is no news.
             Err(error) if error.nothing_received && error.fault == Fault::DownstreamClosed => return,
@@ -240,7 +259,7 @@ impl Gate<'_> {
             ListenerProtocol::TlsTerminate if listener.broken.is_none() => {
                 self.tls.refresh(&self.worker.snapshot(), self.port);
                 let Some(config) = self.tls.opaque.clone() else { return };
-                match tls::accept_read(stream, &read, config).await {
+                match tls::accept_read(stream, &read, config, self.bounds.handshake_time).await {
                     Ok(stream) => h1::Connection::new(stream),
                     Err(error) => {
                         self.worker.ended(&error);

@@ -5,6 +5,7 @@
 //! [`hbone`], [`body`], [`pool`].
 
 pub mod body;
+mod bounds;
 pub mod detect;
 pub mod h1;
 pub mod h2;
@@ -19,6 +20,7 @@ pub mod tls;
 pub mod tunnel;
 
 pub use body::{Incoming, Outgoing};
+pub use bounds::Bounds;
 pub use rt::{Listener, Stream};
 
 use model::Fault;

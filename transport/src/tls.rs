@@ -13,6 +13,7 @@ use model::{Fault, SpiffeId};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 /// What the handshake of a connection proved.
@@ -32,14 +33,14 @@ pub struct Proof {
 /// # Errors
 /// If the handshake fails or takes too long.
 pub async fn accept(stream: Stream, config: Arc<ServerConfig>) -> Result<Stream, Error> {
-    accept_read(stream, &[], config).await
+    accept_read(stream, &[], config, limits::HANDSHAKE_TIME).await
 }
 
-/// As [`accept`], where the first bytes were read before.
+/// As [`accept`], where the first bytes were read before, and within this time.
 ///
 /// # Errors
 /// As [`accept`].
-pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>) -> Result<Stream, Error> {
+pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>, time: Duration) -> Result<Stream, Error> {
     let Some(tcp) = stream.into_socket() else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
     let shake = TlsAcceptor::from(config).accept_with(tcp, |session| {
         let mut read = read;
@@ -47,10 +48,10 @@ pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>)
         while !read.is_empty() && session.read_tls(&mut read).is_ok() && session.process_new_packets().is_ok() {}
     });
     // What is done once takes no room in the connection.
-    match Box::pin(rt::timeout(limits::HANDSHAKE_TIME, shake)).await {
+    match Box::pin(rt::timeout(time, shake)).await {
         Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
         Some(Err(e)) => Err(Error::new(Fault::MalformedRequest, format!("TLS handshake: {e}")).with_cause(cause(&e))),
-        None => Err(Error::new(Fault::SlowRequest, "TLS handshake took longer than 10 s").with_cause("tls_handshake_timeout")),
+        None => Err(Error::new(Fault::SlowRequest, format!("TLS handshake took longer than {time:?}")).with_cause("tls_handshake_timeout")),
     }
 }
 

@@ -18,6 +18,7 @@ use read::{Read, Result, blob, list, port, some, text, texts, word};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why bytes are no resource.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,10 +119,21 @@ fn workload(m: v1::Workload) -> Result<model::Workload> {
     })
 }
 
-fn front(proxy_protocol: Option<v1::ProxyProtocol>, connections: Option<u32>) -> Result<model::Front> {
+fn front(proxy_protocol: Option<v1::ProxyProtocol>, connections: Option<u32>, m: v1::FrontLimits) -> Result<model::Front> {
     let block = |text: String| model::Cidr::parse(&text).ok_or_else(|| read::wrong(format!("{text:?} is no block of addresses")));
     let trusted = proxy_protocol.map(|m| list(m.trusted, "trusted", block)).transpose().at("proxy_protocol")?;
-    Ok(model::Front { proxy_protocol: trusted.map_or(model::ProxyProtocol::Off, model::ProxyProtocol::Require), connections })
+    let limits = model::FrontLimits {
+        connections,
+        handshakes: m.handshakes,
+        handshake_time: m.handshake_nanos.map(Duration::from_nanos),
+        head_bytes: m.head_bytes,
+        head_time: m.head_nanos.map(Duration::from_nanos),
+        idle: m.idle_nanos.map(Duration::from_nanos),
+        body_idle: m.body_idle_nanos.map(Duration::from_nanos),
+        requests: m.requests,
+        streams: m.streams,
+    };
+    Ok(model::Front { proxy_protocol: trusted.map_or(model::ProxyProtocol::Off, model::ProxyProtocol::Require), limits })
 }
 
 fn listener(m: v1::Listener) -> Result<model::Listener> {
@@ -136,7 +148,7 @@ fn listener(m: v1::Listener) -> Result<model::Listener> {
         hostname: pattern(&m.hostname).at("hostname")?,
         tls: m.tls.map(listener_tls).transpose().at("tls")?,
         normalisation: word(m.normalisation).at("normalisation")?,
-        front: front(m.proxy_protocol, m.connections)?,
+        front: front(m.proxy_protocol, m.connections, m.limits.unwrap_or_default())?,
         broken: optional(m.broken).at("broken")?,
     })
 }

@@ -108,8 +108,24 @@ fn listener(r: &model::Listener) -> v1::Listener {
             model::ProxyProtocol::Off => None,
             model::ProxyProtocol::Require(trusted) => Some(v1::ProxyProtocol { trusted: texts(trusted) }),
         },
-        connections: r.front.connections,
+        connections: r.front.limits.connections,
+        limits: front_limits(r.front.limits),
     }
+}
+
+/// Absent where nothing is said, so that listeners without limits are as they always were.
+fn front_limits(limits: model::FrontLimits) -> Option<v1::FrontLimits> {
+    let said = v1::FrontLimits {
+        handshakes: limits.handshakes,
+        handshake_nanos: limits.handshake_time.map(route::nanos),
+        head_bytes: limits.head_bytes,
+        head_nanos: limits.head_time.map(route::nanos),
+        idle_nanos: limits.idle.map(route::nanos),
+        body_idle_nanos: limits.body_idle.map(route::nanos),
+        requests: limits.requests,
+        streams: limits.streams,
+    };
+    (said != v1::FrontLimits::default()).then_some(said)
 }
 
 fn listener_tls(tls: &model::ListenerTls) -> v1::ListenerTls {

@@ -6,10 +6,12 @@ use crate::gateway_api::condition;
 use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
-use model::{Cidr, Front, Normalisation, ProxyProtocol, Report, Severity, Status};
+use model::{Cidr, Front, FrontLimits, Normalisation, ProxyProtocol, Report, Severity, Status};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+mod limits;
 
 /// The namespace whose `MeshConfig` holds for the whole mesh.
 pub const ROOT_NAMESPACE: &str = "organza-system";
@@ -30,7 +32,7 @@ struct Mesh {
 pub struct Parameters {
     pub normalisation: Option<Normalisation>,
     pub proxy_protocol: Option<ProxyProtocol>,
-    pub connections: Option<u32>,
+    pub limits: FrontLimits,
 }
 
 impl Parameters {
@@ -39,13 +41,13 @@ impl Parameters {
         Self {
             normalisation: self.normalisation.or(wider.normalisation),
             proxy_protocol: self.proxy_protocol.or(wider.proxy_protocol),
-            connections: self.connections.or(wider.connections),
+            limits: self.limits.over(wider.limits),
         }
     }
 
     /// What holds for each connection.
     pub fn front(&self) -> Front {
-        Front { proxy_protocol: self.proxy_protocol.clone().unwrap_or_default(), connections: self.connections }
+        Front { proxy_protocol: self.proxy_protocol.clone().unwrap_or_default(), limits: self.limits }
     }
 }
 
@@ -150,15 +152,9 @@ fn refers(object: &Object, parameters: &Object) -> bool {
 }
 
 fn parameters(object: &Object) -> Result<Parameters, Wrong> {
-    let connections = object.at("/spec/limits/maxConnections");
-    let most = || Wrong::new("Invalid", format!("{connections} is no number of connections.")).fix("Use a whole number above 0.");
-    let connections = match connections.as_u64().and_then(|n| u32::try_from(n).ok()) {
-        None if connections.is_null() => None,
-        Some(n @ 1..) => Some(n),
-        _ => return Err(most().at("maxConnections").at("limits")),
-    };
     let proxy_protocol = proxy_protocol(object.at("/spec/proxyProtocol")).at("proxyProtocol")?;
-    Ok(Parameters { normalisation: level(object)?, proxy_protocol, connections })
+    let limits = limits::read(object.at("/spec/limits")).at("limits")?;
+    Ok(Parameters { normalisation: level(object)?, proxy_protocol, limits })
 }
 
 fn proxy_protocol(value: &Value) -> Result<Option<ProxyProtocol>, Wrong> {

@@ -93,11 +93,42 @@ fn settings_that_no_schema_would_take_are_told_with_their_place() {
     assert_eq!(told("MeshConfig", "metadata: {name: default}\nspec: {pathNormalization: Base}\n"), []);
     assert_eq!(told("GatewayParameters", "metadata: {name: any}\nspec: {}\n"), []);
     let place = |path: &str, line| vec![(path.to_owned(), line)];
+    for (field, bad) in LIMITS {
+        let text = |value: &str| format!("metadata: {{name: any}}\nspec:\n  limits:\n    {field}: {value}\n");
+        for bad in bad {
+            assert_eq!(told("GatewayParameters", &text(bad)), place(&format!("spec.limits.{field}"), 6), "{field}: {bad}");
+        }
+    }
     assert_eq!(told("MeshConfig", "metadata: {name: other}\nspec: {}\n"), place("", 1));
     for kind in ["MeshConfig", "GatewayParameters"] {
         let level = "metadata: {name: default}\nspec:\n  pathNormalization: Merge\n";
         assert_eq!(told(kind, level), place("spec.pathNormalization", 5));
         assert_eq!(told(kind, "metadata: {name: default}\nspec:\n  paths: Base\n"), place("spec.paths", 5));
+    }
+}
+
+/// Fields of `spec.limits`, and values just beyond their bounds.
+const LIMITS: [(&str, [&str; 2]); 9] = [
+    ("maxConnections", ["0", "1000001"]),
+    ("maxHandshakes", ["0", "1000001"]),
+    ("maxRequestHeadBytes", ["1023", "65537"]),
+    ("maxRequestsPerConnection", ["0", "1000000001"]),
+    ("maxConcurrentStreams", ["0", "1001"]),
+    ("requestHeadTimeout", ["999ms", "3601s"]),
+    ("idleTimeout", ["999ms", "3601s"]),
+    ("bodyIdleTimeout", ["999ms", "3601s"]),
+    ("tlsHandshakeTimeout", ["999ms", "61s"]),
+];
+
+#[test]
+fn limits_that_no_schema_saw_are_refused_as_the_schema_would() {
+    for (field, bad) in LIMITS {
+        for bad in bad {
+            let value = bad.parse::<u64>().map_or_else(|_| json!(bad), |number| json!(number));
+            let spec = json!({"limits": {field: value}});
+            let t = run(&[object("organza.dev/v1alpha1", "GatewayParameters", ("a", "p"), json!({"spec": spec}))]);
+            assert_eq!(&*t.statuses[0].conditions[0].reason, "Invalid", "{field}: {bad}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one listener holds at once, over all workers: connections, and among them TLS handshakes under way. Where there is no room new connections
 //! wait in the kernel's queue, and who has one keeps it. It never knows whose they are.
 
+use crate::limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,9 +24,10 @@ impl Room {
         Arc::new(Self { connections: seats(connections), handshakes: seats(handshakes) })
     }
 
-    /// Changes how many connections there may be; who has a place keeps it.
-    pub fn allow(&self, connections: usize) {
-        self.connections.most.store(connections, Ordering::Relaxed);
+    /// Changes how many there may be, or makes it as the proxy has it; who has a place keeps it.
+    pub fn allow(&self, connections: Option<usize>, handshakes: Option<usize>) {
+        self.connections.most.store(connections.unwrap_or(limits::CONNECTIONS), Ordering::Relaxed);
+        self.handshakes.most.store(handshakes.unwrap_or(limits::HANDSHAKES), Ordering::Relaxed);
     }
 
     /// Whether the next connection has to wait.

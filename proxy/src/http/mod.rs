@@ -25,14 +25,15 @@ use crate::worker::{Stage, Worker};
 use bytes::BytesMut;
 use down::{Downstream, Sink};
 use model::{Fault, Key, RequestHead, SpiffeId};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use telemetry::{Outcome, Peer, Protocol, Record, Reporter, Security};
+use tokio::sync::Notify;
 use transport::h1::{self, Reader, Writer};
-use transport::{Error, Stream, h2, rt};
+use transport::{Bounds, Error, Stream, h2, rt};
 
 /// Where requests of a connection came in, and what that means for them.
 #[derive(Debug)]
@@ -67,11 +68,20 @@ pub struct Client {
     pub peer: Arc<Peer>,
     /// How this hop is protected.
     pub security: Security,
+    bounds: Bounds,
+    /// That the connection may carry.
+    requests: Option<u32>,
 }
 
 impl Client {
     pub fn new(ingress: Ingress, address: Option<SocketAddr>, peer: Arc<Peer>, security: Security) -> Self {
-        Self { ingress, address, forwarded_for: OnceCell::new(), peer, security }
+        Self { ingress, address, forwarded_for: OnceCell::new(), peer, security, bounds: Bounds::default(), requests: None }
+    }
+
+    /// Of a listener with limits of its own.
+    #[must_use]
+    pub fn bounded(self, bounds: Bounds, requests: Option<u32>) -> Self {
+        Self { bounds, requests, ..self }
     }
 
     /// Members of the mesh are told why; strangers are not.
@@ -107,16 +117,16 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
     let h1::Connection { mut reader, mut writer } = connection;
     let mut head = RequestHead::default();
     let mut stages = worker.shared.stage.subscribe();
-    let mut first = true;
+    let (mut first, mut carried) = (true, 0);
     loop {
-        if std::mem::take(&mut first) && is_h2(&worker, &mut reader).await {
+        if std::mem::take(&mut first) && is_h2(&worker, &mut reader, client.bounds.idle).await {
             let Some((stream, read)) = (h1::Connection { reader, writer }).into_parts() else { return };
             return serve_h2(worker, stream, read, client).await;
         }
         // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
         // One that has a successor is in no hurry: who is idle now may send its last request at any moment, and must not meet a closing door.
         let stage = *stages.borrow_and_update();
-        let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { transport::limits::KEEP_ALIVE };
+        let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { client.bounds.idle };
         let next = {
             let drained = std::pin::pin!(async {
                 match stage {
@@ -133,7 +143,9 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
         let after = match next {
             Ok(Some(framing)) => {
                 let _busy = worker.busy();
-                let down = Downstream::h1(&mut reader, &mut writer, framing, rt::now(), worker.shared.is_draining());
+                carried += 1;
+                let last = worker.shared.is_draining() || client.requests.is_some_and(|most| carried >= most);
+                let down = Downstream::h1(&mut reader, &mut writer, framing, rt::now(), last);
                 one(&worker, down, &mut head, &client).await
             }
             Ok(None) => return,
@@ -155,9 +167,9 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
 }
 
 /// Whether the caller begins with HTTP/2. Who says nothing for too long, or while the proxy drains, is left to HTTP/1, which knows what to do.
-async fn is_h2(worker: &Worker, reader: &mut Reader) -> bool {
+async fn is_h2(worker: &Worker, reader: &mut Reader, idle: Duration) -> bool {
     let mut stages = worker.shared.stage.subscribe();
-    let begins = std::pin::pin!(rt::timeout(transport::limits::KEEP_ALIVE, reader.begins_with(h2::CLIENT_PREFACE)));
+    let begins = std::pin::pin!(rt::timeout(idle, reader.begins_with(h2::CLIENT_PREFACE)));
     let drained = std::pin::pin!(stages.wait_for(|stage| *stage == Stage::Ending));
     match futures_util::future::select(begins, drained).await {
         futures_util::future::Either::Left((begins, _)) => begins.unwrap_or(false),
@@ -169,12 +181,20 @@ async fn is_h2(worker: &Worker, reader: &mut Reader) -> bool {
 pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client: Client) {
     let client = Rc::new(client);
     let mut stages = worker.shared.stage.subscribe();
+    let (carried, spent) = (Cell::new(0), Notify::new());
     let drained = async {
-        // Without a sender the process ends anyway.
-        let _ = stages.wait_for(|stage| *stage != Stage::Serving).await;
-        rt::sleep(limits::DRAIN_GRACE).await;
+        let stage = std::pin::pin!(async {
+            // Without a sender the process ends anyway.
+            let _ = stages.wait_for(|stage| *stage != Stage::Serving).await;
+            rt::sleep(limits::DRAIN_GRACE).await;
+        });
+        futures_util::future::select(stage, std::pin::pin!(spent.notified())).await;
     };
     let exchange = |exchange: h2::Exchange| {
+        carried.set(carried.get() + 1);
+        if client.requests == Some(carried.get()) {
+            spent.notify_one();
+        }
         let (worker, client) = (worker.clone(), client.clone());
         async move {
             let _busy = worker.busy();
@@ -183,7 +203,7 @@ pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client
         }
     };
     let who = if client.is_member() { h2::Who::Member } else { h2::Who::Stranger };
-    let served = match h2::Server::new(stream, read, who).await {
+    let served = match h2::Server::bounded(stream, read, who, client.bounds).await {
         Ok(server) => h2::serve(server, drained, exchange).await,
         Err(error) => Err(error),
     };

@@ -421,7 +421,7 @@ async fn strangers_who_do_not_say_hello_are_not_waited_for() {
         gateway.record().await;
         tokio::time::pause();
         assert_eq!(stream.read_to_end(&mut Vec::new()).await.unwrap(), 0);
-        assert_eq!(ending(&gateway.record().await), ["tcp", "slow_request", "ClientHello took longer than 10 s"]);
+        assert_eq!(ending(&gateway.record().await), ["tcp", "slow_request", "ClientHello took longer than 10s"]);
     })
     .await;
 }

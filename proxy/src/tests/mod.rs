@@ -10,6 +10,7 @@ mod deadline;
 mod detect;
 mod explain;
 mod explicit;
+mod front;
 mod grpc;
 mod guard;
 mod hbone;

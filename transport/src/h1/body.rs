@@ -104,7 +104,10 @@ impl<'c> BodyReader<'c> {
     async fn more(&mut self) -> Result<bool, Error> {
         let request = self.fault == Fault::MalformedRequest;
         let (idle, late) = match request {
-            true => (limits::BODY_IDLE, Error::new(Fault::SlowRequest, "body stood still for 60 s")),
+            true => {
+                let idle = self.reader.bounds.body_idle;
+                (idle, Error::new(Fault::SlowRequest, format!("body stood still for {idle:?}")))
+            }
             false => (limits::ANSWER_IDLE, Error::new(Fault::BackendTimeout, "body stood still for an hour")),
         };
         let read = rt::timeout(idle, self.reader.fill(limits::BODY_BUFFER)).await;
@@ -211,7 +214,7 @@ impl<'c> BodyReader<'c> {
         if end > limits::TRAILER_BYTES {
             return Err(self.error("trailer section is longer than 8 KiB"));
         }
-        let block = head::find_end(&buffer[..end + 4], &mut 0).and_then(|_| head::trailers(&buffer[..end + 4]));
+        let block = head::find_end(&buffer[..end + 4], &mut 0, limits::HEAD_BYTES).and_then(|_| head::trailers(&buffer[..end + 4]));
         self.trailers = Some(block.map_err(|e| Error::new(self.fault, e.why))?);
         self.reader.buffer.advance(end + 4);
         Ok(true)

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// How many bytes the head at the start of `bytes` has, if it is whole. Looks for the end from `searched` on, and updates it.
-pub fn find_end(bytes: &[u8], searched: &mut usize) -> Result<Option<usize>, Error> {
+pub fn find_end(bytes: &[u8], searched: &mut usize, most: usize) -> Result<Option<usize>, Error> {
     let from = searched.saturating_sub(3);
     // Every LF follows a CR, every CR precedes an LF: others would end a line for some readers and not for others. A head that cannot become
     // good is refused before it is whole.
@@ -22,11 +22,11 @@ pub fn find_end(bytes: &[u8], searched: &mut usize) -> Result<Option<usize>, Err
         }
         if bytes[at] == b'\n' && bytes[..at].ends_with(b"\r\n\r") {
             let end = at + 1;
-            return if end > limits::HEAD_BYTES { Err(too_large()) } else { Ok(Some(end)) };
+            return if end > most { Err(too_large()) } else { Ok(Some(end)) };
         }
     }
     *searched = bytes.len();
-    if bytes.len() > limits::HEAD_BYTES { Err(too_large()) } else { Ok(None) }
+    if bytes.len() > most { Err(too_large()) } else { Ok(None) }
 }
 
 fn too_large() -> Error {

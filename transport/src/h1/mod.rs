@@ -14,6 +14,7 @@ pub use framing::{Framing, Hop, request_framing, response_framing, strip_hop_by_
 pub use reader::Reader;
 pub use writer::Writer;
 
+use crate::Bounds;
 use crate::rt::Stream;
 
 /// One connection, as its two halves.
@@ -27,6 +28,14 @@ impl Connection {
     pub fn new(stream: Stream) -> Self {
         let (recv, send) = stream.split();
         Self { reader: Reader::new(recv), writer: Writer::new(send) }
+    }
+
+    /// The same with other bounds, for a connection of a caller's.
+    #[must_use]
+    pub fn bounded(mut self, bounds: Bounds) -> Self {
+        self.writer.patience = bounds.body_idle;
+        self.reader.bounds = bounds;
+        self
     }
 
     /// Begins with bytes that were read before (to find out the protocol).

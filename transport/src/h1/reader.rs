@@ -5,7 +5,7 @@ use super::framing::Framing;
 use super::{head, request_framing, response_framing};
 use crate::preface::{self, Preface};
 use crate::rt::{self, Recv};
-use crate::{Error, limits};
+use crate::{Bounds, Error, limits};
 use bytes::{Buf, Bytes, BytesMut};
 use model::{Fault, Method, RequestHead, ResponseHead};
 use std::time::Duration;
@@ -15,16 +15,17 @@ pub struct Reader {
     recv: Recv,
     pub(super) buffer: BytesMut,
     pub(super) ended: bool,
+    pub(super) bounds: Bounds,
 }
 
 impl Reader {
     pub fn new(recv: Recv) -> Self {
-        Self { recv, buffer: BytesMut::new(), ended: false }
+        Self::with_read(recv, BytesMut::new())
     }
 
     /// Begins with bytes that were read before (to find out the protocol).
     pub fn with_read(recv: Recv, buffer: BytesMut) -> Self {
-        Self { recv, buffer, ended: false }
+        Self { recv, buffer, ended: false, bounds: Bounds::default() }
     }
 
     pub fn recv(&self) -> &Recv {
@@ -67,10 +68,11 @@ impl Reader {
                 Some(Ok(true)) => {}
             }
         }
-        let slow = || Error::new(Fault::SlowRequest, "head took longer than 10 s");
+        let Bounds { head_time, head_bytes, .. } = self.bounds;
+        let slow = || Error::new(Fault::SlowRequest, format!("head took longer than {head_time:?}"));
         let forgiven = self.forgive_empty_line();
-        let Some(end) = head::find_end(&self.buffer, &mut 0)? else {
-            let end = rt::timeout(limits::HEAD_TIME, self.head_end(forgiven)).await.ok_or_else(slow)??;
+        let Some(end) = head::find_end(&self.buffer, &mut 0, head_bytes)? else {
+            let end = rt::timeout(head_time, self.head_end(forgiven)).await.ok_or_else(slow)??;
             return match end {
                 Some(end) => self.take_request(end, into).map(Some),
                 None => Err(Error::new(Fault::DownstreamClosed, "closed within a head")),
@@ -101,7 +103,7 @@ impl Reader {
             if !forgiven && self.forgive_empty_line() {
                 (forgiven, searched) = (true, 0);
             }
-            if let Some(end) = head::find_end(&self.buffer, &mut searched)? {
+            if let Some(end) = head::find_end(&self.buffer, &mut searched, self.bounds.head_bytes)? {
                 return Ok(Some(end));
             }
             match self.fill(limits::READ_BUFFER).await {
@@ -119,7 +121,8 @@ impl Reader {
     pub async fn response(&mut self, into: &mut ResponseHead, method: &Method) -> Result<Framing, Error> {
         let mut searched = 0;
         loop {
-            let found = head::find_end(&self.buffer, &mut searched).map_err(|e| Error::new(Fault::UpstreamProtocol, e.why))?;
+            let found =
+                head::find_end(&self.buffer, &mut searched, limits::HEAD_BYTES).map_err(|e| Error::new(Fault::UpstreamProtocol, e.why))?;
             if let Some(end) = found {
                 head::response(&self.buffer[..end], into)?;
                 self.buffer.advance(end);

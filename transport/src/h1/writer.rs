@@ -8,6 +8,7 @@ use crate::limits;
 use crate::rt::{self, Send};
 use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Version};
 use std::io::Write;
+use std::time::Duration;
 
 /// Memory kept for heads between messages.
 const KEEP: usize = 16 * 1024;
@@ -18,11 +19,13 @@ const GATHER: usize = 4 * 1024;
 pub struct Writer {
     send: Send,
     held: Vec<u8>,
+    /// For the receiver to take something.
+    pub(super) patience: Duration,
 }
 
 impl Writer {
     pub fn new(send: Send) -> Self {
-        Self { send, held: Vec::new() }
+        Self { send, held: Vec::new(), patience: limits::BODY_IDLE }
     }
 
     pub(super) fn into_send(self) -> Send {
@@ -63,8 +66,9 @@ impl Writer {
             }
             false => piece,
         };
-        let late = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the receiver took nothing for 60 s"));
-        let sent = rt::timeout(limits::BODY_IDLE, self.send.send(&self.held, piece)).await.unwrap_or_else(late);
+        let patience = self.patience;
+        let late = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("the receiver took nothing for {patience:?}")));
+        let sent = rt::timeout(patience, self.send.send(&self.held, piece)).await.unwrap_or_else(late);
         self.held.clear();
         self.held.shrink_to(KEEP);
         sent

@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 /// Streams under way on one connection.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +51,8 @@ pub struct BodyReader {
     ended: bool,
     trailers: Option<HeaderBlock>,
     pub(super) side: Facing,
+    /// Between two pieces of an announced length.
+    idle: Duration,
     _slot: Slot,
 }
 
@@ -57,7 +60,11 @@ impl BodyReader {
     pub(super) fn new(recv: RecvStream, headers: &HeaderMap, side: Facing, slot: Slot) -> Self {
         let ended = recv.is_end_stream();
         let length = head::length(headers, ended);
-        Self { recv, unreleased: 0, length, ended, trailers: None, side, _slot: slot }
+        Self { recv, unreleased: 0, length, ended, trailers: None, side, idle: limits::BODY_IDLE, _slot: slot }
+    }
+
+    pub(super) fn patient(self, idle: Duration) -> Self {
+        Self { idle, ..self }
     }
 
     pub fn length(&self) -> Length {
@@ -98,9 +105,9 @@ impl BodyReader {
     }
 
     /// A caller that announced a length has it; one that did not may talk and be silent for as long as an answer (gRPC).
-    fn patience(&self) -> std::time::Duration {
+    fn patience(&self) -> Duration {
         match (self.side, self.length) {
-            (Facing::Downstream, Length::Known(_)) => limits::BODY_IDLE,
+            (Facing::Downstream, Length::Known(_)) => self.idle,
             _ => limits::ANSWER_IDLE,
         }
     }
@@ -122,6 +129,8 @@ pub struct BodyWriter {
     left: Option<u64>,
     pub(super) ended: bool,
     pub(super) side: Facing,
+    /// For the receiver to open a window.
+    patience: Duration,
     _slot: Slot,
 }
 
@@ -129,7 +138,12 @@ impl BodyWriter {
     pub(super) fn new(send: SendStream<Bytes>, length: Length, side: Facing, slot: Slot) -> Self {
         let left = if let Length::Known(n) = length { Some(n) } else { None };
         let ended = matches!(length, Length::None | Length::Known(0));
-        Self { send, held: None, left, ended, side, _slot: slot }
+        Self { send, held: None, left, ended, side, patience: limits::BODY_IDLE, _slot: slot }
+    }
+
+    pub(super) fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// # Errors
@@ -184,8 +198,8 @@ impl BodyWriter {
 
     async fn write(&mut self, mut piece: Bytes, last: bool) -> Result<(), Error> {
         while !piece.is_empty() {
-            let room = rt::timeout(limits::BODY_IDLE, self.room(piece.len())).await;
-            let stalled = || Error::new(self.side.lost(), "receiver opened no window for 60 s");
+            let room = rt::timeout(self.patience, self.room(piece.len())).await;
+            let stalled = || Error::new(self.side.lost(), format!("receiver opened no window for {:?}", self.patience));
             let part = piece.split_to(room.ok_or_else(stalled)??);
             let end = last && piece.is_empty();
             self.send.send_data(part, end).map_err(|e| self.side.error(&e))?;

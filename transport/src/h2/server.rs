@@ -6,7 +6,7 @@ use super::io::Io;
 use super::{BodyReader, BodyWriter, CLIENT_PREFACE, Facing, head};
 use crate::body::Length;
 use crate::rt::{self, Stream};
-use crate::{Error, limits};
+use crate::{Bounds, Error, limits};
 use ::h2::server::{Builder, Connection, SendResponse};
 use bytes::{Bytes, BytesMut};
 use model::{Fault, RequestHead, ResponseHead};
@@ -15,6 +15,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 type Request = (http::Request<::h2::RecvStream>, SendResponse<Bytes>);
 
@@ -23,6 +24,7 @@ pub struct Server {
     connection: Connection<Io, Bytes>,
     streams: Streams,
     flood: Rc<Cell<Option<Flood>>>,
+    bounds: Bounds,
     draining: bool,
 }
 
@@ -40,14 +42,22 @@ impl Server {
     /// # Errors
     /// If the client speaks something else or takes too long.
     pub async fn new(stream: Stream, read: BytesMut, who: Who) -> Result<Self, Error> {
+        Self::bounded(stream, read, who, Bounds::default()).await
+    }
+
+    /// As [`Server::new`], with other bounds.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub async fn bounded(stream: Stream, read: BytesMut, who: Who, bounds: Bounds) -> Result<Self, Error> {
         let io = Io::new(stream, read, who, CLIENT_PREFACE.len());
         let flood = io.flood();
         let mut builder = Builder::new();
         builder
-            .max_concurrent_streams(limits::H2_STREAMS)
+            .max_concurrent_streams(bounds.streams)
             .initial_window_size(limits::H2_STREAM_WINDOW)
             .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
-            .max_header_list_size(limits::HEAD_BYTES as u32)
+            .max_header_list_size(bounds.head_bytes as u32)
             .max_send_buffer_size(limits::H2_SEND_BUFFER)
             .max_concurrent_reset_streams(limits::H2_RESET_STREAMS)
             .reset_stream_duration(limits::H2_RESET_TIME)
@@ -57,7 +67,7 @@ impl Server {
         let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(io)).await;
         let connection = shake.ok_or_else(|| Error::new(Fault::SlowRequest, "HTTP/2 preface took longer than 10 s"))?;
         let connection = connection.map_err(|e| Facing::Downstream.error(&e))?;
-        Ok(Self { connection, streams: Streams::default(), flood, draining: false })
+        Ok(Self { connection, streams: Streams::default(), flood, bounds, draining: false })
     }
 
     /// The next request; `None` when the connection is over. Must be polled all the while: it is what moves every stream's bytes.
@@ -66,7 +76,7 @@ impl Server {
     /// If the client breaks the protocol or goes away; streams under way have ended with it.
     pub async fn next(&mut self) -> Result<Option<Exchange>, Error> {
         loop {
-            let next = rt::timeout(limits::KEEP_ALIVE, poll_fn(|cx| self.poll_next(cx))).await;
+            let next = rt::timeout(self.bounds.idle, poll_fn(|cx| self.poll_next(cx))).await;
             if let Some(flood) = self.flood.get() {
                 return Err(self.end(flood).await);
             }
@@ -122,8 +132,8 @@ impl Server {
             return None;
         }
         let slot = self.streams.begin();
-        let body = BodyReader::new(recv, &parts.headers, Facing::Downstream, slot.clone());
-        Some(Exchange { head: into, body, responder: Responder { send, slot } })
+        let body = BodyReader::new(recv, &parts.headers, Facing::Downstream, slot.clone()).patient(self.bounds.body_idle);
+        Some(Exchange { head: into, body, responder: Responder { send, slot, patience: self.bounds.body_idle } })
     }
 }
 
@@ -132,6 +142,8 @@ impl Server {
 pub struct Responder {
     send: SendResponse<Bytes>,
     slot: Slot,
+    /// For the client to take something.
+    patience: Duration,
 }
 
 impl Responder {
@@ -152,7 +164,7 @@ impl Responder {
         let answer = head::put_response(head, length)?;
         let ends = matches!(length, Length::None | Length::Known(0));
         let send = self.send.send_response(answer, ends).map_err(|e| Facing::Downstream.error(&e))?;
-        Ok(BodyWriter::new(send, length, Facing::Downstream, self.slot))
+        Ok(BodyWriter::new(send, length, Facing::Downstream, self.slot).patient(self.patience))
     }
 
     /// Waits until the client gives up, and says so.

@@ -6,6 +6,7 @@ use crate::rt::{self, Recv, Stream};
 use crate::{Error, limits};
 use bytes::BytesMut;
 use model::{Fault, Hostname};
+use std::time::Duration;
 
 /// A connection of which the ClientHello was read.
 #[derive(Debug)]
@@ -18,11 +19,11 @@ pub struct Peeked {
 
 /// # Errors
 /// If what comes is not TLS, too long, too slow, or ends. [`Error::nothing_received`] where nothing came at all.
-pub async fn peek(stream: Stream) -> Result<Peeked, Error> {
+pub async fn peek(stream: Stream, time: Duration) -> Result<Peeked, Error> {
     let (mut recv, send) = stream.split();
     let mut read = BytesMut::new();
-    let hello = rt::timeout(limits::HANDSHAKE_TIME, hello(&mut recv, &mut read)).await;
-    let late = || Err(Error::new(Fault::SlowRequest, "ClientHello took longer than 10 s"));
+    let hello = rt::timeout(time, hello(&mut recv, &mut read)).await;
+    let late = || Err(Error::new(Fault::SlowRequest, format!("ClientHello took longer than {time:?}")));
     let nothing = read.is_empty();
     let sni = hello.unwrap_or_else(late).map_err(|e| if nothing { e.with_nothing_received() } else { e })?;
     let stream = recv.reunite(send).ok_or_else(|| Error::new(Fault::Internal, "halves of a connection were kept"))?;

@@ -410,7 +410,19 @@ fn recorded_resources_still_read_to_the_same_values() {
 #[test]
 fn what_holds_before_a_byte_is_read_crosses_and_a_bad_block_is_named() {
     let trusted = vec![Cidr::parse("10.0.0.0/8").unwrap(), Cidr::parse("fd00::1").unwrap()];
-    let front = Front { proxy_protocol: ProxyProtocol::Require(trusted), connections: Some(100) };
+    let second = std::time::Duration::from_secs(1);
+    let limits = FrontLimits {
+        connections: Some(100),
+        handshakes: Some(101),
+        handshake_time: Some(second),
+        head_bytes: Some(102),
+        head_time: Some(second * 2),
+        idle: Some(second * 3),
+        body_idle: Some(second * 4),
+        requests: Some(103),
+        streams: Some(104),
+    };
+    let front = Front { proxy_protocol: ProxyProtocol::Require(trusted), limits };
     let sample = Resource::Listener(Arc::new(Listener { front, ..listener() }));
     assert_eq!(decode(&encode(&sample)).unwrap(), sample);
     let at = encode(&sample).windows(10).position(|part| part == b"10.0.0.0/8").unwrap();

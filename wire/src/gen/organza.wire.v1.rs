@@ -448,6 +448,28 @@ pub struct Listener {
     /// At once; absent: as many as the proxy allows.
     #[prost(uint32, optional, tag = "13")]
     pub connections: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "14")]
+    pub limits: ::core::option::Option<FrontLimits>,
+}
+/// Of a listener's connections; what is absent is as the proxy has it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FrontLimits {
+    #[prost(uint32, optional, tag = "1")]
+    pub handshakes: ::core::option::Option<u32>,
+    #[prost(uint64, optional, tag = "2")]
+    pub handshake_nanos: ::core::option::Option<u64>,
+    #[prost(uint32, optional, tag = "3")]
+    pub head_bytes: ::core::option::Option<u32>,
+    #[prost(uint64, optional, tag = "4")]
+    pub head_nanos: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub idle_nanos: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub body_idle_nanos: ::core::option::Option<u64>,
+    #[prost(uint32, optional, tag = "7")]
+    pub requests: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "8")]
+    pub streams: ::core::option::Option<u32>,
 }
 /// Read before all else, from these senders alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

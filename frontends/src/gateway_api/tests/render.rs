@@ -157,8 +157,20 @@ fn render_listener(listener: &Listener, out: &mut String) {
     if let model::ProxyProtocol::Require(trusted) = &listener.front.proxy_protocol {
         line(out, 1, format!("proxy protocol from {}", trusted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
     }
-    if let Some(most) = listener.front.connections {
-        line(out, 1, format!("connections {most}"));
+    let FrontLimits { connections, handshakes, handshake_time, head_bytes, head_time, idle, body_idle, requests, streams } =
+        listener.front.limits;
+    let counts = [
+        ("connections", connections),
+        ("handshakes", handshakes),
+        ("head bytes", head_bytes),
+        ("requests", requests),
+        ("streams", streams),
+    ];
+    for (what, most) in counts {
+        out.extend(most.map(|most| format!("  {what} {most}\n")));
+    }
+    for (what, time) in [("handshake", handshake_time), ("head", head_time), ("idle", idle), ("body idle", body_idle)] {
+        out.extend(time.map(|time| format!("  {what} within {time:?}\n")));
     }
     if let Some(why) = &listener.broken {
         line(out, 1, format!("broken {why}"));

@@ -44,8 +44,11 @@ pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     }
     gateway_api::translate(objects, &inventory, &settings, &mut out);
     organza::translate(objects, &mut inventory, &mut out);
+    organza::access::translate(objects, &inventory, options.workloads, &mut out);
+    settings.access(&mut out);
     out.resources.extend(inventory.services.into_values().map(|s| Resource::Service(Arc::new(s))));
     out.resources.extend(inventory.endpoints.into_iter().map(|e| Resource::Endpoints(Arc::new(e))));
+    organza::access::notes_of_bytes(&mut out);
     out
 }
 

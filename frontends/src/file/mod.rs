@@ -54,7 +54,7 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
 static FINGERPRINT: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// Kinds that stand in no namespace.
-const CLUSTER_WIDE: [&str; 3] = ["Namespace", "GatewayClass", "XMesh"];
+const CLUSTER_WIDE: [&str; 4] = ["Namespace", "GatewayClass", "XMesh", "ClusterAccessPolicy"];
 
 /// Whether a file of a folder is read.
 pub fn is_configuration(path: &Path) -> bool {

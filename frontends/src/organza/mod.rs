@@ -2,6 +2,7 @@
 //! theirs from them. Policies attach to what other front ends made: they run last, read the inventory and change nothing but the Services that they
 //! target (GEP-713: direct policy attachment).
 
+pub mod access;
 pub mod settings;
 pub mod traffic;
 

@@ -6,7 +6,10 @@ use crate::gateway_api::condition;
 use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
-use model::{Cidr, Front, FrontLimits, Normalisation, ProxyProtocol, Report, Severity, Status};
+use model::access::{AccessSettings, DefaultAccess, Egress, ExplainDenials};
+use model::{
+    Cidr, Front, FrontLimits, Key, Kind, Normalisation, Origin, ProxyProtocol, Report, Resource, Severity, Source, Status,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +28,9 @@ const INVALID_PARAMETERS: &str = "InvalidParameters";
 #[derive(Debug, Clone, Copy, Default)]
 struct Mesh {
     normalisation: Option<Normalisation>,
+    default_access: Option<DefaultAccess>,
+    egress: Option<Egress>,
+    explain_denials: Option<ExplainDenials>,
 }
 
 /// What one `GatewayParameters` says; `None`: nothing.
@@ -55,6 +61,7 @@ impl Parameters {
 pub struct Settings {
     /// By namespace.
     mesh: BTreeMap<Arc<str>, Mesh>,
+    origins: BTreeMap<Arc<str>, Origin>,
     /// By namespace and name.
     parameters: BTreeMap<(Arc<str>, Arc<str>), Result<Parameters, Wrong>>,
 }
@@ -85,8 +92,20 @@ impl Settings {
             let wrong = Wrong::new("Invalid", format!("A MeshConfig named {} holds nowhere.", object.object.name));
             return Err(wrong.fix(format!("Name it {MESH_CONFIG}.")).at("name").at("metadata"));
         }
-        let mesh = Mesh { normalisation: level(object).at("spec")? };
+        self.origins.insert(object.object.namespace.clone(), object.origin());
+        // What cannot be read of who may call is the narrowest that could have been meant, whatever is wrong with the rest.
+        let (default_access, egress) = (default_access(object), egress(object));
+        let mesh = Mesh {
+            normalisation: level(object).ok().flatten(),
+            default_access: *default_access.as_ref().unwrap_or(&Some(DefaultAccess::Deny)),
+            egress: *egress.as_ref().unwrap_or(&Some(Egress::Registered)),
+            explain_denials: denials(object).unwrap_or(Some(ExplainDenials::Never)),
+        };
         self.mesh.insert(object.object.namespace.clone(), mesh);
+        level(object).at("spec")?;
+        default_access.at("spec")?;
+        egress.at("spec")?;
+        denials(object).at("spec")?;
         Ok(())
     }
 
@@ -105,6 +124,25 @@ impl Settings {
     pub fn normalisation(&self, namespace: &str) -> Normalisation {
         let of = |namespace: &str| self.mesh.get(namespace).and_then(|mesh| mesh.normalisation);
         of(namespace).or_else(|| of(ROOT_NAMESPACE)).unwrap_or_default()
+    }
+
+    /// What holds of access beside policies: for the mesh, and for each namespace that says something of it.
+    pub fn access(&self, out: &mut Translation) {
+        let root = self.mesh.get(ROOT_NAMESPACE).copied().unwrap_or_default();
+        for (namespace, own) in &self.mesh {
+            let is_root = **namespace == *ROOT_NAMESPACE;
+            let says = own.default_access.is_some() || own.egress.is_some() || own.explain_denials.is_some();
+            let Some(origin) = self.origins.get(namespace).filter(|_| says) else { continue };
+            let key = |namespace: &str| Key::new(Source::files(), Kind::AccessSettings, namespace, MESH_CONFIG);
+            let settings = AccessSettings {
+                key: key(if is_root { "" } else { namespace }),
+                origin: origin.clone(),
+                default_access: own.default_access.or(root.default_access).unwrap_or_default(),
+                egress: own.egress.or(root.egress).unwrap_or_default(),
+                explain_denials: own.explain_denials.or(root.explain_denials).unwrap_or_default(),
+            };
+            out.resources.push(Resource::AccessSettings(Arc::new(settings)));
+        }
     }
 
     /// What a `parametersRef` leads to; `namespace` is the one of the object that refers, empty for a class, which names it itself.
@@ -175,6 +213,34 @@ fn proxy_protocol(value: &Value) -> Result<Option<ProxyProtocol>, Wrong> {
             Err(wrong.fix("Set mode, and name the load balancers' addresses in trustedSources where it is Require."))
         }
     }
+}
+
+fn word<T>(object: &Object, field: &str, words: &[(&str, T)]) -> Result<Option<T>, Wrong>
+where
+    T: Copy,
+{
+    let found = object.at(&format!("/spec/{field}"));
+    if found.is_null() {
+        return Ok(None);
+    }
+    let known = words.iter().find(|(word, _)| found == word).map(|(_, value)| Some(*value));
+    known.ok_or_else(|| {
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        Wrong::new("Invalid", format!("{found} is no word of {field}.")).fix(format!("Use one of {}.", all.join(", "))).at(field)
+    })
+}
+
+fn default_access(object: &Object) -> Result<Option<DefaultAccess>, Wrong> {
+    let words = [("Allow", DefaultAccess::Allow), ("AllowMeshed", DefaultAccess::AllowMeshed), ("Deny", DefaultAccess::Deny)];
+    word(object, "defaultAccess", &words)
+}
+
+fn egress(object: &Object) -> Result<Option<Egress>, Wrong> {
+    word(object, "egress", &[("Any", Egress::Any), ("Registered", Egress::Registered)])
+}
+
+fn denials(object: &Object) -> Result<Option<ExplainDenials>, Wrong> {
+    word(object, "explainDenials", &[("Never", ExplainDenials::Never), ("Meshed", ExplainDenials::Meshed)])
 }
 
 fn level(object: &Object) -> Result<Option<Normalisation>, Wrong> {

@@ -30,7 +30,9 @@ const CRDS: &[&str] = &[
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xbackends.yaml"),
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xbackendtrafficpolicies.yaml"),
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xmeshes.yaml"),
+    include_str!("../../crd/organza.dev_accesspolicies.yaml"),
     include_str!("../../crd/organza.dev_backendtrafficpolicies.yaml"),
+    include_str!("../../crd/organza.dev_clusteraccesspolicies.yaml"),
     include_str!("../../crd/organza.dev_gatewayparameters.yaml"),
     include_str!("../../crd/organza.dev_meshconfigs.yaml"),
 ];
@@ -124,8 +126,17 @@ pub fn check_again(mut objects: Vec<Object>, before: &[Object]) -> (Vec<Object>,
             started.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         })
     };
-    let mut good = found.iter().map(Vec::is_empty).collect::<Vec<_>>().into_iter();
-    objects.retain(|_| good.next() == Some(true));
+    let mut taken = found.iter().map(Vec::is_empty).collect::<Vec<_>>();
+    for (i, object) in objects.iter_mut().enumerate().filter(|(i, _)| !found[*i].is_empty()) {
+        let was_good = || before.iter().any(|old| old.object == object.object);
+        // Without it more would be let in than was written.
+        if let Some(closed) = crate::organza::access::held_closed(object).filter(|_| !was_good()) {
+            *object = closed;
+            taken[i] = true;
+        }
+    }
+    let mut taken = taken.into_iter();
+    objects.retain(|_| taken.next() == Some(true));
     (objects, found.into_iter().flatten().collect())
 }
 

@@ -18,7 +18,7 @@ pub fn read(text: &str) -> Vec<Object> {
 fn object(value: Value) -> Object {
     let word = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned();
     let (api_version, kind, name) = (word("/apiVersion"), word("/kind"), word("/metadata/name"));
-    let cluster_wide = matches!(kind.as_str(), "Namespace" | "GatewayClass");
+    let cluster_wide = matches!(kind.as_str(), "Namespace" | "GatewayClass" | "ClusterAccessPolicy");
     let namespace = match word("/metadata/namespace") {
         _ if cluster_wide => String::new(),
         given if given.is_empty() => "default".to_owned(),

@@ -1,0 +1,148 @@
+//! What is allowed to be written and hardly meant: rules for anyone, rules that never hold or that another makes idle, callers that nobody is, bytes
+//! that are judged by a part of a rule. Told as warnings; nothing is changed.
+
+use crate::Translation;
+use crate::wrong::Wrong;
+use model::access::{AccessMatch, AccessPath, AccessPolicy, AccessRule, AccessTarget, Action, Enforcement, IdentityMatch, TextMatch};
+use model::report::Step;
+use model::{AppProtocol, Report, Resource, Service, Severity, Workload};
+use std::sync::Arc;
+
+pub fn about(policies: &[Arc<AccessPolicy>], workloads: &[Workload], out: &mut Translation) {
+    let mut told = Vec::new();
+    for policy in policies {
+        for (i, rule) in policy.rules.iter().enumerate() {
+            let mut say = |wrong: Wrong| {
+                let path = vec![Step::Field("spec".into()), Step::Field("rules".into()), Step::Index(i)];
+                told.push(Report { severity: Severity::Warning, path, ..wrong.report(&policy.origin.object) });
+            };
+            anyone(policy, rule, &mut say);
+            never(rule, &mut say);
+            nobody(rule, workloads, &mut say);
+            if let Some(other) = shadow(policy, i, policies) {
+                say(other);
+            }
+        }
+    }
+    out.reports.extend(told);
+}
+
+fn matches(rule: &AccessRule) -> impl Iterator<Item = &AccessMatch> {
+    rule.clauses.iter().flat_map(|clause| &clause.0).flat_map(|group| &group.0).flat_map(|term| &term.any)
+}
+
+/// An Allow without a word of who calls.
+fn anyone(policy: &AccessPolicy, rule: &AccessRule, say: &mut impl FnMut(Wrong)) {
+    if policy.action == Action::Allow && rule.clauses.is_empty() {
+        say(Wrong::new("AllowsAnyone", format!("Rule {} allows anyone anything: it says neither who calls nor what.", rule.name))
+            .fix("Write sources, or destinations, where less is meant."));
+    }
+}
+
+/// Paths as no request has them once they are made regular.
+fn never(rule: &AccessRule, say: &mut impl FnMut(Wrong)) {
+    for one in matches(rule) {
+        let AccessMatch::Path(AccessPath::Exact(path) | AccessPath::Segments(path) | AccessPath::Letters(path)) = one else { continue };
+        let odd = path.contains(['?', '#', ';', '\\'])
+            || path.contains("//")
+            || path.contains('%')
+            || path.split('/').any(|s| s == "." || s == "..");
+        if odd {
+            let wrong = Wrong::new("NeverHolds", format!("No request has the path {path}: paths are made regular before rules read them."));
+            say(wrong.fix("Write the path as it is after normalisation, without query."));
+        }
+    }
+}
+
+/// Callers of a mesh in which nobody is called that.
+fn nobody(rule: &AccessRule, workloads: &[Workload], say: &mut impl FnMut(Wrong)) {
+    // Files alone do not say who will join.
+    if workloads.is_empty() {
+        return;
+    }
+    for one in matches(rule) {
+        let somebody = match one {
+            AccessMatch::ServiceAccount { namespace, name } => {
+                name.starts_with("gateway-")
+                    || workloads.iter().any(|w| w.identity.namespace() == &**namespace && w.identity.service_account() == &**name)
+            }
+            AccessMatch::Namespace(TextMatch::Exact(name)) => workloads.iter().any(|w| w.identity.namespace() == &**name),
+            AccessMatch::Identity(IdentityMatch::Exact(id)) => {
+                id.service_account().starts_with("gateway-") || workloads.iter().any(|w| w.identity == *id)
+            }
+            AccessMatch::TrustDomain(domain) => workloads.iter().any(|w| w.identity.trust_domain() == domain),
+            _ => true,
+        };
+        if !somebody {
+            say(Wrong::new("NobodyThere", format!("Nobody of the mesh is {one} now.")));
+        }
+    }
+}
+
+/// A rule that another makes idle: the same clauses or none, in force for the same targets, and asked no later.
+fn shadow(policy: &AccessPolicy, at: usize, policies: &[Arc<AccessPolicy>]) -> Option<Wrong> {
+    let rule = &policy.rules[at];
+    let covers = |other: &AccessRule| other.clauses.is_empty() || other.clauses.iter().all(|clause| rule.clauses.contains(clause));
+    for other in policies.iter().filter(|other| other.enforcement == Enforcement::Enforce && other.tier == policy.tier) {
+        // A deny goes before an allow; of two of one action, the one named first.
+        let first = other.action == Action::Deny && policy.action == Action::Allow;
+        let same = other.action == policy.action;
+        if !(first || same) || !policy.targets.iter().all(|target| other.targets.iter().any(|wider| includes(wider, target))) {
+            continue;
+        }
+        for (i, candidate) in other.rules.iter().enumerate() {
+            let itself = other.key == policy.key && i >= at;
+            let later = same && other.key > policy.key;
+            if !itself && !later && covers(candidate) {
+                let message =
+                    format!("Rule {} never decides: rule {} of {} holds wherever it does.", rule.name, candidate.name, other.origin.object);
+                return Some(Wrong::new("Shadowed", message).fix("Remove one of the two."));
+            }
+        }
+    }
+    None
+}
+
+fn includes(wider: &AccessTarget, target: &AccessTarget) -> bool {
+    match (wider, target) {
+        (AccessTarget::Mesh, AccessTarget::Namespace(_) | AccessTarget::Workloads { .. } | AccessTarget::Service { .. }) => true,
+        (AccessTarget::Namespace(name), AccessTarget::Workloads { namespace, .. }) => name == namespace,
+        (AccessTarget::Namespace(name), AccessTarget::Service { service, .. }) => *name == service.namespace,
+        (AccessTarget::Service { service, port: None }, AccessTarget::Service { service: other, .. }) => service == other,
+        _ => wider == target,
+    }
+}
+
+/// Notes of rules that need HTTP on ports that say that they carry bytes.
+pub fn notes_of_bytes(out: &mut Translation) {
+    let mut told = Vec::new();
+    let services = || out.resources.iter().filter_map(|r| if let Resource::Service(s) = r { Some(s) } else { None });
+    for resource in &out.resources {
+        let Resource::Access(policy) = resource else { continue };
+        let Some((service, port)) =
+            policy.targets.iter().find_map(|target| services().find_map(|s| carries_bytes(target, s).map(|port| (s, port))))
+        else {
+            continue;
+        };
+        for (i, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| matches(rule).any(AccessMatch::needs_request)) {
+            let what = match policy.action {
+                Action::Allow => "it never holds there",
+                Action::Deny => "it denies there by who calls and the port alone",
+            };
+            let message = format!(
+                "Rule {} needs HTTP, and port {port} of Service {}/{} carries bytes: {what}.",
+                rule.name, service.key.namespace, service.key.name
+            );
+            let path = vec![Step::Field("spec".into()), Step::Field("rules".into()), Step::Index(i)];
+            told.push(Report { severity: Severity::Warning, path, ..Wrong::new("NeedsHttp", message).report(&policy.origin.object) });
+        }
+    }
+    out.reports.extend(told);
+}
+
+fn carries_bytes(target: &AccessTarget, service: &Service) -> Option<u16> {
+    let AccessTarget::Service { service: key, port } = target else { return None };
+    let bytes =
+        |p: &&model::ServicePort| matches!(p.protocol, AppProtocol::Tcp | AppProtocol::Tls) && port.is_none_or(|only| only == p.number);
+    service.ports.iter().filter(|_| *key == service.key).find(bytes).map(|port| port.number)
+}

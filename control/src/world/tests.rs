@@ -193,3 +193,57 @@ fn private_keys_go_to_the_gateway_that_refers_to_them_and_to_nobody_else() {
     };
     assert_eq!(["gateway-front", "gateway-back", "web", "c"].map(keys), [vec!["one".to_owned()], vec!["two".to_owned()], vec![], vec![]]);
 }
+
+#[test]
+fn policies_of_access_reach_the_proxies_that_they_concern_and_no_others() {
+    let policy = |name: &str, kind: &str, spec: Value| {
+        let namespace = if kind == "AccessPolicy" { "shop" } else { "" };
+        Object { object: ObjectRef::new("organza.dev", kind, namespace, name), ..object(kind, name, spec) }
+    };
+    let on = |target: Value| json!({"targetRefs": [target], "rules": []});
+    let edge = |kind: &str, name: &str| json!({"group": "gateway.networking.k8s.io", "kind": kind, "name": name});
+    let mut objects = gateway();
+    objects.extend([
+        policy("namespace", "AccessPolicy", on(json!({"kind": "Namespace", "name": "shop"}))),
+        policy("web", "AccessPolicy", on(json!({"kind": "Service", "name": "web"}))),
+        policy("catalog", "AccessPolicy", on(json!({"kind": "Service", "name": "catalog"}))),
+        policy("canaries", "AccessPolicy", json!({"workloadSelector": {"matchLabels": {"track": "canary"}}, "rules": []})),
+        policy("gateway", "AccessPolicy", on(edge("Gateway", "front"))),
+        policy("route", "AccessPolicy", on(edge("HTTPRoute", "front"))),
+        policy("mesh", "ClusterAccessPolicy", json!({"tier": "Admin", "rules": []})),
+        policy(
+            "elsewhere",
+            "ClusterAccessPolicy",
+            json!({"tier": "Admin", "rules": [], "targetRefs": [{"kind": "Namespace", "name": "other"}]}),
+        ),
+        Object {
+            object: ObjectRef::new("organza.dev", "MeshConfig", "organza-system", "default"),
+            ..object("MeshConfig", "default", json!({"defaultAccess": "Deny"}))
+        },
+        Object {
+            object: ObjectRef::new("organza.dev", "MeshConfig", "other", "default"),
+            ..object("MeshConfig", "default", json!({"defaultAccess": "Allow"}))
+        },
+    ]);
+    let world = next(&World::default(), objects).unwrap();
+    let members = members();
+    let sees = |proxy: &str| {
+        let view = view(&world, members.get(proxy).unwrap(), ["self"]);
+        let keys =
+            view.items.keys().filter_map(|name| Key::parse(name)).filter(|key| matches!(key.kind, Kind::Access | Kind::AccessSettings));
+        keys.map(|key| format!("{}/{}", key.namespace, key.name)).collect::<Vec<_>>()
+    };
+    let workload = |service: &str| {
+        let mut all = ["/clusteraccesspolicy.mesh", "shop/accesspolicy.namespace", service, "/default"];
+        all.sort_unstable();
+        all.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let sorted = |proxy: &str| {
+        let mut all = sees(proxy);
+        all.sort();
+        all
+    };
+    assert_eq!(sorted("web"), workload("shop/accesspolicy.web"));
+    assert_eq!(sorted("c"), workload("shop/accesspolicy.catalog"));
+    assert_eq!(sorted("gateway-front"), ["/default", "shop/accesspolicy.gateway", "shop/accesspolicy.route"]);
+}

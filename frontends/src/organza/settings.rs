@@ -7,9 +7,7 @@ use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
 use model::access::{AccessSettings, DefaultAccess, Egress, ExplainDenials};
-use model::{
-    Cidr, Front, FrontLimits, Key, Kind, Normalisation, Origin, ProxyProtocol, Report, Resource, Severity, Source, Status,
-};
+use model::{Cidr, Front, FrontLimits, Key, Kind, Normalisation, Origin, ProxyProtocol, Report, Resource, Severity, Source, Status};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;

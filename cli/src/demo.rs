@@ -251,7 +251,7 @@ fn commands(place: &Place, files: &Path, door: Option<SocketAddr>) -> String {
     [
         format!("  organza get edges --mesh {mesh}"),
         format!("  openssl s_client -connect {door} </dev/null"),
-        format!("  sed -i 's/weight: 90/weight: 50/; s/weight: 10/weight: 50/' {}", routes.display()),
+        format!("  sed -i '/weight:/s/[19]0/50/' {}", routes.display()),
     ]
     .join("\n")
 }

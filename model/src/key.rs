@@ -1,6 +1,8 @@
 //! Names of things: where an object came from, what kind it is, what it is called.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// The cluster or registry that an object lives in (`files`, `organza`, later a cluster's name).
@@ -80,28 +82,88 @@ impl Kind {
 
 /// `source/kind/namespace/name`: unique in the whole mesh. A listener's name is `gateway.section`; a route's name carries its
 /// dialect kind in lower case (`httproute.catalog`), since an HTTPRoute and a GRPCRoute may share a name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// It is asked for several times in each request: its words are shared and their hash is kept, so that a copy is one count, a look-up hashes a number,
+/// and equality of copies is that of a pointer.
+#[derive(Clone)]
 pub struct Key {
-    pub source: Source,
     pub kind: Kind,
+    words: Arc<Words>,
+}
+
+/// What a [`Key`] says besides its kind.
+#[derive(Debug)]
+pub struct Words {
+    pub source: Source,
     pub namespace: Arc<str>,
     pub name: Arc<str>,
+    /// Of the three.
+    hash: u64,
+}
+
+impl std::ops::Deref for Key {
+    type Target = Words;
+
+    fn deref(&self) -> &Words {
+        &self.words
+    }
 }
 
 impl Key {
     pub fn new(source: Source, kind: Kind, namespace: &str, name: &str) -> Self {
-        Self { source, kind, namespace: Arc::from(namespace), name: Arc::from(name) }
+        // Its keys are fixed: equal names hash alike wherever they were made.
+        let mut hasher = std::hash::DefaultHasher::new();
+        (source.as_str(), namespace, name).hash(&mut hasher);
+        let words = Words { source, namespace: Arc::from(namespace), name: Arc::from(name), hash: hasher.finish() };
+        Self { kind, words: Arc::new(words) }
     }
 
     /// The same name under another kind: the endpoints of a service, the service of endpoints.
     pub fn with_kind(&self, kind: Kind) -> Self {
-        Self { kind, ..self.clone() }
+        Self { kind, words: self.words.clone() }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(4, '/');
         let (source, kind, namespace, name) = (parts.next()?, Kind::parse(parts.next()?)?, parts.next()?, parts.next()?);
         (!source.is_empty() && !name.is_empty()).then(|| Self::new(Source::new(source), kind, namespace, name))
+    }
+
+    fn parts(&self) -> (&Source, Kind, &str, &str) {
+        (&self.source, self.kind, &self.namespace, &self.name)
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let same = || self.words.hash == other.words.hash && self.parts() == other.parts();
+        self.kind == other.kind && (Arc::ptr_eq(&self.words, &other.words) || same())
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.words.hash ^ self.kind as u64);
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
     }
 }
 
@@ -148,3 +210,6 @@ impl Origin {
         Self { object, place: place.into() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 thread_local! {
     static TASKS: Cell<usize> = const { Cell::new(0) };
+    /// The clock's last reading on a thread of [`run`], and how often it may still be given out.
+    static CLOCK: Cell<Option<(Instant, u32)>> = const { Cell::new(None) };
 }
+
+/// How often one reading of the clock is given out at most. A request asks a dozen times between two waits; reading the clock each time costs more than
+/// most of what it does in between.
+const READINGS: u32 = 4;
 
 /// A task that has not ended.
 struct Alive;
@@ -53,9 +59,19 @@ pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-/// Monotone time; virtual where the runtime's is.
+/// Monotone time; virtual where the runtime's is. On a thread of [`run`] it is what the clock said after the thread last waited, or a few readings ago.
 pub fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
+    CLOCK.with(|clock| match clock.get() {
+        Some((at, left)) if left > 0 => {
+            clock.set(Some((at, left - 1)));
+            at
+        }
+        kept => {
+            let at = tokio::time::Instant::now().into_std();
+            clock.set(kept.map(|_| (at, READINGS)));
+            at
+        }
+    })
 }
 
 /// Time of day, for records and certificates.
@@ -79,8 +95,13 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
 /// # Errors
 /// If the kernel gives no event queue.
 pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    Ok(tokio::task::LocalSet::new().block_on(&runtime, work))
+    // A reading from before a wait is worth nothing after it.
+    let spent = || CLOCK.with(|clock| clock.set(clock.get().map(|(at, _)| (at, 0))));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().on_thread_unpark(spent).build()?;
+    CLOCK.with(|clock| clock.set(Some((now(), 0))));
+    let ended = tokio::task::LocalSet::new().block_on(&runtime, work);
+    CLOCK.with(|clock| clock.set(None));
+    Ok(ended)
 }
 
 /// Runs `work` on a thread and a runtime of its own; where the thread stands for a whole machine, as one of its tasks.
@@ -123,3 +144,6 @@ pub fn seed() -> u64 {
     // The standard library keys each `RandomState` from the system's randomness.
     std::hash::RandomState::new().build_hasher().finish()
 }
+
+#[cfg(test)]
+mod tests;

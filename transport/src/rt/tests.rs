@@ -1,0 +1,17 @@
+use super::*;
+
+#[test]
+fn a_reading_of_the_clock_is_given_out_a_few_times_and_never_after_a_wait() {
+    run(async {
+        let first = now();
+        let given: Vec<Instant> = (0..READINGS).map(|_| now()).collect();
+        assert!(given.iter().all(|at| *at == first));
+        assert!(now() > first, "it is read anew");
+        let before = now();
+        sleep(Duration::from_millis(2)).await;
+        assert!(now() >= before + Duration::from_millis(2), "what was read before a wait is worth nothing after it");
+    })
+    .unwrap();
+    let outside = now();
+    assert!(now() > outside, "a thread that is nobody's worker reads the clock");
+}

@@ -1,5 +1,7 @@
 //! What was recorded at a release still reads to the same values, and what is wrong is refused by the name of its field.
 
+mod listeners;
+
 use super::DecodeError;
 use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use crate::{decode, encode, v1};
@@ -384,20 +386,6 @@ fn sessions_of_rules_are_read_back_and_bad_keys_are_refused() {
 }
 
 #[test]
-fn what_clients_must_show_is_read_back_and_never_taken_for_nothing() {
-    let roots: Arc<[u8]> = b"PEM"[..].into();
-    for clients in [ClientCertificates::Unasked, ClientCertificates::Required(roots.clone()), ClientCertificates::Insecure(roots)] {
-        let tls = Some(ListenerTls { certificates: Vec::new(), clients });
-        let sample = Resource::Listener(Arc::new(Listener { tls, ..listener() }));
-        assert_eq!(decode(&encode(&sample)).unwrap(), sample);
-    }
-    let mut message = v1::Resource::decode(&*encode(&Resource::Listener(Arc::new(listener())))).unwrap();
-    let Some(v1::resource::Resource::Listener(door)) = &mut message.resource else { panic!("not a listener") };
-    door.tls.as_mut().unwrap().clients = Some(v1::ClientCertificates { clients: None });
-    assert!(decode(&message.encode_to_vec()).unwrap_err().to_string().contains("tls.clients"));
-}
-
-#[test]
 fn recorded_resources_still_read_to_the_same_values() {
     for (name, sample) in samples() {
         let bytes = encode(&sample);
@@ -405,31 +393,6 @@ fn recorded_resources_still_read_to_the_same_values() {
         assert_eq!(decode(&old).unwrap(), sample, "{name}");
         assert_eq!(old, bytes, "{name}: equal resources have equal bytes, for versions are their hashes");
     }
-}
-
-#[test]
-fn what_holds_before_a_byte_is_read_crosses_and_a_bad_block_is_named() {
-    let trusted = vec![Cidr::parse("10.0.0.0/8").unwrap(), Cidr::parse("fd00::1").unwrap()];
-    let second = std::time::Duration::from_secs(1);
-    let limits = FrontLimits {
-        connections: Some(100),
-        handshakes: Some(101),
-        handshake_time: Some(second),
-        head_bytes: Some(102),
-        head_time: Some(second * 2),
-        idle: Some(second * 3),
-        body_idle: Some(second * 4),
-        requests: Some(103),
-        streams: Some(104),
-    };
-    let front = Front { proxy_protocol: ProxyProtocol::Require(trusted), limits };
-    let sample = Resource::Listener(Arc::new(Listener { front, ..listener() }));
-    assert_eq!(decode(&encode(&sample)).unwrap(), sample);
-    let at = encode(&sample).windows(10).position(|part| part == b"10.0.0.0/8").unwrap();
-    let mut bad = encode(&sample).to_vec();
-    bad[at] = b'x';
-    let error = decode(&bad).unwrap_err().to_string();
-    assert!(error.contains("proxy_protocol.trusted"), "{error}");
 }
 
 #[test]

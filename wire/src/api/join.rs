@@ -1,10 +1,10 @@
-//! How a process becomes part of the mesh: registration by the socket, joining by token, signing.
+//! How a process becomes part of the mesh: registration by the socket, joining by token, signing. What a later release adds to a request is skipped, for
+//! its processes join a mesh whose control plane is not upgraded yet; only what gives rights away is refused where it cannot be read whole.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct WorkloadPort {
     /// The service's port.
     pub service: u16,
@@ -14,7 +14,6 @@ pub struct WorkloadPort {
 
 /// Asks for a place in the mesh. Without a service the workload is a client only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RegistrationRequest {
     /// What the workload is called (`catalog-v1`); made unique by the control plane.
     pub name: String,
@@ -51,7 +50,6 @@ pub struct Registration {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SignRequest {
     /// The proxy that was registered.
     pub proxy: String,
@@ -69,6 +67,7 @@ pub struct SignResponse {
     pub not_after: u64,
 }
 
+/// A field that is not known may narrow what the token is good for: then none is given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {

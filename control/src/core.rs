@@ -182,9 +182,14 @@ impl Core {
 
     pub fn tell(&self, event: Event) {
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        // While proxies take a generation its count is told again and again; the last is what one wants to know later.
-        if let Event::Applied { generation, .. } = event {
-            past.retain(|known| !matches!(known.what, Event::Applied { generation: other, .. } if other == generation));
+        // While proxies take a generation its count is told again and again, and the next one overtakes it: what came of it at last is what one
+        // wants to know later.
+        if let Event::Applied { generation: now, .. } = event {
+            let is_passed = |known: &Event| match known {
+                Event::Applied { generation, applied, concerned, .. } => *generation == now || applied < concerned,
+                _ => false,
+            };
+            past.retain(|known| !is_passed(&known.what));
         }
         past.push_back(PastEvent { time: seconds(now()), what: event.clone() });
         if past.len() > limits::PAST_EVENTS {

@@ -126,14 +126,14 @@ await page.locator('.view').focus();
 await page.keyboard.press('Escape');
 await until('Escape closes it', async () => (await page.locator('aside[aria-label="What is chosen"]').count()) === 0);
 await page.keyboard.press('2');
-await until('2 goes to the services', async () => page.url().endsWith('#/services'));
+await until('2 goes to the services', async () => (await page.locator('main h1').innerText()) === 'Services');
 await page.keyboard.press('/');
 check(await page.evaluate(() => document.activeElement?.getAttribute('type') === 'search'), '/ goes to the search');
 await page.keyboard.type('catalog');
 await until('a word narrows the table', async () => (await page.locator('tbody tr').count()) === 1 && page.url().includes('q=catalog'));
 
 // Every page, two themes, three sizes.
-const service = await page.locator('tbody a.name').first().getAttribute('href');
+const service = await page.locator('tbody a.name').first().getAttribute('href', { timeout: PATIENCE });
 const pages = ['graph', 'services', service.slice(2), 'workloads', 'routes', 'object/HTTPRoute/default/catalog', 'flows', 'proxies', 'certificates', 'events', 'problems'];
 const sizes = [
   ['wide', 1440, 900],

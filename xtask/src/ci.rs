@@ -36,7 +36,7 @@ pub fn run() -> Result<()> {
     steps.step("test", || test::run(&["--locked".into()]))?;
     steps.step("demo", || process::run(&cargo, &["run", "--release", "--locked", "-p", "cli", "--", "demo", "--for", "20s"]))?;
     steps.step("conformance h2", || crate::conformance::run(&["h2".into()]))?;
-    steps.step("dashboard", crate::dashboard::test)?;
+    steps.step("dashboard", || crate::dashboard::test(&[]))?;
     for (name, took) in &steps.0 {
         println!("{name:>14} {:>7.1} s", took.as_secs_f64());
     }

@@ -14,11 +14,18 @@ fn folder() -> PathBuf {
     crate::root().join("dashboard")
 }
 
-pub fn test() -> Result<()> {
+/// `arguments`: `--organza FILE`, where another program than the released one is to be looked at.
+pub fn test(arguments: &[String]) -> Result<()> {
     crate::peers::install(TOOLS)?;
     built()?;
-    process::run(&process::cargo(), &["build", "--release", "--locked", "-p", "cli"])?;
-    let organza = crate::root().join("target/release/organza");
+    let organza = match arguments {
+        [] => {
+            process::run(&process::cargo(), &["build", "--release", "--locked", "-p", "cli"])?;
+            crate::root().join("target/release/organza")
+        }
+        [flag, file] if flag == "--organza" => std::path::absolute(file)?,
+        _ => bail!("test dashboard takes --organza FILE or nothing"),
+    };
     let state = std::env::temp_dir().join(format!("organza-see-{}", std::process::id()));
     std::fs::create_dir_all(&state)?;
     let looked = look(&organza, &state);

@@ -171,20 +171,24 @@ async fn resets_travel_both_ways() {
 #[tokio::test]
 async fn a_caller_that_gives_up_while_it_waits_is_noticed() {
     bounded(async {
-        let seen = Rc::new(Cell::new(false));
-        let tell = seen.clone();
+        let (begun, seen) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+        let tell = (begun.clone(), seen.clone());
         let (backend, _) = server(move |mut exchange: Exchange| {
             let tell = tell.clone();
             async move {
+                tell.0.set(true);
                 exchange.responder.gone().await;
-                tell.set(true);
+                tell.1.set(true);
             }
         })
         .await;
         let mut shop = Shop::new(backend);
         let client = client(shop.web.named("catalog", GRPC)).await;
         let (body, reply) = client.request(&post("catalog", "/b.B/Wait", true), Length::None).unwrap();
-        rt::sleep(Duration::from_millis(200)).await;
+        // One that is given up before it has come anywhere is nobody's work.
+        while !begun.get() {
+            rt::sleep(Duration::from_millis(1)).await;
+        }
         drop((body, reply));
         assert_eq!(shop.web.record().await["fault"], "downstream_closed");
         for _ in 0..500 {

@@ -1,5 +1,5 @@
 //! HTTP/2 as a server may speak it: anything, to two requests that are waiting for their answers. The first byte says where the rest is cut into
-//! two reads, which is what the sieve for empty frames has to live with.
+//! two reads.
 
 use crate::run::run;
 use bytes::{Bytes, BytesMut};

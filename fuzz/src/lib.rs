@@ -10,6 +10,7 @@ mod der;
 mod frames;
 mod frames_answer;
 mod hbone;
+mod hpack;
 mod http1;
 mod oracle;
 mod path;
@@ -32,6 +33,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("h2", frames::check),
     ("h2_answer", frames_answer::check),
     ("hbone", hbone::check),
+    ("hpack", hpack::check),
     ("http1", http1::check),
     ("http1_answer", answer::check),
     ("path", path::check),

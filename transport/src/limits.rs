@@ -59,17 +59,18 @@ pub const H2_STREAMS: u32 = 256;
 pub const H2_STREAM_WINDOW: u32 = 64 * 1024;
 /// What a peer may send on all streams of a connection before it is read.
 pub const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// What we hold of one stream for a peer that reads slowly.
+/// What we hold of bodies on one connection for a peer that reads slowly.
 pub const H2_SEND_BUFFER: usize = 64 * 1024;
-/// Streams that we reset and still remember, so that late frames do no harm.
-pub const H2_RESET_STREAMS: usize = 32;
-/// How long they are remembered.
-pub const H2_RESET_TIME: Duration = Duration::from_secs(1);
-/// Streams that a peer reset before we took them up; more end the connection (CVE-2023-44487). Not below the burst of [`H2_RESET`], which counts
-/// all resets and gives the flood its name.
-pub const H2_PENDING_RESETS: usize = 200;
-/// Streams that we reset for errors of the peer; more end the connection (CVE-2025-8671).
-pub const H2_ERROR_RESETS: usize = 128;
+/// A peer that leaves so much unread, heads and answers to its frames included, is not listened to meanwhile.
+pub const H2_UNSENT: usize = 1024 * 1024;
+/// HPACK's table, of each direction.
+pub const H2_TABLE_BYTES: usize = 4096;
+/// Closed streams that are remembered, so that late frames do no harm to those that we reset, and what may not follow is told as that.
+pub const H2_CLOSED_STREAMS: usize = 128;
+/// Places of streams, and heads, whose memory an idle connection keeps.
+pub const H2_KEPT_PLACES: usize = 8;
+/// Streams that we reset for errors of the peer (CVE-2025-8671).
+pub const H2_ERROR_RESETS: FrameBudget = FrameBudget { burst: 128, per_second: 10, per_head: 0, bytes_each: 0 };
 /// CONTINUATION frames behind one HEADERS frame; more end the connection (CVE-2024-27316). A head of [`HEAD_BYTES`] has four at most.
 pub const H2_CONTINUATIONS: usize = 5;
 /// PING frames that a stranger may send: health checks and measures of bandwidth (CVE-2019-9512).

@@ -91,7 +91,7 @@ fn one_host<'a>(hosts: (Option<&'a [u8]>, Option<&'a [u8]>), version: Version) -
 }
 
 /// `host[:port]` of printable ASCII; no user, no path, no spaces. Empty is allowed by the standard.
-fn check_authority(text: &str) -> Result<(), Error> {
+pub fn check_authority(text: &str) -> Result<(), Error> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=%".contains(&b);
     let (host, port) = match text.rfind(':').filter(|colon| !text[*colon..].contains(']')) {
         Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
@@ -163,7 +163,7 @@ fn absolute(text: &str, host: &str, head: &mut RequestHead) -> Result<(), Error>
 
 /// No fragment, and nothing that no URI has and other readers (and HTTP/2 upstream) refuse: angle brackets, a quote in the query, a backtick in the
 /// path.
-fn check_target(target: &str) -> Result<&str, Error> {
+pub fn check_target(target: &str) -> Result<&str, Error> {
     if target.contains('#') {
         return Err(malformed("target has a fragment"));
     }

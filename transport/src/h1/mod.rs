@@ -11,6 +11,7 @@ mod writer;
 
 pub use body::{BodyReader, BodyWriter};
 pub use framing::{Framing, Hop, request_framing, response_framing, strip_hop_by_hop};
+pub(crate) use head::{check_authority, check_target};
 pub use reader::Reader;
 pub use writer::Writer;
 

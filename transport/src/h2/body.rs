@@ -1,70 +1,69 @@
 //! Bodies of one stream, each way. At most one piece is held on either.
 
-use super::{Facing, code, head};
+use super::conn::Connection;
+use super::driver::Link;
+use super::streams::Place;
+use super::{Facing, code};
 use crate::body::Length;
 use crate::rt;
 use crate::{Error, limits};
-use ::h2::{RecvStream, SendStream};
 use bytes::Bytes;
-use http::HeaderMap;
 use model::{Fault, HeaderBlock};
+use std::cell::RefMut;
 use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, ready};
 use std::time::Duration;
 
-/// Streams under way on one connection.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Streams(Arc<AtomicUsize>);
+/// A hold on one stream, which is under way while anyone has one.
+#[derive(Debug)]
+pub(super) struct Handle {
+    link: Link,
+    pub place: Place,
+}
 
-impl Streams {
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+impl Handle {
+    /// Of a stream that is held already for whom this is made.
+    pub fn new(link: &Link, place: Place) -> Self {
+        Self { link: link.clone(), place }
     }
-    pub fn begin(&self) -> Slot {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Slot(Arc::new(Taken(self.0.clone())))
+
+    pub fn connection(&self) -> RefMut<'_, Connection> {
+        self.link.borrow_mut()
     }
 }
 
-/// A stream is under way while anyone holds its slot.
-#[derive(Debug, Clone)]
-pub(super) struct Slot(#[expect(dead_code, reason = "held for its drop")] Arc<Taken>);
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        self.connection().hold(self.place);
+        Self { link: self.link.clone(), place: self.place }
+    }
+}
 
-#[derive(Debug)]
-struct Taken(Arc<AtomicUsize>);
-
-impl Drop for Taken {
+impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.connection().release(self.place);
     }
 }
 
 /// A body that is being received.
 #[derive(Debug)]
 pub struct BodyReader {
-    pub(super) recv: RecvStream,
-    /// Of the piece that was handed out last; given back to the sender's window when the next one is asked for.
-    unreleased: usize,
+    pub(super) handle: Handle,
     length: Length,
     ended: bool,
-    trailers: Option<HeaderBlock>,
-    pub(super) side: Facing,
+    side: Facing,
     /// Between two pieces of an announced length.
     idle: Duration,
-    _slot: Slot,
 }
 
 impl BodyReader {
-    pub(super) fn new(recv: RecvStream, headers: &HeaderMap, side: Facing, slot: Slot) -> Self {
-        let ended = recv.is_end_stream();
-        let length = head::length(headers, ended);
-        Self { recv, unreleased: 0, length, ended, trailers: None, side, idle: limits::BODY_IDLE, _slot: slot }
+    pub(super) fn new(handle: Handle, side: Facing) -> Self {
+        let length = handle.connection().incoming(handle.place);
+        Self { handle, length, ended: length == Length::None, side, idle: limits::BODY_IDLE }
     }
 
-    pub(super) fn patient(self, idle: Duration) -> Self {
-        Self { idle, ..self }
+    pub(super) fn patient(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
     }
 
     pub fn length(&self) -> Length {
@@ -76,32 +75,20 @@ impl BodyReader {
     }
 
     pub fn trailers(&mut self) -> Option<HeaderBlock> {
-        self.trailers.take()
+        self.handle.connection().trailers(self.handle.place)
     }
 
     /// # Errors
     /// If the sender reset the stream, broke the protocol or went away.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        if self.unreleased > 0 {
-            // Fails only on a stream that is gone, which the next line tells better.
-            let _ = self.recv.flow_control().release_capacity(std::mem::take(&mut self.unreleased));
+        if self.ended {
+            return Ok(None);
         }
-        while !self.ended {
-            match rt::timeout(self.patience(), self.recv.data()).await.ok_or_else(|| self.late())? {
-                Some(Ok(piece)) if piece.is_empty() => {}
-                Some(Ok(piece)) => {
-                    self.unreleased = piece.len();
-                    return Ok(Some(piece));
-                }
-                Some(Err(e)) => return Err(self.side.error(&e)),
-                None => {
-                    let trailers = self.recv.trailers().await.map_err(|e| self.side.error(&e))?;
-                    self.trailers = trailers.map(|fields| head::take_trailers(&fields, self.side)).transpose()?;
-                    self.ended = true;
-                }
-            }
-        }
-        Ok(None)
+        let handle = &self.handle;
+        let piece = rt::timeout(self.patience(), poll_fn(|cx| handle.connection().poll_piece(handle.place, cx))).await;
+        let piece = piece.ok_or_else(|| self.late())??;
+        self.ended = piece.is_none();
+        Ok(piece)
     }
 
     /// A caller that announced a length has it; one that did not may talk and be silent for as long as an answer (gRPC).
@@ -120,25 +107,30 @@ impl BodyReader {
     }
 }
 
+impl Drop for BodyReader {
+    fn drop(&mut self) {
+        self.handle.connection().unread(self.handle.place);
+    }
+}
+
 /// A body that is being sent. Dropped before its end, it resets the stream: nobody may take a piece for the whole.
 #[derive(Debug)]
 pub struct BodyWriter {
-    pub(super) send: SendStream<Bytes>,
+    pub(super) handle: Handle,
     /// The last piece of an announced length, kept until it is known whether trailers follow, so that the end needs no frame of its own.
     held: Option<Bytes>,
     left: Option<u64>,
     pub(super) ended: bool,
-    pub(super) side: Facing,
+    side: Facing,
     /// For the receiver to open a window.
     patience: Duration,
-    _slot: Slot,
 }
 
 impl BodyWriter {
-    pub(super) fn new(send: SendStream<Bytes>, length: Length, side: Facing, slot: Slot) -> Self {
+    pub(super) fn new(handle: Handle, length: Length, side: Facing) -> Self {
         let left = if let Length::Known(n) = length { Some(n) } else { None };
         let ended = matches!(length, Length::None | Length::Known(0));
-        Self { send, held: None, left, ended, side, patience: limits::BODY_IDLE, _slot: slot }
+        Self { handle, held: None, left, ended, side, patience: limits::BODY_IDLE }
     }
 
     pub(super) fn patient(mut self, patience: Duration) -> Self {
@@ -190,55 +182,25 @@ impl BodyWriter {
             return self.write(last, true).await;
         };
         self.flush().await?;
-        let mut fields = HeaderMap::new();
-        head::put_fields(trailers, &mut fields)?;
         self.ended = true;
-        self.send.send_trailers(fields).map_err(|e| self.side.error(&e))
+        self.handle.connection().send_trailers(self.handle.place, trailers)
     }
 
     async fn write(&mut self, mut piece: Bytes, last: bool) -> Result<(), Error> {
+        let Handle { link, place } = &self.handle;
         while !piece.is_empty() {
-            let room = rt::timeout(self.patience, self.room(piece.len())).await;
+            let room = rt::timeout(self.patience, poll_fn(|cx| link.borrow_mut().poll_room(*place, piece.len(), cx))).await;
             let stalled = || Error::new(self.side.lost(), format!("receiver opened no window for {:?}", self.patience));
             let part = piece.split_to(room.ok_or_else(stalled)??);
             let end = last && piece.is_empty();
-            self.send.send_data(part, end).map_err(|e| self.side.error(&e))?;
+            link.borrow_mut().send(*place, part, end)?;
             self.ended = end;
         }
         if last && !self.ended {
-            self.send.send_data(Bytes::new(), true).map_err(|e| self.side.error(&e))?;
+            link.borrow_mut().send(*place, Bytes::new(), true)?;
             self.ended = true;
         }
         Ok(())
-    }
-
-    /// How much of `wanted` may be sent now; waits until it is something.
-    async fn room(&mut self, wanted: usize) -> Result<usize, Error> {
-        self.send.reserve_capacity(wanted);
-        let room = poll_fn(|cx| {
-            loop {
-                if self.send.capacity() > 0 {
-                    return Poll::Ready(Some(Ok(self.send.capacity())));
-                }
-                match ready!(self.send.poll_capacity(cx)) {
-                    Some(Ok(0)) => {}
-                    other => return Poll::Ready(other),
-                }
-            }
-        });
-        match room.await {
-            Some(Ok(room)) => Ok(room.min(wanted)),
-            Some(Err(e)) => Err(self.side.error(&e)),
-            None => Err(self.reset_by_peer().await),
-        }
-    }
-
-    /// The stream is closed for sending; says why.
-    async fn reset_by_peer(&mut self) -> Error {
-        match poll_fn(|cx| self.send.poll_reset(cx)).await {
-            Ok(reason) => self.side.reset(reason.into()),
-            Err(e) => self.side.error(&e),
-        }
     }
 
     /// Waits until the receiver resets the stream, and says so; for as long as it does not, never ends.
@@ -246,13 +208,13 @@ impl BodyWriter {
         if self.ended {
             return std::future::pending().await;
         }
-        self.reset_by_peer().await
+        poll_fn(|cx| self.handle.connection().poll_over(self.handle.place, cx)).await
     }
 
     /// Ends the stream with a code of RFC 9113, section 7.
     pub fn abort(&mut self, code: u32) {
         self.ended = true;
-        self.send.send_reset(code.into());
+        self.handle.connection().reset(self.handle.place, code);
     }
 }
 
@@ -260,7 +222,7 @@ impl Drop for BodyWriter {
     fn drop(&mut self) {
         if !self.ended {
             let code = if self.side == Facing::Downstream { code::INTERNAL_ERROR } else { code::CANCEL };
-            self.send.send_reset(code.into());
+            self.handle.connection().reset(self.handle.place, code);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A count of the peer's frames before `h2` sees them: those that cost work and carry nothing, each kind against a budget of its own. `h2` counts
-//! some over a connection's whole life and others not at all; this one forgets with time, and pays back for work that was done: who is sent much
-//! may say much about windows. Knows frame headers (RFC 9113, section 4.1), bytes and time, and nothing else.
+//! A count of the peer's frames: those that cost work and carry nothing, each kind against a budget of its own. It forgets with time, and pays back for
+//! work that was done: who is sent much may say much about windows. Knows frame headers (RFC 9113, section 4.1), bytes and time, and nothing else.
 
+use super::frame::{Header, flag, kind};
 use crate::limits::{self, FrameBudget};
 use std::time::Instant;
 
@@ -23,6 +23,8 @@ pub enum Flood {
     Continuation,
     /// Frames of kinds that nobody knows, and repeated goodbyes.
     Unknown,
+    /// Streams that we reset because the peer broke their rules (CVE-2025-8671).
+    MadeYouReset,
 }
 
 impl Flood {
@@ -37,6 +39,7 @@ impl Flood {
             Self::Reset => "h2_rapid_reset",
             Self::Continuation => "h2_continuation_flood",
             Self::Unknown => "h2_unknown_frame_flood",
+            Self::MadeYouReset => "h2_made_you_reset",
         }
     }
 
@@ -50,6 +53,7 @@ impl Flood {
             Self::Reset => "HTTP/2: more streams reset than their budget",
             Self::Continuation => "HTTP/2: more CONTINUATION frames behind one HEADERS than their limit",
             Self::Unknown => "HTTP/2: more frames of unknown kinds than their budget",
+            Self::MadeYouReset => "HTTP/2: more streams whose rules were broken than their budget",
         }
     }
 }
@@ -62,18 +66,9 @@ pub enum Who {
     Member,
 }
 
-/// Length of a frame's header.
-const HEADER: usize = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-/// Walks over one direction of a connection, however it is cut into reads.
+/// One direction of a connection.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// Bytes to be passed over: the client's preface, the present frame's payload.
-    skip: usize,
-    head: [u8; HEADER],
-    size: usize,
     /// CONTINUATION frames of the present header block.
     continued: usize,
     factor: u32,
@@ -85,6 +80,7 @@ pub(super) struct Watch {
     priority: Bucket,
     reset: Bucket,
     unknown: Bucket,
+    provoked: Bucket,
 }
 
 /// What earns a peer its frames.
@@ -95,14 +91,10 @@ struct Paid {
 }
 
 impl Watch {
-    /// `preface`: bytes that come before the first frame.
-    pub fn new(who: Who, preface: usize, now: Instant) -> Self {
+    pub fn new(who: Who, now: Instant) -> Self {
         let factor = if who == Who::Member { limits::H2_MEMBER_FACTOR } else { 1 };
         let bucket = |budget: FrameBudget| Bucket::new(budget, factor, now);
         Self {
-            skip: preface,
-            head: [0; HEADER],
-            size: 0,
             continued: 0,
             factor,
             paid: Paid::default(),
@@ -113,6 +105,7 @@ impl Watch {
             priority: bucket(limits::H2_PRIORITY),
             reset: bucket(limits::H2_RESET),
             unknown: bucket(limits::H2_UNKNOWN),
+            provoked: bucket(limits::H2_ERROR_RESETS),
         }
     }
 
@@ -121,51 +114,35 @@ impl Watch {
         self.paid.written += bytes as u64;
     }
 
-    /// What came; the clock is asked only where a budget is used up.
-    ///
-    /// # Errors
-    /// The flood that these bytes are part of.
-    pub fn read(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) -> Result<(), Flood> {
-        loop {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            let part = (HEADER - self.size).min(bytes.len());
-            self.head[self.size..self.size + part].copy_from_slice(&bytes[..part]);
-            self.size += part;
-            bytes = &bytes[part..];
-            if self.size < HEADER {
-                return Ok(());
-            }
-            self.size = 0;
-            let [a, b, c, kind, flags, ..] = self.head;
-            self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-            self.frame(kind, flags, self.skip, &now)?;
-        }
+    /// A stream was reset for what the peer did. Says whether that is within its budget.
+    #[must_use]
+    pub fn provoked(&mut self, now: Instant) -> bool {
+        self.provoked.take(self.factor, self.paid, now)
     }
 
-    fn frame(&mut self, kind: u8, flags: u8, length: usize, now: &impl Fn() -> Instant) -> Result<(), Flood> {
-        let (bucket, flood) = match kind {
-            0x0 if length == 0 && flags & END_STREAM == 0 => (&mut self.empty_data, Flood::EmptyData),
+    /// What came.
+    ///
+    /// # Errors
+    /// The flood that this frame is part of.
+    pub fn frame(&mut self, header: Header, now: Instant) -> Result<(), Flood> {
+        let (bucket, flood) = match header.kind {
+            kind::DATA if header.length == 0 && !header.has(flag::END_STREAM) => (&mut self.empty_data, Flood::EmptyData),
             // Other DATA is what connections are for, and windows bound it.
-            0x0 | 0x5 => return Ok(()),
-            0x1 => {
+            kind::DATA | kind::PUSH_PROMISE => return Ok(()),
+            kind::HEADERS => {
                 self.paid.heads += 1;
                 self.continued = 0;
                 return Ok(());
             }
-            0x2 | 0x10 => (&mut self.priority, Flood::Priority),
-            0x3 => (&mut self.reset, Flood::Reset),
-            0x4 => (&mut self.settings, Flood::Settings),
-            0x6 => (&mut self.ping, Flood::Ping),
-            0x8 => (&mut self.window_update, Flood::WindowUpdate),
-            0x9 => {
+            kind::PRIORITY | kind::PRIORITY_UPDATE => (&mut self.priority, Flood::Priority),
+            kind::RST_STREAM => (&mut self.reset, Flood::Reset),
+            kind::SETTINGS => (&mut self.settings, Flood::Settings),
+            kind::PING => (&mut self.ping, Flood::Ping),
+            kind::WINDOW_UPDATE => (&mut self.window_update, Flood::WindowUpdate),
+            kind::CONTINUATION => {
                 self.continued += 1;
                 let within = self.continued <= limits::H2_CONTINUATIONS;
-                self.continued *= usize::from(flags & END_HEADERS == 0);
+                self.continued *= usize::from(!header.has(flag::END_HEADERS));
                 return if within { Ok(()) } else { Err(Flood::Continuation) };
             }
             _ => (&mut self.unknown, Flood::Unknown),
@@ -188,9 +165,9 @@ impl Bucket {
         Self { budget, left: u64::from(budget.burst) * u64::from(factor), filled: now, settled: Paid::default() }
     }
 
-    fn take(&mut self, factor: u32, paid: Paid, now: &impl Fn() -> Instant) -> bool {
+    fn take(&mut self, factor: u32, paid: Paid, now: Instant) -> bool {
         if self.left == 0 {
-            self.fill(factor, paid, now());
+            self.fill(factor, paid, now);
         }
         let is_there = self.left > 0;
         self.left = self.left.saturating_sub(1);

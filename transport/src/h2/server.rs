@@ -1,29 +1,30 @@
 //! The side that answers: a connection yields exchanges, and each goes its own way.
 
-use super::body::{Slot, Streams};
-use super::flood::{Flood, Who};
-use super::io::Io;
-use super::{BodyReader, BodyWriter, CLIENT_PREFACE, Facing, head};
+use super::body::Handle;
+use super::conn::{Connection, End};
+use super::driver::{Driver, Link};
+use super::flood::Who;
+use super::{BodyReader, BodyWriter, CLIENT_PREFACE, Facing, code};
 use crate::body::Length;
 use crate::rt::{self, Stream};
 use crate::{Bounds, Error, limits};
-use ::h2::server::{Builder, Connection, SendResponse};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use model::{Fault, RequestHead, ResponseHead};
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-type Request = (http::Request<::h2::RecvStream>, SendResponse<Bytes>);
-
-#[derive(Debug)]
 pub struct Server {
-    connection: Connection<Io, Bytes>,
-    streams: Streams,
-    flood: Rc<Cell<Option<Flood>>>,
+    link: Link,
+    driver: Driver,
+    /// Ends when the connection was without a request for long.
+    idle: Pin<Box<dyn Future<Output = ()>>>,
+    /// Requests came since that was begun.
+    asked: bool,
     bounds: Bounds,
     draining: bool,
 }
@@ -34,6 +35,12 @@ pub struct Exchange {
     pub head: RequestHead,
     pub body: BodyReader,
     pub responder: Responder,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("link", &self.link).field("draining", &self.draining).finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -49,25 +56,12 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::new`].
-    pub async fn bounded(stream: Stream, read: BytesMut, who: Who, bounds: Bounds) -> Result<Self, Error> {
-        let io = Io::new(stream, read, who, CLIENT_PREFACE.len());
-        let flood = io.flood();
-        let mut builder = Builder::new();
-        builder
-            .max_concurrent_streams(bounds.streams)
-            .initial_window_size(limits::H2_STREAM_WINDOW)
-            .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
-            .max_header_list_size(bounds.head_bytes as u32)
-            .max_send_buffer_size(limits::H2_SEND_BUFFER)
-            .max_concurrent_reset_streams(limits::H2_RESET_STREAMS)
-            .reset_stream_duration(limits::H2_RESET_TIME)
-            .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS)
-            .max_local_error_reset_streams(Some(limits::H2_ERROR_RESETS))
-            .enable_connect_protocol();
-        let shake = rt::timeout(limits::HANDSHAKE_TIME, builder.handshake(io)).await;
-        let connection = shake.ok_or_else(|| Error::new(Fault::SlowRequest, "HTTP/2 preface took longer than 10 s"))?;
-        let connection = connection.map_err(|e| Facing::Downstream.error(&e))?;
-        Ok(Self { connection, streams: Streams::default(), flood, bounds, draining: false })
+    pub async fn bounded(mut stream: Stream, mut read: BytesMut, who: Who, bounds: Bounds) -> Result<Self, Error> {
+        let preface = rt::timeout(limits::HANDSHAKE_TIME, preface(&mut stream, &mut read)).await;
+        preface.unwrap_or_else(|| Err(Error::new(Fault::SlowRequest, "HTTP/2 preface took longer than 10 s")))?;
+        let link = Rc::new(RefCell::new(Connection::new(Facing::Downstream, who, bounds, rt::now())));
+        let idle = Box::pin(rt::sleep(bounds.idle));
+        Ok(Self { link, driver: Driver::new(stream, read), idle, asked: false, bounds, draining: false })
     }
 
     /// The next request; `None` when the connection is over. Must be polled all the while: it is what moves every stream's bytes.
@@ -75,73 +69,87 @@ impl Server {
     /// # Errors
     /// If the client breaks the protocol or goes away; streams under way have ended with it.
     pub async fn next(&mut self) -> Result<Option<Exchange>, Error> {
+        if let Some(exchange) = poll_fn(|cx| self.poll_next(cx)).await {
+            return Ok(Some(exchange));
+        }
+        let end = self.link.borrow().end().cloned().unwrap_or(End::Closed);
+        if matches!(end, End::Broken(..) | End::Flood(_)) {
+            // A peer that does not listen has nothing to be told.
+            let _ = rt::timeout(limits::H2_GOODBYE, poll_fn(|cx| self.driver.poll(&self.link, cx))).await;
+        }
+        self.driver.shutdown().await;
+        match end {
+            End::Closed => Ok(None),
+            end => Err(Facing::Downstream.ended(&end)),
+        }
+    }
+
+    /// `None` at the connection's end, which may be still to be told to the client.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Exchange>> {
         loop {
-            let next = rt::timeout(self.bounds.idle, poll_fn(|cx| self.poll_next(cx))).await;
-            if let Some(flood) = self.flood.get() {
-                return Err(self.end(flood).await);
+            let asked = self.link.borrow_mut().take_request();
+            if let Some((place, head)) = asked {
+                self.asked = true;
+                let handle = Handle::new(&self.link, place);
+                let patience = self.bounds.body_idle;
+                let body = BodyReader::new(handle.clone(), Facing::Downstream).patient(patience);
+                return Poll::Ready(Some(Exchange { head, body, responder: Responder { handle, patience } }));
             }
-            match next {
-                Some(None) => return Ok(None),
-                Some(Some(Err(e))) => return Err(Facing::Downstream.error(&e)),
-                Some(Some(Ok(request))) => {
-                    if let Some(exchange) = self.exchange(request) {
-                        return Ok(Some(exchange));
-                    }
-                }
-                None if self.active() > 0 => {}
+            let moved = self.driver.poll(&self.link, cx);
+            if self.link.borrow().end().is_some() {
+                return Poll::Ready(None);
+            }
+            if moved.is_ready() {
+                continue;
+            }
+            if self.idle.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.idle = Box::pin(rt::sleep(self.bounds.idle));
+            match self.active() {
+                _ if std::mem::take(&mut self.asked) => {}
+                1.. => {}
                 // Idle, and was told so before: the client is not there to say goodbye.
-                None if self.draining => return Ok(None),
-                None => self.drain(),
+                0 if self.draining => return Poll::Ready(None),
+                0 => self.drain(),
             }
         }
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Request, ::h2::Error>>> {
-        let accepted = self.connection.poll_accept(cx);
-        // What was read before it is let go with it.
-        if self.flood.get().is_some() { Poll::Ready(None) } else { accepted }
-    }
-
-    /// Ends the connection and every stream on it.
-    async fn end(&mut self, flood: Flood) -> Error {
-        self.connection.abrupt_shutdown(::h2::Reason::ENHANCE_YOUR_CALM);
-        // A peer that does not listen has nothing to be told.
-        let _ = rt::timeout(limits::H2_GOODBYE, poll_fn(|cx| self.connection.poll_closed(cx))).await;
-        Error::new(Fault::MalformedRequest, flood.why()).with_cause(flood.label())
-    }
-
     /// Streams under way.
     pub fn active(&self) -> usize {
-        self.streams.count()
+        self.link.borrow().streams.held()
     }
 
     /// Says GOAWAY; what is under way goes on, and then [`Server::next`] ends.
     pub fn drain(&mut self) {
         self.draining = true;
-        self.connection.graceful_shutdown();
+        self.link.borrow_mut().drain();
     }
+}
 
-    /// What cannot be understood is answered here with 400 (or 431), and the connection goes on.
-    fn exchange(&self, (request, mut send): Request) -> Option<Exchange> {
-        let (parts, recv) = request.into_parts();
-        let mut into = RequestHead::default();
-        if let Err(e) = head::take_request(&parts, &mut into) {
-            let answer = head::put_response(&ResponseHead::with_status(e.fault.http_status()), Length::Known(0));
-            // Where the answer cannot be sent the stream is gone already.
-            drop(answer.map(|answer| send.send_response(answer, true)));
-            return None;
+/// Takes the client's preface off the connection.
+async fn preface(stream: &mut Stream, read: &mut BytesMut) -> Result<(), Error> {
+    loop {
+        let size = read.len().min(CLIENT_PREFACE.len());
+        if read[..size] != CLIENT_PREFACE[..size] {
+            return Err(Facing::Downstream.broke(code::PROTOCOL_ERROR, "what came is no preface"));
         }
-        let slot = self.streams.begin();
-        let body = BodyReader::new(recv, &parts.headers, Facing::Downstream, slot.clone()).patient(self.bounds.body_idle);
-        Some(Exchange { head: into, body, responder: Responder { send, slot, patience: self.bounds.body_idle } })
+        if size == CLIENT_PREFACE.len() {
+            read.advance(size);
+            return Ok(());
+        }
+        let lost = |e: std::io::Error| Error::new(Fault::DownstreamClosed, format!("HTTP/2: {e}"));
+        if poll_fn(|cx| stream.poll_recv(cx, read, limits::READ_BUFFER)).await.map_err(lost)? == 0 {
+            return Err(Error::new(Fault::DownstreamClosed, "HTTP/2: connection closed within its preface"));
+        }
     }
 }
 
 /// Answers one request. Dropped without an answer, it resets the stream.
 #[derive(Debug)]
 pub struct Responder {
-    send: SendResponse<Bytes>,
-    slot: Slot,
+    handle: Handle,
     /// For the client to take something.
     patience: Duration,
 }
@@ -152,32 +160,26 @@ impl Responder {
     /// # Errors
     /// If the client is gone.
     pub fn inform(&mut self, head: &ResponseHead) -> Result<(), Error> {
-        let answer = head::put_response(head, Length::None)?;
-        self.send.send_informational(answer).map_err(|e| Facing::Downstream.error(&e))
+        self.handle.connection().inform(self.handle.place, head)
     }
 
     /// Sends the head and gives the body that belongs to it. Where there is no body, nothing more needs to be done.
     ///
     /// # Errors
     /// If the client is gone.
-    pub fn respond(mut self, head: &ResponseHead, length: Length) -> Result<BodyWriter, Error> {
-        let answer = head::put_response(head, length)?;
-        let ends = matches!(length, Length::None | Length::Known(0));
-        let send = self.send.send_response(answer, ends).map_err(|e| Facing::Downstream.error(&e))?;
-        Ok(BodyWriter::new(send, length, Facing::Downstream, self.slot).patient(self.patience))
+    pub fn respond(self, head: &ResponseHead, length: Length) -> Result<BodyWriter, Error> {
+        self.handle.connection().respond(self.handle.place, head, length)?;
+        Ok(BodyWriter::new(self.handle, length, Facing::Downstream).patient(self.patience))
     }
 
     /// Waits until the client gives up, and says so.
     pub async fn gone(&mut self) -> Error {
-        match poll_fn(|cx| self.send.poll_reset(cx)).await {
-            Ok(reason) => Facing::Downstream.reset(reason.into()),
-            Err(e) => Facing::Downstream.error(&e),
-        }
+        poll_fn(|cx| self.handle.connection().poll_over(self.handle.place, cx)).await
     }
 
     /// Ends the stream without an answer, with a code of RFC 9113, section 7.
-    pub fn abort(mut self, code: u32) {
-        self.send.send_reset(code.into());
+    pub fn abort(self, code: u32) {
+        self.handle.connection().reset(self.handle.place, code);
     }
 }
 

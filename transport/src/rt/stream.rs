@@ -139,7 +139,8 @@ impl Stream {
         }
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut, most: usize) -> Poll<io::Result<usize>> {
+    /// Appends what is there, at most about `most` bytes; 0 is the end.
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut, most: usize) -> Poll<io::Result<usize>> {
         ready!(self.poll_readable(cx))?;
         if buffer.capacity() - buffer.len() < most / 8 {
             buffer.reserve(most);

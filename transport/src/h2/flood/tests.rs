@@ -1,16 +1,12 @@
 use super::*;
-use proptest::prelude::*;
 use std::time::Duration;
 
-fn frame(kind: u8, flags: u8, length: usize) -> Vec<u8> {
-    let mut bytes = (length as u32).to_be_bytes()[1..].to_vec();
-    bytes.extend([kind, flags, 0, 0, 0, 1]);
-    bytes.extend(vec![0; length]);
-    bytes
+fn frame(kind: u8, flags: u8, length: usize) -> Header {
+    Header { length, kind, flags, stream: 1 }
 }
 
-/// The header of one of each that is counted, and the budget that it has.
-fn kinds() -> Vec<(Vec<u8>, FrameBudget, Flood)> {
+/// One of each that is counted, and the budget that it has.
+fn kinds() -> Vec<(Header, FrameBudget, Flood)> {
     vec![
         (frame(0x6, 0, 0), limits::H2_PING, Flood::Ping),
         (frame(0x6, 1, 0), limits::H2_PING, Flood::Ping),
@@ -26,10 +22,10 @@ fn kinds() -> Vec<(Vec<u8>, FrameBudget, Flood)> {
 }
 
 /// How many of these go through before the flood, and which it is.
-fn through(watch: &mut Watch, frame: &[u8], now: Instant) -> (u32, Flood) {
+fn through(watch: &mut Watch, frame: Header, now: Instant) -> (u32, Flood) {
     let mut count = 0;
     loop {
-        match watch.read(frame, || now) {
+        match watch.frame(frame, now) {
             Ok(()) => count += 1,
             Err(flood) => return (count, flood),
         }
@@ -40,40 +36,40 @@ fn through(watch: &mut Watch, frame: &[u8], now: Instant) -> (u32, Flood) {
 fn each_kind_has_its_budget_and_gets_it_back_with_time() {
     for (bytes, budget, flood) in kinds() {
         let mut now = Instant::now();
-        let mut watch = Watch::new(Who::Stranger, 0, now);
-        assert_eq!(through(&mut watch, &bytes, now), (budget.burst, flood));
+        let mut watch = Watch::new(Who::Stranger, now);
+        assert_eq!(through(&mut watch, bytes, now), (budget.burst, flood));
         // One kind's flood takes nothing of another's.
         let others = kinds();
         let other = others.iter().find(|(.., f)| *f != flood).unwrap();
-        assert_eq!(through(&mut watch, &other.0, now), (other.1.burst, other.2));
+        assert_eq!(through(&mut watch, other.0, now), (other.1.burst, other.2));
         now += Duration::from_secs(1);
-        assert_eq!(through(&mut watch, &bytes, now), (budget.per_second, flood));
+        assert_eq!(through(&mut watch, bytes, now), (budget.per_second, flood));
         now += Duration::from_secs(3600);
-        assert_eq!(through(&mut watch, &bytes, now), (budget.burst, flood), "never more than at the beginning");
+        assert_eq!(through(&mut watch, bytes, now), (budget.burst, flood), "never more than at the beginning");
     }
 }
 
 #[test]
 fn a_member_has_a_larger_one() {
     let now = Instant::now();
-    let mut watch = Watch::new(Who::Member, 0, now);
+    let mut watch = Watch::new(Who::Member, now);
     let (bytes, budget, flood) = kinds().remove(0);
-    assert_eq!(through(&mut watch, &bytes, now), (budget.burst * limits::H2_MEMBER_FACTOR, flood));
+    assert_eq!(through(&mut watch, bytes, now), (budget.burst * limits::H2_MEMBER_FACTOR, flood));
 }
 
 #[test]
 fn work_that_was_done_earns_frames() {
     let now = Instant::now();
     for (bytes, budget, flood) in kinds() {
-        let mut watch = Watch::new(Who::Stranger, 0, now);
-        through(&mut watch, &bytes, now);
+        let mut watch = Watch::new(Who::Stranger, now);
+        through(&mut watch, bytes, now);
         watch.wrote(6400);
         let by_bytes = 6400u32.checked_div(budget.bytes_each).unwrap_or(0);
-        assert_eq!(through(&mut watch, &bytes, now), (by_bytes.min(budget.burst), flood));
+        assert_eq!(through(&mut watch, bytes, now), (by_bytes.min(budget.burst), flood));
         for _ in 0..10 {
-            watch.read(&frame(0x1, END_HEADERS, 30), || now).unwrap();
+            watch.frame(frame(0x1, flag::END_HEADERS, 30), now).unwrap();
         }
-        assert_eq!(through(&mut watch, &bytes, now), ((budget.per_head * 10).min(budget.burst), flood));
+        assert_eq!(through(&mut watch, bytes, now), ((budget.per_head * 10).min(budget.burst), flood));
     }
 }
 
@@ -81,10 +77,10 @@ fn work_that_was_done_earns_frames() {
 fn what_we_answer_to_a_flood_does_not_pay_for_it() {
     let now = Instant::now();
     for (bytes, answer) in [(frame(0x6, 0, 8), 17), (frame(0x4, 0, 0), 9)] {
-        let mut watch = Watch::new(Who::Stranger, 0, now);
+        let mut watch = Watch::new(Who::Stranger, now);
         let ended = (0..10_000).find(|_| {
             watch.wrote(answer);
-            watch.read(&bytes, || now).is_err()
+            watch.frame(bytes, now).is_err()
         });
         assert!(ended.is_some(), "{answer} bytes a frame paid for all of them");
     }
@@ -93,11 +89,10 @@ fn what_we_answer_to_a_flood_does_not_pay_for_it() {
 #[test]
 fn what_carries_something_is_not_counted() {
     let now = Instant::now();
-    let mut watch = Watch::new(Who::Stranger, 24, now);
-    watch.read(super::super::CLIENT_PREFACE, || now).unwrap();
-    for bytes in [frame(0x0, 0, 1), frame(0x0, END_STREAM, 0), frame(0x1, 5, 40)] {
+    let mut watch = Watch::new(Who::Stranger, now);
+    for bytes in [frame(0x0, 0, 1), frame(0x0, flag::END_STREAM, 0), frame(0x1, 5, 40)] {
         for _ in 0..100_000 {
-            watch.read(&bytes, || now).unwrap();
+            watch.frame(bytes, now).unwrap();
         }
     }
 }
@@ -105,31 +100,22 @@ fn what_carries_something_is_not_counted() {
 #[test]
 fn header_blocks_go_on_for_so_long_and_no_longer() {
     let now = Instant::now();
-    let mut watch = Watch::new(Who::Member, 0, now);
+    let mut watch = Watch::new(Who::Member, now);
     for round in 0..10 {
-        watch.read(&frame(0x1, 0, 40), || now).unwrap();
+        watch.frame(frame(0x1, 0, 40), now).unwrap();
         for n in 1..=limits::H2_CONTINUATIONS {
-            let last = if n == limits::H2_CONTINUATIONS && round < 9 { END_HEADERS } else { 0 };
-            watch.read(&frame(0x9, last, 40), || now).unwrap();
+            let last = if n == limits::H2_CONTINUATIONS && round < 9 { flag::END_HEADERS } else { 0 };
+            watch.frame(frame(0x9, last, 40), now).unwrap();
         }
     }
-    assert_eq!(watch.read(&frame(0x9, 0, 40), || now), Err(Flood::Continuation));
+    assert_eq!(watch.frame(frame(0x9, 0, 40), now), Err(Flood::Continuation));
 }
 
-proptest! {
-    #[test]
-    fn cuts_make_no_difference(kinds in prop::collection::vec((0u8..12, 0u8..10, 0usize..30), 0..400), cuts in prop::collection::vec(1usize..60, 1..40)) {
-        let now = Instant::now();
-        let bytes: Vec<u8> = kinds.iter().flat_map(|(kind, flags, length)| frame(*kind, *flags, *length)).collect();
-        let whole = Watch::new(Who::Stranger, 0, now).read(&bytes, || now);
-        let mut watch = Watch::new(Who::Stranger, 0, now);
-        let (mut rest, mut sizes) = (&bytes[..], cuts.iter().cycle());
-        let mut cut = Ok(());
-        while !rest.is_empty() && cut.is_ok() {
-            let (piece, left) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
-            cut = watch.read(piece, || now);
-            rest = left;
-        }
-        prop_assert_eq!(cut, whole);
-    }
+#[test]
+fn streams_that_the_peer_makes_us_reset_have_a_budget_too() {
+    let mut now = Instant::now();
+    let mut watch = Watch::new(Who::Stranger, now);
+    assert_eq!((0..1000).filter(|_| watch.provoked(now)).count() as u32, limits::H2_ERROR_RESETS.burst);
+    now += Duration::from_secs(1);
+    assert_eq!((0..1000).filter(|_| watch.provoked(now)).count() as u32, limits::H2_ERROR_RESETS.per_second);
 }

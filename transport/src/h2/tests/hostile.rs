@@ -2,7 +2,7 @@
 
 use super::*;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -19,6 +19,7 @@ const END_HEADERS: u8 = 4;
 
 /// Codes of RFC 9113, section 7.
 const PROTOCOL_ERROR: u32 = 1;
+const COMPRESSION_ERROR: u32 = 9;
 const FLOW_CONTROL_ERROR: u32 = 3;
 const FRAME_SIZE_ERROR: u32 = 6;
 const ENHANCE_YOUR_CALM: u32 = 0xb;
@@ -176,15 +177,23 @@ fn resets_of_answered_streams_are_counted_too() {
 #[test]
 fn broken_frames_end_with_the_code_that_the_standard_names() {
     let cases: Vec<(&str, u32, Vec<u8>)> = vec![
-        // The `h2` crate says PROTOCOL_ERROR where the standard has COMPRESSION_ERROR: a number and an index beyond all bounds, and a table
-        // beyond what we allow (CVE-2016-6581 and its kin).
-        ("h2_protocol_error", PROTOCOL_ERROR, frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xff, 0xff, 0xff, 0xff, 0x0f])),
-        ("h2_protocol_error", PROTOCOL_ERROR, frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xc0])),
-        ("h2_protocol_error", PROTOCOL_ERROR, frame(HEADERS, END_STREAM | END_HEADERS, 1, &[&[0x3f, 0xe1, 0xff, 0x03], GET].concat())),
-        // So it does for sizes and windows that a frame itself gets wrong.
-        ("h2_protocol_error", PROTOCOL_ERROR, frame(PING, 0, 0, &[0; 7])),
-        ("h2_protocol_error", PROTOCOL_ERROR, frame(SETTINGS, 0, 0, &[0; 5])),
-        ("h2_protocol_error", PROTOCOL_ERROR, frame(SETTINGS, 0, 0, &[0, 4, 0xff, 0xff, 0xff, 0xff])),
+        // A number and an index beyond all bounds, and a table beyond what we allow (CVE-2016-6581 and its kin).
+        ("h2_compression_error", COMPRESSION_ERROR, frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xff, 0xff, 0xff, 0xff, 0x0f])),
+        ("h2_compression_error", COMPRESSION_ERROR, frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xc0])),
+        (
+            "h2_compression_error",
+            COMPRESSION_ERROR,
+            frame(HEADERS, END_STREAM | END_HEADERS, 1, &[&[0x3f, 0xe1, 0xff, 0x03], GET].concat()),
+        ),
+        ("h2_frame_size_error", FRAME_SIZE_ERROR, frame(PING, 0, 0, &[0; 7])),
+        ("h2_frame_size_error", FRAME_SIZE_ERROR, frame(SETTINGS, 0, 0, &[0; 5])),
+        ("h2_frame_size_error", FRAME_SIZE_ERROR, frame(RST_STREAM, 0, 1, &[0; 3])),
+        ("h2_frame_size_error", FRAME_SIZE_ERROR, frame(GOAWAY, 0, 0, &[0; 7])),
+        ("h2_flow_control_error", FLOW_CONTROL_ERROR, frame(SETTINGS, 0, 0, &[0, 4, 0xff, 0xff, 0xff, 0xff])),
+        ("h2_protocol_error", PROTOCOL_ERROR, frame(SETTINGS, 0, 0, &[0, 5, 0, 0, 0x3f, 0xff])),
+        ("h2_protocol_error", PROTOCOL_ERROR, frame(SETTINGS, 0, 1, b"")),
+        ("h2_protocol_error", PROTOCOL_ERROR, frame(RST_STREAM, 0, 1, &[0; 4])),
+        ("h2_protocol_error", PROTOCOL_ERROR, frame(DATA, 8, 1, &[1])),
         ("h2_frame_size_error", FRAME_SIZE_ERROR, frame(DATA, 0, 1, &[0; 20_000])),
         ("h2_flow_control_error", FLOW_CONTROL_ERROR, many(2, |_| frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff]))),
         ("h2_protocol_error", PROTOCOL_ERROR, frame(DATA, 0, 1, b"x")),

@@ -1,0 +1,136 @@
+//! Moves a connection's bytes between its socket and [`Connection`]: everything that is there is read before anything is written, and what was decided
+//! in one wake-up goes out in one write.
+
+use super::conn::{Connection, End};
+use super::output::SLICES;
+use crate::limits;
+use crate::rt::{self, Stream};
+use bytes::BytesMut;
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use tokio::io::AsyncWrite;
+
+/// A connection that tasks of one thread share.
+pub(super) type Link = Rc<RefCell<Connection>>;
+
+/// Buffers that a thread keeps for whoever reads next: a connection that is idle holds none.
+const SPARE: usize = 8;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Debug)]
+pub(super) struct Driver {
+    stream: Stream,
+    read: BytesMut,
+    /// What the next read asks for.
+    most: usize,
+    /// Something was written, and TLS may hold it back.
+    unflushed: bool,
+}
+
+impl Driver {
+    /// `read` is what came of the connection before.
+    pub fn new(stream: Stream, read: BytesMut) -> Self {
+        Self { stream, read, most: limits::READ_BUFFER, unflushed: false }
+    }
+
+    /// Moves what can be moved; ready once there are requests to be taken, or the connection has ended and said so.
+    pub fn poll(&mut self, link: &Link, cx: &mut Context<'_>) -> Poll<()> {
+        let connection = &mut *link.borrow_mut();
+        connection.moves();
+        // What came before the first read, or is the beginning of a frame.
+        if !self.read.is_empty() {
+            connection.receive(&mut self.read, rt::now());
+        }
+        loop {
+            let listened = connection.listens();
+            let read = self.poll_read(connection, cx);
+            if connection.has_requests() {
+                return Poll::Ready(());
+            }
+            if connection.is_over() {
+                connection.leave();
+            }
+            let written = self.poll_write(connection, cx);
+            if connection.end().is_some() && written.is_ready() {
+                return Poll::Ready(());
+            }
+            // Who was not listened to because he read nothing may have read something now.
+            if read.is_pending() && (listened || !connection.listens()) {
+                self.rest();
+                connection.await_stirring(cx);
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Pending where nothing can be read now.
+    fn poll_read(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<()> {
+        if !connection.listens() {
+            return Poll::Pending;
+        }
+        if self.read.capacity() == 0 {
+            self.read = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+        match self.stream.poll_recv(cx, &mut self.read, self.most) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0)) => connection.lost(End::Closed),
+            Poll::Ready(Ok(size)) => {
+                self.most = if size > limits::READ_BUFFER / 2 { limits::BODY_BUFFER } else { limits::READ_BUFFER };
+                connection.receive(&mut self.read, rt::now());
+            }
+            Poll::Ready(Err(e)) => connection.lost(End::Lost(e.to_string())),
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready once everything is out, or can no more be.
+    fn poll_write(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Poll<()> {
+        while !connection.output.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = connection.output.slices(&mut slices);
+            let size = match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(size)) if size > 0 => size,
+                Poll::Ready(result) => {
+                    let error = result.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into());
+                    connection.lost(End::Lost(error.to_string()));
+                    return Poll::Ready(());
+                }
+            };
+            self.unflushed = true;
+            connection.wrote(size);
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(e)) => connection.lost(End::Lost(e.to_string())),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Nothing comes now.
+    fn rest(&mut self) {
+        if self.read.is_empty() && self.read.capacity() > 0 {
+            let mut buffer = std::mem::take(&mut self.read);
+            BUFFERS.with_borrow_mut(|buffers| {
+                if buffers.len() < SPARE && buffer.try_reclaim(limits::READ_BUFFER) {
+                    buffers.push(buffer);
+                }
+            });
+        }
+    }
+
+    /// Ends our direction, so that the last word is not lost with the socket.
+    pub async fn shutdown(&mut self) {
+        // Who takes no more is not waited for.
+        let _ = rt::timeout(limits::H2_GOODBYE, std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx))).await;
+    }
+}

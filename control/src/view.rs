@@ -4,7 +4,8 @@
 use crate::registry::Entry;
 use crate::world::World;
 use model::access::AccessTarget;
-use model::{Backend, Filter, Key, Kind, Resource, Route, Target};
+use model::backend::Shown;
+use model::{Backend, GatewayCertificate, Key, Kind, Resource, Route, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::delta::View;
@@ -45,7 +46,7 @@ struct Wanted<'w> {
     keys: BTreeSet<Key>,
 }
 
-impl Wanted<'_> {
+impl<'w> Wanted<'w> {
     /// What the proxy's role needs before anyone asks.
     fn own(&mut self, proxy: &Entry) {
         if let Some(gateway) = proxy.gateway() {
@@ -101,9 +102,11 @@ impl Wanted<'_> {
         for listener in &listeners {
             self.keys.insert(listener.key.clone());
             self.keys.extend(listener.tls.iter().flat_map(|tls| tls.certificates.iter().cloned()));
+            self.keys.extend(if let GatewayCertificate::Shown(key) = &listener.shown { Some(key.clone()) } else { None });
         }
         let on = |target: &Target| matches!(target, Target::Listener(key) if listeners.iter().any(|l| l.key == *key));
-        self.routes(on);
+        let on_gateway = self.routes(on);
+        self.keys.extend(on_gateway.iter().flat_map(|route| route.backends()).filter_map(own_certificate).cloned());
         let sends = |key: &Key| match world.get(key).map(|item| &item.resource) {
             Some(Resource::Route(route)) => route.attachments.iter().any(|a| on(&a.target)),
             _ => false,
@@ -126,31 +129,20 @@ impl Wanted<'_> {
         self.routes(on);
     }
 
-    fn routes(&mut self, on: impl Fn(&Target) -> bool) {
+    /// Routes there, with the services that they lead to.
+    fn routes(&mut self, on: impl Fn(&Target) -> bool) -> Vec<&'w Route> {
         let world = self.world;
-        for resource in world.resources() {
-            let Resource::Route(route) = resource else { continue };
-            if route.attachments.iter().any(|a| on(&a.target)) {
-                self.keys.insert(route.key.clone());
-                self.backends(route);
-            }
-        }
-    }
-
-    fn backends(&mut self, route: &Route) {
-        let of_filters = |filters: &[Filter]| -> Vec<Backend> {
-            filters.iter().filter_map(|f| if let Filter::Mirror(m) = f { Some(m.backend.clone()) } else { None }).collect()
-        };
-        for rule in &route.rules {
-            let mut backends: Vec<Backend> = rule.backends.iter().map(|b| b.backend.clone()).collect();
-            backends.extend(of_filters(&rule.filters));
-            rule.backends.iter().for_each(|b| backends.extend(of_filters(&b.filters)));
-            for backend in backends {
+        let all = world.resources().filter_map(|resource| if let Resource::Route(route) = resource { Some(&**route) } else { None });
+        let found: Vec<&Route> = all.filter(|route| route.attachments.iter().any(|a| on(&a.target))).collect();
+        for route in &found {
+            self.keys.insert(route.key.clone());
+            for backend in route.backends() {
                 if let Backend::Service(to) = backend {
                     self.service(&to.service);
                 }
             }
         }
+        found
     }
 
     /// A service with those who answer for it.
@@ -161,5 +153,14 @@ impl Wanted<'_> {
             self.keys.extend(e.endpoints.iter().filter_map(|e| e.workload.clone()));
         }
         self.keys.insert(endpoints);
+    }
+}
+
+/// A certificate that is shown to a host outside.
+fn own_certificate(backend: &Backend) -> Option<&Key> {
+    let Backend::External(host) = backend else { return None };
+    match &host.tls.as_ref()?.shown {
+        Shown::Own(key) => Some(key),
+        Shown::Nothing | Shown::Gateways => None,
     }
 }

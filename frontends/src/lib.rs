@@ -42,7 +42,7 @@ pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     for service in inventory.services.values_mut() {
         service.normalisation = settings.normalisation(&service.key.namespace);
     }
-    gateway_api::translate(objects, &inventory, &settings, &mut out);
+    gateway_api::translate(objects, &mut inventory, &settings, &mut out);
     organza::translate(objects, &mut inventory, &mut out);
     organza::access::translate(objects, &inventory, options.workloads, &mut out);
     settings.access(&mut out);

@@ -30,6 +30,8 @@ pub const FIELDS_LISTED: usize = 20;
 pub const MESSAGE_BYTES: usize = 1000;
 /// Longest message of one condition, in bytes (the limit of Kubernetes is 32,768).
 pub const CONDITION_BYTES: usize = 32_000;
+/// Gateways that the status of one policy names (Gateway API).
+pub const ANCESTORS: usize = 16;
 /// Largest file that is read, in bytes.
 pub const FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Documents of one file.

@@ -3,8 +3,8 @@
 use crate::verify::clients::ClientsVerifier;
 use crate::verify::{Expected, PinVerifier, SpiffeVerifier};
 use crate::{Credentials, Error};
-use model::ClientCertificates;
 use model::backend::{UpstreamRoots, UpstreamTls};
+use model::{Certificate, ClientCertificates};
 use rustls::crypto::CryptoProvider;
 use rustls::server::{NoClientAuth, NoServerSessionStorage, ResolvesServerCert};
 use rustls::time_provider::TimeProvider;
@@ -115,10 +115,11 @@ pub fn certified_key(chain: &[u8], key: &[u8]) -> Result<rustls::sign::Certified
 }
 
 /// TLS towards a host outside the mesh: its roots or the system's (given as PEM by the caller), names as BackendTLSPolicy has them.
-/// No SVID is shown.
+/// `shown` is what it gets to see if it asks; never an SVID.
 pub fn outside_client_config(
     tls: &UpstreamTls,
     system_roots: &[u8],
+    shown: Option<&Certificate>,
     alpn: &[&[u8]],
     time: Arc<dyn TimeProvider>,
 ) -> Result<Arc<ClientConfig>, Error> {
@@ -127,12 +128,18 @@ pub fn outside_client_config(
         UpstreamRoots::Given(pem) => pem,
     };
     let verifier = Arc::new(crate::verify::outside::OutsideVerifier::new(anchors(text)?, tls, provider().clone()));
-    let mut config = ClientConfig::builder_with_details(provider().clone(), time)
+    let builder = ClientConfig::builder_with_details(provider().clone(), time)
         .with_safe_default_protocol_versions()
         .map_err(malformed)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match shown {
+        None => builder.with_no_client_auth(),
+        Some(shown) => {
+            let key = Arc::new(certified_key(&shown.chain, &shown.private_key)?);
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
+        }
+    };
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     Ok(Arc::new(config))
 }
@@ -170,7 +177,7 @@ pub fn stranger_config(
 
 /// Bundles hold the odd root that cannot be read; what matters is that some can.
 fn anchors(pem: &[u8]) -> Result<Vec<TrustAnchor<'static>>, Error> {
-    let certificates = crate::pem::certificates(pem)?;
+    let certificates = crate::pem::roots(pem)?;
     let read: Vec<_> = certificates.iter().filter_map(|c| webpki::anchor_from_trusted_cert(c).ok().map(|a| a.to_owned())).collect();
     match read.is_empty() {
         true => Err(Error::Malformed { what: "roots", why: "none of them can be read".into() }),

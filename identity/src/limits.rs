@@ -22,5 +22,7 @@ pub const CSR_BYTES: usize = 8 * 1024;
 pub const CHAIN: usize = 6;
 /// Largest bundle or chain in PEM, in bytes.
 pub const PEM_BYTES: usize = 256 * 1024;
+/// Largest bundle of roots by which a peer outside the mesh is believed, in bytes: a machine's own has 150 roots and a quarter of a MiB.
+pub const ROOTS_BYTES: usize = 4 * 1024 * 1024;
 /// Longest join token, in characters.
 pub const TOKEN_CHARS: usize = 1024;

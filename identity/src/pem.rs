@@ -7,9 +7,18 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Every certificate of a PEM text, in order; at least one.
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let fail = |why: String| Error::Pem { what: "certificate chain", why };
-    if text.len() > limits::PEM_BYTES {
-        return Err(fail(format!("longer than {} bytes", limits::PEM_BYTES)));
+    within(text, "certificate chain", limits::PEM_BYTES)
+}
+
+/// The same for a bundle of roots, which may be a machine's own.
+pub fn roots(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    within(text, "roots", limits::ROOTS_BYTES)
+}
+
+fn within(text: &[u8], what: &'static str, limit: usize) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let fail = |why: String| Error::Pem { what, why };
+    if text.len() > limit {
+        return Err(fail(format!("longer than {limit} bytes")));
     }
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let all = all.map_err(|e| fail(e.to_string()))?;

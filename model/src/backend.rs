@@ -13,6 +13,18 @@ pub struct UpstreamTls {
     /// DNS names (or SPIFFE URIs) of which the certificate must have one.
     pub subject_alt_names: Vec<Arc<str>>,
     pub roots: UpstreamRoots,
+    pub shown: Shown,
+}
+
+/// What is shown to a server outside the mesh that asks who calls.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Shown {
+    #[default]
+    Nothing,
+    /// What the Gateway shows that calls, where one does.
+    Gateways,
+    /// A [`crate::Certificate`] of one's own.
+    Own(Key),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,6 +32,21 @@ pub enum UpstreamRoots {
     System,
     /// PEM.
     Given(Arc<[u8]>),
+}
+
+/// TLS towards those endpoints of a service that are not in the mesh (BackendTLSPolicy).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackendTls {
+    Verified(Arc<UpstreamTls>),
+    /// The policy cannot be used, and says why. Nobody is called then: neither without TLS nor without verifying.
+    Broken(Arc<str>),
+}
+
+/// For one port of a service, or for all that have none of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachedTls {
+    pub port: Option<u16>,
+    pub tls: BackendTls,
 }
 
 /// A service's port, whole or the part of it with these labels.

@@ -26,7 +26,7 @@ pub mod workload;
 
 pub use access::{AccessPolicy, AccessSettings};
 pub use applied::{Applied, FilterPlace};
-pub use backend::{Backend, ExternalHost, InvalidBackend, ServiceRef, UpstreamTls, WeightedBackend};
+pub use backend::{AttachedTls, Backend, BackendTls, ExternalHost, InvalidBackend, ServiceRef, UpstreamTls, WeightedBackend};
 pub use fault::{Blame, Fault};
 pub use health::{HealthCheck, InitialHealth, Probe};
 pub use host::{HostPattern, Hostname};
@@ -34,7 +34,8 @@ pub use http::{HeaderBlock, Method, RequestHead, ResponseHead, Scheme, Version};
 pub use identity::{SpiffeId, TrustBundle, TrustDomain};
 pub use key::{Key, Kind, ObjectRef, Origin, Source};
 pub use listener::{
-    Certificate, ClientCertificates, Front, FrontLimits, Listener, ListenerProtocol, ListenerTls, Normalisation, ProxyProtocol,
+    Certificate, ClientCertificates, Front, FrontLimits, GatewayCertificate, Listener, ListenerProtocol, ListenerTls, Normalisation,
+    ProxyProtocol,
 };
 pub use matches::{Cidr, HeaderMatch, PathMatch, QueryMatch, Regex, RouteMatch, ValueMatch};
 pub use report::{Condition, ConditionStatus, ListenerStatus, ParentStatus, Report, Severity, Status};

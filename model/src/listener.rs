@@ -112,6 +112,17 @@ impl FrontLimits {
     }
 }
 
+/// What a gateway shows to servers outside the mesh that ask who calls (`spec.tls.backend`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum GatewayCertificate {
+    #[default]
+    Nothing,
+    /// The key of a [`Certificate`].
+    Shown(Key),
+    /// What was to be shown cannot be, and why: such servers are not called without it.
+    Broken(Arc<str>),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Name `gateway.section`.
@@ -128,6 +139,8 @@ pub struct Listener {
     pub normalisation: Normalisation,
     /// The same for all listeners of one gateway.
     pub front: Front,
+    /// The same for all listeners of one gateway.
+    pub shown: GatewayCertificate,
     /// Why it cannot serve (a reference that dangles): it then answers nobody, and says so in status.
     pub broken: Option<Arc<str>>,
 }

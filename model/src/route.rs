@@ -73,6 +73,16 @@ pub struct Route {
     pub rules: Vec<Rule>,
 }
 
+impl Route {
+    /// Wherever its requests go, and copies of them.
+    pub fn backends(&self) -> impl Iterator<Item = &Backend> {
+        self.rules.iter().flat_map(|rule| {
+            let of_backends = rule.backends.iter().flat_map(|to| std::iter::once(&to.backend).chain(copies(&to.filters)));
+            of_backends.chain(copies(&rule.filters))
+        })
+    }
+}
+
 /// `None`: without bound. The request timeout covers all attempts, the backend timeout each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timeouts {
@@ -162,6 +172,10 @@ impl Filter {
             Self::Invalid { .. } => "Invalid",
         }
     }
+}
+
+fn copies(filters: &[Filter]) -> impl Iterator<Item = &Backend> {
+    filters.iter().filter_map(|filter| if let Filter::Mirror(mirror) = filter { Some(&mirror.backend) } else { None })
 }
 
 /// The kind, and for mirrors where the copy goes: a rule may have several.

@@ -1,6 +1,8 @@
 //! What is called by name, and who answers.
 
-use crate::{AttachedPolicy, Hostname, Key, Labels, Locality, Nearest, Normalisation, Origin, SpiffeId, TrafficPolicy};
+use crate::{
+    AttachedPolicy, AttachedTls, BackendTls, Hostname, Key, Labels, Locality, Nearest, Normalisation, Origin, SpiffeId, TrafficPolicy,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -104,6 +106,8 @@ pub struct Service {
     pub policies: Vec<AttachedPolicy>,
     /// How far paths of requests to it are made regular: by its callers and by the proxies of its workloads alike.
     pub normalisation: Normalisation,
+    /// One for the whole service at most, and one for each port; none where endpoints outside the mesh are called without TLS.
+    pub tls: Vec<AttachedTls>,
 }
 
 impl Service {
@@ -115,6 +119,12 @@ impl Service {
     pub fn policy(&self, port: u16) -> Option<&Arc<TrafficPolicy>> {
         let own = self.policies.iter().find(|at| at.port == Some(port));
         own.or_else(|| self.policies.iter().find(|at| at.port.is_none())).map(|at| &at.policy)
+    }
+
+    /// The TLS of a port: its own, else the service's.
+    pub fn tls(&self, port: u16) -> Option<&BackendTls> {
+        let own = self.tls.iter().find(|at| at.port == Some(port));
+        own.or_else(|| self.tls.iter().find(|at| at.port.is_none())).map(|at| &at.tls)
     }
 
     /// Whether a caller in `namespace` that says `host` (lower case) means this service.

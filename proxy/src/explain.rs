@@ -5,12 +5,14 @@ use crate::http::{self, Stop};
 use crate::l4;
 use crate::pick;
 use crate::snapshot::Snapshot;
-use model::{Fault, Key, Listener, ListenerProtocol, Method, Normalisation, RequestHead, Scheme};
+use crate::upstream::UpstreamKey;
+use model::{Fault, Key, Listener, ListenerProtocol, Method, Normalisation, RequestHead, Scheme, ServiceRef};
 use routing::explain::{Explanation, Outcome, Refused};
 use routing::filters::Context;
 use routing::{Caller, Entry, Table};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use transport::preface::Framing;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +40,10 @@ pub fn explain_live(snapshot: &Snapshot, asker: Asker<'_>, head: &RequestHead) -
     let mut explained = explain(&snapshot.table, asker, head);
     let Some(chain) = &mut explained.chain else { return explained };
     for share in chain.split.iter_mut().filter(|share| share.refused.is_none()) {
-        let why = share.service.as_ref().and_then(|to| pick::nobody(snapshot, to));
-        share.refused = why.map(|reason| Refused { fault: Fault::NoEndpoint, reason, object: None, place: "".into() });
+        let Some(to) = &share.service else { continue };
+        let nobody = pick::nobody(snapshot, to).map(|why| (Fault::NoEndpoint, why));
+        let why = nobody.or_else(|| uncallable(snapshot, to).map(|error| (error.fault, error.why.into_owned())));
+        share.refused = why.map(|(fault, reason)| Refused { fault, reason, object: None, place: "".into() });
     }
     // Refused where every share that gets requests is.
     if explained.outcome == Outcome::Forward {
@@ -50,6 +54,19 @@ pub fn explain_live(snapshot: &Snapshot, asker: Asker<'_>, head: &RequestHead) -
         }
     }
     explained
+}
+
+/// Why none of a service's endpoints can be called the way that was asked for.
+fn uncallable(snapshot: &Snapshot, to: &ServiceRef) -> Option<transport::Error> {
+    let service = snapshot.table.service(&to.service)?;
+    let mut why = None;
+    for endpoint in &snapshot.endpoints_of(&to.service)?.endpoints {
+        match UpstreamKey::endpoint(snapshot, service, endpoint, to.port, Framing::Http1) {
+            Err(error) if error.fault == Fault::InvalidBackend => why = Some(error),
+            _ => return None,
+        }
+    }
+    why
 }
 
 fn at_gateway(table: &Table, gateway: &Key, port: u16, sni: Option<Option<&str>>, head: &mut RequestHead) -> Explanation {

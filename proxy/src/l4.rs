@@ -47,18 +47,28 @@ pub async fn to_service(worker: &Rc<Worker>, snapshot: &Snapshot, key: &Key, por
     let entry = Entry::Service { service: key.clone(), port };
     let caller = Caller::in_namespace(&worker.shared.me.namespace);
     let decision = snapshot.table.connect(&entry, None, &caller).map_err(|r| plan::refused(&r))?;
-    record.dialled_service = snapshot.table.service(key).map(|s| worker.destination(s));
-    decided(worker, snapshot, &decision, record).await
+    let service = snapshot.table.service(key);
+    record.dialled_service = service.map(|s| worker.destination(s));
+    // Who calls a port of the application's own TLS speaks that itself.
+    let sealed = service.and_then(|s| s.port(port)).is_some_and(|port| port.protocol == AppProtocol::Tls);
+    decided(worker, snapshot, &decision, sealed, record).await
 }
 
-/// A connection to the backend that the weights draw; a backend that is broken keeps its share, and refuses.
-async fn decided(worker: &Rc<Worker>, snapshot: &Snapshot, decision: &Decision<'_>, record: &mut Record) -> Result<Upstream, Stop> {
+/// A connection to the backend that the weights draw; a backend that is broken keeps its share, and refuses. `sealed`: the bytes are the caller's own
+/// TLS.
+async fn decided(
+    worker: &Rc<Worker>,
+    snapshot: &Snapshot,
+    decision: &Decision<'_>,
+    sealed: bool,
+    record: &mut Record,
+) -> Result<Upstream, Stop> {
     record.way = plan::way(decision);
     let backend = plan::draw(decision, record, None, worker.draw32())?;
     match &backend.backend {
-        Backend::Service(to) => endpoint(worker, snapshot, to, record).await,
+        Backend::Service(to) => endpoint(worker, snapshot, to, sealed, record).await,
         Backend::External(host) => {
-            let way = worker.external(host, Framing::Tcp).await?;
+            let way = worker.external(snapshot, host, Framing::Tcp).await?;
             record.security = way.security();
             record.endpoint = Some(way.address);
             Ok(worker.connect(way, true).await?)
@@ -67,7 +77,13 @@ async fn decided(worker: &Rc<Worker>, snapshot: &Snapshot, decision: &Decision<'
     }
 }
 
-async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceRef, record: &mut Record) -> Result<Upstream, Stop> {
+async fn endpoint(
+    worker: &Rc<Worker>,
+    snapshot: &Snapshot,
+    to: &model::ServiceRef,
+    sealed: bool,
+    record: &mut Record,
+) -> Result<Upstream, Stop> {
     let service = snapshot.table.service(&to.service);
     let service = service.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
     // A stranger at a gateway dials no service: the one that it is led to is meant.
@@ -77,7 +93,11 @@ async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceR
         let picked = worker.pick(snapshot, service, to, pick::Tried { at: &tried, unreached: true, ..pick::Tried::default() }, None);
         let picked = picked.map_err(|nobody| unpicked(snapshot, service, to, nobody))?;
         record.destination = worker.peer(snapshot, picked.endpoint);
-        let result = open(worker, service, &picked, to.port, record).await;
+        let way = match sealed {
+            true => UpstreamKey::sealed(service, picked.endpoint, to.port),
+            false => UpstreamKey::endpoint(snapshot, service, picked.endpoint, to.port, Framing::Tcp),
+        };
+        let result = open(worker, way.map(|way| way.counted(picked.counted())), record).await;
         let refused = |error: &Error| error.cause == Some(upstream::REFUSED);
         // What a connection carries is nobody's business here: that it was opened is all there is to say.
         let ended = match &result {
@@ -99,14 +119,8 @@ async fn endpoint(worker: &Rc<Worker>, snapshot: &Snapshot, to: &model::ServiceR
     }
 }
 
-async fn open(
-    worker: &Rc<Worker>,
-    service: &model::Service,
-    picked: &pick::Picked<'_>,
-    port: u16,
-    record: &mut Record,
-) -> Result<Upstream, Error> {
-    let way = UpstreamKey::endpoint(service, picked.endpoint, port, Framing::Tcp)?.counted(picked.counted());
+async fn open(worker: &Rc<Worker>, way: Result<UpstreamKey, Error>, record: &mut Record) -> Result<Upstream, Error> {
+    let way = way?;
     record.security = way.security();
     record.endpoint = Some(way.address);
     let mut up = worker.connect(way, true).await?;

@@ -7,12 +7,12 @@ pub mod saver;
 use crate::access::Access;
 use crate::map::Map;
 use arc_swap::ArcSwap;
-use model::{Certificate, Change, Endpoints, Key, Kind, Resource, TrustBundle, Workload};
+use model::{Certificate, Change, Endpoints, GatewayCertificate, Key, Kind, Resource, TrustBundle, Workload};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Tables by kind are shared with the snapshot before where nothing of the kind changed.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Snapshot {
     pub generation: u64,
     pub table: Arc<routing::Table>,
@@ -23,8 +23,26 @@ pub struct Snapshot {
     pub bundles: Arc<Map<Key, Arc<TrustBundle>>>,
     /// Who may call whom.
     pub access: Arc<Access>,
+    /// What this gateway shows to servers outside the mesh that ask; or why it cannot.
+    pub shown: Result<Option<Arc<Certificate>>, Arc<str>>,
     /// What names asked for on first use resolve to, by subscription (`host/NAMESPACE/HOST`).
     pub answers: Arc<BTreeMap<Arc<str>, Option<Key>>>,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            table: Arc::default(),
+            endpoints: Arc::default(),
+            workloads: Arc::default(),
+            certificates: Arc::default(),
+            bundles: Arc::default(),
+            access: Arc::default(),
+            shown: Ok(None),
+            answers: Arc::default(),
+        }
+    }
 }
 
 /// The one pointer.
@@ -53,7 +71,20 @@ impl Snapshot {
         if *next.answers != *answers {
             next.answers = Arc::new(answers.clone());
         }
+        next.shown = next.gateways_certificate();
         next
+    }
+
+    /// A gateway's listeners all say the same, and a proxy has those of its own gateway only.
+    fn gateways_certificate(&self) -> Result<Option<Arc<Certificate>>, Arc<str>> {
+        match self.table.listeners().map(|listener| &listener.shown).find(|shown| **shown != GatewayCertificate::Nothing) {
+            None | Some(GatewayCertificate::Nothing) => Ok(None),
+            Some(GatewayCertificate::Broken(why)) => Err(why.clone()),
+            Some(GatewayCertificate::Shown(key)) => match self.certificates.get(key) {
+                Some(certificate) => Ok(Some(certificate.clone())),
+                None => Err(format!("certificate {key} is to be shown to backends, and is not here").into()),
+            },
+        }
     }
 
     fn remove(&mut self, key: &Key) {

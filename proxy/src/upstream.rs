@@ -3,16 +3,18 @@
 
 use crate::guard::Counted;
 use crate::map::Map;
+use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use crate::{limits, worker};
 use bytes::BytesMut;
 use futures_util::lock::Mutex;
 use identity::{Expected, alpn};
-use model::backend::{ExternalName, UpstreamTls};
-use model::{Endpoint, ExternalHost, Fault, Key, Service, SpiffeId, Tunnel};
+use model::backend::{BackendTls, ExternalName, Shown, UpstreamTls};
+use model::{Certificate, Endpoint, ExternalHost, Fault, Key, Service, SpiffeId, Tunnel};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ pub use seats::{Kept, Pooled, Queued, REFUSED, Room};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Via {
     Plain,
-    Tls(Arc<UpstreamTls>),
+    Tls(Outside),
     /// `organza/1`: whoever answers must be one of these, and is told which service was dialled.
     Organza {
         expected: Arc<[SpiffeId]>,
@@ -42,6 +44,40 @@ pub enum Via {
         expected: Arc<[SpiffeId]>,
         authority: Arc<str>,
     },
+}
+
+impl Via {
+    /// Out of the mesh, with the certificate that is to be shown.
+    ///
+    /// # Errors
+    /// If there is none to show where one must be.
+    fn outside(snapshot: &Snapshot, tls: Option<&Arc<UpstreamTls>>) -> Result<Self, Error> {
+        let Some(tls) = tls else { return Ok(Self::Plain) };
+        let shown = match &tls.shown {
+            Shown::Nothing => None,
+            Shown::Gateways => snapshot.shown.clone().map_err(|why| Error::new(Fault::InvalidBackend, why.to_string()))?,
+            Shown::Own(key) => {
+                let why = || Error::new(Fault::InvalidBackend, format!("certificate {key} is to be shown, and is not here"));
+                Some(snapshot.certificates.get(key).cloned().ok_or_else(why)?)
+            }
+        };
+        Ok(Self::Tls(Outside { tls: tls.clone(), shown }))
+    }
+}
+
+/// TLS that is not the mesh's own: what is believed, and what is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outside {
+    pub tls: Arc<UpstreamTls>,
+    pub shown: Option<Arc<Certificate>>,
+}
+
+/// Equal ones have equal hashes, and no request hashes a bundle of roots for it.
+impl Hash for Outside {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.tls.server_name.hash(state);
+        self.shown.as_ref().map(|shown| &shown.key).hash(state);
+    }
 }
 
 /// What makes two connections interchangeable.
@@ -63,8 +99,30 @@ impl UpstreamKey {
     /// The way to an endpoint of a service.
     ///
     /// # Errors
-    /// If the endpoint has no such port, or speaks a tunnel that this proxy does not.
-    pub fn endpoint(service: &Service, endpoint: &Endpoint, port: u16, framing: Framing) -> Result<Self, Error> {
+    /// If the endpoint has no such port or no registered identity, or is called by TLS that cannot be used.
+    pub fn endpoint(snapshot: &Snapshot, service: &Service, endpoint: &Endpoint, port: u16, framing: Framing) -> Result<Self, Error> {
+        Self::towards(service, endpoint, port, framing, || match (&endpoint.tls, service.tls(port)) {
+            (Some(tls), _) | (None, Some(BackendTls::Verified(tls))) => Via::outside(snapshot, Some(tls)),
+            (None, Some(BackendTls::Broken(why))) => Err(Error::new(Fault::InvalidBackend, why.to_string())),
+            (None, None) => Ok(Via::Plain),
+        })
+    }
+
+    /// The same for bytes that are the caller's own TLS: none is put around them.
+    ///
+    /// # Errors
+    /// If the endpoint has no such port or no registered identity.
+    pub fn sealed(service: &Service, endpoint: &Endpoint, port: u16) -> Result<Self, Error> {
+        Self::towards(service, endpoint, port, Framing::Tcp, || Ok(Via::Plain))
+    }
+
+    fn towards(
+        service: &Service,
+        endpoint: &Endpoint,
+        port: u16,
+        framing: Framing,
+        outside: impl FnOnce() -> Result<Via, Error>,
+    ) -> Result<Self, Error> {
         let target = || endpoint.target_port(port).ok_or_else(|| Error::new(Fault::NoEndpoint, "the endpoint has no such port"));
         let registered = || {
             let expected = worker::expected_identities(service, endpoint);
@@ -79,7 +137,7 @@ impl UpstreamKey {
                 let authority = SocketAddr::new(endpoint.address, target()?).to_string().into();
                 (*address, Via::Hbone { expected: registered()?, authority })
             }
-            Tunnel::None => (SocketAddr::new(endpoint.address, target()?), endpoint.tls.clone().map_or(Via::Plain, Via::Tls)),
+            Tunnel::None => (SocketAddr::new(endpoint.address, target()?), outside()?),
         };
         Ok(Self { address, via, framing, counted: None })
     }
@@ -319,14 +377,19 @@ impl Worker {
     pub async fn dial(self: &Rc<Self>, key: &UpstreamKey) -> Result<(Stream, bool, Option<Vec<u8>>), Error> {
         match &key.via {
             Via::Plain => Ok((dial_tcp(key.address).await?, false, None)),
-            Via::Tls(upstream) => {
+            Via::Tls(Outside { tls: outside, shown }) => {
                 let tcp = dial_tcp(key.address).await?;
-                let alpn = if key.framing == Framing::Http2 { alpn::H2 } else { alpn::HTTP1 };
+                let alpn: &[&[u8]] = match key.framing {
+                    Framing::Http2 => &[alpn::H2],
+                    Framing::Http1 => &[alpn::HTTP1],
+                    // What is spoken inside is between the two ends.
+                    Framing::Tcp => &[],
+                };
                 let config = self.config(key, || {
                     let time = Arc::new(rt::Here::now());
-                    identity::outside_client_config(upstream, &self.shared.system_roots, &[alpn], time)
+                    identity::outside_client_config(outside, &self.shared.system_roots, shown.as_deref(), alpn, time)
                 })?;
-                let name = ServerName::try_from(upstream.server_name.as_str().to_owned())
+                let name = ServerName::try_from(outside.server_name.as_str().to_owned())
                     .map_err(|e| Error::new(Fault::TlsFailed, e.to_string()))?;
                 Ok((tls::connect(tcp, config, name).await?, false, None))
             }
@@ -414,10 +477,11 @@ impl Worker {
     /// The way to a host outside the mesh that has an object of its own.
     ///
     /// # Errors
-    /// If its name leads nowhere.
-    pub async fn external(self: &Rc<Self>, host: &ExternalHost, framing: Framing) -> Result<UpstreamKey, Error> {
+    /// If its name leads nowhere, or a certificate is missing that must be shown.
+    pub async fn external(self: &Rc<Self>, snapshot: &Snapshot, host: &ExternalHost, framing: Framing) -> Result<UpstreamKey, Error> {
+        let via = Via::outside(snapshot, host.tls.as_ref())?;
         let address = self.outside(&host.host, host.port).await?;
-        Ok(UpstreamKey { address, via: host.tls.clone().map_or(Via::Plain, Via::Tls), framing, counted: None })
+        Ok(UpstreamKey { address, via, framing, counted: None })
     }
 }
 

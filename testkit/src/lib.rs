@@ -10,6 +10,7 @@ mod ledger;
 pub mod load;
 pub mod netns;
 pub mod objects;
+pub mod outsider;
 pub mod ports;
 pub mod process;
 pub mod require;

@@ -109,6 +109,12 @@ fn refused(error: &std::io::Error) -> Error {
     Error::new(fault, format!("TLS handshake: {why}"))
 }
 
+/// A server was lost before it answered. One that wants another certificate of us says so only after the handshake (TLS 1.3).
+pub(crate) fn lost(error: &std::io::Error) -> Error {
+    let refused = error.get_ref().is_some_and(|e| e.is::<rustls::Error>());
+    Error::new(if refused { Fault::TlsFailed } else { Fault::UpstreamReset }, error.to_string())
+}
+
 /// What is known of the peer of this stream.
 pub fn proof(stream: &Stream) -> Option<Proof> {
     let (_, common) = stream.tls()?.get_ref();

@@ -4,17 +4,14 @@
 mod access;
 mod read;
 mod route;
+mod tls;
 mod traffic;
 
 use crate::{limits, v1};
-use model::backend::UpstreamRoots;
 use model::service::HashOn;
-use model::{
-    Balancer, ClientCertificates, Endpoint, Hostname, Key, Kind, Labels, Locality, Normalisation, ObjectRef, Origin, Resource, Tunnel,
-    UpstreamTls,
-};
+use model::{Balancer, Endpoint, Hostname, Key, Kind, Labels, Locality, Normalisation, ObjectRef, Origin, Resource, Tunnel};
 use prost::Message;
-use read::{Read, Result, blob, list, port, some, text, texts, word};
+use read::{Read, Result, blob, list, port, some, text, word};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -73,6 +70,7 @@ fn service(m: v1::Service) -> Result<model::Service> {
         nearest: m.nearest.map(word).transpose().at("nearest")?,
         policies: list(m.policies, "policies", traffic::attached)?,
         normalisation: if m.normalisation == 0 { Normalisation::default() } else { word(m.normalisation).at("normalisation")? },
+        tls: list(m.tls, "tls", tls::attached)?,
     })
 }
 
@@ -93,7 +91,7 @@ fn endpoint(m: v1::Endpoint) -> Result<Endpoint> {
         priority: u8::try_from(m.priority).map_err(|_| read::wrong("is over 255")).at("priority")?,
         locality: locality(m.locality)?,
         labels: labels(m.labels).at("labels")?,
-        tls: m.tls.map(upstream_tls).transpose().at("tls")?.map(Arc::new),
+        tls: m.tls.map(tls::upstream).transpose().at("tls")?.map(Arc::new),
     })
 }
 
@@ -146,22 +144,12 @@ fn listener(m: v1::Listener) -> Result<model::Listener> {
         port: port(m.port).at("port")?,
         protocol: word(m.protocol).at("protocol")?,
         hostname: pattern(&m.hostname).at("hostname")?,
-        tls: m.tls.map(listener_tls).transpose().at("tls")?,
+        tls: m.tls.map(tls::listener).transpose().at("tls")?,
         normalisation: word(m.normalisation).at("normalisation")?,
         front: front(m.proxy_protocol, m.connections, m.limits.unwrap_or_default())?,
+        shown: tls::shown(m.shown)?,
         broken: optional(m.broken).at("broken")?,
     })
-}
-
-fn listener_tls(m: v1::ListenerTls) -> Result<model::ListenerTls> {
-    use v1::client_certificates::Clients;
-    // What is asked of clients in a word that is not known here must not be taken for nothing.
-    let clients = match m.clients.map(|clients| some(clients.clients)).transpose().at("clients")? {
-        None => ClientCertificates::Unasked,
-        Some(Clients::Required(roots)) => ClientCertificates::Required(blob(roots).at("required").at("clients")?),
-        Some(Clients::Insecure(roots)) => ClientCertificates::Insecure(blob(roots).at("insecure").at("clients")?),
-    };
-    Ok(model::ListenerTls { certificates: list(m.certificates, "certificates", |k| key(&k))?, clients })
 }
 
 fn trust_bundle(m: v1::TrustBundle) -> Result<model::TrustBundle> {
@@ -212,18 +200,6 @@ fn tunnel(m: Option<v1::Tunnel>) -> Result<Tunnel> {
         T::None(_) => Tunnel::None,
         T::Hbone(address) => Tunnel::Hbone(socket(&address).at("hbone")?),
         T::Organza(address) => Tunnel::Organza(socket(&address).at("organza")?),
-    })
-}
-
-fn upstream_tls(m: v1::UpstreamTls) -> Result<UpstreamTls> {
-    use v1::upstream_tls::Roots;
-    Ok(UpstreamTls {
-        server_name: hostname(&m.server_name).at("server_name")?,
-        subject_alt_names: texts(m.subject_alt_names, "subject_alt_names")?,
-        roots: match some(m.roots).at("roots")? {
-            Roots::System(_) => UpstreamRoots::System,
-            Roots::Given(pem) => UpstreamRoots::Given(blob(pem).at("given")?),
-        },
     })
 }
 

@@ -2,14 +2,14 @@
 
 mod access;
 mod route;
+mod tls;
 mod traffic;
 
 use crate::enums::Word;
 use crate::v1;
 use bytes::Bytes;
-use model::backend::UpstreamRoots;
 use model::service::HashOn;
-use model::{Balancer, ClientCertificates, Endpoint, Labels, Normalisation, Origin, Resource, Tunnel, UpstreamTls};
+use model::{Balancer, Endpoint, Labels, Normalisation, Origin, Resource, Tunnel};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -52,6 +52,7 @@ fn service(r: &model::Service) -> v1::Service {
         policies: r.policies.iter().map(traffic::attached).collect(),
         // What holds where nobody said anything is not written: bytes are those of releases that did not know it.
         normalisation: if r.normalisation == Normalisation::default() { 0 } else { r.normalisation.number() },
+        tls: r.tls.iter().map(tls::attached).collect(),
     }
 }
 
@@ -68,7 +69,7 @@ fn endpoint(r: &Endpoint) -> v1::Endpoint {
         priority: u32::from(r.priority),
         locality: Some(locality(&r.locality)),
         labels: labels(&r.labels),
-        tls: r.tls.as_deref().map(upstream_tls),
+        tls: r.tls.as_deref().map(tls::upstream),
     }
 }
 
@@ -101,7 +102,7 @@ fn listener(r: &model::Listener) -> v1::Listener {
         port: u32::from(r.port),
         protocol: r.protocol.number(),
         hostname: text(&r.hostname),
-        tls: r.tls.as_ref().map(listener_tls),
+        tls: r.tls.as_ref().map(tls::listener),
         normalisation: r.normalisation.number(),
         broken: r.broken.as_ref().map(text),
         proxy_protocol: match &r.front.proxy_protocol {
@@ -110,6 +111,7 @@ fn listener(r: &model::Listener) -> v1::Listener {
         },
         connections: r.front.limits.connections,
         limits: front_limits(r.front.limits),
+        shown: tls::shown(&r.shown),
     }
 }
 
@@ -126,17 +128,6 @@ fn front_limits(limits: model::FrontLimits) -> Option<v1::FrontLimits> {
         streams: limits.streams,
     };
     (said != v1::FrontLimits::default()).then_some(said)
-}
-
-fn listener_tls(tls: &model::ListenerTls) -> v1::ListenerTls {
-    use v1::client_certificates::Clients;
-    let clients = match &tls.clients {
-        ClientCertificates::Unasked => None,
-        ClientCertificates::Required(roots) => Some(Clients::Required(Bytes::copy_from_slice(roots))),
-        ClientCertificates::Insecure(roots) => Some(Clients::Insecure(Bytes::copy_from_slice(roots))),
-    };
-    let clients = clients.map(|clients| v1::ClientCertificates { clients: Some(clients) });
-    v1::ListenerTls { certificates: texts(&tls.certificates), clients }
 }
 
 fn balancer(balancer: &Balancer) -> v1::Balancer {
@@ -168,15 +159,6 @@ fn tunnel(tunnel: &Tunnel) -> v1::Tunnel {
 
 fn port(number: u16, name: Option<&str>, protocol: model::AppProtocol) -> v1::Port {
     v1::Port { number: u32::from(number), name: name.map(str::to_owned), protocol: protocol.number() }
-}
-
-fn upstream_tls(tls: &UpstreamTls) -> v1::UpstreamTls {
-    use v1::upstream_tls::{Roots, System};
-    let roots = match &tls.roots {
-        UpstreamRoots::System => Roots::System(System {}),
-        UpstreamRoots::Given(pem) => Roots::Given(Bytes::copy_from_slice(pem)),
-    };
-    v1::UpstreamTls { server_name: text(&tls.server_name), subject_alt_names: texts(&tls.subject_alt_names), roots: Some(roots) }
 }
 
 fn origin(origin: &Origin) -> v1::Origin {

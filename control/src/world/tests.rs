@@ -175,7 +175,22 @@ fn private_keys_go_to_the_gateway_that_refers_to_them_and_to_nobody_else() {
         let listener = json!({"name": "https", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": secret}]}, "hostname": "a.test"});
         object("Gateway", name, json!({"gatewayClassName": "organza", "listeners": [listener]}))
     };
-    let objects = vec![secret("one"), secret("two"), secret("nobodys"), gateway("front", "one"), gateway("back", "two")];
+    // What is shown to hosts outside goes to gateways too, and to nobody else who calls there.
+    let mut back = gateway("back", "two");
+    Arc::make_mut(&mut back.value)["spec"]["tls"] = json!({"backend": {"clientCertificateRef": {"name": "mine"}}});
+    let tls = json!({"mode": "ClientAndServer", "clientCertificateRef": {"name": "theirs"},
+        "validation": {"hostname": "a.test", "wellKnownCACertificates": "System"}});
+    let spec = json!({"type": "ExternalHostname", "externalHostname": {"hostname": "a.test"}, "port": {"port": 443}, "tls": tls});
+    let outside = Object {
+        object: ObjectRef::new("gateway.networking.x-k8s.io", "XBackend", "shop", "x"),
+        api_version: "gateway.networking.x-k8s.io/v1alpha1".into(),
+        ..object("XBackend", "x", spec)
+    };
+    let to = json!([{"group": "gateway.networking.x-k8s.io", "kind": "XBackend", "name": "x"}]);
+    let parents = json!([{"name": "back"}, {"group": "", "kind": "Service", "name": "web"}]);
+    let way = object("HTTPRoute", "out", json!({"parentRefs": parents, "rules": [{"backendRefs": to}]}));
+    let mut objects: Vec<Object> = ["one", "two", "nobodys", "mine", "theirs"].map(secret).into();
+    objects.extend([gateway("front", "one"), back, outside, way]);
     let world = next(&World::default(), objects).unwrap();
     let (mut members, domain) = (members(), TrustDomain::parse("organza.local").unwrap());
     let request = RegistrationRequest {
@@ -191,7 +206,10 @@ fn private_keys_go_to_the_gateway_that_refers_to_them_and_to_nobody_else() {
             view(&world, members.get(proxy).unwrap(), asked.iter().copied()).items.keys().map(ToString::to_string).collect();
         has(Kind::Certificate, &names).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(["gateway-front", "gateway-back", "web", "c"].map(keys), [vec!["one".to_owned()], vec!["two".to_owned()], vec![], vec![]]);
+    assert_eq!(
+        ["gateway-front", "gateway-back", "web", "c"].map(keys),
+        [vec!["one".to_owned()], ["mine", "theirs", "two"].map(str::to_owned).into(), vec![], vec![]]
+    );
 }
 
 #[test]

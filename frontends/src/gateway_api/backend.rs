@@ -46,7 +46,7 @@ pub fn resolve(value: &Value, from: &ObjectRef, protocol: RouteProtocol, world: 
         if number.is_some_and(|number| number != host.port) {
             return Err(missing(format!("{target} has no port but {}.", host.port)).at("port"));
         }
-        fits(host.protocol, protocol, &target, host.port, from)?;
+        fits(host.protocol, protocol, false, &target, host.port, from)?;
         return Ok(Backend::External(host.clone()));
     }
     let service = inventory
@@ -63,7 +63,7 @@ pub fn resolve(value: &Value, from: &ObjectRef, protocol: RouteProtocol, world: 
         let known: Vec<String> = service.ports.iter().map(|p| p.number.to_string()).collect();
         return Err(missing(format!("{target} has no port {number}.")).fix(format!("Its ports are: {}.", known.join(", "))).at("port"));
     };
-    fits(found.protocol, protocol, &target, number, from)?;
+    fits(found.protocol, protocol, service.tls(number).is_some(), &target, number, from)?;
     Ok(Backend::Service(ServiceRef { service: service.key.clone(), port: number, subset: None }))
 }
 
@@ -71,19 +71,24 @@ fn missing(message: String) -> Wrong {
     Wrong::new(InvalidBackend::BackendNotFound.as_str(), message)
 }
 
-fn fits(port: AppProtocol, route: RouteProtocol, target: &ObjectRef, number: u16, from: &ObjectRef) -> Result<(), Wrong> {
-    if carries(port, route) {
+/// `secured`: a policy says how TLS is spoken to it.
+fn fits(port: AppProtocol, route: RouteProtocol, secured: bool, target: &ObjectRef, number: u16, from: &ObjectRef) -> Result<(), Wrong> {
+    if carries(port, route, secured) {
         return Ok(());
     }
     let message = format!("Port {number} of {target} speaks {}, which cannot carry what {from} takes.", port.as_str());
     let wrong = Wrong::new(InvalidBackend::UnsupportedProtocol.as_str(), message);
-    Err(wrong.fix("Correct the port's protocol, or use a route of another kind.").at("port"))
+    let fix = match port {
+        AppProtocol::Tls => "Say by a BackendTLSPolicy how TLS is spoken to it, or use a TLSRoute.",
+        _ => "Correct the port's protocol, or use a route of another kind.",
+    };
+    Err(wrong.fix(fix).at("port"))
 }
 
-/// A port of the application's own TLS takes requests only from one who speaks TLS to it, which nothing here asks for yet.
-fn carries(port: AppProtocol, route: RouteProtocol) -> bool {
+/// A port of the application's own TLS takes requests only from one who speaks TLS to it.
+fn carries(port: AppProtocol, route: RouteProtocol, secured: bool) -> bool {
     match route {
-        RouteProtocol::Http | RouteProtocol::Grpc => port == AppProtocol::Detect || port.is_http(),
+        RouteProtocol::Http | RouteProtocol::Grpc => port == AppProtocol::Detect || port.is_http() || secured && port == AppProtocol::Tls,
         RouteProtocol::Tcp | RouteProtocol::Tls => port != AppProtocol::Udp,
         RouteProtocol::Udp => matches!(port, AppProtocol::Udp),
     }

@@ -1,4 +1,4 @@
-//! Certificates of listeners: references to Secrets of type `kubernetes.io/tls`. Enough is checked here for a user to learn of a
+//! Certificates that are shown: references to Secrets of type `kubernetes.io/tls`. Enough is checked here for a user to learn of a
 //! mistake at once; whether key and certificate belong together, the proxy finds out and says.
 
 use crate::kubernetes::{Inventory, text};
@@ -7,23 +7,22 @@ use base64::Engine;
 use model::*;
 use serde_json::Value;
 
-const INVALID: &str = "InvalidCertificateRef";
-
-pub fn resolve(reference: &Value, gateway: &ObjectRef, inventory: &Inventory) -> Result<Certificate, Wrong> {
+/// `invalid` is the reason that the specification has for a reference that leads nowhere.
+pub fn resolve(reference: &Value, from: &ObjectRef, inventory: &Inventory, invalid: &'static str) -> Result<Certificate, Wrong> {
     let (group, kind) = (text(reference, "group").unwrap_or(""), text(reference, "kind").unwrap_or("Secret"));
-    let namespace = text(reference, "namespace").unwrap_or(&gateway.namespace);
+    let namespace = text(reference, "namespace").unwrap_or(&from.namespace);
     let name = text(reference, "name").unwrap_or("");
     if (group, kind) != ("", "Secret") {
-        let wrong = Wrong::new(INVALID, format!("A certificate cannot be a {kind} of group {group:?}."));
+        let wrong = Wrong::new(invalid, format!("A certificate cannot be a {kind} of group {group:?}."));
         return Err(wrong.fix("Refer to a Secret of type kubernetes.io/tls.").at(if group.is_empty() { "kind" } else { "group" }));
     }
     let target = ObjectRef::new(group, kind, namespace, name);
-    if !inventory.permits(gateway, &target) {
-        let wrong = Wrong::new("RefNotPermitted", format!("No ReferenceGrant in namespace {namespace} lets {gateway} refer to {target}."));
-        let fix = format!("Add a ReferenceGrant to namespace {namespace}, from Gateway of namespace {} to Secret.", gateway.namespace);
+    if !inventory.permits(from, &target) {
+        let wrong = Wrong::new("RefNotPermitted", format!("No ReferenceGrant in namespace {namespace} lets {from} refer to {target}."));
+        let fix = format!("Add a ReferenceGrant to namespace {namespace}, from {} of namespace {} to Secret.", from.kind, from.namespace);
         return Err(wrong.fix(fix).at("namespace"));
     }
-    let broken = |message: String| Wrong::new(INVALID, message).at("name");
+    let broken = |message: String| Wrong::new(invalid, message).at("name");
     let secret = inventory
         .secrets
         .get(&(namespace.into(), name.into()))

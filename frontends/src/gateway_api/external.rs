@@ -1,12 +1,12 @@
-//! `XBackend` (`gateway.networking.x-k8s.io`, v1alpha1): a host outside the mesh. What cannot be honoured (client certificates)
+//! `XBackend` (`gateway.networking.x-k8s.io`, v1alpha1): a host outside the mesh. What cannot be honoured
 //! makes the whole object unusable: a host is never called with less protection than was asked for.
 
-use super::condition;
-use super::roots::{Bundle, Reasons};
+use super::roots::Bundle;
+use super::{backend_tls, certificate, condition};
 use crate::kubernetes::{Inventory, port, text};
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
-use model::backend::{ExternalName, UpstreamRoots};
+use model::backend::{ExternalName, Shown, UpstreamRoots};
 use model::*;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -14,15 +14,20 @@ use std::sync::Arc;
 
 pub const GROUP: &str = "gateway.networking.x-k8s.io";
 
-const REASONS: Reasons = Reasons { kind: "InvalidKind", reference: "InvalidCACertificateRef" };
-
 /// Hosts outside by namespace and name; a broken one with its reason.
 pub type Externals = BTreeMap<(Arc<str>, Arc<str>), Result<Arc<ExternalHost>, Wrong>>;
 
-pub fn read_all(objects: &[Object], inventory: &Inventory) -> Externals {
-    let ours = objects.iter().filter(|o| o.is(GROUP, "XBackend"));
-    let named = |o: &Object| (o.object.namespace.clone(), o.object.name.clone());
-    ours.map(|o| (named(o), read(o, inventory).at("spec").map(Arc::new))).collect()
+/// With the certificates that are shown to them.
+pub fn read_all(objects: &[Object], inventory: &Inventory) -> (Externals, Vec<Certificate>) {
+    let (mut externals, mut certificates) = (Externals::new(), Vec::new());
+    for object in objects.iter().filter(|o| o.is(GROUP, "XBackend")) {
+        let read = read(object, inventory).at("spec").map(|(host, certificate)| {
+            certificates.extend(certificate);
+            Arc::new(host)
+        });
+        externals.insert((object.object.namespace.clone(), object.object.name.clone()), read);
+    }
+    (externals, certificates)
 }
 
 /// What is wrong with them, and their statuses.
@@ -41,7 +46,7 @@ pub fn report(objects: &[Object], externals: &Externals, out: &mut Translation) 
     }
 }
 
-fn read(object: &Object, inventory: &Inventory) -> Result<ExternalHost, Wrong> {
+fn read(object: &Object, inventory: &Inventory) -> Result<(ExternalHost, Option<Certificate>), Wrong> {
     let spec = object.at("/spec");
     let ObjectRef { namespace, name, .. } = &object.object;
     if text(spec, "type") != Some("ExternalHostname") {
@@ -67,37 +72,32 @@ fn read(object: &Object, inventory: &Inventory) -> Result<ExternalHost, Wrong> {
     };
     let tls = match spec.get("tls") {
         None => None,
-        Some(tls) => read_tls(tls, &object.object, inventory).at("tls")?.map(Arc::new),
+        Some(tls) => read_tls(tls, &object.object, inventory).at("tls")?,
     };
+    let (tls, certificate) = tls.map_or((None, None), |(tls, certificate)| (Some(Arc::new(tls)), certificate));
     let key = Key::new(Source::files(), Kind::External, namespace, name);
-    Ok(ExternalHost { key, host: ExternalName::Dns(host), port: number, protocol, tls })
+    Ok((ExternalHost { key, host: ExternalName::Dns(host), port: number, protocol, tls }, certificate))
 }
 
-fn read_tls(tls: &Value, from: &ObjectRef, inventory: &Inventory) -> Result<Option<UpstreamTls>, Wrong> {
-    match text(tls, "mode").unwrap_or("") {
+fn read_tls(tls: &Value, from: &ObjectRef, inventory: &Inventory) -> Result<Option<(UpstreamTls, Option<Certificate>)>, Wrong> {
+    let certificate = match text(tls, "mode").unwrap_or("") {
         "None" => return Ok(None),
-        "ServerOnly" => {}
-        "ClientAndServer" => return Err(Wrong::value("Certificates of our own are not shown to outside hosts yet.").at("mode")),
+        "ServerOnly" => None,
+        "ClientAndServer" => {
+            let reference = tls.get("clientCertificateRef").unwrap_or(&Value::Null);
+            Some(certificate::resolve(reference, from, inventory, "InvalidClientCertificateRef").at("clientCertificateRef")?)
+        }
         other => return Err(Wrong::value(format!("The mode {other:?} is not known.")).at("mode")),
-    }
+    };
     let validation = tls.get("validation").unwrap_or(&Value::Null);
-    let name = text(validation, "hostname").unwrap_or("");
-    let server_name = Hostname::parse(name)
-        .map_err(|e| Wrong::value(format!("The host name {name:?} {e}.")).fix("Give the name that the certificate must have."))
-        .at("hostname")
-        .at("validation")?;
-    let mut subject_alt_names = Vec::new();
-    for (i, value) in validation.get("subjectAltNames").and_then(Value::as_array).into_iter().flatten().enumerate() {
-        let name = text(value, "hostname").or(text(value, "uri"));
-        let wrong = || Wrong::value("The name is neither a host name nor a URI.").item(i).at("subjectAltNames").at("validation");
-        subject_alt_names.push(name.ok_or_else(wrong)?.into());
-    }
+    let (server_name, subject_alt_names) = backend_tls::names(validation).at("validation")?;
     let roots = roots(validation, from, inventory).at("validation")?;
-    Ok(Some(UpstreamTls { server_name, subject_alt_names, roots }))
+    let shown = certificate.as_ref().map_or(Shown::Nothing, |certificate| Shown::Own(certificate.key.clone()));
+    Ok(Some((UpstreamTls { server_name, subject_alt_names, roots, shown }, certificate)))
 }
 
 fn roots(validation: &Value, from: &ObjectRef, inventory: &Inventory) -> Result<UpstreamRoots, Wrong> {
-    let bundle = Bundle::read(validation, from, inventory, REASONS);
+    let bundle = Bundle::read(validation, from, inventory, backend_tls::REASONS);
     match (bundle.wrong.into_iter().next(), text(validation, "wellKnownCACertificates")) {
         (Some(wrong), _) => Err(wrong),
         (None, _) if !bundle.pem.is_empty() => Ok(UpstreamRoots::Given(bundle.pem.into())),

@@ -2,7 +2,7 @@
 
 use super::clients::{Frontend, INSECURE};
 use super::listener::{Door, mark_conflicts};
-use super::{CONTROLLER, GROUP, condition, external};
+use super::{CONTROLLER, GROUP, certificate, condition, external};
 use crate::kubernetes::{Inventory, text};
 use crate::organza::settings::{Parameters, Settings};
 use crate::wrong::{Within, Wrong};
@@ -16,21 +16,31 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Gateways {
     pub doors: Vec<Door>,
-    all: Vec<(ObjectRef, Option<Wrong>)>,
+    all: Vec<Ours>,
     classes: Vec<(ObjectRef, Result<Parameters, Wrong>)>,
     /// Gateways that routes may mean without naming them.
     pub defaults: Vec<ObjectRef>,
     /// Gateways that others serve, or nobody.
     pub foreign: BTreeSet<ObjectRef>,
+    /// Certificates that are shown to servers outside the mesh.
+    pub shown: Vec<Certificate>,
+}
+
+struct Ours {
+    object: ObjectRef,
+    /// Why nothing of it is served.
+    refused: Option<Wrong>,
+    /// What it shows to backends that ask, where it names anything.
+    shown: Result<Option<Key>, Wrong>,
 }
 
 impl Gateways {
     pub fn names_in(&self, namespace: &str) -> Vec<&str> {
-        self.all.iter().filter(|(known, _)| *known.namespace == *namespace).map(|(known, _)| &*known.name).collect()
+        self.all.iter().filter(|ours| *ours.object.namespace == *namespace).map(|ours| &*ours.object.name).collect()
     }
 
     pub fn knows(&self, gateway: &ObjectRef) -> bool {
-        self.all.iter().any(|(known, _)| known == gateway)
+        self.all.iter().any(|ours| ours.object == *gateway)
     }
 
     pub fn read(objects: &[Object], inventory: &Inventory, settings: &Settings, out: &mut Translation) -> Self {
@@ -71,7 +81,14 @@ impl Gateways {
         let level = parameters.normalisation.unwrap_or_else(|| settings.normalisation(&gateway.object.namespace));
         let frontend = Frontend::read(gateway, inventory);
         out.reports.extend(frontend.reports(gateway));
+        let shown = self.shown_to_backends(gateway, inventory);
+        out.reports.extend(shown.as_ref().err().map(|wrong| wrong.report(&gateway.object)));
         for door in &mut doors {
+            door.listener.shown = match &shown {
+                Ok(None) => GatewayCertificate::Nothing,
+                Ok(Some(key)) => GatewayCertificate::Shown(key.clone()),
+                Err(wrong) => GatewayCertificate::Broken(wrong.message.as_str().into()),
+            };
             door.ask(frontend.of(door.listener.port));
             out.reports.extend(door.reports());
             door.listener.normalisation = level;
@@ -80,17 +97,24 @@ impl Gateways {
             door.refused = door.refused.take().or_else(|| refused.clone());
             door.settle();
         }
-        if !gateway.at("/spec/tls/backend").is_null() {
-            let wrong = Wrong::value("Certificates of our own are not shown to backends yet.").fix("Remove the field.");
-            let report = wrong.at("backend").at("tls").at("spec").report(&gateway.object);
-            out.reports.push(Report { severity: Severity::Warning, ..report });
-        }
         out.reports.extend(refused.iter().map(|wrong| wrong.report(&gateway.object)));
         if gateway.at("/spec/defaultScope").as_str() == Some("All") {
             self.defaults.push(gateway.object.clone());
         }
-        self.all.push((gateway.object.clone(), refused));
+        self.all.push(Ours { object: gateway.object.clone(), refused, shown });
         self.doors.append(&mut doors);
+    }
+
+    fn shown_to_backends(&mut self, gateway: &Object, inventory: &Inventory) -> Result<Option<Key>, Wrong> {
+        let reference = gateway.at("/spec/tls/backend/clientCertificateRef");
+        if reference.is_null() {
+            return Ok(None);
+        }
+        let found = certificate::resolve(reference, &gateway.object, inventory, "InvalidClientCertificateRef");
+        let found = found.at("clientCertificateRef").at("backend").at("tls").at("spec")?;
+        let key = found.key.clone();
+        self.shown.push(found);
+        Ok(Some(key))
     }
 
     /// The Gateway's own parameters, and where they say nothing those of its class.
@@ -118,9 +142,9 @@ impl Gateways {
             };
             out.statuses.push(Status { object, conditions: vec![accepted], parents: Vec::new(), listeners: Vec::new() });
         }
-        for (object, refused) in self.all {
-            let doors: Vec<&Door> = self.doors.iter().filter(|door| door.gateway == object).collect();
-            let mut told = status(object, refused, &doors);
+        for ours in self.all {
+            let doors: Vec<&Door> = self.doors.iter().filter(|door| door.gateway == ours.object).collect();
+            let mut told = status(ours, &doors);
             if self.defaults.contains(&told.object) {
                 told.conditions.push(condition(
                     "DefaultGateway",
@@ -132,7 +156,8 @@ impl Gateways {
             out.statuses.push(told);
         }
         // Keys go out only for listeners that show them.
-        let mut certificates = BTreeMap::new();
+        let mut certificates: BTreeMap<Key, Certificate> =
+            self.shown.into_iter().map(|certificate| (certificate.key.clone(), certificate)).collect();
         for door in self.doors.iter().filter(|door| door.listener.broken.is_none()) {
             certificates.extend(door.certificates.iter().map(|certificate| (certificate.key.clone(), certificate.clone())));
         }
@@ -141,7 +166,7 @@ impl Gateways {
     }
 }
 
-fn status(object: ObjectRef, refused: Option<Wrong>, doors: &[&Door]) -> Status {
+fn status(Ours { object, refused, shown }: Ours, doors: &[&Door]) -> Status {
     let names = |wanted: bool| {
         let found: Vec<&str> = doors.iter().filter(|d| d.accepted() == wanted).map(|d| &*d.listener.section).collect();
         if found.is_empty() { "none".to_owned() } else { found.join(", ") }
@@ -166,6 +191,11 @@ fn status(object: ObjectRef, refused: Option<Wrong>, doors: &[&Door]) -> Status 
     if doors.iter().any(|door| door.is_insecure()) {
         let message = "Clients are let in whatever certificate they show, or none.";
         conditions.push(condition(INSECURE, true, "ConfigurationChanged", message));
+    }
+    match shown {
+        Ok(None) => {}
+        Ok(Some(_)) => conditions.push(condition("ResolvedRefs", true, "ResolvedRefs", "All references lead somewhere.")),
+        Err(wrong) => conditions.push(condition("ResolvedRefs", false, wrong.reason, &wrong.message)),
     }
     let listeners = doors.iter().map(|door| door.status()).collect();
     Status { object, conditions, parents: Vec::new(), listeners }
@@ -205,7 +235,7 @@ fn check(gateway: &Object) -> Result<(), Wrong> {
 pub fn unsupported(object: &Object) -> Option<Report> {
     let wrong = Wrong::new("UnsupportedKind", format!("A {} has no effect yet.", object.object.kind));
     let wrong = match (&*object.object.group, &*object.object.kind) {
-        (GROUP, "BackendTLSPolicy" | "ListenerSet" | "UDPRoute") => wrong,
+        (GROUP, "ListenerSet" | "UDPRoute") => wrong,
         (external::GROUP, "XMesh") => wrong.fix(format!("Use a MeshConfig of group {}.", crate::organza::GROUP)),
         _ => return None,
     };

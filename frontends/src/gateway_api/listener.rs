@@ -69,6 +69,7 @@ impl Door {
                     .then(|| ListenerTls { certificates: certificates.iter().map(|c| c.key.clone()).collect(), ..ListenerTls::default() }),
                 normalisation: Normalisation::default(),
                 front: model::Front::default(),
+                shown: GatewayCertificate::default(),
                 broken: None,
             },
             attached: 0,
@@ -249,7 +250,7 @@ fn read_certificates(value: &Value, gateway: &Object, inventory: &Inventory, unr
     }
     let mut certificates: Vec<Certificate> = Vec::new();
     for (i, reference) in listed.iter().enumerate() {
-        match certificate::resolve(reference, &gateway.object, inventory) {
+        match certificate::resolve(reference, &gateway.object, inventory, "InvalidCertificateRef") {
             Ok(found) if certificates.iter().any(|known| known.key == found.key) => {}
             Ok(found) => certificates.push(found),
             Err(wrong) => unresolved.push(wrong.item(i).at("certificateRefs").at("tls")),

@@ -2,6 +2,7 @@
 //! precedence are decided here, once; routing only sorts by rank.
 
 pub mod backend;
+pub mod backend_tls;
 pub mod certificate;
 pub mod clients;
 pub mod duration;
@@ -15,6 +16,7 @@ pub mod roots;
 pub mod route;
 pub mod rule;
 pub mod session;
+pub mod target;
 
 pub const GROUP: &str = "gateway.networking.k8s.io";
 pub const CONTROLLER: &str = "organza.dev/gateway-controller";
@@ -26,9 +28,13 @@ use crate::{Object, Translation, limits};
 use model::{Condition, ConditionStatus};
 
 /// Gateways with their listeners, then routes, oldest first: of two that exclude each other the older is accepted.
-pub fn translate(objects: &[Object], inventory: &Inventory, settings: &Settings, out: &mut Translation) {
+pub fn translate(objects: &[Object], inventory: &mut Inventory, settings: &Settings, out: &mut Translation) {
+    // Routes lead to ports of the application's own TLS only where a policy says how.
+    let policies = backend_tls::attach(objects, inventory);
+    let inventory = &*inventory;
     let mut gateways = gateway::Gateways::read(objects, inventory, settings, out);
-    let externals = external::read_all(objects, inventory);
+    let (externals, certificates) = external::read_all(objects, inventory);
+    gateways.shown.extend(certificates);
     external::report(objects, &externals, out);
     let mut routes: Vec<_> = objects.iter().filter_map(route::RouteObject::of).collect();
     routes.sort_by(|a, b| a.age().cmp(&b.age()));
@@ -37,6 +43,7 @@ pub fn translate(objects: &[Object], inventory: &Inventory, settings: &Settings,
     for route in routes {
         route::translate(route, &world, &mut gateways, out);
     }
+    backend_tls::finish(policies, &gateways.doors, out);
     gateways.finish(out);
     out.reports.extend(objects.iter().filter_map(gateway::unsupported));
 }

@@ -58,6 +58,7 @@ pub fn read_service(object: &Object, slices: &[&Object], options: &Options<'_>) 
         nearest: distribution(object),
         policies: Vec::new(),
         normalisation: Normalisation::default(),
+        tls: Vec::new(),
     };
     (service, Endpoints { key: key.with_kind(Kind::Endpoints), endpoints })
 }

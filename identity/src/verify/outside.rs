@@ -24,13 +24,12 @@ impl OutsideVerifier {
 
     fn is_named(&self, cert: &EndEntityCert<'_>, sni: &ServerName<'_>) -> bool {
         let dns = |name: &ServerName<'_>| cert.verify_is_valid_for_subject_name(name).is_ok();
-        match self.names.is_empty() {
-            true => dns(sni),
-            false => self
-                .names
-                .iter()
-                .any(|name| ServerName::try_from(&**name).is_ok_and(|n| dns(&n)) || cert.valid_uri_names().any(|uri| *uri == **name)),
-        }
+        // A wildcard that is asked for is one that the certificate bears, word for word.
+        let bears = |name: &str| name.starts_with("*.") && cert.valid_dns_names().any(|own| own.eq_ignore_ascii_case(name));
+        let named = |name: &Arc<str>| {
+            ServerName::try_from(&**name).is_ok_and(|n| dns(&n)) || bears(name) || cert.valid_uri_names().any(|uri| *uri == **name)
+        };
+        if self.names.is_empty() { dns(sni) } else { self.names.iter().any(named) }
     }
 }
 

@@ -121,7 +121,9 @@ fn inner(declared: AppProtocol, client: &Client, head: &RequestHead, hop: &Hop) 
     let multiplexed = match declared {
         AppProtocol::Http2 | AppProtocol::Grpc => true,
         AppProtocol::Detect => head.version == Version::Http2 && (knows || head.is_grpc()),
-        AppProtocol::Http | AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::Udp => false,
+        // Inside the TLS that a policy asks for, nobody said what is spoken.
+        AppProtocol::Tls => head.version == Version::Http2 && head.is_grpc(),
+        AppProtocol::Http | AppProtocol::Tcp | AppProtocol::Udp => false,
     };
     if multiplexed && hop.upgrade.is_none() { Inner::Http2 } else { Inner::Http1 }
 }
@@ -331,11 +333,12 @@ impl<'t> Routed<'t> {
                 let picked = self.worker.pick(self.snapshot, service, to, tried, hash);
                 let picked = picked.map_err(|nobody| unpicked(self.snapshot, service, to, nobody))?;
                 let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
-                let key = UpstreamKey::endpoint(service, picked.endpoint, to.port, framing).map(|key| key.counted(picked.counted()));
+                let key = UpstreamKey::endpoint(self.snapshot, service, picked.endpoint, to.port, framing)
+                    .map(|key| key.counted(picked.counted()));
                 Ok(Picked { key, endpoint: Some(picked), service: Some(service) })
             }
             Backend::External(host) => {
-                let key = self.worker.external(host, inner(host.protocol, self.client, head, hop)).await;
+                let key = self.worker.external(self.snapshot, host, inner(host.protocol, self.client, head, hop)).await;
                 Ok(Picked { key, endpoint: None, service: None })
             }
             Backend::Invalid { message, .. } => Err(Stop::new(Fault::InvalidBackend, message.to_string())),
@@ -348,7 +351,7 @@ impl<'t> Routed<'t> {
         let picked = self.worker.pick(self.snapshot, service, to, pick::Tried::default(), None).ok()?;
         self.worker.balancers.borrow_mut().ended(&picked, Ended::Cancelled, None, rt::now());
         let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
-        UpstreamKey::endpoint(service, picked.endpoint, to.port, framing).map(|key| key.counted(picked.counted())).ok()
+        UpstreamKey::endpoint(self.snapshot, service, picked.endpoint, to.port, framing).map(|key| key.counted(picked.counted())).ok()
     }
 
     /// Sends a copy whose answer nobody waits for, and says whether it could. Bodies too large to hold are not mirrored.
@@ -369,7 +372,7 @@ impl<'t> Routed<'t> {
             let copy = async {
                 let key = match to {
                     Copied::To(key) => key,
-                    Copied::Outside(host, framing) => worker.external(&host, framing).await?,
+                    Copied::Outside(host, framing) => worker.external(&worker.snapshot(), &host, framing).await?,
                 };
                 let mut up = worker.reach(key, false).await?;
                 let body = held.map_or(Incoming::Empty, |bytes| Incoming::Held(Some(bytes)));

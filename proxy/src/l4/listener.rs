@@ -7,7 +7,7 @@ use crate::http::{Stop, plan};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
-use model::{Key, Listener};
+use model::{Key, Listener, ListenerProtocol};
 use routing::{Caller, Entry};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -36,7 +36,8 @@ async fn to_backend(worker: &Rc<Worker>, snapshot: &Snapshot, knock: &Knock, rec
     let entry = Entry::Listener(knock.listener.key.clone());
     let decision = snapshot.table.connect(&entry, knock.sni.as_deref(), &Caller::default()).map_err(|r| plan::refused(&r))?;
     record.dry_run = judge_by(worker, snapshot, knock, decision.route_key())?;
-    decided(worker, snapshot, &decision, record).await
+    let sealed = knock.listener.protocol == ListenerProtocol::TlsPassthrough;
+    decided(worker, snapshot, &decision, sealed, record).await
 }
 
 /// Judges a connection that is under way; where its route is gone, that is the route's affair.

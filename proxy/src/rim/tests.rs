@@ -102,6 +102,7 @@ fn service(name: &str) -> Service {
         nearest: None,
         policies: Vec::new(),
         normalisation: model::Normalisation::default(),
+        tls: Vec::new(),
     }
 }
 

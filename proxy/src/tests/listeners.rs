@@ -37,6 +37,7 @@ fn listener(section: &str, protocol: ListenerProtocol, hostname: &str) -> Listen
         tls: terminates.then(|| ListenerTls { certificates: vec![key(Kind::Certificate, "edge")], ..ListenerTls::default() }),
         normalisation: Normalisation::Base,
         front: model::Front::default(),
+        shown: GatewayCertificate::default(),
         broken: None,
     }
 }

@@ -2,6 +2,7 @@
 //! leaves the machine, and everything is bounded in time.
 
 mod access;
+mod backend_tls;
 mod checks;
 mod clients;
 mod connections;
@@ -59,6 +60,8 @@ pub struct Mesh {
     authority: Authority,
     trust: TrustStore,
     pub snapshot: Pointer,
+    /// What proxies take for the machine's own roots.
+    pub system_roots: Arc<[u8]>,
     generation: u64,
     access: watch::Sender<u64>,
 }
@@ -73,6 +76,7 @@ impl Mesh {
             authority,
             trust,
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::default())),
+            system_roots: Arc::from([]),
             generation: 0,
             access: watch::Sender::new(0),
         }
@@ -113,7 +117,7 @@ impl Mesh {
             log: Some(log),
             guards: Default::default(),
             flows: Default::default(),
-            system_roots: Arc::from([]),
+            system_roots: self.system_roots.clone(),
             access: self.access.clone(),
             stage: watch::Sender::new(Stage::Serving),
             busy: AtomicUsize::new(0),

@@ -56,6 +56,7 @@ pub fn service(name: &'static str, places: &[Place]) -> Vec<Resource> {
         nearest: None,
         policies: Vec::new(),
         normalisation: Normalisation::default(),
+        tls: Vec::new(),
     };
     let endpoint = |place: &Place| Endpoint {
         id: place.workload.into(),
@@ -139,6 +140,7 @@ pub fn listener(port: u16, certificate: Option<Key>) -> Resource {
         tls: certificate.map(|key| ListenerTls { certificates: vec![key], ..ListenerTls::default() }),
         normalisation: Normalisation::Base,
         front: Front::default(),
+        shown: GatewayCertificate::default(),
         broken: None,
     }))
 }

@@ -45,6 +45,7 @@ fn ask(filters: Vec<Filter>, backends: Vec<(u32, Backend, Vec<Filter>)>) -> Expl
         nearest: None,
         policies: Vec::new(),
         normalisation: Normalisation::default(),
+        tls: Vec::new(),
     };
     let changes = [Resource::Route(Arc::new(route)), Resource::Service(Arc::new(shadow))].map(Change::Put);
     let table = Table::default().apply(&changes);

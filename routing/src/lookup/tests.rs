@@ -65,6 +65,7 @@ fn service(port: u16) -> Change {
         nearest: None,
         policies: Vec::new(),
         normalisation: Normalisation::default(),
+        tls: Vec::new(),
     })))
 }
 
@@ -138,6 +139,7 @@ fn listener(section: &str, hostname: &str, protocol: ListenerProtocol) -> Change
         tls: None,
         normalisation: Normalisation::Base,
         front: model::Front::default(),
+        shown: GatewayCertificate::default(),
         broken: None,
     })))
 }

@@ -78,6 +78,7 @@ fn a_decision_is_told_whole() {
         tls: None,
         normalisation: Normalisation::Base,
         front: model::Front::default(),
+        shown: model::GatewayCertificate::default(),
         broken: None,
     };
     let mut applied = Applied::default();

@@ -132,7 +132,7 @@ impl Reader {
             let error = match self.fill(limits::READ_BUFFER).await {
                 Ok(true) => continue,
                 Ok(false) => Error::new(Fault::UpstreamReset, "closed before it answered"),
-                Err(e) => Error::new(Fault::UpstreamReset, e.to_string()),
+                Err(e) => crate::tls::lost(&e),
             };
             return Err(if nothing { error.with_nothing_received() } else { error });
         }

@@ -1,7 +1,7 @@
 //! Routes from bytes. Expressions are compiled here, so that a bad one is refused with its route and never reaches the table.
 
 use super::read::{Read, Result, list, port, some, text, texts, word, wrong};
-use super::{address, header_name, hostname, key, key_of, labels, optional, origin, pattern, upstream_tls, weight};
+use super::{address, header_name, hostname, key, key_of, labels, optional, origin, pattern, weight};
 use crate::{limits, v1};
 use model::backend::ExternalName;
 use model::route::{HeaderEdits, Mirror, PathEdit, RankedMatch, Redirect, Rewrite};
@@ -212,6 +212,6 @@ fn external(e: v1::ExternalHost) -> Result<ExternalHost> {
         },
         port: port(e.port).at("port")?,
         protocol: word(e.protocol).at("protocol")?,
-        tls: e.tls.map(upstream_tls).transpose().at("tls")?.map(Arc::new),
+        tls: e.tls.map(super::tls::upstream).transpose().at("tls")?.map(Arc::new),
     })
 }

@@ -5,7 +5,7 @@ mod listeners;
 use super::DecodeError;
 use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use crate::{decode, encode, v1};
-use model::backend::{ExternalName, UpstreamRoots};
+use model::backend::{ExternalName, Shown, UpstreamRoots};
 use model::route::{Cors, HeaderEdits, Mirror, PathEdit, RankedMatch, Redirect, Rewrite};
 use model::service::HashOn;
 use model::session::{Carrier, Persistence, SessionKey};
@@ -15,6 +15,9 @@ use prost::Message;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod persistence;
+mod tls;
 
 fn key(kind: Kind, name: &str) -> Key {
     Key::new(Source::files(), kind, "shop", name)
@@ -41,6 +44,7 @@ fn tls() -> Arc<UpstreamTls> {
         server_name: host("api.example.com"),
         subject_alt_names: vec!["api.example.com".into()],
         roots: UpstreamRoots::Given(Arc::from(&b"PEM"[..])),
+        shown: Shown::Nothing,
     })
 }
 
@@ -143,6 +147,7 @@ fn service(balancer: Balancer) -> Service {
         nearest: None,
         policies: Vec::new(),
         normalisation: Normalisation::default(),
+        tls: Vec::new(),
     }
 }
 
@@ -259,6 +264,7 @@ fn listener() -> Listener {
         tls: Some(ListenerTls { certificates: vec![key(Kind::Certificate, "cert")], ..ListenerTls::default() }),
         normalisation: Normalisation::MergeSlashes,
         front: Front::default(),
+        shown: GatewayCertificate::default(),
         broken: Some("certificate is missing".into()),
     }
 }
@@ -359,30 +365,6 @@ fn check_recorded(name: &str, bytes: &[u8]) -> Vec<u8> {
         std::fs::write(&path, bytes).unwrap();
     }
     std::fs::read(&path).unwrap()
-}
-
-#[test]
-fn sessions_of_rules_are_read_back_and_bad_keys_are_refused() {
-    let with = |session| {
-        let mut route = route();
-        route.rules[0].session = Some(session);
-        Resource::Route(Arc::new(route))
-    };
-    for carrier in [Carrier::Cookie, Carrier::PermanentCookie, Carrier::Header] {
-        for key in [None, Some([7; 32])] {
-            let sample = with(session(carrier, key));
-            assert_eq!(decode(&encode(&sample)).unwrap(), sample);
-        }
-    }
-    let broken = |change: fn(&mut v1::SessionPersistence)| {
-        let mut message = v1::Resource::decode(&*encode(&with(session(Carrier::Cookie, None)))).unwrap();
-        let Some(v1::resource::Resource::Route(route)) = &mut message.resource else { panic!("not a route") };
-        change(route.rules[0].session.as_mut().unwrap());
-        decode(&message.encode_to_vec()).unwrap_err().to_string()
-    };
-    assert!(broken(|s| s.key = Some(vec![7; 31].into())).contains("session.key"));
-    assert!(broken(|s| s.name = "a b".into()).contains("session.name"));
-    assert!(broken(|s| s.carrier = 0).contains("session.carrier"));
 }
 
 #[test]

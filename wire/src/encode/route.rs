@@ -1,6 +1,6 @@
 //! Routes as bytes. Knows the shape of a route, nothing of what it decides.
 
-use super::{labels, origin, text, texts, upstream_tls};
+use super::{labels, origin, text, texts};
 use crate::enums::Word;
 use crate::v1;
 use model::backend::ExternalName;
@@ -146,7 +146,7 @@ fn backend(b: &Backend) -> v1::Backend {
             }),
             port: u32::from(e.port),
             protocol: e.protocol.number(),
-            tls: e.tls.as_deref().map(upstream_tls),
+            tls: e.tls.as_deref().map(super::tls::upstream),
         }),
         Backend::Invalid { reason, message } => B::Invalid(v1::InvalidBackend { reason: reason.number(), message: text(message) }),
     };

@@ -108,6 +108,27 @@ pub struct Service {
     /// Endpoints so near to the caller are preferred; absent: all are alike.
     #[prost(enumeration = "Nearest", optional, tag = "30")]
     pub nearest: ::core::option::Option<i32>,
+    #[prost(message, repeated, tag = "32")]
+    pub tls: ::prost::alloc::vec::Vec<AttachedTls>,
+}
+/// TLS towards endpoints that are not in the mesh, for a port or for all without one of their own.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttachedTls {
+    #[prost(uint32, optional, tag = "1")]
+    pub port: ::core::option::Option<u32>,
+    #[prost(oneof = "attached_tls::Tls", tags = "2, 3")]
+    pub tls: ::core::option::Option<attached_tls::Tls>,
+}
+/// Nested message and enum types in `AttachedTls`.
+pub mod attached_tls {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Tls {
+        #[prost(message, tag = "2")]
+        Verified(super::UpstreamTls),
+        /// Why it cannot be used: nobody is called then.
+        #[prost(string, tag = "3")]
+        Broken(::prost::alloc::string::String),
+    }
 }
 /// How calls to a service are limited, and when its endpoints are left out. What is absent is not looked at.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -315,17 +336,30 @@ pub struct UpstreamTls {
     pub subject_alt_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(oneof = "upstream_tls::Roots", tags = "3, 4")]
     pub roots: ::core::option::Option<upstream_tls::Roots>,
+    /// Absent: nothing is shown.
+    #[prost(oneof = "upstream_tls::Shown", tags = "5, 6")]
+    pub shown: ::core::option::Option<upstream_tls::Shown>,
 }
 /// Nested message and enum types in `UpstreamTls`.
 pub mod upstream_tls {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct System {}
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct OfGateway {}
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Roots {
         #[prost(message, tag = "3")]
         System(System),
         #[prost(bytes, tag = "4")]
         Given(::prost::bytes::Bytes),
+    }
+    /// Absent: nothing is shown.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Shown {
+        #[prost(message, tag = "5")]
+        Gateways(OfGateway),
+        #[prost(string, tag = "6")]
+        Own(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -450,6 +484,20 @@ pub struct Listener {
     pub connections: ::core::option::Option<u32>,
     #[prost(message, optional, tag = "14")]
     pub limits: ::core::option::Option<FrontLimits>,
+    /// What the gateway shows to servers outside the mesh; absent: nothing.
+    #[prost(oneof = "listener::Shown", tags = "32, 33")]
+    pub shown: ::core::option::Option<listener::Shown>,
+}
+/// Nested message and enum types in `Listener`.
+pub mod listener {
+    /// What the gateway shows to servers outside the mesh; absent: nothing.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Shown {
+        #[prost(string, tag = "32")]
+        ShownCertificate(::prost::alloc::string::String),
+        #[prost(string, tag = "33")]
+        ShownBroken(::prost::alloc::string::String),
+    }
 }
 /// Of a listener's connections; what is absent is as the proxy has it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -24,6 +24,7 @@ fn service(name: &str) -> Change {
         nearest: None,
         policies: Vec::new(),
         normalisation: model::Normalisation::default(),
+        tls: Vec::new(),
     })))
 }
 

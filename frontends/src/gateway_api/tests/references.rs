@@ -2,7 +2,7 @@
 
 use super::told;
 use crate::tests::*;
-use model::backend::{ExternalName, UpstreamRoots};
+use model::backend::{ExternalName, Shown, UpstreamRoots};
 use model::*;
 use serde_json::{Value, json};
 
@@ -146,7 +146,9 @@ fn outside(spec: Value) -> crate::Translation {
     let rules = json!([{"backendRefs": [reference]}]);
     let roots = object("v1", "ConfigMap", ("a", "roots"), json!({"data": {"ca.crt": pem("CERTIFICATE")}}));
     let parents = json!([{"group": "", "kind": "Service", "name": "s"}]);
-    run(&[service("a", "s"), backend, roots, route("a", json!({"parentRefs": parents, "rules": rules}))])
+    let data = json!({"tls.crt": pem("CERTIFICATE"), "tls.key": pem("PRIVATE KEY")});
+    let secret = object("v1", "Secret", ("a", "c"), json!({"type": "kubernetes.io/tls", "stringData": data}));
+    run(&[service("a", "s"), backend, roots, secret, route("a", json!({"parentRefs": parents, "rules": rules}))])
 }
 
 #[test]
@@ -166,6 +168,12 @@ fn outside_hosts_are_backends() {
         "subjectAltNames": [{"type": "URI", "uri": "spiffe://x/y"}]}});
     let tls = host(&outside(spec(system))).tls.clone().unwrap();
     assert_eq!((&tls.roots, &*tls.subject_alt_names[0]), (&UpstreamRoots::System, "spiffe://x/y"));
+    assert_eq!(tls.shown, Shown::Nothing);
+    let both = json!({"mode": "ClientAndServer", "clientCertificateRef": {"name": "c"}, "validation": {"hostname": "a.example", "wellKnownCACertificates": "System"}});
+    let t = outside(spec(both));
+    let keys: Vec<_> =
+        t.resources.iter().filter_map(|r| if let Resource::Certificate(c) = r { Some(c.key.clone()) } else { None }).collect();
+    assert_eq!(host(&t).tls.as_ref().map(|tls| &tls.shown), Some(&Shown::Own(keys[0].clone())));
     let given = json!({"mode": "ServerOnly", "validation": {"hostname": "b.example", "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "roots"}]}});
     let tls = host(&outside(spec(given))).tls.clone().unwrap();
     assert!(tls.server_name.as_str() == "b.example" && matches!(&tls.roots, UpstreamRoots::Given(pem) if pem.starts_with(b"-----BEGIN")));
@@ -179,7 +187,13 @@ fn outside_hosts_that_cannot_be_called_as_asked_are_not_called() {
         ("externalHostname", json!({"hostname": "s.a.svc.cluster.local"}), "spec.externalHostname.hostname", "UnsupportedValue"),
         ("type", json!("Odd"), "spec.type", "UnsupportedValue"),
         ("protocol", json!("MCP"), "spec.protocol", "UnsupportedValue"),
-        ("tls", json!({"mode": "ClientAndServer"}), "spec.tls.mode", "UnsupportedValue"),
+        ("tls", json!({"mode": "Odd"}), "spec.tls.mode", "UnsupportedValue"),
+        (
+            "tls",
+            json!({"mode": "ClientAndServer", "clientCertificateRef": {"name": "no"}, "validation": {"hostname": "a.example", "wellKnownCACertificates": "System"}}),
+            "spec.tls.clientCertificateRef.name",
+            "InvalidClientCertificateRef",
+        ),
         ("tls", json!({"mode": "ServerOnly", "validation": {"hostname": "a.example"}}), "spec.tls.validation", "UnsupportedValue"),
         (
             "tls",

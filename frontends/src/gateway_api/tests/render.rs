@@ -4,6 +4,7 @@ mod access;
 
 use super::told;
 use crate::Translation;
+use model::backend::UpstreamRoots;
 use model::route::{HeaderEdits, PathEdit};
 use model::*;
 use std::fmt::Write;
@@ -20,6 +21,7 @@ pub fn model(t: &Translation) -> String {
                 line(&mut out, 0, format!("service {} {}", short(&service.key), ports.join(" ")));
                 render_level(service.normalisation, &mut out);
                 render_policies(service, &mut out);
+                service.tls.iter().for_each(|at| render_tls(at, &mut out));
             }
             Resource::Endpoints(all) => {
                 for endpoint in &all.endpoints {
@@ -130,6 +132,25 @@ fn render_policies(service: &Service, out: &mut String) {
     }
 }
 
+fn render_tls(at: &AttachedTls, out: &mut String) {
+    let port = at.port.map(|port| format!(" on {port}")).unwrap_or_default();
+    line(
+        out,
+        1,
+        match &at.tls {
+            BackendTls::Broken(_) => format!("tls{port} broken"),
+            BackendTls::Verified(tls) => {
+                let roots = match &tls.roots {
+                    UpstreamRoots::System => "the system".to_owned(),
+                    UpstreamRoots::Given(pem) => format!("{} roots", count(pem)),
+                };
+                let names: String = tls.subject_alt_names.iter().map(|name| format!(" or {name}")).collect();
+                format!("tls{port} to {} by {roots}{names}, shows {:?}", tls.server_name, tls.shown)
+            }
+        },
+    );
+}
+
 fn short(key: &Key) -> String {
     format!("{}/{}", key.namespace, key.name)
 }
@@ -154,6 +175,11 @@ fn render_listener(listener: &Listener, out: &mut String) {
         Some(ClientCertificates::Unasked) | None => {}
     }
     render_level(listener.normalisation, out);
+    match &listener.shown {
+        GatewayCertificate::Nothing => {}
+        GatewayCertificate::Shown(key) => line(out, 1, format!("shows {} to backends", short(key))),
+        GatewayCertificate::Broken(_) => line(out, 1, "shows nothing to backends, and calls none".to_owned()),
+    }
     if let model::ProxyProtocol::Require(trusted) = &listener.front.proxy_protocol {
         line(out, 1, format!("proxy protocol from {}", trusted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
     }

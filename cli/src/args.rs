@@ -2,8 +2,8 @@
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
-    bug_report, ca, completions, control_process, dashboard, demo, diff, down, explain, get, graph, load, logs, proxy_process, run, sample,
-    status, tap, token, top, up, upgrade, validate, wait,
+    access, bug_report, ca, completions, control_process, dashboard, demo, diff, down, explain, get, graph, load, logs, proxy_process, run,
+    sample, status, tap, token, top, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -56,6 +56,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Tell what would become of a request, and why
     Explain(explain::ExplainArgs),
+    /// Tell who may call whom, and by which policy
+    Access(access::AccessArgs),
     /// Show what a change of files would change in the mesh
     Diff(diff::DiffArgs),
     /// Wait until an object is in force
@@ -114,6 +116,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Tap(args) => tap::run(args).await,
             Command::Validate(args) => validate::run(&args),
             Command::Explain(args) => explain::run(args).await,
+            Command::Access(args) => access::run(args).await,
             Command::Diff(args) => diff::run(args).await,
             Command::Wait(args) => wait::run(args).await,
             Command::Token(args) => token::run(args).await,

@@ -165,7 +165,7 @@ fn asked<'a>(proxies: &'a ProxyList, from: &From) -> Outcome<&'a Proxy> {
     })
 }
 
-fn compile(acknowledged: &ProxyResources) -> Outcome<Snapshot> {
+pub fn compile(acknowledged: &ProxyResources) -> Outcome<Snapshot> {
     let mut changes = Vec::new();
     for resource in &acknowledged.items {
         let Some(encoded) = &resource.encoded else { continue };

@@ -2,6 +2,7 @@
 //! that decides about a mesh lives in another crate.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on standard output")]
 
+mod access;
 mod args;
 mod bug_report;
 mod ca;

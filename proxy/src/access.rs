@@ -9,7 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::access::{AccessPolicy, AccessSettings, Egress, ExplainDenials};
 use model::{Change, Fault, Key, Kind, Listener, RequestHead, Resource, SpiffeId};
-use policy::{Attributes, Decided, Engine, Moment, Place, Request};
+use policy::{Attributes, Decided, Engine, Moment, Place, Request, Verdict};
 use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -137,10 +137,13 @@ pub fn request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, he
 
 fn judge_request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head: &RequestHead) -> Result<Option<Arc<str>>, Stop> {
     let mut buffer = [0; model::limits::HOSTNAME_BYTES];
+    judge(worker, snapshot, standing, Moment::Request(of_head(head, standing, &mut buffer)))
+}
+
+fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'_>, buffer: &'a mut [u8; model::limits::HOSTNAME_BYTES]) -> Request<'a> {
     // A host that is longer than any name is none that a rule could mean.
-    let host = routing::canonical_host(head.host(), &mut buffer).unwrap_or("");
-    let request = Request { host, method: &head.method, path: head.path(), headers: &head.headers, client: address(standing), token: None };
-    judge(worker, snapshot, standing, Moment::Request(request))
+    let host = routing::canonical_host(head.host(), buffer).unwrap_or("");
+    Request { host, method: &head.method, path: head.path(), headers: &head.headers, client: address(standing), token: None }
 }
 
 fn address(standing: &Standing<'_>) -> IpAddr {
@@ -149,38 +152,100 @@ fn address(standing: &Standing<'_>) -> IpAddr {
 }
 
 fn judge(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, moment: Moment<'_>) -> Result<Option<Arc<str>>, Stop> {
+    let called = match standing.at {
+        At::Workload { workload, port } => worker.called.borrow_mut().called(snapshot, workload, port),
+        At::Gateway { .. } => Rc::default(),
+    };
+    let (namespace, verdict) = decide(snapshot, standing, &called, moment).inspect_err(|stop| {
+        if stop.fault == Fault::MalformedRequest {
+            let help = "Requests that were refused because a policy reads paths and theirs can be read in two ways";
+            worker.shared.metrics.counter("organza_access_ambiguous_path", help, &[]).add(1.0);
+        }
+    })?;
+    let rehearsed = verdict.rehearsed.map(|rehearsed| rehearse(worker, &rehearsed));
+    match verdict.is_allowed() {
+        true => Ok(rehearsed),
+        false => Err(denied(snapshot.access.engine(), namespace, &verdict.decided)),
+    }
+}
+
+/// The verdict, and the namespace of what is called.
+fn decide<'s>(
+    snapshot: &'s Snapshot,
+    standing: &Standing<'s>,
+    called: &Called,
+    moment: Moment<'_>,
+) -> Result<(&'s str, Verdict<'s>), Stop> {
     let engine = snapshot.access.engine();
-    let attributes = |ports| Attributes { peer: standing.identity, address: address(standing), ports, moment };
-    let place;
-    let (called, labels);
-    let attributes = match standing.at {
-        At::Workload { workload, port } => {
-            called = worker.called.borrow_mut().called(snapshot, workload, port);
-            labels = snapshot.workloads.get(workload);
-            let Some(known) = labels else {
-                return Err(Stop::new(Fault::NotYetKnown, format!("workload {workload} is not known yet, nor who may call it")));
-            };
-            place = Place::Workload { namespace: &workload.namespace, labels: &known.labels, services: &called.services };
-            attributes(&called.ports)
+    let (place, ports) = match standing.at {
+        At::Workload { workload, .. } => {
+            let unknown = || Stop::new(Fault::NotYetKnown, format!("workload {workload} is not known yet, nor who may call it"));
+            let labels = &snapshot.workloads.get(workload).ok_or_else(unknown)?.labels;
+            (Place::Workload { namespace: &workload.namespace, labels, services: &called.services }, &called.ports[..])
         }
         At::Gateway { listener, route } => {
-            place = Place::Gateway { gateway: &listener.gateway, listener: &listener.key, route: Some(route) };
-            attributes(std::slice::from_ref(&listener.port))
+            let place = Place::Gateway { gateway: &listener.gateway, listener: &listener.key, route: Some(route) };
+            (place, std::slice::from_ref(&listener.port))
         }
     };
     if let Moment::Request(request) = &moment
         && engine.reads_paths(&place)
         && !routing::reads_one_way(request.path)
     {
-        let help = "Requests that were refused because a policy reads paths and theirs can be read in two ways";
-        worker.shared.metrics.counter("organza_access_ambiguous_path", help, &[]).add(1.0);
         return Err(Stop::new(Fault::MalformedRequest, "the path can be read in two ways, and access depends on it"));
     }
-    let verdict = engine.decide(&place, &attributes);
-    let rehearsed = verdict.rehearsed.map(|rehearsed| rehearse(worker, &rehearsed));
-    match verdict.is_allowed() {
-        true => Ok(rehearsed),
-        false => Err(denied(engine, place.namespace(), &verdict.decided)),
+    let namespace = match standing.at {
+        At::Workload { workload, .. } => &workload.namespace,
+        At::Gateway { listener, .. } => &listener.gateway.namespace,
+    };
+    let verdict = engine.decide(&place, &Attributes { peer: standing.identity, address: address(standing), ports, moment });
+    Ok((namespace, verdict))
+}
+
+/// What is asked of [`would`].
+#[derive(Clone, Copy)]
+pub enum Asked<'a> {
+    /// Whether any request may come.
+    Opened,
+    /// Whether bytes may, and so every request.
+    Stream,
+    /// A request whose path was made regular.
+    Request(&'a RequestHead),
+}
+
+/// A verdict in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub allowed: bool,
+    /// `denied by rule dev of ClusterAccessPolicy no-dev (Admin)`.
+    pub why: String,
+    pub by: Option<Arc<str>>,
+    pub rule: Option<Arc<str>>,
+    /// What policies that are tried out would decide, where that differs.
+    pub dry_run: Option<String>,
+}
+
+/// What would be decided, by the code that decides; nothing is counted.
+pub fn would(snapshot: &Snapshot, standing: &Standing<'_>, asked: Asked<'_>) -> Told {
+    let called = match standing.at {
+        At::Workload { workload, port } => Called::of(snapshot, workload, port),
+        At::Gateway { .. } => Called::default(),
+    };
+    let mut buffer = [0; model::limits::HOSTNAME_BYTES];
+    let moment = match asked {
+        Asked::Opened => Moment::Opened,
+        Asked::Stream => Moment::Stream,
+        Asked::Request(head) => Moment::Request(of_head(head, standing, &mut buffer)),
+    };
+    match decide(snapshot, standing, &called, moment) {
+        Err(stop) => Told { allowed: false, why: stop.why, by: None, rule: None, dry_run: None },
+        Ok((_, verdict)) => Told {
+            allowed: verdict.is_allowed(),
+            why: verdict.decided.to_string(),
+            by: verdict.decided.because.by(),
+            rule: verdict.decided.because.rule().map(|rule| rule.name.clone()),
+            dry_run: verdict.rehearsed.map(|rehearsed| rehearsed.to_string()),
+        },
     }
 }
 

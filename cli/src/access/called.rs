@@ -1,0 +1,134 @@
+//! The called side: what one proxy knows, and what it would say to a caller, port by port.
+
+use crate::failure::{Failure, Outcome};
+use frontends::{Object, Options, translate};
+use model::workload::WorkloadPort;
+use model::{AppProtocol, Change, Key, Kind, Labels, Locality, RequestHead, Resource, Source, SpiffeId, TrustDomain, Tunnel, Workload};
+use proxy::Snapshot;
+use proxy::access::{Asked, At, Standing, would};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// Of meshes that nobody named; files do not say it.
+const TRUST_DOMAIN: &str = "organza.local";
+
+pub struct Called {
+    snapshot: Snapshot,
+    workload: Key,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// `yes`, `no` or, where it depends on the request, `some`.
+    pub word: &'static str,
+    pub why: String,
+    pub by: Option<Arc<str>>,
+    pub rule: Option<Arc<str>>,
+    pub dry_run: Option<String>,
+}
+
+impl Verdict {
+    pub fn to_json(&self, port: u16) -> Value {
+        let mut all = json!({
+            "port": port, "verdict": self.word, "reason": self.why, "verdict_by": self.by, "verdict_rule": self.rule, "dry_run": self.dry_run,
+        });
+        if let Some(all) = all.as_object_mut() {
+            all.retain(|_, value| !value.is_null());
+        }
+        all
+    }
+}
+
+impl Called {
+    pub fn new(snapshot: Snapshot, namespace: &str, proxy: &str) -> Self {
+        Self { snapshot, workload: Key::new(Source::organza(), Kind::Workload, namespace, proxy) }
+    }
+
+    /// As if one process had joined for the service.
+    pub fn of_files(objects: &[Object], namespace: &str, service: &str) -> Outcome<Self> {
+        let domain = TrustDomain::parse(TRUST_DOMAIN).map_err(|e| Failure::problem(e.to_string()))?;
+        let wrong = |e: model::identity::IdentityError| Failure::usage(format!("{namespace}/{service} is no service: it {e}"));
+        let workload = Workload {
+            key: Key::new(Source::organza(), Kind::Workload, namespace, service),
+            identity: SpiffeId::new(domain, namespace, service).map_err(wrong)?,
+            canonical_name: service.into(),
+            revision: "v1".into(),
+            cluster: "".into(),
+            network: "".into(),
+            locality: Locality::default(),
+            labels: Labels::default(),
+            addresses: vec![IpAddr::from([127, 0, 0, 1])],
+            ports: vec![WorkloadPort { number: 1, name: Some("http".into()), protocol: AppProtocol::Detect }],
+            tunnel: Tunnel::None,
+            services: vec![Key::new(Source::files(), Kind::Service, namespace, service)],
+            weight: 1,
+            started: 0,
+        };
+        let translated = translate(objects, &Options { workloads: std::slice::from_ref(&workload) });
+        let mut changes: Vec<Change> = translated.resources.into_iter().map(Change::Put).collect();
+        let key = workload.key.clone();
+        changes.push(Change::Put(Resource::Workload(Arc::new(workload))));
+        let snapshot = Snapshot::default().apply(1, &changes, &BTreeMap::new());
+        let called = Self { snapshot, workload: key };
+        match called.ports().is_empty() {
+            true => {
+                Err(Failure::problem(format!("the files declare no Service {namespace}/{service}")).remedy("name one that stands in them"))
+            }
+            false => Ok(called),
+        }
+    }
+
+    pub fn trust_domain(&self) -> &str {
+        self.snapshot.workloads.get(&self.workload).map_or(TRUST_DOMAIN, |own| own.identity.trust_domain().as_str())
+    }
+
+    /// Ports of its services, each with the application's port behind it.
+    fn ports(&self) -> BTreeMap<u16, u16> {
+        let endpoints = self.snapshot.endpoints.values().flat_map(|all| &all.endpoints);
+        let own = endpoints.filter(|endpoint| endpoint.workload.as_ref() == Some(&self.workload));
+        own.flat_map(|endpoint| endpoint.ports.iter().copied()).collect()
+    }
+
+    /// What is said of each port, or of the one that is asked about.
+    pub fn verdicts(
+        &self,
+        caller: Option<&SpiffeId>,
+        address: IpAddr,
+        port: Option<u16>,
+        head: Option<&RequestHead>,
+    ) -> Vec<(u16, Verdict)> {
+        let ports = self.ports().into_iter().filter(|(number, _)| port.is_none_or(|only| only == *number));
+        ports.map(|(number, behind)| (number, self.verdict(caller, address, behind, head))).collect()
+    }
+
+    fn verdict(&self, caller: Option<&SpiffeId>, address: IpAddr, port: u16, head: Option<&RequestHead>) -> Verdict {
+        let at = At::Workload { workload: &self.workload, port };
+        let standing = Standing { at, identity: caller, address: Some(SocketAddr::new(address, 0)) };
+        let told = |asked| would(&self.snapshot, &standing, asked);
+        let words = |word, told: proxy::access::Told| Verdict { word, why: told.why, by: told.by, rule: told.rule, dry_run: told.dry_run };
+        if let Some(head) = head {
+            let told = told(Asked::Request(head));
+            return words(if told.allowed { "yes" } else { "no" }, told);
+        }
+        let (opened, bytes) = (told(Asked::Opened), told(Asked::Stream));
+        match (opened.allowed, bytes.allowed) {
+            (false, _) => words("no", opened),
+            (true, true) => words("yes", bytes),
+            (true, false) => words("some", opened),
+        }
+    }
+}
+
+/// The verdicts of all ports as one word.
+pub fn together(verdicts: &[(u16, Verdict)]) -> &'static str {
+    match verdicts.split_first() {
+        None => "–",
+        Some(((_, first), rest)) if rest.iter().all(|(_, other)| other.word == first.word) => first.word,
+        Some(_) => "some",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+use super::*;
+use model::Method;
+
+const FILES: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: prod}
+spec: {ports: [{name: http, port: 80, appProtocol: http}, {name: db, port: 5432, appProtocol: tcp}]}
+---
+apiVersion: organza.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: orders, namespace: prod}
+spec:
+  targetRefs: [{kind: Service, name: orders, sectionName: http}]
+  rules: [{name: writes, sources: [{type: ServiceAccount, serviceAccount: {name: web}}], destinations: [{methods: [POST]}]}]
+---
+apiVersion: organza.dev/v1alpha1
+kind: ClusterAccessPolicy
+metadata: {name: no-dev}
+spec:
+  tier: Admin
+  action: Deny
+  targetRefs: [{kind: Namespace, name: prod}]
+  rules: [{name: dev, sources: [{type: Namespace, namespace: {name: dev}}]}]
+";
+
+fn id(namespace: &str, name: &str) -> SpiffeId {
+    SpiffeId::new(TrustDomain::parse(TRUST_DOMAIN).unwrap(), namespace, name).unwrap()
+}
+
+#[test]
+fn files_are_asked_port_by_port() {
+    let (objects, broken) = frontends::file::parse("all.yaml", FILES);
+    assert!(broken.is_empty(), "{broken:?}");
+    let called = Called::of_files(&objects, "prod", "orders").unwrap();
+    let local = IpAddr::from([127, 0, 0, 1]);
+    let words = |caller: Option<&SpiffeId>, head: Option<&RequestHead>| {
+        called.verdicts(caller, local, None, head).into_iter().map(|(port, verdict)| (port, verdict.word)).collect::<Vec<_>>()
+    };
+    let (web, api, dev) = (id("prod", "web"), id("prod", "api"), id("dev", "web"));
+    assert_eq!(words(Some(&web), None), [(80, "some"), (5432, "yes")]);
+    assert_eq!(words(Some(&api), None), [(80, "no"), (5432, "yes")]);
+    assert_eq!(words(Some(&dev), None), [(80, "no"), (5432, "no")]);
+    assert_eq!(words(None, None), [(80, "no"), (5432, "no")]);
+    let mut head = RequestHead::default();
+    head.method = Method::Post;
+    head.set_target("/orders");
+    assert_eq!(words(Some(&web), Some(&head))[0].1, "yes");
+    head.method = Method::Get;
+    let verdict = called.verdicts(Some(&web), local, Some(80), Some(&head)).remove(0).1;
+    assert_eq!((verdict.word, verdict.by.as_deref()), ("no", Some("AccessPolicy prod/orders")));
+    assert_eq!(together(&called.verdicts(Some(&dev), local, None, None)), "no");
+    assert_eq!(together(&called.verdicts(Some(&web), local, None, None)), "some");
+    assert!(Called::of_files(&objects, "prod", "nobody").is_err());
+}

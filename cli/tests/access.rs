@@ -1,0 +1,98 @@
+//! `examples/shop-secure` end to end: real proxies, real certificates, real programs; who may and who may not, by HTTP and by bytes, and a policy that
+//! is changed while the mesh runs.
+
+mod common;
+
+use common::{SOON, mesh, nothing_is_left, up};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use testkit::process::{eventually, organza};
+use testkit::{Mesh, Need, Process, free_port, require};
+
+const SERVICES: &str = include_str!("../../examples/shop-secure/services.yaml");
+const ACCESS: &str = include_str!("../../examples/shop-secure/access.yaml");
+
+fn sample(mesh: &Mesh, namespace: &str, name: &str, service_port: &str, more: &[&str]) -> Process {
+    let (port, program) = (free_port().to_string(), organza().display().to_string());
+    let join = ["run", "-n", namespace, "--service", name, "--port", &port, "--service-port", service_port, "--"];
+    let serve = [&*program, "sample", "--name", name, "--port", &port];
+    Process::start(mesh.organza(&[&join[..], &serve, more].concat()))
+}
+
+/// The status of a request by curl, as this account.
+fn status(mesh: &Mesh, (namespace, account): (&str, &str), method: &str, url: &str) -> String {
+    let curl = ["curl", "-sS", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, url];
+    let join = ["run", "-n", namespace, "--service-account", account, "--"];
+    let (_, said, error) = mesh.run(&[&join[..], &curl].concat());
+    let status = said.trim().to_owned();
+    if status.is_empty() { error } else { status }
+}
+
+/// What comes back of bytes to the ledger, as this account.
+fn echo(mesh: &Mesh, account: &str) -> String {
+    let port = free_port();
+    let upstream = format!("ledger:7000={port}");
+    let join = ["run", "-n", "prod", "--service-account", account, "--upstream", &upstream, "--", "sh", "-c", "echo ready; exec sleep 60"];
+    let mut client = Process::start(mesh.organza(&join));
+    client.wait_for("ready", SOON);
+    let mut back = String::new();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a listener");
+    stream.set_read_timeout(Some(SOON)).expect("a time");
+    // Who is refused may be gone before it is written to.
+    let _ = stream.write_all(b"ping");
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let _ = stream.read_to_string(&mut back);
+    client.stop(SOON);
+    back
+}
+
+#[test]
+fn the_secure_shop_lets_in_whom_its_policies_name_and_nobody_else() {
+    if !require(&[Need::Program("curl")]) {
+        return;
+    }
+    let mesh = mesh();
+    mesh.write("services.yaml", SERVICES);
+    mesh.write("access.yaml", ACCESS);
+    let mut up = up(&mesh);
+    let mut orders = sample(&mesh, "prod", "orders", "80", &[]);
+    let mut ledger = sample(&mesh, "prod", "ledger", "7000", &["--tcp"]);
+    let web = ("prod", "web");
+    eventually("orders answers", SOON, || status(&mesh, web, "GET", "http://orders/orders") == "200");
+    let cases = [
+        (web, "POST", "http://orders/orders", "200"),
+        (web, "POST", "http://orders/orders/7", "200"),
+        (web, "POST", "http://orders/admin", "403"),
+        (web, "DELETE", "http://orders/orders", "403"),
+        (("prod", "jobs"), "GET", "http://orders/orders", "200"),
+        (("prod", "jobs"), "POST", "http://orders/orders", "403"),
+        (("dev", "web"), "GET", "http://orders.prod/orders", "403"),
+        (("dev", "web"), "POST", "http://orders.prod/orders", "403"),
+    ];
+    for (who, method, url, want) in cases {
+        assert_eq!(status(&mesh, who, method, url), want, "{who:?} {method} {url}");
+    }
+    eventually("the ledger answers", SOON, || echo(&mesh, "orders") == "ping");
+    assert_eq!(echo(&mesh, "web"), "");
+
+    let check = |more: &[&str]| mesh.run(&[&["access", "check"], more].concat());
+    let (code, said, error) = check(&["prod/web", "prod/orders", "--method", "POST", "--path", "/orders", "--expect", "Allow"]);
+    assert!(code == 0 && said.contains("rule web-writes of AccessPolicy prod/orders"), "{said}{error}");
+    let (code, said, error) = check(&["dev/web", "prod/orders", "--expect", "Deny"]);
+    assert!(code == 0 && said.contains("rule dev of ClusterAccessPolicy no-dev-in-prod (Admin)"), "{said}{error}");
+    assert_eq!(check(&["dev/web", "prod/orders", "--expect", "Allow"]).0, 1);
+    let (_, said, _) = mesh.run(&["access", "matrix"]);
+    assert!(said.contains("prod/ledger") && said.lines().any(|line| line.starts_with("prod/orders") && line.contains("yes")), "{said}");
+
+    // Nobody reads any more; nothing is restarted.
+    let (before, after) = ACCESS.split_once("  - name: prod-reads").expect("the rule");
+    let (_, rest) = after.split_once("---").expect("the next policy");
+    mesh.write("access.yaml", &format!("{before}---{rest}"));
+    eventually("the change is in force", SOON, || status(&mesh, ("prod", "jobs"), "GET", "http://orders/orders") == "403");
+    assert_eq!(status(&mesh, web, "POST", "http://orders/orders"), "200");
+
+    orders.stop(SOON);
+    ledger.stop(SOON);
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}

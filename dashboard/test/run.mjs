@@ -109,6 +109,7 @@ await page.locator('tr.flow button').first().click();
 check((await page.locator('td dl').innerText()).includes('gateway-'), 'it names the hop');
 const secret = 'canary-4e1f';
 await fetch(new URL(`/status/503?token=${secret}`, gateway), { headers: { authorization: `Bearer ${secret}`, cookie: `id=${secret}`, 'x-key': secret } });
+await page.getByRole('button', { name: /^All/ }).click();
 await until('the failed request of the canary is shown', () => page.locator('tr.flow', { hasText: '/status/503' }).count());
 const everything = await page.evaluate(async () => {
   const names = ['status', 'graph', 'services', 'workloads', 'routes', 'objects?manifests=true', 'problems', 'proxies', 'certificates', 'events/past', 'flows'];

@@ -8,7 +8,7 @@ use crate::{limits, registry};
 use model::{Backend, Filter, Key, Kind, Resource, Route, Service, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use telemetry::{EdgeId, EdgeTotals, Protocol};
+use telemetry::{EdgeId, EdgeTotals, Protocol, Reporter};
 use wire::api::{self, Figures, NodeKind, Security};
 
 /// Who nobody knows, as labels name it.
@@ -248,13 +248,15 @@ pub fn graph(core: &Core, window: u64) -> api::Graph {
         node.versions.entry(told.id.destination_version.clone()).or_default().add(&counts, told.seconds);
         edges.entry((source, destination, protocol)).or_default().add(&told, &counts);
     }
+    let mut of_nodes: BTreeMap<Place, u64> = BTreeMap::new();
     for (key, denied) in denied {
         if let Some(edge) = edges.get_mut(&key) {
-            edge.sum.totals.denied = edge.sum.totals.denied.max(denied);
+            edge.sum.totals.denied = denied;
         }
-        if let Some(node) = nodes.get_mut(&key.1) {
-            node.asked.totals.denied = node.asked.totals.denied.max(denied);
-        }
+        *of_nodes.entry(key.1).or_default() += denied;
+    }
+    for (place, denied) in of_nodes {
+        nodes.entry(place).or_default().asked.totals.denied = denied;
     }
     let drawn = Drawn::of(&world, &inner, &places, time);
     api::Graph {
@@ -267,15 +269,17 @@ pub fn graph(core: &Core, window: u64) -> api::Graph {
     }
 }
 
-/// Who refuses a call is at its end: its caller sees a 403 like any other.
+/// Who refuses a call is at its end, and its caller may see no more than a 403. Where both know, they tell of the same calls: the larger number counts.
 fn denials(inner: &Inner, places: &Places, time: u64, window: u64) -> HashMap<EdgeKey, u64> {
-    let mut sums = HashMap::new();
+    let mut sums: HashMap<EdgeKey, (u64, u64)> = HashMap::new();
     for told in inner.graph.edges(time, window).filter(|told| told.recent.denied > 0) {
         if let (source, Some(destination)) = places.ends(told.id) {
-            *sums.entry((source, destination, told.id.protocol.as_str())).or_default() += told.recent.denied;
+            let (callers, callees) = sums.entry((source, destination, told.id.protocol.as_str())).or_default();
+            let sum = if told.id.reporter == Reporter::Destination { callees } else { callers };
+            *sum = sum.saturating_add(told.recent.denied);
         }
     }
-    sums
+    sums.into_iter().map(|(key, (callers, callees))| (key, callers.max(callees))).collect()
 }
 
 fn told_edge(key: &EdgeKey, edge: &Edge) -> api::GraphEdge {

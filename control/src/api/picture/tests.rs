@@ -3,7 +3,7 @@ use crate::files::Read;
 use crate::store::Memory;
 use identity::Authority;
 use model::TrustDomain;
-use telemetry::{EdgeDelta, Reporter};
+use telemetry::EdgeDelta;
 use wire::api::{RegistrationRequest, WorkloadPort};
 
 const FILES: &str = "
@@ -140,6 +140,19 @@ fn a_denial_is_known_from_who_denied_though_the_callers_word_counts() {
     assert_eq!((graph.edges[0].figures.requests, graph.edges[0].figures.failures, graph.edges[0].figures.denied), (9, 0, 4));
     let catalog = graph.nodes.iter().find(|node| node.id == "service/shop/catalog").unwrap();
     assert!(catalog.marks.contains(&"denied".to_owned()), "{:?}", catalog.marks);
+}
+
+#[test]
+fn a_denial_that_both_ends_know_of_is_one_and_those_of_several_callers_are_added() {
+    let denied = |source: &str, callers: u64, callees: u64| {
+        let (id, _) = edge(source, "catalog", "catalog-v1", 9);
+        let counts = |denied| EdgeTotals { denied, requests: 9, ..EdgeTotals::default() };
+        [(EdgeId { reporter: Reporter::Destination, ..id.clone() }, counts(callees)), (id, counts(callers))]
+    };
+    let (_, graph) = drawn([denied("job", 3, 4), denied("gateway-door", 2, 2)].concat());
+    let told: Vec<_> = graph.edges.iter().filter(|edge| edge.destination.ends_with("catalog")).map(|edge| edge.figures.denied).collect();
+    assert_eq!(told, [2, 4]);
+    assert_eq!(graph.nodes.iter().find(|node| node.id == "service/shop/catalog").unwrap().figures.denied, 6);
 }
 
 #[test]

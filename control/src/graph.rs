@@ -72,16 +72,9 @@ impl Graph {
             return;
         }
         for (id, counts) in delta.edges {
-            if !self.edges.contains_key(&id) && !self.has_room(now) {
-                self.left_out = self.left_out.saturating_add(1);
-                continue;
-            }
-            if id.reporter == Reporter::Source {
-                self.callers.insert(ends(&id));
-            }
             // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody.
             let told_by_caller = id.reporter == Reporter::Destination && self.callers.contains(&ends(&id));
-            let edge = self.edges.entry(id).or_insert_with(Edge::new);
+            let Some(edge) = self.known(id, now) else { continue };
             edge.totals.add(&counts);
             edge.seconds.add(&counts, now);
             if !told_by_caller {
@@ -89,6 +82,20 @@ impl Graph {
             }
             edge.seen = edge.seen.max(now);
         }
+    }
+
+    /// The edge, which is made where it is new and there is room.
+    fn known(&mut self, id: EdgeId, now: u64) -> Option<&mut Edge> {
+        if !self.edges.contains_key(&id) {
+            if !self.has_room(now) {
+                self.left_out = self.left_out.saturating_add(1);
+                return None;
+            }
+            if id.reporter == Reporter::Source {
+                self.callers.insert(ends(&id));
+            }
+        }
+        Some(self.edges.entry(id).or_insert_with(Edge::new))
     }
 
     fn is_news(&mut self, proxy: &str, incarnation: u64, sequence: u64, now: u64) -> bool {
@@ -151,9 +158,8 @@ impl Graph {
     pub fn edges(&self, now: u64, seconds: u64) -> impl Iterator<Item = Told<'_>> {
         self.edges.iter().map(move |(id, edge)| {
             let history = if seconds <= limits::RATE_SECONDS as u64 { &edge.seconds } else { &edge.hour };
-            let (recent, first) = history.since(now, seconds).unwrap_or((EdgeTotals::default(), now));
-            let seconds = (now.saturating_sub(first) + 1).min(seconds.max(1)) as f64;
-            Told { id, totals: &edge.totals, recent, seconds, seen: edge.seen }
+            let (recent, passed) = history.since(now, seconds).unwrap_or((EdgeTotals::default(), 1));
+            Told { id, totals: &edge.totals, recent, seconds: passed as f64, seen: edge.seen }
         })
     }
 

@@ -2,7 +2,7 @@
 //! edges have 360 of them; its latencies are kept sparse and lose nothing. It knows no clock and no edge.
 
 use std::collections::VecDeque;
-use telemetry::{EdgeTotals, Histogram};
+use telemetry::EdgeTotals;
 
 /// Counts of one slot. What does not fit stops at the highest: in ten seconds of one edge nothing does that is not invented.
 #[derive(Debug, Default)]
@@ -21,11 +21,26 @@ struct Slot {
     latency: Box<[u32]>,
 }
 
+/// A report may be so late, in seconds, before its edge is taken to be silent.
+const LATE: u64 = 2;
+
 const COUNT_BITS: u32 = 24;
 const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
 
-fn packed(histogram: &Histogram) -> Box<[u32]> {
-    histogram.sparse().map(|(cell, count)| cell << COUNT_BITS | count.min(COUNT_MAX) as u32).collect()
+/// Both, cell by cell; each ascends.
+fn merged(cells: &[u32], more: impl Iterator<Item = (u32, u64)>) -> Box<[u32]> {
+    let mut out = Vec::with_capacity(cells.len() + 8);
+    let mut put = |cell: u32, count: u64| out.push(cell << COUNT_BITS | count.min(COUNT_MAX) as u32);
+    let mut known = unpacked(cells).peekable();
+    for (cell, count) in more {
+        while let Some((before, had)) = known.next_if(|(known, _)| *known < cell) {
+            put(before, had);
+        }
+        let had = known.next_if(|(known, _)| *known == cell).map_or(0, |(_, had)| had);
+        put(cell, count.saturating_add(had));
+    }
+    known.for_each(|(cell, had)| put(cell, had));
+    out.into_boxed_slice()
 }
 
 fn unpacked(cells: &[u32]) -> impl Iterator<Item = (u32, u64)> {
@@ -43,10 +58,7 @@ impl Slot {
         sum(&mut self.opened, counts.opened);
         self.request_bytes = self.request_bytes.saturating_add(counts.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(counts.response_bytes);
-        self.latency = match self.latency.is_empty() {
-            true => packed(&counts.latency),
-            false => packed(&Histogram::from_sparse(unpacked(&self.latency).chain(counts.latency.sparse()))),
-        };
+        self.latency = merged(&self.latency, counts.latency.sparse());
     }
 
     fn add_to(&self, sum: &mut EdgeTotals) {
@@ -106,7 +118,10 @@ impl History {
         }
     }
 
-    /// The sum of what came in the `seconds` before `now`, and when the first of it did.
+    /// The sum of what came in the `seconds` before `now`, and over how many seconds it came.
+    ///
+    /// A second of which nothing was told yet is not counted while the one before was: reports come once a second, and a rate would fall by one of
+    /// them each time that it is looked at just before the next.
     pub fn since(&self, now: u64, seconds: u64) -> Option<(EdgeTotals, u64)> {
         let mut sum = EdgeTotals::default();
         let mut first = None;
@@ -114,7 +129,9 @@ impl History {
             slot.add_to(&mut sum);
             first = Some(slot.start);
         }
-        first.map(|first| (sum, first))
+        let latest = self.slots.back().map_or(now, |slot| slot.start + self.step - 1);
+        let end = if latest < now && latest + LATE >= now { latest } else { now };
+        first.map(|first| (sum, (end.saturating_sub(first) + 1).clamp(1, seconds.max(1))))
     }
 
     /// Slots that began at `from` or later, oldest first.

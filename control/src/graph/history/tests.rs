@@ -1,5 +1,6 @@
 use super::*;
 use std::time::Duration;
+use telemetry::Histogram;
 
 fn counts(requests: u64, millis: u64) -> EdgeTotals {
     let mut latency = Histogram::default();
@@ -19,8 +20,8 @@ fn what_is_added_comes_back_whole_summed_by_slot() {
     assert_eq!(history.points(0).collect::<Vec<_>>(), [(1000, first.clone()), (1010, c.clone())]);
     let mut all = first;
     all.add(&c);
-    assert_eq!(history.since(1012, 3600), Some((all, 1000)));
-    assert_eq!(history.since(1012, 10), Some((c, 1010)));
+    assert_eq!(history.since(1012, 3600), Some((all, 13)));
+    assert_eq!(history.since(1012, 10), Some((c, 3)));
     assert_eq!(history.since(5000, 10), None);
 }
 
@@ -50,4 +51,33 @@ fn numbers_that_cannot_be_stop_at_the_highest() {
     history.add(&huge, 11);
     let told = history.points(0).next().unwrap().1;
     assert_eq!((told.requests, told.request_bytes, told.latency.0[7]), (u64::from(u32::MAX), u64::MAX, COUNT_MAX));
+}
+
+#[test]
+fn cells_of_both_are_merged_in_order() {
+    let (mut a, mut b, mut both) = (Histogram::default(), Histogram::default(), Histogram::default());
+    for (at, cell, count) in [(0, 3, 5), (0, 9, 1), (0, 40, 2), (1, 1, 7), (1, 9, 4), (1, 50, 1)] {
+        let one = if at == 0 { &mut a } else { &mut b };
+        one.0[cell] += count;
+        both.0[cell] += count;
+    }
+    let cells = merged(&merged(&[], a.sparse()), b.sparse());
+    assert!(cells.is_sorted());
+    assert_eq!(Histogram::from_sparse(unpacked(&cells)), both);
+}
+
+#[test]
+fn a_rate_does_not_fall_because_the_next_report_is_still_under_way_but_for_silence() {
+    let mut history = History::new(1, 11);
+    (91..=99).for_each(|second| history.add(&counts(50, 1), second));
+    let rate = |history: &History, now| history.since(now, 10).map(|(sum, seconds)| sum.requests as f64 / seconds as f64);
+    assert_eq!(rate(&history, 100), Some(50.0));
+    assert_eq!(rate(&history, 101), Some(50.0));
+    assert_eq!(rate(&history, 102), Some(35.0));
+    history.add(&counts(50, 1), 100);
+    assert_eq!(rate(&history, 100), Some(50.0));
+    // One that has just begun is as busy as its first second was.
+    let mut fresh = History::new(1, 11);
+    fresh.add(&counts(50, 1), 100);
+    assert_eq!((rate(&fresh, 100), rate(&fresh, 109), rate(&fresh, 111)), (Some(50.0), Some(5.0), None));
 }

@@ -38,11 +38,9 @@ impl Client {
     /// None today; what befalls the connection is told to its requests.
     pub async fn new(stream: Stream, read: BytesMut) -> Result<Self, Error> {
         let link = Rc::new(RefCell::new(Connection::new(Facing::Upstream, Who::Member, Bounds::default(), rt::now())));
-        let moved = link.clone();
+        let mut driver = Driver::new(link.clone(), stream, read);
         rt::spawn(async move {
-            let mut driver = Driver::new(stream, read);
-            poll_fn(|cx| driver.poll(&moved, cx)).await;
-            drop(moved);
+            poll_fn(|cx| driver.poll(cx)).await;
             driver.shutdown().await;
         });
         Ok(Self(Rc::new(Asking { link })))

@@ -25,6 +25,7 @@ thread_local! {
 
 #[derive(Debug)]
 pub(super) struct Driver {
+    link: Link,
     stream: Stream,
     read: BytesMut,
     /// What the next read asks for.
@@ -35,12 +36,13 @@ pub(super) struct Driver {
 
 impl Driver {
     /// `read` is what came of the connection before.
-    pub fn new(stream: Stream, read: BytesMut) -> Self {
-        Self { stream, read, most: limits::READ_BUFFER, unflushed: false }
+    pub fn new(link: Link, stream: Stream, read: BytesMut) -> Self {
+        Self { link, stream, read, most: limits::READ_BUFFER, unflushed: false }
     }
 
     /// Moves what can be moved; ready once there are requests to be taken, or the connection has ended and said so.
-    pub fn poll(&mut self, link: &Link, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let link = self.link.clone();
         let connection = &mut *link.borrow_mut();
         connection.moves();
         // What came before the first read, or is the beginning of a frame.
@@ -132,5 +134,12 @@ impl Driver {
     pub async fn shutdown(&mut self) {
         // Who takes no more is not waited for.
         let _ = rt::timeout(limits::H2_GOODBYE, std::future::poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx))).await;
+    }
+}
+
+impl Drop for Driver {
+    /// Nobody moves its bytes any more: whoever waits for a stream must hear of it.
+    fn drop(&mut self) {
+        self.link.borrow_mut().lost(End::Closed);
     }
 }

@@ -61,7 +61,7 @@ impl Server {
         preface.unwrap_or_else(|| Err(Error::new(Fault::SlowRequest, "HTTP/2 preface took longer than 10 s")))?;
         let link = Rc::new(RefCell::new(Connection::new(Facing::Downstream, who, bounds, rt::now())));
         let idle = Box::pin(rt::sleep(bounds.idle));
-        Ok(Self { link, driver: Driver::new(stream, read), idle, asked: false, bounds, draining: false })
+        Ok(Self { driver: Driver::new(link.clone(), stream, read), link, idle, asked: false, bounds, draining: false })
     }
 
     /// The next request; `None` when the connection is over. Must be polled all the while: it is what moves every stream's bytes.
@@ -75,7 +75,7 @@ impl Server {
         let end = self.link.borrow().end().cloned().unwrap_or(End::Closed);
         if matches!(end, End::Broken(..) | End::Flood(_)) {
             // A peer that does not listen has nothing to be told.
-            let _ = rt::timeout(limits::H2_GOODBYE, poll_fn(|cx| self.driver.poll(&self.link, cx))).await;
+            let _ = rt::timeout(limits::H2_GOODBYE, poll_fn(|cx| self.driver.poll(cx))).await;
         }
         self.driver.shutdown().await;
         match end {
@@ -95,7 +95,7 @@ impl Server {
                 let body = BodyReader::new(handle.clone(), Facing::Downstream).patient(patience);
                 return Poll::Ready(Some(Exchange { head, body, responder: Responder { handle, patience } }));
             }
-            let moved = self.driver.poll(&self.link, cx);
+            let moved = self.driver.poll(cx);
             if self.link.borrow().end().is_some() {
                 return Poll::Ready(None);
             }

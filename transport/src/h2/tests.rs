@@ -363,3 +363,18 @@ fn an_upstream_that_ends_within_a_frame_header_ends() {
         assert_eq!((error.fault, error.nothing_received, client.is_usable()), (Fault::UpstreamReset, true, false));
     });
 }
+
+#[test]
+fn streams_end_with_who_moves_their_bytes() {
+    run(async {
+        let (mut a, b) = Stream::pair(1 << 16);
+        a.write_all(CLIENT_PREFACE).await.unwrap();
+        // SETTINGS, and a request whose body is still to come.
+        a.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x06\x01\x04\0\0\0\x01\x83\x86\x84\x41\x01a").await.unwrap();
+        let mut server = Server::new(b, BytesMut::new(), Who::Stranger).await.unwrap();
+        let mut exchange = server.next().await.unwrap().unwrap();
+        drop(server);
+        assert_eq!(exchange.body.chunk().await.unwrap_err().fault, Fault::DownstreamClosed);
+        assert_eq!(exchange.responder.gone().await.fault, Fault::DownstreamClosed);
+    });
+}

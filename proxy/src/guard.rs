@@ -21,8 +21,10 @@ use std::time::{Duration, Instant};
 use telemetry::{Gauge, Metrics};
 
 mod health;
+mod lease;
 mod pass;
 mod seat;
+pub use lease::{Held, Outbox};
 pub use pass::Pass;
 use pass::Turn;
 pub use seat::{Bell, Counted, Crowded, Seat, Waits};
@@ -94,6 +96,8 @@ struct Gate {
     budget: Option<Budget>,
     room: Room,
     unseated: HashMap<room::Ticket, Waiting>,
+    /// Where a successor counts for this process.
+    lent: Option<Outbox>,
 }
 
 #[derive(Default)]

@@ -5,9 +5,11 @@
 use crate::config::Config;
 use crate::doors::{Door, Doors};
 use crate::limits;
+use crate::worker::Shared;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use transport::handover::{Channel, Frame};
 use transport::rt;
@@ -58,7 +60,11 @@ impl std::fmt::Display for Inheritance {
 }
 
 /// The successor's end of the conversation.
-pub struct Successor(Channel);
+pub struct Successor {
+    channel: Channel,
+    /// Whether the predecessor tells of its seats.
+    seats: bool,
+}
 
 /// `None` where nobody answers: then there is nothing to take over.
 ///
@@ -71,11 +77,12 @@ pub async fn ask(config: &Config) -> Result<Option<(Successor, Inheritance)>, Er
         Err(e) => return Err(e.into()),
     };
     let mut channel = Channel::new(stream);
-    let ask = Ask { protocol: PROTOCOL, proxy: config.proxy.clone(), release: RELEASE.into(), pid: std::process::id() };
+    let ask = Ask { protocol: PROTOCOL, proxy: config.proxy.clone(), release: RELEASE.into(), pid: std::process::id(), seats: true };
     say(&mut channel, &Word::Ask(ask), &[]).await?;
     let (word, descriptors) = hear(&mut channel, limits::SUCCESSOR_READY).await?;
     let Word::Offer(offer) = word else { return Err(Error::Unknown(format!("{word:?}"))) };
-    Ok(Some((Successor(channel), inheritance(offer, descriptors)?)))
+    let seats = offer.seats;
+    Ok(Some((Successor { channel, seats }, inheritance(offer, descriptors)?)))
 }
 
 fn inheritance(offer: Offer, descriptors: Vec<OwnedFd>) -> Result<Inheritance, Error> {
@@ -114,13 +121,21 @@ impl Successor {
     }
 
     /// The names are ours. Once this returns the doors are too; where it fails the predecessor goes on, and this process must end.
-    pub async fn taken(mut self) -> Result<(), Error> {
-        self.exchange(Word::Taken, Word::Yours).await
+    /// What the predecessor still has is told by the other value.
+    pub async fn taken(mut self) -> Result<Option<Elder>, Error> {
+        self.exchange(Word::Taken, Word::Yours).await?;
+        if !self.seats {
+            return Ok(None);
+        }
+        match hear(&mut self.channel, limits::HANDOVER_WORD).await? {
+            (Word::Seats(told), _) => Ok(Some(Elder { channel: self.channel, told })),
+            (word, _) => Err(Error::Unknown(format!("{word:?}"))),
+        }
     }
 
     async fn exchange(&mut self, said: Word, expected: Word) -> Result<(), Error> {
-        say(&mut self.0, &said, &[]).await?;
-        let (word, _) = hear(&mut self.0, limits::HANDOVER_WORD * 2).await?;
+        say(&mut self.channel, &said, &[]).await?;
+        let (word, _) = hear(&mut self.channel, limits::HANDOVER_WORD * 2).await?;
         if word == expected { Ok(()) } else { Err(Error::Unknown(format!("{word:?}"))) }
     }
 }
@@ -174,7 +189,8 @@ impl Predecessor {
     /// Gives copies of the sockets, and waits until the successor is ready. Both hold them from now on; only we accept.
     pub async fn offer(&mut self, doors: &Doors, metrics: Option<&TcpListener>, about: (u64, u64)) -> Result<(), Error> {
         let (generation, connections) = about;
-        let mut offer = Offer { release: RELEASE.into(), pid: std::process::id(), generation, connections, groups: Vec::new() };
+        let mut offer =
+            Offer { release: RELEASE.into(), pid: std::process::id(), generation, connections, groups: Vec::new(), seats: true };
         let mut descriptors: Vec<BorrowedFd<'_>> = Vec::new();
         for (door, group) in doors.groups() {
             let before = descriptors.len();
@@ -201,8 +217,15 @@ impl Predecessor {
     }
 
     /// The last word: from here on the successor is the proxy.
-    pub async fn yours(mut self) -> Result<(), Error> {
+    pub async fn yours(&mut self) -> Result<(), Error> {
         say(&mut self.channel, &Word::Yours, &[]).await
+    }
+
+    /// Has the successor count what goes on here, where it can.
+    pub fn lend(self, shared: Arc<Shared>) {
+        if self.successor.seats {
+            tokio::task::spawn_local(seats::lend(self.channel, shared));
+        }
     }
 
     async fn await_word(&mut self, expected: &Word, patience: std::time::Duration) -> Result<(), Error> {
@@ -228,6 +251,9 @@ async fn hear(channel: &mut Channel, patience: std::time::Duration) -> Result<(W
         word => Ok((word, descriptors)),
     }
 }
+
+mod seats;
+pub use seats::Elder;
 
 #[cfg(test)]
 mod tests;

@@ -100,7 +100,11 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
     if let Some((successor, (what, metrics))) = taking {
         proxy.open_gateway(&config)?;
         match until(ended.as_mut(), names.take_over(successor, metrics)).await {
-            Some(taken) => taken?,
+            Some(taken) => {
+                if let Some(elder) = taken? {
+                    drop(elder.count(proxy.shared.clone()));
+                }
+            }
             None => return Ok(()),
         }
         handle.saver.release();
@@ -344,9 +348,12 @@ impl Proxy {
             Ok(()) => to.yours().await,
             Err(why) => Err(why),
         };
-        if given.is_err() {
-            names.step_back();
-            handle.saver.release();
+        match given {
+            Ok(()) => to.lend(self.shared.clone()),
+            Err(_) => {
+                names.step_back();
+                handle.saver.release();
+            }
         }
         given
     }

@@ -31,6 +31,8 @@ pub struct Room {
     tickets: u64,
     /// Connections handed over past someone who waits longer, in a row.
     passed: u32,
+    /// Its seats are counted by another room, which gives each further one and takes each back.
+    lent: bool,
 }
 
 impl Room {
@@ -51,6 +53,11 @@ impl Room {
 
     /// A connection was closed, or never opened; its seat goes to the one named.
     pub fn leave(&mut self, endpoint: &str) -> Option<Ticket> {
+        self.stand(endpoint);
+        self.seat_next()
+    }
+
+    fn stand(&mut self, endpoint: &str) {
         self.open = self.open.saturating_sub(1);
         let left = self.at.get_mut(endpoint).map(|open| {
             *open = open.saturating_sub(1);
@@ -59,7 +66,37 @@ impl Room {
         if left == Some(0) {
             self.at.remove(endpoint);
         }
-        self.seat_next()
+    }
+
+    /// From now on another room counts: the connections that are open there, by endpoint. Where nothing is limited nobody needs to.
+    pub fn lend(&mut self) -> Option<Vec<(Arc<str>, u32)>> {
+        if self.lent || self.limits == ConnectionLimits::default() {
+            return None;
+        }
+        self.lent = true;
+        Some(self.at.iter().map(|(endpoint, open)| (endpoint.clone(), *open)).collect())
+    }
+
+    pub fn is_lent(&self) -> bool {
+        self.lent
+    }
+
+    /// The other room is gone. Whoever can go now is named by [`Room::seat_next`].
+    pub fn take_back(&mut self) {
+        self.lent = false;
+    }
+
+    /// The other room gave a seat; `None`: nobody waits for it any more.
+    pub fn granted(&mut self, endpoint: &str) -> Option<Ticket> {
+        let first = self.waiting.iter().position(|(_, other)| **other == *endpoint)?;
+        let (ticket, endpoint) = self.waiting.remove(first)?;
+        self.sit(endpoint);
+        Some(ticket)
+    }
+
+    /// A connection that another room had before.
+    pub fn adopt(&mut self, endpoint: &Arc<str>) {
+        self.sit(endpoint.clone());
     }
 
     /// One that waited waits no more. If it was seated meanwhile, the caller has to [`Room::leave`] instead.
@@ -102,13 +139,17 @@ impl Room {
     /// Whether somebody gains by an idle connection to this endpoint being closed: one who waits, or a limit that was lowered.
     pub fn gains(&self, endpoint: &str) -> bool {
         let full = |other: &str| self.limits.endpoint.is_some_and(|limit| self.at.get(other).is_some_and(|open| *open >= limit.max(1)));
-        self.is_over()
+        self.lent
+            || self.is_over()
             || self.limits.endpoint.is_some_and(|limit| self.at.get(endpoint).is_some_and(|open| *open > limit.max(1)))
             || self.waiting.iter().any(|(_, other)| **other == *endpoint || !full(other))
     }
 
     /// How many idle connections somebody could gain by at most.
     pub fn wanted(&self) -> u32 {
+        if self.lent {
+            return self.waiting() + self.open;
+        }
         let over = self.limits.service.map_or(0, |limit| self.open.saturating_sub(limit.max(1)));
         let at = self.limits.endpoint.map_or(0, |limit| self.at.values().map(|open| open.saturating_sub(limit.max(1))).sum());
         self.waiting() + over.max(at)
@@ -128,11 +169,11 @@ impl Room {
 
     /// As many are open as may be.
     pub fn is_full(&self) -> bool {
-        self.limits.service.is_some_and(|limit| self.open >= limit.max(1))
+        self.lent || self.limits.service.is_some_and(|limit| self.open >= limit.max(1))
     }
 
     fn is_over(&self) -> bool {
-        self.limits.service.is_some_and(|limit| self.open > limit.max(1))
+        !self.lent && self.limits.service.is_some_and(|limit| self.open > limit.max(1))
     }
 
     fn is_free(&self, endpoint: &str) -> bool {

@@ -10,7 +10,7 @@ use rustix::net::{recvmsg, sendmsg};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -40,6 +40,15 @@ impl Channel {
 
     pub fn stream(&self) -> &UnixStream {
         &self.stream
+    }
+
+    /// Another end of the same socket: one may be read while the other is written.
+    ///
+    /// # Errors
+    /// If descriptors have run out.
+    pub fn writer(&self) -> io::Result<Self> {
+        let stream = std::os::unix::net::UnixStream::from(self.stream.as_fd().try_clone_to_owned()?);
+        UnixStream::from_std(stream).map(Self::new)
     }
 
     /// The socket itself, for whoever goes on with it. What was received and not asked for is lost.

@@ -12,6 +12,9 @@
 //!   (accepts)
 //! ```
 //!
+//! Where both know seats, the conversation goes on for as long as the predecessor has connections to services that take so many and no more: it says
+//! which it has (`seats`), and that it has given one back (`gave`); it asks for each further one (`want`), and the successor counts it among its own (`have`).
+//!
 //! Until `yours` the predecessor goes on where the successor ends; connections wait in the sockets meanwhile.
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +32,12 @@ pub enum Word {
     Released,
     Taken,
     Yours,
+    /// Connections of the predecessor, beside those that it told of before.
+    Seats(Vec<Seats>),
+    /// For one more.
+    Want(Seat),
+    Have(Seat),
+    Gave(Seat),
     /// The conversation is over, and why.
     Refused(String),
 }
@@ -39,6 +48,27 @@ pub struct Ask {
     pub proxy: String,
     pub release: String,
     pub pid: u32,
+    /// Whether it counts the predecessor's connections among its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seats: bool,
+}
+
+/// Whose connections are counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Seat {
+    /// Key of the service.
+    pub service: String,
+    /// Where the port has a policy of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    pub endpoint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seats {
+    #[serde(flatten)]
+    pub seat: Seat,
+    pub open: u32,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +82,9 @@ pub struct Offer {
     /// Connections that stay with the predecessor.
     #[serde(default)]
     pub connections: u64,
+    /// Whether it tells of seats after its last word, if the successor wants to know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seats: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

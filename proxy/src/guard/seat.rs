@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Poll, Waker};
+use wire::handover::Word;
 
 /// Whose connections those to an endpoint are counted among.
 #[derive(Debug, Clone)]
@@ -43,6 +44,7 @@ impl Drop for Seat {
         let mut gate = lock(&guard.gate);
         let next = gate.room.leave(&self.0.endpoint);
         gate.seat(next);
+        gate.tell(Word::Gave, &self.0);
         guard.room_changed(&gate.room);
     }
 }
@@ -56,6 +58,11 @@ pub struct Waits {
 }
 
 impl Waits {
+    /// Asks all workers for idle connections.
+    pub fn ring(&self) {
+        self.counted.guard.ring();
+    }
+
     pub fn poll(&mut self, waker: &Waker) -> Poll<Seat> {
         let mut gate = lock(&self.counted.guard.gate);
         match gate.unseated.get_mut(&self.ticket) {
@@ -90,7 +97,7 @@ impl Drop for Waits {
 }
 
 impl super::Gate {
-    fn seat(&mut self, ticket: Option<Ticket>) {
+    pub(super) fn seat(&mut self, ticket: Option<Ticket>) {
         let Some(slot) = ticket.and_then(|ticket| self.unseated.get_mut(&ticket)) else { return };
         slot.admitted = true;
         if let Some(waker) = slot.waker.take() {
@@ -116,6 +123,7 @@ impl Counted {
             }
             Entry::Waits(ticket) => {
                 gate.unseated.insert(ticket, Waiting::default());
+                gate.tell(Word::Want, self);
                 guard.room_changed(&gate.room);
                 drop(gate);
                 let help = "Times that a call found as many connections open as may be";
@@ -134,6 +142,14 @@ impl Counted {
                 Err(Refused { cause: "connection_overflow", why })
             }
         }
+    }
+
+    /// For a connection that another process has.
+    pub(super) fn adopted(&self) -> Seat {
+        let mut gate = lock(&self.guard.gate);
+        gate.room.adopt(&self.endpoint);
+        self.guard.room_changed(&gate.room);
+        Seat(self.clone())
     }
 
     /// Whether somebody gains by an idle connection there being closed.
@@ -173,6 +189,10 @@ impl Guard {
         if !gate.room.limit(policy.connections) {
             return;
         }
+        if let Some(outbox) = &*lock(&self.bells.lease) {
+            let told = self.lend(&mut gate, outbox);
+            let _ = outbox.send(Word::Seats(told));
+        }
         while let Some(next) = gate.room.seat_next() {
             gate.seat(Some(next));
         }
@@ -194,7 +214,7 @@ impl Guard {
     }
 
     /// To be called under the gate's lock, whenever the room is another.
-    fn room_changed(&self, room: &routing::room::Room) {
+    pub(super) fn room_changed(&self, room: &routing::room::Room) {
         self.connections.set(f64::from(room.open()));
         self.wanted.store(room.wanted(), Ordering::Release);
     }
@@ -231,7 +251,7 @@ impl Guards {
     /// Where a worker hears that somebody waits for a connection.
     pub fn bell(&self) -> Arc<Bell> {
         let bell = Arc::new(Bell::default());
-        let mut all = lock(&self.bells.0);
+        let mut all = lock(&self.bells.all);
         all.retain(|bell| bell.strong_count() > 0);
         all.push(Arc::downgrade(&bell));
         bell
@@ -240,11 +260,15 @@ impl Guards {
 
 /// Those of all workers.
 #[derive(Debug, Default)]
-pub struct Bells(Mutex<Vec<Weak<Bell>>>);
+pub struct Bells {
+    all: Mutex<Vec<Weak<Bell>>>,
+    /// Of a process that has a successor: services that are limited from now on are counted there too.
+    pub(super) lease: Mutex<Option<super::Outbox>>,
+}
 
 impl Bells {
     fn ring(&self, guard: &Arc<Guard>) {
-        lock(&self.0).iter().filter_map(Weak::upgrade).for_each(|bell| bell.ring(guard));
+        lock(&self.all).iter().filter_map(Weak::upgrade).for_each(|bell| bell.ring(guard));
     }
 }
 

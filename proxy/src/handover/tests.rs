@@ -286,7 +286,7 @@ async fn one_whose_predecessor_refuses_or_is_gone_knows_what_to_do() {
     assert!(refused.contains("this is proxy web"), "{refused}");
     // A conversation of another kind.
     let mut channel = Channel::new(UnixStream::connect(home.config.handover_socket()).await.unwrap());
-    let later = Ask { protocol: PROTOCOL + 1, proxy: "web".into(), release: "9.0.0".into(), pid: 1 };
+    let later = Ask { protocol: PROTOCOL + 1, proxy: "web".into(), release: "9.0.0".into(), pid: 1, seats: false };
     say(&mut channel, &Word::Ask(later), &[]).await.unwrap();
     let refused = hear(&mut channel, SOON).await.unwrap_err().to_string();
     assert!(refused.contains("protocol 2 is not known"), "{refused}");

@@ -20,9 +20,9 @@ use tokio::sync::mpsc;
 use transport::body::Length;
 
 /// Passes bytes on, and knows how many connections were open at once at most.
-struct Relay {
+pub(crate) struct Relay {
     address: SocketAddr,
-    most: Rc<Cell<usize>>,
+    pub most: Rc<Cell<usize>>,
     all: Rc<Cell<usize>>,
     open: Rc<RefCell<Vec<std::net::TcpStream>>>,
 }
@@ -63,13 +63,13 @@ impl Relay {
     }
 }
 
-fn policy(service: Option<u32>, pending: u32) -> TrafficPolicy {
+pub(crate) fn policy(service: Option<u32>, pending: u32) -> TrafficPolicy {
     let limits = RequestLimits { pending_requests: pending, ..RequestLimits::default() };
     TrafficPolicy { limits, connections: ConnectionLimits { service, endpoint: None }, ..TrafficPolicy::default() }
 }
 
 /// A door of each worker, for one service's port. The first worker is the proxy's own; all run on this thread.
-fn doors(web: &mut Proxy, workers: usize, port: u16) -> Vec<(SocketAddr, Doors)> {
+pub(crate) fn doors(web: &mut Proxy, workers: usize, port: u16) -> Vec<(SocketAddr, Doors)> {
     let any = "127.0.0.1:0".parse().unwrap();
     let door = || Door::Named { host: "catalog".into(), port };
     let each = (0..workers).map(|index| {
@@ -95,16 +95,16 @@ fn threads(web: &Proxy, workers: usize, port: u16) -> (SocketAddr, Doors) {
 }
 
 /// A caller's proxy, whose ways to catalog lead by the relay.
-struct Scene {
-    mesh: Mesh,
-    web: Proxy,
+pub(crate) struct Scene {
+    pub mesh: Mesh,
+    pub web: Proxy,
     _catalog: Proxy,
-    relay: Relay,
+    pub relay: Relay,
     places: Vec<Place>,
 }
 
 impl Scene {
-    async fn new(tunnel: Option<fn(SocketAddr) -> Tunnel>, backend: SocketAddr, policy: TrafficPolicy) -> Self {
+    pub async fn new(tunnel: Option<fn(SocketAddr) -> Tunnel>, backend: SocketAddr, policy: TrafficPolicy) -> Self {
         let mut mesh = Mesh::new();
         let web = mesh.proxy("web");
         let mut catalog = mesh.proxy("catalog");
@@ -142,7 +142,7 @@ async fn calls(addresses: &[SocketAddr], count: usize) -> Vec<u16> {
     statuses
 }
 
-async fn fetch_one(door: SocketAddr) -> u16 {
+pub(crate) async fn fetch_one(door: SocketAddr) -> u16 {
     fetch(&Shot::get(door, "catalog", "/")).await.map_or(0, |(status, ..)| status.as_u16())
 }
 

@@ -5,7 +5,7 @@ mod access;
 mod backend_tls;
 mod checks;
 mod clients;
-mod connections;
+pub(crate) mod connections;
 mod dead;
 mod deadline;
 mod detect;

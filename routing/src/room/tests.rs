@@ -97,3 +97,21 @@ fn connections_go_past_one_who_waits_so_often_and_no_more() {
     room.open = 2;
     assert!(!room.hand_over(other));
 }
+
+#[test]
+fn who_lent_its_seats_takes_none_but_those_that_it_is_given() {
+    let (a, b) = names();
+    let mut elder = room(Some(5), None);
+    (0..2).for_each(|_| _ = elder.enter(&a, 9));
+    assert_eq!((elder.lend(), elder.lend()), (Some(vec![(a.clone(), 2)]), None));
+    let (first, second) = (waits(elder.enter(&b, 9)), waits(elder.enter(&a, 9)));
+    assert_eq!((elder.leave("a"), elder.open(), elder.gains("a")), (None, 1, true), "what is idle is given back");
+    assert_eq!((elder.granted("a"), elder.granted("a"), elder.open()), (Some(second), None, 2));
+    elder.take_back();
+    assert_eq!((elder.seat_next(), elder.gains("a")), (Some(first), false));
+    let mut younger = room(Some(2), None);
+    (0..3).for_each(|_| younger.adopt(&a));
+    let waiting = waits(younger.enter(&a, 9));
+    assert_eq!((younger.leave("a"), younger.leave("a")), (None, Some(waiting)));
+    assert_eq!(Room::default().lend(), None);
+}

@@ -1,7 +1,7 @@
 use super::*;
 
 /// As release 0.1.0 says them. A release that cannot read these takes over from no proxy of it.
-const RECORDED: [&str; 7] = [
+const RECORDED: [&str; 12] = [
     r#"{"ask":{"protocol":1,"proxy":"web-1","release":"0.1.0","pid":7}}"#,
     r#"{"offer":{"release":"0.1.0","pid":6,"generation":12,"groups":[{"address":"127.0.0.1:15100","sockets":2,"serves":"named"},{"address":"0.0.0.0:8081","sockets":2,"serves":"gateway","port":8080},{"address":"127.0.0.1:9900","sockets":1,"serves":"metrics"}],"connections":3}}"#,
     r#""ready""#,
@@ -9,6 +9,11 @@ const RECORDED: [&str; 7] = [
     r#""taken""#,
     r#""yours""#,
     r#"{"refused":"another successor is starting"}"#,
+    r#"{"ask":{"protocol":1,"proxy":"web-1","release":"0.1.0","pid":7,"seats":true}}"#,
+    r#"{"seats":[{"service":"files/service/shop/catalog","port":80,"endpoint":"catalog-1","open":3}]}"#,
+    r#"{"want":{"service":"files/service/shop/catalog","endpoint":"catalog-1"}}"#,
+    r#"{"have":{"service":"files/service/shop/catalog","endpoint":"catalog-1"}}"#,
+    r#"{"gave":{"service":"files/service/shop/catalog","endpoint":"catalog-1"}}"#,
 ];
 
 #[test]
@@ -19,14 +24,20 @@ fn words_are_as_they_were_recorded() {
         group("0.0.0.0:8081", 2, Serves::Gateway { port: 8080 }),
         group("127.0.0.1:9900", 1, Serves::Metrics),
     ];
+    let seat = |port| Seat { service: "files/service/shop/catalog".into(), port, endpoint: "catalog-1".into() };
     let words = [
-        Word::Ask(Ask { protocol: 1, proxy: "web-1".into(), release: "0.1.0".into(), pid: 7 }),
-        Word::Offer(Offer { release: "0.1.0".into(), pid: 6, generation: 12, groups, connections: 3 }),
+        Word::Ask(Ask { protocol: 1, proxy: "web-1".into(), release: "0.1.0".into(), pid: 7, seats: false }),
+        Word::Offer(Offer { release: "0.1.0".into(), pid: 6, generation: 12, groups, connections: 3, seats: false }),
         Word::Ready,
         Word::Released,
         Word::Taken,
         Word::Yours,
         Word::Refused("another successor is starting".into()),
+        Word::Ask(Ask { protocol: 1, proxy: "web-1".into(), release: "0.1.0".into(), pid: 7, seats: true }),
+        Word::Seats(vec![Seats { seat: seat(Some(80)), open: 3 }]),
+        Word::Want(seat(None)),
+        Word::Have(seat(None)),
+        Word::Gave(seat(None)),
     ];
     for (word, recorded) in words.into_iter().zip(RECORDED) {
         assert_eq!(String::from_utf8(word.to_bytes()).unwrap(), recorded);

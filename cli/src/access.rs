@@ -1,7 +1,7 @@
 //! `organza access`: who may call whom, asked of what the called side's proxies have acknowledged, or of files. The verdict is that of the code which
 //! carries traffic.
 
-mod called;
+pub mod called;
 
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
@@ -164,14 +164,21 @@ fn tell(args: &CheckArgs, caller: &Option<SpiffeId>, service: &str, verdicts: &[
             }
         }
         Output::Json => {
-            let ports: Vec<Value> = verdicts.iter().map(|(port, verdict)| verdict.to_json(*port)).collect();
+            let ports: Vec<Value> = verdicts
+                .iter()
+                .map(|(port, verdict)| {
+                    let mut told = verdict.to_json();
+                    told["port"] = (*port).into();
+                    told
+                })
+                .collect();
             println!("{}", json!({"caller": who, "service": service, "ports": ports}));
         }
     }
 }
 
 /// What a caller's name stands for; `None` is nobody.
-fn identity(name: &str, namespace: &str, proxies: Option<&ProxyList>, trust_domain: &str) -> Outcome<Option<SpiffeId>> {
+pub fn identity(name: &str, namespace: &str, proxies: Option<&ProxyList>, trust_domain: &str) -> Outcome<Option<SpiffeId>> {
     if name == "nobody" {
         return Ok(None);
     }
@@ -193,7 +200,7 @@ fn identity(name: &str, namespace: &str, proxies: Option<&ProxyList>, trust_doma
     SpiffeId::parse(&text).map(Some).map_err(wrong)
 }
 
-async fn live(client: &Client, proxy: &Proxy) -> Outcome<Called> {
+pub async fn live(client: &Client, proxy: &Proxy) -> Outcome<Called> {
     let acknowledged: ProxyResources = client.get(&path::resources(&proxy.name)).await?;
     Ok(Called::new(explain::compile(&acknowledged)?, &proxy.namespace, &proxy.name))
 }

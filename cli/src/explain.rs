@@ -1,6 +1,7 @@
 //! `organza explain`: what would become of a request, and why: the whole split, and the chain of objects and rules behind it. Compiles what a
 //! running proxy has acknowledged with the code that carries traffic.
 
+mod judged;
 mod question;
 mod state;
 mod story;
@@ -12,6 +13,7 @@ use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use base64::Engine;
 use clap::Args;
+use judged::Whence;
 use model::Change;
 use proxy::Snapshot;
 use question::{From, Question};
@@ -49,12 +51,15 @@ pub struct ExplainArgs {
     /// Who sends: a service or proxy ([NAMESPACE/]NAME), or gateway/[NAMESPACE/]NAME
     #[arg(long)]
     from: String,
-    /// Exit with 1 unless the request goes to this backend, and no other; several for a split. A number is the status that Organza answers itself
+    /// Exit with 1 unless the request goes to this backend, and no other; several for a split. A number is the status that Organza answers itself; Allow or Deny is what policies of access say
     #[arg(long, value_name = "BACKEND|STATUS")]
     expect: Vec<String>,
     /// The server name that TLS asks for at a gateway, where it is not the host of an https:// URL
     #[arg(long, value_name = "NAME")]
     sni: Option<String>,
+    /// The address that the connection comes from, for policies of access
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    source_ip: std::net::IpAddr,
     /// Ask files instead of a running mesh: nobody has joined, so that only Services of these files are known
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     files: Vec<PathBuf>,
@@ -71,10 +76,19 @@ pub async fn run(args: ExplainArgs) -> Outcome {
     let question = Question::new(&args.method, &args.url, &args.headers, args.sni.as_deref(), from)?;
     let (known, whence, seen) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
     let story = story::tell(&known, &question);
+    let judged = match args.files.is_empty() {
+        true => {
+            let client = Client::control(&args.mesh.place()?);
+            let proxies: ProxyList = client.get(path::PROXIES).await?;
+            judged::judge(&known, &question, &story, Whence::Mesh(&client, &proxies), args.source_ip).await?
+        }
+        false => judged::judge(&known, &question, &story, Whence::Files(&files::read(&args.files)?.objects), args.source_ip).await?,
+    };
     let state = seen.map(|(proxy, services)| State::of(&services, &proxy, &story.backends()));
     match args.output {
         Output::Text => {
             print!("{}", story.text());
+            judged.lines().iter().for_each(|line| println!("  {line}"));
             state.iter().flat_map(State::lines).for_each(|line| println!("  {line}"));
             println!("{whence}");
             if let Some(hint) = story.is_outside().then_some(hint(&args, &question).await).flatten() {
@@ -83,16 +97,21 @@ pub async fn run(args: ExplainArgs) -> Outcome {
         }
         Output::Json => {
             let mut told = story.to_json();
+            told["access"] = judged.to_json();
             if let (Some(told), Some(Value::Object(state))) = (told.as_object_mut(), state.as_ref().map(State::to_json)) {
                 told.extend(state);
             }
             println!("{told}");
         }
     }
-    if args.expect.is_empty() || story.goes_to(&args.expect) {
+    let (verdicts, places): (Vec<String>, Vec<String>) = args.expect.iter().cloned().partition(|word| word == "Allow" || word == "Deny");
+    if let Some(other) = verdicts.iter().find(|word| !judged.is(word)) {
+        return Err(Failure::problem(format!("expected {other}, got:\n{}", judged.lines().join("\n"))));
+    }
+    if places.is_empty() || story.goes_to(&places) {
         return Ok(());
     }
-    Err(Failure::problem(format!("expected {}, got {}", args.expect.join(" and "), story.ends())))
+    Err(Failure::problem(format!("expected {}, got {}", places.join(" and "), story.ends())))
 }
 
 /// A proxy asks for a service when it is first called: what it has not asked for yet, its acknowledged resources do not tell.
@@ -113,15 +132,20 @@ async fn hint(args: &ExplainArgs, question: &Question) -> Option<String> {
 
 /// What is asked: files, of which nobody can say who answers, or what a proxy has acknowledged.
 enum Known {
-    Files(Table),
+    Files(Snapshot),
     Proxy(Snapshot),
 }
 
 impl Known {
     fn table(&self) -> &Table {
         match self {
-            Self::Files(table) => table,
-            Self::Proxy(snapshot) => &snapshot.table,
+            Self::Files(snapshot) | Self::Proxy(snapshot) => &snapshot.table,
+        }
+    }
+
+    fn snapshot(&self) -> &Snapshot {
+        match self {
+            Self::Files(snapshot) | Self::Proxy(snapshot) => snapshot,
         }
     }
 }
@@ -147,7 +171,7 @@ fn offline(paths: &[PathBuf]) -> Outcome<(Known, String, Seen)> {
     let bad = translated.reports.iter().filter(|report| report.severity == model::Severity::Error).count();
     let problems = if bad == 0 { String::new() } else { format!(", which have {bad} problems: organza validate -f tells them") };
     let changes: Vec<Change> = translated.resources.into_iter().map(Change::Put).collect();
-    Ok((Known::Files(Table::default().apply(&changes)), format!("as the files say{problems}"), None))
+    Ok((Known::Files(Snapshot::default().apply(0, &changes, &BTreeMap::new())), format!("as the files say{problems}"), None))
 }
 
 /// The proxy that would decide: a gateway's own, or one beside a workload of that name.

@@ -84,6 +84,16 @@ fn the_secure_shop_lets_in_whom_its_policies_name_and_nobody_else() {
     let (_, said, _) = mesh.run(&["access", "matrix"]);
     assert!(said.contains("prod/ledger") && said.lines().any(|line| line.starts_with("prod/orders") && line.contains("yes")), "{said}");
 
+    let explain = |from: &str, method: &str, more: &[&str]| {
+        mesh.run(&[&["explain", method, "http://orders.prod/orders", "--from", from], more].concat())
+    };
+    let (code, said, error) = explain("prod/orders", "GET", &["--expect", "Allow"]);
+    assert!(code == 0 && said.contains("access     prod/orders: allowed by rule prod-reads of AccessPolicy prod/orders"), "{said}{error}");
+    assert_eq!(explain("prod/orders", "DELETE", &["--expect", "Allow"]).0, 1);
+    let files = mesh.config().display().to_string();
+    let (code, said, error) = explain("dev/web", "GET", &["--expect", "Deny", "-f", &files]);
+    assert!(code == 0 && said.contains("denied by rule dev of ClusterAccessPolicy no-dev-in-prod (Admin)"), "{said}{error}");
+
     // Nobody reads any more; nothing is restarted.
     let (before, after) = ACCESS.split_once("  - name: prod-reads").expect("the rule");
     let (_, rest) = after.split_once("---").expect("the next policy");

@@ -3,7 +3,10 @@
 use crate::failure::{Failure, Outcome};
 use frontends::{Object, Options, translate};
 use model::workload::WorkloadPort;
-use model::{AppProtocol, Change, Key, Kind, Labels, Locality, RequestHead, Resource, Source, SpiffeId, TrustDomain, Tunnel, Workload};
+use model::{
+    AppProtocol, Change, Key, Kind, Labels, Locality, Normalisation, RequestHead, Resource, Service, Source, SpiffeId, TrustDomain, Tunnel,
+    Workload,
+};
 use proxy::Snapshot;
 use proxy::access::{Asked, At, Standing, would};
 use serde_json::{Value, json};
@@ -30,9 +33,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub fn to_json(&self, port: u16) -> Value {
+    pub fn of(word: &'static str, told: proxy::access::Told) -> Self {
+        Self { word, why: told.why, by: told.by, rule: told.rule, dry_run: told.dry_run }
+    }
+
+    pub fn to_json(&self) -> Value {
         let mut all = json!({
-            "port": port, "verdict": self.word, "reason": self.why, "verdict_by": self.by, "verdict_rule": self.rule, "dry_run": self.dry_run,
+            "verdict": self.word, "reason": self.why, "verdict_by": self.by, "verdict_rule": self.rule, "dry_run": self.dry_run,
         });
         if let Some(all) = all.as_object_mut() {
             all.retain(|_, value| !value.is_null());
@@ -84,6 +91,12 @@ impl Called {
         self.snapshot.workloads.get(&self.workload).map_or(TRUST_DOMAIN, |own| own.identity.trust_domain().as_str())
     }
 
+    /// How far paths are made regular before they are judged.
+    fn normalisation(&self) -> Normalisation {
+        let own = |service: &&Arc<Service>| *service.key.namespace == *self.workload.namespace;
+        self.snapshot.table.services().find(own).map_or_else(Normalisation::default, |service| service.normalisation)
+    }
+
     /// Ports of its services, each with the application's port behind it.
     fn ports(&self) -> BTreeMap<u16, u16> {
         let endpoints = self.snapshot.endpoints.values().flat_map(|all| &all.endpoints);
@@ -107,16 +120,20 @@ impl Called {
         let at = At::Workload { workload: &self.workload, port };
         let standing = Standing { at, identity: caller, address: Some(SocketAddr::new(address, 0)) };
         let told = |asked| would(&self.snapshot, &standing, asked);
-        let words = |word, told: proxy::access::Told| Verdict { word, why: told.why, by: told.by, rule: told.rule, dry_run: told.dry_run };
         if let Some(head) = head {
-            let told = told(Asked::Request(head));
-            return words(if told.allowed { "yes" } else { "no" }, told);
+            let mut head = head.clone();
+            match routing::normalise(head.path(), self.normalisation()).map(std::borrow::Cow::into_owned) {
+                Ok(path) => head.set_path(&path),
+                Err(e) => return Verdict { word: "no", why: e.to_string(), by: None, rule: None, dry_run: None },
+            }
+            let told = told(Asked::Request(&head));
+            return Verdict::of(if told.allowed { "yes" } else { "no" }, told);
         }
         let (opened, bytes) = (told(Asked::Opened), told(Asked::Stream));
         match (opened.allowed, bytes.allowed) {
-            (false, _) => words("no", opened),
-            (true, true) => words("yes", bytes),
-            (true, false) => words("some", opened),
+            (false, _) => Verdict::of("no", opened),
+            (true, true) => Verdict::of("yes", bytes),
+            (true, false) => Verdict::of("some", opened),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Known;
 use super::question::{From, Question};
-use model::{Key, Kind, Source};
+use model::{Key, Kind, ObjectRef, ServiceRef, Source};
 use proxy::explain::{Asker, explain, explain_live};
 use routing::explain::{Explanation, Outcome, Ran, Refused, Share};
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ pub struct Story {
 pub fn tell(known: &Known, question: &Question) -> Story {
     let (head, table) = (&question.head, known.table());
     let explain = |asker: Asker<'_>| match known {
-        Known::Files(table) => explain(table, asker, head),
+        Known::Files(snapshot) => explain(&snapshot.table, asker, head),
         Known::Proxy(snapshot) => explain_live(snapshot, asker, head),
     };
     let explained = match &question.from {
@@ -114,6 +114,19 @@ impl Story {
     /// Services and hosts that may get the request, as the split names them.
     pub fn backends(&self) -> Vec<&str> {
         self.reached().into_iter().map(|share| share.backend.as_str()).collect()
+    }
+
+    /// Services that get some of the requests, and whether filters change the host or path on the way there.
+    pub fn services(&self) -> Vec<(&ServiceRef, bool)> {
+        let rewritten = self.explained.chain.as_ref().is_some_and(|chain| chain.sent.is_some());
+        let service = |share: &'_ &Share| share.service.is_some();
+        let of = |share: &Share| rewritten || share.sent.is_some();
+        self.reached().into_iter().filter(service).filter_map(|share| Some((share.service.as_ref()?, of(share)))).collect()
+    }
+
+    /// At a gateway, the listener and the route whose request it is.
+    pub fn gateway_way(&self) -> Option<(&str, &ObjectRef)> {
+        Some((self.explained.listener.as_deref()?, &self.explained.chain.as_ref()?.route))
     }
 
     /// Backends that get some of the requests.

@@ -72,7 +72,8 @@ fn table() -> Table {
 fn ask(url: &str, headers: &[&str]) -> Story {
     let headers: Vec<String> = headers.iter().map(|h| (*h).to_owned()).collect();
     let from = From::parse("web", "default").expect("a workload");
-    tell(&Known::Files(table()), &Question::new("GET", url, &headers, None, from).expect("a question"))
+    let snapshot = proxy::Snapshot { table: std::sync::Arc::new(table()), ..Default::default() };
+    tell(&Known::Files(snapshot), &Question::new("GET", url, &headers, None, from).expect("a question"))
 }
 
 #[test]

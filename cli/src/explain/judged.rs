@@ -1,0 +1,107 @@
+//! Whether the request may be: what the gateway would say, and the proxies beside the services that it would go to, each by what it has acknowledged.
+//! What is decided and why is never worked out here.
+
+use super::Known;
+use super::question::{From, Question};
+use super::story::Story;
+use crate::access::called::{Called, Verdict, together};
+use crate::access::{identity, live};
+use crate::client::Client;
+use crate::failure::Outcome;
+use frontends::Object;
+use model::{RequestHead, ServiceRef, SpiffeId};
+use proxy::access::{Asked, At, Standing, would};
+use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
+use wire::api::{Proxy, ProxyList, Role};
+
+/// Who said what.
+#[derive(Debug, Default)]
+pub struct Judged(Vec<(String, Verdict)>);
+
+/// Where the proxies of the called side are found.
+pub enum Whence<'a> {
+    Mesh(&'a Client, &'a ProxyList),
+    Files(&'a [Object]),
+}
+
+pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Whence<'_>, address: IpAddr) -> Outcome<Judged> {
+    let mut judged = Judged(at_gateway(known, question, story, address).into_iter().collect());
+    let proxies = if let Whence::Mesh(_, proxies) = &whence { Some(*proxies) } else { None };
+    for (to, rewritten) in story.services() {
+        let called = match &whence {
+            Whence::Mesh(client, proxies) => match beside(proxies, to) {
+                Some(proxy) => live(client, proxy).await?,
+                None => continue,
+            },
+            Whence::Files(objects) => match Called::of_files(objects, &to.service.namespace, &to.service.name) {
+                Ok(called) => called,
+                Err(_) => continue,
+            },
+        };
+        let caller = caller(&question.from, proxies, called.trust_domain())?;
+        // What filters made of it is not at hand in full: then it is told whether any request may come.
+        let head = (!rewritten).then_some(&question.head);
+        let verdicts = called.verdicts(caller.as_ref(), address, Some(to.port), head);
+        let word = together(&verdicts);
+        if let Some((_, verdict)) = verdicts.into_iter().next() {
+            judged.0.push((format!("{}/{}", to.service.namespace, to.service.name), Verdict { word, ..verdict }));
+        }
+    }
+    Ok(judged)
+}
+
+fn beside<'p>(proxies: &'p ProxyList, to: &ServiceRef) -> Option<&'p Proxy> {
+    let ours = |p: &&Proxy| p.role == Role::Workload && *p.namespace == *to.service.namespace && *p.service == *to.service.name;
+    proxies.items.iter().filter(ours).min_by_key(|proxy| (!proxy.connected, proxy.name.clone()))
+}
+
+fn caller(from: &From, proxies: Option<&ProxyList>, trust_domain: &str) -> Outcome<Option<SpiffeId>> {
+    match from {
+        From::Workload { namespace, name } => identity(name, namespace, proxies, trust_domain),
+        From::Gateway { namespace, name } => identity(&format!("gateway/{namespace}/{name}"), namespace, proxies, trust_domain),
+    }
+}
+
+/// What the gateway itself says to strangers, once it is known whose listener and route it is.
+fn at_gateway(known: &Known, question: &Question, story: &Story, address: IpAddr) -> Option<(String, Verdict)> {
+    let From::Gateway { namespace, name } = &question.from else { return None };
+    let snapshot = known.snapshot();
+    let (listener, route) = story.gateway_way()?;
+    let listener = snapshot.table.listeners().find(|l| l.full_name() == listener)?;
+    let route = snapshot.table.routes().find(|r| r.route.origin.object == *route)?;
+    let mut head: RequestHead = question.head.clone();
+    let path = routing::normalise(head.path(), listener.normalisation).ok()?.into_owned();
+    head.set_path(&path);
+    let at = At::Gateway { listener, route: &route.route.key };
+    let told = would(snapshot, &Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)) }, Asked::Request(&head));
+    Some((format!("Gateway {namespace}/{name}"), Verdict::of(if told.allowed { "yes" } else { "no" }, told)))
+}
+
+impl Judged {
+    pub fn lines(&self) -> Vec<String> {
+        let line = |(i, (who, verdict)): (usize, &(String, Verdict))| {
+            let head = if i == 0 { "access" } else { "" };
+            let may = if verdict.word == "some" { "depends on the request: " } else { "" };
+            format!("{head:<10} {who}: {may}{}", verdict.why)
+        };
+        self.0.iter().enumerate().map(line).collect()
+    }
+
+    pub fn to_json(&self) -> Value {
+        let one = |(who, verdict): &(String, Verdict)| {
+            let mut told = verdict.to_json();
+            told["by"] = who.as_str().into();
+            told
+        };
+        json!(self.0.iter().map(one).collect::<Vec<_>>())
+    }
+
+    /// `Allow`: everybody who is asked allows; `Deny`: somebody denies.
+    pub fn is(&self, expected: &str) -> bool {
+        match expected {
+            "Allow" => !self.0.is_empty() && self.0.iter().all(|(_, verdict)| verdict.word == "yes"),
+            _ => self.0.iter().any(|(_, verdict)| verdict.word == "no"),
+        }
+    }
+}

@@ -142,6 +142,30 @@ fn edits_of_files_take_effect_and_broken_ones_keep_what_worked() {
 }
 
 #[test]
+fn listeners_of_a_set_are_served_beside_the_gateways_own() {
+    let (mesh, outside) = (mesh(), Outside::start());
+    let (port, second) = (free_port(), free_port());
+    let (a, b) = outside.ports;
+    let door = gateway(port, a, b, (1, 0)).replace("  listeners:", "  allowedListeners: {namespaces: {from: Same}}\n  listeners:");
+    let set = format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {{name: more}}\nspec:\n  parentRef: {{name: door}}\n  \
+         listeners:\n  - {{name: http, port: {second}, protocol: HTTP}}\n"
+    );
+    let both = door.replace("parentRefs: [{name: door}]", "parentRefs: [{name: door}, {kind: ListenerSet, name: more}]");
+    mesh.write("gateway.yaml", &format!("{both}{set}"));
+    let mut up = Process::start(mesh.organza(&["up", "-f", &folder(&mesh)]));
+    up.wait_for("mesh default is up", SOON);
+    let addresses = [port, second].map(|port| format!("127.0.0.1:{port}"));
+    addresses.iter().for_each(|address| answers(address, "/ HTTP/1.1\r\nhost: shop.example"));
+    mesh.write("gateway.yaml", &door);
+    eventually("the set's listener is gone", SOON, || get(&addresses[1], "/ HTTP/1.1\r\nhost: shop.example").0 != 200);
+    assert_eq!(get(&addresses[0], "/ HTTP/1.1\r\nhost: shop.example").0, 200);
+    up.signal("INT");
+    assert!(up.wait(SOON).success(), "{}", up.output());
+    nothing_is_left(&mesh);
+}
+
+#[test]
 fn to_writes_a_gateway_before_one_address_whose_hop_shows_as_plain() {
     let (mesh, outside) = (mesh(), Outside::start());
     let (port, to) = (free_port().to_string(), format!("127.0.0.1:{}", outside.ports.0));

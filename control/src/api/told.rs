@@ -103,7 +103,7 @@ pub fn objects(core: &Core, manifests: bool) -> api::ObjectList {
             attached_routes: l.attached_routes,
             conditions: acknowledged(l.conditions.iter().map(condition).collect(), applied, concerned, true),
         });
-        let programs = &*object.object.kind == "Gateway";
+        let programs = matches!(&*object.object.kind, "Gateway" | "ListenerSet");
         api::Object {
             group: object.object.group.to_string(),
             kind: object.object.kind.to_string(),

@@ -2,7 +2,7 @@
 
 use super::clients::{Frontend, INSECURE};
 use super::listener::{Door, mark_conflicts};
-use super::{CONTROLLER, GROUP, certificate, condition, external};
+use super::{CONTROLLER, GROUP, certificate, condition, external, sets};
 use crate::kubernetes::{Inventory, text};
 use crate::organza::settings::{Parameters, Settings};
 use crate::wrong::{Within, Wrong};
@@ -22,8 +22,48 @@ pub struct Gateways {
     pub defaults: Vec<ObjectRef>,
     /// Gateways that others serve, or nobody.
     pub foreign: BTreeSet<ObjectRef>,
+    /// Sets of listeners that ask to be ours, those that may not included.
+    pub sets: Vec<sets::Set>,
     /// Certificates that are shown to servers outside the mesh.
     pub shown: Vec<Certificate>,
+}
+
+/// What a Gateway has for all its listeners, those of sets included.
+struct Manner<'g> {
+    level: Normalisation,
+    parameters: Parameters,
+    frontend: Frontend,
+    shown: &'g Result<Option<Key>, Wrong>,
+    refused: &'g Option<Wrong>,
+}
+
+impl Manner<'_> {
+    fn settle(&self, door: &mut Door, out: &mut Translation) {
+        door.listener.shown = match self.shown {
+            Ok(None) => GatewayCertificate::Nothing,
+            Ok(Some(key)) => GatewayCertificate::Shown(key.clone()),
+            Err(wrong) => GatewayCertificate::Broken(wrong.message.as_str().into()),
+        };
+        door.ask(self.frontend.of(door.listener.port));
+        out.reports.extend(door.reports());
+        door.listener.normalisation = self.level;
+        door.listener.front = self.parameters.front();
+        // Nothing of a Gateway that is refused is served; said once, of the Gateway.
+        door.refused = door.refused.take().or_else(|| self.refused.clone());
+        door.settle();
+    }
+}
+
+/// The listeners that are written in a Gateway, or in a set of it.
+pub fn read_doors(owner: &Object, gateway: &Object, inventory: &Inventory, out: &mut Translation) -> Vec<Door> {
+    let mut doors: Vec<Door> = Vec::new();
+    for (i, value) in owner.list("/spec/listeners").iter().enumerate() {
+        match Door::read(owner, gateway, i, value, inventory) {
+            Ok(door) => doors.push(door),
+            Err(wrong) => out.reports.push(wrong.item(i).at("listeners").at("spec").report(&owner.object)),
+        }
+    }
+    doors
 }
 
 struct Ours {
@@ -39,8 +79,9 @@ impl Gateways {
         self.all.iter().filter(|ours| *ours.object.namespace == *namespace).map(|ours| &*ours.object.name).collect()
     }
 
+    /// A Gateway of ours, or a ListenerSet of one.
     pub fn knows(&self, gateway: &ObjectRef) -> bool {
-        self.all.iter().any(|ours| ours.object == *gateway)
+        self.all.iter().any(|ours| ours.object == *gateway) || self.sets.iter().any(|set| set.object == *gateway)
     }
 
     pub fn read(objects: &[Object], inventory: &Inventory, settings: &Settings, out: &mut Translation) -> Self {
@@ -53,7 +94,7 @@ impl Gateways {
         }
         for gateway in objects.iter().filter(|o| o.is(GROUP, "Gateway")) {
             match class_of(gateway, objects) {
-                Class::Ours => gateways.add(gateway, inventory, settings, out),
+                Class::Ours => gateways.add(gateway, objects, inventory, settings, out),
                 Class::Foreign => drop(gateways.foreign.insert(gateway.object.clone())),
                 Class::Unknown(name) => {
                     gateways.foreign.insert(gateway.object.clone());
@@ -66,15 +107,8 @@ impl Gateways {
         gateways
     }
 
-    fn add(&mut self, gateway: &Object, inventory: &Inventory, settings: &Settings, out: &mut Translation) {
-        let listeners = gateway.list("/spec/listeners").iter().enumerate();
-        let mut doors: Vec<Door> = Vec::new();
-        for (i, value) in listeners {
-            match Door::read(gateway, i, value, inventory) {
-                Ok(door) => doors.push(door),
-                Err(wrong) => out.reports.push(wrong.item(i).at("listeners").at("spec").report(&gateway.object)),
-            }
-        }
+    fn add(&mut self, gateway: &Object, objects: &[Object], inventory: &Inventory, settings: &Settings, out: &mut Translation) {
+        let mut doors = read_doors(gateway, gateway, inventory, out);
         mark_conflicts(&mut doors);
         let parameters = self.parameters(gateway, settings).and_then(|parameters| check(gateway).map(|()| parameters));
         let (parameters, refused) = parameters.map_or_else(|wrong| (Parameters::default(), Some(wrong)), |found| (found, None));
@@ -83,19 +117,13 @@ impl Gateways {
         out.reports.extend(frontend.reports(gateway));
         let shown = self.shown_to_backends(gateway, inventory);
         out.reports.extend(shown.as_ref().err().map(|wrong| wrong.report(&gateway.object)));
-        for door in &mut doors {
-            door.listener.shown = match &shown {
-                Ok(None) => GatewayCertificate::Nothing,
-                Ok(Some(key)) => GatewayCertificate::Shown(key.clone()),
-                Err(wrong) => GatewayCertificate::Broken(wrong.message.as_str().into()),
-            };
-            door.ask(frontend.of(door.listener.port));
-            out.reports.extend(door.reports());
-            door.listener.normalisation = level;
-            door.listener.front = parameters.front();
-            // Nothing of a Gateway that is refused is served; said once, of the Gateway.
-            door.refused = door.refused.take().or_else(|| refused.clone());
-            door.settle();
+        let manner = Manner { level, parameters, frontend, shown: &shown, refused: &refused };
+        doors.iter_mut().for_each(|door| manner.settle(door, out));
+        for (set, found) in sets::of(gateway, &doors, objects, inventory, out) {
+            let mut found = found;
+            found.iter_mut().for_each(|door| manner.settle(door, out));
+            self.sets.push(set);
+            doors.append(&mut found);
         }
         out.reports.extend(refused.iter().map(|wrong| wrong.report(&gateway.object)));
         if gateway.at("/spec/defaultScope").as_str() == Some("All") {
@@ -143,8 +171,9 @@ impl Gateways {
             out.statuses.push(Status { object, conditions: vec![accepted], parents: Vec::new(), listeners: Vec::new() });
         }
         for ours in self.all {
-            let doors: Vec<&Door> = self.doors.iter().filter(|door| door.gateway == ours.object).collect();
-            let mut told = status(ours, &doors);
+            let doors: Vec<&Door> = self.doors.iter().filter(|door| door.owner == ours.object).collect();
+            let insecure = self.doors.iter().any(|door| door.gateway == ours.object && door.is_insecure());
+            let mut told = status(ours, &doors, insecure);
             if self.defaults.contains(&told.object) {
                 told.conditions.push(condition(
                     "DefaultGateway",
@@ -155,6 +184,7 @@ impl Gateways {
             }
             out.statuses.push(told);
         }
+        out.statuses.extend(self.sets.into_iter().map(|set| set.status(&self.doors)));
         // Keys go out only for listeners that show them.
         let mut certificates: BTreeMap<Key, Certificate> =
             self.shown.into_iter().map(|certificate| (certificate.key.clone(), certificate)).collect();
@@ -166,7 +196,7 @@ impl Gateways {
     }
 }
 
-fn status(Ours { object, refused, shown }: Ours, doors: &[&Door]) -> Status {
+fn status(Ours { object, refused, shown }: Ours, doors: &[&Door], insecure: bool) -> Status {
     let names = |wanted: bool| {
         let found: Vec<&str> = doors.iter().filter(|d| d.accepted() == wanted).map(|d| &*d.listener.section).collect();
         if found.is_empty() { "none".to_owned() } else { found.join(", ") }
@@ -188,7 +218,7 @@ fn status(Ours { object, refused, shown }: Ours, doors: &[&Door]) -> Status {
         false => condition("Programmed", false, "Invalid", "No listener can be served."),
     };
     let mut conditions = vec![accepted, programmed];
-    if doors.iter().any(|door| door.is_insecure()) {
+    if insecure {
         let message = "Clients are let in whatever certificate they show, or none.";
         conditions.push(condition(INSECURE, true, "ConfigurationChanged", message));
     }
@@ -235,7 +265,7 @@ fn check(gateway: &Object) -> Result<(), Wrong> {
 pub fn unsupported(object: &Object) -> Option<Report> {
     let wrong = Wrong::new("UnsupportedKind", format!("A {} has no effect yet.", object.object.kind));
     let wrong = match (&*object.object.group, &*object.object.kind) {
-        (GROUP, "ListenerSet" | "UDPRoute") => wrong,
+        (GROUP, "UDPRoute") => wrong,
         (external::GROUP, "XMesh") => wrong.fix(format!("Use a MeshConfig of group {}.", crate::organza::GROUP)),
         _ => return None,
     };

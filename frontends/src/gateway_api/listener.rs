@@ -14,6 +14,8 @@ use std::sync::Arc;
 /// A listener while routes are attached to it.
 pub struct Door {
     pub gateway: ObjectRef,
+    /// Where it is written, and what routes attach to: the Gateway, or a ListenerSet of it.
+    pub owner: ObjectRef,
     pub listener: Listener,
     pub attached: u32,
     /// Hosts of the routes attached, for HTTPRoutes and GRPCRoutes must not share any.
@@ -33,12 +35,15 @@ pub struct Door {
 }
 
 impl Door {
-    pub fn read(gateway: &Object, index: usize, value: &Value, inventory: &Inventory) -> Result<Self, Wrong> {
+    /// `owner` is the Gateway itself, or a ListenerSet.
+    pub fn read(owner: &Object, gateway: &Object, index: usize, value: &Value, inventory: &Inventory) -> Result<Self, Wrong> {
         // Without these there is nothing that a status could be of.
         let section =
             text(value, "name").filter(|name| !name.is_empty()).ok_or_else(|| Wrong::value("The listener has no name.").at("name"))?;
         let number = port(value, "port").ok_or_else(|| Wrong::value("The listener has no port from 1 to 65535.").at("port"))?;
-        let name = format!("{}.{section}", gateway.object.name);
+        // Listeners of a set share no name with those of a Gateway, whatever the two are called.
+        let joint = if owner.object == gateway.object { '.' } else { '+' };
+        let name = format!("{}{joint}{section}", owner.object.name);
         let (protocol, mut refused) = match protocol(value) {
             Ok(protocol) => (protocol, None),
             Err((protocol, wrong)) => (protocol, Some(wrong)),
@@ -52,14 +57,15 @@ impl Door {
         });
         let (kinds, mut unresolved) = read_kinds(value.pointer("/allowedRoutes/kinds"), protocol, refused.is_none());
         let terminates = matches!(protocol, ListenerProtocol::Https | ListenerProtocol::TlsTerminate) && refused.is_none();
-        let certificates = if terminates { read_certificates(value, gateway, inventory, &mut unresolved) } else { Vec::new() };
-        let key = |kind, name: &str| Key::new(Source::files(), kind, &gateway.object.namespace, name);
+        let certificates = if terminates { read_certificates(value, owner, inventory, &mut unresolved) } else { Vec::new() };
+        let key = |kind, of: &Object, name: &str| Key::new(Source::files(), kind, &of.object.namespace, name);
         Ok(Self {
             gateway: gateway.object.clone(),
+            owner: owner.object.clone(),
             listener: Listener {
-                key: key(Kind::Listener, &name),
-                origin: gateway.origin(),
-                gateway: key(Kind::Gateway, &gateway.object.name),
+                key: key(Kind::Listener, owner, &name),
+                origin: owner.origin(),
+                gateway: key(Kind::Gateway, gateway, &gateway.object.name),
                 section: section.into(),
                 addresses: gateway.list("/spec/addresses").iter().filter_map(|a| text(a, "value")?.parse().ok()).collect(),
                 port: number,
@@ -114,12 +120,7 @@ impl Door {
     }
 
     pub fn admits(&self, kind: &str, namespace: &str, inventory: &Inventory) -> bool {
-        let namespaces = match text(&self.from, "from").unwrap_or("Same") {
-            "All" => true,
-            "Same" => *self.gateway.namespace == *namespace,
-            "Selector" => selects(self.from.get("selector").unwrap_or(&Value::Null), &inventory.labels_of(namespace)),
-            _ => false,
-        };
+        let namespaces = allows(&self.from, "Same", &self.owner.namespace, namespace, inventory);
         namespaces && self.kinds.contains(&kind)
     }
 
@@ -156,12 +157,13 @@ impl Door {
             wrong.fix(fix).at(field)
         });
         let all = conflict.iter().chain(&self.refused).chain(&self.unresolved);
-        all.map(|wrong| wrong.clone().item(self.index).at("listeners").at("spec").report(&self.gateway)).collect()
+        all.map(|wrong| wrong.clone().item(self.index).at("listeners").at("spec").report(&self.owner)).collect()
     }
 
     fn conflict_message(&self) -> String {
         let what = if self.conflict == Some("HostnameConflict") { "the same host name" } else { "another protocol" };
-        format!("Another listener has port {} with {what}; neither is served.", self.listener.port)
+        let which = if self.owner == self.gateway { "neither is served" } else { "it goes before" };
+        format!("Another listener has port {} with {what}; {which}.", self.listener.port)
     }
 
     pub fn status(&self) -> ListenerStatus {
@@ -292,6 +294,16 @@ fn read_kinds(value: Option<&Value>, protocol: ListenerProtocol, served: bool) -
     (kinds, unknown)
 }
 
+/// Whether `namespaces` of an `allowedRoutes` or `allowedListeners` takes what is of `namespace`.
+pub fn allows(namespaces: &Value, default: &str, own: &str, namespace: &str, inventory: &Inventory) -> bool {
+    match text(namespaces, "from").unwrap_or(default) {
+        "All" => true,
+        "Same" => *own == *namespace,
+        "Selector" => selects(namespaces.get("selector").unwrap_or(&Value::Null), &inventory.labels_of(namespace)),
+        _ => false,
+    }
+}
+
 /// A label selector of Kubernetes; an operator nobody knows selects nothing.
 fn selects(selector: &Value, labels: &Labels) -> bool {
     let equal = labels_at(selector.get("matchLabels").unwrap_or(&Value::Null)).iter().all(|(k, v)| labels.get(k) == Some(v));
@@ -345,6 +357,26 @@ pub fn mark_conflicts(doors: &mut [Door]) {
             if other.1 != *family {
                 door.conflict = Some("ProtocolConflict");
             } else if other.2 == *hostname {
+                door.conflict = door.conflict.or(Some("HostnameConflict"));
+            }
+        }
+    }
+}
+
+/// Listeners of a set come after those of the Gateway and of older sets: what these have already, they do not get.
+pub fn mark_late(doors: &mut [Door], before: &[Door]) {
+    let before: Vec<&Door> = before.iter().filter(|door| door.conflict.is_none()).collect();
+    for door in doors.iter_mut() {
+        let family = Family::of(door.listener.protocol);
+        let datagrams = |family| family == Family::Udp;
+        for other in before.iter().filter(|other| other.listener.port == door.listener.port) {
+            let theirs = Family::of(other.listener.protocol);
+            if datagrams(theirs) != datagrams(family) {
+                continue;
+            }
+            if theirs != family {
+                door.conflict = Some("ProtocolConflict");
+            } else if other.listener.hostname == door.listener.hostname {
                 door.conflict = door.conflict.or(Some("HostnameConflict"));
             }
         }

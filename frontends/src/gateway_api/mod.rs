@@ -16,6 +16,7 @@ pub mod roots;
 pub mod route;
 pub mod rule;
 pub mod session;
+pub mod sets;
 pub mod target;
 
 pub const GROUP: &str = "gateway.networking.k8s.io";
@@ -43,9 +44,11 @@ pub fn translate(objects: &[Object], inventory: &mut Inventory, settings: &Setti
     for route in routes {
         route::translate(route, &world, &mut gateways, out);
     }
+    let mut strays = sets::strays(objects, &gateways);
     backend_tls::finish(policies, &gateways.doors, out);
     gateways.finish(out);
     out.reports.extend(objects.iter().filter_map(gateway::unsupported));
+    out.reports.append(&mut strays);
 }
 
 pub fn condition(kind: &str, holds: bool, reason: &str, message: &str) -> Condition {

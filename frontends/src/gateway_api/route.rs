@@ -190,7 +190,9 @@ fn attach(
     let object = source.object;
     let target = parent_of(parent, object);
     let found = match (&*target.group, &*target.kind) {
-        (GROUP, "Gateway") if gateways.knows(&target) => attach_gateway(parent, &target, source, hosts, world.inventory, &gateways.doors),
+        (GROUP, "Gateway" | "ListenerSet") if gateways.knows(&target) => {
+            attach_gateway(parent, &target, source, hosts, world.inventory, &gateways.doors)
+        }
         ("", "Service") => {
             mesh::attach(parent, source, world.inventory, world.claims).map(|all| all.into_iter().map(|one| (one, None)).collect())
         }
@@ -232,14 +234,17 @@ fn attach_gateway(
 ) -> Result<Attached, Wrong> {
     let ObjectRef { kind, namespace, .. } = &source.object.object;
     let (section, number) = (text(parent, "sectionName"), port(parent, "port"));
+    if !doors.iter().any(|door| door.owner == *target) {
+        return Err(no_parent(format!("{target} has no listener that counts.")).fix("Mend it, or refer to another."));
+    }
     let mut meant: Vec<usize> = (0..doors.len())
-        .filter(|i| doors[*i].gateway == *target)
+        .filter(|i| doors[*i].owner == *target)
         .filter(|i| section.is_none_or(|section| *section == *doors[*i].listener.section))
         .filter(|i| number.is_none_or(|port| port == doors[*i].listener.port))
         .collect();
     if meant.is_empty() {
         let wrong = no_parent(format!("{target} has no such listener."));
-        let names: Vec<&str> = doors.iter().filter(|d| d.gateway == *target).map(|d| &*d.listener.section).collect();
+        let names: Vec<&str> = doors.iter().filter(|d| d.owner == *target).map(|d| &*d.listener.section).collect();
         let wrong = wrong.fix(format!("Its listeners are: {}.", names.join(", ")));
         return Err(if section.is_some() { wrong.at("sectionName") } else { wrong.at("port") });
     }

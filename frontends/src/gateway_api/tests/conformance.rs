@@ -81,7 +81,7 @@ fn every_object_of_ours_gets_a_status_with_sentences() {
 
 fn audit(objects: &[Object], path: &Path) -> Translation {
     let t = crate::tests::run(objects);
-    for object in objects.iter().filter(|o| matches!(&*o.object.kind, "Gateway" | "GatewayClass")) {
+    for object in objects.iter().filter(|o| matches!(&*o.object.kind, "Gateway" | "GatewayClass" | "ListenerSet")) {
         assert!(t.statuses.iter().any(|s| s.object == object.object), "{}: {} has no status", path.display(), object.object);
     }
     for object in objects.iter().filter(|o| matches!(&*o.object.kind, "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute")) {
@@ -98,8 +98,8 @@ fn audit(objects: &[Object], path: &Path) -> Translation {
 fn is_ours(parent: &Value, route: &Object, objects: &[Object]) -> bool {
     let namespace = parent["namespace"].as_str().unwrap_or(&route.object.namespace);
     match parent["kind"].as_str().unwrap_or("Gateway") {
-        "Gateway" => {
-            objects.iter().any(|o| &*o.object.kind == "Gateway" && &*o.object.namespace == namespace && parent["name"] == *o.object.name)
+        kind @ ("Gateway" | "ListenerSet") => {
+            objects.iter().any(|o| &*o.object.kind == kind && &*o.object.namespace == namespace && parent["name"] == *o.object.name)
         }
         kind => kind == "Service",
     }
@@ -164,7 +164,8 @@ fn check(fact: &str, t: &Translation) -> Option<String> {
             found.push(format!("routes={}", status.listeners.iter().map(|l| l.attached_routes).sum::<u32>()));
         }
         Some(&"on") => {
-            for parent in status.parents.iter().filter(|p| is(&p.parent, "Gateway", words[3])) {
+            let on = |p: &&model::ParentStatus| is(&p.parent, "Gateway", words[3]) || is(&p.parent, "ListenerSet", words[3]);
+            for parent in status.parents.iter().filter(on) {
                 found.extend(super::told(&parent.conditions));
             }
         }

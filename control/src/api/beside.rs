@@ -88,6 +88,10 @@ pub fn problems(core: &Core) -> api::ProblemList {
             let message = format!("{proxy} does not call it: {} % of {} requests failed", breaker.percent, breaker.requests);
             items.push(said(Severity::Warning, object(), "BreakerOpen", message, "see why it fails: flows, or organza logs".into()));
         }
+        for (proxy, full) in inner.ejections.crowded(&key.namespace, &key.name, time) {
+            let message = format!("{proxy} may open no more connections to it: {} are open, {} calls wait", full.open, full.waiting);
+            items.push(said(Severity::Warning, object(), "Crowded", message, "raise its limit of connections, or add endpoints".into()));
+        }
         for endpoint in super::told::endpoints(&world, &inner, key, time) {
             for one in &endpoint.ejected {
                 let reason = if one.unhealthy { "Unhealthy" } else { "Ejected" };

@@ -417,6 +417,7 @@ impl<'d> Drawn<'d> {
         if let Some(service) = service {
             let key = &service.key;
             mark(!self.inner.ejections.breakers(&key.namespace, &key.name, self.time).is_empty(), "breaker");
+            mark(!self.inner.ejections.crowded(&key.namespace, &key.name, self.time).is_empty(), "crowded");
             let told: Vec<_> = super::told::endpoints(self.world, self.inner, key, self.time).collect();
             mark(told.iter().any(|e| e.ejected.iter().any(|one| !one.unhealthy)), "ejected");
             mark(told.iter().any(|e| !e.healthy || e.ejected.iter().any(|one| one.unhealthy)), "unhealthy");

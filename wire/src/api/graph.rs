@@ -65,7 +65,8 @@ pub struct Node {
     /// Of the calls that it was asked; of a gateway or client, that it sent.
     pub figures: Figures,
     pub versions: Vec<NodeVersion>,
-    /// What a reader should know: `breaker`, `ejected`, `unhealthy`, `denied`, `split`, `mirror`, `problem`.
+    /// What a reader should know: `breaker`, `crowded`, `ejected`, `unhealthy`, `no endpoint`, `denied`, `split`, `mirror`,
+    /// `problem`.
     pub marks: Vec<String>,
 }
 

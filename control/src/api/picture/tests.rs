@@ -171,3 +171,29 @@ fn history_is_of_the_node_or_edge_that_was_asked_for() {
     assert_eq!(requests(Some("service/shop/none"), None), Some(0));
     assert_eq!((requests(None, None), requests(Some("a"), Some("b"))), (None, None));
 }
+
+#[test]
+fn what_proxies_say_of_a_service_marks_it_and_is_a_problem() {
+    use crate::ejections::{Crowded, Findings, OpenBreaker};
+    let (core, graph) = drawn(Vec::new());
+    let marks = |graph: &api::Graph| graph.nodes.iter().find(|node| node.id == "service/shop/catalog").unwrap().marks.clone();
+    assert_eq!(marks(&graph), ["split"]);
+    assert!(super::super::beside::problems(&core).items.is_empty());
+    let (namespace, service) = (String::from("shop"), String::from("catalog"));
+    let found = Findings {
+        breakers: vec![OpenBreaker {
+            namespace: namespace.clone(),
+            service: service.clone(),
+            percent: 60,
+            requests: 20,
+            since_millis: 5,
+            half_open: false,
+        }],
+        crowded: vec![Crowded { namespace, service, open: 8, limit: 8, waiting: 3 }],
+        ..Findings::default()
+    };
+    core.lock().ejections.report(("job", 1), found, seconds(now()));
+    assert_eq!(marks(&super::graph(&core, 10)), ["breaker", "crowded", "split"]);
+    let reasons: Vec<String> = super::super::beside::problems(&core).items.into_iter().map(|problem| problem.reason).collect();
+    assert_eq!(reasons, ["BreakerOpen", "Crowded"]);
+}

@@ -16,6 +16,7 @@ pub mod pool;
 pub mod preface;
 pub mod proxy_protocol;
 pub mod rt;
+pub mod spare;
 pub mod tls;
 pub mod tunnel;
 

@@ -67,7 +67,7 @@ pub const H2_UNSENT: usize = 1024 * 1024;
 pub const H2_TABLE_BYTES: usize = 4096;
 /// Closed streams that are remembered, so that late frames do no harm to those that we reset, and what may not follow is told as that.
 pub const H2_CLOSED_STREAMS: usize = 128;
-/// Places of streams, and heads, whose memory an idle connection keeps.
+/// Places of streams whose memory an idle connection keeps.
 pub const H2_KEPT_PLACES: usize = 8;
 /// Streams that we reset for errors of the peer (CVE-2025-8671).
 pub const H2_ERROR_RESETS: FrameBudget = FrameBudget { burst: 128, per_second: 10, per_head: 0, bytes_each: 0 };
@@ -91,6 +91,8 @@ pub const H2_UNKNOWN: FrameBudget = FrameBudget { burst: 100, per_second: 10, pe
 pub const H2_MEMBER_FACTOR: u32 = 100;
 /// For the last word to a peer whose connection is ended.
 pub const H2_GOODBYE: Duration = Duration::from_secs(1);
+/// Heads of each kind whose memory a thread keeps for the next messages.
+pub const SPARE_HEADS: usize = 64;
 /// HBONE connections per destination and worker.
 pub const HBONE_CONNECTIONS: usize = 16;
 /// Longest `baggage` that is read.

@@ -14,7 +14,7 @@ use std::time::Instant;
 use telemetry::Peer;
 use transport::body::{Incoming, Length, Outgoing, Side, pump};
 use transport::h1::{Framing, Hop, Reader, strip_hop_by_hop};
-use transport::{Error, Stream, h1, h2, limits, rt, tunnel};
+use transport::{Error, Stream, h1, h2, limits, rt, spare, tunnel};
 
 /// What one try is made of.
 pub struct Try<'r> {
@@ -87,7 +87,7 @@ pub async fn run(
             return Ok(Ended::Failed { error, body_spent: false });
         }
     };
-    let mut answer = ResponseHead::default();
+    let mut answer = spare::response();
     let mut sent = 0;
     let result = {
         let whole = Cell::new(false);
@@ -104,6 +104,7 @@ pub async fn run(
         let mut session = Session { to, method: &method, version, hop, close, counts, judge, whole: &whole };
         session.answer(&mut replies, &mut answer, upload.as_mut(), deadline).await
     };
+    spare::keep_response(answer);
     counts.up += sent;
     let read_whole = body.is_finished();
     drop((upward, replies));

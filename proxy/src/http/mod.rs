@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use telemetry::{Outcome, Peer, Protocol, Record, Reporter, Security};
 use tokio::sync::Notify;
 use transport::h1::{self, Reader, Writer};
-use transport::{Bounds, Error, Stream, h2, rt};
+use transport::{Bounds, Error, Stream, h2, rt, spare};
 
 /// Where requests of a connection came in, and what that means for them.
 #[derive(Debug)]
@@ -200,6 +200,7 @@ pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client
             let _busy = worker.busy();
             let h2::Exchange { mut head, body, responder } = exchange;
             one(&worker, Downstream::h2(body, responder, rt::now()), &mut head, &client).await;
+            spare::keep_request(head);
         }
     };
     let who = if client.is_member() { h2::Who::Member } else { h2::Who::Stranger };

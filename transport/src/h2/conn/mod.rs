@@ -94,8 +94,6 @@ pub struct Connection {
     turns: usize,
     given: u64,
     rested: u64,
-    /// Heads whose memory can be used again.
-    spare: Vec<ResponseHead>,
     driver: Option<Waker>,
     /// Of what is being received.
     now: Instant,
@@ -130,7 +128,6 @@ impl Connection {
             turns: 0,
             given: 0,
             rested: 0,
-            spare: Vec::new(),
             driver: None,
             now,
             done: false,

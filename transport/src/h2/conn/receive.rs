@@ -5,6 +5,7 @@ use super::super::frame::{Header, word};
 use super::super::head::{self, AnswerReading, Flaw, RequestReading};
 use super::*;
 use crate::body::Length;
+use crate::spare;
 use bytes::{Buf, Bytes, BytesMut};
 use model::HeaderBlock;
 
@@ -177,7 +178,7 @@ impl Connection {
             self.pass_over(block)?;
             return self.stream_error(id, code::REFUSED_STREAM, "more streams than are taken", false);
         }
-        let mut into = RequestHead::default();
+        let mut into = spare::request();
         let mut reading = RequestReading::new(&mut into, &mut self.names, self.bounds.head_bytes);
         let decoded = self.decoder.decode(block, |name, value| reading.field(name, value));
         decoded.map_err(|e| broken(code::COMPRESSION_ERROR, e.why()))?;
@@ -214,8 +215,7 @@ impl Connection {
     }
 
     fn answer(&mut self, place: Place, ends: bool, block: &[u8]) -> Received {
-        let mut into = self.spare.pop().unwrap_or_default();
-        into.clear();
+        let mut into = spare::response();
         into.version = model::Version::Http2;
         let mut reading = AnswerReading::new(&mut into.headers, self.bounds.head_bytes);
         let decoded = self.decoder.decode(block, |name, value| reading.field(name, value));

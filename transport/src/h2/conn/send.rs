@@ -4,7 +4,7 @@ use super::super::frame::Header;
 use super::super::head;
 use super::*;
 use crate::body::Length;
-use crate::{Error, h2};
+use crate::{Error, h2, spare};
 use bytes::Bytes;
 use model::{Fault, HeaderBlock, Method};
 use std::task::Poll;
@@ -147,9 +147,7 @@ impl Connection {
         let stream = self.streams.get(place);
         if let Some(mut head) = stream.answers.pop_front() {
             std::mem::swap(&mut head, into);
-            if self.spare.len() < limits::H2_KEPT_PLACES {
-                self.spare.push(head);
-            }
+            spare::keep_response(head);
             return Poll::Ready(Ok(into.status >= 200));
         }
         match stream.over {

@@ -92,8 +92,8 @@ fn kill_9_of_the_control_plane_fails_no_request() {
 #[test]
 fn a_port_that_was_named_and_is_taken_is_an_error_that_names_its_holder() {
     let mesh = mesh();
-    let port = free_port();
-    let _holder = std::net::TcpListener::bind(("127.0.0.1", port)).expect("bound");
+    let holder = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("bound");
+    let port = holder.local_addr().expect("an address").port();
     let (code, _, error) = mesh.run(&["demo", "--port", &port.to_string(), "--for", "1s"]);
     assert_eq!(code, 1, "{error}");
     assert!(error.contains(&format!("process {}", std::process::id())), "{error}");

@@ -121,37 +121,6 @@ pub const BUGS: [Bug; 18] = [
         test: "world::tests::private_keys_go_to_the_gateway_that_refers_to_them_and_to_nobody_else",
     },
     Bug {
-        name: "pool-shared",
-        edits: &[
-            Edit {
-                file: "proxy/src/upstream.rs",
-                from: "worker.pool.borrow_mut().put(self.key, ",
-                to: "worker.pool.borrow_mut().put(anybody(&self.key), ",
-            },
-            Edit {
-                file: "proxy/src/upstream.rs",
-                from: "self.pool.borrow_mut().take(&key, ",
-                to: "self.pool.borrow_mut().take(&anybody(&key), ",
-            },
-            Edit {
-                file: "proxy/src/upstream.rs",
-                from: "/// Reads the peer's preface; a refusal",
-                to: "fn anybody(key: &UpstreamKey) -> UpstreamKey {
-    let mut key = key.clone();
-    if let Via::Organza { expected, .. } = &mut key.via {
-        *expected = Arc::from([]);
-    }
-    key
-}
-
-/// Reads the peer's preface; a refusal",
-            },
-        ],
-        package: "proxy",
-        suite: LIB,
-        test: "tests::trust::connections_are_shared_only_where_the_same_identity_is_expected",
-    },
-    Bug {
         name: "dialled-believed",
         edits: &[Edit {
             file: "proxy/src/inbound.rs",

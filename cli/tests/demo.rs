@@ -5,8 +5,8 @@ mod common;
 use common::{SOON, json, mesh, nothing_is_left, processes};
 use serde_json::json;
 use std::time::Duration;
+use testkit::Process;
 use testkit::process::eventually;
-use testkit::{Process, free_port};
 
 #[test]
 fn it_ends_by_itself_with_every_request_answered_over_mutual_tls() {

@@ -17,7 +17,7 @@ pub struct Edit {
 
 const LIB: &[&str] = &["--lib"];
 
-pub const BUGS: [Bug; 18] = [
+pub const BUGS: [Bug; 17] = [
     Bug {
         name: "cl-and-te-accepted",
         edits: &[Edit {

@@ -10,6 +10,7 @@ use crate::place::Place;
 use crate::program;
 use crate::supervise::{Program, Released, Restart, State, Supervised};
 use clap::Args;
+use control::kubernetes::Cluster;
 use control::{Control, ControlConfig};
 use model::TrustDomain;
 use std::ffi::OsString;
@@ -52,9 +53,41 @@ pub struct ControlArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     flags: ControlFlags,
+    #[command(flatten)]
+    cluster: ClusterFlags,
     /// End when standard input closes
     #[arg(long)]
     tethered: bool,
+}
+
+/// Where objects come from, if not from files.
+#[derive(Debug, Args)]
+pub struct ClusterFlags {
+    /// Objects are those of a Kubernetes cluster: of the pod's own, or of the kubeconfig
+    #[arg(long, conflicts_with = "files")]
+    kubernetes: bool,
+    /// The kubeconfig's context
+    #[arg(long, requires = "kubernetes", value_name = "CONTEXT")]
+    context: Option<String>,
+    /// The control plane's own namespace, where its lease stands
+    #[arg(long, requires = "kubernetes", value_name = "NAMESPACE", default_value = frontends::organza::settings::ROOT_NAMESPACE)]
+    namespace: String,
+    /// This process among the replicas of the control plane; the machine's name when left out, which in a pod is the pod's
+    #[arg(long, requires = "kubernetes", value_name = "NAME")]
+    replica: Option<String>,
+}
+
+impl ClusterFlags {
+    async fn cluster(self) -> Outcome<Option<Cluster>> {
+        if !self.kubernetes {
+            return Ok(None);
+        }
+        let connected = control::kubernetes::connect(self.context.as_deref()).await;
+        let client = connected
+            .map_err(|e| Failure::problem("no cluster is reached").why(e).remedy("name a context of your kubeconfig with --context"))?;
+        let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(Some(Cluster { client, namespace: self.namespace, replica: self.replica.unwrap_or_else(machine) }))
+    }
 }
 
 /// The process itself.
@@ -70,6 +103,7 @@ pub async fn run(args: ControlArgs) -> Outcome {
         dashboard: args.flags.dashboard,
         svid_life: Duration::from_secs(args.flags.svid_life),
         own_ca: args.flags.ca_cert.zip(args.flags.ca_key),
+        cluster: args.cluster.cluster().await?,
     };
     let control = Control::start(config).await.map_err(|e| Failure::problem("the control plane does not start").why(e))?;
     tracing::info!("control plane serves proxies on {}", control.xds_address);

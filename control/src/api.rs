@@ -3,7 +3,7 @@
 
 mod beside;
 mod picture;
-mod told;
+pub(crate) mod told;
 
 use crate::core::{Core, now, seconds};
 use crate::dashboard::Desk;

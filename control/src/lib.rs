@@ -1,6 +1,6 @@
-//! The control plane off Kubernetes: files and registrations in, worlds and views out.
+//! The control plane: files or a cluster's objects, and registrations in, worlds and views out.
 //!
-//! `files → core → world → view → serve`, with `api` for the owner's commands. [`registry`], [`tokens`] and [`graph`] are what it remembers,
+//! `files or kubernetes → core → world → view → serve`, with `api` for the owner's commands. [`registry`], [`tokens`] and [`graph`] are what it remembers,
 //! [`store`] where, [`ca`] the authority's files. It carries no request: it cannot name `routing` or `transport`.
 
 pub mod api;
@@ -11,6 +11,7 @@ pub mod ejections;
 pub mod files;
 pub mod flows;
 pub mod graph;
+pub mod kubernetes;
 pub mod limits;
 mod presence;
 pub mod processes;
@@ -31,9 +32,11 @@ use model::{SpiffeId, TrustDomain};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 
 /// What a control plane is started with.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ pub struct ControlConfig {
     pub svid_life: Duration,
     /// Chain and key of an authority of the user's own.
     pub own_ca: Option<(PathBuf, PathBuf)>,
+    /// Objects come from a cluster, and no files are read.
+    pub cluster: Option<kubernetes::Cluster>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +79,8 @@ pub struct Control {
     pub xds_address: SocketAddr,
     socket: PathBuf,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// Whether what there is to know is known: files are read at once, a cluster is listed first. Proxies are served from then on.
+    pub synced: watch::Receiver<bool>,
 }
 
 impl Control {
@@ -85,8 +92,11 @@ impl Control {
         let others = std::mem::take(&mut self.tasks);
         let all = async {
             let _ = door.await;
-            for task in others {
-                task.abort();
+            for (place, task) in others.into_iter().enumerate() {
+                // A cluster is told that we end.
+                if place + 1 != SOURCE {
+                    task.abort();
+                }
                 let _ = task.await;
             }
             // Tasks of single connections still hold the store.
@@ -110,6 +120,8 @@ impl Drop for Control {
 
 /// Place of the door of the proxies among the tasks.
 const DOOR: usize = 1;
+/// Place of what brings the objects.
+const SOURCE: usize = 3;
 
 /// Longest path that a Unix socket may have, with room for the suffix under which it is first bound.
 const SOCKET_PATH: usize = 100;
@@ -129,9 +141,16 @@ impl Control {
         let browsers = listen(config.dashboard, "listen-dashboard", store.as_ref()).await?;
         let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen.to_string(), e))?;
         let (core, credentials) = open(&config, store)?;
-        let mut files = files::Files::new(config.paths);
-        // Without a file there are members and roots all the same.
-        core.read(files.look().unwrap_or_default());
+        let (synced, is_synced) = watch::channel(config.cluster.is_none());
+        let source: Pin<Box<dyn Future<Output = ()> + Send>> = match config.cluster {
+            Some(cluster) => Box::pin(kubernetes::run(cluster, core.clone(), synced)),
+            None => {
+                let mut files = files::Files::new(config.paths);
+                // Without a file there are members and roots all the same.
+                core.read(files.look().unwrap_or_default());
+                Box::pin(look(core.clone(), files))
+            }
+        };
         let here = browsers.local_addr().map_err(|e| StartError::Listen(config.dashboard.to_string(), e))?;
         let desk = Arc::new(dashboard::Desk::new(core.secret(), here)?);
         let api = api::Api {
@@ -143,20 +162,27 @@ impl Control {
         };
         let page = dashboard::router(desk, api.clone().read_only());
         let unix = bind(&socket)?;
-        let (served, watched, kept) = (core.clone(), core.clone(), core.clone());
-        let shown = credentials.clone();
         let tasks = vec![
             tokio::spawn(api::serve(unix, api.router())),
-            tokio::spawn(async move {
-                if let Err(e) = serve::serve(served, listener, shown).await {
-                    tracing::error!("proxies are no longer served: {e}");
-                }
-            }),
+            tokio::spawn(door(core.clone(), listener, credentials.clone(), is_synced.clone())),
             tokio::spawn(dashboard::serve(browsers, page)),
-            tokio::spawn(watch(watched, files)),
-            tokio::spawn(keep(kept, credentials)),
+            tokio::spawn(source),
+            tokio::spawn(keep(core.clone(), credentials)),
         ];
-        Ok(Self { core, xds_address: address, socket, tasks })
+        Ok(Self { core, xds_address: address, socket, tasks, synced: is_synced })
+    }
+}
+
+/// Serves proxies as soon as there is a world: before, they would be told that nothing is there any more.
+async fn door(core: Arc<Core>, listener: TcpListener, credentials: Credentials, mut synced: watch::Receiver<bool>) {
+    let is_known = async { synced.wait_for(|synced| *synced).await.is_ok() };
+    let is_known = tokio::select! {
+        biased;
+        () = core.ending() => false,
+        is_known = is_known => is_known,
+    };
+    if is_known && let Err(e) = serve::serve(core, listener, credentials).await {
+        tracing::error!("proxies are no longer served: {e}");
     }
 }
 
@@ -189,7 +215,16 @@ pub async fn keep(core: Arc<Core>, credentials: Credentials) {
 }
 
 /// Looks at the files, and makes the next world where they changed.
-async fn watch(core: Arc<Core>, files: files::Files) {
+async fn look(core: Arc<Core>, files: files::Files) {
+    let ending = core.ending();
+    tokio::select! {
+        biased;
+        () = ending => {}
+        () = look_always(core, files) => {}
+    }
+}
+
+async fn look_always(core: Arc<Core>, files: files::Files) {
     let mut files = Some(files);
     loop {
         tokio::time::sleep(limits::LOOK).await;

@@ -78,3 +78,31 @@ pub const TAPS: usize = 8;
 pub const TAP_RATE: u32 = 100;
 /// Lines that a tap which reads slowly may lag behind.
 pub const TAP_LINES: usize = 1024;
+/// A control plane leads for so long after it last wrote the lease, at most, in the eyes of the others ...
+pub const LEASE: Duration = Duration::from_secs(15);
+/// ... and in its own.
+pub const LEASE_RENEW: Duration = Duration::from_secs(10);
+/// How often the lease is written, or looked at.
+pub const LEASE_RETRY: Duration = Duration::from_secs(2);
+/// Changes of a cluster that come one soon after the other make one world.
+pub const SETTLE: Duration = Duration::from_millis(10);
+/// Changes of what is to be written to a cluster that come one soon after the other are written once.
+pub const WRITE_SETTLE: Duration = Duration::from_millis(50);
+/// What could not be written to a cluster is tried again after so long.
+pub const WRITE_RETRY: Duration = Duration::from_secs(1);
+/// Statuses that are written at once.
+pub const WRITES: usize = 8;
+/// First and longest pause before an API server is asked again that did not answer.
+pub const API_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// How often it is asked which kinds it has: often while one is missing without which nothing is served.
+pub const DISCOVER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// Events about objects of a cluster that are remembered, so as to be told once.
+pub const TOLD_EVENTS: usize = 10_000;
+/// To reach an API server.
+pub const API_CONNECT: Duration = Duration::from_secs(10);
+/// To give the lease back when the control plane ends.
+pub const LEASE_LEAVE: Duration = Duration::from_secs(1);
+/// A connection to it that is quiet for longer is given up; watches end by themselves before.
+pub const API_QUIET: Duration = Duration::from_secs(300);
+/// What is wrong with a watch is said again at the longest pause; what is not said again for so long is over.
+pub const TROUBLE: Duration = Duration::from_secs(30);

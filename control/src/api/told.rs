@@ -7,7 +7,7 @@ use crate::world::{Item, World};
 use crate::{limits, sessions};
 use base64::Engine;
 use frontends::Object;
-use model::{Backend, ConditionStatus, Kind, Origin, Resource, Target, Tunnel};
+use model::{Backend, ConditionStatus, Kind, Resource, Target, Tunnel};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use telemetry::EdgeTotals;
@@ -83,10 +83,16 @@ fn acknowledged(mut conditions: Vec<Condition>, applied: u32, concerned: u32, pr
 
 /// `manifests`: with what each object's file says.
 pub fn objects(core: &Core, manifests: bool) -> api::ObjectList {
-    let world = core.world();
+    objects_of(core, &core.world(), manifests)
+}
+
+/// Of the objects of a world, in their order.
+pub fn objects_of(core: &Core, world: &World, manifests: bool) -> api::ObjectList {
+    let statuses: HashMap<&model::ObjectRef, &model::Status> = world.statuses.iter().map(|status| (&status.object, status)).collect();
+    let made = made(world);
     let items = world.objects.iter().map(|object| {
-        let status = world.statuses.iter().find(|s| s.object == object.object);
-        let (applied, concerned) = applied(core, &made_of(&world, &object.object));
+        let status = statuses.get(&object.object).copied();
+        let (applied, concerned) = applied(core, made.get(&object.object).map_or(&[], Vec::as_slice));
         let own = status.map_or_else(Vec::new, |s| s.conditions.iter().map(condition).collect());
         let parents = status.iter().flat_map(|s| &s.parents).map(|p| api::Parent {
             group: p.parent.group.to_string(),
@@ -145,18 +151,21 @@ fn manifest(object: &Object) -> Value {
     value
 }
 
-/// Everything that came from this object.
-fn made_of<'w>(world: &'w World, object: &model::ObjectRef) -> Vec<&'w Item> {
-    let from = |origin: &Origin| origin.object == *object;
-    let items = world.items.values().filter(|item| match &item.resource {
-        Resource::Service(s) => from(&s.origin),
-        Resource::Listener(l) => from(&l.origin),
-        Resource::Route(r) => from(&r.origin),
-        Resource::Access(r) => from(&r.origin),
-        Resource::AccessSettings(r) => from(&r.origin),
-        _ => false,
-    });
-    items.collect()
+/// What came from each object.
+fn made(world: &World) -> HashMap<&model::ObjectRef, Vec<&Item>> {
+    let mut made: HashMap<_, Vec<&Item>> = HashMap::new();
+    for item in world.items.values() {
+        let origin = match &item.resource {
+            Resource::Service(s) => &s.origin,
+            Resource::Listener(l) => &l.origin,
+            Resource::Route(r) => &r.origin,
+            Resource::Access(r) => &r.origin,
+            Resource::AccessSettings(r) => &r.origin,
+            _ => continue,
+        };
+        made.entry(&origin.object).or_default().push(item);
+    }
+    made
 }
 
 pub fn proxies(core: &Core) -> api::ProxyList {

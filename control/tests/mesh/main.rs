@@ -45,6 +45,7 @@ async fn start(folder: &Path) -> Control {
         dashboard: ([127, 0, 0, 1], 0).into(),
         svid_life: Duration::from_secs(600),
         own_ca: None,
+        cluster: None,
     })
     .await
     .unwrap()

@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod clients;
 pub mod duration;
 pub mod external;
+pub mod features;
 pub mod filter;
 pub mod gateway;
 pub mod listener;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 mod service;
+pub mod slim;
 
 /// Namespace and name.
 type Name = (Arc<str>, Arc<str>);

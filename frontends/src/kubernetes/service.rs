@@ -32,7 +32,7 @@ pub fn read_service(object: &Object, slices: &[&Object], options: &Options<'_>) 
         .filter(|workload| backs(workload, &key, object))
         .flat_map(|workload| workload_endpoint(workload, ports))
         .collect();
-    for endpoint in slices.iter().flat_map(|slice| slice_endpoints(slice, ports)) {
+    for endpoint in of_one_family(object, slices).flat_map(|slice| slice_endpoints(slice, ports)) {
         // A workload that registered itself knows more of itself than the slice does.
         if !endpoints.iter().any(|known| known.address == endpoint.address && known.ports == endpoint.ports) {
             endpoints.push(endpoint);
@@ -124,6 +124,16 @@ fn workload_endpoint(workload: &Workload, ports: &[Value]) -> Option<Endpoint> {
         labels: workload.labels.clone(),
         tls: None,
     })
+}
+
+/// A Service of both families has each pod in two slices, once by either address: those of the family that it names first are enough, unless nobody
+/// is in them.
+fn of_one_family<'s, 'o>(object: &Object, slices: &'s [&'o Object]) -> impl Iterator<Item = &'s &'o Object> {
+    let families = object.list("/spec/ipFamilies");
+    let is_of = |slice: &Object, family: &Value| slice.value.get("addressType") == Some(family);
+    let some = |family: &&Value| slices.iter().any(|slice| is_of(slice, family) && !slice.list("/endpoints").is_empty());
+    let family = families.iter().filter(|_| families.len() > 1).find(some).cloned();
+    slices.iter().filter(move |slice| family.as_ref().is_none_or(|family| is_of(slice, family)))
 }
 
 /// Ports of a slice answer for the Service's port of the same name (none is the empty name).
@@ -227,3 +237,6 @@ pub fn check_slices(objects: &[Object], inventory: &mut Inventory) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

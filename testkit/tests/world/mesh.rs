@@ -111,6 +111,7 @@ impl Mesh {
             dashboard: SocketAddr::new(address(CONTROL).into(), 0),
             svid_life: SVID_LIFE,
             own_ca: None,
+            cluster: None,
         };
         let (core, credentials) = control::open(&config, Arc::new(self.store.clone())).expect("a control plane");
         let door = Knock(self.network.listen(CONTROL, XDS).expect("nobody else is there"));

@@ -1,0 +1,264 @@
+//! The control plane on Kubernetes: objects of a cluster instead of files, and their statuses back.
+//!
+//! `discover → watch → cache → core.read`, the same translation as files take; `status → write` leads back, by the one replica that holds the `lease`.
+//! This room alone of all names Kubernetes' client; what objects mean is `frontends`' business.
+
+mod cache;
+mod discover;
+mod lease;
+mod notes;
+mod status;
+mod watch;
+mod write;
+
+use crate::core::Core;
+use crate::files::Read;
+use crate::limits;
+use crate::shell::monotone;
+use cache::{Cache, Changed, KindName, News};
+use discover::{Bundle, Found};
+use kube::Client;
+use kube::api::ApiResource;
+use kube::config::{Config, KubeConfigOptions};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch::{Receiver, Sender};
+use wire::api::{Located, Severity};
+
+/// Who writes what is written to a cluster.
+pub const FIELD_MANAGER: &str = frontends::gateway_api::CONTROLLER;
+
+/// A cluster, and who we are in it.
+#[derive(Clone)]
+pub struct Cluster {
+    pub client: Client,
+    /// The control plane's own: its lease stands there.
+    pub namespace: String,
+    /// This process among the replicas of the control plane: the name of its pod, or of its machine.
+    pub replica: String,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("namespace", &self.namespace).field("replica", &self.replica).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("kubeconfig: {0}")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    #[error("neither a kubeconfig nor the environment of a pod: {0}")]
+    Nowhere(#[from] kube::config::InferConfigError),
+    #[error("API server: {0}")]
+    Client(#[from] kube::Error),
+}
+
+/// A client for the API server of a kubeconfig's context, or as `KUBECONFIG`, `~/.kube/config` or the pod that this runs in have it.
+///
+/// # Errors
+/// If there is no such context, or what it says cannot be used.
+pub async fn connect(context: Option<&str>) -> Result<Client, ConnectError> {
+    let mut config = match context {
+        Some(context) => {
+            let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+            Config::from_kubeconfig(&options).await?
+        }
+        None => Config::infer().await?,
+    };
+    // Pauses are ours: a watch says what is wrong while it waits.
+    config.default_retry = false;
+    config.connect_timeout = Some(limits::API_CONNECT);
+    // A little longer than a watch is quiet.
+    config.read_timeout = Some(limits::API_QUIET);
+    config.reset_reader_on_write = true;
+    Ok(Client::try_from(config)?)
+}
+
+/// What the tasks of this room share.
+struct Shared {
+    cache: Mutex<Cache>,
+    found: Mutex<Found>,
+    /// Why the API server does not say which kinds it has.
+    silent: Mutex<Option<String>>,
+    /// Numbers of the last change of objects, and of anything at all.
+    objects: Sender<u64>,
+    anything: Sender<u64>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panic leaves behind is a whole value.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn new() -> Self {
+        let (cache, found, silent) = Default::default();
+        Self { cache, found, silent, objects: Sender::new(0), anything: Sender::new(0) }
+    }
+
+    fn hear(&self, kind: &KindName, news: News) {
+        let changed = lock(&self.cache).hear(kind, news);
+        self.note(changed);
+    }
+
+    fn note(&self, changed: Changed) {
+        if changed == Changed::Objects {
+            self.objects.send_modify(|n| *n += 1);
+        }
+        if changed != Changed::Nothing {
+            self.anything.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// What the cluster says, with what is wrong about it; before all of it was listed once, only the latter.
+    fn read(&self) -> Result<Read, Vec<Located>> {
+        let cache = lock(&self.cache);
+        let mut problems = self.problems(&cache);
+        if cache.is_synced() {
+            return Ok(Read { objects: cache.objects(), problems });
+        }
+        let message = "the cluster's objects are not listed yet, and no proxy is served before".to_owned();
+        problems.push(problem(Severity::Warning, "NotSynced", message, None));
+        Err(problems)
+    }
+
+    fn problems(&self, cache: &Cache) -> Vec<Located> {
+        let mut problems = missing(&lock(&self.found));
+        problems.extend(lock(&self.silent).iter().map(|why| {
+            let message = format!("the API server does not answer: {why}");
+            problem(Severity::Warning, "Unreachable", message, Some("what it said last is in force; it is asked again and again".into()))
+        }));
+        problems.extend(cache.troubles().map(|(kind, why)| {
+            let message = format!("{} objects are not told anew: {why}", kind.kind);
+            problem(Severity::Warning, "NotWatched", message, Some("what was said last is in force; it is asked again and again".into()))
+        }));
+        problems
+    }
+}
+
+fn problem(severity: Severity, reason: &str, message: String, fix: Option<String>) -> Located {
+    let (file, object, path) = Default::default();
+    Located { severity, file, line: 0, column: 0, object, path, reason: reason.into(), message, fix }
+}
+
+/// Kinds that the API server does not have, and a release of Gateway API that is not known.
+fn missing(found: &Found) -> Vec<Located> {
+    let (required, others): (Vec<&KindName>, Vec<&KindName>) =
+        found.missing.iter().partition(|kind| discover::REQUIRED.contains(&&*kind.kind));
+    let names = |kinds: &[&KindName]| kinds.iter().map(|kind| kind.kind.as_str()).collect::<Vec<_>>().join(", ");
+    let mut problems = Vec::new();
+    if !required.is_empty() {
+        let message = format!("the cluster has no {}: no Gateway is served", names(&required));
+        let fix = "install the CRDs of Gateway API, v1.6 or newer; they are taken up when they are there";
+        problems.push(problem(Severity::Error, "NoGatewayApi", message, Some(fix.into())));
+    }
+    if !others.is_empty() {
+        let message = format!("the cluster has no {}: objects of these kinds cannot be written", names(&others));
+        problems.push(problem(Severity::Note, "NoKind", message, Some("install their CRDs if you want to use them".into())));
+    }
+    if let Some(Bundle { version, channel }) = found.bundle.as_ref().filter(|bundle| !discover::is_understood(bundle)) {
+        let message = format!("Gateway API {version} ({channel} channel) is not known here: what is new in it has no effect");
+        problems.push(problem(Severity::Warning, "UnknownRelease", message, Some("use a newer organza".into())));
+    }
+    problems
+}
+
+/// Watches and writes until dropped. `synced` becomes true when the first world was made of all that the cluster has.
+pub async fn run(cluster: Cluster, core: Arc<Core>, synced: Sender<bool>) {
+    let shared = Arc::new(Shared::new());
+    let leads = Sender::new(false);
+    let all = async {
+        tokio::join!(
+            discover_always(&cluster.client, &shared),
+            feed(&shared, &core, &synced),
+            lease::run(&cluster, &leads),
+            write::run(&cluster, &shared, &core, leads.subscribe()),
+        )
+    };
+    tokio::select! {
+        biased;
+        () = core.ending() => {}
+        _ = all => {}
+    }
+    if *leads.borrow() {
+        let _ = tokio::time::timeout(limits::LEASE_LEAVE, lease::leave(&cluster)).await;
+    }
+}
+
+/// Keeps watches of what the API server has.
+async fn discover_always(client: &Client, shared: &Arc<Shared>) {
+    let mut watches: BTreeMap<KindName, (ApiResource, watch::Task)> = BTreeMap::new();
+    loop {
+        let found = tokio::time::timeout(limits::DISCOVER.1, discover::look(client)).await;
+        let found = found.map_err(|_| "nothing within 30 s".to_owned()).and_then(|found| found.map_err(|e| watch::told(&e)));
+        let (silent, pause) = match found {
+            Ok(found) => {
+                watches.retain(|name, (resource, _)| found.kinds.iter().any(|served| served.name == *name && served.resource == *resource));
+                let names: Vec<KindName> = found.kinds.iter().map(|served| served.name.clone()).collect();
+                let lacks = found.missing.iter().any(|kind| discover::REQUIRED.contains(&&*kind.kind));
+                let changed = lock(&shared.cache).serve(&names);
+                for served in &found.kinds {
+                    watches.entry(served.name.clone()).or_insert_with(|| (served.resource.clone(), watch::start(client, served, shared)));
+                }
+                *lock(&shared.found) = found;
+                shared.note(changed);
+                (None, if lacks { limits::DISCOVER.0 } else { limits::DISCOVER.1 })
+            }
+            Err(why) => (Some(why), limits::DISCOVER.0),
+        };
+        let news = std::mem::replace(&mut *lock(&shared.silent), silent.clone()) != silent;
+        if news {
+            silent.iter().for_each(|why| tracing::warn!("the API server does not answer: {why}"));
+            shared.note(Changed::Beside);
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Hands what the cluster says to the core, once a burst of changes is over.
+async fn feed(shared: &Shared, core: &Core, synced: &Sender<bool>) {
+    let (mut objects, mut anything) = (shared.objects.subscribe(), shared.anything.subscribe());
+    let mut problems = Vec::new();
+    let mut is_fed = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ = anything.changed() => {}
+            () = tokio::time::sleep(limits::TROUBLE) => {
+                let changed = lock(&shared.cache).forgive(monotone());
+                shared.note(changed);
+                continue;
+            }
+        }
+        settle(&mut anything, limits::SETTLE).await;
+        lock(&shared.cache).forgive(monotone());
+        let is_new = objects.has_changed().unwrap_or(false) || !is_fed;
+        objects.mark_unchanged();
+        let read = match shared.read() {
+            Ok(read) => read,
+            Err(problems) => {
+                core.lock().problems = problems;
+                continue;
+            }
+        };
+        if !is_new && read.problems == problems {
+            continue;
+        }
+        problems.clone_from(&read.problems);
+        core.read(read);
+        is_fed = true;
+        synced.send_replace(true);
+    }
+}
+
+/// What comes while one waits is no news afterwards.
+async fn settle(receiver: &mut Receiver<u64>, pause: Duration) {
+    tokio::time::sleep(pause).await;
+    receiver.mark_unchanged();
+}
+
+#[cfg(test)]
+mod tests;

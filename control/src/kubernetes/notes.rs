@@ -1,0 +1,85 @@
+//! Problems of objects as Kubernetes Events, so that `kubectl describe` shows them: each once, for objects of kinds that are ours to judge.
+
+use super::{Cluster, FIELD_MANAGER, Shared, lock, watch};
+use crate::limits;
+use crate::world::World;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use model::{Report, Severity};
+use std::collections::HashSet;
+
+/// Longest note of an Event, in bytes.
+const NOTE: usize = 1024;
+
+pub struct Notes {
+    recorder: Recorder,
+    /// Objects (by uid) and what was told of them.
+    told: HashSet<(String, String)>,
+}
+
+impl Notes {
+    pub fn new(cluster: &Cluster) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(cluster.replica.clone()) };
+        Self { recorder: Recorder::new(cluster.client.clone(), reporter), told: HashSet::new() }
+    }
+
+    /// Tells what is new; says whether all of it was taken.
+    pub async fn tell(&mut self, world: &World, shared: &Shared) -> bool {
+        let mut done = true;
+        for (report, reference) in self.news(world, shared) {
+            let note = text(&report);
+            let event = Event {
+                type_: EventType::Warning,
+                reason: report.reason.to_string(),
+                note: Some(note.clone()),
+                action: "Translate".into(),
+                secondary: None,
+            };
+            match self.recorder.publish(&event, &reference).await {
+                Ok(()) => {
+                    if self.told.len() >= limits::TOLD_EVENTS {
+                        self.told.clear();
+                    }
+                    self.told.insert((reference.uid.unwrap_or_default(), note));
+                }
+                Err(e) => {
+                    tracing::warn!("an event about {}: {}", report.object, watch::told(&e));
+                    done = false;
+                    break;
+                }
+            }
+        }
+        done
+    }
+
+    fn news(&self, world: &World, shared: &Shared) -> Vec<(Report, ObjectReference)> {
+        let cache = lock(&shared.cache);
+        let ours = |report: &&Report| report.severity == Severity::Error && !matches!(&*report.object.group, "" | "discovery.k8s.io");
+        let about = |report: &Report| {
+            let kept = cache.get(&report.object)?;
+            let reference = ObjectReference {
+                api_version: Some(kept.object.api_version.clone()),
+                kind: Some(report.object.kind.to_string()),
+                name: Some(report.object.name.to_string()),
+                namespace: Some(report.object.namespace.to_string()).filter(|namespace| !namespace.is_empty()),
+                uid: Some(kept.uid.clone()),
+                ..ObjectReference::default()
+            };
+            let known = self.told.contains(&(kept.uid.clone(), text(report)));
+            (!known && !kept.ending).then(|| (report.clone(), reference))
+        };
+        world.reports.iter().filter(ours).filter_map(about).collect()
+    }
+}
+
+fn text(report: &Report) -> String {
+    let path = report.path_text();
+    let fix = report.fix.as_ref().map_or_else(String::new, |fix| format!(" {fix}"));
+    let mut text = if path.is_empty() { format!("{}{fix}", report.message) } else { format!("{path}: {}{fix}", report.message) };
+    if text.len() > NOTE {
+        let end = (0..=NOTE - 3).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

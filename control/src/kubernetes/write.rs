@@ -1,0 +1,167 @@
+//! Statuses go back to the cluster: by the leader alone, by server-side apply, where they differ from what stands there, and again after what failed.
+
+use super::cache::Kept;
+use super::discover::{self, Bundle};
+use super::notes::Notes;
+use super::status::{Said, Shape, wanted};
+use super::{Cluster, FIELD_MANAGER, Shared, lock, settle, watch};
+use crate::core::{Core, now, seconds};
+use crate::limits;
+use futures_util::StreamExt;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::api::{ApiResource, Patch, PatchParams};
+use kube::core::DynamicObject;
+use model::ObjectRef;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use tokio::sync::watch::Receiver;
+use wire::api::Condition;
+
+/// A status that is to be written.
+#[derive(Debug)]
+struct Job {
+    object: ObjectRef,
+    resource: ApiResource,
+    status: Value,
+    /// The version that it was made for: writing over another is refused.
+    version: Option<String>,
+}
+
+/// What was written last of each object, and the version that came of it: until the watch has caught up, and where the server makes nothing of what is
+/// written, it is not written again.
+type Written = HashMap<ObjectRef, (Value, String)>;
+
+/// Until dropped.
+pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Receiver<bool>) {
+    let mut anything = shared.anything.subscribe();
+    let mut worlds = core.watch();
+    // Also what proxies acknowledge.
+    let mut events = core.events.subscribe();
+    let mut written = Written::new();
+    let mut notes = Notes::new(cluster);
+    loop {
+        let _ = leads.wait_for(|leads| *leads).await;
+        let done = round(cluster, shared, core, &mut written, &leads).await;
+        let noted = notes.tell(&core.world(), shared).await;
+        let pause = async {
+            if !(done && noted) {
+                return tokio::time::sleep(limits::WRITE_RETRY).await;
+            }
+            tokio::select! {
+                _ = anything.changed() => {}
+                _ = worlds.changed() => {}
+                // A reader that lags has missed something all the same.
+                _ = events.recv() => {}
+                _ = leads.changed() => {}
+            }
+        };
+        pause.await;
+        settle(&mut anything, limits::WRITE_SETTLE).await;
+        worlds.mark_unchanged();
+        events = events.resubscribe();
+    }
+}
+
+/// Writes all that differs; says whether that was all that is to be done.
+async fn round(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written, leads: &Receiver<bool>) -> bool {
+    let jobs = jobs(shared, core, written);
+    let results = futures_util::stream::iter(jobs)
+        .map(|job| async move {
+            // Who leads no more leaves the rest to who does.
+            if !*leads.borrow() {
+                return (job, Ok(None));
+            }
+            let applied = apply(cluster, &job).await;
+            (job, applied.map(Some))
+        })
+        .buffer_unordered(limits::WRITES);
+    let mut results = std::pin::pin!(results);
+    let mut done = true;
+    while let Some((job, result)) = results.next().await {
+        match result {
+            Ok(Some(version)) => drop(written.insert(job.object, (job.status, version))),
+            Ok(None) => {}
+            // It is gone, or was changed meanwhile: the watch says more.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+            Err(e) => {
+                tracing::warn!("the status of {}: {}", job.object, watch::told(&e));
+                done = false;
+            }
+        }
+    }
+    done
+}
+
+async fn apply(cluster: &Cluster, job: &Job) -> Result<String, kube::Error> {
+    let api: Api<DynamicObject> = match job.object.namespace.is_empty() {
+        true => Api::all_with(cluster.client.clone(), &job.resource),
+        false => Api::namespaced_with(cluster.client.clone(), &job.object.namespace, &job.resource),
+    };
+    let mut body = json!({
+        "apiVersion": job.resource.api_version,
+        "kind": job.resource.kind,
+        "metadata": { "name": &*job.object.name },
+        "status": job.status,
+    });
+    if let Some(version) = &job.version {
+        body["metadata"]["resourceVersion"] = version.as_str().into();
+    }
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = api.patch_status(&job.object.name, &parameters, &Patch::Apply(&body)).await?;
+    Ok(applied.metadata.resource_version.unwrap_or_default())
+}
+
+fn jobs(shared: &Shared, core: &Core, written: &mut Written) -> Vec<Job> {
+    let world = core.world();
+    let told = crate::api::told::objects_of(core, &world, false);
+    let judged: HashMap<&ObjectRef, &model::Status> = world.statuses.iter().map(|status| (&status.object, status)).collect();
+    let now = Timestamp::from_second(i64::try_from(seconds(now())).unwrap_or(0)).map(|time| time.to_string()).unwrap_or_default();
+    let resources: BTreeMap<_, _> = lock(&shared.found).kinds.iter().map(|served| (served.name.clone(), served.resource.clone())).collect();
+    let release = lock(&shared.found).bundle.as_ref().map(release);
+    let cache = lock(&shared.cache);
+    written.retain(|object, _| cache.get(object).is_some());
+    let mut jobs = Vec::new();
+    for (object, told) in world.objects.iter().zip(&told.items) {
+        let name = super::KindName { group: told.group.clone(), kind: told.kind.clone() };
+        let (Some(shape), Some(kept), Some(resource)) =
+            (Shape::of(&told.group, &told.kind), cache.get(&object.object), resources.get(&name))
+        else {
+            continue;
+        };
+        // What is somebody else's to judge has no status of ours; but what we said of it before is taken back.
+        if !judged.contains_key(&object.object) && !shape.is_shared() {
+            continue;
+        }
+        let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
+        let besides = release.as_slice().iter().filter(|_| shape == Shape::Class).cloned().collect::<Vec<_>>();
+        let said = Said { shape, told, generation, addresses: &[], sets: None, besides: &besides, now: &now };
+        let Some(status) = wanted(&said, &kept.status) else { continue };
+        if written.get(&object.object).is_some_and(|(before, version)| *before == status && !is_newer(kept, version)) {
+            continue;
+        }
+        let version = shape.is_shared().then(|| kept.version.clone());
+        jobs.push(Job { object: object.object.clone(), resource: resource.clone(), status, version });
+    }
+    jobs
+}
+
+/// What a GatewayClass says of the CRDs.
+fn release(bundle: &Bundle) -> Condition {
+    let Bundle { version, channel } = bundle;
+    let (status, reason, what) = match discover::is_understood(bundle) {
+        true => ("True", "SupportedVersion", "is understood"),
+        false => ("False", "UnsupportedVersion", "is not known: what is new in it has no effect"),
+    };
+    let message = format!("Gateway API {version} ({channel} channel) {what}.");
+    Condition { kind: "SupportedVersion".into(), status: status.into(), reason: reason.into(), message }
+}
+
+/// Whether the cache knows of something after that version. Versions of one kind are numbers that grow.
+fn is_newer(kept: &Kept, version: &str) -> bool {
+    let number = |text: &str| text.parse::<u128>().ok();
+    match (number(&kept.version), number(version)) {
+        (Some(there), Some(ours)) => there > ours,
+        _ => kept.version != version,
+    }
+}

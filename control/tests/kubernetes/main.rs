@@ -1,0 +1,250 @@
+//! The control plane against an API server in memory, on virtual time: what it reads, what it writes back, and that nothing that goes wrong between the
+//! two takes anything away.
+
+mod server;
+
+use control::core::Core;
+use control::kubernetes::{Cluster, run};
+use control::store::Memory;
+use control::{ControlConfig, open};
+use model::{Resource, TrustDomain};
+use serde_json::{Value, json};
+use server::Server;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// One replica of the control plane.
+struct Replica {
+    core: Arc<Core>,
+    task: JoinHandle<()>,
+    synced: tokio::sync::watch::Receiver<bool>,
+    _folder: tempfile::TempDir,
+}
+
+impl Replica {
+    fn start(server: &Server, name: &'static str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = ControlConfig {
+            mesh: "test".into(),
+            state: folder.path().to_owned(),
+            paths: Vec::new(),
+            trust_domain: TrustDomain::parse("organza.local").unwrap(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            dashboard: ([127, 0, 0, 1], 0).into(),
+            svid_life: Duration::from_secs(600),
+            own_ca: None,
+            cluster: None,
+        };
+        let (core, _) = open(&config, Arc::new(Memory::default())).unwrap();
+        let cluster = Cluster { client: server.client(name), namespace: "organza-system".into(), replica: name.into() };
+        let (sender, synced) = tokio::sync::watch::channel(false);
+        let task = tokio::spawn(run(cluster, core.clone(), sender));
+        Self { core, task, synced, _folder: folder }
+    }
+
+    /// As SIGKILL: the lease is not given back.
+    fn kill(self) {
+        self.task.abort();
+    }
+
+    fn services(&self) -> Vec<String> {
+        let world = self.core.world();
+        world.resources().filter_map(|r| if let Resource::Service(s) = r { Some(s.key.name.to_string()) } else { None }).collect()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.core.lock().problems.iter().map(|problem| problem.reason.clone()).filter(|reason| reason != "NoKind").collect()
+    }
+}
+
+/// Until something holds; time is virtual, so that waiting costs none.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..100_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+fn service(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": name}, "spec": {"ports": [{"port": 80}]}})
+}
+
+fn class() -> Value {
+    let spec = json!({"controllerName": "organza.dev/gateway-controller"});
+    json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": "organza"}, "spec": spec})
+}
+
+fn gateway() -> Value {
+    let spec = json!({"gatewayClassName": "organza", "listeners": [{"name": "web", "port": 80, "protocol": "HTTP"}]});
+    json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"namespace": "shop", "name": "gw"}, "spec": spec})
+}
+
+fn route(backend: &str) -> Value {
+    let spec = json!({"parentRefs": [{"name": "gw"}], "rules": [{"backendRefs": [{"name": backend, "port": 80}]}]});
+    json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"namespace": "shop", "name": "r"}, "spec": spec})
+}
+
+fn shop() -> Server {
+    let server = Server::default();
+    [service("web"), class(), gateway(), route("web")].into_iter().for_each(|object| server.put(object));
+    server
+}
+
+fn condition<'v>(conditions: &'v Value, kind: &str) -> &'v Value {
+    conditions.as_array().into_iter().flatten().find(|c| c["type"] == kind).unwrap_or(&Value::Null)
+}
+
+fn resolved(server: &Server) -> String {
+    let route = server.get("HTTPRoute", "shop", "r");
+    let found = condition(&route["status"]["parents"][0]["conditions"], "ResolvedRefs");
+    format!("{}@{}", found["reason"].as_str().unwrap_or("-"), found["observedGeneration"])
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_come_in_and_statuses_go_back_once() {
+    let server = shop();
+    let mut replica = Replica::start(&server, "a");
+    replica.synced.wait_for(|synced| *synced).await.unwrap();
+    assert_eq!(replica.services(), ["web"]);
+    until("a status", || resolved(&server) == "ResolvedRefs@1").await;
+    let class = server.get("GatewayClass", "", "organza");
+    assert_eq!(condition(&class["status"]["conditions"], "Accepted")["status"], "True");
+    let gateway = server.get("Gateway", "shop", "gw");
+    assert_eq!(gateway["status"]["listeners"][0]["attachedRoutes"], 1);
+    assert_eq!(condition(&gateway["status"]["conditions"], "Programmed")["reason"], "Pending");
+    // Its own words come back by the watch: no new world, and nothing is written again.
+    pass(60).await;
+    let generation = replica.core.world().generation;
+    let mut writes = server.writes();
+    writes.sort();
+    let expected = [
+        "a PATCH /apis/gateway.networking.k8s.io/v1/gatewayclasses/organza/status",
+        "a PATCH /apis/gateway.networking.k8s.io/v1/namespaces/shop/gateways/gw/status",
+        "a PATCH /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/r/status",
+    ];
+    assert_eq!(writes, expected);
+    server.put(route("nobody"));
+    until("the new status", || resolved(&server) == "BackendNotFound@2").await;
+    assert_eq!(replica.core.world().generation, generation + 1);
+    pass(60).await;
+    let events = server.all("Event");
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!((&events[0]["reason"], &events[0]["regarding"]["name"]), (&json!("BackendNotFound"), &json!("r")));
+    server.delete("Service", "shop", "web");
+    until("the service is gone", || replica.services().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_version_is_listed_anew_and_what_went_meanwhile_is_gone() {
+    let server = shop();
+    server.put(service("old"));
+    let replica = Replica::start(&server, "a");
+    until("both", || replica.services() == ["old", "web"]).await;
+    server.go();
+    server.delete("Service", "shop", "old");
+    server.put(service("new"));
+    server.compact();
+    server.come_back();
+    until("the new list", || replica.services() == ["new", "web"]).await;
+    until("no problem is left", || replica.problems().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_gone_takes_nothing_away_and_watches_resume() {
+    let server = shop();
+    let replica = Replica::start(&server, "a");
+    until("a status", || resolved(&server) == "ResolvedRefs@1").await;
+    pass(5).await;
+    let generation = replica.core.world().generation;
+    server.watches();
+    server.go();
+    pass(600).await;
+    assert_eq!((replica.services(), replica.core.world().generation), (vec!["web".to_owned()], generation));
+    assert!(replica.problems().contains(&"NotWatched".to_owned()));
+    server.put(service("more"));
+    server.come_back();
+    until("what is new", || replica.services() == ["more", "web"]).await;
+    until("no problem is left", || replica.problems().is_empty()).await;
+    let resumed = server.watches();
+    assert!(resumed.iter().all(|watch| !watch.ends_with(" 0")), "resumed from what it knew: {resumed:?}");
+    server.put(route("nobody"));
+    until("it leads again", || resolved(&server) == "BackendNotFound@2").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_api_server_is_asked_again() {
+    let server = shop();
+    server.be_busy(40);
+    let mut replica = Replica::start(&server, "a");
+    replica.synced.wait_for(|synced| *synced).await.unwrap();
+    assert_eq!(replica.services(), ["web"]);
+    until("no problem is left", || replica.problems().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_of_the_world_before_all_of_it_is_known() {
+    let server = shop();
+    server.go();
+    let replica = Replica::start(&server, "a");
+    pass(120).await;
+    assert!(!*replica.synced.borrow());
+    assert!(replica.problems().contains(&"NotSynced".to_owned()));
+    server.come_back();
+    until("synced", || *replica.synced.borrow()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_are_taken_up_when_they_appear_and_hold_nothing_when_they_are_gone() {
+    let server = shop();
+    server.hide(&["Gateway", "HTTPRoute"]);
+    let replica = Replica::start(&server, "a");
+    until("said", || replica.problems().contains(&"NoGatewayApi".to_owned())).await;
+    assert!(*replica.synced.borrow(), "what is there is served all the same");
+    server.hide(&[]);
+    until("a status", || resolved(&server) == "ResolvedRefs@1").await;
+    assert!(!replica.problems().contains(&"NoGatewayApi".to_owned()));
+    server.hide(&["HTTPRoute"]);
+    let routes = || replica.core.world().resources().filter(|r| matches!(r, Resource::Route(_))).count();
+    until("no route", || routes() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_replica_writes_and_when_it_dies_the_other_does() {
+    let server = shop();
+    let first = Replica::start(&server, "a");
+    until("a leads", || resolved(&server) == "ResolvedRefs@1").await;
+    let second = Replica::start(&server, "b");
+    until("b knows", || second.services() == ["web"]).await;
+    server.writes();
+    server.put(route("nobody"));
+    until("the new status", || resolved(&server) == "BackendNotFound@2").await;
+    pass(60).await;
+    let writes = server.writes();
+    assert!(writes.iter().all(|write| write.starts_with("a ")), "{writes:?}");
+    first.kill();
+    server.put(route("web"));
+    pass(10).await;
+    assert_eq!(resolved(&server), "BackendNotFound@2", "the dead one's lease is not over yet");
+    until("b leads", || resolved(&server) == "ResolvedRefs@3").await;
+    let writes = server.writes();
+    assert!(writes.iter().all(|write| write.starts_with("b ")), "{writes:?}");
+    assert_eq!(server.get("Lease", "organza-system", "organza-control")["spec"]["holderIdentity"], "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_ends_gives_the_lease_back() {
+    let server = shop();
+    let first = Replica::start(&server, "a");
+    until("a leads", || resolved(&server) == "ResolvedRefs@1").await;
+    first.core.end();
+    first.task.await.unwrap();
+    assert_eq!(server.get("Lease", "organza-system", "organza-control")["spec"].get("holderIdentity"), None);
+}

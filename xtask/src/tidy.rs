@@ -5,6 +5,7 @@ mod dependencies;
 mod limits;
 mod links;
 mod source;
+mod suite;
 mod walls;
 
 use crate::process;
@@ -19,6 +20,7 @@ pub fn run() -> Result<()> {
     complaints.extend(limits::check(&files)?);
     complaints.extend(links::check(&files)?);
     complaints.extend(source::check(&files)?);
+    complaints.extend(suite::check(&files)?);
     for complaint in &complaints {
         println!("{complaint}");
     }

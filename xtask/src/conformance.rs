@@ -1,5 +1,7 @@
-//! `cargo xtask conformance h2`: h2spec, whole, against a gateway that carries the demo's traffic meanwhile, in plain and by TLS. h2spec comes from
-//! Go's module proxy and is built once. It never starts anything that it does not end.
+//! `cargo xtask conformance`: suites that others wrote, whole. `gateway` is the Gateway API's, on a real cluster; `h2` is h2spec, against a gateway that carries
+//! the demo's traffic meanwhile, in plain and by TLS. h2spec comes from Go's module proxy and is built once. They never start anything that they do not end.
+
+mod gateway;
 
 use crate::process;
 use crate::running::{Running, free_ports, wait_for_port};
@@ -18,7 +20,8 @@ const PLAIN_EXCEPTIONS: &[(&str, &str)] = &[(
 pub fn run(arguments: &[String]) -> Result<()> {
     match arguments {
         [what] if what == "h2" => h2(),
-        _ => bail!("conformance to what? h2"),
+        [what, rest @ ..] if what == "gateway" => gateway::run(rest),
+        _ => bail!("conformance to what? h2, gateway"),
     }
 }
 

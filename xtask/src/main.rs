@@ -4,12 +4,15 @@
 
 mod bench;
 mod ci;
+mod cluster;
 mod codegen;
 mod conformance;
 mod dashboard;
 mod faults;
 mod fuzz;
+mod image;
 mod mutants;
+mod oci;
 mod peers;
 mod picture;
 mod pins;
@@ -32,8 +35,13 @@ cargo xtask CHORE
   tidy          walls between crates, sizes, names, licences, links
   codegen [--check]
                 Rust from wire/proto/*.proto (with --features codegen)
+  cluster up [--nodes 1|2] [--control-only] | down | status | exec COMMAND | load IMAGE.tar
+                a real Kubernetes for tests, in namespaces of its own (conformance/README.md)
   conformance h2
                 h2spec, whole, against a gateway that carries the demo's traffic
+  image [--dev] the container image: static, not root, with its list of parts (target/static)
+  conformance gateway [--dev] [--keep] [--test NAME] [--name CLUSTER]
+                the Gateway API's own suite, whole, against Organza on a real cluster
   picture [--organza FILE]
                 docs/demo.svg, drawn from what the demo writes to a terminal
   bench [--case NAME] [--rounds N] [--json FILE]
@@ -78,8 +86,10 @@ fn chore() -> Result<()> {
         "tidy" => tidy::run(),
         "bench" => bench::run(&rest),
         "ci" => ci::run(),
+        "cluster" => cluster::run(&rest),
         "codegen" => codegen::run(&rest),
         "fuzz" => fuzz::run(&rest),
+        "image" => image::run(&rest),
         "mutants" => mutants::run(&rest),
         "conformance" => conformance::run(&rest),
         "floor" => bench::floor::serve(&rest),

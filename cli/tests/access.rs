@@ -12,6 +12,15 @@ use testkit::{Mesh, Need, Process, free_port, require};
 const SERVICES: &str = include_str!("../../examples/shop-secure/services.yaml");
 const ACCESS: &str = include_str!("../../examples/shop-secure/access.yaml");
 
+const RATES: &str = "\
+apiVersion: organza.dev/v1alpha1
+kind: RateLimitPolicy
+metadata: {name: orders, namespace: prod}
+spec:
+  targetRefs: [{kind: Service, name: orders}]
+  limits: [{name: hourly, requests: 1, window: 1h, by: [{type: Identity}]}]
+";
+
 fn sample(mesh: &Mesh, namespace: &str, name: &str, service_port: &str, more: &[&str]) -> Process {
     let (port, program) = (free_port().to_string(), organza().display().to_string());
     let join = ["run", "-n", namespace, "--service", name, "--port", &port, "--service-port", service_port, "--"];
@@ -100,6 +109,15 @@ fn the_secure_shop_lets_in_whom_its_policies_name_and_nobody_else() {
     mesh.write("access.yaml", &format!("{before}---{rest}"));
     eventually("the change is in force", SOON, || status(&mesh, ("prod", "jobs"), "GET", "http://orders/orders") == "403");
     assert_eq!(status(&mesh, web, "POST", "http://orders/orders"), "200");
+
+    // One request in an hour for each caller.
+    mesh.write("rates.yaml", RATES);
+    eventually("the limit is in force", SOON, || {
+        mesh.run(&["explain", "GET", "http://orders.prod/orders", "--from", "prod/orders"]).1.contains("1 request in 3600s")
+    });
+    assert_eq!(status(&mesh, web, "POST", "http://orders/orders"), "200");
+    assert_eq!(status(&mesh, web, "POST", "http://orders/orders"), "429");
+    assert_eq!(status(&mesh, web, "DELETE", "http://orders/orders"), "403");
 
     orders.stop(SOON);
     ledger.stop(SOON);

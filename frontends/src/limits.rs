@@ -36,3 +36,7 @@ pub const ANCESTORS: usize = 16;
 pub const FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Documents of one file.
 pub const DOCUMENTS: usize = 20_000;
+/// Most requests of one window, and most at once, of a limit of rates.
+pub const RATE: u64 = 1_000_000;
+/// Windows that a limit of rates may have.
+pub const RATE_WINDOW: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);

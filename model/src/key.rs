@@ -42,10 +42,12 @@ pub enum Kind {
     Access,
     /// What holds of access where no policy decides.
     AccessSettings,
+    /// How much may be asked of whom.
+    RateLimit,
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Service,
         Self::Endpoints,
         Self::Workload,
@@ -57,6 +59,7 @@ impl Kind {
         Self::External,
         Self::Access,
         Self::AccessSettings,
+        Self::RateLimit,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -72,6 +75,7 @@ impl Kind {
             Self::External => "external",
             Self::Access => "access",
             Self::AccessSettings => "accesssettings",
+            Self::RateLimit => "ratelimit",
         }
     }
 

@@ -17,6 +17,7 @@ pub mod key;
 pub mod limits;
 pub mod listener;
 pub mod matches;
+pub mod rate;
 pub mod report;
 pub mod route;
 pub mod service;
@@ -38,6 +39,7 @@ pub use listener::{
     ProxyProtocol,
 };
 pub use matches::{Cidr, HeaderMatch, PathMatch, QueryMatch, Regex, RouteMatch, ValueMatch};
+pub use rate::RatePolicy;
 pub use report::{Condition, ConditionStatus, ListenerStatus, ParentStatus, Report, Severity, Status};
 pub use route::{Attachment, Filter, Rank, Retry, Route, RouteProtocol, Rule, Target, Timeouts};
 pub use service::{AppProtocol, Balancer, Endpoint, Endpoints, Health, Service, ServicePort, Tunnel};
@@ -58,6 +60,7 @@ pub enum Resource {
     Certificate(Arc<Certificate>),
     Access(Arc<AccessPolicy>),
     AccessSettings(Arc<AccessSettings>),
+    RateLimit(Arc<RatePolicy>),
 }
 
 impl Resource {
@@ -73,6 +76,7 @@ impl Resource {
             Self::Certificate(r) => &r.key,
             Self::Access(r) => &r.key,
             Self::AccessSettings(r) => &r.key,
+            Self::RateLimit(r) => &r.key,
         }
     }
 }

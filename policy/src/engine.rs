@@ -9,20 +9,18 @@
 
 use crate::attributes::{Attributes, Moment, Place};
 use crate::bucket::Map;
-use crate::limits;
 use crate::matching::Truth;
 use crate::rules::{Found, Rules};
+use crate::targets::{self, Targets};
 use crate::verdict::{Because, Decided, Verdict};
 use model::access::{AccessMatch, AccessPolicy, AccessSettings, AccessTarget, Action, DefaultAccess, Enforcement, Tier};
-use model::{Key, Labels};
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub struct Engine {
-    enforced: Targets,
+    enforced: Targets<Set>,
     /// With those that are only tried out, where there are any.
-    rehearsed: Option<Box<Targets>>,
+    rehearsed: Option<Box<Targets<Set>>>,
     /// By namespace; the mesh's under the empty name.
     settings: Map<Arc<str>, Arc<AccessSettings>>,
 }
@@ -40,18 +38,7 @@ struct Actions {
     allow: Rules,
 }
 
-#[derive(Debug, Default)]
-struct Targets {
-    mesh: Set,
-    namespaces: Map<Arc<str>, Set>,
-    workloads: Map<Arc<str>, Vec<(Labels, Set)>>,
-    services: Map<Key, Vec<(Option<u16>, Set)>>,
-    gateways: Map<Key, Set>,
-    listeners: Map<Key, Set>,
-    routes: Map<Key, Set>,
-}
-
-type Sets<'e> = SmallVec<[&'e Set; limits::SETS]>;
+type Sets<'e> = targets::Sets<'e, Set>;
 
 impl Engine {
     pub fn compile<'p>(
@@ -60,12 +47,12 @@ impl Engine {
     ) -> Self {
         let mut policies: Vec<_> = policies.into_iter().collect();
         policies.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut enforced = Targets::default();
-        policies.iter().filter(|policy| policy.enforcement == Enforcement::Enforce).for_each(|policy| enforced.add(policy));
+        let mut enforced = Targets::<Set>::default();
+        policies.iter().filter(|policy| policy.enforcement == Enforcement::Enforce).for_each(|policy| add(&mut enforced, policy));
         let tried = policies.iter().any(|policy| policy.enforcement == Enforcement::DryRun);
         let rehearsed = tried.then(|| {
-            let mut all = Targets::default();
-            policies.iter().for_each(|policy| all.add(policy));
+            let mut all = Targets::<Set>::default();
+            policies.iter().for_each(|policy| add(&mut all, policy));
             Box::new(all)
         });
         let settings = settings.into_iter().map(|one| (one.key.namespace.clone(), one.clone())).collect();
@@ -89,7 +76,7 @@ impl Engine {
         self.settings.get(namespace).or_else(|| self.settings.get(""))
     }
 
-    fn decide_by<'e>(&'e self, targets: &'e Targets, place: &Place<'_>, of: &Attributes<'_>) -> Decided<'e> {
+    fn decide_by<'e>(&'e self, targets: &'e Targets<Set>, place: &Place<'_>, of: &Attributes<'_>) -> Decided<'e> {
         let sets = targets.sets(place);
         Tier::ALL.into_iter().find_map(|tier| in_tier(&sets, tier, of)).unwrap_or_else(|| self.by_default(place, of))
     }
@@ -133,65 +120,14 @@ fn first<'e>(rules: impl Iterator<Item = &'e Rules>, of: &Attributes<'_>, least:
     found.min_by(|a, b| (&a.policy.key, a.rule).cmp(&(&b.policy.key, b.rule)))
 }
 
-impl Targets {
-    fn add(&mut self, policy: &Arc<AccessPolicy>) {
-        let mut done: Vec<&AccessTarget> = Vec::new();
-        for target in &policy.targets {
-            if !done.contains(&target) {
-                self.set(target).add(policy);
-                done.push(target);
-            }
+fn add(targets: &mut Targets<Set>, policy: &Arc<AccessPolicy>) {
+    let mut done: Vec<&AccessTarget> = Vec::new();
+    for target in &policy.targets {
+        if !done.contains(&target) {
+            targets.set(target).add(policy);
+            done.push(target);
         }
     }
-
-    fn set(&mut self, target: &AccessTarget) -> &mut Set {
-        match target {
-            AccessTarget::Mesh => &mut self.mesh,
-            AccessTarget::Namespace(name) => self.namespaces.entry(name.clone()).or_default(),
-            AccessTarget::Workloads { namespace, labels } => entry(self.workloads.entry(namespace.clone()).or_default(), labels),
-            AccessTarget::Service { service, port } => entry(self.services.entry(service.clone()).or_default(), port),
-            AccessTarget::Gateway(key) => self.gateways.entry(key.clone()).or_default(),
-            AccessTarget::Listener(key) => self.listeners.entry(key.clone()).or_default(),
-            AccessTarget::Route(key) => self.routes.entry(key.clone()).or_default(),
-        }
-    }
-
-    fn sets(&self, place: &Place<'_>) -> Sets<'_> {
-        let mut sets = Sets::new();
-        match place {
-            Place::Workload { namespace, labels, services } => {
-                sets.push(&self.mesh);
-                sets.extend(self.namespaces.get(*namespace));
-                let selected = |(wanted, _): &&(Labels, Set)| wanted.iter().all(|(name, value)| labels.get(name) == Some(value));
-                sets.extend(self.workloads.get(*namespace).into_iter().flatten().filter(selected).map(|(_, set)| set));
-                if !self.services.is_empty() {
-                    for (service, dialled) in *services {
-                        let here = |(port, _): &&(Option<u16>, Set)| port.is_none_or(|port| port == *dialled);
-                        for (_, set) in self.services.get(service).into_iter().flatten().filter(here) {
-                            // Two ports of a service may lead to one of the application.
-                            if !sets.iter().any(|known| std::ptr::eq(*known, set)) {
-                                sets.push(set);
-                            }
-                        }
-                    }
-                }
-            }
-            Place::Gateway { gateway, listener, route } => {
-                sets.extend(self.gateways.get(*gateway));
-                sets.extend(self.listeners.get(*listener));
-                sets.extend(route.and_then(|route| self.routes.get(route)));
-            }
-        }
-        sets
-    }
-}
-
-fn entry<'s, K: Clone + PartialEq>(sets: &'s mut Vec<(K, Set)>, key: &K) -> &'s mut Set {
-    let at = sets.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
-        sets.push((key.clone(), Set::default()));
-        sets.len() - 1
-    });
-    &mut sets[at].1
 }
 
 impl Set {

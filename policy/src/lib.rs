@@ -12,12 +12,15 @@ mod bucket;
 mod engine;
 pub mod limits;
 mod matching;
+pub mod rates;
 mod rules;
+mod targets;
 mod verdict;
 
 pub use attributes::{Attributes, Claim, Moment, Place, Request, Token};
 pub use engine::Engine;
 pub use matching::{Truth, rule_truth};
+pub use rates::Rates;
 pub use verdict::{Because, Decided, Verdict};
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 mod dice;
 mod examples;
 mod properties;
+mod rates;
 mod reference;

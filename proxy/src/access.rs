@@ -140,22 +140,19 @@ fn judge_request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, 
     judge(worker, snapshot, standing, Moment::Request(of_head(head, standing, &mut buffer)))
 }
 
-fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'_>, buffer: &'a mut [u8; model::limits::HOSTNAME_BYTES]) -> Request<'a> {
+pub fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'_>, buffer: &'a mut [u8; model::limits::HOSTNAME_BYTES]) -> Request<'a> {
     // A host that is longer than any name is none that a rule could mean.
     let host = routing::canonical_host(head.host(), buffer).unwrap_or("");
     Request { host, method: &head.method, path: head.path(), headers: &head.headers, client: address(standing), token: None }
 }
 
-fn address(standing: &Standing<'_>) -> IpAddr {
+pub fn address(standing: &Standing<'_>) -> IpAddr {
     // Connections of this machine's own have no other.
     standing.address.map_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), |address| address.ip())
 }
 
 fn judge(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, moment: Moment<'_>) -> Result<Option<Arc<str>>, Stop> {
-    let called = match standing.at {
-        At::Workload { workload, port } => worker.called.borrow_mut().called(snapshot, workload, port),
-        At::Gateway { .. } => Rc::default(),
-    };
+    let called = called(worker, snapshot, standing);
     let (namespace, verdict) = decide(snapshot, standing, &called, moment).inspect_err(|stop| {
         if stop.fault == Fault::MalformedRequest {
             let help = "Requests that were refused because a policy reads paths and theirs can be read in two ways";
@@ -169,6 +166,32 @@ fn judge(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, moment: 
     }
 }
 
+/// What is called, by every name; at gateways the place itself says it.
+pub fn called(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Rc<Called> {
+    match standing.at {
+        At::Workload { workload, port } => worker.called.borrow_mut().called(snapshot, workload, port),
+        At::Gateway { .. } => Rc::default(),
+    }
+}
+
+/// Where policies are asked, and the ports that are called there.
+///
+/// # Errors
+/// If the workload is not known yet.
+pub fn place<'s>(snapshot: &'s Snapshot, standing: &Standing<'s>, called: &'s Called) -> Result<(Place<'s>, &'s [u16]), Stop> {
+    match standing.at {
+        At::Workload { workload, .. } => {
+            let unknown = || Stop::new(Fault::NotYetKnown, format!("workload {workload} is not known yet, nor who may call it"));
+            let labels = &snapshot.workloads.get(workload).ok_or_else(unknown)?.labels;
+            Ok((Place::Workload { namespace: &workload.namespace, labels, services: &called.services }, &called.ports[..]))
+        }
+        At::Gateway { listener, route } => {
+            let place = Place::Gateway { gateway: &listener.gateway, listener: &listener.key, route: Some(route) };
+            Ok((place, std::slice::from_ref(&listener.port)))
+        }
+    }
+}
+
 /// The verdict, and the namespace of what is called.
 fn decide<'s>(
     snapshot: &'s Snapshot,
@@ -177,17 +200,7 @@ fn decide<'s>(
     moment: Moment<'_>,
 ) -> Result<(&'s str, Verdict<'s>), Stop> {
     let engine = snapshot.access.engine();
-    let (place, ports) = match standing.at {
-        At::Workload { workload, .. } => {
-            let unknown = || Stop::new(Fault::NotYetKnown, format!("workload {workload} is not known yet, nor who may call it"));
-            let labels = &snapshot.workloads.get(workload).ok_or_else(unknown)?.labels;
-            (Place::Workload { namespace: &workload.namespace, labels, services: &called.services }, &called.ports[..])
-        }
-        At::Gateway { listener, route } => {
-            let place = Place::Gateway { gateway: &listener.gateway, listener: &listener.key, route: Some(route) };
-            (place, std::slice::from_ref(&listener.port))
-        }
-    };
+    let (place, ports) = place(snapshot, standing, called)?;
     if let Moment::Request(request) = &moment
         && engine.reads_paths(&place)
         && !routing::reads_one_way(request.path)

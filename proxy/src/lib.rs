@@ -24,6 +24,7 @@ mod map;
 mod names;
 pub mod outbound;
 pub mod pick;
+pub mod rates;
 pub mod rim;
 mod run;
 pub mod snapshot;

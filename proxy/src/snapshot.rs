@@ -6,6 +6,7 @@ pub mod saver;
 
 use crate::access::Access;
 use crate::map::Map;
+use crate::rates::Rates;
 use arc_swap::ArcSwap;
 use model::{Certificate, Change, Endpoints, GatewayCertificate, Key, Kind, Resource, TrustBundle, Workload};
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub bundles: Arc<Map<Key, Arc<TrustBundle>>>,
     /// Who may call whom.
     pub access: Arc<Access>,
+    /// How much may be asked of whom.
+    pub rates: Arc<Rates>,
     /// What this gateway shows to servers outside the mesh that ask; or why it cannot.
     pub shown: Result<Option<Arc<Certificate>>, Arc<str>>,
     /// What names asked for on first use resolve to, by subscription (`host/NAMESPACE/HOST`).
@@ -39,6 +42,7 @@ impl Default for Snapshot {
             certificates: Arc::default(),
             bundles: Arc::default(),
             access: Arc::default(),
+            rates: Arc::default(),
             shown: Ok(None),
             answers: Arc::default(),
         }
@@ -57,6 +61,9 @@ impl Snapshot {
         if let Some(access) = self.access.after(changes) {
             next.access = Arc::new(access);
         }
+        if let Some(rates) = self.rates.after(changes) {
+            next.rates = Arc::new(rates);
+        }
         for change in changes {
             match change {
                 Change::Put(Resource::Endpoints(r)) => _ = Arc::make_mut(&mut next.endpoints).insert(r.key.clone(), r.clone()),
@@ -64,7 +71,7 @@ impl Snapshot {
                 Change::Put(Resource::Certificate(r)) => _ = Arc::make_mut(&mut next.certificates).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::TrustBundle(r)) => _ = Arc::make_mut(&mut next.bundles).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::Service(_) | Resource::Listener(_) | Resource::Route(_)) => {}
-                Change::Put(Resource::Access(_) | Resource::AccessSettings(_)) => {}
+                Change::Put(Resource::Access(_) | Resource::AccessSettings(_) | Resource::RateLimit(_)) => {}
                 Change::Remove(key) => next.remove(key),
             }
         }
@@ -93,7 +100,8 @@ impl Snapshot {
             Kind::Workload => _ = Arc::make_mut(&mut self.workloads).remove(key),
             Kind::Certificate => _ = Arc::make_mut(&mut self.certificates).remove(key),
             Kind::TrustBundle => _ = Arc::make_mut(&mut self.bundles).remove(key),
-            Kind::Service | Kind::Listener | Kind::Route | Kind::Gateway | Kind::External | Kind::Access | Kind::AccessSettings => {}
+            Kind::Service | Kind::Listener | Kind::Route | Kind::Gateway | Kind::External => {}
+            Kind::Access | Kind::AccessSettings | Kind::RateLimit => {}
         }
     }
 

@@ -2,6 +2,7 @@
 //! know (a word, a kind) is refused too, never widened. Fields that it does not know are skipped, as protobuf has it.
 
 mod access;
+mod rates;
 mod read;
 mod route;
 mod tls;
@@ -48,6 +49,7 @@ pub fn decode(bytes: &[u8]) -> std::result::Result<Resource, DecodeError> {
         R::Certificate(m) => certificate(m).map(|r| Resource::Certificate(Arc::new(r))),
         R::Access(m) => access::policy(m).map(|r| Resource::Access(Arc::new(r))),
         R::AccessSettings(m) => access::settings(m).map(|r| Resource::AccessSettings(Arc::new(r))),
+        R::RateLimit(m) => rates::policy(m).map(|r| Resource::RateLimit(Arc::new(r))),
     };
     read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })
 }

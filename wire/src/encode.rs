@@ -1,6 +1,7 @@
 //! The model as bytes. Deterministic: equal resources have equal bytes, for the version is their hash. Never fails, never reads a clock.
 
 mod access;
+mod rates;
 mod route;
 mod tls;
 mod traffic;
@@ -35,6 +36,7 @@ pub fn encode(resource: &Resource) -> Bytes {
         }),
         Resource::Access(r) => R::Access(access::policy(r)),
         Resource::AccessSettings(r) => R::AccessSettings(access::settings(r)),
+        Resource::RateLimit(r) => R::RateLimit(rates::policy(r)),
     };
     v1::Resource { resource: Some(resource) }.encode_to_vec().into()
 }

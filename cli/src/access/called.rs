@@ -116,6 +116,13 @@ impl Called {
         ports.map(|(number, behind)| (number, self.verdict(caller, address, behind, head))).collect()
     }
 
+    /// The limits that count requests there, in words.
+    pub fn limits(&self, port: u16) -> Vec<String> {
+        let behind = self.ports().get(&port).copied();
+        let at = |port| Standing { at: At::Workload { workload: &self.workload, port }, identity: None, address: None };
+        behind.map_or_else(Vec::new, |port| proxy::rates::of(&self.snapshot, &at(port)))
+    }
+
     fn verdict(&self, caller: Option<&SpiffeId>, address: IpAddr, port: u16, head: Option<&RequestHead>) -> Verdict {
         let at = At::Workload { workload: &self.workload, port };
         let standing = Standing { at, identity: caller, address: Some(SocketAddr::new(address, 0)) };

@@ -15,9 +15,12 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use wire::api::{Proxy, ProxyList, Role};
 
-/// Who said what.
+/// Who said what, and by which limits each counts.
 #[derive(Debug, Default)]
-pub struct Judged(Vec<(String, Verdict)>);
+pub struct Judged {
+    verdicts: Vec<(String, Verdict)>,
+    limits: Vec<(String, String)>,
+}
 
 /// Where the proxies of the called side are found.
 pub enum Whence<'a> {
@@ -26,7 +29,8 @@ pub enum Whence<'a> {
 }
 
 pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Whence<'_>, address: IpAddr) -> Outcome<Judged> {
-    let mut judged = Judged(at_gateway(known, question, story, address).into_iter().collect());
+    let mut judged = Judged::default();
+    at_gateway(known, question, story, address, &mut judged);
     let proxies = if let Whence::Mesh(_, proxies) = &whence { Some(*proxies) } else { None };
     for (to, rewritten) in story.services() {
         let called = match &whence {
@@ -44,8 +48,10 @@ pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Wh
         let head = (!rewritten).then_some(&question.head);
         let verdicts = called.verdicts(caller.as_ref(), address, Some(to.port), head);
         let word = together(&verdicts);
+        let who = format!("{}/{}", to.service.namespace, to.service.name);
+        judged.limits.extend(called.limits(to.port).into_iter().map(|limit| (who.clone(), limit)));
         if let Some((_, verdict)) = verdicts.into_iter().next() {
-            judged.0.push((format!("{}/{}", to.service.namespace, to.service.name), Verdict { word, ..verdict }));
+            judged.verdicts.push((who, Verdict { word, ..verdict }));
         }
     }
     Ok(judged)
@@ -64,7 +70,7 @@ fn caller(from: &From, proxies: Option<&ProxyList>, trust_domain: &str) -> Outco
 }
 
 /// What the gateway itself says to strangers, once it is known whose listener and route it is.
-fn at_gateway(known: &Known, question: &Question, story: &Story, address: IpAddr) -> Option<(String, Verdict)> {
+fn at_gateway(known: &Known, question: &Question, story: &Story, address: IpAddr, judged: &mut Judged) -> Option<()> {
     let From::Gateway { namespace, name } = &question.from else { return None };
     let snapshot = known.snapshot();
     let (listener, route) = story.gateway_way()?;
@@ -74,8 +80,12 @@ fn at_gateway(known: &Known, question: &Question, story: &Story, address: IpAddr
     let path = routing::normalise(head.path(), listener.normalisation).ok()?.into_owned();
     head.set_path(&path);
     let at = At::Gateway { listener, route: &route.route.key };
-    let told = would(snapshot, &Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)) }, Asked::Request(&head));
-    Some((format!("Gateway {namespace}/{name}"), Verdict::of(if told.allowed { "yes" } else { "no" }, told)))
+    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)) };
+    let told = would(snapshot, &standing, Asked::Request(&head));
+    let who = format!("Gateway {namespace}/{name}");
+    judged.limits.extend(proxy::rates::of(snapshot, &standing).into_iter().map(|limit| (who.clone(), limit)));
+    judged.verdicts.push((who, Verdict::of(if told.allowed { "yes" } else { "no" }, told)));
+    Some(())
 }
 
 impl Judged {
@@ -85,7 +95,8 @@ impl Judged {
             let may = if verdict.word == "some" { "depends on the request: " } else { "" };
             format!("{head:<10} {who}: {may}{}", verdict.why)
         };
-        self.0.iter().enumerate().map(line).collect()
+        let limit = |(i, (who, limit)): (usize, &(String, String))| format!("{:<10} {who}: {limit}", if i == 0 { "limits" } else { "" });
+        self.verdicts.iter().enumerate().map(line).chain(self.limits.iter().enumerate().map(limit)).collect()
     }
 
     pub fn to_json(&self) -> Value {
@@ -94,14 +105,18 @@ impl Judged {
             told["by"] = who.as_str().into();
             told
         };
-        json!(self.0.iter().map(one).collect::<Vec<_>>())
+        json!(self.verdicts.iter().map(one).collect::<Vec<_>>())
+    }
+
+    pub fn limits_to_json(&self) -> Value {
+        json!(self.limits.iter().map(|(who, limit)| json!({"by": who, "limit": limit})).collect::<Vec<_>>())
     }
 
     /// `Allow`: everybody who is asked allows; `Deny`: somebody denies.
     pub fn is(&self, expected: &str) -> bool {
         match expected {
-            "Allow" => !self.0.is_empty() && self.0.iter().all(|(_, verdict)| verdict.word == "yes"),
-            _ => self.0.iter().any(|(_, verdict)| verdict.word == "no"),
+            "Allow" => !self.verdicts.is_empty() && self.verdicts.iter().all(|(_, verdict)| verdict.word == "yes"),
+            _ => self.verdicts.iter().any(|(_, verdict)| verdict.word == "no"),
         }
     }
 }

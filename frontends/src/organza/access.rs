@@ -141,7 +141,13 @@ fn targets(
     targets
 }
 
-fn find(target: &Value, object: &Object, objects: &[Object], inventory: &Inventory, out: &Translation) -> Result<AccessTarget, Wrong> {
+pub(super) fn find(
+    target: &Value,
+    object: &Object,
+    objects: &[Object],
+    inventory: &Inventory,
+    out: &Translation,
+) -> Result<AccessTarget, Wrong> {
     let is_cluster = object.is(GROUP, CLUSTER);
     let namespace = if is_cluster { text(target, "namespace").unwrap_or("") } else { &object.object.namespace };
     let (kind, name) = (text(target, "kind").unwrap_or(""), text(target, "name").unwrap_or(""));

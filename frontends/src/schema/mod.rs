@@ -35,6 +35,7 @@ const CRDS: &[&str] = &[
     include_str!("../../crd/organza.dev_clusteraccesspolicies.yaml"),
     include_str!("../../crd/organza.dev_gatewayparameters.yaml"),
     include_str!("../../crd/organza.dev_meshconfigs.yaml"),
+    include_str!("../../crd/organza.dev_ratelimitpolicies.yaml"),
 ];
 
 /// One kind in one version.

@@ -8,16 +8,17 @@ use model::{Fault, Method, RequestHead, ResponseHead, Version};
 use telemetry::proxy_status;
 use transport::body::{Incoming, Length, pump};
 
-/// Says that it went wrong, and why to whom may know, in the caller's own protocol. A caller that is gone hears nothing.
-pub async fn fault(
-    worker: &Worker,
-    to: &mut Sink<'_>,
-    client: &Client,
-    head: &RequestHead,
-    fault: Fault,
-    why: Option<&str>,
-    close: &mut bool,
-) {
+/// What is told of why there is no other answer.
+pub struct Refusal<'r> {
+    pub fault: Fault,
+    /// For whom may know.
+    pub why: Option<&'r str>,
+    pub fields: &'r [(&'static str, Box<str>)],
+}
+
+/// Says that it went wrong, and why, in the caller's own protocol. A caller that is gone hears nothing.
+pub async fn refusal(worker: &Worker, to: &mut Sink<'_>, client: &Client, head: &RequestHead, refusal: &Refusal<'_>, close: &mut bool) {
+    let Refusal { fault, why, fields } = *refusal;
     let name = if client.is_member() { worker.shared.me.name.as_str() } else { "organza" };
     let status = proxy_status(name, fault, why);
     let mut answer = ResponseHead::with_status(fault.http_status());
@@ -40,6 +41,7 @@ pub async fn fault(
     if fault == Fault::ProxyAuthenticationRequired {
         answer.headers.push("proxy-authenticate", b"Basic realm=\"organza\"");
     }
+    fields.iter().for_each(|(name, value)| answer.headers.push(name, value.as_bytes()));
     if matches!(fault, Fault::Draining | Fault::Overloaded | Fault::Overflow) {
         answer.headers.push("retry-after", b"1");
     }

@@ -65,7 +65,7 @@ pub async fn request(
             let judged =
                 listener.map(|listener| Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head));
             let judge = |snapshot: &Snapshot| judged.as_ref().map_or(Ok(None), |judged| judged.judge(snapshot));
-            record.dry_run = judge(&snapshot)?;
+            record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot))?;
             let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, due };
             let carried = Box::pin(routed.run(down, head, &hop, record));
             again::while_allowed(&worker.again, || judge(&worker.snapshot()).map(drop), carried).await
@@ -75,7 +75,7 @@ pub async fn request(
             record.way = Way::Application;
             let framing = inner(declared(service, client), client, head, &hop);
             let judged = Judged::new(worker, client, Place::Workload(address.port()), head);
-            record.dry_run = judged.judge(&snapshot)?;
+            record.dry_run = judged.admit(&snapshot)?;
             let carried = Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due));
             again::while_allowed(&worker.again, || judged.judge(&worker.snapshot()).map(drop), carried).await
         }

@@ -2,6 +2,7 @@
 
 use super::{Client, Ingress, Stop};
 use crate::access::{self, At, Standing, again};
+use crate::rates;
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::{Fault, Listener, RequestHead, Route};
@@ -27,7 +28,18 @@ impl<'c> Judged<'c> {
         Self { client, place, kept: again::Kept::of(worker, head), worker }
     }
 
+    /// Judges it for the first time, and counts it where it is allowed.
+    pub fn admit(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
+        let told = self.judge(snapshot)?;
+        rates::take(self.worker, snapshot, &self.standing()?, self.kept.head())?;
+        Ok(told)
+    }
+
     pub fn judge(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
+        access::request(self.worker, snapshot, &self.standing()?, self.kept.head())
+    }
+
+    fn standing(&self) -> Result<Standing<'_>, Stop> {
         let (at, identity) = match (&self.place, &self.client.ingress) {
             (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => {
                 (At::Workload { workload, port: *port }, Some(identity))
@@ -35,6 +47,6 @@ impl<'c> Judged<'c> {
             (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
             _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
         };
-        access::request(self.worker, snapshot, &Standing { at, identity, address: self.client.address }, self.kept.head())
+        Ok(Standing { at, identity, address: self.client.address })
     }
 }

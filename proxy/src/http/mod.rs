@@ -235,7 +235,8 @@ async fn refuse_head(worker: &Worker, writer: &mut Writer, client: &Client, erro
         record.status = error.fault.http_status();
         let head = RequestHead::default();
         let told = Some(&*error.why).filter(|_| client.is_member());
-        answer::fault(worker, &mut Sink::H1(writer), client, &head, error.fault, told, &mut true).await;
+        let refusal = answer::Refusal { fault: error.fault, why: told, fields: &[] };
+        answer::refusal(worker, &mut Sink::H1(writer), client, &head, &refusal, &mut true).await;
     }
     worker.record(&record);
 }
@@ -278,6 +279,8 @@ pub struct Stop {
     /// The object that caused it, and which of its rules.
     pub by: Option<Arc<str>>,
     pub rule: Option<Arc<str>>,
+    /// Fields of the answer that say more of it.
+    pub fields: Vec<(&'static str, Box<str>)>,
     /// Callers are told no more of it than strangers are.
     pub secret: bool,
     /// The answer has begun: nothing can be said any more but by closing.
@@ -286,7 +289,7 @@ pub struct Stop {
 
 impl Stop {
     pub fn new(fault: Fault, why: impl Into<String>) -> Self {
-        Self { fault, why: why.into(), by: None, rule: None, secret: false, begun: false }
+        Self { fault, why: why.into(), by: None, rule: None, fields: Vec::new(), secret: false, begun: false }
     }
 }
 
@@ -321,7 +324,15 @@ async fn stop_here(
     let mistrusted = stop.fault.blame() == model::Blame::Downstream && stop.fault != Fault::DeadlineExceeded;
     let mut close = down.close || has_body || mistrusted;
     let told = Some(&*stop.why).filter(|_| client.is_member() && !stop.secret);
-    answer::fault(worker, &mut down.to, client, head, stop.fault, told, &mut close).await;
+    answer::refusal(
+        worker,
+        &mut down.to,
+        client,
+        head,
+        &answer::Refusal { fault: stop.fault, why: told, fields: &stop.fields },
+        &mut close,
+    )
+    .await;
     match (close, has_body) {
         (true, true) => After::Linger,
         (true, false) => After::Close,

@@ -21,6 +21,7 @@ mod leaving;
 mod levels;
 mod listeners;
 mod locality;
+mod rates;
 pub(crate) mod resources;
 mod scripted;
 mod session;

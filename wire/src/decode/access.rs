@@ -31,7 +31,7 @@ pub(super) fn settings(m: v1::AccessSettings) -> Result<AccessSettings> {
     })
 }
 
-fn target(m: v1::AccessTarget) -> Result<AccessTarget> {
+pub(super) fn target(m: v1::AccessTarget) -> Result<AccessTarget> {
     use v1::access_target::Target as T;
     Ok(match some(m.target)? {
         T::Mesh(_) => AccessTarget::Mesh,

@@ -2,6 +2,7 @@
 
 mod access;
 mod listeners;
+mod rates;
 
 use super::DecodeError;
 use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
@@ -289,6 +290,7 @@ fn samples() -> Vec<(&'static str, Resource)> {
         ("certificate", Resource::Certificate(Arc::new(certificate))),
         ("access", Resource::Access(Arc::new(access::policy()))),
         ("accesssettings", Resource::AccessSettings(Arc::new(access::settings()))),
+        ("ratelimit", Resource::RateLimit(Arc::new(rates::policy()))),
     ]
 }
 

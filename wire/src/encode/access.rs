@@ -30,7 +30,7 @@ pub(super) fn settings(r: &AccessSettings) -> v1::AccessSettings {
     }
 }
 
-fn target(target: &AccessTarget) -> v1::AccessTarget {
+pub(super) fn target(target: &AccessTarget) -> v1::AccessTarget {
     use v1::access_target::{Mesh, ServicePort, Target as T, Workloads};
     let target = match target {
         AccessTarget::Mesh => T::Mesh(Mesh {}),

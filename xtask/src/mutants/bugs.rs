@@ -17,7 +17,7 @@ pub struct Edit {
 
 const LIB: &[&str] = &["--lib"];
 
-pub const BUGS: [Bug; 17] = [
+pub const BUGS: [Bug; 19] = [
     Bug {
         name: "cl-and-te-accepted",
         edits: &[Edit {
@@ -176,5 +176,23 @@ pub const BUGS: [Bug; 17] = [
         package: "policy",
         suite: LIB,
         test: "tests::properties::the_engine_says_what_the_reference_says",
+    },
+    Bug {
+        name: "bucket-holds-one-more",
+        edits: &[Edit {
+            file: "policy/src/rates/bucket.rs",
+            from: "if missing > self.full {",
+            to: "if missing > self.full + self.token {",
+        }],
+        package: "policy",
+        suite: LIB,
+        test: "rates::bucket::tests::a_limit_is_the_same_whatever_the_number_of_threads",
+    },
+    Bug {
+        name: "refused-is-counted",
+        edits: &[Edit { file: "policy/src/rates.rs", from: "for limit in taken {", to: "for limit in taken.into_iter().take(0) {" }],
+        package: "policy",
+        suite: LIB,
+        test: "tests::rates::all_limits_must_have_room_and_who_is_refused_is_not_counted",
     },
 ];

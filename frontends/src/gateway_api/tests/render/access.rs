@@ -2,6 +2,7 @@
 
 use super::{line, short};
 use model::access::*;
+use model::rate::RatePolicy;
 
 pub fn policy(policy: &AccessPolicy, out: &mut String) {
     let tried = if policy.enforcement == Enforcement::DryRun { " DryRun" } else { "" };
@@ -21,6 +22,14 @@ pub fn settings(settings: &AccessSettings, out: &mut String) {
     let whose = if settings.key.namespace.is_empty() { "the mesh" } else { &settings.key.namespace };
     let default = settings.default_access.as_str();
     line(out, 0, format!("access of {whose} {default} egress {:?} denials {:?}", settings.egress, settings.explain_denials));
+}
+
+pub fn rates(policy: &RatePolicy, out: &mut String) {
+    let targets: Vec<String> = policy.targets.iter().map(target).collect();
+    line(out, 0, format!("rates {} on {}", short(&policy.key), targets.join(", ")));
+    for limit in &policy.limits {
+        line(out, 1, format!("{}: {limit}", limit.name));
+    }
 }
 
 fn target(target: &AccessTarget) -> String {

@@ -1,0 +1,43 @@
+//! How much may be asked of whom, read from bytes.
+
+use super::access::target;
+use super::read::{Read, Result, list, some, text, wrong};
+use super::{header_name, key_of, origin, v1};
+use model::Kind;
+use model::rate::{CountBy, RateLimit, RatePolicy};
+use std::time::Duration;
+
+pub(super) fn policy(m: v1::RatePolicy) -> Result<RatePolicy> {
+    Ok(RatePolicy {
+        key: key_of(&m.key, Kind::RateLimit)?,
+        origin: origin(m.origin)?,
+        targets: list(m.targets, "targets", target)?,
+        limits: list(m.limits, "limits", limit)?,
+    })
+}
+
+fn limit(m: v1::RateLimit) -> Result<RateLimit> {
+    let name = text(m.name).at("name")?;
+    // It stands in fields of answers.
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+        return Err(wrong(format!("{name:?} is no name of a limit"))).at("name");
+    }
+    let some_of = |number: u32| if number == 0 { Err(wrong("is 0")) } else { Ok(number) };
+    Ok(RateLimit {
+        name,
+        requests: some_of(m.requests).at("requests")?,
+        window: Duration::from_nanos(m.window_nanos),
+        burst: some_of(m.burst).at("burst")?,
+        by: list(m.by, "by", by)?,
+    })
+}
+
+fn by(m: v1::CountBy) -> Result<CountBy> {
+    use v1::count_by::By;
+    Ok(match some(m.by)? {
+        By::Identity(_) => CountBy::Identity,
+        By::ClientAddress(_) => CountBy::ClientAddress,
+        By::Header(name) => CountBy::Header(header_name(name).at("header")?),
+        By::Route(_) => CountBy::Route,
+    })
+}

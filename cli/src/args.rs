@@ -3,7 +3,7 @@
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
     access, bug_report, ca, completions, control_process, dashboard, demo, diff, down, explain, get, graph, load, logs, proxy_process, run,
-    sample, status, tap, token, top, up, upgrade, validate, wait,
+    sample, status, tap, token, top, trace, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -52,6 +52,8 @@ enum Command {
     Top(top::TopArgs),
     /// Show requests as they end, and why they ended so
     Tap(tap::TapArgs),
+    /// Show the last traces, and one of them as a waterfall
+    Trace(trace::TraceArgs),
     /// Find every problem of a configuration before it is used
     Validate(validate::ValidateArgs),
     /// Tell what would become of a request, and why
@@ -114,6 +116,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Graph(args) => graph::run(args).await,
             Command::Top(args) => top::run(args).await,
             Command::Tap(args) => tap::run(args).await,
+            Command::Trace(args) => trace::run(args).await,
             Command::Validate(args) => validate::run(&args),
             Command::Explain(args) => explain::run(args).await,
             Command::Access(args) => access::run(args).await,

@@ -45,6 +45,7 @@ mod tap;
 mod to;
 mod token;
 mod top;
+mod trace;
 mod units;
 mod up;
 mod upgrade;

@@ -182,7 +182,7 @@ async fn ask(uri: &Uri, way: &Dial, caller: &HeaderMap) -> (bool, Value) {
     let mut request = Request::new(Full::new(Bytes::new()));
     // What every well-behaved service passes on: the trace, and the caller's own markers.
     for (name, value) in caller {
-        let passed = name.as_str().starts_with("x-") || matches!(name.as_str(), "traceparent" | "tracestate" | "baggage");
+        let passed = name.as_str().starts_with("x-") || matches!(name.as_str(), "traceparent" | "tracestate" | "b3" | "baggage");
         if passed && !name.as_str().starts_with("x-forwarded-") {
             request.headers_mut().append(name.clone(), value.clone());
         }

@@ -95,6 +95,8 @@ impl Api {
             .route(path::PROBLEMS, get(|State(a): State<Self>| async move { Json(beside::problems(&a.core)) }))
             .route(path::PAST_EVENTS, get(|State(a): State<Self>| async move { Json(a.core.past_events()) }))
             .route(path::FLOWS, get(flows))
+            .route(path::TRACES, get(traces))
+            .route("/v1/traces/{id}", get(trace))
             .route(path::CERTIFICATES, get(|State(a): State<Self>| async move { Json(told::certificates(&a.core)) }))
             .route(path::ROOTS, get(|State(a): State<Self>| async move { Json(a.core.roots()) }))
     }
@@ -254,6 +256,16 @@ async fn history(State(api): State<Api>, Asked(of): Asked<Of>) -> Result<Json<ap
 async fn flows(State(api): State<Api>) -> Json<api::FlowList> {
     let (items, dropped) = api.core.lock().flows.failed();
     Json(api::FlowList { items, dropped })
+}
+
+async fn traces(State(api): State<Api>, Asked(query): Asked<api::TraceQuery>) -> Json<api::TraceList> {
+    Json(api.core.lock().flows.traces.list(&query))
+}
+
+async fn trace(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<api::Trace>, Refuse> {
+    let fix = "organza trace lists those of the last minutes: what was not sampled, neither failed nor took long, is not kept";
+    let unknown = || Refuse::new(StatusCode::NOT_FOUND, format!("there is no trace {id:?}"), Some(fix.into()));
+    api.core.lock().flows.traces.of(&id).map(Json).ok_or_else(unknown)
 }
 
 /// One request a line, as JSON, until whoever asked is gone. What was too much is told in lines of its own.

@@ -1,5 +1,6 @@
 //! The one place that changes: files, registrations and sessions meet here, behind one short lock, and become the next world.
 
+use crate::contexts::Contexts;
 use crate::ejections::Ejections;
 use crate::files::Read;
 use crate::flows::Flows;
@@ -57,6 +58,7 @@ pub struct Inner {
     pub ejections: Ejections,
     pub flows: Flows,
     pub processes: Processes,
+    pub contexts: Contexts,
     pub problems: Vec<Located>,
     /// The last certificate of each proxy: its identity and times.
     pub issued: BTreeMap<String, (String, u64, u64)>,
@@ -117,6 +119,7 @@ impl Core {
             ejections: Ejections::default(),
             flows: Flows::default(),
             processes: Processes::default(),
+            contexts: Contexts::default(),
             problems: Vec::new(),
             issued: BTreeMap::new(),
             made: monotone(),
@@ -377,6 +380,7 @@ impl Core {
         inner.leaving.retain(|(other, _), _| other != proxy);
         inner.issued.remove(proxy);
         inner.processes.forget(proxy);
+        inner.contexts.forget(proxy);
         self.keep(Txn { put: Vec::new(), delete: vec![format!("registration/{proxy}")] });
         if known {
             self.rebuild(&mut inner);

@@ -2,6 +2,7 @@
 //! end. Everything is bounded, and what found no room is counted. It knows no clock and opens nothing.
 
 use crate::limits;
+use crate::traces::Traces;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use wire::v1;
 
 /// The tap that nobody opened: of failures.
 const FAILURES: u64 = 0;
+/// And that of spans.
+const SPANS: u64 = u64::MAX;
 
 /// One who watches.
 struct Tap {
@@ -27,6 +30,7 @@ pub struct Flows {
     dropped: u64,
     taps: BTreeMap<u64, Tap>,
     opened: u64,
+    pub traces: Traces,
 }
 
 /// What a tap hears; it ends when dropped.
@@ -37,7 +41,7 @@ pub struct Heard {
 
 impl Flows {
     /// What one report told, and how many it had no room for.
-    pub fn report(&mut self, proxy: &str, flows: Vec<v1::Flow>, dropped: u64) {
+    pub fn report(&mut self, proxy: &str, flows: Vec<v1::Flow>, dropped: u64, now: u64) {
         self.dropped = self.dropped.saturating_add(dropped);
         if dropped > 0 {
             self.taps.values().for_each(|tap| _ = tap.dropped.fetch_add(dropped, Ordering::Relaxed));
@@ -50,6 +54,12 @@ impl Flows {
                 continue;
             };
             fields.insert("proxy".into(), proxy.into());
+            if flow.taps.contains(&SPANS) {
+                self.traces.put(&fields, flow.line.len(), now);
+            }
+            if flow.taps == [SPANS] {
+                continue;
+            }
             let line = Value::Object(fields);
             for id in flow.taps.iter().take(limits::TAPS) {
                 match self.taps.get(id) {

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod ca;
+pub mod contexts;
 pub mod core;
 pub mod dashboard;
 pub mod ejections;
@@ -23,6 +24,7 @@ pub mod shell;
 pub mod store;
 pub mod summary;
 pub mod tokens;
+pub mod traces;
 pub mod view;
 pub mod world;
 

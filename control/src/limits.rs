@@ -72,6 +72,20 @@ pub const FLOWS: usize = 1000;
 pub const FLOWS_OF_ONE: usize = 2000;
 /// One of them, as JSON, in bytes.
 pub const FLOW_BYTES: usize = 8 * 1024;
+/// Traces that are remembered at once ...
+pub const TRACES: usize = 1000;
+/// ... for so many seconds ...
+pub const TRACE_SECONDS: u64 = 600;
+/// ... of at most so many bytes as lines of JSON (in memory they weigh about five times that).
+pub const TRACE_BYTES: usize = 8 * 1024 * 1024;
+/// Spans of one trace.
+pub const SPANS_OF_ONE: usize = 200;
+/// Traces that one answer lists.
+pub const TRACES_TOLD: usize = 200;
+/// For how many seconds it is remembered what programs do with traces ...
+pub const CONTEXT_SECONDS: u64 = 60;
+/// ... and how many calls without one make it a habit.
+pub const CONTEXT_CALLS: u64 = 10;
 /// Taps at once.
 pub const TAPS: usize = 8;
 /// Requests that one proxy tells a tap each second, at most.

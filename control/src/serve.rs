@@ -346,7 +346,10 @@ impl Telemetry for Service {
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
             inner.graph.report(&report.proxy, delta, seconds(now()));
         }
-        inner.flows.report(&report.proxy, report.flows, report.flows_dropped);
+        inner.flows.report(&report.proxy, report.flows, report.flows_dropped, seconds(now()));
+        if let Some(seen) = &report.context {
+            inner.contexts.report(&report.proxy, seen, seconds(now()));
+        }
         if let Some(process) = &report.process {
             inner.processes.report((&report.proxy, report.incarnation), process, monotone());
         }

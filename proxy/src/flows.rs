@@ -1,5 +1,5 @@
-//! Single requests on their way to the control plane: those that failed, so that one can see why, and those that a tap asked for. Bounded by what one
-//! report may hold; what is over is counted. A request that is told nobody costs one load and no lock.
+//! Single requests on their way to the control plane: those that failed, so that one can see why, those that are part of a trace that is recorded, and
+//! those that a tap asked for. Bounded by what one report may hold; what is over is counted. A request that is told nobody costs one load and no lock.
 //!
 //! A flow is the access log's line of the record, and a record holds no header values, queries or bodies: what is not there cannot leak.
 
@@ -13,6 +13,18 @@ use wire::v1;
 
 /// The tap that nobody opened: of failures.
 const FAILURES: u64 = 0;
+/// And that of spans.
+const SPANS: u64 = u64::MAX;
+
+/// What programs do with the traces that they are called with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContextCounts {
+    /// Requests to the program; each has a trace.
+    pub served: u64,
+    /// Its own calls, with a trace and without one.
+    pub passed_on: u64,
+    pub dropped: u64,
+}
 
 /// What waits for the next report, and what it is chosen by.
 #[derive(Debug, Default)]
@@ -21,6 +33,7 @@ pub struct Flows {
     taps: ArcSwap<Taps>,
     waiting: Mutex<Vec<v1::Flow>>,
     dropped: AtomicU64,
+    context: Mutex<ContextCounts>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +52,8 @@ impl Flows {
     pub fn see(&self, record: &Record) {
         let failed = !record.is_success();
         let tapped = self.tapped.load(Ordering::Relaxed);
-        if !failed && !tapped {
+        let traced = record.trace.is_some_and(|trace| failed || trace.context.sampled || is_slow(record));
+        if !failed && !tapped && !traced {
             return;
         }
         let taps = self.taps.load();
@@ -55,6 +69,9 @@ impl Flows {
         if failed {
             asked.push(FAILURES);
         }
+        if traced {
+            asked.push(SPANS);
+        }
         let found_no_room = !asked.is_empty() && !self.keep(record, asked);
         if over || found_no_room {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -63,17 +80,36 @@ impl Flows {
 
     fn keep(&self, record: &Record, mut taps: Vec<u64>) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = || waiting.iter().filter(|flow| flow.taps.contains(&FAILURES)).count();
-        if taps.contains(&FAILURES) && failures() >= limits::FAILURE_FLOWS {
-            taps.retain(|tap| *tap != FAILURES);
+        let had = taps.len();
+        for (kind, most) in [(FAILURES, limits::FAILURE_FLOWS), (SPANS, limits::SPAN_FLOWS)] {
+            if taps.contains(&kind) && waiting.iter().filter(|flow| flow.taps.contains(&kind)).count() >= most {
+                taps.retain(|tap| *tap != kind);
+            }
         }
         if taps.is_empty() || waiting.len() >= limits::FLOWS {
             return false;
         }
+        let whole = taps.len() == had;
         let mut line = String::with_capacity(512);
         access_log::write_line(access_log::Format::Json, record, &mut line);
         waiting.push(v1::Flow { line, taps });
-        true
+        whole
+    }
+
+    /// What a worker saw since it was last asked.
+    pub fn count_context(&self, seen: ContextCounts) {
+        if seen == ContextCounts::default() {
+            return;
+        }
+        let mut all = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        all.served += seen.served;
+        all.passed_on += seen.passed_on;
+        all.dropped += seen.dropped;
+    }
+
+    /// What was seen since this was last asked.
+    pub fn take_context(&self) -> ContextCounts {
+        std::mem::take(&mut *self.context.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the next report tells, and how many found no room in it.
@@ -102,6 +138,11 @@ impl Flows {
         self.tapped.store(!all.is_empty(), Ordering::Relaxed);
         self.taps.store(Taps { all, told: Some(now) }.into());
     }
+}
+
+/// A request that is worth a look, however its trace was decided. What is carried on and on is slow only where it began slowly.
+fn is_slow(record: &Record) -> bool {
+    record.upstream_duration.unwrap_or(record.duration) >= limits::SLOW
 }
 
 fn matches(tap: &v1::Tap, record: &Record) -> bool {

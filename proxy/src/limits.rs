@@ -88,6 +88,10 @@ pub const KEPT_HEADS: usize = 64;
 pub const FLOWS: usize = 1024;
 /// ... and of them those that are told because they failed.
 pub const FAILURE_FLOWS: usize = 32;
+/// ... and of them those that are spans of a trace.
+pub const SPAN_FLOWS: usize = 256;
+/// A request whose answer took so long to begin is recorded as a span, whatever was decided of its trace.
+pub const SLOW: Duration = Duration::from_secs(1);
 /// Taps that are looked at.
 pub const TAPS: usize = 16;
 /// A tap of which the control plane says nothing any more ends after so long.

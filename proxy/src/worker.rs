@@ -1,5 +1,6 @@
 //! One worker: a thread, a single-threaded runtime, and everything that a request touches without a lock. What workers share is in [`Shared`].
 
+use crate::flows::ContextCounts;
 use crate::guard::{self, Guard};
 use crate::limits;
 use crate::map::Map;
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use telemetry::{Destination, Gauge, Metrics, Peer, WorkerMetrics, access_log};
+use telemetry::{Destination, Gauge, Metrics, Peer, Reporter, Sampler, Sampling, WorkerMetrics, access_log};
 use tokio::sync::watch;
 use transport::detect::ServerFirst;
 use transport::hbone::Tunnels;
@@ -126,6 +127,9 @@ pub struct Worker {
     destinations: RefCell<Map<Key, Arc<Destination>>>,
     metrics: RefCell<WorkerMetrics>,
     random: Cell<u64>,
+    sampler: RefCell<Sampler>,
+    /// How programs treat traces, since it was last told.
+    context: Cell<ContextCounts>,
     /// Who nobody knows, as labels name them.
     unknown: Arc<Peer>,
 }
@@ -153,6 +157,8 @@ impl Worker {
             destinations: RefCell::default(),
             metrics,
             random: Cell::new(seed | 1),
+            sampler: RefCell::default(),
+            context: Cell::default(),
             unknown: Arc::new(Peer::unknown()),
         })
     }
@@ -177,6 +183,28 @@ impl Worker {
 
     pub fn draw32(&self) -> u32 {
         (self.draw() >> 32) as u32
+    }
+
+    /// Whether a trace that begins here is recorded.
+    pub fn samples(&self, sampling: Sampling, draw: u32) -> bool {
+        self.sampler.borrow_mut().decide(sampling, draw, transport::rt::now())
+    }
+
+    /// Counts whether the program beside this proxy passes on the traces that it is called with.
+    pub fn traced(&self, reporter: Reporter, with_context: bool) {
+        let mut counts = self.context.get();
+        match (reporter, with_context) {
+            (Reporter::Gateway, _) => return,
+            (Reporter::Destination, _) => counts.served += 1,
+            (Reporter::Source, true) => counts.passed_on += 1,
+            (Reporter::Source, false) => counts.dropped += 1,
+        }
+        self.context.set(counts);
+    }
+
+    /// Hands over what was counted of contexts.
+    pub fn tell_context(&self) {
+        self.shared.flows.count_context(self.context.take());
     }
 
     /// Counts and logs what happened.
@@ -302,6 +330,7 @@ impl Worker {
         loop {
             tasks.set(transport::rt::tasks() as f64);
             pooled.set(self.pool.borrow().len() as f64);
+            self.tell_context();
             transport::rt::sleep(limits::COUNT).await;
         }
     }

@@ -51,7 +51,7 @@ fn fields(record: &Record) -> Map<String, Value> {
         }
     };
     let started = record.started.duration_since(UNIX_EPOCH).unwrap_or_default();
-    put("start_time_ms", json!(u64::try_from(started.as_millis()).unwrap_or(u64::MAX)));
+    put("start_time_ms", json!(started.as_micros() as f64 / 1000.0));
     put("duration_ms", json!(millis(record.duration)));
     put("upstream_duration_ms", record.upstream_duration.map_or(Value::Null, |d| json!(millis(d))));
     put("reporter", json!(record.reporter.as_str()));
@@ -97,7 +97,14 @@ fn fields(record: &Record) -> Map<String, Value> {
     put("consumer", json!(record.consumer));
     put("api", json!(record.api));
     put("generation", json!(record.generation));
-    put("trace_id", json!(record.trace.map(|t| t.trace_id_text())));
+    if let Some(trace) = &record.trace {
+        put("trace_id", json!(trace.context.trace_id_text()));
+        put("span_id", json!(span_text(trace.context.span_id)));
+        put("parent_span_id", json!(trace.parent().map(span_text)));
+        put("server_span_id", json!(trace.server.map(span_text)));
+        put("dialled_ms", json!(trace.dialled.map(millis)));
+        put("sampled", json!(trace.context.sampled));
+    }
     put("request_id", json!(record.request_id));
     map
 }
@@ -156,6 +163,12 @@ fn split(rule: &Rule) -> Value {
 
 fn millis(duration: std::time::Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+fn span_text(span: [u8; 8]) -> String {
+    let mut text = [0; 16];
+    crate::write_hex(&span, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn cut(text: &str, bytes: usize) -> &str {

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod peer;
 pub mod proxy_status;
 pub mod record;
+pub mod span;
 pub mod trace;
 
 pub use edge::{EdgeDelta, EdgeId, EdgeTotals, EdgeTracker};
@@ -20,4 +21,5 @@ pub use metrics::{Gauge, Handle, Metrics, WorkerMetrics};
 pub use peer::Peer;
 pub use proxy_status::proxy_status;
 pub use record::{Decided, Destination, Outcome, Protocol, Record, Reporter, Security, Way};
-pub use trace::{TraceContext, write_hex};
+pub use span::{Span, SpanKind};
+pub use trace::{Sampler, Sampling, Trace, TraceContext, write_hex};

@@ -2,7 +2,7 @@
 //!
 //! Never in a record: header values, query strings, bodies. `Authorization`, cookies and keys cannot leak from what does not hold them.
 
-use crate::{Peer, TraceContext};
+use crate::{Peer, Trace};
 use model::{Applied, Blame, Fault, Listener, Method, Route, Rule, WeightedBackend};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -170,7 +170,7 @@ pub struct Record {
     pub api: Option<Arc<str>>,
     /// Generation of the configuration that decided.
     pub generation: u64,
-    pub trace: Option<TraceContext>,
+    pub trace: Option<Trace>,
     pub request_id: Option<Box<str>>,
 }
 

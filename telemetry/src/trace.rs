@@ -1,6 +1,34 @@
-//! W3C Trace Context (level 1): read strictly, passed on, given a new parent at each hop.
+//! The trace of a request: W3C Trace Context (level 1), read strictly, passed on, given a new parent at each hop; and who decides whether it is
+//! recorded. Headers are [`carrier`]'s; draws and times are handed in.
 
+pub mod carrier;
+mod sampling;
+
+pub use sampling::{Sampler, Sampling};
+
+use carrier::Told;
 use std::fmt;
+use std::time::Duration;
+
+/// What a record knows of its trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    /// The span that the next hop is told: the call of this proxy.
+    pub context: TraceContext,
+    /// The caller's own words.
+    pub told: Told,
+    /// At a gateway the span of the stranger's request, which the call is part of.
+    pub server: Option<[u8; 8]>,
+    /// When the endpoint was dialled or an open connection to it chosen, since the request began.
+    pub dialled: Option<Duration>,
+}
+
+impl Trace {
+    /// The caller's span.
+    pub fn parent(&self) -> Option<[u8; 8]> {
+        self.told.ids.map(|(_, span)| span)
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
@@ -37,6 +65,18 @@ impl TraceContext {
         Self { span_id: span.max(1).to_be_bytes(), ..*self }
     }
 
+    /// Another span of the same proxy, as good as drawn.
+    pub fn sibling(&self) -> [u8; 8] {
+        let span = u64::from_be_bytes(self.span_id).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
+        span.max(1).to_be_bytes()
+    }
+
+    /// Uniform where whoever began the trace drew it so: what shares of traces are decided by.
+    pub fn draw(&self) -> u32 {
+        let [.., a, b, c, d] = self.trace_id;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     pub fn trace_id_text(&self) -> String {
         let mut text = [0; 32];
         write_hex(&self.trace_id, &mut text);
@@ -51,6 +91,11 @@ impl TraceContext {
         text[54] = b'0' + u8::from(self.sampled);
         text
     }
+}
+
+/// The identifier of a trace, as it is written.
+pub fn read_id(text: &str) -> Option<[u8; 16]> {
+    hex(text.as_bytes()).filter(|id| *id != [0; 16])
 }
 
 /// Lower-case hexadecimal, two digits a byte; `into` has room for them. Written by hand since every request has three of these.
@@ -70,7 +115,7 @@ impl fmt::Display for TraceContext {
 }
 
 /// Lower-case hexadecimal only, as the standard has it.
-fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+pub(crate) fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let digit = |b: u8| match b {
         b'0'..=b'9' => Some(b - b'0'),
         b'a'..=b'f' => Some(b - b'a' + 10),

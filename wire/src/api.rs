@@ -5,6 +5,7 @@ mod flow;
 mod get;
 mod graph;
 mod join;
+mod trace;
 mod watch;
 
 pub use flow::{FlowList, StatusMatch, TapQuery};
@@ -18,6 +19,7 @@ pub use graph::{
     Workload, WorkloadList,
 };
 pub use join::{Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort};
+pub use trace::{Span, SpanKind, Trace, TraceList, TraceQuery, TraceSummary};
 pub use watch::{Change, ChangeKind, Diff, DiffRequest, Event, Located, Severity};
 
 use serde::{Deserialize, Serialize};
@@ -54,12 +56,19 @@ pub mod path {
     pub const DIFF: &str = "/v1/diff";
     /// Requests that failed or were denied, the last ([`super::FlowList`]).
     pub const FLOWS: &str = "/v1/flows";
+    /// The last traces ([`super::TraceList`]); `?service=&failed=&slower=` ([`super::TraceQuery`]).
+    pub const TRACES: &str = "/v1/traces";
     /// A stream of requests as they end, one JSON object a line; `?from=&to=&route=&status=` ([`super::TapQuery`]).
     pub const TAP: &str = "/v1/tap";
     /// POST answers a [`super::DashboardLink`].
     pub const DASHBOARD: &str = "/v1/dashboard";
     /// GET lists, POST [`super::TokenRequest`] creates. DELETE `/v1/tokens/ID` withdraws.
     pub const TOKENS: &str = "/v1/tokens";
+
+    /// One trace ([`super::Trace`]).
+    pub fn trace(id: &str) -> String {
+        format!("{TRACES}/{id}")
+    }
 
     /// What one proxy has acknowledged ([`super::ProxyResources`]).
     pub fn resources(proxy: &str) -> String {

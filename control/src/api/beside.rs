@@ -65,6 +65,12 @@ pub fn problems(core: &Core) -> api::ProblemList {
             ));
         }
     }
+    for entry in inner.registry.entries() {
+        let Some((dropped, all)) = inner.contexts.dropped(&entry.proxy, time) else { continue };
+        let message = format!("{dropped} of its last {all} calls came without the trace of the request that they serve: traces end here");
+        let fix = "pass the header traceparent on with each call (or b3, or the X-B3- headers, where those came)".to_owned();
+        items.push(said(Severity::Warning, format!("Proxy {}", entry.proxy), "DropsTraceContext", message, fix));
+    }
     for (proxy, (identity, not_before, not_after)) in &inner.issued {
         // Renewed at half life: what has so little left was not.
         let life = not_after.saturating_sub(*not_before);

@@ -192,6 +192,7 @@ pub fn proxies(core: &Core) -> api::ProxyList {
             mtls: session.connected,
             since: session.since,
             process: inner.processes.of(&entry.proxy).cloned(),
+            drops_trace_context: inner.contexts.dropped(&entry.proxy, seconds(now())).is_some(),
         }
     });
     api::ProxyList { generation, items: items.collect() }

@@ -7,11 +7,11 @@ fn flow(status: u16, taps: &[u64]) -> v1::Flow {
 #[test]
 fn failures_are_kept_with_who_told_them_the_latest_first() {
     let mut flows = Flows::default();
-    flows.report("web-1", vec![flow(503, &[FAILURES]), flow(200, &[9]), flow(403, &[FAILURES])], 2);
+    flows.report("web-1", vec![flow(503, &[FAILURES]), flow(200, &[9]), flow(403, &[FAILURES])], 2, 0);
     let (failed, dropped) = flows.failed();
     let told: Vec<_> = failed.iter().map(|line| (line["response_code"].as_u64().unwrap(), line["proxy"].as_str().unwrap())).collect();
     assert_eq!((told, dropped), (vec![(403, "web-1"), (503, "web-1")], 2));
-    (0..limits::FLOWS + 7).for_each(|_| flows.report("web-1", vec![flow(500, &[FAILURES])], 0));
+    (0..limits::FLOWS + 7).for_each(|_| flows.report("web-1", vec![flow(500, &[FAILURES])], 0, 0));
     assert_eq!(flows.failed().0.len(), limits::FLOWS);
 }
 
@@ -20,7 +20,7 @@ fn nonsense_is_counted_and_kept_by_nobody() {
     let mut flows = Flows::default();
     let long = format!("{{\"path\":\"{}\"}}", "x".repeat(limits::FLOW_BYTES));
     for line in ["", "[]", "{", "\u{0}", &long] {
-        flows.report("web-1", vec![v1::Flow { line: line.into(), taps: vec![FAILURES] }], 0);
+        flows.report("web-1", vec![v1::Flow { line: line.into(), taps: vec![FAILURES] }], 0, 0);
     }
     assert_eq!(flows.failed(), (Vec::new(), 5));
 }
@@ -32,11 +32,11 @@ fn a_tap_hears_what_is_its_own_loses_what_it_does_not_read_and_ends_when_dropped
     let mut heard = flows.tap(&query).unwrap();
     let wanted = flows.wanted();
     assert_eq!((wanted.len(), wanted[0].status_from, wanted[0].status_to, &*wanted[0].destination), (1, 500, 599, "catalog"));
-    flows.report("web-1", vec![flow(503, &[wanted[0].id, FAILURES]), flow(502, &[wanted[0].id + 1])], 0);
+    flows.report("web-1", vec![flow(503, &[wanted[0].id, FAILURES]), flow(502, &[wanted[0].id + 1])], 0, 0);
     assert_eq!(heard.lines.try_recv().unwrap()["response_code"], 503);
     assert!(heard.lines.try_recv().is_err());
-    (0..limits::TAP_LINES + 3).for_each(|_| flows.report("web-1", vec![flow(503, &[wanted[0].id])], 0));
-    flows.report("web-1", Vec::new(), 4);
+    (0..limits::TAP_LINES + 3).for_each(|_| flows.report("web-1", vec![flow(503, &[wanted[0].id])], 0, 0));
+    flows.report("web-1", Vec::new(), 4, 0);
     assert_eq!(heard.dropped.load(Ordering::Relaxed), 3 + 4);
     drop(heard);
     assert!(flows.wanted().is_empty());

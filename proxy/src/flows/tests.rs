@@ -1,7 +1,8 @@
 use super::*;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use telemetry::{Destination, Outcome, Peer, Reporter};
+use telemetry::trace::carrier::Told;
+use telemetry::{Destination, Outcome, Peer, Reporter, Trace, TraceContext};
 
 fn record(status: u16) -> Record {
     let peer = |name: &str| Arc::new(Peer::claimed(name, "shop", name, "v1", "", None));
@@ -80,4 +81,32 @@ fn a_tap_ends_with_the_word_that_it_has_ended_and_with_silence() {
     flows.take(later);
     flows.see(&record(200));
     assert_eq!(flows.take(later), (Vec::new(), 0));
+}
+
+fn traced(status: u16, sampled: bool) -> Record {
+    let context = TraceContext { trace_id: [1; 16], span_id: [2; 8], sampled };
+    Record { trace: Some(Trace { context, told: Told::default(), server: None, dialled: None }), ..record(status) }
+}
+
+#[test]
+fn spans_are_told_where_it_was_decided_so_and_of_what_failed_or_was_slow() {
+    let told = |record: Record| {
+        let flows = Flows::default();
+        flows.see(&record);
+        flows.take(Instant::now()).0.first().is_some_and(|flow| flow.taps.contains(&SPANS))
+    };
+    assert!(told(traced(200, true)) && told(traced(503, false)));
+    assert!(!told(traced(200, false)) && !told(record(503)));
+    assert!(told(Record { duration: limits::SLOW, ..traced(200, false) }));
+    // An answer that began at once and went on for long is not slow.
+    assert!(!told(Record { duration: limits::SLOW, upstream_duration: Some(Duration::ZERO), ..traced(200, false) }));
+}
+
+#[test]
+fn spans_that_are_too_many_are_counted_and_take_no_room_from_others() {
+    let flows = Flows::default();
+    (0..1000).for_each(|_| flows.see(&traced(200, true)));
+    (0..5).for_each(|_| flows.see(&record(503)));
+    let (told, dropped) = flows.take(Instant::now());
+    assert_eq!((told.len(), dropped), (limits::SPAN_FLOWS + 5, 1000 - limits::SPAN_FLOWS as u64));
 }

@@ -30,7 +30,7 @@ use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use telemetry::{Destination, Outcome, Record, Way};
+use telemetry::{Destination, Outcome, Record, Sampling, Way};
 use transport::body::{Incoming, Length};
 use transport::h1::Hop;
 use transport::preface::Framing as Inner;
@@ -60,7 +60,9 @@ pub async fn request(
     record.listener = listener.cloned();
     let namespace = &worker.shared.me.namespace;
     prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
-    match plan::decide(&snapshot, namespace, client, listener, head)? {
+    let plan = plan::decide(&snapshot, namespace, client, listener, head)?;
+    prepare::pass_trace(worker, head, record, Sampling::default());
+    match plan {
         Plan::Routed { decision, dialled } => {
             let judged =
                 listener.map(|listener| Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head));
@@ -483,6 +485,9 @@ impl Tries<'_, '_> {
                 return self.failed(Failure::Unsent(error.fault), true, picked, error).await;
             }
         };
+        if let Some(trace) = &mut record.trace {
+            trace.dialled = Some(rt::now().saturating_duration_since(down.started));
+        }
         // Until it is known: a try that is broken off says nothing.
         self.ended = Ended::Cancelled;
         if let Some(left) = reach::in_time(deadline)? {

@@ -6,7 +6,8 @@ use crate::limits;
 use crate::worker::Worker;
 use model::{Fault, Method, Normalisation, RequestHead};
 use std::borrow::Cow;
-use telemetry::{Record, TraceContext, write_hex};
+use telemetry::trace::carrier;
+use telemetry::{Record, Reporter, Sampling, Trace, TraceContext, write_hex};
 use transport::h1::{Hop, strip_hop_by_hop};
 
 /// Prepares the head, and says what was meant for this hop.
@@ -104,13 +105,24 @@ fn identify(worker: &Worker, client: &Client, head: &mut RequestHead, record: &m
         std::str::from_utf8(&id).unwrap_or_default().into()
     });
     record.request_id = Some(id);
-    let trace = head.headers.get("traceparent").and_then(TraceContext::parse);
-    let trace = match trace {
-        Some(trace) => trace.child(worker.draw()),
-        None => TraceContext::root(u128::from(worker.draw()) << 64 | u128::from(worker.draw()), worker.draw(), false),
+    let told = carrier::read(&head.headers);
+    let sampled = told.sampled == Some(true);
+    let context = match told.ids {
+        Some((trace_id, span_id)) => TraceContext { trace_id, span_id, sampled }.child(worker.draw()),
+        None => TraceContext::root(u128::from(worker.draw()) << 64 | u128::from(worker.draw()), worker.draw(), sampled),
     };
-    head.headers.set("traceparent", &trace.traceparent());
-    record.trace = Some(trace);
+    let server = (record.reporter == Reporter::Gateway).then(|| context.sibling());
+    worker.traced(record.reporter, told.ids.is_some());
+    record.trace = Some(Trace { context, told, server, dialled: None });
+}
+
+/// Decides whether a new trace is recorded, now that it is known what is called, and tells the next hop of it.
+pub fn pass_trace(worker: &Worker, head: &mut RequestHead, record: &mut Record, sampling: Sampling) {
+    let Some(trace) = &mut record.trace else { return };
+    if trace.told.sampled.is_none() {
+        trace.context.sampled = worker.samples(sampling, trace.context.draw());
+    }
+    carrier::write(&mut head.headers, &trace.context, &trace.told);
 }
 
 /// A random UUID (RFC 9562, version 4).

@@ -4,6 +4,7 @@
 use super::idle::Used;
 use super::{Draw, Handle};
 use crate::config::Config;
+use crate::flows::ContextCounts;
 use crate::guard::{By, Crowded, OpenBreaker, Out};
 use crate::limits;
 use crate::snapshot::file::write_private;
@@ -63,6 +64,7 @@ pub(super) fn reports(
             request.ejections = out.into_iter().map(ejection).collect();
             request.breakers = open.into_iter().map(breaker).collect();
             request.crowded = crowded.into_iter().map(full).collect();
+            request.context = Some(context(flows.take_context()));
             let lost = dropped + seen.len() as u64;
             (request.flows, request.flows_dropped, request.process) = (seen, dropped, super::process::look());
             match rt::timeout(limits::ANSWER, client.report(request)).await {
@@ -80,6 +82,10 @@ pub(super) fn reports(
             flows.lost(lost);
         }
     }))
+}
+
+fn context(seen: ContextCounts) -> v1::report_request::Context {
+    v1::report_request::Context { served: seen.served, passed_on: seen.passed_on, dropped: seen.dropped }
 }
 
 fn millis(time: std::time::Duration) -> u64 {

@@ -3,6 +3,7 @@
 
 mod access;
 mod backend_tls;
+mod canary;
 mod checks;
 mod clients;
 pub(crate) mod connections;
@@ -26,6 +27,7 @@ pub(crate) mod resources;
 mod scripted;
 mod session;
 mod strangers;
+mod traces;
 mod trust;
 
 use crate::doors::{ApplicationDoor, Door, Doors, work};

@@ -125,6 +125,9 @@ pub struct Proxy {
     /// What it costs, where it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
+    /// Its program calls others mostly without the trace that it was called with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drops_trace_context: bool,
 }
 
 /// A process as the kernel sees it.

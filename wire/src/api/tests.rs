@@ -35,7 +35,7 @@ fn recorded<T: Serialize + serde::de::DeserializeOwned + PartialEq + Debug>(name
 }
 
 /// What would mean something else without a field that is not known.
-const REFUSES_WHAT_IT_DOES_NOT_KNOW: [&str; 3] = ["token-request.json", "diff-request.json", "tap-query.json"];
+const REFUSES_WHAT_IT_DOES_NOT_KNOW: [&str; 4] = ["token-request.json", "diff-request.json", "tap-query.json", "trace-query.json"];
 
 fn text(text: &str) -> String {
     text.to_owned()
@@ -129,6 +129,10 @@ fn what_users_see_is_as_it_was_recorded() {
     recorded(&mut names, "flows.json", &flows);
     let query = TapQuery { from: Some(text("web-v1")), to: Some(text("shop/catalog")), route: None, status: Some(StatusMatch::Class(5)) };
     recorded(&mut names, "tap-query.json", &query);
+    let query = TraceQuery { service: Some(text("shop/catalog")), failed: true, slower: Some(250) };
+    recorded(&mut names, "trace-query.json", &query);
+    recorded(&mut names, "traces.json", &TraceList { items: vec![trace_summary()], dropped: 0 });
+    recorded(&mut names, "trace.json", &trace());
     let link = DashboardLink { url: text("http://127.0.0.1:4711/Pp-p/enter?code=c0de"), expires: 1_790_000_600 };
     recorded(&mut names, "dashboard.json", &link);
     let past = PastEvent { time: 1_790_000_000, what: Event::Hello { generation: 12, time: 1_790_000_000 } };
@@ -182,6 +186,7 @@ fn proxy() -> Proxy {
         mtls: true,
         since: 1_790_000_000,
         process: Some(Process { cpu_percent: 5.2, resident_bytes: 15_728_640, threads: 5, descriptors: 45 }),
+        drops_trace_context: true,
     }
 }
 
@@ -378,6 +383,45 @@ fn graph() -> Graph {
     Graph { generation: 12, time: 1_790_000_000, window_seconds: 10, nodes: vec![node], edges: vec![edge], left_out: 0 }
 }
 
+fn trace_summary() -> TraceSummary {
+    TraceSummary {
+        trace_id: text("4bf92f3577b34da6a3ce929d0e0e4736"),
+        name: text("GET /items"),
+        service: text("catalog"),
+        started_millis: 1_790_000_000_123.456,
+        duration_millis: 41.5,
+        spans: 3,
+        failed: 1,
+        workloads: vec![text("catalog-v1"), text("web-v1")],
+    }
+}
+
+fn trace() -> Trace {
+    let span = Span {
+        span_id: text("00f067aa0ba902b7"),
+        parent_span_id: Some(text("53995c3f42cd8ad8")),
+        depth: 1,
+        kind: SpanKind::Server,
+        name: text("GET /items"),
+        proxy: text("catalog-v1"),
+        workload: text("catalog-v1"),
+        service: text("catalog"),
+        start_millis: 0.5,
+        duration_millis: 40.25,
+        status: 503,
+        failed: true,
+        clock_millis: Some(-3_600_000.0),
+        record: serde_json::json!({"proxy": "catalog-v1"}),
+    };
+    Trace {
+        trace_id: text("4bf92f3577b34da6a3ce929d0e0e4736"),
+        started_millis: 1_790_000_000_123.456,
+        duration_millis: 41.5,
+        spans: vec![span],
+        left_out: 2,
+    }
+}
+
 fn workload() -> Workload {
     Workload {
         namespace: text("shop"),
@@ -411,6 +455,8 @@ fn the_description_names_every_path_and_every_recorded_field() {
         path::PROBLEMS,
         path::PAST_EVENTS,
         path::FLOWS,
+        path::TRACES,
+        &path::trace("ID"),
         path::TAP,
         path::DASHBOARD,
         path::CERTIFICATES,

@@ -2078,6 +2078,9 @@ pub struct ReportRequest {
     /// Services that have as many connections as they may; whole each time too.
     #[prost(message, repeated, tag = "10")]
     pub crowded: ::prost::alloc::vec::Vec<report_request::Crowded>,
+    /// What the program beside the proxy did with the traces that it was called with, since the last report.
+    #[prost(message, optional, tag = "11")]
+    pub context: ::core::option::Option<report_request::Context>,
 }
 /// Nested message and enum types in `ReportRequest`.
 pub mod report_request {
@@ -2107,6 +2110,17 @@ pub mod report_request {
         /// Calls that wait for a connection.
         #[prost(uint32, tag = "5")]
         pub waiting: u32,
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Context {
+        /// Requests to it; each has a trace.
+        #[prost(uint64, tag = "1")]
+        pub served: u64,
+        /// Its own calls, with a trace and without one.
+        #[prost(uint64, tag = "2")]
+        pub passed_on: u64,
+        #[prost(uint64, tag = "3")]
+        pub dropped: u64,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct OpenBreaker {
@@ -2159,7 +2173,7 @@ pub struct ReportReply {
 pub struct Flow {
     #[prost(string, tag = "1")]
     pub line: ::prost::alloc::string::String,
-    /// Taps that asked for it; 0 where it is told because it failed.
+    /// Taps that asked for it; 0 where it is told because it failed, the highest number there is where it is a span of a trace.
     #[prost(uint64, repeated, tag = "2")]
     pub taps: ::prost::alloc::vec::Vec<u64>,
 }

@@ -31,6 +31,9 @@ const RECORDED: &[(&str, &str)] = &[
     ("token-request", "TokenRequest"),
     ("token", "TokenResponse"),
     ("tokens", "TokenList"),
+    ("trace-query", "TraceQuery"),
+    ("trace", "Trace"),
+    ("traces", "TraceList"),
     ("workloads", "WorkloadList"),
 ];
 

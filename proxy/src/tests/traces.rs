@@ -1,0 +1,95 @@
+//! Traces across the mesh: each proxy's span below the one that called it, whatever the caller speaks.
+
+use super::resources::{self, HTTP};
+use super::{Shop, bounded, key};
+use crate::flows::ContextCounts;
+use model::{Kind, Target};
+use serde_json::Value;
+use std::time::Instant;
+use testkit::backend::Backend;
+use testkit::client::{Shot, fetch};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+
+fn told(address: std::net::SocketAddr, headers: &[(&str, &str)]) -> Shot {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Shot { headers, ..Shot::get(address, "catalog", "/headers") }
+}
+
+/// How many spans wait to be told the control plane.
+fn spans(proxy: &super::Proxy) -> usize {
+    proxy.worker.shared.flows.take(Instant::now()).0.iter().filter(|flow| flow.taps.contains(&u64::MAX)).count()
+}
+
+#[tokio::test]
+async fn a_callers_trace_goes_on_from_proxy_to_proxy() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", HTTP);
+        let parent = format!("00-{TRACE}-{CALLER}-01");
+        let single = format!("{TRACE}-{CALLER}-1");
+        let several = [("X-B3-TraceId", TRACE), ("X-B3-SpanId", CALLER), ("X-B3-Sampled", "1")];
+        for headers in [&[("traceparent", &*parent)][..], &[("b3", &*single)], &several] {
+            let (status, _, body) = fetch(&told(door, headers)).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap().to_lowercase();
+            assert!(status.as_u16() == 200 && body.contains(&format!("{}: ", headers[0].0.to_lowercase())), "{body}");
+            assert!(body.contains(&format!("traceparent: 00-{TRACE}-")), "{body}");
+            let (web, catalog) = (shop.web.record().await, shop.catalog.record().await);
+            assert_eq!((&web["trace_id"], &web["parent_span_id"], &web["sampled"]), (&TRACE.into(), &CALLER.into(), &true.into()));
+            assert_eq!((&catalog["trace_id"], &catalog["parent_span_id"]), (&TRACE.into(), &web["span_id"]), "{headers:?}");
+            assert_eq!((spans(&shop.web), spans(&shop.catalog)), (1, 1));
+        }
+        // Who was not to be recorded is not.
+        let parent = format!("00-{TRACE}-{CALLER}-00");
+        fetch(&told(door, &[("traceparent", &parent)])).await.unwrap();
+        assert_eq!(shop.catalog.record().await["sampled"], false);
+        shop.web.record().await;
+        assert_eq!((spans(&shop.web), spans(&shop.catalog)), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_gateway_begins_a_trace_and_makes_two_spans() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        shop.mesh.put(vec![resources::listener(80, None), resources::route(Target::Listener(key(Kind::Listener, "edge.web")), rule)]);
+        let mut gateway = shop.mesh.proxy("gateway");
+        let door = gateway.gateway(80);
+        fetch(&told(door, &[])).await.unwrap();
+        let (edge, catalog) = (gateway.record().await, shop.catalog.record().await);
+        // The first of a second is recorded.
+        assert_eq!((&edge["sampled"], &edge["parent_span_id"]), (&true.into(), &Value::Null));
+        assert_eq!(
+            (&catalog["trace_id"], &catalog["parent_span_id"], &catalog["sampled"]),
+            (&edge["trace_id"], &edge["span_id"], &true.into())
+        );
+        assert!(edge["server_span_id"].is_string() && edge["server_span_id"] != edge["span_id"]);
+        assert!(edge["dialled_ms"].as_f64().unwrap() <= edge["duration_ms"].as_f64().unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_with_and_without_a_trace_are_told_apart() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", HTTP);
+        let parent = format!("00-{TRACE}-{CALLER}-01");
+        fetch(&told(door, &[])).await.unwrap();
+        fetch(&told(door, &[])).await.unwrap();
+        fetch(&told(door, &[("traceparent", &parent)])).await.unwrap();
+        let counted = |proxy: &super::Proxy| {
+            proxy.worker.tell_context();
+            proxy.worker.shared.flows.take_context()
+        };
+        assert_eq!(counted(&shop.web), ContextCounts { served: 0, passed_on: 1, dropped: 2 });
+        assert_eq!(counted(&shop.catalog), ContextCounts { served: 3, passed_on: 0, dropped: 0 });
+    })
+    .await;
+}

@@ -112,7 +112,7 @@ await fetch(new URL(`/status/503?token=${secret}`, gateway), { headers: { author
 await page.getByRole('button', { name: /^All/ }).click();
 await until('the failed request of the canary is shown', () => page.locator('tr.flow', { hasText: '/status/503' }).count());
 const everything = await page.evaluate(async () => {
-  const names = ['status', 'graph', 'services', 'workloads', 'routes', 'objects?manifests=true', 'problems', 'proxies', 'certificates', 'events/past', 'flows'];
+  const names = ['status', 'graph', 'services', 'workloads', 'routes', 'objects?manifests=true', 'problems', 'proxies', 'certificates', 'events/past', 'flows', 'traces'];
   return (await Promise.all(names.map(async (name) => (await fetch(`v1/${name}`)).text()))).join('\n');
 });
 check(everything.includes('/status/503') && !everything.includes(secret), 'a secret in header, cookie and query is in no answer');
@@ -135,7 +135,7 @@ await until('a word narrows the table', async () => (await page.locator('tbody t
 
 // Every page, two themes, three sizes.
 const service = await page.locator('tbody a.name').first().getAttribute('href', { timeout: PATIENCE });
-const pages = ['graph', 'services', service.slice(2), 'workloads', 'routes', 'object/HTTPRoute/default/catalog', 'flows', 'proxies', 'certificates', 'events', 'problems'];
+const pages = ['graph', 'services', service.slice(2), 'workloads', 'routes', 'object/HTTPRoute/default/catalog', 'flows', 'traces', 'proxies', 'certificates', 'events', 'problems'];
 const sizes = [
   ['wide', 1440, 900],
   ['tablet', 820, 1180],

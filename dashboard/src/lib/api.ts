@@ -255,6 +255,44 @@ export interface Flow {
   [field: string]: unknown;
 }
 
+export interface TraceSummary {
+  trace_id: string;
+  name: string;
+  service: string;
+  started_millis: number;
+  duration_millis: number;
+  spans: number;
+  failed: number;
+  workloads: string[];
+}
+
+export interface Span {
+  span_id: string;
+  parent_span_id?: string;
+  depth: number;
+  kind: 'server' | 'client';
+  name: string;
+  proxy: string;
+  workload: string;
+  service: string;
+  start_millis: number;
+  duration_millis: number;
+  status: number;
+  failed: boolean;
+  clock_millis?: number;
+  /** The line of the access log. */
+  record: Record<string, unknown>;
+}
+
+/** Times within are milliseconds since it began. */
+export interface Trace {
+  trace_id: string;
+  started_millis: number;
+  duration_millis: number;
+  spans: Span[];
+  left_out: number;
+}
+
 interface Items<T> {
   items: T[];
 }
@@ -286,5 +324,7 @@ export const api = {
   certificates: () => items<Certificate>('certificates'),
   problems: () => items<Problem>('problems'),
   events: () => items<PastEvent>('events/past'),
+  traces: (failed: boolean) => ask<{ items: TraceSummary[]; dropped: number }>(failed ? 'traces?failed=true' : 'traces'),
+  trace: (id: string) => ask<Trace>(`traces/${encodeURIComponent(id)}`),
   flows: () => ask<{ items: Flow[]; dropped: number }>('flows'),
 };

@@ -349,6 +349,10 @@ fn write_proxy(place: &Place, registration: &Registration, namespace: String, ro
     let identity = SpiffeId::parse(&registration.identity).doing(|| format!("read the identity {}", registration.identity))?;
     let svid = folder.join("svid");
     write_private(&svid, svid_pem.as_bytes())?;
+    let metrics = place.metrics().map(ports::next).transpose()?.map(loopback);
+    if let Some(address) = metrics {
+        eprintln!("organza: metrics of {} are at http://{address}/metrics", registration.proxy);
+    }
     let control = registration.xds_address.parse().doing(|| format!("read the address {}", registration.xds_address))?;
     let config = Config {
         mesh: place.mesh.clone(),
@@ -365,7 +369,7 @@ fn write_proxy(place: &Place, registration: &Registration, namespace: String, ro
         admin: folder.join("admin.sock"),
         locality: place.locality().map(str::to_owned),
         state: folder.clone(),
-        metrics: None,
+        metrics,
         workers: None,
         log: Log { access: place.access_log(), ..Log::default() },
         drain_seconds: limits::DRAIN.as_secs(),

@@ -18,6 +18,8 @@ pub struct Place {
     access_log: bool,
     /// Where this machine is, for those proxies.
     locality: Option<String>,
+    /// From which port on they show their metrics, on loopback; nowhere where it is none.
+    metrics: Option<u16>,
 }
 
 impl Place {
@@ -28,13 +30,13 @@ impl Place {
                 Failure::usage(format!("{mesh:?} is no name for a mesh")).remedy("use lower-case letters, digits and dashes, at most 40")
             );
         }
-        Ok(Self { mesh: mesh.to_owned(), root: state_home()?.join("organza").join(mesh), access_log: false, locality: None })
+        Ok(Self { mesh: mesh.to_owned(), root: state_home()?.join("organza").join(mesh), access_log: false, locality: None, metrics: None })
     }
 
     /// A place of a test's own.
     #[cfg(test)]
     pub fn at(root: &Path, mesh: &str) -> Self {
-        Self { mesh: mesh.to_owned(), root: root.to_owned(), access_log: false, locality: None }
+        Self { mesh: mesh.to_owned(), root: root.to_owned(), access_log: false, locality: None, metrics: None }
     }
 
     pub fn with_access_log(self, access_log: bool) -> Self {
@@ -44,6 +46,14 @@ impl Place {
     /// `region/zone`, for proxies that are started from here.
     pub fn with_locality(self, locality: Option<String>) -> Self {
         Self { locality, ..self }
+    }
+
+    pub fn with_metrics(self, metrics: Option<u16>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    pub fn metrics(&self) -> Option<u16> {
+        self.metrics
     }
 
     pub fn locality(&self) -> Option<&str> {

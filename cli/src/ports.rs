@@ -61,6 +61,19 @@ pub fn any_on(ip: IpAddr) -> Outcome<u16> {
     port.map_err(|error| Failure::problem(format!("no free port on {ip}")).why(error))
 }
 
+/// The first port of loopback at or after `preferred` that is free, and that no other `organza` of this machine takes while this process lives.
+pub fn next(preferred: u16) -> Outcome<u16> {
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut candidates = preferred..preferred.saturating_add(limits::PORTS_TRIED);
+    let free = candidates.find_map(|port| {
+        let held = hold(port)?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some((port, held))
+    });
+    let (port, held) = free.ok_or_else(|| Failure::problem(format!("no free port from {preferred} on")).remedy("name another"))?;
+    given.push(held);
+    Ok(port)
+}
+
 /// Keeps ports from other `organza`s as [`any_on`] does: they are ours since before this process was the program that it is.
 pub fn keep(ports: impl Iterator<Item = u16>) {
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

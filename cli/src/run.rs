@@ -66,6 +66,9 @@ pub struct RunArgs {
     /// Its proxy writes a line for each request: organza logs -f SERVICE
     #[arg(long)]
     access_log: bool,
+    /// Its proxy shows metrics for Prometheus at /metrics on loopback, on this port or the next that is free
+    #[arg(long, value_name = "PORT")]
+    metrics: Option<u16>,
     /// Refuse a program that listens on all interfaces
     #[arg(long)]
     strict: bool,
@@ -80,7 +83,7 @@ pub struct RunArgs {
 }
 
 pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
-    let place = args.mesh.place()?.with_access_log(args.access_log).with_locality(args.locality.clone());
+    let place = args.mesh.place()?.with_access_log(args.access_log).with_locality(args.locality.clone()).with_metrics(args.metrics);
     place.prepare()?;
     if args.command.is_empty() && args.service.is_none() && args.upstreams.is_empty() {
         return Err(Failure::usage("nothing to run, to front or to open").remedy("organza run --help shows what one would type"));

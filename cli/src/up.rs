@@ -52,6 +52,9 @@ pub struct UpArgs {
     /// Gateways write a line for each request: organza logs -f
     #[arg(long)]
     access_log: bool,
+    /// Each gateway shows metrics for Prometheus at /metrics on loopback, on this port or the next that is free
+    #[arg(long, value_name = "PORT")]
+    metrics: Option<u16>,
     /// Replace what runs of the mesh on this machine by this program, without losing a request
     #[arg(long, conflicts_with_all = ["files", "to", "detach"])]
     upgrade: bool,
@@ -72,7 +75,7 @@ const TO_PORT: u16 = 8000;
 
 /// `start` brings up the control plane for a place and its files.
 pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>) -> Outcome {
-    let place = args.mesh.place()?.with_access_log(args.access_log).with_locality(args.locality.clone());
+    let place = args.mesh.place()?.with_access_log(args.access_log).with_locality(args.locality.clone()).with_metrics(args.metrics);
     if args.upgrade {
         return upgrade::run(&place).await;
     }
@@ -245,6 +248,9 @@ async fn detach(args: &UpArgs, place: &Place) -> Outcome {
     }
     if args.access_log {
         again.push("--access-log".into());
+    }
+    if let Some(port) = args.metrics {
+        again.extend(["--metrics".into(), port.to_string().into()]);
     }
     if let Some(locality) = &args.locality {
         again.extend(["--locality".into(), locality.into()]);

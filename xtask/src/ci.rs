@@ -16,6 +16,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("npm", "npm"),
     ("ip", "iproute2"),
     ("openssl", "openssl"),
+    ("prometheus", "prometheus"),
     ("python3", "python3"),
     ("tcpdump", "tcpdump"),
 ];

@@ -28,7 +28,7 @@ impl Sampler {
             Sampling::Adaptive => WHOLE / 100,
             Sampling::Share(share) => share,
         };
-        let drawn = u64::from(draw) * u64::from(WHOLE) >> 32 < u64::from(share);
+        let drawn = ((u64::from(draw) * u64::from(WHOLE)) >> 32) < u64::from(share);
         let due = || self.last.is_none_or(|last| now.saturating_duration_since(last) >= Duration::from_secs(1));
         let chosen = drawn || (sampling == Sampling::Adaptive && due());
         if chosen {

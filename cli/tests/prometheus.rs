@@ -142,7 +142,8 @@ fn prometheus_scrapes_a_mesh_and_answers_what_others_ask_of_istio() {
     for query in QUERIES {
         eventually(&format!("{query} finds something"), SOON, || {
             let found = prometheus.ask(query);
-            !found.is_empty() && found.iter().all(|value| value.is_finite())
+            // Who was called before the first scrape alone has no quantile.
+            found.iter().any(|value| value.is_finite())
         });
     }
     // A proxy that dies begins to count anew, on the same port; rates go on.

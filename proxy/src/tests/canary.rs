@@ -43,9 +43,9 @@ async fn a_secret_is_told_by_nobody() {
         let mut shop = Shop::new(backend.address);
         let door = shop.web.named("catalog", HTTP);
         assert_eq!(fetch(&shot(door, "/good")).await.unwrap().0.as_u16(), 200);
-        // One that fails is told more of: the service is there, its program is not.
-        let nobody = testkit::free_port();
-        shop.mesh.put(super::resources::catalog(&[super::resources::Place::organza("catalog-1", shop.tunnel, nobody)]));
+        // One that fails is told more of: nobody is where the service should be.
+        let nobody = format!("127.0.0.1:{}", testkit::free_port()).parse().unwrap();
+        shop.mesh.put(super::resources::catalog(&[super::resources::Place::organza("catalog-2", nobody, 80)]));
         let (status, headers, body) = fetch(&shot(door, "/bad")).await.unwrap();
         assert_ne!(status.as_u16(), 200);
         let answer = format!("{headers:?}{}", String::from_utf8_lossy(&body));

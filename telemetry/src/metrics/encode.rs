@@ -103,7 +103,7 @@ fn family(
 }
 
 fn buckets(metric: &mut MetricEncoder<'_>, sum: f64, count: u64, bounds: &[f64], cells: &[u64]) -> Result<(), Error> {
-    let bounds = bounds.iter().copied().chain([f64::MAX]);
+    let bounds = bounds.iter().copied().chain([f64::INFINITY]);
     let cells: Vec<(f64, u64)> = bounds.zip(cells.iter().copied()).collect();
     metric.encode_histogram::<NoLabels>(sum, count, &cells, None)
 }

@@ -36,6 +36,9 @@ fn workers_are_summed_under_istios_names() {
     assert!(line("istio_requests_total{", "response_code=\"503\"").contains("response_flags=\"UF\""));
     let bucket = line("istio_request_duration_milliseconds_bucket{le=\"5.0\"", "response_code=\"200\"");
     assert!(bucket.ends_with(" 1"), "{bucket}");
+    // Without it no quantile can be computed.
+    let all = line("istio_request_duration_milliseconds_bucket{le=\"+Inf\"", "response_code=\"200\"");
+    assert!(all.ends_with(" 2"), "{all}");
     assert!(line("istio_request_duration_milliseconds_sum", "response_code=\"200\"").ends_with(" 10.0"));
     assert!(line("organza_config_generation", "").ends_with(" 12.0"));
     assert!(line("organza_drains_total{why=\"signal\"}", "").ends_with(" 2.0"));

@@ -2,8 +2,8 @@
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
-    access, bug_report, ca, completions, control_process, dashboard, demo, diff, down, explain, get, graph, load, logs, proxy_process, run,
-    sample, status, tap, token, top, trace, up, upgrade, validate, wait,
+    access, bug_report, ca, completions, control_process, dashboard, demo, diff, down, explain, get, graph, load, logs, man, proxy_process,
+    run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -76,6 +76,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Show the version
     Version,
+    /// Write manual pages
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// Tell proxies what they need to know
     #[command(hide = true)]
     Control(control_process::ControlArgs),
@@ -130,6 +133,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
                 completions::run(&args);
                 Ok(())
             }
+            Command::Man(args) => man::run(&args),
             Command::Version => {
                 println!("organza {}", env!("CARGO_PKG_VERSION"));
                 Ok(())

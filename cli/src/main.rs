@@ -28,6 +28,7 @@ mod limits;
 mod load;
 mod log_file;
 mod logs;
+mod man;
 mod mesh;
 mod mesh_flag;
 mod output;

@@ -8,6 +8,7 @@ mod cluster;
 mod codegen;
 mod conformance;
 mod dashboard;
+mod dist;
 mod faults;
 mod fuzz;
 mod image;
@@ -42,6 +43,7 @@ cargo xtask CHORE
   image [--dev] the container image: static, not root, with its list of parts (target/static)
   conformance gateway [--dev] [--keep] [--test NAME] [--name CLUSTER]
                 the Gateway API's own suite, whole, against Organza on a real cluster
+  dist [--dev]  what is given to people: tarball, image, checksums (target/dist)
   picture [--organza FILE]
                 docs/demo.svg, drawn from what the demo writes to a terminal
   bench [--case NAME] [--rounds N] [--json FILE]
@@ -88,6 +90,7 @@ fn chore() -> Result<()> {
         "ci" => ci::run(),
         "cluster" => cluster::run(&rest),
         "codegen" => codegen::run(&rest),
+        "dist" => dist::run(&rest),
         "fuzz" => fuzz::run(&rest),
         "image" => image::run(&rest),
         "mutants" => mutants::run(&rest),

@@ -143,8 +143,8 @@ impl Balancers {
         let led = |led: u64| entry.balancer.usable_where(|name| routing::session::endpoint(name) == led);
         let led = with.tried.led.filter(|_| with.tried.at.is_empty()).and_then(led);
         let id = entry.choose(led.or(due), with)?;
-        let name = &entry.balancer.endpoint(id).ok_or(Nobody::Absent)?.id;
-        let endpoint = endpoints.endpoints.iter().find(|e| e.id == *name).ok_or(Nobody::Absent)?;
+        // The balancer was told of this very set.
+        let endpoint = entry.balancer.position(id).and_then(|at| endpoints.endpoints.get(at)).ok_or(Nobody::Absent)?;
         entry.balancer.started(id);
         Ok(Picked { endpoint, place, id, guard: entry.guard.clone(), placed: entry.policy.endpoint_requests.is_some() })
     }

@@ -69,8 +69,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    pub fn stage(&self) -> Stage {
+        *self.stage.borrow()
+    }
+
     pub fn is_draining(&self) -> bool {
-        *self.stage.borrow() != Stage::Serving
+        self.stage() != Stage::Serving
     }
 }
 

@@ -206,6 +206,11 @@ impl Balancer {
         self.at(id.0)
     }
 
+    /// Where an endpoint stands in the set that was told last, while it is there.
+    pub fn position(&self, id: EndpointId) -> Option<usize> {
+        self.states.get(id.0 as usize)?.place
+    }
+
     /// Requests under way there.
     pub fn outstanding(&self, id: EndpointId) -> u32 {
         self.states.get(id.0 as usize).map_or(0, |state| state.outstanding)

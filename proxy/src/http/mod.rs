@@ -24,14 +24,16 @@ use crate::limits;
 use crate::worker::{Stage, Worker};
 use bytes::BytesMut;
 use down::{Downstream, Sink};
+use futures_util::future::{Either, select};
 use model::{Fault, Key, RequestHead, SpiffeId};
 use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use telemetry::{Outcome, Peer, Protocol, Record, Reporter, Security};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use transport::h1::{self, Reader, Writer};
 use transport::{Bounds, Error, Stream, h2, rt, spare};
 
@@ -116,8 +118,10 @@ pub(crate) enum After {
 pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: Client) {
     let h1::Connection { mut reader, mut writer } = connection;
     let mut head = RequestHead::default();
-    let mut stages = worker.shared.stage.subscribe();
     let (mut first, mut carried) = (true, 0);
+    let mut stage = worker.shared.stage();
+    // One watch for the whole connection: to begin and end one for each request costs more than to read it.
+    let mut moved_on = pin!(moved_on(worker.shared.stage.subscribe(), stage));
     loop {
         if std::mem::take(&mut first) && is_h2(&worker, &mut reader, client.bounds.idle).await {
             let Some((stream, read)) = (h1::Connection { reader, writer }).into_parts() else { return };
@@ -125,19 +129,13 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
         }
         // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
         // One that has a successor is in no hurry: who is idle now may send its last request at any moment, and must not meet a closing door.
-        let stage = *stages.borrow_and_update();
         let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { client.bounds.idle };
-        let next = {
-            let drained = std::pin::pin!(async {
-                match stage {
-                    Stage::Ending => std::future::pending().await,
-                    _ => drop(stages.wait_for(|now| *now != stage).await),
-                }
-            });
-            let request = std::pin::pin!(reader.request(&mut head, idle));
-            match futures_util::future::select(request, drained).await {
-                futures_util::future::Either::Left((request, _)) => request,
-                futures_util::future::Either::Right(_) => continue,
+        let next = match select(pin!(reader.request(&mut head, idle)), moved_on.as_mut()).await {
+            Either::Left((request, _)) => request,
+            Either::Right((now, _)) => {
+                stage = now;
+                moved_on.set(self::moved_on(worker.shared.stage.subscribe(), stage));
+                continue;
             }
         };
         let after = match next {
@@ -166,14 +164,24 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
     }
 }
 
+/// The stage of the proxy's life that follows upon `stage`; none does on the last.
+async fn moved_on(mut stages: watch::Receiver<Stage>, stage: Stage) -> Stage {
+    if stage != Stage::Ending
+        && let Ok(now) = stages.wait_for(|now| *now != stage).await
+    {
+        return *now;
+    }
+    std::future::pending().await
+}
+
 /// Whether the caller begins with HTTP/2. Who says nothing for too long, or while the proxy drains, is left to HTTP/1, which knows what to do.
 async fn is_h2(worker: &Worker, reader: &mut Reader, idle: Duration) -> bool {
     let mut stages = worker.shared.stage.subscribe();
-    let begins = std::pin::pin!(rt::timeout(idle, reader.begins_with(h2::CLIENT_PREFACE)));
-    let drained = std::pin::pin!(stages.wait_for(|stage| *stage == Stage::Ending));
-    match futures_util::future::select(begins, drained).await {
-        futures_util::future::Either::Left((begins, _)) => begins.unwrap_or(false),
-        futures_util::future::Either::Right(_) => false,
+    let begins = pin!(rt::timeout(idle, reader.begins_with(h2::CLIENT_PREFACE)));
+    let drained = pin!(stages.wait_for(|stage| *stage == Stage::Ending));
+    match select(begins, drained).await {
+        Either::Left((begins, _)) => begins.unwrap_or(false),
+        Either::Right(_) => false,
     }
 }
 
@@ -183,12 +191,12 @@ pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client
     let mut stages = worker.shared.stage.subscribe();
     let (carried, spent) = (Cell::new(0), Notify::new());
     let drained = async {
-        let stage = std::pin::pin!(async {
+        let stage = pin!(async {
             // Without a sender the process ends anyway.
             let _ = stages.wait_for(|stage| *stage != Stage::Serving).await;
             rt::sleep(limits::DRAIN_GRACE).await;
         });
-        futures_util::future::select(stage, std::pin::pin!(spent.notified())).await;
+        select(stage, pin!(spent.notified())).await;
     };
     let exchange = |exchange: h2::Exchange| {
         carried.set(carried.get() + 1);

@@ -5,7 +5,7 @@ use super::head;
 use super::reader::Reader;
 use super::writer::Writer;
 use crate::body::Length;
-use crate::{Error, limits, rt};
+use crate::{Error, limits};
 use bytes::{Buf, Bytes};
 use model::{Fault, HeaderBlock};
 
@@ -110,7 +110,7 @@ impl<'c> BodyReader<'c> {
             }
             false => (limits::ANSWER_IDLE, Error::new(Fault::BackendTimeout, "body stood still for an hour")),
         };
-        let read = rt::timeout(idle, self.reader.fill(limits::BODY_BUFFER)).await;
+        let read = self.reader.fill_within(limits::BODY_BUFFER, idle).await;
         match read {
             Some(Ok(more)) => Ok(more),
             Some(Err(e)) => Err(Error::new(self.lost_by(), e.to_string())),

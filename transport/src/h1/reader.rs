@@ -4,10 +4,12 @@ use super::body::BodyReader;
 use super::framing::Framing;
 use super::{head, request_framing, response_framing};
 use crate::preface::{self, Preface};
-use crate::rt::{self, Recv};
+use crate::rt::{self, Alarm, Recv};
 use crate::{Bounds, Error, limits};
 use bytes::{Buf, Bytes, BytesMut};
 use model::{Fault, Method, RequestHead, ResponseHead};
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -16,6 +18,7 @@ pub struct Reader {
     pub(super) buffer: BytesMut,
     pub(super) ended: bool,
     pub(super) bounds: Bounds,
+    alarm: Alarm,
 }
 
 impl Reader {
@@ -25,7 +28,7 @@ impl Reader {
 
     /// Begins with bytes that were read before (to find out the protocol).
     pub fn with_read(recv: Recv, buffer: BytesMut) -> Self {
-        Self { recv, buffer, ended: false, bounds: Bounds::default() }
+        Self { recv, buffer, ended: false, bounds: Bounds::default(), alarm: Alarm::default() }
     }
 
     pub fn recv(&self) -> &Recv {
@@ -47,12 +50,29 @@ impl Reader {
 
     /// Reads more; `false` at the end of the stream.
     pub(super) async fn fill(&mut self, most: usize) -> std::io::Result<bool> {
+        poll_fn(|cx| self.poll_fill(cx, most)).await
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<std::io::Result<bool>> {
         if self.ended {
-            return Ok(false);
+            return Poll::Ready(Ok(false));
         }
-        let read = self.recv.recv(&mut self.buffer, most).await?;
+        let read = ready!(self.recv.poll_recv(cx, &mut self.buffer, most))?;
         self.ended = read == 0;
-        Ok(read > 0)
+        Poll::Ready(Ok(read > 0))
+    }
+
+    /// As [`Reader::fill`], for no longer than `limit`; `None` where nothing came until then.
+    pub(super) async fn fill_within(&mut self, most: usize, limit: Duration) -> Option<std::io::Result<bool>> {
+        let mut until = None;
+        poll_fn(|cx| match self.poll_fill(cx, most) {
+            Poll::Ready(filled) => Poll::Ready(Some(filled)),
+            Poll::Pending => {
+                let until = *until.get_or_insert_with(|| rt::after(limit));
+                self.alarm.poll(cx, until).map(|()| None)
+            }
+        })
+        .await
     }
 
     /// The next request of a connection that is kept alive, its head in `head`; `None` where the caller is done. The time from first to last
@@ -63,7 +83,7 @@ impl Reader {
     pub async fn request(&mut self, into: &mut RequestHead, idle: Duration) -> Result<Option<Framing>, Error> {
         if self.buffer.is_empty() {
             self.give_back_memory();
-            match rt::timeout(idle, self.fill(limits::READ_BUFFER)).await {
+            match self.fill_within(limits::READ_BUFFER, idle).await {
                 None | Some(Ok(false) | Err(_)) => return Ok(None),
                 Some(Ok(true)) => {}
             }

@@ -1,10 +1,12 @@
 //! The runtime as the data path sees it: tasks of one thread, time, sockets. The only room that names tokio on the request path, so that
 //! another driver (io_uring, virtual time) can take its place.
 
+mod alarm;
 mod listener;
 mod machine;
 mod stream;
 
+pub use alarm::Alarm;
 pub use listener::{Bound, Group, Listener};
 pub use machine::{Accept, Connecting, Here, Machine, Wire, on};
 pub use stream::{Recv, Send, Socket, Stream};
@@ -74,6 +76,12 @@ pub fn now() -> Instant {
     })
 }
 
+/// So long from now; what is beyond all clocks is in thirty years.
+pub fn after(limit: Duration) -> Instant {
+    let now = now();
+    now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 86_400))
+}
+
 /// Time of day, for records and certificates.
 pub fn wall() -> SystemTime {
     Here::now().wall()
@@ -97,9 +105,11 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
 pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     // A reading from before a wait is worth nothing after it.
     let spent = || CLOCK.with(|clock| clock.set(clock.get().map(|(at, _)| (at, 0))));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().on_thread_unpark(spent).build()?;
+    // A runtime whose tasks are of this thread from the start: a `LocalSet` inside another would schedule each wake-up twice.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_io().enable_time().on_thread_unpark(spent).build_local(tokio::runtime::LocalOptions::default())?;
     CLOCK.with(|clock| clock.set(Some((now(), 0))));
-    let ended = tokio::task::LocalSet::new().block_on(&runtime, work);
+    let ended = runtime.block_on(work);
     CLOCK.with(|clock| clock.set(None));
     Ok(ended)
 }

@@ -139,10 +139,10 @@ impl Stream {
         }
     }
 
-    /// Appends what is there, at most about `most` bytes; 0 is the end.
+    /// Appends what is there, at most about `most` bytes; 0 is the end. No memory is taken before there is something to put in it.
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut, most: usize) -> Poll<io::Result<usize>> {
-        ready!(self.poll_readable(cx))?;
         if buffer.capacity() - buffer.len() < most / 8 {
+            ready!(self.poll_readable(cx))?;
             buffer.reserve(most);
         }
         // A future that reads once holds nothing between polls, so a new one each time does.
@@ -160,7 +160,15 @@ impl Recv {
     /// # Errors
     /// Those of the connection.
     pub async fn recv(&mut self, buffer: &mut BytesMut, most: usize) -> io::Result<usize> {
-        poll_fn(|cx| self.0.borrow_mut().poll_recv(cx, buffer, most)).await
+        poll_fn(|cx| self.poll_recv(cx, buffer, most)).await
+    }
+
+    /// As [`Recv::recv`].
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut, most: usize) -> Poll<io::Result<usize>> {
+        self.0.borrow_mut().poll_recv(cx, buffer, most)
     }
 
     /// One try without waiting: `None` where nothing has come.

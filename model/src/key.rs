@@ -1,9 +1,10 @@
 //! Names of things: where an object came from, what kind it is, what it is called.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The cluster or registry that an object lives in (`files`, `organza`, later a cluster's name).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +106,12 @@ pub struct Words {
     hash: u64,
 }
 
+impl Words {
+    fn same(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.name == other.name && self.namespace == other.namespace && self.source == other.source
+    }
+}
+
 impl std::ops::Deref for Key {
     type Target = Words;
 
@@ -140,14 +147,14 @@ impl Key {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        let same = || self.words.hash == other.words.hash && self.parts() == other.parts();
-        self.kind == other.kind && (Arc::ptr_eq(&self.words, &other.words) || same())
+        self.kind == other.kind && (Arc::ptr_eq(&self.words, &other.words) || self.words.same(&other.words))
     }
 }
 
 impl Eq for Key {}
 
 impl Hash for Key {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.words.hash ^ self.kind as u64);
     }
@@ -174,6 +181,40 @@ impl fmt::Debug for Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}/{}", self.source.as_str(), self.kind.as_str(), self.namespace, self.name)
+    }
+}
+
+/// Keys that were read before, so that one that is read again shares the words of the first: equality is a pointer's then, and the words lie in memory
+/// once. Holds nothing alive.
+#[derive(Debug, Default)]
+pub struct KnownKeys {
+    /// By hash; of two names with one hash only the later is known.
+    words: HashMap<u64, Weak<Words>>,
+    /// How many there may be before those that nobody has any more are let go.
+    most: usize,
+}
+
+impl KnownKeys {
+    pub fn share(&mut self, key: Key) -> Key {
+        let same = |known: &Arc<Words>| known.same(&key.words);
+        if let Some(words) = self.words.get(&key.words.hash).and_then(Weak::upgrade).filter(same) {
+            return Key { kind: key.kind, words };
+        }
+        if self.words.len() >= self.most {
+            self.words.retain(|_, words| words.strong_count() > 0);
+            self.most = (self.words.len() * 2).max(64);
+        }
+        self.words.insert(key.words.hash, Arc::downgrade(&key.words));
+        key
+    }
+
+    /// How many are known, those included that nobody has any more.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
     }
 }
 

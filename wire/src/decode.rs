@@ -9,10 +9,12 @@ mod tls;
 mod traffic;
 
 use crate::{limits, v1};
+use model::key::KnownKeys;
 use model::service::HashOn;
 use model::{Balancer, Endpoint, Hostname, Key, Kind, Labels, Locality, Normalisation, ObjectRef, Origin, Resource, Tunnel};
 use prost::Message;
 use read::{Read, Result, blob, list, port, some, text, word};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -223,9 +225,15 @@ fn labels(m: BTreeMap<String, String>) -> Result<Labels> {
     list(m.into_iter().collect(), "", |(name, value)| Ok((text(name)?, text(value)?))).map(|pairs: Vec<_>| pairs.into_iter().collect())
 }
 
+thread_local! {
+    /// A service is named by its endpoints, its routes, their backends: the request path looks it up by any of these.
+    static KNOWN: RefCell<KnownKeys> = RefCell::default();
+}
+
 fn key(text: &str) -> Result<Key> {
     read::short(text)?;
-    Key::parse(text).ok_or_else(|| read::wrong("is no key (`source/kind/namespace/name`)"))
+    let key = Key::parse(text).ok_or_else(|| read::wrong("is no key (`source/kind/namespace/name`)"))?;
+    Ok(KNOWN.with_borrow_mut(|known| known.share(key)))
 }
 
 fn key_of(text: &str, kind: Kind) -> Result<Key> {

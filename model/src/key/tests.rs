@@ -31,3 +31,18 @@ fn keys_are_sorted_by_source_kind_namespace_and_name() {
     let map: BTreeMap<Key, ()> = sorted.iter().rev().map(|text| (key(text), ())).collect();
     assert_eq!(map.keys().map(ToString::to_string).collect::<Vec<_>>(), sorted);
 }
+
+#[test]
+fn what_is_read_twice_lies_in_memory_once_and_no_longer_than_it_is_held() {
+    let mut known = KnownKeys::default();
+    let first = known.share(key("files/service/shop/web"));
+    let again = known.share(key("files/endpoints/shop/web"));
+    assert!(Arc::ptr_eq(&first.words, &again.words));
+    assert_eq!(again, key("files/endpoints/shop/web"));
+    assert!(!Arc::ptr_eq(&first.words, &known.share(key("organza/service/shop/web")).words));
+    let held: Vec<Key> = (0..500).map(|n| known.share(key(&format!("files/service/shop/{n}")))).collect();
+    assert!(held.iter().all(|one| Arc::ptr_eq(&one.words, &known.share(key(&one.to_string())).words)));
+    drop(held);
+    (0..5000).for_each(|n| drop(known.share(key(&format!("files/service/shop/other-{n}")))));
+    assert!(known.len() <= 1100, "{} are remembered of which nobody has one", known.len());
+}

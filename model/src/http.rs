@@ -119,10 +119,15 @@ pub struct HeaderBlock {
     names: u64,
 }
 
-/// One of 64, by length and first letter, case ignored.
+/// One of 64, by length and first letter, case ignored. Worked out by the compiler where the name stands in the code: that is why those who ask are to
+/// be taken into their callers' code.
+#[inline(always)]
 fn mark(name: &[u8]) -> u8 {
-    let first = name.first().map_or(0, |b| usize::from(b | 0x20));
-    ((name.len() * 7 + first) % 64) as u8
+    let first = match name {
+        [first, ..] => first | 0x20,
+        [] => 0,
+    };
+    (name.len() as u8).wrapping_mul(7).wrapping_add(first) % 64
 }
 
 impl HeaderBlock {
@@ -149,7 +154,12 @@ impl HeaderBlock {
 
     /// Adds a field. The engine has checked name and value; [`is_token_byte`] and [`is_value_byte`] say how.
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        debug_assert!(name.bytes().all(is_token_byte) && value.iter().all(|b| is_value_byte(*b)));
+        self.push_bytes(name.as_bytes(), value);
+    }
+
+    /// As [`HeaderBlock::push`].
+    pub fn push_bytes(&mut self, name: &[u8], value: &[u8]) {
+        debug_assert!(name.iter().all(|b| is_token_byte(*b)) && value.iter().all(|b| is_value_byte(*b)));
         let value = self.store(value);
         self.add(name, value);
     }
@@ -167,10 +177,10 @@ impl HeaderBlock {
         }));
     }
 
-    fn add(&mut self, name: &str, value: (u32, u32)) {
-        let mark = mark(name.as_bytes());
+    fn add(&mut self, name: &[u8], value: (u32, u32)) {
+        let mark = mark(name);
         self.names |= 1 << mark;
-        let name = self.store(name.as_bytes());
+        let name = self.store(name);
         self.fields.push(Field { name, value, live: true, mark });
     }
 
@@ -180,6 +190,7 @@ impl HeaderBlock {
         (start, self.bytes.len() as u32)
     }
 
+    #[inline]
     fn at(&self, place: (u32, u32)) -> &[u8] {
         &self.bytes[place.0 as usize..place.1 as usize]
     }
@@ -187,7 +198,13 @@ impl HeaderBlock {
     /// Fields in order: name as it came, value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         // Names were checked to be tokens, hence ASCII.
-        self.fields.iter().filter(|f| f.live).map(|f| (std::str::from_utf8(self.at(f.name)).unwrap_or(""), self.at(f.value)))
+        self.iter_bytes().map(|(name, value)| (std::str::from_utf8(name).unwrap_or(""), value))
+    }
+
+    /// As [`HeaderBlock::iter`], for whoever copies names and does not read them.
+    #[inline]
+    pub fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().filter(|f| f.live).map(|f| (self.at(f.name), self.at(f.value)))
     }
 
     pub fn len(&self) -> usize {
@@ -199,15 +216,23 @@ impl HeaderBlock {
     }
 
     /// The first field of that name, case ignored.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.get_all(name).next()
+        let mark = self.marked(name)?;
+        self.find(mark, name)
+    }
+
+    fn find(&self, mark: u8, name: &str) -> Option<&[u8]> {
+        self.fields.iter().find(|f| self.is(f, mark, name)).map(|f| self.at(f.value))
     }
 
     /// The first field as text; `None` too where it is not UTF-8.
+    #[inline]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
+    #[inline]
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let mark = self.marked(name);
         let fields = if mark.is_some() { &self.fields[..] } else { &[] };
@@ -215,14 +240,18 @@ impl HeaderBlock {
     }
 
     /// The mark of a name, where a field of that mark was ever put in.
+    #[inline(always)]
     fn marked(&self, name: &str) -> Option<u8> {
-        Some(mark(name.as_bytes())).filter(|mark| self.names & 1 << mark != 0)
+        let mark = mark(name.as_bytes());
+        if self.names & 1 << mark != 0 { Some(mark) } else { None }
     }
 
+    #[inline]
     fn is(&self, field: &Field, mark: u8, name: &str) -> bool {
         field.mark == mark && field.live && self.at(field.name).eq_ignore_ascii_case(name.as_bytes())
     }
 
+    #[inline]
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -233,9 +262,16 @@ impl HeaderBlock {
     }
 
     /// Removes every field of that name; says whether there was one.
+    #[inline]
     pub fn remove(&mut self, name: &str) -> bool {
+        match self.marked(name) {
+            Some(mark) => self.take_out(mark, name),
+            None => false,
+        }
+    }
+
+    fn take_out(&mut self, mark: u8, name: &str) -> bool {
         let mut found = false;
-        let Some(mark) = self.marked(name) else { return found };
         for i in 0..self.fields.len() {
             if self.is(&self.fields[i], mark, name) {
                 self.fields[i].live = false;
@@ -259,9 +295,9 @@ impl HeaderBlock {
     /// Replaces every field of that name by one, in the place of the first.
     pub fn set(&mut self, name: &str, value: &[u8]) {
         let place = self.store(value);
+        let Some(mark) = self.marked(name) else { return self.add(name.as_bytes(), place) };
         let mut done = false;
-        let (mark, present) = self.marked(name).map_or((0, 0), |mark| (mark, self.fields.len()));
-        for i in 0..present {
+        for i in 0..self.fields.len() {
             if self.is(&self.fields[i], mark, name) {
                 if done {
                     self.fields[i].live = false;
@@ -272,7 +308,7 @@ impl HeaderBlock {
             }
         }
         if !done {
-            self.add(name, place);
+            self.add(name.as_bytes(), place);
         }
     }
 
@@ -349,7 +385,8 @@ impl RequestHead {
         self.method = Method::Get;
         self.version = Version::Http11;
         self.scheme = Scheme::Http;
-        self.set_authority("");
+        self.authority.clear();
+        (self.host_end, self.port) = (0, None);
         self.target.clear();
         self.path_end = 0;
         self.headers.clear();
@@ -413,6 +450,7 @@ impl RequestHead {
     }
 
     /// Whether the caller wants gRPC semantics for errors (`content-type: application/grpc…`).
+    #[inline]
     pub fn is_grpc(&self) -> bool {
         self.headers.get("content-type").is_some_and(|v| v.starts_with(b"application/grpc") && !v.starts_with(b"application/grpc-web"))
     }
@@ -420,11 +458,13 @@ impl RequestHead {
 
 /// `host:port` into its parts; brackets of IPv6 literals stay with the host.
 pub fn split_authority(authority: &str) -> (&str, Option<u16>) {
-    let host_end = match authority.rfind(']') {
-        Some(bracket) => bracket + 1,
-        None => authority.rfind(':').unwrap_or(authority.len()),
+    // Names are short: a search made for long texts costs more to begin than to do.
+    let host_end = match authority.bytes().rposition(|b| b == b']' || b == b':') {
+        Some(at) if authority.as_bytes()[at] == b']' => at + 1,
+        Some(colon) => authority.bytes().rposition(|b| b == b']').map_or(colon, |bracket| bracket + 1),
+        None => authority.len(),
     };
-    let (host, rest) = authority.split_at(host_end.min(authority.len()));
+    let (host, rest) = authority.split_at(host_end);
     (host, rest.strip_prefix(':').and_then(|port| port.parse().ok()))
 }
 

@@ -77,9 +77,14 @@ fn targets_split_into_path_and_query() {
     assert_eq!(head.target(), "/c?x=1?2");
     head.set_target("/a");
     assert_eq!((head.path(), head.query()), ("/a", None));
-    for (authority, want) in
-        [("a:80", ("a", Some(80))), ("a", ("a", None)), ("[::1]:8080", ("[::1]", Some(8080))), ("[::1]", ("[::1]", None))]
-    {
+    for (authority, want) in [
+        ("a:80", ("a", Some(80))),
+        ("a", ("a", None)),
+        ("[::1]:8080", ("[::1]", Some(8080))),
+        ("[::1]", ("[::1]", None)),
+        ("a]:1:2", ("a]", None)),
+        ("", ("", None)),
+    ] {
         assert_eq!(split_authority(authority), want);
     }
 }

@@ -71,7 +71,6 @@ impl<'h> Fields<'h> {
 
     fn field(&mut self, name: &[u8], value: &[u8]) {
         self.regular = true;
-        let Ok(text) = std::str::from_utf8(name) else { return self.malformed("field name is no token") };
         if name.is_empty() || !name.iter().all(|b| LOWER[usize::from(*b)]) {
             return self.malformed("field name is no token in lower case");
         }
@@ -110,7 +109,7 @@ impl<'h> Fields<'h> {
             7.. if OF_ONE_HOP.contains(&name) => return self.malformed("field of one HTTP/1 hop"),
             _ => {}
         }
-        self.into.push(text, value);
+        self.into.push_bytes(name, value);
     }
 }
 
@@ -424,9 +423,9 @@ fn digits(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
 /// `own_length`: the length is said by who knows it, not by these.
 fn put_fields(from: &HeaderBlock, own_length: bool, encoder: &mut Encoder, out: &mut Vec<u8>) {
     let mut room = Vec::new();
-    for (name, value) in from.iter() {
-        let mut name = name.as_bytes();
-        if name.iter().any(u8::is_ascii_uppercase) {
+    for (mut name, value) in from.iter_bytes() {
+        // Without a way out in between it is asked of many bytes at once.
+        if name.iter().fold(false, |upper, b| upper | b.is_ascii_uppercase()) {
             room.clear();
             room.extend(name.iter().map(u8::to_ascii_lowercase));
             name = &room;

@@ -100,10 +100,13 @@ impl Stream {
 
     /// Makes the place another stream's; its memory stays.
     fn begin(&mut self, id: u32, window: Window) {
-        let (mut answers, mut pieces) = (std::mem::take(&mut self.answers), std::mem::take(&mut self.pieces));
-        answers.clear();
-        pieces.clear();
-        *self = Self { id, window, answers, pieces, ..Self::new() };
+        self.answers.clear();
+        self.pieces.clear();
+        (self.trailers, self.reader, self.writer) = (None, None, None);
+        (self.id, self.window, self.allowance) = (id, window, Allowance::new(limits::H2_STREAM_WINDOW));
+        (self.handles, self.recv, self.send, self.over) = (0, Side::Head, Side::Head, None);
+        (self.unread, self.bodiless, self.tunnel, self.queued, self.turn) = (false, false, false, false, false);
+        (self.announced, self.expected, self.informed, self.taken) = (None, None, 0, 0);
     }
 
     pub fn wake_reader(&mut self) {

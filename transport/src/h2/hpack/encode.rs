@@ -8,7 +8,15 @@ use super::table::{STATIC, Table, static_name};
 const SEEN: usize = 128;
 
 /// May be secrets, and connections carry those of many: an index would tell one caller whether it guessed another's (RFC 7541, section 7.1).
-const SECRETS: [&[u8]; 4] = [b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"];
+fn is_secret(name: &[u8]) -> bool {
+    match name.len() {
+        6 => name == b"cookie",
+        10 => name == b"set-cookie",
+        13 => name == b"authorization",
+        19 => name == b"proxy-authorization",
+        _ => false,
+    }
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
@@ -60,7 +68,7 @@ impl Encoder {
 
     /// `name` in lower case.
     pub fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-        if SECRETS.contains(&name) {
+        if is_secret(name) {
             return literal(out, 0x10, 4, name, value);
         }
         let hash = hash(name, value);
@@ -137,7 +145,20 @@ fn hash(name: &[u8], value: &[u8]) -> u32 {
     for text in [name, value] {
         let (words, rest) = text.as_chunks::<8>();
         hash = words.iter().fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-        hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
+        if !rest.is_empty() {
+            hash = mix(hash, last(text, rest));
+        }
     }
     (hash >> 32) as u32 | 1
+}
+
+/// What is left of a text behind its words, as a word: with bytes before it where there are some, for how long the text is is hashed too.
+fn last(text: &[u8], rest: &[u8]) -> u64 {
+    if let Some(word) = text.last_chunk::<8>() {
+        return u64::from_le_bytes(*word);
+    }
+    match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        (Some(first), Some(last)) => u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)),
+        _ => rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
 }

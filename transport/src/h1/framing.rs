@@ -46,6 +46,9 @@ pub fn response_framing(head: &ResponseHead, method: &Method) -> Result<Framing,
 }
 
 fn coding(headers: &HeaderBlock, version: Version) -> Result<Option<Framing>, Error> {
+    if !headers.contains("transfer-encoding") {
+        return Ok(None);
+    }
     let mut codings = headers.get_all("transfer-encoding");
     match (codings.next(), codings.next()) {
         (None, _) => Ok(None),
@@ -57,14 +60,18 @@ fn coding(headers: &HeaderBlock, version: Version) -> Result<Option<Framing>, Er
 }
 
 fn content_length(headers: &HeaderBlock) -> Result<Option<u64>, Error> {
+    if !headers.contains("content-length") {
+        return Ok(None);
+    }
     let mut lengths = headers.get_all("content-length");
     match (lengths.next(), lengths.next()) {
         (None, _) => Ok(None),
         (Some(_), Some(_)) => Err(malformed("more than one Content-Length")),
         (Some(value), None) => {
+            // Eighteen digits are below every bound of the sum.
             let digits = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
-            let parsed = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
-            parsed.map(Some).ok_or_else(|| malformed("Content-Length is not a number of at most 18 digits"))
+            let number = digits.then(|| value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')));
+            number.map(Some).ok_or_else(|| malformed("Content-Length is not a number of at most 18 digits"))
         }
     }
 }

@@ -10,23 +10,32 @@ use std::ops::Range;
 pub fn find_end(bytes: &[u8], searched: &mut usize, most: usize) -> Result<Option<usize>, Error> {
     let from = searched.saturating_sub(3);
     // Every LF follows a CR, every CR precedes an LF: others would end a line for some readers and not for others. A head that cannot become
-    // good is refused before it is whole.
-    for at in memchr::memchr2_iter(b'\n', b'\r', &bytes[from..]) {
-        let at = from + at;
-        let good = match bytes[at] {
-            b'\n' => at > 0 && bytes[at - 1] == b'\r',
-            _ => bytes.get(at + 1).is_none_or(|next| *next == b'\n'),
-        };
-        if !good {
-            return Err(malformed("line is not ended by CRLF"));
+    // good is refused before it is whole. Each LF is looked at, and of the CRs there may be no more than those before them.
+    let (mut lines, mut end) = (0, None);
+    for at in memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
+        if at == 0 || bytes[at - 1] != b'\r' {
+            return Err(unended());
         }
-        if bytes[at] == b'\n' && bytes[..at].ends_with(b"\r\n\r") {
-            let end = at + 1;
-            return if end > most { Err(too_large()) } else { Ok(Some(end)) };
+        lines += usize::from(at > from);
+        if bytes[..at].ends_with(b"\r\n\r") {
+            end = Some(at + 1);
+            break;
         }
     }
-    *searched = bytes.len();
-    if bytes.len() > most { Err(too_large()) } else { Ok(None) }
+    let seen = &bytes[from..end.unwrap_or(bytes.len())];
+    // The LF of the last one may be still to come.
+    let last = usize::from(seen.ends_with(b"\r"));
+    if memchr::memchr_iter(b'\r', seen).count() != lines + last {
+        return Err(unended());
+    }
+    if end.is_none() {
+        *searched = bytes.len();
+    }
+    if end.unwrap_or(bytes.len()) > most { Err(too_large()) } else { Ok(end) }
+}
+
+fn unended() -> Error {
+    malformed("line is not ended by CRLF")
 }
 
 fn too_large() -> Error {
@@ -90,22 +99,59 @@ fn one_host<'a>(hosts: (Option<&'a [u8]>, Option<&'a [u8]>), version: Version) -
     }
 }
 
+/// What a byte may stand in.
+const OF_AUTHORITIES: u8 = 1;
+const OF_NAMES: u8 = 2;
+const OF_PATHS: u8 = 4;
+const OF_QUERIES: u8 = 8;
+
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        let other = matches!(b, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+        let of_names = b.is_ascii_alphanumeric() || other;
+        let of_authorities = of_names || matches!(b, b':' | b'[' | b']' | b'%');
+        let of_paths = !matches!(b, b'#' | b'<' | b'>' | b'`');
+        let of_queries = !matches!(b, b'#' | b'<' | b'>' | b'"');
+        let mut kind = 0;
+        if of_authorities {
+            kind |= OF_AUTHORITIES;
+        }
+        if of_names {
+            kind |= OF_NAMES;
+        }
+        if of_paths {
+            kind |= OF_PATHS;
+        }
+        if of_queries {
+            kind |= OF_QUERIES;
+        }
+        kinds[byte] = kind;
+        byte += 1;
+    }
+    kinds
+};
+
 /// `host[:port]` of printable ASCII; no user, no path, no spaces. Empty is allowed by the standard.
 pub fn check_authority(text: &str) -> Result<(), Error> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=%".contains(&b);
-    let (host, port) = match text.rfind(':').filter(|colon| !text[*colon..].contains(']')) {
-        Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
-        None => (text, None),
+    let bytes = text.as_bytes();
+    let colon = bytes.iter().rposition(|b| matches!(b, b':' | b']')).filter(|at| bytes[*at] == b':');
+    let (host, port) = match colon {
+        Some(colon) => (&bytes[..colon], Some(&text[colon + 1..])),
+        None => (bytes, None),
     };
     // Brackets hold an address of IPv6 and nothing stands beside them; a colon stands nowhere else.
-    let good_host = match host.strip_prefix('[').map(|inner| inner.strip_suffix(']')) {
-        Some(Some(inner)) => !inner.is_empty() && !inner.contains(['[', ']']),
-        Some(None) => false,
+    let all = |bytes: &[u8], of: u8| bytes.iter().fold(true, |all, b| all & (KINDS[usize::from(*b)] & of != 0));
+    let good_host = match host {
+        [b'[', inner @ .., b']'] => !inner.is_empty() && !inner.iter().any(|b| matches!(b, b'[' | b']')),
+        [b'[', ..] => false,
         // An escape would make two names of one, and few readers take it; within brackets it may begin a zone.
-        None => !host.contains(['[', ']', ':', '%']),
+        _ => all(host, OF_NAMES),
     };
     let good_port = port.is_none_or(|p| p.is_empty() || p.parse::<u16>().is_ok() && p.bytes().all(|b| b.is_ascii_digit()));
-    match text.bytes().all(allowed) && good_host && good_port {
+    match all(bytes, OF_AUTHORITIES) && good_host && good_port {
         true => Ok(()),
         false => Err(malformed("host is not `host[:port]`")),
     }
@@ -164,6 +210,10 @@ fn absolute(text: &str, host: &str, head: &mut RequestHead) -> Result<(), Error>
 /// No fragment, and nothing that no URI has and other readers (and HTTP/2 upstream) refuse: angle brackets, a quote in the query, a backtick in the
 /// path.
 pub fn check_target(target: &str) -> Result<&str, Error> {
+    // Nearly all are good everywhere, which one look at each byte tells.
+    if target.bytes().fold(OF_PATHS | OF_QUERIES, |kinds, b| kinds & KINDS[usize::from(b)]) == OF_PATHS | OF_QUERIES {
+        return Ok(target);
+    }
     if target.contains('#') {
         return Err(malformed("target has a fragment"));
     }
@@ -242,3 +292,6 @@ fn may_trail(name: &str) -> bool {
     ];
     !NEVER.iter().any(|never| never.eq_ignore_ascii_case(name))
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ impl Reader {
     }
 
     pub(super) fn is_stale(&mut self) -> bool {
-        !self.buffer.is_empty() || self.ended || self.recv.try_recv(&mut self.buffer, limits::READ_BUFFER).is_some()
+        !self.buffer.is_empty() || self.ended || self.recv.has_news(&mut self.buffer)
     }
 
     /// Reads more; `false` at the end of the stream.

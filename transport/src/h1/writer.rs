@@ -89,8 +89,8 @@ impl Writer {
         // A request without a body says nothing of its length, but for methods that usually have one (RFC 9110, section 8.6).
         let silent = length == Length::None && !matches!(head.method, Method::Post | Method::Put | Method::Patch);
         frame(&mut head.headers, framing, silent);
-        match head.headers.text("host") {
-            Some(host) if host == head.authority() => {}
+        match head.headers.get("host") {
+            Some(host) if host == head.authority().as_bytes() => {}
             _ => {
                 let authority = head.authority().to_owned();
                 head.headers.set("Host", authority.as_bytes());

@@ -171,12 +171,15 @@ impl Recv {
         self.0.borrow_mut().poll_recv(cx, buffer, most)
     }
 
-    /// One try without waiting: `None` where nothing has come.
-    pub fn try_recv(&mut self, buffer: &mut BytesMut, most: usize) -> Option<io::Result<usize>> {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        match self.0.borrow_mut().poll_recv(&mut cx, buffer, most) {
-            Poll::Ready(result) => Some(result),
-            Poll::Pending => None,
+    /// Whether something has come, be it the end or an error; what came may be lost. Waits for nothing.
+    pub fn has_news(&mut self, buffer: &mut BytesMut) -> bool {
+        match &mut *self.0.borrow_mut() {
+            // Where nothing was announced this asks nobody.
+            Stream::Tcp(stream) => !matches!(stream.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock),
+            stream => {
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                stream.poll_recv(&mut cx, buffer, crate::limits::READ_BUFFER).is_ready()
+            }
         }
     }
 

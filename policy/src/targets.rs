@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 #[derive(Debug)]
 pub struct Targets<S> {
+    /// Something is said of somebody: else nobody need be looked up.
+    some: bool,
     mesh: S,
     namespaces: Map<Arc<str>, S>,
     workloads: Map<Arc<str>, Vec<(Labels, S)>>,
@@ -24,6 +26,7 @@ pub type Sets<'e, S> = SmallVec<[&'e S; limits::SETS]>;
 impl<S: Default> Default for Targets<S> {
     fn default() -> Self {
         Self {
+            some: false,
             mesh: S::default(),
             namespaces: Map::default(),
             workloads: Map::default(),
@@ -37,6 +40,7 @@ impl<S: Default> Default for Targets<S> {
 
 impl<S: Default> Targets<S> {
     pub fn set(&mut self, target: &AccessTarget) -> &mut S {
+        self.some = true;
         match target {
             AccessTarget::Mesh => &mut self.mesh,
             AccessTarget::Namespace(name) => self.namespaces.entry(name.clone()).or_default(),
@@ -50,6 +54,9 @@ impl<S: Default> Targets<S> {
 
     pub fn sets(&self, place: &Place<'_>) -> Sets<'_, S> {
         let mut sets = Sets::new();
+        if !self.some {
+            return sets;
+        }
         match place {
             Place::Workload { namespace, labels, services } => {
                 sets.push(&self.mesh);

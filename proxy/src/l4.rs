@@ -5,7 +5,7 @@ pub mod listener;
 
 use crate::access::{self, again};
 use crate::http::{Stop, plan, unpicked};
-use crate::pick;
+use crate::pick::{self, Called};
 use crate::snapshot::Snapshot;
 use crate::upstream::{self, Upstream, UpstreamKey};
 use crate::worker::Worker;
@@ -84,13 +84,14 @@ async fn endpoint(
     sealed: bool,
     record: &mut Record,
 ) -> Result<Upstream, Stop> {
-    let service = snapshot.table.service(&to.service);
-    let service = service.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+    let called = Called::to(snapshot, to);
+    let called = called.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+    let service = called.service;
     // A stranger at a gateway dials no service: the one that it is led to is meant.
     record.dialled_service.get_or_insert_with(|| worker.destination(service));
     let mut tried = Vec::new();
     loop {
-        let picked = worker.pick(snapshot, service, to, pick::Tried { at: &tried, unreached: true, ..pick::Tried::default() }, None);
+        let picked = worker.pick(snapshot, &called, to, pick::Tried { at: &tried, unreached: true, ..pick::Tried::default() }, None);
         let picked = picked.map_err(|nobody| unpicked(snapshot, service, to, nobody))?;
         record.destination = worker.peer(snapshot, picked.endpoint);
         let way = match sealed {

@@ -6,7 +6,7 @@ use crate::limits;
 use crate::map::Map;
 use crate::snapshot::Snapshot;
 use model::traffic::TrafficPolicy;
-use model::{Endpoint, Endpoints, Labels, Locality, Nearest, Service, ServiceRef};
+use model::{Backend, Endpoint, Endpoints, Labels, Locality, Nearest, Service, ServiceRef};
 use routing::balance::{Balancer, EndpointId, Outcome, serves};
 use routing::eject::Ended;
 use smallvec::SmallVec;
@@ -69,6 +69,30 @@ pub fn policy(service: &Service, port: u16) -> (&Arc<TrafficPolicy>, guard::Plac
     (service.policy(port).unwrap_or(&guard::DEFAULTS), (service.key.clone(), own.then_some(port)))
 }
 
+/// A backend that is a service here, with what holds of calls to its port: looked up once for a request.
+pub struct Called<'t> {
+    pub service: &'t Arc<Service>,
+    pub policy: &'t Arc<TrafficPolicy>,
+    pub place: guard::Place,
+}
+
+impl<'t> Called<'t> {
+    /// `None` for what lies outside, and for a service that is not known here.
+    pub fn of(snapshot: &'t Snapshot, backend: &Backend) -> Option<Self> {
+        match backend {
+            Backend::Service(to) => Self::to(snapshot, to),
+            Backend::External(_) | Backend::Invalid { .. } => None,
+        }
+    }
+
+    /// `None` where it is not known here.
+    pub fn to(snapshot: &'t Snapshot, to: &ServiceRef) -> Option<Self> {
+        let service = snapshot.table.service(&to.service)?;
+        let (policy, place) = policy(service, to.port);
+        Some(Self { service, policy, place })
+    }
+}
+
 /// Why nobody answers for a service, as far as the control plane told it; `None` where someone may.
 pub fn nobody(snapshot: &Snapshot, to: &ServiceRef) -> Option<String> {
     let serves = |set: &Arc<Endpoints>| set.endpoints.iter().any(|endpoint| serves(endpoint, to.subset.as_ref()));
@@ -118,20 +142,20 @@ impl Balancers {
     pub fn pick<'t>(
         &mut self,
         snapshot: &'t Snapshot,
-        service: &Service,
+        called: &Called<'_>,
         to: &ServiceRef,
         with: &Choice<'_>,
     ) -> Result<Picked<'t>, Nobody> {
         let endpoints = snapshot.endpoints_of(&to.service).ok_or(Nobody::Absent)?;
-        let (policy, guarded) = policy(service, to.port);
-        let place = (guarded, to.subset.clone());
+        let Called { service, policy, place } = called;
+        let place = (place.clone(), to.subset.clone());
         if self.0.len() >= limits::LABELS && !self.0.contains_key(&place) {
             self.0.clear();
         }
         let entry = self.0.entry(place.clone()).or_insert_with(|| Entry {
             balancer: Balancer::new(service.balancer.clone(), to.subset.clone()),
             guard: with.guards.of(&place.0, with.metrics),
-            policy: policy.clone(),
+            policy: Arc::clone(policy),
             nearest: service.nearest,
             set: None,
             seen: 0,
@@ -220,6 +244,13 @@ impl Entry {
 /// By the balancer, in this order: where the request was not yet, one that is left out where it was not heard, whoever did not ask to be left alone,
 /// anyone. Those in `full` never.
 fn pick(balancer: &mut Balancer, full: &[EndpointId], with: &Choice<'_>) -> Option<EndpointId> {
+    // As most are: the first try, and no endpoint at a limit of its own.
+    if with.tried.at.is_empty() && full.is_empty() {
+        return balancer.pick(with.draw, with.now, with.hash, &[]).or_else(|| {
+            let left_out = with.tried.unreached.then(|| balancer.pick_left_out(with.draw, &[])).flatten();
+            left_out.or_else(|| balancer.pick(with.draw, with.now, with.hash, with.tried.avoid))
+        });
+    }
     let but = |some: &[EndpointId]| -> SmallVec<[EndpointId; 8]> { some.iter().chain(full).copied().collect() };
     let (at, avoid) = (but(with.tried.at), but(with.tried.avoid));
     let picked = balancer.pick(with.draw, with.now, with.hash, &at);

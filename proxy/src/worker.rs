@@ -4,7 +4,7 @@ use crate::flows::ContextCounts;
 use crate::guard::{self, Guard};
 use crate::limits;
 use crate::map::Map;
-use crate::pick::{Choice, Picked, Tried};
+use crate::pick::{Called, Choice, Picked, Tried};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Kept, Multiplexing, Names, Queued, UpstreamKey, Via};
 
@@ -243,27 +243,27 @@ impl Worker {
     pub fn pick<'t>(
         &self,
         snapshot: &'t Snapshot,
-        service: &Service,
+        called: &Called<'_>,
         to: &model::ServiceRef,
         tried: Tried<'_>,
         hash: Option<u64>,
     ) -> Result<Picked<'t>, crate::pick::Nobody> {
         let (guards, metrics, here) = (&self.shared.guards, &self.shared.metrics, &self.shared.me.locality);
         let choice = Choice { guards, metrics, here, tried, hash, draw: self.draw(), now: transport::rt::now() };
-        self.balancers.borrow_mut().pick(snapshot, service, to, &choice)
+        self.balancers.borrow_mut().pick(snapshot, called, to, &choice)
     }
 
     /// The guard of a service's port.
-    pub fn guard(&self, place: guard::Place) -> Arc<Guard> {
+    pub fn guard(&self, place: &guard::Place) -> Arc<Guard> {
         let mut known = self.known_guards.borrow_mut();
-        if let Some(guard) = known.get(&place) {
+        if let Some(guard) = known.get(place) {
             return guard.clone();
         }
         if known.len() >= limits::LABELS {
             known.clear();
         }
-        let guard = self.shared.guards.of(&place, &self.shared.metrics);
-        known.insert(place, guard.clone());
+        let guard = self.shared.guards.of(place, &self.shared.metrics);
+        known.insert(place.clone(), guard.clone());
         guard
     }
 
@@ -271,7 +271,7 @@ impl Worker {
     pub fn budget<T>(&self, service: Option<&guard::Place>, work: impl FnOnce(&mut Budget) -> T) -> T {
         let now = transport::rt::now();
         match service {
-            Some(place) => self.guard(place.clone()).budget(now, work),
+            Some(place) => self.guard(place).budget(now, work),
             None => self.shared.guards.outside(now, work),
         }
     }

@@ -310,12 +310,14 @@ impl Balancer {
         let level = &self.levels[level];
         let open = |place: &usize| !exclude.contains(&EndpointId(level.ids[*place]));
         let first = by_weight(level, draw)?;
+        if level.ids.len() == 1 {
+            return open(&first).then(|| level.ids[first]);
+        }
         // The second is drawn from all others, so that two endpoints are always both looked at.
         let step = |from: usize, draw: u64| (from + 1 + scale(draw, level.ids.len() as u64 - 1) as usize) % level.ids.len();
-        let second = match level.ids.len() {
-            1 => first,
-            _ if level.even => step(first, spread(draw)),
-            _ => {
+        let second = match level.even {
+            true => step(first, spread(draw)),
+            false => {
                 let other = by_weight(level, spread(draw))?;
                 if other == first { step(first, spread(spread(draw))) } else { other }
             }

@@ -248,10 +248,14 @@ impl<'t> Candidates<'t, '_> {
     }
 }
 
-/// `host` in lower case without its trailing dot, written into `buffer`. `None` where it is longer than any host name: then only patterns
+/// `host` in lower case without its trailing dot; itself where it is that already, else written into `buffer`. `None` where it is longer than any host name: then only patterns
 /// for any host can match.
-pub fn canonical_host<'b>(host: &str, buffer: &'b mut [u8; limits::HOSTNAME_BYTES]) -> Option<&'b str> {
+pub fn canonical_host<'b>(host: &'b str, buffer: &'b mut [u8; limits::HOSTNAME_BYTES]) -> Option<&'b str> {
     let host = host.strip_suffix('.').unwrap_or(host);
+    // Without a way out in between it is asked of many bytes at once.
+    if host.len() <= limits::HOSTNAME_BYTES && host.bytes().fold(true, |lower, b| lower & !b.is_ascii_uppercase()) {
+        return Some(host);
+    }
     let place = buffer.get_mut(..host.len())?;
     place.copy_from_slice(host.as_bytes());
     place.make_ascii_lowercase();

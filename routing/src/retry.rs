@@ -76,6 +76,11 @@ impl<'r> RetryState<'r> {
         sooner(backend, self.deadline)
     }
 
+    /// Whether the rule, or its absence, lets such a failure be tried again at all.
+    pub fn may_try(&self, failure: Failure) -> bool {
+        self.allowed(failure).is_some()
+    }
+
     /// `resendable`: whether the whole body can be sent again. `asked`: how long everyone who could be tried next wants to be left alone; zero where
     /// one does not. `draw` is uniform over all of `u32`.
     pub fn on_failure(

@@ -4,9 +4,9 @@
 use super::Stop;
 use super::down::Sink;
 use crate::guard::{self, Pass};
-use crate::snapshot::Snapshot;
+use crate::limits;
+use crate::pick::Called;
 use crate::worker::Worker;
-use crate::{limits, pick};
 use model::{Backend, Fault};
 use routing::eject::Ended;
 use std::future::poll_fn;
@@ -28,25 +28,21 @@ impl Leave {
 }
 
 /// Whose budget retries come from: the service's, filled as a call enters, or for hosts outside the one that they share, filled here.
-pub fn budget(worker: &Worker, snapshot: &Snapshot, backend: &Backend) -> Option<guard::Place> {
+pub fn budget(worker: &Worker, backend: &Backend, called: Option<&Called<'_>>) -> Option<guard::Place> {
     let Backend::Service(to) = backend else {
         worker.budget(None, |budget| budget.deposit(rt::now()));
         return None;
     };
-    let service = snapshot.table.service(&to.service);
-    Some(service.map_or_else(|| (to.service.clone(), None), |service| pick::policy(service, to.port).1))
+    Some(called.map_or_else(|| (to.service.clone(), None), |called| called.place.clone()))
 }
 
 pub async fn enter(
     worker: &Worker,
-    snapshot: &Snapshot,
-    backend: &Backend,
+    called: Option<&Called<'_>>,
     caller: &mut Sink<'_>,
     deadline: Option<(Instant, Fault)>,
 ) -> Result<Leave, Stop> {
-    let Backend::Service(to) = backend else { return Ok(Leave(None)) };
-    let Some(service) = snapshot.table.service(&to.service) else { return Ok(Leave(None)) };
-    let (policy, place) = pick::policy(service, to.port);
+    let Some(Called { policy, place, .. }) = called else { return Ok(Leave(None)) };
     let by = policy.origin.as_ref().map(|origin| origin.object.to_string().into());
     let stop = |fault, why| Stop { by: by.clone(), ..Stop::new(fault, why) };
     let entered = worker.guard(place).enter(policy, rt::now());

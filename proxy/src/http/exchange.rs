@@ -393,6 +393,11 @@ async fn beside<T>(
     // Why it takes no more, and until when an answer is awaited all the same.
     let mut refused = None;
     poll_fn(|cx| {
+        // Once all is sent, it is most likely the answer that came.
+        let first = *state == Upload::Sent;
+        if first && let Poll::Ready(value) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(value));
+        }
         if *state != Upload::Refused {
             match upload.as_mut().poll(cx) {
                 Poll::Ready(Err((Side::From, error))) => return Poll::Ready(Err(Broken::Caller(error))),
@@ -404,7 +409,7 @@ async fn beside<T>(
                 Poll::Pending => {}
             }
         }
-        if let Poll::Ready(value) = work.as_mut().poll(cx) {
+        if !first && let Poll::Ready(value) = work.as_mut().poll(cx) {
             return Poll::Ready(Ok(value));
         }
         if let Poll::Ready(error) = gone.as_mut().poll(cx) {

@@ -10,7 +10,7 @@ use super::{After, Client, Ingress, Stop, admit, answer, connect, mark, prepare}
 use crate::access::{self, again};
 use crate::guard;
 use crate::limits;
-use crate::pick;
+use crate::pick::{self, Called};
 use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
@@ -187,7 +187,11 @@ impl<'t> Routed<'t> {
             _ => (Scheme::Http, head.port().unwrap_or(80)),
         };
         // Before filters take out what it is told by.
-        let led = sticky::led(self.snapshot, &decision, head);
+        let only = match decision.split() {
+            [one] => Called::of(self.snapshot, &one.backend),
+            _ => None,
+        };
+        let led = sticky::led(self.snapshot, &decision, only.as_ref(), head);
         let mut applied = Applied::default();
         let outcome = filters::apply_request(&decision, head, &Context { scheme, port }, &mut applied);
         note(record, applied);
@@ -196,8 +200,9 @@ impl<'t> Routed<'t> {
             RequestOutcome::Answer(answer) => return self.answered(down, head, record, answer).await,
         };
         let backend = plan::draw(&decision, record, led.map(|led| led.backend), self.worker.draw32())?;
+        let called = only.or_else(|| Called::of(self.snapshot, &backend.backend));
         let secure = scheme == Scheme::Https;
-        let sticky = Sticky::of(self.snapshot, &decision, backend, led, secure);
+        let sticky = Sticky::of(&decision, backend, called.as_ref(), led, secure);
         let of_rule: Mirrors<'_> = filters::mirrors(decision.phases(), || self.worker.draw32()).collect();
         let of_backend: Mirrors<'_> = filters::mirrors(&backend.phases, || self.worker.draw32()).collect();
         let held = self.hold(down, head, !(of_rule.is_empty() && of_backend.is_empty())).await?;
@@ -208,7 +213,7 @@ impl<'t> Routed<'t> {
         filters::apply_backend_request(&decision, backend, head, &mut applied);
         of_backend.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.backend(mirror.at));
         note(record, applied);
-        self.tries(down, head, hop, record, backend, &pending, held, sticky).await
+        self.tries(down, head, hop, record, (backend, called.as_ref()), &pending, held, sticky).await
     }
 
     /// A redirect or a cross-origin answer: no backend hears of it.
@@ -257,22 +262,22 @@ impl<'t> Routed<'t> {
         head: &mut RequestHead,
         hop: &Hop,
         record: &mut Record,
-        backend: &SplitBackend,
+        (backend, called): (&SplitBackend, Option<&Called<'t>>),
         pending: &Pending,
         held: Option<Bytes>,
         mut sticky: Option<Sticky<'_>>,
     ) -> Result<After, Stop> {
         let (worker, decision) = (self.worker, self.decision);
         let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started).no_later(self.due.at);
-        let service = admit::budget(worker, self.snapshot, &backend.backend);
+        let service = admit::budget(worker, &backend.backend, called);
         let mut tries = Tries { worker, retry, held, service, ended: Ended::Cancelled, asked: Asked::default(), grace: self.due.grace };
-        let mut pass = admit::enter(worker, self.snapshot, &backend.backend, &mut down.to, tries.retry.deadline()).await?;
-        let mut tried: Vec<EndpointId> = Vec::new();
+        let mut pass = admit::enter(worker, called, &mut down.to, tries.retry.deadline()).await?;
+        let mut tried: SmallVec<[EndpointId; 4]> = SmallVec::new();
         loop {
             let avoid = tries.asked.by(rt::now());
             let led = sticky.as_ref().and_then(Sticky::endpoint);
             let before = pick::Tried { at: &tried, avoid: &avoid, led, unreached: matches!(tries.ended, Ended::Failed(_)) };
-            let picked = self.pick(&backend.backend, before, head, hop, record).await?;
+            let picked = self.pick(&backend.backend, called, before, head, hop, record).await?;
             // The same one again: what else waits in its pool is no younger than what just broke.
             let fresh = picked.endpoint.as_ref().map_or(record.attempt > 1, |picked| tried.contains(&picked.id));
             if let Some(picked) = &picked.endpoint {
@@ -318,6 +323,7 @@ impl<'t> Routed<'t> {
     async fn pick(
         &self,
         backend: &Backend,
+        called: Option<&Called<'t>>,
         tried: pick::Tried<'_>,
         head: &RequestHead,
         hop: &Hop,
@@ -325,14 +331,13 @@ impl<'t> Routed<'t> {
     ) -> Result<Picked<'t>, Stop> {
         match backend {
             Backend::Service(to) => {
-                let service = self.snapshot.table.service(&to.service);
-                let service =
-                    service.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+                let called = called.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+                let service = called.service;
                 let hash = match &service.balancer {
                     Balancer::RingHash(on) | Balancer::Maglev(on) => hash_request(on, head, record.source_address.map(|a| a.ip())),
                     _ => None,
                 };
-                let picked = self.worker.pick(self.snapshot, service, to, tried, hash);
+                let picked = self.worker.pick(self.snapshot, called, to, tried, hash);
                 let picked = picked.map_err(|nobody| unpicked(self.snapshot, service, to, nobody))?;
                 let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
                 let key = UpstreamKey::endpoint(self.snapshot, service, picked.endpoint, to.port, framing)
@@ -349,8 +354,9 @@ impl<'t> Routed<'t> {
 
     /// The endpoint of a copy, of which nothing is learnt.
     fn copied_to(&self, to: &ServiceRef, head: &RequestHead, hop: &Hop) -> Option<UpstreamKey> {
-        let service = self.snapshot.table.service(&to.service)?;
-        let picked = self.worker.pick(self.snapshot, service, to, pick::Tried::default(), None).ok()?;
+        let called = Called::to(self.snapshot, to)?;
+        let service = called.service;
+        let picked = self.worker.pick(self.snapshot, &called, to, pick::Tried::default(), None).ok()?;
         self.worker.balancers.borrow_mut().ended(&picked, Ended::Cancelled, None, rt::now());
         let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
         UpstreamKey::endpoint(self.snapshot, service, picked.endpoint, to.port, framing).map(|key| key.counted(picked.counted())).ok()
@@ -508,11 +514,14 @@ impl Tries<'_, '_> {
             if let Some(wait) = wants_to_wait(answer) {
                 asked.note(picked.map(|picked| picked.id), wait, now);
             }
-            let wait = patience(worker, asked, picked, now);
-            let draw = worker.draw32();
-            let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, wait, budget, now, draw));
-            if let Next::RetryAfter(time) = next {
-                pause = Some(time);
+            // Hardly any answer is one that is tried again: then nobody's budget need be looked at.
+            if retry.may_try(failure) {
+                let wait = patience(worker, asked, picked, now);
+                let draw = worker.draw32();
+                let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, wait, budget, now, draw));
+                if let Next::RetryAfter(time) = next {
+                    pause = Some(time);
+                }
             }
             judge(answer, pause.is_some())
         })

@@ -2,7 +2,7 @@
 //! What a token says is `routing`'s, how it is sealed `identity`'s. A token that is forged, old, or of what is gone leads nowhere: the client begins a
 //! new session.
 
-use crate::pick;
+use crate::pick::{self, Called};
 use crate::snapshot::Snapshot;
 use model::session::Persistence;
 use model::{Backend, RequestHead, ResponseHead};
@@ -18,14 +18,18 @@ pub struct Led<'t> {
 }
 
 /// The backend that the request's session is with, where it has one that counts.
-pub fn led<'t>(snapshot: &'t Snapshot, decision: &Decision<'t>, head: &RequestHead) -> Option<Led<'t>> {
+/// `only` is the service that is the rule's one backend.
+pub fn led<'t>(snapshot: &'t Snapshot, decision: &Decision<'t>, only: Option<&Called<'t>>, head: &RequestHead) -> Option<Led<'t>> {
     if let Some(rule) = decision.session() {
         let with = |session: &Session| decision.split().iter().find(|to| session::backend(&to.backend) == session.backend);
         let found = sessions(rule, head).find_map(|session| with(&session).map(|backend| Led { backend, session }));
         return found.filter(|led| decision.usable(led.backend).is_ok());
     }
     decision.split().iter().find_map(|to| {
-        let rule = of_service(snapshot, &to.backend)?;
+        let rule = match only {
+            Some(only) => only.policy.session.as_ref()?,
+            None => of_service(snapshot, &to.backend)?,
+        };
         let mark = session::backend(&to.backend);
         let session = sessions(rule, head).find(|session| session.backend == mark)?;
         decision.usable(to).is_ok().then_some(Led { backend: to, session })
@@ -60,11 +64,17 @@ pub struct Sticky<'t> {
 
 impl<'t> Sticky<'t> {
     /// `None` where no sessions are kept there.
-    pub fn of(snapshot: &'t Snapshot, decision: &Decision<'t>, backend: &SplitBackend, led: Option<Led<'_>>, secure: bool) -> Option<Self> {
+    pub fn of(
+        decision: &Decision<'t>,
+        backend: &SplitBackend,
+        called: Option<&Called<'t>>,
+        led: Option<Led<'_>>,
+        secure: bool,
+    ) -> Option<Self> {
         let (rule, path) = match decision.session() {
             Some(rule) => (rule, Some(session::cookie_path(decision.matched().path.as_ref()))),
             // Many rules may lead to one Service (GEP-1619).
-            None => (of_service(snapshot, &backend.backend)?, None),
+            None => (called?.policy.session.as_ref()?, None),
         };
         rule.key?;
         let came = led.map(|led| led.session);

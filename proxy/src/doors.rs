@@ -248,7 +248,7 @@ impl Answerer {
         match self {
             Self::Gateway { gateway, port, tls } => gateway::serve(worker, stream, address, gateway.clone(), *port, tls).await,
             Self::Inbound { config: Some(config), application, room } => {
-                inbound::serve(worker, stream, address, config.clone(), application.clone(), room).await;
+                Box::pin(inbound::serve(worker, stream, address, config.clone(), application.clone(), room)).await;
             }
             // Without mutual TLS nothing is let in.
             Self::Inbound { config: None, .. } => {}
@@ -256,9 +256,9 @@ impl Answerer {
                 let ingress = Ingress::ExplicitProxy { authorization: authorization.clone() };
                 let peer: Arc<Peer> = worker.shared.me.peer.clone();
                 let client = Client::new(ingress, Some(address), peer, Security::Plain);
-                http::serve(worker, h1::Connection::new(stream), client).await;
+                Box::pin(http::serve(worker, h1::Connection::new(stream), client)).await;
             }
-            Self::Named { host, port, address: local } => outbound::named(worker, stream, address, *local, host, *port).await,
+            Self::Named { host, port, address: local } => Box::pin(outbound::named(worker, stream, address, *local, host, *port)).await,
         }
     }
 }

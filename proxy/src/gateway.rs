@@ -123,7 +123,7 @@ fn usable<'s>(snapshot: &Snapshot, listeners: impl Iterator<Item = &'s Arc<Liste
 pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gateway: Key, port: u16, tls: &Tls) {
     let limits = front(&worker, &gateway, port).map(|listener| listener.front.limits).unwrap_or_default();
     tls.room.allow(limits.connections.map(|most| most as usize), limits.handshakes.map(|most| most as usize));
-    let Ok((stream, address)) = fronted(&worker, stream, address, &gateway, port).await else { return };
+    let Ok((stream, address)) = Box::pin(fronted(&worker, stream, address, &gateway, port)).await else { return };
     // No connection holds a snapshot longer than it takes to decide.
     let snapshot = worker.snapshot();
     let gate = Gate { worker, address, gateway, port, tls, bounds: bounds(limits), requests: limits.requests };
@@ -135,16 +135,16 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gate
         }
         Spoken::Https => {
             drop(snapshot);
-            gate.https(stream, &[]).await;
+            Box::pin(gate.https(stream, &[])).await;
         }
         Spoken::Tls => {
             drop(snapshot);
-            gate.by_name(stream).await;
+            Box::pin(gate.by_name(stream)).await;
         }
         Spoken::Tcp(listener) => {
             let knock = Knock { address, listener: listener.clone(), sni: None };
             drop(snapshot);
-            listener::carry(&gate.worker, h1::Connection::new(stream), knock).await;
+            Box::pin(listener::carry(&gate.worker, h1::Connection::new(stream), knock)).await;
         }
     }
 }
@@ -215,7 +215,7 @@ impl Gate<'_> {
         let ingress = Ingress::Gateway { gateway: self.gateway, port: self.port, tls };
         let client = Client::new(ingress, Some(self.address), self.worker.unknown(), security).bounded(self.bounds, self.requests);
         match is_h2 {
-            true => http::serve_h2(self.worker, stream, BytesMut::new(), client).await,
+            true => Box::pin(http::serve_h2(self.worker, stream, BytesMut::new(), client)).await,
             false => http::serve(self.worker, h1::Connection::new(stream).bounded(self.bounds), client).await,
         }
     }
@@ -253,7 +253,7 @@ impl Gate<'_> {
         let connection = match listener.protocol {
             ListenerProtocol::Https => {
                 drop(shaking);
-                return self.https(stream, &read).await;
+                return Box::pin(self.https(stream, &read)).await;
             }
             // What cannot serve is refused with its reason, before a certificate is missed.
             ListenerProtocol::TlsTerminate if listener.broken.is_none() => {
@@ -271,6 +271,6 @@ impl Gate<'_> {
         };
         drop(shaking);
         let knock = Knock { address: self.address, listener, sni: sni.map(Arc::from) };
-        listener::carry(&self.worker, connection, knock).await;
+        Box::pin(listener::carry(&self.worker, connection, knock)).await;
     }
 }

@@ -62,8 +62,8 @@ pub async fn serve(
         return refused(&worker, address, None, Fault::Unauthenticated, "the peer showed no SPIFFE identity");
     };
     match proof.alpn.as_deref() {
-        Some(alpn::ORGANZA) => organza(worker, stream, address, identity, application).await,
-        Some(alpn::H2) => hbone::serve(worker, stream, address, identity, application).await,
+        Some(alpn::ORGANZA) => Box::pin(organza(worker, stream, address, identity, application)).await,
+        Some(alpn::H2) => Box::pin(hbone::serve(worker, stream, address, identity, application)).await,
         _ => refused(&worker, address, Some(&identity), Fault::UnrecognisedProtocol, "the peer speaks neither organza/1 nor HBONE"),
     }
 }
@@ -118,13 +118,13 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
             let ingress = Ingress::Inbound { service: hello.service, port: hello.service_port, workload, application: target, identity };
             let client = Client::new(ingress, Some(address), peer, Security::MutualTls);
             if framing == Framing::Http1 {
-                return http::serve(worker, h1::Connection { reader, writer }, client).await;
+                return Box::pin(http::serve(worker, h1::Connection { reader, writer }, client)).await;
             }
             // A peer that is gone needs no welcome.
             if writer.flush().await.is_ok()
                 && let Some((stream, read)) = (h1::Connection { reader, writer }).into_parts()
             {
-                http::serve_h2(worker, stream, read, client).await;
+                Box::pin(http::serve_h2(worker, stream, read, client)).await;
             }
         }
         (Ok(target), Framing::Tcp) => {
@@ -141,7 +141,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
                 Ok(opened.ok_or_else(lost)??)
             };
             let judge = || access::stream(&worker, &worker.snapshot(), &standing(&target)).map(drop);
-            l4::connection(&worker, &mut reader, &mut writer, record, judge, open).await;
+            Box::pin(l4::connection(&worker, &mut reader, &mut writer, record, judge, open)).await;
         }
     }
 }

@@ -60,14 +60,14 @@ pub async fn named(worker: Rc<Worker>, stream: Stream, address: SocketAddr, loca
     if read {
         let peer = worker.shared.me.peer.clone();
         let client = Client::new(Ingress::Service { service, port }, Some(address), peer, Security::Plain);
-        return http::serve(worker, h1::Connection { reader, writer }, client).await;
+        return Box::pin(http::serve(worker, h1::Connection { reader, writer }, client)).await;
     }
     let open = async |record: &mut Record| match opened {
         Some(up) => Ok(*up),
         None => l4::to_service(&worker, &worker.snapshot(), &service, port, record).await,
     };
     // The proxy beside the workload that is called judges.
-    l4::connection(&worker, &mut reader, &mut writer, record, || Ok(()), open).await;
+    Box::pin(l4::connection(&worker, &mut reader, &mut writer, record, || Ok(()), open)).await;
 }
 
 /// Whether the socket at the other end of this loopback connection is our user's (`/proc/net/tcp`, column `uid`).

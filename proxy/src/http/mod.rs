@@ -115,6 +115,8 @@ pub(crate) enum After {
 }
 
 /// Serves a connection until it ends or the proxy drains. Callers that begin with HTTP/2's preface are taken at their word.
+///
+/// A connection that is idle holds what it needs to be idle; what serves a request, and what comes once in a connection's life, is a box of its own.
 pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: Client) {
     let h1::Connection { mut reader, mut writer } = connection;
     let mut head = RequestHead::default();
@@ -125,7 +127,7 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
     loop {
         if std::mem::take(&mut first) && is_h2(&worker, &mut reader, client.bounds.idle).await {
             let Some((stream, read)) = (h1::Connection { reader, writer }).into_parts() else { return };
-            return serve_h2(worker, stream, read, client).await;
+            return Box::pin(serve_h2(worker, stream, read, client)).await;
         }
         // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
         // One that has a successor is in no hurry: who is idle now may send its last request at any moment, and must not meet a closing door.
@@ -144,11 +146,11 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
                 carried += 1;
                 let last = worker.shared.is_draining() || client.requests.is_some_and(|most| carried >= most);
                 let down = Downstream::h1(&mut reader, &mut writer, framing, rt::now(), last);
-                one(&worker, down, &mut head, &client).await
+                Box::pin(one(&worker, down, &mut head, &client)).await
             }
             Ok(None) => return,
             Err(error) => {
-                refuse_head(&worker, &mut writer, &client, &error).await;
+                Box::pin(refuse_head(&worker, &mut writer, &client, &error)).await;
                 After::Linger
             }
         };
@@ -159,7 +161,7 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
                 first = true;
             }
             After::Close => return drop(writer.send_half().shutdown().await),
-            After::Linger => return linger(&mut reader, &mut writer).await,
+            After::Linger => return Box::pin(linger(&mut reader, &mut writer)).await,
         }
     }
 }

@@ -46,8 +46,10 @@ impl Drop for Alive {
 /// Runs a task on this thread beside the others.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     let alive = Alive::new();
+    // A block that awaits what it was given has room for it twice, and a task is copied several times before it runs.
+    let mut task = Box::pin(task);
     tokio::task::spawn_local(async move {
-        task.await;
+        task.as_mut().await;
         drop(alive);
     });
 }

@@ -516,12 +516,9 @@ impl Tries<'_, '_> {
             }
             // Hardly any answer is one that is tried again: then nobody's budget need be looked at.
             if retry.may_try(failure) {
-                let wait = patience(worker, asked, picked, now);
-                let draw = worker.draw32();
+                let (wait, draw) = (patience(worker, asked, picked, now), worker.draw32());
                 let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, wait, budget, now, draw));
-                if let Next::RetryAfter(time) = next {
-                    pause = Some(time);
-                }
+                pause = if let Next::RetryAfter(time) = next { Some(time) } else { None };
             }
             judge(answer, pause.is_some())
         })

@@ -206,10 +206,14 @@ pub async fn keep(place: &Place, files: &[PathBuf], flags: &ControlFlags, before
         return Ok(Kept { child, program, client });
     }
     let kept = Supervised::start(program.clone())?;
-    let begun = Instant::now();
+    let (begun, mut told) = (Instant::now(), false);
     while client.text(wire::api::path::STATUS).await.is_err() {
         let running = matches!(*kept.state.borrow(), State::Running { .. });
-        if !running || begun.elapsed() > limits::READY {
+        if running && begun.elapsed() > limits::READY && !told {
+            told = true;
+            eprintln!("organza: the control plane is there and does not answer yet; it reads its files first, and many take a while");
+        }
+        if !running || begun.elapsed() > limits::READING {
             kept.stop().await;
             return Err(Failure::problem("the control plane does not start")
                 .why(last_line(&log))

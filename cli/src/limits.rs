@@ -19,6 +19,8 @@ pub const RESTART_FORGIVEN: Duration = Duration::from_secs(5);
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// How long a proxy may take until it serves.
 pub const READY: Duration = Duration::from_secs(20);
+/// How long a control plane may take until it answers: it reads all its files first.
+pub const READING: Duration = Duration::from_secs(300);
 /// How long one step of an upgrade may take: a child that drains, and another that starts.
 pub const UPGRADE_STEP: Duration = Duration::from_secs(90);
 /// How long the control socket may take to answer one question.

@@ -204,13 +204,17 @@ async fn converse(
 ) -> Result<(), Status> {
     let mut worlds = core.watch();
     let mut fresh = true;
+    let mut last = None;
     // Of the view that was given last: the world may have gone on meanwhile.
     let mut generation = 0;
     loop {
         if fresh {
             let world = worlds.borrow_and_update().clone();
             generation = world.generation;
-            session.set_view(view(&world, entry, session.subscriptions().iter().map(|s| &**s)));
+            if world.get(&entry.workload_key()).is_some() {
+                last = Some(world.clone());
+            }
+            session.set_view(view(&world, last.as_deref(), entry, session.subscriptions().iter().map(|s| &**s)));
         }
         let sent = pump(session, sender).await?;
         // Nothing to send and nothing awaited: this proxy has all that concerns it.

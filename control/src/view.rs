@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::delta::View;
 
-pub fn view<'s>(world: &World, proxy: &Entry, subscriptions: impl IntoIterator<Item = &'s str>) -> View {
-    let mut wanted = Wanted { world, keys: BTreeSet::new() };
+/// `last` is the last world in which the proxy's workload could be called. Who was taken out finishes what it has, and judges it by what it was: so
+/// much of it stays as it was, while policies go on as they are.
+pub fn view<'s>(world: &World, last: Option<&World>, proxy: &Entry, subscriptions: impl IntoIterator<Item = &'s str>) -> View {
+    let mut wanted = Wanted { world, keys: BTreeSet::new(), kept: BTreeSet::new() };
     let mut answers = BTreeMap::new();
     wanted.keys.extend(world.items.keys().filter(|key| key.kind == Kind::TrustBundle).cloned());
     for name in subscriptions {
         if name == wire::SELF {
-            wanted.own(proxy);
+            wanted.own(proxy, last.unwrap_or(world));
         } else if let Some((namespace, host)) = wire::parse_host_subscription(name) {
             // Short names mean something in one's own namespace only: nobody asks for another's.
             let key = (namespace == proxy.request.namespace).then(|| called(world, host, namespace)).flatten();
@@ -26,7 +28,9 @@ pub fn view<'s>(world: &World, proxy: &Entry, subscriptions: impl IntoIterator<I
             answers.insert(Arc::from(name), key.map(|key| Arc::from(key.to_string())));
         }
     }
-    let items = wanted.keys.iter().filter_map(|key| world.get(key)).map(|item| (item.encoded.name.clone(), item.encoded.clone())).collect();
+    let now = wanted.keys.iter().filter(|key| !wanted.kept.contains(*key)).filter_map(|key| world.get(key));
+    let kept = wanted.kept.iter().filter_map(|key| last?.get(key));
+    let items = now.chain(kept).map(|item| (item.encoded.name.clone(), item.encoded.clone())).collect();
     View { generation: world.generation, items, answers }
 }
 
@@ -44,18 +48,21 @@ fn called(world: &World, host: &str, namespace: &str) -> Option<Key> {
 struct Wanted<'w> {
     world: &'w World,
     keys: BTreeSet<Key>,
+    /// Of those, the ones that stay as they were in the last world.
+    kept: BTreeSet<Key>,
 }
 
 impl<'w> Wanted<'w> {
     /// What the proxy's role needs before anyone asks.
-    fn own(&mut self, proxy: &Entry) {
+    fn own(&mut self, proxy: &Entry, last: &World) {
         if let Some(gateway) = proxy.gateway() {
             return self.gateway(&gateway);
         }
         let own = proxy.workload_key();
         self.keys.insert(own.clone());
-        let backed: Vec<Key> = self
-            .world
+        let taken_out = self.world.get(&own).is_none();
+        let of = if taken_out { last } else { self.world };
+        let backed: Vec<Key> = of
             .resources()
             .filter_map(|r| match r {
                 Resource::Endpoints(e) if e.endpoints.iter().any(|e| e.workload.as_ref() == Some(&own)) => {
@@ -65,7 +72,11 @@ impl<'w> Wanted<'w> {
             })
             .collect();
         backed.iter().for_each(|service| self.service(service));
-        let labels = match self.world.get(&own).map(|item| &item.resource) {
+        if taken_out {
+            self.kept.insert(own.clone());
+            self.kept.extend(backed.iter().map(|service| service.with_kind(Kind::Endpoints)));
+        }
+        let labels = match of.get(&own).map(|item| &item.resource) {
             Some(Resource::Workload(workload)) => workload.labels.clone(),
             _ => Default::default(),
         };

@@ -100,7 +100,7 @@ pub struct Retry {
     pub backoff: Duration,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct HeaderEdits {
     pub set: Vec<(Arc<str>, Arc<str>)>,
     pub add: Vec<(Arc<str>, Arc<str>)>,

@@ -64,6 +64,8 @@ pub const LABELS: usize = 4096;
 pub const LOOK: Duration = Duration::from_millis(20);
 /// A draining proxy still takes new requests for this long: peers learn of its leaving meanwhile.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
+/// ... and those on whose connections nothing came meanwhile are told within this that none is taken any more.
+pub const DRAIN_GOODBYE: Duration = Duration::from_millis(100);
 /// Ports tried above a preferred one.
 pub const PORTS_TRIED: u16 = 64;
 /// HTTP/2 connections to one destination per worker; beyond it each serves one request.

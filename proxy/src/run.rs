@@ -455,7 +455,7 @@ impl Proxy {
     /// New requests are still taken for a moment, since peers learn of our leaving while we do; then what is under way may finish.
     async fn drain(mut self, config: &Config) {
         self.shared.stage.send_replace(Stage::Ending);
-        rt::sleep(limits::DRAIN_GRACE).await;
+        rt::sleep(limits::DRAIN_GRACE + limits::DRAIN_GOODBYE).await;
         self.doors.close_all();
         let idle = async {
             while self.shared.busy.load(Ordering::Relaxed) > 0 {

@@ -3,12 +3,14 @@
 
 use crate::ids::Ids;
 use crate::phases::Phases;
-use model::{Backend, Rank, Route, RouteMatch, Rule, WeightedBackend};
+use crate::shared::Shared;
+use model::{Backend, Rank, Route, RouteMatch, RouteProtocol, Rule, Timeouts, WeightedBackend};
 use std::sync::Arc;
 
 #[derive(Debug)]
 pub struct CompiledRoute {
     pub route: Arc<Route>,
+    pub(crate) protocol: RouteProtocol,
     pub rules: Vec<CompiledRule>,
 }
 
@@ -19,9 +21,15 @@ pub struct CompiledRule {
     /// `httproute.catalog/rule-0`, after the namespace: `shop/httproute.catalog/rule-0`.
     pub name: Arc<str>,
     pub index: u32,
-    pub phases: Phases,
+    pub phases: Arc<Phases>,
     pub split: Vec<SplitBackend>,
     pub total_weight: u64,
+    // What every request asks for is here too, so that the rule as it was put need not be read, which is elsewhere in memory.
+    pub(crate) timeouts: Timeouts,
+    pub(crate) retries: bool,
+    pub(crate) sessions: bool,
+    /// Of each match, all but its path.
+    pub(crate) tests: Vec<Option<Arc<RouteMatch>>>,
 }
 
 /// One backend of a rule, with the share of requests that it gets.
@@ -34,7 +42,7 @@ pub struct SplitBackend {
     pub index: u32,
     pub weight: u32,
     pub backend: Backend,
-    pub phases: Phases,
+    pub phases: Arc<Phases>,
 }
 
 impl SplitBackend {
@@ -46,11 +54,11 @@ impl SplitBackend {
 
 impl CompiledRoute {
     /// Numbers are taken over from `old`, the same route as it was, where names are the same; the rest of its numbers are given back.
-    pub(crate) fn new(route: Arc<Route>, old: Option<&CompiledRoute>, ids: &mut Ids) -> Self {
+    pub(crate) fn new(route: Arc<Route>, old: Option<&CompiledRoute>, ids: &mut Ids, shared: &mut Shared) -> Self {
         let mut spare = old.map(Numbers::of).unwrap_or_default();
-        let rules = route.rules.iter().enumerate().map(|(i, rule)| CompiledRule::new(&route, i, rule, &mut spare, ids)).collect();
+        let rules = route.rules.iter().enumerate().map(|(i, rule)| CompiledRule::new(&route, i, rule, &mut spare, ids, shared)).collect();
         spare.release(ids);
-        Self { route, rules }
+        Self { protocol: route.protocol, route, rules }
     }
 
     pub(crate) fn release(&self, ids: &mut Ids) {
@@ -67,25 +75,36 @@ impl CompiledRoute {
 }
 
 impl CompiledRule {
-    fn new(route: &Route, index: usize, rule: &Rule, spare: &mut Numbers, ids: &mut Ids) -> Self {
+    fn new(route: &Route, index: usize, rule: &Rule, spare: &mut Numbers, ids: &mut Ids, shared: &mut Shared) -> Self {
         let name: Arc<str> = format!("{}/{}/{}", route.key.namespace, route.key.name, rule.name).into();
         let id = spare.claim(&name, ids);
-        let split: Vec<_> = rule.backends.iter().enumerate().map(|(i, b)| SplitBackend::new(&name, i, b, spare, ids)).collect();
+        let split: Vec<_> = rule.backends.iter().enumerate().map(|(i, b)| SplitBackend::new(&name, i, b, spare, ids, shared)).collect();
         let total_weight = split.iter().map(|b| u64::from(b.weight)).sum();
-        Self { id, name, index: index as u32, phases: Phases::compile(&rule.filters), split, total_weight }
+        Self {
+            id,
+            name,
+            index: index as u32,
+            phases: shared.phases(&rule.filters),
+            split,
+            total_weight,
+            timeouts: rule.timeouts,
+            retries: rule.retry.is_some(),
+            sessions: rule.session.is_some(),
+            tests: rule.matches.iter().map(|found| shared.tests(&found.matches)).collect(),
+        }
     }
 }
 
 impl SplitBackend {
-    fn new(rule: &str, index: usize, weighted: &WeightedBackend, spare: &mut Numbers, ids: &mut Ids) -> Self {
+    fn new(rule: &str, index: usize, weighted: &WeightedBackend, spare: &mut Numbers, ids: &mut Ids, shared: &mut Shared) -> Self {
         let name: Arc<str> = format!("{rule}/{}", weighted.backend).into();
         Self {
             id: spare.claim(&name, ids),
             name,
             index: index as u32,
             weight: weighted.weight,
-            backend: weighted.backend.clone(),
-            phases: Phases::compile(&weighted.filters),
+            backend: shared.backend(&weighted.backend),
+            phases: shared.phases(&weighted.filters),
         }
     }
 }

@@ -64,7 +64,7 @@ impl<'t> Decision<'t> {
         &self.compiled.route.key
     }
     pub fn protocol(&self) -> RouteProtocol {
-        self.compiled.route.protocol
+        self.compiled.protocol
     }
     pub fn origin(&self) -> &'t Origin {
         &self.compiled.route.origin
@@ -116,13 +116,13 @@ impl<'t> Decision<'t> {
         self.rule.total_weight
     }
     pub fn timeouts(&self) -> Timeouts {
-        self.source().timeouts
+        self.rule.timeouts
     }
     pub fn retry(&self) -> Option<&'t Retry> {
-        self.source().retry.as_ref()
+        if self.rule.retries { self.source().retry.as_ref() } else { None }
     }
     pub fn session(&self) -> Option<&'t Persistence> {
-        self.source().session.as_ref()
+        if self.rule.sessions { self.source().session.as_ref() } else { None }
     }
     /// Whether this is what a service without routes does: pass on to itself.
     pub fn is_default(&self) -> bool {

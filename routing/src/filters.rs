@@ -51,10 +51,10 @@ pub fn apply_request<'t>(
         }
         pending.allowed_origin = cors::allowed_origin(rules, &head.headers).map(Into::into);
     }
-    let prefix = decision.matched_prefix();
+    let prefix = || decision.matched_prefix();
     if let Some(Written { at, filter: redirect }) = &phases.redirect {
         applied.rule(*at);
-        let mut answer = redirect_answer(redirect, head, prefix, context);
+        let mut answer = redirect_answer(redirect, head, prefix(), context);
         apply_response(decision, None, &pending, &mut answer, applied);
         return Ok(RequestOutcome::Answer(answer));
     }
@@ -65,8 +65,8 @@ pub fn apply_request<'t>(
 /// Runs the request phases of the backend that was picked, after those of the rule and its mirrors.
 pub fn apply_backend_request(decision: &Decision<'_>, backend: &SplitBackend, head: &mut RequestHead, applied: &mut Applied) {
     // The rule may have rewritten the path that the prefix was matched in: a backend's prefix edit then has nothing to hold on to.
-    let rewritten = decision.phases().rewrites.iter().any(|rewrite| rewrite.filter.path.is_some());
-    let prefix = decision.matched_prefix().filter(|_| !rewritten);
+    let rewritten = || decision.phases().rewrites.iter().any(|rewrite| rewrite.filter.path.is_some());
+    let prefix = || decision.matched_prefix().filter(|_| !rewritten());
     edit_request(&backend.phases, head, prefix, |at| applied.backend(at));
 }
 
@@ -99,14 +99,14 @@ pub fn mirrors(phases: &Phases, mut draw: impl FnMut() -> u32) -> impl Iterator<
     })
 }
 
-fn edit_request(phases: &Phases, head: &mut RequestHead, prefix: Option<usize>, mut ran: impl FnMut(usize)) {
+fn edit_request(phases: &Phases, head: &mut RequestHead, prefix: impl Fn() -> Option<usize>, mut ran: impl FnMut(usize)) {
     for Written { at, filter: edits } in &phases.request_headers {
         ran(*at);
         edit_headers(edits, &mut head.headers);
     }
     for Written { at, filter: rewrite } in &phases.rewrites {
         ran(*at);
-        rewrite_request(rewrite, head, prefix);
+        rewrite_request(rewrite, head, prefix());
     }
 }
 

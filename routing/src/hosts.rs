@@ -25,6 +25,8 @@ pub(crate) struct HostMatch {
     pub route: Arc<CompiledRoute>,
     pub rule: u32,
     pub position: u32,
+    /// What must hold besides the path; many routes have one of these in common.
+    tests: Option<Arc<RouteMatch>>,
 }
 
 impl HostMatch {
@@ -33,6 +35,10 @@ impl HostMatch {
     }
     pub fn condition(&self) -> &RouteMatch {
         self.route.condition(self.rule, self.position)
+    }
+    /// Whether all but the path holds.
+    fn holds(&self, head: &RequestHead) -> bool {
+        self.tests.as_ref().is_none_or(|tests| first_mismatch_but_path(tests, head).is_none())
     }
 }
 
@@ -48,7 +54,7 @@ pub(crate) struct HostTable {
     exact: HashMap<Arc<str>, Places, FixedState>,
     prefixes: HashMap<Arc<str>, Places, FixedState>,
     /// The lengths that prefixes have, so that a path of a thousand segments costs no more probes than there are lengths.
-    prefix_lengths: Vec<usize>,
+    prefix_lengths: SmallVec<[u32; 4]>,
     /// Any path, or a regular expression for it.
     others: Vec<u32>,
 }
@@ -57,9 +63,15 @@ impl HostTable {
     pub fn compile(pattern: HostPattern, routes: Vec<Arc<CompiledRoute>>) -> Self {
         let mut matches: Vec<HostMatch> = Vec::new();
         for route in &routes {
-            for (rule, source) in route.route.rules.iter().enumerate() {
-                let every = (0..source.matches.len()).map(|position| (rule as u32, position as u32));
-                matches.extend(every.map(|(rule, position)| HostMatch { route: route.clone(), rule, position }));
+            for (rule, compiled) in route.rules.iter().enumerate() {
+                let every = compiled.tests.iter().enumerate();
+                let found = |(position, tests): (usize, &Option<Arc<RouteMatch>>)| HostMatch {
+                    route: route.clone(),
+                    rule: rule as u32,
+                    position: position as u32,
+                    tests: tests.clone(),
+                };
+                matches.extend(every.map(found));
             }
         }
         matches.sort_by(|a, b| a.rank().cmp(b.rank()).then_with(|| a.route.route.key.cmp(&b.route.route.key)));
@@ -69,13 +81,13 @@ impl HostTable {
             matches: Vec::new(),
             exact: HashMap::default(),
             prefixes: HashMap::default(),
-            prefix_lengths: Vec::new(),
+            prefix_lengths: SmallVec::new(),
             others: Vec::new(),
         };
         for (place, found) in matches.iter().enumerate() {
             table.index(place as u32, found.condition().path.as_ref());
         }
-        table.prefix_lengths = table.prefixes.keys().map(|prefix| prefix.len()).collect();
+        table.prefix_lengths = table.prefixes.keys().map(|prefix| prefix.len() as u32).collect();
         table.prefix_lengths.sort_unstable();
         table.prefix_lengths.dedup();
         table.matches = matches;
@@ -98,10 +110,10 @@ impl HostTable {
             cost.probes += 1;
             self.improve(self.exact.get(path).map_or(&[], |places| places), head, &mut best, cost);
         }
-        for length in self.prefix_lengths.iter().take_while(|length| **length <= path.len()) {
-            if matches!(path.as_bytes().get(*length), None | Some(b'/')) {
+        for length in self.prefix_lengths.iter().map(|length| *length as usize).take_while(|length| *length <= path.len()) {
+            if matches!(path.as_bytes().get(length), None | Some(b'/')) {
                 cost.probes += 1;
-                self.improve(self.prefixes.get(&path[..*length]).map_or(&[], |places| places), head, &mut best, cost);
+                self.improve(self.prefixes.get(&path[..length]).map_or(&[], |places| places), head, &mut best, cost);
             }
         }
         for place in &self.others {
@@ -123,7 +135,7 @@ impl HostTable {
                 return;
             }
             cost.tried += 1;
-            if first_mismatch_but_path(self.matches[*place as usize].condition(), head).is_none() {
+            if self.matches[*place as usize].holds(head) {
                 *best = *place;
                 return;
             }

@@ -27,6 +27,7 @@ pub mod retry;
 pub mod retry_after;
 pub mod room;
 pub mod session;
+mod shared;
 mod table;
 
 pub use compiled::{CompiledRoute, CompiledRule, SplitBackend};

@@ -57,3 +57,8 @@ pub const SESSION_TOKENS: usize = 4;
 pub const SESSION_CLOCKS: Duration = Duration::from_secs(60);
 /// How often within its idle time a client is told that its session was used.
 pub const SESSION_RENEWALS: u64 = 8;
+
+/// Parts that routes have in common (edits and tests of headers) and that are kept once; beyond it the next begin anew.
+pub const SHARED: usize = 4096;
+/// Keys of services that routes lead to and that are kept once.
+pub const SHARED_SERVICES: usize = 65_536;

@@ -6,6 +6,7 @@ use crate::compiled::CompiledRoute;
 use crate::cow::CowMap;
 use crate::hosts::HostTrie;
 use crate::ids::Ids;
+use crate::shared::Shared;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use model::{
@@ -57,6 +58,7 @@ pub struct Table {
     gateways: CowMap<Key, Arc<Vec<Arc<Listener>>>>,
     hostnames: CowMap<Arc<str>, Arc<Vec<Arc<Service>>>>,
     ids: Ids,
+    pub(crate) shared: Shared,
     rebuilt: usize,
 }
 
@@ -165,7 +167,7 @@ impl Table {
             for port in &service.ports {
                 let before = old.iter().find(|(number, _)| *number == port.number).map(|(_, route)| &**route);
                 let route = Arc::new(default_route(service, port.number));
-                slot.defaults.push((port.number, Arc::new(CompiledRoute::new(route, before, &mut self.ids))));
+                slot.defaults.push((port.number, Arc::new(CompiledRoute::new(route, before, &mut self.ids, &mut self.shared))));
             }
         }
         for (_, gone) in old.iter().filter(|(number, _)| !slot.defaults.iter().any(|(kept, _)| kept == number)) {
@@ -220,7 +222,7 @@ impl Table {
         }
         match route {
             Some(route) => {
-                let compiled = Arc::new(CompiledRoute::new(route.clone(), old.as_deref(), &mut self.ids));
+                let compiled = Arc::new(CompiledRoute::new(route.clone(), old.as_deref(), &mut self.ids, &mut self.shared));
                 for place in places(route) {
                     edits.entry(place).or_default().insert(key.clone(), Some(compiled.clone()));
                 }

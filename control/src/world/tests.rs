@@ -59,10 +59,14 @@ fn members() -> Registry {
 }
 
 fn next(world: &World, objects: Vec<Object>) -> Option<World> {
+    of(world, objects, &members())
+}
+
+fn of(world: &World, objects: Vec<Object>, registry: &Registry) -> Option<World> {
     let trust_domain = TrustDomain::parse("organza.local").unwrap();
     world.next(Ingredients {
         objects: Arc::new(objects),
-        registry: &members(),
+        registry,
         trust_domain: &trust_domain,
         roots: vec![vec![1, 2, 3]],
         secret: Some(&[9; 32]),
@@ -100,9 +104,32 @@ fn seen(proxy: &str, subscriptions: &[&str]) -> (Vec<String>, Vec<Option<String>
     let objects = gateway().into_iter().chain([route(90)]).collect();
     let world = next(&World::default(), objects).unwrap();
     let members = members();
-    let view = view(&world, members.get(proxy).unwrap(), subscriptions.iter().copied());
+    let view = view(&world, None, members.get(proxy).unwrap(), subscriptions.iter().copied());
     let answers = view.answers.values().map(|answer| answer.as_ref().map(ToString::to_string)).collect();
     (view.items.keys().map(ToString::to_string).collect(), answers)
+}
+
+#[test]
+fn who_was_taken_out_finishes_what_it_has_as_what_it_was() {
+    let mut registry = members();
+    let first = of(&World::default(), vec![route(90)], &registry).unwrap();
+    let entry = registry.remove("web").unwrap();
+    let policy = |name: &str, kind: &str| Object {
+        object: ObjectRef::new("organza.dev", "AccessPolicy", "shop", name),
+        ..object(
+            "AccessPolicy",
+            name,
+            json!({"rules": [], "targetRefs": [{"kind": kind, "name": if kind == "Service" { "web" } else { "shop" }}]}),
+        )
+    };
+    let second = of(&first, vec![route(90), policy("later", "Namespace"), policy("service", "Service")], &registry).unwrap();
+    let names = |last| view(&second, last, &entry, ["self"]).items.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let own = ["organza/workload/shop/web", "files/endpoints/shop/web"];
+    assert!(own.iter().all(|name| names(Some(&first)).iter().any(|n| n == name)), "{:?}", names(Some(&first)));
+    assert!(own.iter().all(|name| second.get(&Key::parse(name).unwrap()).is_none()), "nobody else hears of it");
+    // What was decided meanwhile is for it too.
+    assert!(names(Some(&first)).iter().any(|name| name.ends_with("accesspolicy.later")), "{:?}", names(Some(&first)));
+    assert!(!own.iter().any(|name| names(None).iter().any(|n| n == name)), "{:?}", names(None));
 }
 
 fn has(kind: Kind, names: &[String]) -> Vec<&str> {
@@ -203,7 +230,7 @@ fn private_keys_go_to_the_gateway_that_refers_to_them_and_to_nobody_else() {
     let asked = ["self", "files/certificate/shop/one", "files/certificate/shop/two", "host/shop/web"];
     let keys = |proxy: &str| {
         let names: Vec<String> =
-            view(&world, members.get(proxy).unwrap(), asked.iter().copied()).items.keys().map(ToString::to_string).collect();
+            view(&world, None, members.get(proxy).unwrap(), asked.iter().copied()).items.keys().map(ToString::to_string).collect();
         has(Kind::Certificate, &names).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -246,7 +273,7 @@ fn policies_of_access_reach_the_proxies_that_they_concern_and_no_others() {
     let world = next(&World::default(), objects).unwrap();
     let members = members();
     let sees = |proxy: &str| {
-        let view = view(&world, members.get(proxy).unwrap(), ["self"]);
+        let view = view(&world, None, members.get(proxy).unwrap(), ["self"]);
         let keys =
             view.items.keys().filter_map(|name| Key::parse(name)).filter(|key| matches!(key.kind, Kind::Access | Kind::AccessSettings));
         keys.map(|key| format!("{}/{}", key.namespace, key.name)).collect::<Vec<_>>()

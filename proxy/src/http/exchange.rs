@@ -279,8 +279,10 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
             match (head.status, shape) {
                 (101, _) => return self.upgrade(head).await,
                 (_, Shape::Informational) => {
-                    strip_hop_by_hop(&mut head.headers, head.version);
-                    self.to.inform(head, self.method, self.version).await.map_err(Broken::Caller)?;
+                    // With `Connection: close` it is a peer's word to us that it is leaving.
+                    if !strip_hop_by_hop(&mut head.headers, head.version).close {
+                        self.to.inform(head, self.method, self.version).await.map_err(Broken::Caller)?;
+                    }
                 }
                 (_, shape) => {
                     let upstream_close = strip_hop_by_hop(&mut head.headers, head.version).close;

@@ -110,9 +110,15 @@ pub(crate) enum After {
         port: u16,
     },
     Close,
+    /// Close without a word: what was asked may have been done, and the peer must not take it for a goodbye.
+    Abort,
     /// Close, but the caller is still sending: read on for a moment, so that the answer is not lost in a reset.
     Linger,
 }
+
+/// What a proxy that is about to end says to a peer on a connection that lies idle. The peer finds bytes where none should be and uses it no more; whose
+/// request crosses with this reads an interim answer before the answer (RFC 9110, section 15.2).
+const LEAVING: &[u8] = b"HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n";
 
 /// Serves a connection until it ends or the proxy drains. Callers that begin with HTTP/2's preface are taken at their word.
 ///
@@ -120,7 +126,7 @@ pub(crate) enum After {
 pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: Client) {
     let h1::Connection { mut reader, mut writer } = connection;
     let mut head = RequestHead::default();
-    let (mut first, mut carried) = (true, 0);
+    let (mut first, mut carried, mut told) = (true, 0, false);
     let mut stage = worker.shared.stage();
     // One watch for the whole connection: to begin and end one for each request costs more than to read it.
     let mut moved_on = pin!(moved_on(worker.shared.stage.subscribe(), stage));
@@ -132,6 +138,12 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
         // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
         // One that has a successor is in no hurry: who is idle now may send its last request at any moment, and must not meet a closing door.
         let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { client.bounds.idle };
+        if stage == Stage::Ending && matches!(client.ingress, Ingress::Inbound { .. }) && reader.so_far().is_empty() && !told {
+            told = true;
+            writer.hold_first(LEAVING);
+            // A peer that is gone shows in the next read.
+            let _ = Box::pin(writer.flush()).await;
+        }
         let next = match select(pin!(reader.request(&mut head, idle)), moved_on.as_mut()).await {
             Either::Left((request, _)) => request,
             Either::Right((now, _)) => {
@@ -148,7 +160,7 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
                 let down = Downstream::h1(&mut reader, &mut writer, framing, rt::now(), last);
                 Box::pin(one(&worker, down, &mut head, &client)).await
             }
-            Ok(None) => return,
+            Ok(None) => return Box::pin(goodbye(&worker, &mut reader, &mut writer, &client)).await,
             Err(error) => {
                 Box::pin(refuse_head(&worker, &mut writer, &client, &error)).await;
                 After::Linger
@@ -161,7 +173,8 @@ pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: C
                 first = true;
             }
             After::Close => return drop(writer.send_half().shutdown().await),
-            After::Linger => return Box::pin(linger(&mut reader, &mut writer)).await,
+            After::Abort => return,
+            After::Linger => return Box::pin(linger(&mut reader, &mut writer, limits::EARLY_ANSWER_TIME)).await,
         }
     }
 }
@@ -174,6 +187,18 @@ async fn moved_on(mut stages: watch::Receiver<Stage>, stage: Stage) -> Stage {
         return *now;
     }
     std::future::pending().await
+}
+
+/// Nobody asks any more. A peer's request may cross with this, and it tries that again elsewhere if it hears the close and not a reset.
+async fn goodbye(worker: &Worker, reader: &mut Reader, writer: &mut Writer, client: &Client) {
+    match client.ingress {
+        Ingress::Inbound { .. } => {
+            let _busy = worker.busy();
+            linger(reader, writer, limits::DRAIN_GOODBYE).await;
+        }
+        // Whatever fails here, the connection is at its end.
+        _ => drop(writer.send_half().shutdown().await),
+    }
 }
 
 /// Whether the caller begins with HTTP/2. Who says nothing for too long, or while the proxy drains, is left to HTTP/1, which knows what to do.
@@ -229,11 +254,11 @@ pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client
     }
 }
 
-async fn linger(reader: &mut Reader, writer: &mut Writer) {
+async fn linger(reader: &mut Reader, writer: &mut Writer, time: Duration) {
     // Whatever fails here, the connection is at its end.
     let _ = writer.send_half().shutdown().await;
     let read_on = async { while reader.piece(transport::limits::READ_BUFFER).await.is_ok_and(|piece| !piece.is_empty()) {} };
-    rt::timeout(limits::EARLY_ANSWER_TIME, read_on).await;
+    rt::timeout(time, read_on).await;
 }
 
 /// Answers what could not even be read.
@@ -321,7 +346,7 @@ async fn stop_here(
     record.reason = Some(stop.why.as_str().into());
     access::note(record, &stop);
     if stop.begun || stop.fault == Fault::DownstreamClosed {
-        return After::Close;
+        return After::Abort;
     }
     record.status = stop.fault.http_status();
     if head.is_grpc() {

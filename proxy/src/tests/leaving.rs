@@ -1,10 +1,18 @@
 //! Callers that leave, close one half, or send what nobody wants; servers that answer before they were asked to the end.
 
 use super::resources::HTTP;
-use super::{Shop, bounded};
+use super::{Shop, bounded, id, key};
+use crate::http::exchange::ask;
+use crate::upstream::{UpstreamKey, Via, Way};
+use crate::worker::Stage;
+use bytes::Bytes;
+use model::{Kind, Method, RequestHead};
 use std::time::Duration;
+use testkit::backend::Backend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use transport::Incoming;
+use transport::preface::Framing;
 
 const REQUEST: &[u8] = b"GET /slow HTTP/1.1\r\nHost: catalog\r\n\r\n";
 
@@ -121,6 +129,38 @@ async fn an_answer_that_comes_before_the_body_has_ended_reaches_the_caller_whole
             let answer = String::from_utf8_lossy(&answer);
             assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("too much"), "{i}: {answer}");
         }
+    })
+    .await;
+}
+
+/// A draining proxy, its peer's connection, and a request that crosses with the news: it is answered, body and all. Only then the door closes, in good order.
+#[tokio::test]
+async fn a_request_that_crosses_with_a_drain_is_answered_and_one_that_comes_too_late_knows_that_it_was_not_read() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let shop = Shop::new(backend.address);
+        let via = Via::Organza { expected: [id("catalog")].into(), service: key(Kind::Service, "catalog"), port: HTTP };
+        let to = UpstreamKey { address: shop.tunnel, via, framing: Framing::Http1, counted: None };
+        let mut way = Way::H1(shop.web.worker.connect(to, true).await.unwrap());
+        let post = async |way: &mut Way| {
+            let mut head = RequestHead { method: Method::Post, ..RequestHead::default() };
+            head.set_authority("catalog");
+            head.set_target("/");
+            ask(way, &mut head, Incoming::Held(Some(Bytes::from_static(b"body"))), Some(4096), true).await
+        };
+        let first = post(&mut way).await.unwrap();
+        assert_eq!((first.status, first.reusable), (200, true));
+        shop.catalog.worker.shared.stage.send_replace(Stage::Ending);
+        let Way::H1(up) = &mut way else { unreachable!() };
+        while !up.pooled.connection.is_stale() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Whoever looks first does not use it; this one did not look.
+        let second = post(&mut way).await.unwrap();
+        assert_eq!((second.status, second.reusable), (200, false), "it is the last");
+        let third = post(&mut way).await.map(|asked| asked.status).unwrap_err();
+        assert!(third.nothing_received && third.orderly, "{third:?}");
+        assert_eq!(backend.requests(), 2);
     })
     .await;
 }

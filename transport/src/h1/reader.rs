@@ -151,7 +151,7 @@ impl Reader {
             let nothing = self.buffer.is_empty();
             let error = match self.fill(limits::READ_BUFFER).await {
                 Ok(true) => continue,
-                Ok(false) => Error::new(Fault::UpstreamReset, "closed before it answered"),
+                Ok(false) => Error { orderly: true, ..Error::new(Fault::UpstreamReset, "closed before it answered") },
                 Err(e) => crate::tls::lost(&e),
             };
             return Err(if nothing { error.with_nothing_received() } else { error });

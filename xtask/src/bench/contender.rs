@@ -275,7 +275,10 @@ impl<'a> Field<'a> {
         let [port] = free_ports()?;
         let mut all = vec![("port", port.to_string()), ("backend", self.backend.to_string()), ("dir", self.folder.display().to_string())];
         all.extend(values.iter().cloned());
-        let file = peers::filled(&bench(template), self.folder, &all)?;
+        // One of its own for each: Organza follows its file, and another's would move it.
+        let folder = self.folder.join(port.to_string());
+        fs::create_dir_all(&folder)?;
+        let file = peers::filled(&bench(template), &folder, &all)?;
         let given = command(file);
         let mut pinned = Command::new("taskset");
         pinned.args(["-c", PROCESSOR]).arg(given.get_program()).args(given.get_args());

@@ -17,7 +17,7 @@ pub struct Edit {
 
 const LIB: &[&str] = &["--lib"];
 
-pub const BUGS: [Bug; 19] = [
+pub const BUGS: [Bug; 20] = [
     Bug {
         name: "cl-and-te-accepted",
         edits: &[Edit {
@@ -119,6 +119,34 @@ pub const BUGS: [Bug; 19] = [
         package: "control",
         suite: LIB,
         test: "world::tests::private_keys_go_to_the_gateway_that_refers_to_them_and_to_nobody_else",
+    },
+    Bug {
+        name: "pool-shared",
+        edits: &[Edit {
+            file: "proxy/src/upstream.rs",
+            from: "#[derive(Debug, Clone, PartialEq, Eq, Hash)]\npub struct UpstreamKey {",
+            to: "impl PartialEq for UpstreamKey {
+    fn eq(&self, other: &Self) -> bool {
+        let kind = std::mem::discriminant(&self.via) == std::mem::discriminant(&other.via);
+        kind && self.address == other.address && self.framing == other.framing
+    }
+}
+
+impl Eq for UpstreamKey {}
+
+impl Hash for UpstreamKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.address.hash(state);
+        self.framing.hash(state);
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct UpstreamKey {",
+        }],
+        package: "proxy",
+        suite: LIB,
+        test: "tests::trust::connections_are_shared_only_where_the_same_identity_is_expected",
     },
     Bug {
         name: "dialled-believed",

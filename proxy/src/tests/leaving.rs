@@ -143,7 +143,8 @@ async fn a_request_that_crosses_with_a_drain_is_answered_and_one_that_comes_too_
         let to = UpstreamKey { address: shop.tunnel, via, framing: Framing::Http1, counted: None };
         let mut way = Way::H1(shop.web.worker.connect(to, true).await.unwrap());
         let post = async |way: &mut Way| {
-            let mut head = RequestHead { method: Method::Post, ..RequestHead::default() };
+            let mut head = RequestHead::default();
+            head.method = Method::Post;
             head.set_authority("catalog");
             head.set_target("/");
             ask(way, &mut head, Incoming::Held(Some(Bytes::from_static(b"body"))), Some(4096), true).await

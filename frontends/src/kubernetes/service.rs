@@ -33,6 +33,12 @@ pub fn read_service(object: &Object, slices: &[&Object], options: &Options<'_>) 
         .flat_map(|workload| workload_endpoint(workload, ports))
         .collect();
     for endpoint in of_one_family(object, slices).flat_map(|slice| slice_endpoints(slice, ports)) {
+        // One address may stand in several slices, each with other ports of it.
+        if let Some(known) = endpoints.iter_mut().find(|known| known.workload.is_none() && is_other_half(known, &endpoint)) {
+            known.ports.extend(endpoint.ports);
+            known.datagrams.extend(endpoint.datagrams);
+            continue;
+        }
         // A workload that registered itself knows more of itself than the slice does.
         if !endpoints
             .iter()
@@ -141,6 +147,13 @@ fn of_one_family<'s, 'o>(object: &Object, slices: &'s [&'o Object]) -> impl Iter
     let some = |family: &&Value| slices.iter().any(|slice| is_of(slice, family) && !slice.list("/endpoints").is_empty());
     let family = families.iter().filter(|_| families.len() > 1).find(some).cloned();
     slices.iter().filter(move |slice| family.as_ref().is_none_or(|family| is_of(slice, family)))
+}
+
+/// Whether the two are one place, told of by the ports that each names.
+fn is_other_half(a: &Endpoint, b: &Endpoint) -> bool {
+    let apart = |a: &[(u16, u16)], b: &[(u16, u16)]| !a.iter().any(|(port, _)| b.iter().any(|(other, _)| port == other));
+    let alike = (a.address, a.health, &a.locality) == (b.address, b.health, &b.locality);
+    alike && apart(&a.ports, &b.ports) && apart(&a.datagrams, &b.datagrams)
 }
 
 fn is_datagrams(port: &Value) -> bool {

@@ -9,6 +9,7 @@ use model::{Backend, Fault, Key, Listener, ServiceRef};
 use routing::balance::EndpointId;
 use routing::eject::Ended;
 use routing::{Caller, Decision, Entry};
+use smallvec::SmallVec;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -50,11 +51,18 @@ pub fn endpoint(worker: &Worker, snapshot: &Snapshot, to: &ServiceRef, tried: &[
     let service = snapshot.table.service(&to.service);
     let service = service.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
     record.dialled_service = Some(worker.destination(service));
-    let with = Tried { at: tried, unreached: !tried.is_empty(), ..Tried::default() };
-    let picked = worker.pick(snapshot, service, to, with, None).map_err(|nobody| unpicked(snapshot, service, to, nobody))?;
-    worker.balancers.borrow_mut().begun(&picked, rt::now());
-    let number = picked.endpoint.datagram_port(to.port);
-    let number = number.ok_or_else(|| Stop::new(Fault::NoEndpoint, "the endpoint has no such port for datagrams"))?;
+    let mut tried: SmallVec<[EndpointId; 4]> = SmallVec::from_slice(tried);
+    let (picked, number) = loop {
+        let with = Tried { at: &tried, unreached: !tried.is_empty(), ..Tried::default() };
+        let picked = worker.pick(snapshot, service, to, with, None).map_err(|nobody| unpicked(snapshot, service, to, nobody))?;
+        worker.balancers.borrow_mut().begun(&picked, rt::now());
+        match picked.endpoint.datagram_port(to.port) {
+            Some(number) => break (picked, number),
+            // Not every endpoint has every port of its service.
+            None if !tried.contains(&picked.id) => tried.push(picked.id),
+            None => return Err(Stop::new(Fault::NoEndpoint, "no endpoint has such a port for datagrams")),
+        }
+    };
     let address = SocketAddr::new(picked.endpoint.address, number);
     record.destination = worker.peer(snapshot, picked.endpoint);
     record.endpoint = Some(address);

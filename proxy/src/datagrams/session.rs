@@ -302,9 +302,8 @@ impl Session {
         record.attempt += 1;
         way.led = led;
         way.heard = false;
-        match way.unheard.as_deref().map(|bytes| way.led.socket.try_send(bytes)) {
-            Some(Err(e)) => hall.dropped(unsent(&e, "endpoint_full")),
-            Some(Ok(_)) | None => {}
+        if let Some(Err(e)) = way.unheard.as_deref().map(|bytes| way.led.socket.try_send(bytes)) {
+            hall.dropped(unsent(&e, "endpoint_full"));
         }
         Ok(())
     }

@@ -303,6 +303,14 @@ async fn what_a_dead_endpoint_did_not_hear_is_said_to_another() {
         for _ in 0..20 {
             assert_eq!(edge.client().await.led().await.0, "one");
         }
+        // Endpoints that have no such port are passed over.
+        let mut some = service("dns", &[0, 0, one.port()]);
+        let Resource::Endpoints(set) = &mut some[1] else { panic!("endpoints") };
+        Arc::make_mut(set).endpoints.iter_mut().take(2).for_each(|endpoint| endpoint.datagrams.clear());
+        edge.mesh.put(some);
+        for _ in 0..6 {
+            assert_eq!(edge.client().await.led().await.0, "one");
+        }
         // Where nobody else is there, the client is told nothing, and the record says why.
         edge.mesh.put(service("dns", &[nobody()]));
         edge.client().await.say(b"?").await;

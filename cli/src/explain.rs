@@ -30,6 +30,7 @@ Examples:
   organza explain GET http://catalog/items --from web -H x-canary:1 --expect catalog-v2
   organza explain GET http://catalog/items --from web -f DIR
   organza explain POST https://shop.example.com/cart --from gateway/shop --sni www.example.com
+  organza explain udp://:53 --from gateway/shop --expect dns
   organza explain GET http://shop.example.com:8080/old --from gateway/shop --expect 301 -o json
 
 -o json prints one object, in the words of the access log: entry, listener, route, place, rule, rule_index, match_index, host, matched,
@@ -41,10 +42,10 @@ and crowded.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ExplainArgs {
-    /// GET, POST …
+    /// GET, POST …; of bytes that nobody reads, udp://:PORT or tcp://:PORT and no URL
     method: String,
     /// As the caller writes it
-    url: String,
+    url: Option<String>,
     /// A header of the request, NAME:VALUE
     #[arg(short = 'H', long = "header", value_name = "NAME:VALUE")]
     headers: Vec<String>,
@@ -73,7 +74,10 @@ pub struct ExplainArgs {
 
 pub async fn run(args: ExplainArgs) -> Outcome {
     let from = From::parse(&args.from, &args.namespace)?;
-    let question = Question::new(&args.method, &args.url, &args.headers, args.sni.as_deref(), from)?;
+    let question = match &args.url {
+        Some(url) => Question::new(&args.method, url, &args.headers, args.sni.as_deref(), from)?,
+        None => Question::bytes(&args.method, from)?,
+    };
     let (known, whence, seen) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
     let story = story::tell(&known, &question);
     let judged = match args.files.is_empty() {

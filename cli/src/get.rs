@@ -34,7 +34,7 @@ Examples:
 What there is:
   proxies       processes that carry traffic: what they hold, what they refused
   services      what is called by name, and who answers
-  routes        HTTPRoute, GRPCRoute, TLSRoute, TCPRoute: splits and conditions
+  routes        HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute: splits and conditions
   edges         who calls whom, how often, how well, how it was secured
   certificates  authorities and what they signed, with their end
   objects       all that files declare, or a kind of it: gateways, xbackends, …

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{SOON, answers, get, json, mesh, nothing_is_left};
+use std::net::UdpSocket;
 use std::time::Duration;
 use testkit::backend::Backend;
 use testkit::process::eventually;
@@ -160,6 +161,83 @@ fn listeners_of_a_set_are_served_beside_the_gateways_own() {
     mesh.write("gateway.yaml", &door);
     eventually("the set's listener is gone", SOON, || get(&addresses[1], "/ HTTP/1.1\r\nhost: shop.example").0 != 200);
     assert_eq!(get(&addresses[0], "/ HTTP/1.1\r\nhost: shop.example").0, 200);
+    up.signal("INT");
+    assert!(up.wait(SOON).success(), "{}", up.output());
+    nothing_is_left(&mesh);
+}
+
+/// Answers each datagram with this name and the port that it came from.
+fn datagrams(name: &'static str) -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let port = socket.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((_, from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(format!("{name} {}", from.port()).as_bytes(), from);
+        }
+    });
+    port
+}
+
+/// A client of the gateway's datagrams, and who answers it.
+struct Asker(UdpSocket);
+
+impl Asker {
+    fn new(port: u16) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.connect(("127.0.0.1", port)).expect("connected");
+        socket.set_read_timeout(Some(SOON)).expect("set");
+        Self(socket)
+    }
+
+    fn ask(&self) -> String {
+        self.0.send(b"?").expect("sent");
+        let mut buffer = [0; 64];
+        let length = self.0.recv(&mut buffer).expect("an answer");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+}
+
+#[test]
+fn datagrams_are_led_by_weight_and_go_on_across_an_upgrade() {
+    let (mesh, outside) = (mesh(), Outside::start());
+    let port = free_port();
+    let (a, b) = outside.ports;
+    // One number for connections and for datagrams, at the gateway and at the Services.
+    let mut text = gateway(port, a, b, (1, 1))
+        .replace("protocol: HTTP}\n", &format!("protocol: HTTP}}\n  - {{name: names, port: {port}, protocol: UDP}}\n"));
+    text = text.replace("appProtocol: http}\n", "appProtocol: http}\n  - {name: names, port: 80, protocol: UDP}\n");
+    for (name, at) in [("first", datagrams("first")), ("second", datagrams("second"))] {
+        text.push_str(&format!(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: {name}-names\n  labels: {{kubernetes.io/service-name: {name}}}\n\
+             addressType: IPv4\nports:\n- {{name: names, port: {at}, protocol: UDP}}\nendpoints:\n- addresses: [\"127.0.0.1\"]\n"
+        ));
+    }
+    text.push_str(
+        "---\napiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: names}\nspec:\n  parentRefs: [{name: door, sectionName: names}]\n  \
+         rules:\n  - backendRefs:\n    - {name: first, port: 80, weight: 1}\n    - {name: second, port: 80, weight: 1}\n",
+    );
+    mesh.write("gateway.yaml", &text);
+    let mut up = Process::start(mesh.organza(&["up", "-f", &folder(&mesh)]));
+    up.wait_for("mesh default is up", SOON);
+    let address = format!("127.0.0.1:{port}");
+    answers(&address, "/ HTTP/1.1\r\nhost: shop.example");
+    assert_eq!(who(&address), ["first", "second"], "by HTTP");
+    let askers: Vec<_> = (0..24).map(|_| Asker::new(port)).collect();
+    let all = || -> Vec<String> { askers.iter().map(Asker::ask).collect() };
+    let led = all();
+    assert!(["first", "second"].iter().all(|name| led.iter().any(|led| led.starts_with(name))), "{led:?}");
+    assert_eq!(all(), led, "each stays where it was led");
+    let asked = ["explain", &format!("udp://:{port}"), "--from", "gateway/door", "--expect", "first", "--expect", "second"];
+    let (code, story, error) = mesh.run(&asked);
+    assert_eq!(code, 0, "{story}{error}");
+    assert!(story.contains("UDPRoute default/names"), "{story}");
+    let (code, said, error) = mesh.run(&["up", "--upgrade"]);
+    assert_eq!(code, 0, "{said}{error}");
+    assert_eq!(all(), led, "another process leads them to the same sockets");
+    Asker::new(port).ask();
+    // One question and its answer are over after a few seconds.
+    eventually("the graph shows it", SOON, || mesh.run(&["graph", "-o", "json"]).1.contains("udp"));
     up.signal("INT");
     assert!(up.wait(SOON).success(), "{}", up.output());
     nothing_is_left(&mesh);

@@ -241,8 +241,14 @@ impl Registry {
         for endpoint in &mut endpoints.endpoints {
             let entry = endpoint.workload.as_ref().and_then(|key| self.entries.get(&*key.name));
             let Some(mapped) = entry.map(|e| &e.request.ports) else { continue };
+            // What serves datagrams alone has one port that matters, as other programs have.
+            let other = !endpoint.ports.is_empty();
             for (service, target) in &mut endpoint.ports {
                 *target = mapped_port(mapped, *service).unwrap_or(*target);
+            }
+            for (service, target) in &mut endpoint.datagrams {
+                let named = mapped.iter().find(|port| port.service == *service).map(|port| port.target);
+                *target = named.or_else(|| mapped_port(mapped, *service).filter(|_| !other)).unwrap_or(*target);
             }
         }
         Resource::Endpoints(Arc::new(endpoints))

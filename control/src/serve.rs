@@ -391,7 +391,7 @@ fn breaker(told: v1::report_request::OpenBreaker) -> OpenBreaker {
 
 fn edge(edge: v1::Edge) -> Option<(EdgeId, EdgeTotals)> {
     let reporter = [Reporter::Source, Reporter::Destination].into_iter().find(|r| r.as_str() == edge.reporter)?;
-    let protocol = [Protocol::Http, Protocol::Grpc, Protocol::Tcp].into_iter().find(|p| p.as_str() == edge.protocol)?;
+    let protocol = [Protocol::Http, Protocol::Grpc, Protocol::Tcp, Protocol::Udp].into_iter().find(|p| p.as_str() == edge.protocol)?;
     let id = EdgeId {
         reporter,
         source_namespace: edge.source_namespace.into(),

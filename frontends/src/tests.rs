@@ -94,7 +94,7 @@ fn exact_paths_go_before_longer_prefixes_before_shorter_before_methods() {
 fn conflicting_and_unserved_listeners_are_broken_and_say_so() {
     let t = run(&[gateway(json!([
         {"name": "one", "port": 80, "protocol": "HTTP"}, {"name": "two", "port": 80, "protocol": "HTTP"},
-        {"name": "tls", "port": 443, "protocol": "UDP"}]))]);
+        {"name": "odd", "port": 443, "protocol": "example.com/odd"}]))]);
     let broken = t.resources.iter().filter(|r| matches!(r, Resource::Listener(l) if l.broken.is_some())).count();
     assert_eq!(broken, 3);
     let of = |i: usize, j: usize| t.statuses[0].listeners[i].conditions[j].reason.to_string();

@@ -92,6 +92,12 @@ pub struct FrontLimits {
     pub requests: Option<u32>,
     /// Requests under way on one connection of HTTP/2.
     pub streams: Option<u32>,
+    /// Callers whose datagrams lead somewhere, at once on the port, over all workers of one proxy.
+    pub sessions: Option<u32>,
+    /// Such a session ends when nothing came either way for so long.
+    pub session_idle: Option<Duration>,
+    /// Of one datagram.
+    pub datagram_bytes: Option<u32>,
 }
 
 impl FrontLimits {
@@ -108,6 +114,9 @@ impl FrontLimits {
             body_idle: self.body_idle.or(wider.body_idle),
             requests: self.requests.or(wider.requests),
             streams: self.streams.or(wider.streams),
+            sessions: self.sessions.or(wider.sessions),
+            session_idle: self.session_idle.or(wider.session_idle),
+            datagram_bytes: self.datagram_bytes.or(wider.datagram_bytes),
         }
     }
 }

@@ -111,8 +111,15 @@ pub struct Service {
 }
 
 impl Service {
+    /// The port that is dialled by this number. Where datagrams have the same number, it is the one for connections.
     pub fn port(&self, number: u16) -> Option<&ServicePort> {
-        self.ports.iter().find(|port| port.number == number)
+        let all = || self.ports.iter().filter(|port| port.number == number);
+        all().find(|port| port.protocol != AppProtocol::Udp).or_else(|| all().next())
+    }
+
+    /// The port for datagrams.
+    pub fn datagram_port(&self, number: u16) -> Option<&ServicePort> {
+        self.ports.iter().find(|port| port.number == number && port.protocol == AppProtocol::Udp)
     }
 
     /// The policy of a port: its own, else the service's; `None` where the defaults hold.
@@ -161,8 +168,10 @@ pub struct Endpoint {
     pub id: Arc<str>,
     pub workload: Option<Key>,
     pub address: IpAddr,
-    /// Service port to the port the application listens on there.
+    /// Service port to the port the application listens on there, for connections.
     pub ports: Vec<(u16, u16)>,
+    /// The same for datagrams: a Service may have one number for both.
+    pub datagrams: Vec<(u16, u16)>,
     pub tunnel: Tunnel,
     /// Who must answer the handshake; `None` where the endpoint is not in the mesh.
     pub identity: Option<SpiffeId>,
@@ -179,6 +188,10 @@ pub struct Endpoint {
 impl Endpoint {
     pub fn target_port(&self, service_port: u16) -> Option<u16> {
         self.ports.iter().find(|(from, _)| *from == service_port).map(|(_, to)| *to)
+    }
+
+    pub fn datagram_port(&self, service_port: u16) -> Option<u16> {
+        self.datagrams.iter().find(|(from, _)| *from == service_port).map(|(_, to)| *to)
     }
 }
 

@@ -8,7 +8,7 @@ pub use room::Room;
 use crate::http::{self, Client, Ingress};
 use crate::inbound::{self, Application};
 use crate::worker::Worker;
-use crate::{gateway, limits, outbound};
+use crate::{datagrams, gateway, limits, outbound};
 use model::Key;
 use std::collections::HashMap;
 use std::io;
@@ -38,6 +38,12 @@ pub struct ApplicationDoor {
     pub host: std::net::IpAddr,
 }
 
+/// What a worker is handed.
+pub enum Handed {
+    Connections(Open),
+    Datagrams(datagrams::Open),
+}
+
 /// Handed to a worker: a socket to accept on until told otherwise.
 pub struct Open {
     pub door: Door,
@@ -49,7 +55,7 @@ pub struct Open {
 
 /// The rim's view of what is open.
 pub struct Doors {
-    workers: Vec<mpsc::UnboundedSender<Open>>,
+    workers: Vec<mpsc::UnboundedSender<Handed>>,
     open: HashMap<SocketAddr, Opened>,
     /// Of a predecessor: taken by the doors that open at the same addresses.
     inherited: HashMap<SocketAddr, rt::Group>,
@@ -67,7 +73,7 @@ struct Opened {
 }
 
 impl Doors {
-    pub fn new(workers: Vec<mpsc::UnboundedSender<Open>>) -> Self {
+    pub fn new(workers: Vec<mpsc::UnboundedSender<Handed>>) -> Self {
         Self { workers, open: HashMap::new(), inherited: HashMap::new(), parked: false }
     }
 
@@ -100,8 +106,8 @@ impl Doors {
         for (worker, sockets) in self.workers.iter().zip(opened.group.shares(self.workers.len())?) {
             for socket in sockets {
                 // A worker that is gone has been reported by its thread.
-                let _ =
-                    worker.send(Open { door: opened.door.clone(), socket, closed: opened.close.subscribe(), room: opened.room.clone() });
+                let open = Open { door: opened.door.clone(), socket, closed: opened.close.subscribe(), room: opened.room.clone() };
+                let _ = worker.send(Handed::Connections(open));
             }
         }
         Ok(())
@@ -157,16 +163,19 @@ impl Doors {
 }
 
 /// A worker's life: accepts at every door it is handed until the rim is gone, then lets what is under way end.
-pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Open>) {
+pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Handed>) {
     rt::spawn(judge_again(worker.clone()));
-    while let Some(open) = doors.recv().await {
+    while let Some(handed) = doors.recv().await {
         let worker = worker.clone();
-        rt::spawn(async move {
-            match Listener::open(open.socket) {
-                Ok(listener) => accept(worker, listener, open.door, open.closed, open.room).await,
-                Err(e) => tracing::error!("a door does not open: {e}"),
-            }
-        });
+        match handed {
+            Handed::Datagrams(open) => rt::spawn(datagrams::serve(worker, open)),
+            Handed::Connections(open) => rt::spawn(async move {
+                match Listener::open(open.socket) {
+                    Ok(listener) => accept(worker, listener, open.door, open.closed, open.room).await,
+                    Err(e) => tracing::error!("a door does not open: {e}"),
+                }
+            }),
+        }
     }
     let drained = async {
         while worker.shared.busy.load(std::sync::atomic::Ordering::Relaxed) > 0 {

@@ -9,7 +9,7 @@ use crate::upstream::UpstreamKey;
 use model::{Fault, Key, Listener, ListenerProtocol, Method, Normalisation, RequestHead, Scheme, ServiceRef};
 use routing::explain::{Explanation, Outcome, Refused};
 use routing::filters::Context;
-use routing::{Caller, Entry, Table};
+use routing::{Caller, Entry, Spoken, Table};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use transport::preface::Framing;
@@ -19,6 +19,8 @@ use transport::preface::Framing;
 pub enum Asker<'a> {
     /// A stranger at a gateway's port; `sni` where TLS is spoken, with the name that is asked for.
     Gateway { gateway: &'a Key, port: u16, sni: Option<Option<&'a str>> },
+    /// A stranger whose bytes are carried unread at a gateway's port; there is no head then.
+    Bytes { gateway: &'a Key, port: u16, datagrams: bool },
     /// A program of this namespace, beside its proxy; the head's authority says what it calls.
     Workload { namespace: &'a str },
 }
@@ -31,8 +33,30 @@ pub fn explain(table: &Table, asker: Asker<'_>, head: &RequestHead) -> Explanati
     let head = &mut head.clone();
     match asker {
         Asker::Gateway { gateway, port, sni } => at_gateway(table, gateway, port, sni, head),
+        Asker::Bytes { gateway, port, datagrams } => bytes(table, gateway, port, datagrams),
         Asker::Workload { namespace } => from_workload(table, namespace, head),
     }
+}
+
+fn bytes(table: &Table, gateway: &Key, port: u16, datagrams: bool) -> Explanation {
+    let found = match (datagrams, table.spoken(gateway, port)) {
+        (true, _) => table.datagram_listener(gateway, port),
+        (false, Spoken::Tcp(listener)) => Some(listener),
+        (false, _) => None,
+    };
+    if let Some(listener) = found {
+        return table.explain_connection(&Entry::Listener(listener.key.clone()), &Caller::default());
+    }
+    let (protocol, word) = if datagrams { (ListenerProtocol::Udp, "UDP") } else { (ListenerProtocol::Tcp, "TCP") };
+    let listeners = table.listeners_of(gateway);
+    let open: BTreeSet<String> = listeners.iter().filter(|l| l.protocol == protocol).map(|l| format!("{} ({word})", l.port)).collect();
+    let reason = match (listeners.is_empty(), open.is_empty()) {
+        (true, _) => no_gateway(table),
+        (false, true) => format!("the gateway has no {word} listener"),
+        (false, false) => format!("the gateway listens on {} only", open.into_iter().collect::<Vec<_>>().join(" and ")),
+    };
+    let entry = format!("Gateway {}/{} port {port}", gateway.namespace, gateway.name);
+    unrouted(true, entry, Outcome::NoConnection { reason })
 }
 
 /// [`explain`], and whether there is anyone to answer: as the control plane told this proxy. What it found out by itself, it alone knows.

@@ -3,6 +3,7 @@
 //! successor ends before that goes on. Knows no request and no route.
 
 use crate::config::Config;
+use crate::datagrams::{Given, Ports};
 use crate::doors::{Door, Doors};
 use crate::limits;
 use crate::worker::Shared;
@@ -42,6 +43,8 @@ pub struct Inheritance {
     pub groups: Vec<rt::Group>,
     /// Where each of a gateway's ports really is.
     pub ports: Vec<(u16, SocketAddr)>,
+    /// A gateway's ports for datagrams.
+    pub datagrams: Vec<(u16, rt::DatagramGroup)>,
     pub metrics: Option<OwnedFd>,
 }
 
@@ -64,6 +67,16 @@ pub struct Successor {
     channel: Channel,
     /// Whether the predecessor tells of its seats.
     seats: bool,
+    /// Whether it gives its sessions of datagrams.
+    datagrams: bool,
+}
+
+/// What comes after the predecessor's last word.
+#[derive(Default)]
+pub struct Rest {
+    /// What it still has is told by this.
+    pub elder: Option<Elder>,
+    pub sessions: Vec<Given>,
 }
 
 /// `None` where nobody answers: then there is nothing to take over.
@@ -77,12 +90,19 @@ pub async fn ask(config: &Config) -> Result<Option<(Successor, Inheritance)>, Er
         Err(e) => return Err(e.into()),
     };
     let mut channel = Channel::new(stream);
-    let ask = Ask { protocol: PROTOCOL, proxy: config.proxy.clone(), release: RELEASE.into(), pid: std::process::id(), seats: true };
+    let ask = Ask {
+        protocol: PROTOCOL,
+        proxy: config.proxy.clone(),
+        release: RELEASE.into(),
+        pid: std::process::id(),
+        seats: true,
+        datagrams: true,
+    };
     say(&mut channel, &Word::Ask(ask), &[]).await?;
     let (word, descriptors) = hear(&mut channel, limits::SUCCESSOR_READY).await?;
     let Word::Offer(offer) = word else { return Err(Error::Unknown(format!("{word:?}"))) };
-    let seats = offer.seats;
-    Ok(Some((Successor { channel, seats }, inheritance(offer, descriptors)?)))
+    let (seats, datagrams) = (offer.seats, offer.datagrams);
+    Ok(Some((Successor { channel, seats, datagrams }, inheritance(offer, descriptors)?)))
 }
 
 fn inheritance(offer: Offer, descriptors: Vec<OwnedFd>) -> Result<Inheritance, Error> {
@@ -92,6 +112,7 @@ fn inheritance(offer: Offer, descriptors: Vec<OwnedFd>) -> Result<Inheritance, E
         connections: offer.connections,
         groups: Vec::new(),
         ports: Vec::new(),
+        datagrams: Vec::new(),
         metrics: None,
     };
     let mut descriptors = descriptors.into_iter();
@@ -105,6 +126,7 @@ fn inheritance(offer: Offer, descriptors: Vec<OwnedFd>) -> Result<Inheritance, E
                 all.ports.push((port, group.address));
                 all.groups.push(rt::Group::adopt(sockets)?);
             }
+            Serves::Datagrams { port } => all.datagrams.push((port, rt::DatagramGroup::adopt(sockets)?)),
             Serves::Named => all.groups.push(rt::Group::adopt(sockets)?),
             Serves::Metrics => all.metrics = sockets.into_iter().next(),
             // Who waits there is closed with the last process that holds it.
@@ -121,18 +143,35 @@ impl Successor {
     }
 
     /// The names are ours. Once this returns the doors are too; where it fails the predecessor goes on, and this process must end.
-    /// What the predecessor still has is told by the other value.
-    pub async fn taken(mut self) -> Result<Option<Elder>, Error> {
+    pub async fn taken(mut self) -> Result<Rest, Error> {
         self.exchange(Word::Taken, Word::Yours).await?;
-        if !self.seats {
-            return Ok(None);
+        // The doors are ours, whatever comes now: a predecessor that is gone has no connections and no sessions either.
+        let mut rest = Rest::default();
+        if self.datagrams {
+            rest.sessions = self.sessions().await;
         }
-        // The doors are ours, whatever comes now: a predecessor that is gone has no connections either.
+        if !self.seats {
+            return Ok(rest);
+        }
         match hear(&mut self.channel, limits::HANDOVER_WORD).await {
-            Ok((Word::Seats(told), _)) => Ok(Some(Elder { channel: self.channel, told })),
-            other => {
-                tracing::warn!("the connections of the process before are not counted: {other:?}");
-                Ok(None)
+            Ok((Word::Seats(told), _)) => rest.elder = Some(Elder { channel: self.channel, told }),
+            other => tracing::warn!("the connections of the process before are not counted: {other:?}"),
+        }
+        Ok(rest)
+    }
+
+    async fn sessions(&mut self) -> Vec<Given> {
+        let mut all = Vec::new();
+        loop {
+            match hear(&mut self.channel, limits::HANDOVER_WORD * 2).await {
+                Ok((Word::Sessions(told), _)) if told.is_empty() => return all,
+                Ok((Word::Sessions(told), sockets)) => {
+                    all.extend(told.into_iter().zip(sockets).map(|(told, socket)| Given { told, socket }));
+                }
+                other => {
+                    tracing::warn!("clients of the process before begin anew: {other:?}");
+                    return all;
+                }
             }
         }
     }
@@ -191,10 +230,11 @@ async fn refuse(channel: &mut Channel, why: String) -> Error {
 
 impl Predecessor {
     /// Gives copies of the sockets, and waits until the successor is ready. Both hold them from now on; only we accept.
-    pub async fn offer(&mut self, doors: &Doors, metrics: Option<&TcpListener>, about: (u64, u64)) -> Result<(), Error> {
+    pub async fn offer(&mut self, doors: &Doors, ports: &Ports, metrics: Option<&TcpListener>, about: (u64, u64)) -> Result<(), Error> {
         let (generation, connections) = about;
-        let mut offer =
-            Offer { release: RELEASE.into(), pid: std::process::id(), generation, connections, groups: Vec::new(), seats: true };
+        let datagrams = self.successor.datagrams;
+        let pid = std::process::id();
+        let mut offer = Offer { release: RELEASE.into(), pid, generation, connections, groups: Vec::new(), seats: true, datagrams };
         let mut descriptors: Vec<BorrowedFd<'_>> = Vec::new();
         for (door, group) in doors.groups() {
             let before = descriptors.len();
@@ -205,6 +245,12 @@ impl Predecessor {
             };
             let sockets = u32::try_from(descriptors.len() - before).unwrap_or(u32::MAX);
             offer.groups.push(Group { address: group.address, sockets, serves });
+        }
+        for (port, group) in ports.groups().filter(|_| datagrams) {
+            let before = descriptors.len();
+            descriptors.extend(group.descriptors());
+            let sockets = u32::try_from(descriptors.len() - before).unwrap_or(u32::MAX);
+            offer.groups.push(Group { address: group.address, sockets, serves: Serves::Datagrams { port } });
         }
         if let Some((listener, address)) = metrics.and_then(|listener| Some((listener, listener.local_addr().ok()?))) {
             descriptors.push(listener.as_fd());
@@ -223,6 +269,19 @@ impl Predecessor {
     /// The last word: from here on the successor is the proxy.
     pub async fn yours(&mut self) -> Result<(), Error> {
         say(&mut self.channel, &Word::Yours, &[]).await
+    }
+
+    /// Has the successor go on with these sessions, where it can.
+    pub async fn sessions(&mut self, all: &[Given]) -> Result<(), Error> {
+        if !self.successor.datagrams {
+            return Ok(());
+        }
+        for some in all.chunks(limits::SESSIONS_AT_ONCE) {
+            let told = some.iter().map(|given| given.told.clone()).collect();
+            let sockets: Vec<_> = some.iter().map(|given| given.socket.as_fd()).collect();
+            say(&mut self.channel, &Word::Sessions(told), &sockets).await?;
+        }
+        say(&mut self.channel, &Word::Sessions(Vec::new()), &[]).await
     }
 
     /// Has the successor count what goes on here, where it can.

@@ -3,12 +3,13 @@
 //! resource came to be.
 //!
 //! [`doors`] says where it listens; [`gateway`], [`inbound`] and [`outbound`] answer there; [`http`] is the request path, [`l4`] the opaque
-//! path, [`upstream`] the way to an endpoint, [`worker`] what one thread keeps.
+//! path, [`datagrams`] what UDP needs, [`upstream`] the way to an endpoint, [`worker`] what one thread keeps.
 
 pub mod access;
 pub mod admin;
 mod checks;
 pub mod config;
+mod datagrams;
 mod detect;
 pub mod doors;
 pub mod explain;

@@ -48,6 +48,22 @@ pub const DNS_NAMES: usize = 1024;
 pub const CONNECTIONS: usize = 16_384;
 /// TLS handshakes under way at one listener; further connections wait in the kernel's queue.
 pub const HANDSHAKES: usize = 1024;
+/// Clients of one port for datagrams that are led to an endpoint, over all workers; datagrams of further ones are dropped.
+pub const SESSIONS: usize = 16_384;
+/// A client of datagrams is led to the same endpoint until nothing came either way for so long ...
+pub const SESSION_IDLE: Duration = Duration::from_secs(60);
+/// ... and after one datagram and one answer, as names are asked for, only for so long: most such clients never come again.
+pub const SESSION_ANSWERED: Duration = Duration::from_secs(5);
+/// In a proxy that ends, a session is over when nothing came either way for so long.
+pub const SESSION_QUIET: Duration = Duration::from_secs(1);
+/// Longest datagram: what IPv4 can carry.
+pub const DATAGRAM_BYTES: usize = 65_507;
+/// Longest datagram that is kept until its endpoint has answered once: where nobody listens there, it goes to another.
+pub const DATAGRAM_KEPT: usize = 1500;
+/// Datagrams that are read of one socket before others have their turn.
+pub const DATAGRAMS_AT_ONCE: usize = 32;
+/// Sessions in one message to a successor.
+pub const SESSIONS_AT_ONCE: usize = 128;
 /// How often a worker counts its tasks and unused connections.
 pub const COUNT: Duration = Duration::from_secs(1);
 /// Lines of the access log waiting to be written; what comes over is counted and dropped.

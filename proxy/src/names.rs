@@ -3,7 +3,7 @@
 
 use crate::admin::{self, Admin};
 use crate::config::Config;
-use crate::handover::{self, Elder, HandoverError, Predecessor, Successor};
+use crate::handover::{self, HandoverError, Predecessor, Rest, Successor};
 use crate::run::RunError;
 use std::fs;
 use std::io;
@@ -67,13 +67,13 @@ impl Names {
     }
 
     /// The last words of a handover, as the successor says them; what it is handed is used once they are said.
-    pub async fn take_over(&mut self, mut successor: Successor, metrics: Option<OwnedFd>) -> Result<Option<Elder>, RunError> {
+    pub async fn take_over(&mut self, mut successor: Successor, metrics: Option<OwnedFd>) -> Result<Rest, RunError> {
         successor.ready().await?;
         let socket = admin::replace(&self.admin).map_err(|e| RunError::Admin(self.admin.clone(), e))?;
         self.open_to_successors();
-        let elder = successor.taken().await?;
+        let rest = successor.taken().await?;
         tokio::task::spawn_local(admin::serve(socket, self.answers.clone().router()));
-        self.open_metrics(metrics).await.map(|()| elder)
+        self.open_metrics(metrics).await.map(|()| rest)
     }
 
     /// What was taken over, for whoever asks.

@@ -173,6 +173,23 @@ impl Balancers {
         Ok(Picked { endpoint, place, id, guard: entry.guard.clone(), placed: entry.policy.endpoint_requests.is_some() })
     }
 
+    /// A try that goes on, and says nothing yet of the endpoint: what becomes of it is told by [`Balancers::learnt`].
+    pub fn begun(&mut self, picked: &Picked<'_>, now: Instant) {
+        let Some(entry) = self.0.get_mut(&picked.place) else { return };
+        if picked.placed {
+            entry.guard.give_place(&picked.endpoint.id);
+        }
+        entry.balancer.ended(picked.id, Outcome::Cancelled, Duration::ZERO, now);
+    }
+
+    /// What is known by now of an endpoint that was picked for something lasting.
+    pub fn learnt(&mut self, service: &Service, to: &ServiceRef, endpoint: &Arc<str>, ended: Ended, now: Instant) {
+        let (_, guarded) = policy(service, to.port);
+        let Some(entry) = self.0.get(&(guarded, to.subset.clone())) else { return };
+        let all = entry.set.as_ref().map_or(0, |set| set.endpoints.len());
+        entry.guard.ended(&entry.policy, endpoint, ended, Duration::ZERO, all, now);
+    }
+
     /// Whether another endpoint than these could be picked instead.
     pub fn has_other(&self, picked: &Picked<'_>, than: &[EndpointId]) -> bool {
         self.0.get(&picked.place).is_some_and(|entry| entry.balancer.has_other(than))

@@ -3,6 +3,7 @@
 
 use crate::admin::{Admin, SetLevel};
 use crate::config::{Config, GatewayPorts, Role, Workload};
+use crate::datagrams::Ports;
 use crate::doors::{ApplicationDoor, Door, Doors, work};
 use crate::handover::{self, HandoverError, Inheritance, Predecessor};
 use crate::names::Names;
@@ -100,10 +101,12 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
     if let Some((successor, (what, metrics))) = taking {
         proxy.open_gateway(&config)?;
         match until(ended.as_mut(), names.take_over(successor, metrics)).await {
-            Some(taken) => {
-                if let Some(elder) = taken? {
+            Some(rest) => {
+                let rest = rest?;
+                if let Some(elder) = rest.elder {
                     drop(elder.count(proxy.shared.clone()));
                 }
+                proxy.datagrams.unpark(rest.sessions).map_err(RunError::Unpark)?;
             }
             None => return Ok(()),
         }
@@ -221,6 +224,8 @@ fn own_workload<'s>(snapshot: &'s snapshot::Snapshot, namespace: &str, proxy: &s
 struct Proxy {
     shared: Arc<Shared>,
     doors: Doors,
+    /// For datagrams.
+    datagrams: Ports,
     /// Where each of a gateway's ports really is.
     ports: BTreeMap<u16, SocketAddr>,
     /// Where a predecessor had them.
@@ -251,7 +256,8 @@ impl Proxy {
                 .map_err(RunError::Workers)?;
             senders.push(sender);
         }
-        Ok(Self { shared, doors: Doors::new(senders), ports: BTreeMap::new(), inherited: BTreeMap::new() })
+        let datagrams = Ports::new(senders.clone(), shared.metrics.clone());
+        Ok(Self { shared, doors: Doors::new(senders), datagrams, ports: BTreeMap::new(), inherited: BTreeMap::new() })
     }
 
     /// Opens with what a predecessor gave; what it was in words, and the socket of `/metrics`.
@@ -259,6 +265,7 @@ impl Proxy {
         let what = inheritance.to_string();
         self.inherited = inheritance.ports.into_iter().collect();
         self.doors.inherit(inheritance.groups);
+        self.datagrams.inherit(inheritance.datagrams);
         (what, inheritance.metrics)
     }
 
@@ -319,7 +326,7 @@ impl Proxy {
             tracing::info!("process {pid}, organza {release}, asks for the doors");
             match until(ended.as_mut(), self.hand_over(handle, names, asked)).await {
                 // Who waits in the sockets is still let in.
-                None => return self.doors.unpark().map(|()| false).map_err(RunError::Unpark),
+                None => return self.unpark().map(|()| false),
                 Some(Ok(())) => {
                     let open = self.shared.busy.load(Ordering::Relaxed);
                     tracing::info!("process {pid} has the doors; {open} connections go on here");
@@ -329,10 +336,14 @@ impl Proxy {
                 }
                 Some(Err(why)) => {
                     tracing::warn!("process {pid} did not take over: {why}; this one goes on");
-                    self.doors.unpark().map_err(RunError::Unpark)?;
+                    self.unpark()?;
                 }
             }
         }
+    }
+
+    fn unpark(&mut self) -> Result<(), RunError> {
+        self.datagrams.unpark(Vec::new()).and_then(|()| self.doors.unpark()).map_err(RunError::Unpark)
     }
 
     /// Until it returns well, all that is given can be taken back, and is where it fails; but for the doors, which stay parked.
@@ -340,8 +351,9 @@ impl Proxy {
         // It begins with what is in force here.
         handle.saver.settle();
         let about = (self.shared.snapshot.load().generation, self.shared.busy.load(Ordering::Relaxed) as u64);
-        to.offer(&self.doors, names.metrics(), about).await?;
+        to.offer(&self.doors, &self.datagrams, names.metrics(), about).await?;
         self.doors.park();
+        self.datagrams.park();
         handle.saver.hold();
         names.step_aside();
         let given = match to.released().await {
@@ -349,7 +361,14 @@ impl Proxy {
             Err(why) => Err(why),
         };
         match given {
-            Ok(()) => to.lend(self.shared.clone()),
+            Ok(()) => {
+                // The doors are the successor's: what goes wrong from here on costs sessions, and nothing else.
+                let sessions = self.datagrams.give().await;
+                if let Err(why) = to.sessions(&sessions).await {
+                    tracing::warn!("{} clients of datagrams begin anew with the successor: {why}", sessions.len());
+                }
+                to.lend(self.shared.clone());
+            }
             Err(_) => {
                 names.step_back();
                 handle.saver.release();
@@ -362,6 +381,7 @@ impl Proxy {
     async fn linger(&mut self, config: &Config, ended: std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
         self.shared.stage.send_replace(Stage::Lingering);
         self.doors.close_all();
+        self.datagrams.close_all();
         let idle = async {
             while self.shared.busy.load(Ordering::Relaxed) > 0 {
                 rt::sleep(limits::LOOK).await;
@@ -428,7 +448,9 @@ impl Proxy {
             tracing::info!("gateway {} listens on {address} for port {port}", gateway.name);
             self.ports.insert(port, address);
         }
-        let told: BTreeMap<String, String> = self.ports.iter().map(|(port, at)| (port.to_string(), at.to_string())).collect();
+        self.datagrams.sync(gateway, listeners, ports)?;
+        let mut told: BTreeMap<String, String> = self.ports.iter().map(|(port, at)| (port.to_string(), at.to_string())).collect();
+        told.extend(self.datagrams.groups().map(|(port, group)| (format!("{port}/udp"), group.address.to_string())));
         let file = config.state.join("listeners.json");
         let text = serde_json::to_vec(&told).unwrap_or_default();
         if let Err(e) = snapshot::file::write_private(&file, &text) {
@@ -457,6 +479,7 @@ impl Proxy {
         self.shared.stage.send_replace(Stage::Ending);
         rt::sleep(limits::DRAIN_GRACE + limits::DRAIN_GOODBYE).await;
         self.doors.close_all();
+        self.datagrams.end();
         let idle = async {
             while self.shared.busy.load(Ordering::Relaxed) > 0 {
                 rt::sleep(limits::LOOK).await;
@@ -468,6 +491,7 @@ impl Proxy {
                 self.shared.busy.load(Ordering::Relaxed)
             );
         }
+        self.datagrams.close_all();
         drop(self.doors);
     }
 }

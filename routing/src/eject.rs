@@ -139,7 +139,7 @@ impl Outliers {
         let before = self.set.replace(set.clone());
         let old: HashMap<&str, &Endpoint, FixedState> =
             before.iter().flat_map(|old| &old.endpoints).map(|endpoint| (&*endpoint.id, endpoint)).collect();
-        let place = |e: &Endpoint| (e.address, e.ports.clone(), e.tunnel.clone(), e.health);
+        let place = |e: &Endpoint| (e.address, e.ports.clone(), e.datagrams.clone(), e.tunnel.clone(), e.health);
         let same = |new: &&Endpoint| old.get(&*new.id).is_none_or(|old| place(old) == place(new));
         let kept: HashSet<&str, FixedState> = set.endpoints.iter().filter(same).map(|endpoint| &*endpoint.id).collect();
         self.members.retain(|name, _| kept.contains(&**name));

@@ -47,6 +47,12 @@ impl Table {
         }
     }
 
+    /// Whose datagrams are that come to a gateway's port: of the listener that can serve, else of one that says why not.
+    pub fn datagram_listener(&self, gateway: &Key, port: u16) -> Option<&Arc<Listener>> {
+        let here = || self.listeners_of(gateway).iter().filter(|l| l.port == port && l.protocol == ListenerProtocol::Udp);
+        here().find(|l| l.broken.is_none()).or_else(|| here().next())
+    }
+
     /// The listener of `gateway` on `port` that takes `host`, by TLS or not: the one whose host name says most (listener isolation, GEP-3567).
     pub fn listener_for(&self, gateway: &Key, port: u16, tls: bool, host: &str) -> Option<&Arc<Listener>> {
         let mut buffer = [0; limits::HOSTNAME_BYTES];

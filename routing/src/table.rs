@@ -165,6 +165,10 @@ impl Table {
                 self.edit_hostname(name.as_str(), key, Some(service));
             }
             for port in &service.ports {
+                // One number may be a port for connections and one for datagrams.
+                if slot.defaults.iter().any(|(number, _)| *number == port.number) {
+                    continue;
+                }
                 let before = old.iter().find(|(number, _)| *number == port.number).map(|(_, route)| &**route);
                 let route = Arc::new(default_route(service, port.number));
                 slot.defaults.push((port.number, Arc::new(CompiledRoute::new(route, before, &mut self.ids, &mut self.shared))));

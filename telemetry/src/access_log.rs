@@ -57,7 +57,7 @@ fn fields(record: &Record) -> Map<String, Value> {
     put("reporter", json!(record.reporter.as_str()));
     put("protocol", json!(record.protocol.as_str()));
     put("security", json!(record.security.as_str()));
-    if record.protocol != crate::Protocol::Tcp {
+    if !record.protocol.is_opaque() {
         put("method", json!(record.method.as_str()));
         put("authority", json!(cut(&record.authority, limits::LABEL_BYTES)));
         put("path", json!(cut(&record.path, limits::LOG_PATH_BYTES)));
@@ -117,7 +117,8 @@ fn write_text(record: &Record, out: &mut String) {
             Some(sni) => format!("TLS {}", cut(sni, limits::LABEL_BYTES)),
             None => "TCP".to_owned(),
         },
-        _ => format!(
+        crate::Protocol::Udp => "UDP".to_owned(),
+        crate::Protocol::Http | crate::Protocol::Grpc => format!(
             "{} {}{}",
             record.method.as_str(),
             cut(&record.authority, limits::LABEL_BYTES),

@@ -31,6 +31,8 @@ pub enum Protocol {
     Http,
     Grpc,
     Tcp,
+    /// Datagrams of one client at a gateway, for as long as they come.
+    Udp,
 }
 
 impl Protocol {
@@ -39,7 +41,13 @@ impl Protocol {
             Self::Http => "http",
             Self::Grpc => "grpc",
             Self::Tcp => "tcp",
+            Self::Udp => "udp",
         }
+    }
+
+    /// Whether it is carried unread: what is known of it is how long and how much.
+    pub fn is_opaque(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp)
     }
 }
 

@@ -112,6 +112,8 @@ pub const SNIFF_BYTES: usize = CLIENT_HELLO_BYTES;
 /// How long it is believed that the server speaks first on a port, and of how many ports.
 pub const SERVER_FIRST_TIME: Duration = Duration::from_secs(600);
 pub const SERVER_FIRST_PORTS: usize = 1024;
+/// What the kernel keeps of datagrams that came to one socket and were not read yet; more are dropped by it. It may give less.
+pub const DATAGRAM_QUEUE: usize = 1024 * 1024;
 /// Largest message that a process says to its successor.
 pub const HANDOVER_BYTES: usize = 1024 * 1024;
 /// Descriptors in one such message.

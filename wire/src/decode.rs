@@ -87,7 +87,8 @@ fn endpoint(m: v1::Endpoint) -> Result<Endpoint> {
         id: text(m.id).at("id")?,
         workload: m.workload.map(|k| key(&k)).transpose().at("workload")?,
         address: address(&m.address).at("address")?,
-        ports: list(m.ports, "ports", |p| Ok((port(p.service).at("service")?, port(p.target).at("target")?)))?,
+        ports: list(m.ports, "ports", pair)?,
+        datagrams: list(m.datagrams, "datagrams", pair)?,
         tunnel: tunnel(m.tunnel).at("tunnel")?,
         identity: m.identity.map(|id| identity(&id)).transpose().at("identity")?,
         health: word(m.health).at("health")?,
@@ -97,6 +98,10 @@ fn endpoint(m: v1::Endpoint) -> Result<Endpoint> {
         labels: labels(m.labels).at("labels")?,
         tls: m.tls.map(tls::upstream).transpose().at("tls")?.map(Arc::new),
     })
+}
+
+fn pair(m: v1::PortPair) -> Result<(u16, u16)> {
+    Ok((port(m.service).at("service")?, port(m.target).at("target")?))
 }
 
 fn workload(m: v1::Workload) -> Result<model::Workload> {
@@ -134,6 +139,9 @@ fn front(proxy_protocol: Option<v1::ProxyProtocol>, connections: Option<u32>, m:
         body_idle: m.body_idle_nanos.map(Duration::from_nanos),
         requests: m.requests,
         streams: m.streams,
+        sessions: m.sessions,
+        session_idle: m.session_idle_nanos.map(Duration::from_nanos),
+        datagram_bytes: m.datagram_bytes,
     };
     Ok(model::Front { proxy_protocol: trusted.map_or(model::ProxyProtocol::Off, model::ProxyProtocol::Require), limits })
 }

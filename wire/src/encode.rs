@@ -63,7 +63,8 @@ fn endpoint(r: &Endpoint) -> v1::Endpoint {
         id: text(&r.id),
         workload: r.workload.as_ref().map(text),
         address: text(&r.address),
-        ports: r.ports.iter().map(|(from, to)| v1::PortPair { service: u32::from(*from), target: u32::from(*to) }).collect(),
+        ports: pairs(&r.ports),
+        datagrams: pairs(&r.datagrams),
         tunnel: Some(tunnel(&r.tunnel)),
         identity: r.identity.as_ref().map(text),
         health: r.health.number(),
@@ -73,6 +74,10 @@ fn endpoint(r: &Endpoint) -> v1::Endpoint {
         labels: labels(&r.labels),
         tls: r.tls.as_deref().map(tls::upstream),
     }
+}
+
+fn pairs(ports: &[(u16, u16)]) -> Vec<v1::PortPair> {
+    ports.iter().map(|(from, to)| v1::PortPair { service: u32::from(*from), target: u32::from(*to) }).collect()
 }
 
 fn workload(r: &model::Workload) -> v1::Workload {
@@ -128,6 +133,9 @@ fn front_limits(limits: model::FrontLimits) -> Option<v1::FrontLimits> {
         body_idle_nanos: limits.body_idle.map(route::nanos),
         requests: limits.requests,
         streams: limits.streams,
+        sessions: limits.sessions,
+        session_idle_nanos: limits.session_idle.map(route::nanos),
+        datagram_bytes: limits.datagram_bytes,
     };
     (said != v1::FrontLimits::default()).then_some(said)
 }

@@ -15,6 +15,8 @@
 //! Where both know seats, the conversation goes on for as long as the predecessor has connections to services that take so many and no more: it says
 //! which it has (`seats`), and that it has given one back (`gave`); it asks for each further one (`want`), and the successor counts it among its own (`have`).
 //!
+//! Where both know datagrams, the next after `yours` are `sessions`, until one without any; the successor reads from no socket for datagrams before that.
+//!
 //! Until `yours` the predecessor goes on where the successor ends; connections wait in the sockets meanwhile.
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,8 @@ pub enum Word {
     Want(Seat),
     Have(Seat),
     Gave(Seat),
+    /// Sessions of datagrams, with the sockets that lead to their endpoints in this order; the last such word has none.
+    Sessions(Vec<Session>),
     /// The conversation is over, and why.
     Refused(String),
 }
@@ -51,6 +55,9 @@ pub struct Ask {
     /// Whether it counts the predecessor's connections among its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub seats: bool,
+    /// Whether it goes on with sessions of datagrams.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub datagrams: bool,
 }
 
 /// Whose connections are counted together.
@@ -71,6 +78,23 @@ pub struct Seats {
     pub open: u32,
 }
 
+/// A client whose datagrams are led to an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The listener's port, as its Gateway has it.
+    pub port: u16,
+    /// The place of its socket in the port's group.
+    pub socket: u32,
+    pub client: SocketAddr,
+    /// Key of the service that it is led to, its port, and the endpoint.
+    pub service: String,
+    pub service_port: u16,
+    pub endpoint: String,
+    /// Datagrams that came from the client, and from the endpoint; enough of them to know a question and its answer.
+    pub asked: u64,
+    pub answered: u64,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     pub release: String,
@@ -85,6 +109,9 @@ pub struct Offer {
     /// Whether it tells of seats after its last word, if the successor wants to know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub seats: bool,
+    /// Whether it gives sessions of datagrams after its last word, if the successor goes on with them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub datagrams: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +127,8 @@ pub struct Group {
 pub enum Serves {
     /// A gateway's listeners of this port, which may be at another one.
     Gateway { port: u16 },
+    /// The same for datagrams.
+    Datagrams { port: u16 },
     /// What the configuration names by its address.
     Named,
     /// `/metrics`.

@@ -32,7 +32,9 @@ pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Wh
     let mut judged = Judged::default();
     at_gateway(known, question, story, address, &mut judged);
     let proxies = if let Whence::Mesh(_, proxies) = &whence { Some(*proxies) } else { None };
-    for (to, rewritten) in story.services() {
+    // Datagrams come to nobody's proxy: who is behind the gateway is not asked.
+    let services = if question.bytes.as_ref().is_some_and(|bytes| bytes.datagrams) { Vec::new() } else { story.services() };
+    for (to, rewritten) in services {
         let called = match &whence {
             Whence::Mesh(client, proxies) => match beside(proxies, to) {
                 Some(proxy) => live(client, proxy).await?,
@@ -45,7 +47,7 @@ pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Wh
         };
         let caller = caller(&question.from, proxies, called.trust_domain())?;
         // What filters made of it is not at hand in full: then it is told whether any request may come.
-        let head = (!rewritten).then_some(&question.head);
+        let head = (!rewritten && question.bytes.is_none()).then_some(&question.head);
         let verdicts = called.verdicts(caller.as_ref(), address, Some(to.port), head);
         let word = together(&verdicts);
         let who = format!("{}/{}", to.service.namespace, to.service.name);
@@ -77,13 +79,21 @@ fn at_gateway(known: &Known, question: &Question, story: &Story, address: IpAddr
     let listener = snapshot.table.listeners().find(|l| l.full_name() == listener)?;
     let route = snapshot.table.routes().find(|r| r.route.origin.object == *route)?;
     let mut head: RequestHead = question.head.clone();
-    let path = routing::normalise(head.path(), listener.normalisation).ok()?.into_owned();
-    head.set_path(&path);
+    let asked = match &question.bytes {
+        Some(_) => Asked::Stream,
+        None => {
+            let path = routing::normalise(head.path(), listener.normalisation).ok()?.into_owned();
+            head.set_path(&path);
+            Asked::Request(&head)
+        }
+    };
     let at = At::Gateway { listener, route: &route.route.key };
     let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)) };
-    let told = would(snapshot, &standing, Asked::Request(&head));
+    let told = would(snapshot, &standing, asked);
     let who = format!("Gateway {namespace}/{name}");
-    judged.limits.extend(proxy::rates::of(snapshot, &standing).into_iter().map(|limit| (who.clone(), limit)));
+    // Limits are of requests.
+    let limits = question.bytes.is_none().then(|| proxy::rates::of(snapshot, &standing)).into_iter().flatten();
+    judged.limits.extend(limits.map(|limit| (who.clone(), limit)));
     judged.verdicts.push((who, Verdict::of(if told.allowed { "yes" } else { "no" }, told)));
     Some(())
 }

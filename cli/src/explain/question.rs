@@ -12,6 +12,14 @@ pub struct Question {
     /// For https:// URLs: the server name that TLS asks for; none where the host is an address.
     pub sni: Option<Option<String>>,
     pub from: From,
+    /// Bytes that nobody reads, as the URL has them, and no request.
+    pub bytes: Option<Bytes>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bytes {
+    pub datagrams: bool,
+    url: String,
 }
 
 /// Where the request comes from.
@@ -65,10 +73,28 @@ impl Question {
         }
         // Where the connection goes, the URL says, whatever the host that is asked for.
         let port = split_authority(authority).1.unwrap_or(scheme.default_port());
-        Ok(Self { head, port, sni, from })
+        Ok(Self { head, port, sni, from, bytes: None })
+    }
+
+    /// `udp://:53` or `tcp://:9000`, at a gateway: bytes have no method.
+    pub fn bytes(url: &str, from: From) -> Outcome<Self> {
+        let wrong = |what: String| Failure::usage(what).remedy("write it as organza explain udp://:53 --from gateway/shop");
+        let (datagrams, rest) = match url.split_once("://") {
+            Some(("udp", rest)) => (true, rest),
+            Some(("tcp", rest)) => (false, rest),
+            _ => return Err(wrong(format!("{url:?} is no udp:// or tcp:// URL, and no method with one"))),
+        };
+        let port = split_authority(rest).1.ok_or_else(|| wrong(format!("{url} names no port")))?;
+        if matches!(from, From::Workload { .. }) {
+            return Err(wrong("bytes are explained where strangers bring them, at a gateway".to_owned()));
+        }
+        Ok(Self { head: RequestHead::default(), port, sni: None, from, bytes: Some(Bytes { datagrams, url: url.to_owned() }) })
     }
 
     pub fn text(&self) -> String {
+        if let Some(bytes) = &self.bytes {
+            return bytes.url.clone();
+        }
         let RequestHead { method, scheme, .. } = &self.head;
         format!("{} {}://{}{}", method.as_str(), scheme.as_str(), self.head.authority(), self.head.target())
     }

@@ -26,8 +26,11 @@ pub fn tell(known: &Known, question: &Question) -> Story {
             let here = table.listeners().find(|l| *l.gateway.namespace == **namespace && *l.gateway.name == **name);
             let nameless = Key::new(Source::files(), Kind::Gateway, namespace, name);
             let gateway = here.map_or(&nameless, |listener| &listener.gateway);
-            let sni = question.sni.as_ref().map(|name| name.as_deref());
-            explain(Asker::Gateway { gateway, port: question.port, sni })
+            let (port, sni) = (question.port, question.sni.as_ref().map(|name| name.as_deref()));
+            match &question.bytes {
+                Some(bytes) => explain(Asker::Bytes { gateway, port, datagrams: bytes.datagrams }),
+                None => explain(Asker::Gateway { gateway, port, sni }),
+            }
         }
         From::Workload { namespace, .. } => explain(Asker::Workload { namespace }),
     };

@@ -8,7 +8,7 @@ use crate::{limits, registry};
 use model::{Backend, Filter, Key, Kind, Resource, Route, Service, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use telemetry::{EdgeId, EdgeTotals, Protocol, Reporter};
+use telemetry::{EdgeId, EdgeTotals, Reporter};
 use wire::api::{self, Figures, NodeKind, Security};
 
 /// Who nobody knows, as labels name it.
@@ -201,7 +201,7 @@ impl Edge {
     fn add(&mut self, told: &Told<'_>, counts: &EdgeTotals) {
         self.sum.add(counts, told.seconds);
         self.versions.entry(told.id.destination_version.clone()).or_default().add(counts, told.seconds);
-        if told.id.protocol == Protocol::Tcp {
+        if told.id.protocol.is_opaque() {
             self.open += told.totals.opened.saturating_sub(told.totals.requests);
         }
         self.total.0 = self.total.0.saturating_add(told.totals.requests);

@@ -293,7 +293,9 @@ fn endpoint(world: &World, inner: &Inner, service: &model::Key, endpoint: &model
         _ => None,
     });
     let (tunnel, address) = match endpoint.tunnel {
-        Tunnel::None => ("none", format!("{}:{}", endpoint.address, endpoint.ports.first().map_or(0, |(_, to)| *to))),
+        Tunnel::None => {
+            ("none", format!("{}:{}", endpoint.address, endpoint.ports.iter().chain(&endpoint.datagrams).next().map_or(0, |(_, to)| *to)))
+        }
         Tunnel::Hbone(address) => ("hbone", address.to_string()),
         Tunnel::Organza(address) => ("organza", address.to_string()),
     };

@@ -59,7 +59,9 @@ pub fn resolve(value: &Value, from: &ObjectRef, protocol: RouteProtocol, world: 
         return Err(wrong.fix("Use an XBackend of type ExternalHostname.").at("name"));
     }
     let number = number.ok_or_else(|| missing(format!("The reference to {target} names no port.")).at("port"))?;
-    let Some(found) = service.port(number) else {
+    // A Service may have one number for connections and for datagrams.
+    let fitting = service.datagram_port(number).filter(|_| protocol == RouteProtocol::Udp);
+    let Some(found) = fitting.or_else(|| service.port(number)) else {
         let known: Vec<String> = service.ports.iter().map(|p| p.number.to_string()).collect();
         return Err(missing(format!("{target} has no port {number}.")).fix(format!("Its ports are: {}.", known.join(", "))).at("port"));
     };

@@ -265,7 +265,6 @@ fn check(gateway: &Object) -> Result<(), Wrong> {
 pub fn unsupported(object: &Object) -> Option<Report> {
     let wrong = Wrong::new("UnsupportedKind", format!("A {} has no effect yet.", object.object.kind));
     let wrong = match (&*object.object.group, &*object.object.kind) {
-        (GROUP, "UDPRoute") => wrong,
         (external::GROUP, "XMesh") => wrong.fix(format!("Use a MeshConfig of group {}.", crate::organza::GROUP)),
         _ => return None,
     };

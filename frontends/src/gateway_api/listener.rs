@@ -225,16 +225,19 @@ fn protocol(value: &Value) -> Result<ListenerProtocol, (ListenerProtocol, Wrong)
             let wrong = Wrong::value(format!("The TLS mode {mode} is not possible here.")).fix("Use Terminate.");
             return Err((Https, wrong.at("mode").at("tls")));
         }
-        ("UDP", _) => return Err((Udp, unsupported("UDP"))),
-        (other, _) => return Err((Tcp, unsupported(other).fix("Use HTTP, HTTPS, TLS or TCP."))),
+        ("UDP", _) => Udp,
+        (other, _) => return Err((Tcp, unsupported(other).fix("Use HTTP, HTTPS, TLS, TCP or UDP."))),
     };
     // Who writes these means something else than what would be served: plain text, or every host.
-    if matches!(protocol, Http | Tcp) && !tls.is_null() {
+    if matches!(protocol, Http | Tcp | Udp) && !tls.is_null() {
         let wrong = Wrong::value("A listener of this protocol speaks no TLS.").fix("Use HTTPS or TLS, or remove the field.");
         return Err((protocol, wrong.at("tls")));
     }
-    if protocol == Tcp && text(value, "hostname").is_some_and(|host| !host.is_empty()) {
-        let wrong = Wrong::value("A TCP listener knows no host names.").fix("Use TLS, or remove the field.");
+    if matches!(protocol, Tcp | Udp) && text(value, "hostname").is_some_and(|host| !host.is_empty()) {
+        let wrong = match protocol {
+            Udp => Wrong::value("A UDP listener knows no host names.").fix("Remove the field."),
+            _ => Wrong::value("A TCP listener knows no host names.").fix("Use TLS, or remove the field."),
+        };
         return Err((protocol, wrong.at("hostname")));
     }
     // Options may ask for stricter TLS: to leave one out would be weaker than what was written.
@@ -270,7 +273,7 @@ fn read_kinds(value: Option<&Value>, protocol: ListenerProtocol, served: bool) -
         ListenerProtocol::Http | ListenerProtocol::Https => &["HTTPRoute", "GRPCRoute"],
         ListenerProtocol::TlsPassthrough | ListenerProtocol::TlsTerminate => &["TLSRoute"],
         ListenerProtocol::Tcp => &["TCPRoute"],
-        ListenerProtocol::Udp => &[],
+        ListenerProtocol::Udp => &["UDPRoute"],
     };
     let asked = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     // What is refused as a whole needs no second complaint about its routes.

@@ -17,7 +17,7 @@ type Frontend = (Key, u16, Option<Arc<str>>);
 #[derive(Default)]
 pub struct Claims(BTreeMap<Frontend, u8>);
 
-/// Which kind goes first on one port; UDP meets no other.
+/// Which kind goes first on one port.
 fn specificity(protocol: RouteProtocol) -> u8 {
     match protocol {
         RouteProtocol::Udp => 0,
@@ -32,6 +32,10 @@ impl Claims {
     pub fn read(routes: &[RouteObject<'_>], inventory: &Inventory) -> Self {
         let mut claims = Self::default();
         for route in routes {
+            // Nothing that hangs on a Service is carried by datagrams; see [`attach`].
+            if route.protocol == RouteProtocol::Udp {
+                continue;
+            }
             let parents = route.object.list("/spec/parentRefs").iter().filter(|parent| is_service(parent));
             for (service, port) in parents.filter_map(|parent| find(parent, route.object, inventory).ok()) {
                 for frontend in frontends(service, port, route.object) {
@@ -50,6 +54,11 @@ pub fn is_service(parent: &Value) -> bool {
 
 pub fn attach(parent: &Value, source: RouteObject<'_>, inventory: &Inventory, claims: &Claims) -> Result<Vec<Attachment>, Wrong> {
     let (service, port) = find(parent, source.object, inventory)?;
+    if source.protocol == RouteProtocol::Udp {
+        let wrong =
+            Wrong::new("UnsupportedValue", "Datagrams between workloads are not led by routes: a UDPRoute on a Service has no effect.");
+        return Err(wrong.fix("Name a Gateway with a UDP listener.").at("kind"));
+    }
     let all: Vec<Frontend> = frontends(service, port, source.object).collect();
     let won = |frontend: &&Frontend| claims.0.get(*frontend) == Some(&specificity(source.protocol));
     let left: Vec<&Frontend> = all.iter().filter(won).collect();

@@ -1,4 +1,4 @@
-//! The third pass: HTTPRoute and GRPCRoute. Each parent that is ours gets a status; each rule keeps its broken backends as values.
+//! The third pass: routes of all kinds. Each parent that is ours gets a status; each rule keeps its broken backends as values.
 
 use super::backend::World;
 use super::gateway::Gateways;
@@ -28,6 +28,7 @@ impl<'a> RouteObject<'a> {
             (GROUP, "GRPCRoute") => RouteProtocol::Grpc,
             (GROUP, "TLSRoute") => RouteProtocol::Tls,
             (GROUP, "TCPRoute") => RouteProtocol::Tcp,
+            (GROUP, "UDPRoute") => RouteProtocol::Udp,
             _ => return None,
         };
         let created = object.at("/metadata/creationTimestamp").as_str().and_then(seconds).unwrap_or(0);

@@ -321,6 +321,8 @@ fn listeners_that_mean_something_else_than_would_be_served_are_refused() {
     for (listener, place) in [
         (json!({"name": "a", "port": 80, "protocol": "HTTP", "tls": {"mode": "Terminate"}}), "spec.listeners[0].tls"),
         (json!({"name": "a", "port": 80, "protocol": "TCP", "hostname": "a.example"}), "spec.listeners[0].hostname"),
+        (json!({"name": "a", "port": 80, "protocol": "UDP", "hostname": "a.example"}), "spec.listeners[0].hostname"),
+        (json!({"name": "a", "port": 80, "protocol": "UDP", "tls": {"mode": "Terminate"}}), "spec.listeners[0].tls"),
         (json!({"name": "a", "port": 0, "protocol": "HTTP"}), "spec.listeners[0].port"),
         (json!({"port": 80, "protocol": "HTTP"}), "spec.listeners[0].name"),
         (json!({"name": "a", "port": 80, "protocol": "HTTP", "hostname": "a..b"}), "spec.listeners[0].hostname"),

@@ -33,8 +33,17 @@ pub fn read_service(object: &Object, slices: &[&Object], options: &Options<'_>) 
         .flat_map(|workload| workload_endpoint(workload, ports))
         .collect();
     for endpoint in of_one_family(object, slices).flat_map(|slice| slice_endpoints(slice, ports)) {
+        // One address may stand in several slices, each with other ports of it.
+        if let Some(known) = endpoints.iter_mut().find(|known| known.workload.is_none() && is_other_half(known, &endpoint)) {
+            known.ports.extend(endpoint.ports);
+            known.datagrams.extend(endpoint.datagrams);
+            continue;
+        }
         // A workload that registered itself knows more of itself than the slice does.
-        if !endpoints.iter().any(|known| known.address == endpoint.address && known.ports == endpoint.ports) {
+        if !endpoints
+            .iter()
+            .any(|known| known.address == endpoint.address && (&known.ports, &known.datagrams) == (&endpoint.ports, &endpoint.datagrams))
+        {
             endpoints.push(endpoint);
         }
     }
@@ -110,11 +119,15 @@ fn workload_endpoint(workload: &Workload, ports: &[Value]) -> Option<Endpoint> {
         None => port(value, "targetPort").or_else(|| port(value, "port")),
     };
     let meshed = workload.tunnel != Tunnel::None;
+    let (datagrams, connections): (Vec<_>, Vec<_>) =
+        ports.iter().filter_map(|value| Some((is_datagrams(value), (port(value, "port")?, target(value)?)))).partition(|(udp, _)| *udp);
+    let pairs = |all: Vec<(bool, (u16, u16))>| all.into_iter().map(|(_, pair)| pair).collect();
     Some(Endpoint {
         id: workload.key.name.clone(),
         workload: Some(workload.key.clone()),
         address: *workload.addresses.first()?,
-        ports: ports.iter().filter_map(|value| Some((port(value, "port")?, target(value)?))).collect(),
+        ports: pairs(connections),
+        datagrams: pairs(datagrams),
         tunnel: workload.tunnel.clone(),
         identity: meshed.then(|| workload.identity.clone()),
         health: Health::Healthy,
@@ -136,16 +149,29 @@ fn of_one_family<'s, 'o>(object: &Object, slices: &'s [&'o Object]) -> impl Iter
     slices.iter().filter(move |slice| family.as_ref().is_none_or(|family| is_of(slice, family)))
 }
 
+/// Whether the two are one place, told of by the ports that each names.
+fn is_other_half(a: &Endpoint, b: &Endpoint) -> bool {
+    let apart = |a: &[(u16, u16)], b: &[(u16, u16)]| !a.iter().any(|(port, _)| b.iter().any(|(other, _)| port == other));
+    let alike = (a.address, a.health, &a.locality) == (b.address, b.health, &b.locality);
+    alike && apart(&a.ports, &b.ports) && apart(&a.datagrams, &b.datagrams)
+}
+
+fn is_datagrams(port: &Value) -> bool {
+    text(port, "protocol") == Some("UDP")
+}
+
 /// Ports of a slice answer for the Service's port of the same name (none is the empty name).
 fn slice_endpoints(slice: &Object, ports: &[Value]) -> Vec<Endpoint> {
     let named = |value: &Value| text(value, "name").unwrap_or("").to_owned();
-    let targets: Vec<(u16, u16)> = ports
-        .iter()
-        .filter_map(|p| {
+    let targets = |datagrams: bool| -> Vec<(u16, u16)> {
+        let alike = ports.iter().filter(|p| is_datagrams(p) == datagrams);
+        let pair = |p: &Value| {
             let target = slice.list("/ports").iter().find(|s| named(s) == named(p))?;
             Some((port(p, "port")?, port(target, "port")?))
-        })
-        .collect();
+        };
+        alike.filter_map(pair).collect()
+    };
+    let (connections, datagrams) = (targets(false), targets(true));
     let mut found = Vec::new();
     let usable = text(&slice.value, "addressType") != Some("FQDN");
     for value in slice.list("/endpoints").iter().filter(|_| usable) {
@@ -161,7 +187,7 @@ fn slice_endpoints(slice: &Object, ports: &[Value]) -> Vec<Endpoint> {
         let addresses = value.get("addresses").and_then(Value::as_array).into_iter().flatten();
         // Addresses of one endpoint are interchangeable: the first is enough.
         let Some(address) = addresses.filter_map(|a| a.as_str()?.parse::<IpAddr>().ok()).next() else { continue };
-        let id = match targets.first() {
+        let id = match connections.iter().chain(&datagrams).next() {
             Some((_, target)) => SocketAddr::new(address, *target).to_string(),
             None => address.to_string(),
         };
@@ -170,7 +196,8 @@ fn slice_endpoints(slice: &Object, ports: &[Value]) -> Vec<Endpoint> {
             id: id.into(),
             workload: None,
             address,
-            ports: targets.clone(),
+            ports: connections.clone(),
+            datagrams: datagrams.clone(),
             tunnel: Tunnel::None,
             identity: None,
             health,

@@ -108,7 +108,7 @@ fn settings_that_no_schema_would_take_are_told_with_their_place() {
 }
 
 /// Fields of `spec.limits`, and values just beyond their bounds.
-const LIMITS: [(&str, [&str; 2]); 9] = [
+const LIMITS: [(&str, [&str; 2]); 12] = [
     ("maxConnections", ["0", "1000001"]),
     ("maxHandshakes", ["0", "1000001"]),
     ("maxRequestHeadBytes", ["1023", "65537"]),
@@ -118,6 +118,9 @@ const LIMITS: [(&str, [&str; 2]); 9] = [
     ("idleTimeout", ["999ms", "3601s"]),
     ("bodyIdleTimeout", ["999ms", "3601s"]),
     ("tlsHandshakeTimeout", ["999ms", "61s"]),
+    ("maxUdpSessions", ["0", "1000001"]),
+    ("udpIdleTimeout", ["999ms", "3601s"]),
+    ("maxDatagramBytes", ["511", "65508"]),
 ];
 
 #[test]

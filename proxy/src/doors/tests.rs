@@ -16,7 +16,7 @@ fn open(mesh: &mut Mesh, door: Door, room: &Arc<Room>) -> (SocketAddr, watch::Se
     let (sender, receiver) = mpsc::unbounded_channel();
     rt::spawn(work(proxy.worker.clone(), receiver));
     let socket = group.into_sockets().remove(0);
-    assert!(sender.send(Open { door, socket, closed, room: room.clone() }).is_ok());
+    assert!(sender.send(Handed::Connections(Open { door, socket, closed, room: room.clone() })).is_ok());
     // The worker serves as long as it may be handed more.
     rt::spawn(async move {
         let _sender = sender;

@@ -103,6 +103,28 @@ fn tls_of_a_programs_own_passes_where_nothing_is_read() {
 }
 
 #[test]
+fn bytes_and_datagrams_are_explained_by_their_listeners() {
+    use crate::datagrams::tests as datagrams;
+    let mut all = vec![datagrams::listener(Default::default()), datagrams::route(vec![datagrams::backend("dns", 1)])];
+    all.extend(datagrams::service("dns", &[]));
+    let known = Snapshot::default().apply(1, &all.into_iter().map(Change::Put).collect::<Vec<_>>(), &Default::default());
+    let gateway = &key(Kind::Gateway, "edge");
+    let ask = |port, datagrams| explain(&known.table, Asker::Bytes { gateway, port, datagrams }, &RequestHead::default());
+    let told = ask(datagrams::PORT, true);
+    assert_eq!((told.outcome, told.listener.as_deref()), (Outcome::Forward, Some("shop/edge/dns")));
+    let chain = told.chain.unwrap();
+    assert_eq!((chain.route.to_string().as_str(), chain.split[0].backend.as_str()), ("UDPRoute shop/dns", "shop/dns:53"));
+    for (port, datagrams, want) in
+        [(54, true, "the gateway listens on 53 (UDP) only"), (datagrams::PORT, false, "the gateway has no TCP listener")]
+    {
+        assert_eq!(ask(port, datagrams).outcome, Outcome::NoConnection { reason: want.into() });
+    }
+    // Of a running gateway it is known that nobody answers.
+    let live = explain_live(&known, Asker::Bytes { gateway, port: datagrams::PORT, datagrams: true }, &RequestHead::default());
+    assert!(matches!(live.outcome, Outcome::Refused(Refused { fault: Fault::NoEndpoint, .. })), "{:?}", live.outcome);
+}
+
+#[test]
 fn slips_of_the_hand_are_guessed_at() {
     let table = table(resources::catalog(&[]));
     let ask = |url: &str| match explain(&table, Asker::Workload { namespace: "shop" }, &head(url)).outcome {

@@ -1,12 +1,14 @@
 //! Two proxies of one configuration over loopback, without a control plane: the younger takes over from the elder, or ends at any word.
 
+mod datagrams;
+
 use super::*;
 use crate::run::{Begin, run};
 use crate::snapshot::file::{self, Stored};
 use crate::tests::resources::{HTTP, Place, TCP, service};
 use crate::tests::{id, key};
 use identity::{Authority, Csr, SignRequest, Signer, Svid};
-use model::{Kind, TrustDomain};
+use model::{Kind, Resource, TrustDomain};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -27,6 +29,22 @@ struct Home {
 
 impl Home {
     fn new(web: &Backend, echo: &Backend, change: impl FnOnce(&mut serde_json::Value)) -> Self {
+        let plain = |name, backend: &Backend| service(name, &[Place::plain(name, backend.address.port())]);
+        let resources = [plain("catalog", web), plain("echo", echo)].concat();
+        let ports = testkit::free_ports(2);
+        let [http, tcp] = [ports[0], ports[1]].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let role = serde_json::json!({ "workload": { "upstreams": [
+            { "host": "catalog", "port": HTTP, "address": http }, { "host": "echo", "port": TCP, "address": tcp },
+        ] } });
+        Self::of(&resources, role, [http, tcp], change)
+    }
+
+    fn of(
+        resources: &[Resource],
+        role: serde_json::Value,
+        [http, tcp]: [SocketAddr; 2],
+        change: impl FnOnce(&mut serde_json::Value),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now = SystemTime::now();
         let mut authority = Authority::create(TrustDomain::parse("organza.local").unwrap(), now).unwrap();
@@ -35,21 +53,16 @@ impl Home {
         let svid = folder.path().join("svid");
         file::write_private(&svid, Svid::new(issued.chain, csr.key()).unwrap().to_pem().as_bytes()).unwrap();
         let mut held = std::collections::BTreeMap::new();
-        let plain = |name, backend: &Backend| service(name, &[Place::plain(name, backend.address.port())]);
-        for resource in plain("catalog", web).iter().chain(&plain("echo", echo)) {
+        for resource in resources {
             let Encoded { name, version, bytes } = Encoded::new(resource);
             held.insert(name, Applied { version, bytes });
         }
         let known = |name: &str| (wire::host_subscription("shop", name).into(), Some(key(Kind::Service, name)));
         let answers = [known("catalog"), known("echo")].into();
         file::write(&folder.path().join("snapshot"), &Stored { generation: 7, held, answers }).unwrap();
-        let ports = testkit::free_ports(2);
-        let [http, tcp] = [ports[0], ports[1]].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let mut document = serde_json::json!({
             "mesh": "test", "proxy": "web", "namespace": "shop", "identity": id("web").to_string(), "drainSeconds": 1, "workers": 2,
-            "role": { "workload": { "upstreams": [
-                { "host": "catalog", "port": HTTP, "address": http }, { "host": "echo", "port": TCP, "address": tcp },
-            ] } },
+            "role": role,
             "state": folder.path(), "svid": svid, "admin": folder.path().join("admin.sock"),
             // Nobody listens there.
             "control": { "addresses": ["127.0.0.1:1"], "trustRoots": authority.files().roots, "trustDomain": "organza.local" },
@@ -286,7 +299,7 @@ async fn one_whose_predecessor_refuses_or_is_gone_knows_what_to_do() {
     assert!(refused.contains("this is proxy web"), "{refused}");
     // A conversation of another kind.
     let mut channel = Channel::new(UnixStream::connect(home.config.handover_socket()).await.unwrap());
-    let later = Ask { protocol: PROTOCOL + 1, proxy: "web".into(), release: "9.0.0".into(), pid: 1, seats: false };
+    let later = Ask { protocol: PROTOCOL + 1, proxy: "web".into(), release: "9.0.0".into(), pid: 1, seats: false, datagrams: false };
     say(&mut channel, &Word::Ask(later), &[]).await.unwrap();
     let refused = hear(&mut channel, SOON).await.unwrap_err().to_string();
     assert!(refused.contains("protocol 2 is not known"), "{refused}");

@@ -41,7 +41,7 @@ async fn to_backend(worker: &Rc<Worker>, snapshot: &Snapshot, knock: &Knock, rec
 }
 
 /// Judges a connection that is under way; where its route is gone, that is the route's affair.
-fn judge(worker: &Worker, snapshot: &Snapshot, knock: &Knock) -> Result<Option<Arc<str>>, Stop> {
+pub fn judge(worker: &Worker, snapshot: &Snapshot, knock: &Knock) -> Result<Option<Arc<str>>, Stop> {
     let entry = Entry::Listener(knock.listener.key.clone());
     match snapshot.table.connect(&entry, knock.sni.as_deref(), &Caller::default()) {
         Ok(decision) => judge_by(worker, snapshot, knock, decision.route_key()),
@@ -49,7 +49,7 @@ fn judge(worker: &Worker, snapshot: &Snapshot, knock: &Knock) -> Result<Option<A
     }
 }
 
-fn judge_by(worker: &Worker, snapshot: &Snapshot, knock: &Knock, route: &Key) -> Result<Option<Arc<str>>, Stop> {
+pub fn judge_by(worker: &Worker, snapshot: &Snapshot, knock: &Knock, route: &Key) -> Result<Option<Arc<str>>, Stop> {
     let at = At::Gateway { listener: &knock.listener, route };
     access::stream(worker, snapshot, &Standing { at, identity: None, address: Some(knock.address) })
 }
@@ -62,7 +62,7 @@ pub fn refuse(worker: &Worker, address: SocketAddr, sni: Option<&str>, stop: Sto
     worker.record(&record);
 }
 
-fn begin(worker: &Worker, address: SocketAddr, sni: Option<&str>) -> Record {
+pub fn begin(worker: &Worker, address: SocketAddr, sni: Option<&str>) -> Record {
     let mut record = Record::begin(rt::wall(), Reporter::Gateway, worker.shared.me.peer.clone(), worker.unknown());
     record.protocol = Protocol::Tcp;
     record.source_address = Some(address);

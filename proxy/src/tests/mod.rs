@@ -1,7 +1,7 @@
 //! Whole paths over loopback: two or three proxies of one thread, a test authority, resources written by hand, real backends. Nothing here
 //! leaves the machine, and everything is bounded in time.
 
-mod access;
+pub(crate) mod access;
 mod backend_tls;
 mod canary;
 mod checks;

@@ -63,6 +63,7 @@ pub fn service(name: &'static str, places: &[Place]) -> Vec<Resource> {
         workload: Some(key(Kind::Workload, place.workload)),
         address: LOCAL,
         ports: ports.map(|(number, _)| (number, place.port)).to_vec(),
+        datagrams: Vec::new(),
         tunnel: place.tunnel.clone(),
         identity: place.identity.clone(),
         health: Health::Healthy,

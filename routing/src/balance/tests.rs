@@ -8,6 +8,7 @@ fn endpoint(name: &str, weight: u32) -> Endpoint {
         workload: None,
         address: "127.0.0.1".parse().unwrap(),
         ports: vec![(80, 8080)],
+        datagrams: Vec::new(),
         tunnel: Tunnel::None,
         identity: None,
         health: Health::Healthy,

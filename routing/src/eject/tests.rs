@@ -166,6 +166,7 @@ fn one_that_moved_or_left_starts_anew() {
         workload: None,
         address: "127.0.0.1".parse().unwrap(),
         ports: vec![(80, port)],
+        datagrams: Vec::new(),
         tunnel: model::Tunnel::None,
         identity: None,
         health: model::Health::Healthy,

@@ -22,6 +22,7 @@ fn endpoint(name: &str) -> Endpoint {
         workload: None,
         address: "127.0.0.1".parse().unwrap(),
         ports: vec![(80, 8080)],
+        datagrams: Vec::new(),
         tunnel: Tunnel::None,
         identity: None,
         health: Health::Healthy,

@@ -2,7 +2,6 @@
 
 use super::series::{DURATION_BOUNDS_MS, Ending, SIZE_BOUNDS};
 use super::{Metrics, Pair, Sum, lock};
-use crate::Protocol;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -27,7 +26,7 @@ type NoLabels = [(&'static str, &'static str); 0];
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let sums = self.sums();
-        let (http, tcp): (Vec<_>, Vec<_>) = sums.iter().partition(|((pair, _), _)| pair.protocol != Protocol::Tcp);
+        let (http, tcp): (Vec<_>, Vec<_>) = sums.iter().partition(|((pair, _), _)| !pair.protocol.is_opaque());
         let counter = MetricType::Counter;
         family(&mut encoder, "istio_requests", "Requests", counter, &http, |m, s| m.encode_counter::<NoLabels, _, u64>(&s.requests, None))?;
         let histogram = MetricType::Histogram;
@@ -148,7 +147,7 @@ fn labels<'a>(pair: &'a Pair, ending: &'a Ending, texts: &'a EndingTexts) -> Lab
         ("response_flags", if ending.flags.is_empty() { "-" } else { ending.flags }),
         ("connection_security_policy", pair.security.as_str()),
     ];
-    if pair.protocol != Protocol::Tcp {
+    if !pair.protocol.is_opaque() {
         labels.push(("response_code", &texts.status));
         labels.push(("grpc_response_status", &texts.grpc));
     }

@@ -1,8 +1,8 @@
 //! The cells of one label set on one worker.
 
 use super::{Pair, Sum};
+use crate::Record;
 use crate::histogram::bump;
-use crate::{Protocol, Record};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Istio's bounds for `istio_request_duration_milliseconds`.
@@ -43,7 +43,7 @@ impl Ending {
     pub fn of(record: &Record) -> Self {
         match record.protocol {
             // TCP's families carry flags but no code.
-            Protocol::Tcp if record.fault().is_none() => Self::default(),
+            protocol if protocol.is_opaque() && record.fault().is_none() => Self::default(),
             _ => Self { status: record.status, grpc: record.grpc_status, flags: record.response_flags() },
         }
     }
@@ -84,7 +84,7 @@ impl Series {
     pub fn observe(&self, record: &Record) {
         bump(&self.request_bytes, record.request_bytes);
         bump(&self.response_bytes, record.response_bytes);
-        if record.protocol == Protocol::Tcp {
+        if record.protocol.is_opaque() {
             bump(&self.closed, 1);
             return;
         }

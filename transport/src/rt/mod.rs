@@ -2,11 +2,13 @@
 //! another driver (io_uring, virtual time) can take its place.
 
 mod alarm;
+mod datagram;
 mod listener;
 mod machine;
 mod stream;
 
 pub use alarm::Alarm;
+pub use datagram::{DatagramGroup, Datagrams};
 pub use listener::{Bound, Group, Listener};
 pub use machine::{Accept, Connecting, Here, Machine, Wire, on};
 pub use stream::{Recv, Send, Socket, Stream};
@@ -61,6 +63,11 @@ pub fn tasks() -> usize {
 
 pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
+}
+
+/// Lets other tasks of this thread have their turn.
+pub async fn turn() {
+    tokio::task::yield_now().await;
 }
 
 /// Monotone time; virtual where the runtime's is. On a thread of [`run`] it is what the clock said after the thread last waited, or a few readings ago.

@@ -235,6 +235,7 @@ fn endpoints() -> Endpoints {
         workload: Some(key(Kind::Workload, "catalog-v1-0")),
         address: [127, 0, 0, 1].into(),
         ports: vec![(80, 8080)],
+        datagrams: Vec::new(),
         tunnel,
         identity,
         health,
@@ -306,6 +307,14 @@ fn check_recorded(name: &str, bytes: &[u8]) -> Vec<u8> {
         std::fs::write(&path, bytes).unwrap();
     }
     std::fs::read(&path).unwrap()
+}
+
+#[test]
+fn ports_for_datagrams_cross_beside_the_others() {
+    let mut all = endpoints();
+    all.endpoints[0].datagrams = vec![(80, 8081), (53, 5353)];
+    let sample = Resource::Endpoints(std::sync::Arc::new(all));
+    assert_eq!(decode(&encode(&sample)).unwrap(), sample);
 }
 
 #[test]

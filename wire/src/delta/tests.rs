@@ -14,6 +14,7 @@ fn endpoints(name: &str, weight: u32) -> Arc<Encoded> {
         workload: None,
         address: [127, 0, 0, 1].into(),
         ports: vec![(80, 8080)],
+        datagrams: Vec::new(),
         tunnel: Default::default(),
         identity: None,
         health: Default::default(),

@@ -390,6 +390,9 @@ pub struct Endpoint {
     pub labels: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, ::prost::alloc::string::String>,
     #[prost(message, optional, tag = "12")]
     pub tls: ::core::option::Option<UpstreamTls>,
+    /// As `ports`, for datagrams.
+    #[prost(message, repeated, tag = "13")]
+    pub datagrams: ::prost::alloc::vec::Vec<PortPair>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Endpoints {
@@ -520,6 +523,13 @@ pub struct FrontLimits {
     pub requests: ::core::option::Option<u32>,
     #[prost(uint32, optional, tag = "8")]
     pub streams: ::core::option::Option<u32>,
+    /// Of datagrams.
+    #[prost(uint32, optional, tag = "9")]
+    pub sessions: ::core::option::Option<u32>,
+    #[prost(uint64, optional, tag = "10")]
+    pub session_idle_nanos: ::core::option::Option<u64>,
+    #[prost(uint32, optional, tag = "11")]
+    pub datagram_bytes: ::core::option::Option<u32>,
 }
 /// Read before all else, from these senders alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

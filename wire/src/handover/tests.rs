@@ -1,7 +1,7 @@
 use super::*;
 
 /// As release 0.1.0 says them. A release that cannot read these takes over from no proxy of it.
-const RECORDED: [&str; 12] = [
+const RECORDED: [&str; 14] = [
     r#"{"ask":{"protocol":1,"proxy":"web-1","release":"0.1.0","pid":7}}"#,
     r#"{"offer":{"release":"0.1.0","pid":6,"generation":12,"groups":[{"address":"127.0.0.1:15100","sockets":2,"serves":"named"},{"address":"0.0.0.0:8081","sockets":2,"serves":"gateway","port":8080},{"address":"127.0.0.1:9900","sockets":1,"serves":"metrics"}],"connections":3}}"#,
     r#""ready""#,
@@ -14,6 +14,8 @@ const RECORDED: [&str; 12] = [
     r#"{"want":{"service":"files/service/shop/catalog","endpoint":"catalog-1"}}"#,
     r#"{"have":{"service":"files/service/shop/catalog","endpoint":"catalog-1"}}"#,
     r#"{"gave":{"service":"files/service/shop/catalog","endpoint":"catalog-1"}}"#,
+    r#"{"sessions":[{"port":53,"socket":1,"client":"192.0.2.7:4000","service":"files/service/shop/dns","service_port":53,"endpoint":"dns-1","asked":2,"answered":1}]}"#,
+    r#"{"ask":{"protocol":1,"proxy":"web-1","release":"0.1.0","pid":7,"seats":true,"datagrams":true}}"#,
 ];
 
 #[test]
@@ -26,18 +28,29 @@ fn words_are_as_they_were_recorded() {
     ];
     let seat = |port| Seat { service: "files/service/shop/catalog".into(), port, endpoint: "catalog-1".into() };
     let words = [
-        Word::Ask(Ask { protocol: 1, proxy: "web-1".into(), release: "0.1.0".into(), pid: 7, seats: false }),
-        Word::Offer(Offer { release: "0.1.0".into(), pid: 6, generation: 12, groups, connections: 3, seats: false }),
+        Word::Ask(Ask { protocol: 1, proxy: "web-1".into(), release: "0.1.0".into(), pid: 7, seats: false, datagrams: false }),
+        Word::Offer(Offer { release: "0.1.0".into(), pid: 6, generation: 12, groups, connections: 3, seats: false, datagrams: false }),
         Word::Ready,
         Word::Released,
         Word::Taken,
         Word::Yours,
         Word::Refused("another successor is starting".into()),
-        Word::Ask(Ask { protocol: 1, proxy: "web-1".into(), release: "0.1.0".into(), pid: 7, seats: true }),
+        Word::Ask(Ask { protocol: 1, proxy: "web-1".into(), release: "0.1.0".into(), pid: 7, seats: true, datagrams: false }),
         Word::Seats(vec![Seats { seat: seat(Some(80)), open: 3 }]),
         Word::Want(seat(None)),
         Word::Have(seat(None)),
         Word::Gave(seat(None)),
+        Word::Sessions(vec![Session {
+            port: 53,
+            socket: 1,
+            client: "192.0.2.7:4000".parse().unwrap(),
+            service: "files/service/shop/dns".into(),
+            service_port: 53,
+            endpoint: "dns-1".into(),
+            asked: 2,
+            answered: 1,
+        }]),
+        Word::Ask(Ask { protocol: 1, proxy: "web-1".into(), release: "0.1.0".into(), pid: 7, seats: true, datagrams: true }),
     ];
     for (word, recorded) in words.into_iter().zip(RECORDED) {
         assert_eq!(String::from_utf8(word.to_bytes()).unwrap(), recorded);

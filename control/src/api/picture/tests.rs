@@ -4,6 +4,7 @@ use crate::store::Memory;
 use identity::Authority;
 use model::TrustDomain;
 use telemetry::EdgeDelta;
+use telemetry::Protocol;
 use wire::api::{RegistrationRequest, WorkloadPort};
 
 const FILES: &str = "

@@ -84,7 +84,7 @@ fn audit(objects: &[Object], path: &Path) -> Translation {
     for object in objects.iter().filter(|o| matches!(&*o.object.kind, "Gateway" | "GatewayClass" | "ListenerSet")) {
         assert!(t.statuses.iter().any(|s| s.object == object.object), "{}: {} has no status", path.display(), object.object);
     }
-    for object in objects.iter().filter(|o| matches!(&*o.object.kind, "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute")) {
+    for object in objects.iter().filter(|o| matches!(&*o.object.kind, "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute")) {
         let ours = object.list("/spec/parentRefs").iter().filter(|parent| is_ours(parent, object, objects)).count();
         let told = t.statuses.iter().find(|s| s.object == object.object).map_or(0, |s| s.parents.len());
         assert_eq!(told, ours, "{}: parents of {}", path.display(), object.object);

@@ -119,6 +119,9 @@ fn listeners_share_a_port_where_connections_can_be_told_apart() {
         (plain("TCP"), plain("HTTP"), "False/ProtocolConflict"),
         (plain("TCP"), plain("TCP"), "False/HostnameConflict"),
         (plain("HTTP"), https("a.example"), "False/ProtocolConflict"),
+        (plain("UDP"), plain("TCP"), "True/Accepted"),
+        (plain("UDP"), https("a.example"), "True/Accepted"),
+        (plain("UDP"), plain("UDP"), "False/HostnameConflict"),
     ] {
         let mut listeners = [one.clone(), two.clone()];
         for (name, listener) in ["one", "two"].iter().zip(&mut listeners) {

@@ -25,7 +25,8 @@ pub fn model(t: &Translation) -> String {
             }
             Resource::Endpoints(all) => {
                 for endpoint in &all.endpoints {
-                    let ports: Vec<String> = endpoint.ports.iter().map(|(from, to)| format!("{from}>{to}")).collect();
+                    let mut ports: Vec<String> = endpoint.ports.iter().map(|(from, to)| format!("{from}>{to}")).collect();
+                    ports.extend(endpoint.datagrams.iter().map(|(from, to)| format!("{from}>{to}/udp")));
                     let text = format!("endpoint of {}: {} {} {:?}", short(&all.key), endpoint.address, ports.join(" "), endpoint.health);
                     line(&mut out, 0, text);
                 }
@@ -184,19 +185,24 @@ fn render_listener(listener: &Listener, out: &mut String) {
     if let model::ProxyProtocol::Require(trusted) = &listener.front.proxy_protocol {
         line(out, 1, format!("proxy protocol from {}", trusted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
     }
-    let FrontLimits { connections, handshakes, handshake_time, head_bytes, head_time, idle, body_idle, requests, streams } =
-        listener.front.limits;
+    let limits = listener.front.limits;
+    let FrontLimits { connections, handshakes, handshake_time, head_bytes, head_time, idle, body_idle, requests, streams, .. } = limits;
+    let FrontLimits { sessions, session_idle, datagram_bytes, .. } = limits;
     let counts = [
         ("connections", connections),
         ("handshakes", handshakes),
         ("head bytes", head_bytes),
         ("requests", requests),
         ("streams", streams),
+        ("sessions", sessions),
+        ("datagram bytes", datagram_bytes),
     ];
     for (what, most) in counts {
         out.extend(most.map(|most| format!("  {what} {most}\n")));
     }
-    for (what, time) in [("handshake", handshake_time), ("head", head_time), ("idle", idle), ("body idle", body_idle)] {
+    let times =
+        [("handshake", handshake_time), ("head", head_time), ("idle", idle), ("body idle", body_idle), ("session idle", session_idle)];
+    for (what, time) in times {
         out.extend(time.map(|time| format!("  {what} within {time:?}\n")));
     }
     if let Some(why) = &listener.broken {

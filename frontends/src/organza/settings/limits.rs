@@ -21,6 +21,9 @@ pub fn read(value: &Value) -> Result<FrontLimits, Wrong> {
         body_idle: time(value, "bodyIdleTimeout", 3600)?,
         requests: number(value, "maxRequestsPerConnection", 1..=1_000_000_000)?,
         streams: number(value, "maxConcurrentStreams", 1..=1000)?,
+        sessions: number(value, "maxUdpSessions", MOST)?,
+        session_idle: time(value, "udpIdleTimeout", 3600)?,
+        datagram_bytes: number(value, "maxDatagramBytes", 512..=65_507)?,
     })
 }
 

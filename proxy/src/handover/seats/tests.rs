@@ -96,14 +96,14 @@ async fn what_lies_idle_at_the_elder_is_the_youngers() {
 async fn a_predecessor_that_ends_behind_its_last_word_costs_nobody_the_doors() {
     bounded(async {
         let (a, b) = UnixStream::pair().unwrap();
-        let successor = crate::handover::Successor { channel: Channel::new(a), seats: true };
+        let successor = crate::handover::Successor { channel: Channel::new(a), seats: true, datagrams: false };
         let predecessor = async {
             let mut channel = Channel::new(b);
             hear(&mut channel, EVER).await.unwrap();
             say(&mut channel, &Word::Yours, &[]).await.unwrap();
         };
         let (taken, ()) = futures_util::future::join(successor.taken(), predecessor).await;
-        assert!(taken.is_ok_and(|elder| elder.is_none()));
+        assert!(taken.is_ok_and(|rest| rest.elder.is_none()));
     })
     .await;
 }

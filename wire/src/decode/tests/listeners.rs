@@ -30,6 +30,9 @@ fn what_holds_before_a_byte_is_read_crosses_and_a_bad_block_is_named() {
         body_idle: Some(second * 4),
         requests: Some(103),
         streams: Some(104),
+        sessions: Some(105),
+        session_idle: Some(second * 5),
+        datagram_bytes: Some(106),
     };
     let front = Front { proxy_protocol: ProxyProtocol::Require(trusted), limits };
     let sample = Resource::Listener(Arc::new(Listener { front, ..listener() }));

@@ -66,6 +66,7 @@ fn next(world: &World, objects: Vec<Object>) -> Option<World> {
         trust_domain: &trust_domain,
         roots: vec![vec![1, 2, 3]],
         secret: Some(&[9; 32]),
+        in_cluster: false,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
-    access, bug_report, ca, completions, control_process, dashboard, demo, diff, down, explain, get, graph, load, logs, man, proxy_process,
-    run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
+    access, bug_report, ca, completions, control_process, dashboard, demo, diff, down, explain, gateway_pod, get, graph, install, load,
+    logs, man, probe, proxy_process, run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -64,6 +64,8 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Wait until an object is in force
     Wait(wait::WaitArgs),
+    /// Write, or apply, what puts the control plane into a Kubernetes cluster
+    Install(install::InstallArgs),
     /// Let another machine join, once
     Token(token::TokenArgs),
     /// Show and rotate the mesh's roots of trust
@@ -85,6 +87,12 @@ enum Command {
     /// Carry traffic, as a file of configuration says
     #[command(hide = true)]
     Proxy(proxy_process::ProxyArgs),
+    /// Carry the traffic of a Gateway, in a pod
+    #[command(hide = true)]
+    Gateway(gateway_pod::GatewayArgs),
+    /// Whether the process behind a socket is ready
+    #[command(hide = true)]
+    Probe(probe::ProbeArgs),
     /// Run the sample service of which the demo is made
     #[command(hide = true)]
     Sample(sample::SampleArgs),
@@ -139,6 +147,9 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
                 Ok(())
             }
             Command::Proxy(args) => proxy_process::run(args).await,
+            Command::Install(args) => install::run(args).await,
+            Command::Gateway(args) => gateway_pod::run(args).await,
+            Command::Probe(args) => probe::run(args).await,
             Command::Sample(args) => sample::run(args).await,
             Command::Resumes { format } => match format == upgrade::bequest::FORMAT {
                 true => Ok(()),

@@ -10,11 +10,11 @@ use crate::place::Place;
 use crate::program;
 use crate::supervise::{Program, Released, Restart, State, Supervised};
 use clap::Args;
-use control::kubernetes::Cluster;
+use control::kubernetes::{Cluster, Deployment};
 use control::{Control, ControlConfig};
 use model::TrustDomain;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -75,6 +75,18 @@ pub struct ClusterFlags {
     /// This process among the replicas of the control plane; the machine's name when left out, which in a pod is the pod's
     #[arg(long, requires = "kubernetes", value_name = "NAME")]
     replica: Option<String>,
+    /// Image of the proxies of Gateways; without it none are deployed
+    #[arg(long, requires = "kubernetes", value_name = "IMAGE")]
+    image: Option<String>,
+    /// Type of the Services before them
+    #[arg(long, requires = "image", default_value = "LoadBalancer", value_parser = ["LoadBalancer", "NodePort", "ClusterIP"])]
+    service_type: String,
+    /// Where they find the control plane, if not by the Service organza-control of its namespace
+    #[arg(long, requires = "image", value_name = "ADDRESS:PORT")]
+    advertise: Option<SocketAddr>,
+    /// The address of this pod, for that Service
+    #[arg(long, requires = "image", value_name = "ADDRESS")]
+    pod_ip: Option<IpAddr>,
 }
 
 impl ClusterFlags {
@@ -86,7 +98,9 @@ impl ClusterFlags {
         let client = connected
             .map_err(|e| Failure::problem("no cluster is reached").why(e).remedy("name a context of your kubeconfig with --context"))?;
         let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Ok(Some(Cluster { client, namespace: self.namespace, replica: self.replica.unwrap_or_else(machine) }))
+        let deployment =
+            self.image.map(|image| Deployment { image, service_type: self.service_type, control: self.advertise, pod_ip: self.pod_ip });
+        Ok(Some(Cluster { client, namespace: self.namespace, replica: self.replica.unwrap_or_else(machine), deployment }))
     }
 }
 
@@ -107,9 +121,14 @@ pub async fn run(args: ControlArgs) -> Outcome {
     };
     let control = Control::start(config).await.map_err(|e| Failure::problem("the control plane does not start").why(e))?;
     tracing::info!("control plane serves proxies on {}", control.xds_address);
-    lifeline.ended().await;
+    let is_ended = tokio::select! {
+        biased;
+        () = lifeline.ended() => true,
+        // It serves no more: another replica does.
+        () = control.core.ending() => false,
+    };
     control.stop().await;
-    Ok(())
+    if is_ended { Ok(()) } else { Err(Failure::problem("another replica of the control plane leads")) }
 }
 
 /// Without TLS there is no dashboard beyond this machine.

@@ -436,7 +436,7 @@ fn secret() -> Outcome<String> {
 }
 
 /// Whole or not at all, for its owner alone.
-fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
+pub fn write_private(path: &Path, bytes: &[u8]) -> Outcome {
     let temporary = path.with_extension("new");
     let write = || {
         // One that was left behind might be readable by others.

@@ -48,3 +48,5 @@ pub const WATCH_EVERY: Duration = Duration::from_millis(500);
 pub const WATCH_PATIENCE: Duration = Duration::from_secs(15);
 /// How often `top` draws.
 pub const TOP_EVERY: Duration = Duration::from_secs(1);
+/// A pod that is not let in yet asks again after so long.
+pub const JOIN_AGAIN: Duration = Duration::from_secs(1);

@@ -27,14 +27,23 @@ pub struct ProxyArgs {
 
 pub async fn run(args: ProxyArgs) -> Outcome {
     let config = Config::load(&args.config).doing(|| format!("read {}", args.config.display()))?;
-    let filter = log(&config.log)?;
-    let mut lifeline = Lifeline::new(args.tethered).doing(|| "listen to signals".into())?;
-    let name = config.proxy.clone();
-    let set_level: proxy::admin::SetLevel = Arc::new(move |level: &str| {
+    let set_level = log_to(&config.log)?;
+    let lifeline = Lifeline::new(args.tethered).doing(|| "listen to signals".into())?;
+    let begin = if args.take_over { proxy::Begin::AsSuccessor } else { proxy::Begin::Alone };
+    serve(config, begin, set_level, lifeline).await
+}
+
+/// Logs from now on; what is returned changes how much.
+pub fn log_to(wanted: &Log) -> Outcome<proxy::admin::SetLevel> {
+    let filter = log(wanted)?;
+    Ok(Arc::new(move |level: &str| {
         let parsed = level.parse::<EnvFilter>().map_err(|error| error.to_string())?;
         filter.reload(parsed).map_err(|error| error.to_string())
-    });
-    let begin = if args.take_over { proxy::Begin::AsSuccessor } else { proxy::Begin::Alone };
+    }))
+}
+
+pub async fn serve(config: Config, begin: proxy::Begin, set_level: proxy::admin::SetLevel, mut lifeline: Lifeline) -> Outcome {
+    let name = config.proxy.clone();
     let ended = proxy::run(config, begin, set_level, async move { lifeline.ended().await }).await;
     ended.map_err(|error| {
         let taken = taken(&error).map_or_else(String::new, |holder| format!(", held by {holder}"));

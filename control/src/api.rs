@@ -33,6 +33,8 @@ pub struct Api {
     pub xds_address: String,
     pub control_identity: String,
     pub release: &'static str,
+    /// Whether there is a world to serve.
+    pub synced: tokio::sync::watch::Receiver<bool>,
     /// Who is let into the dashboard, and where that is.
     pub desk: Arc<Desk>,
 }
@@ -110,6 +112,7 @@ impl Api {
     pub fn router(self) -> Router {
         Self::tells()
             .route("/v1/proxies/{proxy}/resources", get(resources))
+            .route("/ready", get(ready))
             .route(path::DASHBOARD, post(dashboard))
             .route(path::TAP, get(tap))
             .route(path::ROTATE, post(rotate))
@@ -228,6 +231,13 @@ async fn sign(State(api): State<Api>, Question(request): Question<api::SignReque
         roots: identity::pem::encode_chain(roots.iter().map(Vec::as_slice)),
         not_after: seconds(issued.not_after),
     }))
+}
+
+async fn ready(State(api): State<Api>) -> Result<(), Refuse> {
+    match *api.synced.borrow() {
+        true => Ok(()),
+        false => Err(Refuse::new(StatusCode::SERVICE_UNAVAILABLE, "not all objects are listed yet", None)),
+    }
 }
 
 #[derive(serde::Deserialize)]

@@ -68,12 +68,40 @@ pub fn save(folder: &Path, authority: &Authority, next: Option<&NewRoot>) -> Res
     write(&beside.join("issuing.crt"), files.issuing.as_bytes())?;
     write(&beside.join("in-use"), files.in_use.as_bytes())?;
     write(&beside.join("roots.crt"), files.roots.as_bytes())?;
+    exchange(&beside, folder)
+}
+
+fn exchange(beside: &Path, folder: &Path) -> Result<(), CaError> {
+    let fail = |e: io::Error| CaError::File(folder.to_owned(), e);
     if !folder.exists() {
-        return std::fs::rename(&beside, folder).map_err(fail);
+        return std::fs::rename(beside, folder).map_err(fail);
     }
     let exchange = rustix::fs::RenameFlags::EXCHANGE;
-    rustix::fs::renameat_with(rustix::fs::CWD, &beside, rustix::fs::CWD, folder, exchange).map_err(|e| fail(e.into()))?;
-    remove(&beside)
+    rustix::fs::renameat_with(rustix::fs::CWD, beside, rustix::fs::CWD, folder, exchange).map_err(|e| fail(e.into()))?;
+    remove(beside)
+}
+
+/// All that a folder may hold.
+const FILES: [&str; 6] = ["roots.crt", "root.key", "issuing.crt", "issuing.key", "in-use", NEXT];
+
+/// A file's name and what it holds.
+pub type File = (String, Zeroizing<Vec<u8>>);
+
+/// What a folder holds: to be kept elsewhere, and shared.
+pub fn files(folder: &Path) -> Result<Vec<File>, CaError> {
+    let there = FILES.iter().filter(|name| folder.join(name).exists());
+    there.map(|name| Ok(((*name).to_owned(), Zeroizing::new(read(&folder.join(name))?)))).collect()
+}
+
+/// Puts what was kept elsewhere in the folder's place, as a whole.
+pub fn replace(folder: &Path, files: &[(&str, &[u8])]) -> Result<(), CaError> {
+    let beside = folder.with_extension("new");
+    remove(&beside)?;
+    std::fs::DirBuilder::new().mode(0o700).create(&beside).map_err(|e| CaError::File(folder.to_owned(), e))?;
+    for (name, bytes) in files.iter().filter(|(name, _)| FILES.contains(name)) {
+        write(&beside.join(name), bytes)?;
+    }
+    exchange(&beside, folder)
 }
 
 fn remove(folder: &Path) -> Result<(), CaError> {

@@ -15,10 +15,10 @@ use crate::world::{Ingredients, World};
 use crate::{ca, limits, sessions, summary};
 use frontends::Object;
 use identity::{Authority, NewRoot, Signer};
-use model::TrustDomain;
+use model::{SpiffeId, TrustDomain};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, watch};
 use wire::api::{Diff, Event, Located, PastEvent, PastEvents, RegistrationRequest};
@@ -93,6 +93,8 @@ pub struct Core {
     /// Tells streams to look whether their proxy was registered anew.
     anew: watch::Sender<()>,
     ended: watch::Sender<bool>,
+    /// The cluster that objects come from, where they do.
+    cluster: OnceLock<kube::Client>,
 }
 
 pub fn seconds(time: SystemTime) -> u64 {
@@ -143,6 +145,7 @@ impl Core {
             past: Mutex::default(),
             anew: watch::Sender::new(()),
             ended: watch::Sender::new(false),
+            cluster: OnceLock::new(),
         }
     }
 
@@ -167,6 +170,16 @@ impl Core {
 
     pub fn watch(&self) -> watch::Receiver<Arc<World>> {
         self.world.subscribe()
+    }
+
+    /// Objects come from a cluster.
+    pub fn join_cluster(&self, client: kube::Client) {
+        // Of two the first holds.
+        let _ = self.cluster.set(client);
+    }
+
+    pub fn cluster(&self) -> Option<&kube::Client> {
+        self.cluster.get()
     }
 
     /// Every stream ends now.
@@ -292,6 +305,7 @@ impl Core {
             trust_domain: &self.trust_domain,
             roots: inner.authority.roots(),
             secret: self.secret.as_ref(),
+            in_cluster: self.cluster().is_some(),
         };
         let Some(next) = before.next(from) else { return };
         let next = Arc::new(next);
@@ -321,6 +335,7 @@ impl Core {
             trust_domain: &self.trust_domain,
             roots,
             secret: self.secret.as_ref(),
+            in_cluster: self.cluster().is_some(),
         };
         let after = before.next(from);
         let (changes, problems) =
@@ -333,6 +348,31 @@ impl Core {
         let mut inner = self.lock();
         let entry = inner.registry.register(request, registrant, &self.trust_domain, seconds(now()))?;
         self.entered(&mut inner, &entry);
+        Ok(entry)
+    }
+
+    /// A proxy of a Gateway in the cluster, of a proven identity: by its pod's token, or by the certificate that it was given for one. It is called
+    /// `POD.NAMESPACE`.
+    ///
+    /// # Errors
+    /// If no such Gateway is served, or the name is another's.
+    pub fn admit(&self, proxy: &str, identity: &SpiffeId) -> Result<Entry, Refusal> {
+        let refuse = |what: String| Refusal { what, fix: None };
+        let gateway = identity.service_account().strip_prefix("gateway-").unwrap_or("");
+        let is_meant = |object: &model::ObjectRef| {
+            &*object.kind == "Gateway" && *object.namespace == *identity.namespace() && *object.name == *gateway
+        };
+        if !self.world().statuses.iter().any(|status| is_meant(&status.object)) {
+            return Err(refuse(format!("{identity} is of no Gateway that is served here")));
+        }
+        if !proxy.strip_suffix(identity.namespace()).is_some_and(|pod| pod.len() > 1 && pod.ends_with('.')) {
+            return Err(refuse(format!("{proxy:?} is no pod of namespace {}", identity.namespace())));
+        }
+        let mut inner = self.lock();
+        let (entry, is_news) = inner.registry.admit(proxy, identity, seconds(now()))?;
+        if is_news {
+            self.entered(&mut inner, &entry);
+        }
         Ok(entry)
     }
 
@@ -523,7 +563,12 @@ impl Core {
             };
             let registrant = entry.registrant.map(|process| started(process.pid) == Some(process.started));
             let absence = Absence { gone, seen: session.stream > 0, registrant, certified_until: entry.certified_until };
-            verdicts.push((entry.proxy.clone(), judge(&absence, up, now)));
+            let verdict = match self.cluster().is_some() && entry.gateway().is_some() && gone > limits::RETURN {
+                // A pod's name does not come back; if it does, it is let in again.
+                true => Verdict::Forgotten,
+                false => judge(&absence, up, now),
+            };
+            verdicts.push((entry.proxy.clone(), verdict));
         }
         let mut changed = false;
         let mut forgotten = Vec::new();

@@ -71,6 +71,8 @@ pub enum StartError {
     Store(#[from] store::StoreError),
     #[error("{0}: {1}")]
     Listen(String, std::io::Error),
+    #[error("the authority that replicas share: {0}")]
+    SharedCa(#[from] kubernetes::SharedCaError),
     #[error("path {0} is too long for a socket (at most 100 bytes); set XDG_STATE_HOME to a shorter folder")]
     LongPath(PathBuf),
 }
@@ -142,10 +144,14 @@ impl Control {
         let listener = listen(config.listen, "listen", store.as_ref()).await?;
         let browsers = listen(config.dashboard, "listen-dashboard", store.as_ref()).await?;
         let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen.to_string(), e))?;
+        if let Some(cluster) = &config.cluster {
+            kubernetes::prepare(cluster, &config.state.join("ca"), &config.trust_domain).await?;
+        }
         let (core, credentials) = open(&config, store)?;
         let (synced, is_synced) = watch::channel(config.cluster.is_none());
+        let (serving, is_serving) = watch::channel(config.cluster.is_none());
         let source: Pin<Box<dyn Future<Output = ()> + Send>> = match config.cluster {
-            Some(cluster) => Box::pin(kubernetes::run(cluster, core.clone(), synced)),
+            Some(cluster) => Box::pin(kubernetes::run(cluster, core.clone(), config.svid_life, synced, serving)),
             None => {
                 let mut files = files::Files::new(config.paths);
                 // Without a file there are members and roots all the same.
@@ -160,13 +166,14 @@ impl Control {
             xds_address: address.to_string(),
             control_identity: control_identity(&config.trust_domain)?.to_string(),
             release: env!("CARGO_PKG_VERSION"),
+            synced: is_synced.clone(),
             desk: desk.clone(),
         };
         let page = dashboard::router(desk, api.clone().read_only());
         let unix = bind(&socket)?;
         let tasks = vec![
             tokio::spawn(api::serve(unix, api.router())),
-            tokio::spawn(door(core.clone(), listener, credentials.clone(), is_synced.clone())),
+            tokio::spawn(door(core.clone(), listener, credentials.clone(), is_serving)),
             tokio::spawn(dashboard::serve(browsers, page)),
             tokio::spawn(source),
             tokio::spawn(keep(core.clone(), credentials)),
@@ -175,9 +182,9 @@ impl Control {
     }
 }
 
-/// Serves proxies as soon as there is a world: before, they would be told that nothing is there any more.
-async fn door(core: Arc<Core>, listener: TcpListener, credentials: Credentials, mut synced: watch::Receiver<bool>) {
-    let is_known = async { synced.wait_for(|synced| *synced).await.is_ok() };
+/// Serves proxies as soon as there is a world, by the replica that leads: before, they would be told that nothing is there any more.
+async fn door(core: Arc<Core>, listener: TcpListener, credentials: Credentials, mut serving: watch::Receiver<bool>) {
+    let is_known = async { serving.wait_for(|serving| *serving).await.is_ok() };
     let is_known = tokio::select! {
         biased;
         () = core.ending() => false,

@@ -120,3 +120,5 @@ pub const LEASE_LEAVE: Duration = Duration::from_secs(1);
 pub const API_QUIET: Duration = Duration::from_secs(300);
 /// What is wrong with a watch is said again at the longest pause; what is not said again for so long is over.
 pub const TROUBLE: Duration = Duration::from_secs(30);
+/// What Gateways are made of is applied again after so long, since others may have changed it.
+pub const APPLY_AGAIN: Duration = Duration::from_secs(60);

@@ -161,6 +161,37 @@ impl Registry {
         self.enter(proxy.to_owned(), request, registrant, domain, now).map(Some)
     }
 
+    /// A proxy whose identity is proven: the one that is known already, or a new one; and which of the two.
+    ///
+    /// # Errors
+    /// If another has the name, or there are too many.
+    pub fn admit(&mut self, proxy: &str, identity: &SpiffeId, now: u64) -> Result<(Entry, bool), Refusal> {
+        if let Some(known) = self.entries.get(proxy) {
+            return match known.identity().as_ref() == Some(identity) {
+                true => Ok((known.clone(), false)),
+                false => Err(refuse(format!("another process is called {proxy:?}"), "")),
+            };
+        }
+        if self.entries.len() >= limits::REGISTRATIONS {
+            return Err(refuse(format!("{} processes are registered, the most there may be", limits::REGISTRATIONS), ""));
+        }
+        let request = RegistrationRequest {
+            name: proxy.to_owned(),
+            namespace: identity.namespace().to_owned(),
+            service_account: identity.service_account().to_owned(),
+            service: None,
+            ports: Vec::new(),
+            protocol: None,
+            labels: [("app".to_owned(), identity.service_account().to_owned())].into(),
+            addresses: Vec::new(),
+        };
+        let proxy = proxy.to_owned();
+        let entry =
+            Entry { proxy: proxy.clone(), request, identity: identity.to_string(), since: now, certified_until: 0, registrant: None };
+        self.entries.insert(proxy, entry.clone());
+        Ok((entry, true))
+    }
+
     fn enter(
         &mut self,
         proxy: String,

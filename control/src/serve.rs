@@ -171,6 +171,8 @@ async fn session(
     session.on_request(first).map_err(|e| Status::invalid_argument(e.to_string()))?;
     let proxy = session.node().unwrap_or_default().to_owned();
     let entry = core.lock().registry.get(&proxy).cloned();
+    // A control plane that began anew knows no pod: whose certificate is of a Gateway's was let in before.
+    let entry = entry.or_else(|| core.cluster().and_then(|_| core.admit(&proxy, &identity).ok()));
     let entry = entry.ok_or_else(|| Status::not_found(format!("no proxy {proxy:?} is registered")))?;
     if entry.identity().as_ref() != Some(&identity) {
         return Err(Status::permission_denied(format!("{identity} is not the identity that {proxy:?} was registered with")));
@@ -259,6 +261,30 @@ fn note(core: &Core, entry: &registry::Entry, stream: u64, session: &ServerSessi
     });
 }
 
+impl Service {
+    /// What is signed says who the API server says that the pod is, whatever was asked for.
+    async fn join_pod(&self, token: &str, csr: &[u8]) -> Result<Response<v1::JoinReply>, Status> {
+        use crate::kubernetes::pods::{Refused, review};
+        let client = self.0.cluster().ok_or_else(|| Status::unauthenticated("this control plane knows no pods"))?;
+        let pod = review(client, token).await.map_err(|refused| match refused {
+            Refused::Unanswered(_) => Status::unavailable(refused.to_string()),
+            Refused::Token(_) => Status::unauthenticated(refused.to_string()),
+        })?;
+        let identity = SpiffeId::new(self.0.trust_domain.clone(), &pod.namespace, &pod.service_account);
+        let identity = identity.map_err(|e| Status::permission_denied(e.to_string()))?;
+        let proxy = format!("{}.{}", pod.name, pod.namespace);
+        let entry = self.0.admit(&proxy, &identity).map_err(|e| Status::permission_denied(e.what))?;
+        let signed = self.0.sign(csr, &identity, &entry.proxy).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        Ok(Response::new(v1::JoinReply {
+            services: Vec::new(),
+            identity: entry.identity,
+            proxy: entry.proxy,
+            chain: signed.0.chain.into_iter().map(Into::into).collect(),
+            roots: signed.1.into_iter().map(Into::into).collect(),
+        }))
+    }
+}
+
 #[tonic::async_trait]
 impl Certificates for Service {
     async fn sign(&self, request: Request<v1::SignRequest>) -> Result<Response<v1::SignReply>, Status> {
@@ -275,6 +301,9 @@ impl Certificates for Service {
 
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
         let request = request.into_inner();
+        if let Some(token) = request.secret.strip_prefix(wire::POD_TOKEN) {
+            return self.join_pod(token, &request.csr).await;
+        }
         let hash = identity::Token::hash_of_secret_text(&request.secret).map_err(|e| Status::unauthenticated(e.to_string()))?;
         // A mistake in the question does not use the token up.
         identity::SignRequest::parse(&request.csr).map_err(|e| Status::invalid_argument(e.to_string()))?;

@@ -34,6 +34,8 @@ pub struct Ingredients<'a> {
     pub roots: Vec<Vec<u8>>,
     /// What the keys of sessions are made from.
     pub secret: Option<&'a [u8; 32]>,
+    /// Gateways are deployed into a cluster: their addresses are their Services', and a pod opens its ports on all of its own.
+    pub in_cluster: bool,
 }
 
 impl World {
@@ -51,6 +53,7 @@ impl World {
         let mut changed = false;
         for resource in resources {
             let resource = sessions::keyed(from.registry.located(resource), from.secret);
+            let resource = if from.in_cluster { everywhere(resource) } else { resource };
             let item = match self.items.get(resource.key()) {
                 Some(old) if old.resource == resource => old.clone(),
                 _ => {
@@ -92,6 +95,15 @@ impl World {
     /// What must be the same for two worlds to look the same to a reader of `validate` or `get`.
     pub fn problems(&self) -> impl Iterator<Item = &Report> {
         self.reports.iter().filter(|report| report.severity >= model::Severity::Warning)
+    }
+}
+
+fn everywhere(resource: Resource) -> Resource {
+    match resource {
+        Resource::Listener(listener) if !listener.addresses.is_empty() => {
+            Resource::Listener(Arc::new(model::Listener { addresses: Vec::new(), ..model::Listener::clone(&listener) }))
+        }
+        other => other,
     }
 }
 

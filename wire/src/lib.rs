@@ -44,6 +44,8 @@ pub const TYPE_URL: &str = "type.googleapis.com/organza.wire.v1.Resource";
 
 /// The subscription to everything that the proxy's role needs.
 pub const SELF: &str = "self";
+/// What stands before the service-account token of a pod, where it joins by that and not by a token of ours.
+pub const POD_TOKEN: &str = "pod:";
 
 /// The subscription to what a caller in `namespace` means by `host`, which is lower case and carries no port.
 pub fn host_subscription(namespace: &str, host: &str) -> String {

@@ -55,7 +55,7 @@ pub async fn join(token: &Token, control: SocketAddr, request: RegistrationReque
             "the token names the control plane's address and root: is it up, with --listen on an address that this machine reaches?",
         )
     };
-    let channel = channel(token, control).await.map_err(unreachable)?;
+    let channel = channel(token.root_sha256, control).await.map_err(unreachable)?;
     let csr = identity::Csr::generate(&nobody()?).doing(|| "make a key".into())?;
     let port = request.ports.first().cloned();
     let asked = JoinRequest {
@@ -73,6 +73,23 @@ pub async fn join(token: &Token, control: SocketAddr, request: RegistrationReque
     let reply = joined.map_err(|status| {
         Failure::problem("the mesh does not let this process in").why(status.message()).remedy("organza token create, where the mesh is")
     })?;
+    registration(reply.into_inner(), control, csr.key())
+}
+
+/// A pod joins by the token of its service account: what the mesh says of it, and the SVID as PEM.
+pub async fn join_pod(root_sha256: [u8; 32], control: SocketAddr, token: &str, pod: &str) -> Outcome<(Registration, String)> {
+    let unreachable = |why: String| Failure::unreachable(format!("no control plane at {control}")).why(why);
+    let channel = channel(root_sha256, control).await.map_err(unreachable)?;
+    let csr = identity::Csr::generate(&nobody()?).doing(|| "make a key".into())?;
+    let asked = JoinRequest {
+        secret: format!("{}{token}", wire::POD_TOKEN),
+        csr: csr.der.clone().into(),
+        name: pod.to_owned(),
+        ..JoinRequest::default()
+    };
+    let mut certificates = wire::grpc::CertificatesClient::new(channel);
+    let joined = tokio::time::timeout(limits::ANSWER, certificates.join(asked)).await.map_err(|_| unreachable("no answer".into()))?;
+    let reply = joined.map_err(|status| Failure::problem("the mesh does not let this pod in").why(status.message()))?;
     registration(reply.into_inner(), control, csr.key())
 }
 
@@ -98,9 +115,9 @@ fn registration(reply: JoinReply, control: SocketAddr, key: &[u8]) -> Outcome<(R
     Ok((registration, svid.to_pem().to_string()))
 }
 
-async fn channel(token: &Token, control: SocketAddr) -> Result<Channel, String> {
+async fn channel(root_sha256: [u8; 32], control: SocketAddr) -> Result<Channel, String> {
     let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
-    let tls = identity::pinned_client_config(token.root_sha256, Expected::AnyTrusted, &[alpn::H2], time).map_err(|e| e.to_string())?;
+    let tls = identity::pinned_client_config(root_sha256, Expected::AnyTrusted, &[alpn::H2], time).map_err(|e| e.to_string())?;
     // Shaken hands outside the channel, whose errors say little.
     let stream = tokio::time::timeout(limits::ANSWER, dial(control, TlsConnector::from(tls))).await;
     let stream = stream.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())?;

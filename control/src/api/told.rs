@@ -9,7 +9,7 @@ use base64::Engine;
 use frontends::Object;
 use model::{Backend, ConditionStatus, Kind, Resource, Target, Tunnel};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use telemetry::EdgeTotals;
 use wire::api::{self, Condition};
 
@@ -39,13 +39,37 @@ fn count<T>(items: impl Iterator<Item = T>) -> u32 {
     u32::try_from(items.count()).unwrap_or(u32::MAX)
 }
 
-/// How many connected proxies have these resources as they are in force; every proxy has what does not concern it, and none what it refused.
-fn applied(core: &Core, items: &[&Item]) -> (u32, u32) {
+/// How many connected proxies have these resources as they are in force; every proxy has what does not concern it, and none what it refused. In a cluster
+/// what gateways serve is the matter of their own proxies alone.
+fn applied(core: &Core, world: &World, items: &[&Item]) -> (u32, u32) {
+    let gateways = if core.cluster().is_some() { gateways(world, items) } else { BTreeSet::new() };
     let modified = items.iter().map(|item| item.modified).max().unwrap_or(0);
     let took = |s: &Session| items.iter().all(|item| !s.refused.contains_key(&*item.encoded.name));
     let inner = core.lock();
-    let connected = || inner.sessions.values().filter(|s| s.connected);
+    let is_its = |proxy: &str| inner.registry.get(proxy).and_then(crate::registry::Entry::gateway).is_some_and(|g| gateways.contains(&g));
+    let concerned = |(proxy, s): &(&String, &Session)| s.connected && (gateways.is_empty() || is_its(proxy));
+    let connected = || inner.sessions.iter().filter(concerned).map(|(_, session)| session);
     (count(connected().filter(|s| s.current >= modified && took(s))), count(connected()))
+}
+
+/// The gateways that serve these.
+fn gateways(world: &World, items: &[&Item]) -> BTreeSet<model::Key> {
+    let listener = |key: &model::Key| match world.get(key).map(|item| &item.resource) {
+        Some(Resource::Listener(listener)) => Some(listener.gateway.clone()),
+        _ => None,
+    };
+    let mut found = BTreeSet::new();
+    for item in items {
+        match &item.resource {
+            Resource::Listener(listener) => drop(found.insert(listener.gateway.clone())),
+            Resource::Route(route) => {
+                let on = route.attachments.iter().filter_map(|a| if let Target::Listener(key) = &a.target { listener(key) } else { None });
+                found.extend(on);
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 fn condition(condition: &model::Condition) -> Condition {
@@ -92,7 +116,7 @@ pub fn objects_of(core: &Core, world: &World, manifests: bool) -> api::ObjectLis
     let made = made(world);
     let items = world.objects.iter().map(|object| {
         let status = statuses.get(&object.object).copied();
-        let (applied, concerned) = applied(core, made.get(&object.object).map_or(&[], Vec::as_slice));
+        let (applied, concerned) = applied(core, world, made.get(&object.object).map_or(&[], Vec::as_slice));
         let own = status.map_or_else(Vec::new, |s| s.conditions.iter().map(condition).collect());
         let parents = status.iter().flat_map(|s| &s.parents).map(|p| api::Parent {
             group: p.parent.group.to_string(),
@@ -325,7 +349,8 @@ pub fn routes(core: &Core) -> api::RouteList {
     let made: HashMap<&model::ObjectRef, &Item> = world.items.values().filter_map(|item| route_of(item).zip(Some(item))).collect();
     let statuses: HashMap<&model::ObjectRef, &model::Status> = world.statuses.iter().map(|status| (&status.object, status)).collect();
     let declared = world.objects.iter().filter(|o| &*o.object.group == frontends::gateway_api::GROUP && o.object.kind.ends_with("Route"));
-    let items = declared.map(|object| route(core, object, made.get(&object.object).copied(), statuses.get(&object.object).copied()));
+    let items =
+        declared.map(|object| route(core, &world, object, made.get(&object.object).copied(), statuses.get(&object.object).copied()));
     api::RouteList { generation: world.generation, items: items.collect() }
 }
 
@@ -336,7 +361,7 @@ fn route_of(item: &Item) -> Option<&model::ObjectRef> {
     }
 }
 
-fn route(core: &Core, object: &Object, item: Option<&Item>, status: Option<&model::Status>) -> api::Route {
+fn route(core: &Core, world: &World, object: &Object, item: Option<&Item>, status: Option<&model::Status>) -> api::Route {
     let made = item.and_then(|item| match &item.resource {
         Resource::Route(route) => Some(route),
         _ => None,
@@ -350,7 +375,7 @@ fn route(core: &Core, object: &Object, item: Option<&Item>, status: Option<&mode
     });
     let rule = |rule: &model::Rule| api::RouteRule { name: rule.name.to_string(), backends: rule.backends.iter().map(backend).collect() };
     // What no parent takes concerns no proxy.
-    let (applied, concerned) = item.map_or((0, 0), |item| applied(core, &[item]));
+    let (applied, concerned) = item.map_or((0, 0), |item| applied(core, world, &[item]));
     // The first parent that is not content speaks for all; where all are, the first.
     let refuses =
         |parent: &&model::ParentStatus| parent.conditions.iter().any(|c| &*c.kind == "Accepted" && c.status != ConditionStatus::True);

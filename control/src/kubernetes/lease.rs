@@ -15,6 +15,14 @@ use tokio::sync::watch;
 /// Name of the Lease, in the control plane's own namespace.
 pub const NAME: &str = "organza-control";
 
+/// Who leads, as far as we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lead {
+    Nobody,
+    Other,
+    Us,
+}
+
 /// What tells one state of the lease from another.
 type Record = (Option<String>, Option<MicroTime>, Option<i32>);
 
@@ -61,34 +69,39 @@ impl Election {
 }
 
 /// Stands for election until dropped; `leads` tells whether we lead. Who cannot renew steps down before another may step up.
-pub async fn run(cluster: &Cluster, leads: &watch::Sender<bool>) {
+pub async fn run(cluster: &Cluster, leads: &watch::Sender<Lead>) {
     let api: Api<Lease> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let mut election = Election::new(cluster.replica.clone());
     let mut until: Option<Instant> = None;
     loop {
         let begun = monotone();
-        let stood = tokio::time::timeout(limits::LEASE_RENEW, stand(&api, &mut election, begun)).await;
-        match stood {
-            Ok(Ok(true)) => until = Some(begun + limits::LEASE_RENEW),
-            Ok(Ok(false)) => until = None,
+        let stood: Result<Result<Lead, kube::Error>, _> =
+            tokio::time::timeout(limits::LEASE_RENEW, stand(&api, &mut election, begun)).await;
+        match &stood {
+            Ok(Ok(Lead::Us)) => until = Some(begun + limits::LEASE_RENEW),
+            Ok(Ok(_)) => until = None,
             Ok(Err(e)) => tracing::warn!("the lease {NAME}: {e}"),
             Err(_) => tracing::warn!("the lease {NAME}: the API server does not answer"),
         }
-        let is_leader = until.is_some_and(|until| monotone() < until);
-        if leads.send_if_modified(|leads| std::mem::replace(leads, is_leader) != is_leader) {
-            tracing::info!("{}", if is_leader { "this control plane leads" } else { "another control plane leads, or none" });
+        let lead = match stood {
+            Ok(Ok(Lead::Other)) => Lead::Other,
+            _ if until.is_some_and(|until| monotone() < until) => Lead::Us,
+            _ => Lead::Nobody,
+        };
+        if leads.send_if_modified(|before| std::mem::replace(before, lead) != lead) {
+            tracing::info!("who leads: {lead:?}");
         }
         tokio::time::sleep(limits::LEASE_RETRY).await;
     }
 }
 
-/// One round; says whether we lead after it.
-async fn stand(api: &Api<Lease>, election: &mut Election, now: Instant) -> Result<bool, kube::Error> {
+/// One round; says who leads after it.
+async fn stand(api: &Api<Lease>, election: &mut Election, now: Instant) -> Result<Lead, kube::Error> {
     let there = api.get_opt(NAME).await?;
     let spec = there.as_ref().map(|lease| lease.spec.clone().unwrap_or_default());
     let time = || Timestamp::try_from(wall()).ok().map(MicroTime);
     let (acquired, transitions) = match election.decide(spec.as_ref(), now) {
-        Step::Wait => return Ok(false),
+        Step::Wait => return Ok(Lead::Other),
         Step::Take { transitions } => (time(), Some(transitions)),
         Step::Renew => {
             let spec = spec.unwrap_or_default();
@@ -112,8 +125,8 @@ async fn stand(api: &Api<Lease>, election: &mut Election, now: Instant) -> Resul
         }
     };
     match written {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Ok(_) => Ok(Lead::Us),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Lead::Nobody),
         Err(e) => Err(e),
     }
 }

@@ -1,12 +1,18 @@
 //! The control plane on Kubernetes: objects of a cluster instead of files, and their statuses back.
 //!
-//! `discover → watch → cache → core.read`, the same translation as files take; `status → write` leads back, by the one replica that holds the `lease`.
+//! `discover → watch → cache → core.read`, the same translation as files take; `status → write` and `deploy → gateways` lead back, by the one replica that
+//! holds the `lease`. `authority` is what replicas share, `pods` who may join.
 //! This room alone of all names Kubernetes' client; what objects mean is `frontends`' business.
 
+mod apply;
+mod authority;
 mod cache;
+mod deploy;
 mod discover;
+mod gateways;
 mod lease;
 mod notes;
+pub mod pods;
 mod status;
 mod watch;
 mod write;
@@ -15,18 +21,27 @@ use crate::core::Core;
 use crate::files::Read;
 use crate::limits;
 use crate::shell::monotone;
+pub use apply::apply;
+pub use authority::SharedCaError;
 use cache::{Cache, Changed, KindName, News};
 use discover::{Bundle, Found};
 use kube::Client;
 use kube::api::ApiResource;
 use kube::config::{Config, KubeConfigOptions};
+use lease::Lead;
+use model::TrustDomain;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch::{Receiver, Sender};
 use wire::api::{Located, Severity};
 
+/// The Service by which proxies find the control plane, and its port.
+pub const SERVICE: &str = "organza-control";
+pub const PORT: u16 = 15010;
 /// Who writes what is written to a cluster.
 pub const FIELD_MANAGER: &str = frontends::gateway_api::CONTROLLER;
 
@@ -38,6 +53,20 @@ pub struct Cluster {
     pub namespace: String,
     /// This process among the replicas of the control plane: the name of its pod, or of its machine.
     pub replica: String,
+    /// How Gateways are deployed; `None`: they are not, and the authority is this process's own.
+    pub deployment: Option<Deployment>,
+}
+
+/// What proxies of Gateways in the cluster are made from.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    pub image: String,
+    /// Of their Services: `LoadBalancer`, `NodePort` or `ClusterIP`.
+    pub service_type: String,
+    /// Where they find the control plane, if not by its Service.
+    pub control: Option<SocketAddr>,
+    /// Where this replica is found, while it leads; `None`: the Service is somebody else's matter.
+    pub pod_ip: Option<IpAddr>,
 }
 
 impl fmt::Debug for Cluster {
@@ -166,16 +195,29 @@ fn missing(found: &Found) -> Vec<Located> {
     problems
 }
 
-/// Watches and writes until dropped. `synced` becomes true when the first world was made of all that the cluster has.
-pub async fn run(cluster: Cluster, core: Arc<Core>, synced: Sender<bool>) {
+/// Before a control plane is opened: the authority that its replicas share is in the folder.
+///
+/// # Errors
+/// If the API server does not give or take it.
+pub async fn prepare(cluster: &Cluster, folder: &Path, domain: &TrustDomain) -> Result<(), SharedCaError> {
+    match cluster.deployment {
+        Some(_) => authority::fetch(cluster, folder, domain).await,
+        None => Ok(()),
+    }
+}
+
+/// Watches and writes until dropped, or until another replica leads after this one did. `synced` becomes true when the first world was made of all that
+/// the cluster has, `serving` when this replica is the one that proxies are served by.
+pub async fn run(cluster: Cluster, core: Arc<Core>, svid_life: Duration, synced: Sender<bool>, serving: Sender<bool>) {
     let shared = Arc::new(Shared::new());
-    let leads = Sender::new(false);
+    let leads = Sender::new(Lead::Nobody);
+    core.join_cluster(cluster.client.clone());
     let all = async {
         tokio::join!(
             discover_always(&cluster.client, &shared),
             feed(&shared, &core, &synced),
             lease::run(&cluster, &leads),
-            write::run(&cluster, &shared, &core, leads.subscribe()),
+            lead(&cluster, &shared, &core, svid_life, (leads.subscribe(), synced.subscribe()), &serving),
         )
     };
     tokio::select! {
@@ -183,8 +225,51 @@ pub async fn run(cluster: Cluster, core: Arc<Core>, synced: Sender<bool>) {
         () = core.ending() => {}
         _ = all => {}
     }
-    if *leads.borrow() {
+    if *leads.borrow() == Lead::Us {
         let _ = tokio::time::timeout(limits::LEASE_LEAVE, lease::leave(&cluster)).await;
+    }
+}
+
+/// What the one replica does that leads. While the API server is away nobody else can lead either: then it goes on serving, and writes nothing.
+async fn lead(
+    cluster: &Cluster,
+    shared: &Shared,
+    core: &Core,
+    svid_life: Duration,
+    (mut leads, mut synced): (Receiver<Lead>, Receiver<bool>),
+    serving: &Sender<bool>,
+) {
+    // The senders live as long as we do.
+    let _ = synced.wait_for(|synced| *synced).await;
+    let _ = leads.wait_for(|lead| *lead == Lead::Us).await;
+    if cluster.deployment.is_some() {
+        while let Err(e) = authority::take_over(cluster, core, svid_life).await {
+            tracing::warn!("the authority that replicas share: {e}");
+            tokio::time::sleep(limits::WRITE_RETRY).await;
+        }
+    }
+    while let Err(e) = gateways::announce(cluster).await {
+        tracing::warn!("the Service {SERVICE}: {}", watch::told(&e));
+        tokio::time::sleep(limits::WRITE_RETRY).await;
+    }
+    serving.send_replace(true);
+    let mut others = leads.clone();
+    let work = async {
+        let authority = async {
+            match cluster.deployment {
+                Some(_) => authority::keep(cluster, core).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(write::run(cluster, shared, core, leads), authority)
+    };
+    tokio::select! {
+        biased;
+        _ = others.wait_for(|lead| *lead == Lead::Other) => {
+            tracing::warn!("another control plane leads: this one ends, to begin anew");
+            core.end();
+        }
+        _ = work => {}
     }
 }
 

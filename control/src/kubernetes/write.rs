@@ -1,12 +1,16 @@
 //! Statuses go back to the cluster: by the leader alone, by server-side apply, where they differ from what stands there, and again after what failed.
 
-use super::cache::Kept;
+use super::cache::{Cache, Kept};
 use super::discover::{self, Bundle};
+use super::gateways::Gateways;
+use super::lease::Lead;
 use super::notes::Notes;
 use super::status::{Said, Shape, wanted};
-use super::{Cluster, FIELD_MANAGER, Shared, lock, settle, watch};
+use super::{Cluster, FIELD_MANAGER, Shared, deploy, lock, settle, watch};
 use crate::core::{Core, now, seconds};
 use crate::limits;
+use crate::world::World;
+use frontends::Object;
 use futures_util::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
@@ -16,7 +20,7 @@ use model::ObjectRef;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use tokio::sync::watch::Receiver;
-use wire::api::Condition;
+use wire::api::{self, Condition};
 
 /// A status that is to be written.
 #[derive(Debug)]
@@ -33,16 +37,18 @@ struct Job {
 type Written = HashMap<ObjectRef, (Value, String)>;
 
 /// Until dropped.
-pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Receiver<bool>) {
+pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Receiver<Lead>) {
     let mut anything = shared.anything.subscribe();
     let mut worlds = core.watch();
     // Also what proxies acknowledge.
     let mut events = core.events.subscribe();
     let mut written = Written::new();
     let mut notes = Notes::new(cluster);
+    let mut gateways = Gateways::default();
     loop {
-        let _ = leads.wait_for(|leads| *leads).await;
-        let done = round(cluster, shared, core, &mut written, &leads).await;
+        let _ = leads.wait_for(|lead| *lead == Lead::Us).await;
+        let deployed = gateways.round(cluster, shared, core).await;
+        let done = deployed & round(cluster, shared, core, &mut written, &leads).await;
         let noted = notes.tell(&core.world(), shared).await;
         let pause = async {
             if !(done && noted) {
@@ -54,6 +60,7 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
                 // A reader that lags has missed something all the same.
                 _ = events.recv() => {}
                 _ = leads.changed() => {}
+                () = tokio::time::sleep(limits::APPLY_AGAIN) => {}
             }
         };
         pause.await;
@@ -64,12 +71,12 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
 }
 
 /// Writes all that differs; says whether that was all that is to be done.
-async fn round(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written, leads: &Receiver<bool>) -> bool {
-    let jobs = jobs(shared, core, written);
+async fn round(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written, leads: &Receiver<Lead>) -> bool {
+    let jobs = jobs(cluster, shared, core, written);
     let results = futures_util::stream::iter(jobs)
         .map(|job| async move {
             // Who leads no more leaves the rest to who does.
-            if !*leads.borrow() {
+            if *leads.borrow() != Lead::Us {
                 return (job, Ok(None));
             }
             let applied = apply(cluster, &job).await;
@@ -112,7 +119,7 @@ async fn apply(cluster: &Cluster, job: &Job) -> Result<String, kube::Error> {
     Ok(applied.metadata.resource_version.unwrap_or_default())
 }
 
-fn jobs(shared: &Shared, core: &Core, written: &mut Written) -> Vec<Job> {
+fn jobs(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written) -> Vec<Job> {
     let world = core.world();
     let told = crate::api::told::objects_of(core, &world, false);
     let judged: HashMap<&ObjectRef, &model::Status> = world.statuses.iter().map(|status| (&status.object, status)).collect();
@@ -135,7 +142,12 @@ fn jobs(shared: &Shared, core: &Core, written: &mut Written) -> Vec<Job> {
         }
         let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
         let besides = release.as_slice().iter().filter(|_| shape == Shape::Class).cloned().collect::<Vec<_>>();
-        let said = Said { shape, told, generation, addresses: &[], sets: None, besides: &besides, now: &now };
+        let is_deployed = cluster.deployment.is_some() && &*object.object.kind == "Gateway";
+        let addresses = if is_deployed { reached(object, &cache) } else { Vec::new() };
+        let addressed = is_deployed.then(|| addressed(told, object, &addresses));
+        let told = addressed.as_ref().unwrap_or(told);
+        let sets = (&*object.object.kind == "Gateway").then(|| sets(object, &world));
+        let said = Said { shape, told, generation, addresses: &addresses, sets, besides: &besides, now: &now };
         let Some(status) = wanted(&said, &kept.status) else { continue };
         if written.get(&object.object).is_some_and(|(before, version)| *before == status && !is_newer(kept, version)) {
             continue;
@@ -144,6 +156,42 @@ fn jobs(shared: &Shared, core: &Core, written: &mut Written) -> Vec<Job> {
         jobs.push(Job { object: object.object.clone(), resource: resource.clone(), status, version });
     }
     jobs
+}
+
+/// Where a Gateway is reached: by its Service, if that is its own.
+fn reached(gateway: &Object, cache: &Cache) -> Vec<(String, String)> {
+    let name = ObjectRef::new("", "Service", &gateway.object.namespace, &deploy::name(gateway));
+    let Some(service) = cache.get(&name) else { return Vec::new() };
+    let label = service.object.at("/metadata/labels")[deploy::GATEWAY_LABEL].as_str();
+    if label != Some(&deploy::label(&gateway.object.name)) {
+        return Vec::new();
+    }
+    deploy::addresses(service.object.at("/spec"), &service.status)
+}
+
+/// A Gateway that nobody can reach is not programmed, whatever its proxies say.
+fn addressed(told: &api::Object, gateway: &Object, addresses: &[(String, String)]) -> api::Object {
+    let mut told = told.clone();
+    let lacks = deploy::static_addresses(gateway).find(|wanted| !addresses.iter().any(|(_, given)| given == wanted));
+    let (reason, message) = match lacks {
+        _ if addresses.is_empty() => ("AddressNotAssigned", "Its Service has no address yet.".to_owned()),
+        Some(wanted) => ("AddressNotUsable", format!("Its Service was not given the address {wanted}.")),
+        None => return told,
+    };
+    for condition in told.conditions.iter_mut().filter(|c| c.kind == "Programmed" && (c.status == "True" || c.reason == "Pending")) {
+        (condition.status, condition.reason, condition.message) = ("False".into(), reason.into(), message.clone());
+    }
+    told
+}
+
+/// ListenerSets that a Gateway took.
+fn sets(gateway: &Object, world: &World) -> usize {
+    let is_taken = |object: &ObjectRef| {
+        let status = world.statuses.iter().find(|status| status.object == *object);
+        status.iter().flat_map(|status| &status.conditions).any(|c| &*c.kind == "Accepted" && c.status == model::ConditionStatus::True)
+    };
+    let sets = world.objects.iter().filter(|object| &*object.object.kind == "ListenerSet");
+    sets.filter(|set| frontends::gateway_api::sets::parent(set) == gateway.object && is_taken(&set.object)).count()
 }
 
 /// What a GatewayClass says of the CRDs.

@@ -70,6 +70,7 @@ fn of(world: &World, objects: Vec<Object>, registry: &Registry) -> Option<World>
         trust_domain: &trust_domain,
         roots: vec![vec![1, 2, 3]],
         secret: Some(&[9; 32]),
+        in_cluster: false,
     })
 }
 

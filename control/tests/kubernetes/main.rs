@@ -4,7 +4,7 @@
 mod server;
 
 use control::core::Core;
-use control::kubernetes::{Cluster, run};
+use control::kubernetes::{Cluster, Deployment, pods, run};
 use control::store::Memory;
 use control::{ControlConfig, open};
 use model::{Resource, TrustDomain};
@@ -24,6 +24,10 @@ struct Replica {
 
 impl Replica {
     fn start(server: &Server, name: &'static str) -> Self {
+        Self::start_as(server, name, None)
+    }
+
+    fn start_as(server: &Server, name: &'static str, deployment: Option<Deployment>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = ControlConfig {
             mesh: "test".into(),
@@ -37,9 +41,10 @@ impl Replica {
             cluster: None,
         };
         let (core, _) = open(&config, Arc::new(Memory::default())).unwrap();
-        let cluster = Cluster { client: server.client(name), namespace: "organza-system".into(), replica: name.into() };
+        let cluster = Cluster { client: server.client(name), namespace: "organza-system".into(), replica: name.into(), deployment };
         let (sender, synced) = tokio::sync::watch::channel(false);
-        let task = tokio::spawn(run(cluster, core.clone(), sender));
+        let serving = tokio::sync::watch::Sender::new(false);
+        let task = tokio::spawn(run(cluster, core.clone(), config.svid_life, sender, serving));
         Self { core, task, synced, _folder: folder }
     }
 
@@ -247,4 +252,73 @@ async fn who_ends_gives_the_lease_back() {
     first.core.end();
     first.task.await.unwrap();
     assert_eq!(server.get("Lease", "organza-system", "organza-control")["spec"].get("holderIdentity"), None);
+}
+
+/// As in a pod of the control plane's.
+fn deployment() -> Option<Deployment> {
+    let service_type = "LoadBalancer".to_owned();
+    Some(Deployment { image: "organza:1".into(), service_type, control: None, pod_ip: Some([10, 0, 0, 7].into()) })
+}
+
+fn own_service() -> Value {
+    let metadata = json!({"namespace": "organza-system", "name": "organza-control"});
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"clusterIP": "10.9.0.1", "ports": [{"port": 15010}]}})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_is_deployed_told_where_it_is_reached_and_has_a_proxy_let_in() {
+    let server = shop();
+    server.put(own_service());
+    let replica = Replica::start_as(&server, "a", deployment());
+    until("the Service", || server.get("Service", "shop", "gw-organza") != Value::Null).await;
+    let service = server.get("Service", "shop", "gw-organza");
+    assert_eq!(service["spec"]["ports"][0]["port"], 80);
+    assert_eq!(service["metadata"]["ownerReferences"][0]["uid"], server.get("Gateway", "shop", "gw")["metadata"]["uid"]);
+    let pod = server.get("Deployment", "shop", "gw-organza")["spec"]["template"]["spec"]["containers"][0].clone();
+    assert!(pod["args"].as_array().unwrap().contains(&json!("10.9.0.1:15010")), "{pod:#}");
+    assert!(server.get("ConfigMap", "shop", "gw-organza")["data"]["roots.crt"].as_str().unwrap().contains("BEGIN CERTIFICATE"));
+    assert_eq!(server.get("EndpointSlice", "organza-system", "organza-control")["endpoints"][0]["addresses"][0], "10.0.0.7");
+    assert_eq!(server.get("Secret", "organza-system", "organza-ca")["type"], "organza.dev/ca");
+    let programmed = || {
+        let gateway = server.get("Gateway", "shop", "gw");
+        condition(&gateway["status"]["conditions"], "Programmed")["reason"].as_str().unwrap_or("").to_owned()
+    };
+    until("no address yet", || programmed() == "AddressNotAssigned").await;
+    server.put_status("Service", "shop", "gw-organza", json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}));
+    let address = || server.get("Gateway", "shop", "gw")["status"]["addresses"][0]["value"].clone();
+    until("the address", || address() == "192.0.2.1").await;
+    assert_eq!(programmed(), "Pending", "no proxy serves it");
+
+    let client = server.client("a");
+    let pod = pods::review(&client, "shop/gateway-gw/gw-1").await.unwrap();
+    let identity = model::SpiffeId::new(replica.core.trust_domain.clone(), &pod.namespace, &pod.service_account).unwrap();
+    let entry = replica.core.admit("gw-1.shop", &identity).unwrap();
+    assert_eq!(entry.gateway().unwrap().name.as_ref(), "gw");
+    assert_eq!(replica.core.admit("gw-1.shop", &identity).unwrap(), entry, "again, after a restart");
+    let stream = replica.core.connected("gw-1.shop", "1".into(), false);
+    replica.core.session("gw-1.shop", stream, |session| session.current = u64::MAX);
+    until("programmed", || programmed() == "Programmed").await;
+
+    let refused = |account: &str, proxy: &str| {
+        let identity = model::SpiffeId::new(replica.core.trust_domain.clone(), "shop", account).unwrap();
+        replica.core.admit(proxy, &identity).is_err()
+    };
+    assert!(refused("gateway-other", "x.shop"), "no such Gateway");
+    assert!(refused("default", "x.shop"), "no service account of a Gateway");
+    assert!(refused("gateway-gw", "x.other") && refused("gateway-gw", "shop"), "no pod of its namespace");
+    assert!(pods::review(&client, "nonsense").await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_sign_under_one_root() {
+    use identity::Signer;
+    let server = shop();
+    server.put(own_service());
+    let first = Replica::start_as(&server, "a", deployment());
+    until("a leads", || !server.all("Secret").is_empty()).await;
+    let roots = first.core.lock().authority.roots();
+    first.core.end();
+    first.task.await.unwrap();
+    let second = Replica::start_as(&server, "b", deployment());
+    until("b leads", || second.core.lock().authority.roots() == roots).await;
 }

@@ -24,6 +24,9 @@ pub const KINDS: &[(&str, &str, &str)] = &[
     ("api/v1", "namespaces", "Namespace"),
     ("api/v1", "secrets", "Secret"),
     ("api/v1", "configmaps", "ConfigMap"),
+    ("api/v1", "serviceaccounts", "ServiceAccount"),
+    ("apis/apps/v1", "deployments", "Deployment"),
+    ("apis/authentication.k8s.io/v1", "tokenreviews", "TokenReview"),
     ("apis/discovery.k8s.io/v1", "endpointslices", "EndpointSlice"),
     ("apis/coordination.k8s.io/v1", "leases", "Lease"),
     ("apis/events.k8s.io/v1", "events", "Event"),
@@ -90,6 +93,13 @@ impl Server {
         }
         let kind = if before.is_some() { "MODIFIED" } else { "ADDED" };
         state.store(path, object, kind);
+    }
+
+    pub fn put_status(&self, kind: &str, namespace: &str, name: &str, status: Value) {
+        let mut object = self.get(kind, namespace, name);
+        object["status"] = status;
+        let path = path_of(&object);
+        self.lock().store(path, object, "MODIFIED");
     }
 
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) {
@@ -232,6 +242,25 @@ impl State {
         Response::new(BoxBody::new(StreamBody::new(lines)))
     }
 
+    /// Tokens are of the form `NAMESPACE/SERVICE ACCOUNT/POD`.
+    fn review(&self, body: &Value) -> Answer {
+        let token = body["spec"]["token"].as_str().unwrap_or("");
+        let parts: Vec<&str> = token.split('/').collect();
+        let status = match parts[..] {
+            [namespace, account, pod] => json!({
+                "authenticated": true, "audiences": body["spec"]["audiences"],
+                "user": {
+                    "username": format!("system:serviceaccount:{namespace}:{account}"),
+                    "extra": {"authentication.kubernetes.io/pod-name": [pod]},
+                },
+            }),
+            _ => json!({"authenticated": false}),
+        };
+        answer(
+            &json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "metadata": {}, "spec": body["spec"], "status": status}),
+        )
+    }
+
     fn write(&mut self, method: &Method, path: &str, body: Value) -> Answer {
         let (at, is_status) = path.strip_suffix("/status").map_or((path, false), |at| (at, true));
         let at = if *method == Method::POST {
@@ -239,6 +268,9 @@ impl State {
         } else {
             at.to_owned()
         };
+        if let Some(review) = at.contains("/tokenreviews/").then(|| self.review(&body)) {
+            return review;
+        }
         let before = self.objects.get(&at).cloned();
         let version = body["metadata"]["resourceVersion"].as_str();
         let is_old = |before: &Value| version.is_some_and(|version| before["metadata"]["resourceVersion"] != version);
@@ -248,12 +280,19 @@ impl State {
                 self.store(at.clone(), body, "ADDED");
                 answer(&self.objects[&at])
             }
+            (&Method::PATCH, None) if !is_status => {
+                self.store(at.clone(), body, "ADDED");
+                answer(&self.objects[&at])
+            }
             (_, None) => refuse(StatusCode::NOT_FOUND, "not found"),
             (_, Some(before)) if is_old(&before) => refuse(StatusCode::CONFLICT, "the object has been modified"),
             (_, Some(before)) => {
                 let mut after = if is_status { before.clone() } else { body.clone() };
                 if is_status {
                     after["status"] = body["status"].clone();
+                } else {
+                    after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+                    after["status"] = before.get("status").cloned().unwrap_or_default();
                 }
                 if after != before {
                     self.store(at.clone(), after, "MODIFIED");

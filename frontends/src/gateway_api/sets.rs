@@ -15,7 +15,8 @@ pub struct Set {
     refused: Option<Wrong>,
 }
 
-fn parent(set: &Object) -> ObjectRef {
+/// The Gateway that a set asks for.
+pub fn parent(set: &Object) -> ObjectRef {
     let parent = set.at("/spec/parentRef");
     let namespace = text(parent, "namespace").unwrap_or(&set.object.namespace);
     let (group, kind) = (text(parent, "group").unwrap_or(GROUP), text(parent, "kind").unwrap_or("Gateway"));

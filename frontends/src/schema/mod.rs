@@ -78,6 +78,11 @@ pub fn kinds() -> Vec<(String, String)> {
     all
 }
 
+/// The CRDs of our own kinds, as YAML.
+pub fn own_crds() -> impl Iterator<Item = &'static str> {
+    HEADS.iter().filter(|head| head.group == crate::organza::GROUP).map(|head| head.text)
+}
+
 fn find(api_version: &str, kind: &str) -> Option<Arc<Schema>> {
     let place = (api_version.to_owned(), kind.to_owned());
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,77 @@
+use super::*;
+use std::collections::BTreeSet;
+
+fn all() -> Vec<Value> {
+    objects(&manifest(IMAGE, DOMAIN).unwrap()).unwrap()
+}
+
+fn of<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
+    objects.iter().find(|object| object["kind"] == kind).unwrap()
+}
+
+/// `group/resource verb`, of the ClusterRole.
+fn allowed() -> BTreeSet<String> {
+    let objects = all();
+    let words = |value: &Value| value.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let mut allowed = BTreeSet::new();
+    for rule in of(&objects, "ClusterRole")["rules"].as_array().unwrap() {
+        for (group, resource) in
+            words(&rule["apiGroups"]).iter().flat_map(|g| words(&rule["resources"]).into_iter().map(move |r| (g.clone(), r)))
+        {
+            allowed.extend(words(&rule["verbs"]).into_iter().map(|verb| format!("{group}/{resource} {verb}")));
+        }
+    }
+    allowed
+}
+
+#[test]
+fn the_role_lets_every_kind_be_watched_and_nothing_be_deleted() {
+    let allowed = allowed();
+    for (group, kind) in frontends::schema::kinds() {
+        let lower = kind.to_lowercase();
+        let plural = match lower.strip_suffix('y') {
+            Some(stem) if !lower.ends_with("way") => format!("{stem}ies"),
+            _ if lower.ends_with("ss") || lower.ends_with("sh") => format!("{lower}es"),
+            _ => format!("{lower}s"),
+        };
+        for verb in ["list", "watch"] {
+            let named = allowed.contains(&format!("{group}/{plural} {verb}")) || allowed.contains(&format!("{group}/* {verb}"));
+            assert!(named, "{group}/{plural} {verb}");
+        }
+    }
+    assert!(allowed.iter().all(|one| !one.ends_with(" delete") && !one.ends_with(" *")));
+}
+
+#[test]
+fn the_image_is_that_of_proxies_too_and_pods_are_restricted() {
+    let objects = objects(&manifest("reg.example.com/o:2", "mesh.example").unwrap()).unwrap();
+    let deployment = of(&objects, "Deployment");
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    let pod = &deployment["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    assert_eq!(container["image"], "reg.example.com/o:2");
+    let arguments: Vec<&str> = container["args"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
+    assert!(arguments.contains(&"--image=reg.example.com/o:2") && arguments.contains(&"--trust-domain=mesh.example"));
+    assert_eq!(container["securityContext"]["capabilities"]["drop"][0], "ALL");
+    assert_eq!(
+        (&pod["securityContext"]["runAsNonRoot"], &container["securityContext"]["readOnlyRootFilesystem"]),
+        (&true.into(), &true.into())
+    );
+}
+
+#[test]
+fn our_crds_come_and_gateway_apis_do_not() {
+    let names: Vec<String> = all()
+        .iter()
+        .filter(|o| o["kind"] == "CustomResourceDefinition")
+        .map(|o| o["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(names.contains(&"accesspolicies.organza.dev".to_owned()));
+    assert!(names.iter().all(|name| name.ends_with(".organza.dev")));
+}
+
+#[test]
+fn what_is_no_image_is_refused() {
+    assert!(manifest("a b", DOMAIN).is_err());
+    assert!(manifest(IMAGE, "UPPER case").is_err());
+}

@@ -1,0 +1,225 @@
+//! What a Gateway of ours is made of in a cluster: pure, from the Gateway and its listeners. A ServiceAccount that is its identity, a ConfigMap with the
+//! roots by which its proxies believe the control plane, a Deployment of proxies, and a Service before them. All are owned by the Gateway, so that they go
+//! when it does. Numbers that others may set (replicas) are left to them.
+
+use frontends::Object;
+use frontends::kubernetes::text;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// Says whose the proxies are; the specification's own label (GEP-1762).
+pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+const CLASS_LABEL: &str = "gateway.networking.k8s.io/gateway-class-name";
+/// Longest name of a Service, and longest value of a label.
+const NAME: usize = 63;
+/// Who proxies run as: nobody in particular.
+pub const USER: u32 = 65_532;
+/// Whom the tokens of pods are for.
+pub const AUDIENCE: &str = "organza";
+
+/// What is the same for all Gateways.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub mesh: String,
+    pub trust_domain: String,
+    pub image: String,
+    /// `LoadBalancer`, `NodePort` or `ClusterIP`.
+    pub service_type: String,
+    /// Where proxies find the control plane.
+    pub control: String,
+    /// PEM.
+    pub roots: String,
+}
+
+/// A port that proxies open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port {
+    pub number: u16,
+    pub is_udp: bool,
+}
+
+/// The name of what is made for a Gateway: `NAME-CLASS` where that can name a Service, else the like, with a hash that keeps two apart.
+pub fn name(gateway: &Object) -> String {
+    let class = gateway.at("/spec/gatewayClassName").as_str().unwrap_or("");
+    let whole = format!("{}-{class}", gateway.object.name);
+    let is_label = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if whole.len() <= NAME && is_label(&whole) && whole.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return whole;
+    }
+    let plain: String = whole.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
+    let short: String = plain.chars().take(NAME - "gw--12345678".len()).collect();
+    format!("gw-{}-{:08x}", short.trim_end_matches('-'), hash(&whole))
+}
+
+/// FNV-1a: the same in every process.
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// The service account of a Gateway's proxies; the registry knows gateways by it.
+pub fn service_account(gateway: &Object) -> String {
+    format!("gateway-{}", gateway.object.name)
+}
+
+/// All of it, in the order in which it is applied. Without a port there is no Service yet: Kubernetes has none without.
+pub fn objects(gateway: &Object, uid: &str, ports: &BTreeSet<Port>, settings: &Settings) -> Vec<Value> {
+    let made = Made { gateway, uid, settings, name: name(gateway) };
+    let mut all = vec![made.service_account(), made.config_map(), made.deployment()];
+    all.extend((!ports.is_empty()).then(|| made.service(ports)));
+    all
+}
+
+struct Made<'a> {
+    gateway: &'a Object,
+    uid: &'a str,
+    settings: &'a Settings,
+    name: String,
+}
+
+impl Made<'_> {
+    fn metadata(&self, name: &str) -> Value {
+        json!({
+            "name": name,
+            "namespace": &*self.gateway.object.namespace,
+            "labels": self.labels(),
+            "annotations": self.gateway.at("/spec/infrastructure/annotations").as_object().cloned().unwrap_or_default(),
+            "ownerReferences": [{
+                "apiVersion": self.gateway.api_version, "kind": "Gateway", "name": &*self.gateway.object.name, "uid": self.uid,
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        })
+    }
+
+    fn labels(&self) -> Map<String, Value> {
+        let mut labels = self.gateway.at("/spec/infrastructure/labels").as_object().cloned().unwrap_or_default();
+        labels.extend(self.selector());
+        labels.insert(CLASS_LABEL.into(), label(self.gateway.at("/spec/gatewayClassName").as_str().unwrap_or("")).into());
+        labels.insert("app.kubernetes.io/managed-by".into(), "organza".into());
+        labels
+    }
+
+    fn selector(&self) -> Map<String, Value> {
+        [(GATEWAY_LABEL.to_owned(), Value::from(label(&self.gateway.object.name)))].into_iter().collect()
+    }
+
+    fn service_account(&self) -> Value {
+        let metadata = self.metadata(&service_account(self.gateway));
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": false})
+    }
+
+    fn config_map(&self) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata(&self.name), "data": {"roots.crt": self.settings.roots}})
+    }
+
+    fn deployment(&self) -> Value {
+        let annotations = self.gateway.at("/spec/infrastructure/annotations").as_object().cloned().unwrap_or_default();
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": self.metadata(&self.name),
+            "spec": {
+                "selector": {"matchLabels": self.selector()},
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+                "template": {"metadata": {"labels": self.labels(), "annotations": annotations}, "spec": self.pod()},
+            },
+        })
+    }
+
+    fn pod(&self) -> Value {
+        json!({
+            "serviceAccountName": service_account(self.gateway),
+            "automountServiceAccountToken": false,
+            "terminationGracePeriodSeconds": 60,
+            // Ports below 1024 without a privilege: each pod has a network of its own.
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+                "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
+            },
+            "containers": [self.container()],
+            "volumes": [
+                {"name": "state", "emptyDir": {}},
+                {"name": "roots", "configMap": {"name": self.name}},
+                {"name": "token", "projected": {"sources": [
+                    {"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": 3600, "path": "token"}},
+                ]}},
+            ],
+        })
+    }
+
+    fn container(&self) -> Value {
+        let Settings { mesh, trust_domain, image, control, .. } = self.settings;
+        let probe = json!({"exec": {"command": ["organza", "probe", "--socket", "/state/admin.sock"]}});
+        let ready = json!({"exec": probe["exec"], "periodSeconds": 2, "timeoutSeconds": 5});
+        json!({
+            "name": "proxy",
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "args": [
+                "gateway", "--mesh", mesh, "--trust-domain", trust_domain, "--control", control,
+                "--gateway", &*self.gateway.object.name, "--pod", "$(POD)", "--namespace", "$(NAMESPACE)", "--node", "$(NODE)",
+                "--roots", "/roots/roots.crt", "--token", "/token/token", "--state", "/state",
+            ],
+            "env": [field("POD", "metadata.name"), field("NAMESPACE", "metadata.namespace"), field("NODE", "spec.nodeName")],
+            "readinessProbe": ready,
+            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
+            "securityContext": {
+                "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": [
+                {"name": "state", "mountPath": "/state"},
+                {"name": "roots", "mountPath": "/roots", "readOnly": true},
+                {"name": "token", "mountPath": "/token", "readOnly": true},
+            ],
+        })
+    }
+
+    fn service(&self, ports: &BTreeSet<Port>) -> Value {
+        let port = |port: &Port| {
+            let (word, protocol) = if port.is_udp { ("udp", "UDP") } else { ("tcp", "TCP") };
+            json!({"name": format!("{word}-{}", port.number), "port": port.number, "targetPort": port.number, "protocol": protocol})
+        };
+        let mut spec = json!({
+            "type": self.settings.service_type,
+            "selector": self.selector(),
+            "ports": ports.iter().map(port).collect::<Vec<_>>(),
+        });
+        // Asked for; whether it is given, the Service's status says.
+        if let Some(wanted) = static_addresses(self.gateway).next() {
+            spec["loadBalancerIP"] = wanted.into();
+        }
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": self.metadata(&self.name), "spec": spec})
+    }
+}
+
+/// Addresses that a Gateway asks for.
+pub fn static_addresses(gateway: &Object) -> impl Iterator<Item = &str> {
+    gateway.list("/spec/addresses").iter().filter_map(|address| text(address, "value")).filter(|value| !value.is_empty())
+}
+
+fn field(name: &str, path: &str) -> Value {
+    json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}})
+}
+
+/// What can be the value of a label.
+pub fn label(text: &str) -> String {
+    if text.len() <= NAME {
+        return text.to_owned();
+    }
+    let short: String = text.chars().take(NAME - "-12345678".len()).collect();
+    format!("{}-{:08x}", short.trim_end_matches(['-', '.']), hash(text))
+}
+
+/// Where a Gateway is reached, from the spec and status of its Service, as `(type, value)`.
+pub fn addresses(spec: &Value, status: &Value) -> Vec<(String, String)> {
+    let address = |value: &str| ("IPAddress".to_owned(), value.to_owned());
+    if spec["type"] != "LoadBalancer" {
+        let given = spec["clusterIPs"].as_array().into_iter().flatten().filter_map(Value::as_str).filter(|ip| *ip != "None");
+        return given.map(address).collect();
+    }
+    let ingress = status["loadBalancer"]["ingress"].as_array().into_iter().flatten();
+    ingress
+        .filter_map(|one| one["ip"].as_str().map(address).or_else(|| Some(("Hostname".to_owned(), one["hostname"].as_str()?.to_owned()))))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

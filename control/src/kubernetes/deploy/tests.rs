@@ -1,0 +1,91 @@
+use super::*;
+use model::ObjectRef;
+
+fn gateway(name: &str, spec: Value) -> Object {
+    let api = "gateway.networking.k8s.io/v1";
+    let mut value = json!({"apiVersion": api, "kind": "Gateway", "metadata": {"name": name, "namespace": "shop"}, "spec": spec});
+    value["spec"]["gatewayClassName"] = "organza".into();
+    Object::new(ObjectRef::new("gateway.networking.k8s.io", "Gateway", "shop", name), api, value)
+}
+
+fn settings() -> Settings {
+    Settings {
+        mesh: "default".into(),
+        trust_domain: "organza.local".into(),
+        image: "organza:1".into(),
+        service_type: "LoadBalancer".into(),
+        control: "10.0.0.9:15010".into(),
+        roots: "PEM".into(),
+    }
+}
+
+fn ports(numbers: &[(u16, bool)]) -> BTreeSet<Port> {
+    numbers.iter().map(|(number, is_udp)| Port { number: *number, is_udp: *is_udp }).collect()
+}
+
+#[test]
+fn names_can_name_a_service_and_tell_gateways_apart() {
+    let named = |text: &str| name(&gateway(text, json!({})));
+    assert_eq!(named("web"), "web-organza");
+    let odd = ["7up", "a.b", "a-b.c", &"x".repeat(80), &"x".repeat(81)];
+    let names: BTreeSet<String> = odd.iter().map(|text| named(text)).collect();
+    assert_eq!(names.len(), odd.len());
+    for name in names {
+        assert!(name.len() <= 63 && name.starts_with("gw-") && !name.contains('.'), "{name}");
+    }
+}
+
+#[test]
+fn everything_is_the_gateways_own_and_carries_its_labels() {
+    let infrastructure = json!({"labels": {"team": "shop", GATEWAY_LABEL: "stolen"}, "annotations": {"note": "x"}});
+    let gateway = gateway("web", json!({ "infrastructure": infrastructure }));
+    let made = objects(&gateway, "u-1", &ports(&[(80, false), (53, true)]), &settings());
+    let kinds: Vec<_> =
+        made.iter().map(|o| format!("{} {}", o["kind"].as_str().unwrap(), o["metadata"]["name"].as_str().unwrap())).collect();
+    assert_eq!(kinds, ["ServiceAccount gateway-web", "ConfigMap web-organza", "Deployment web-organza", "Service web-organza"]);
+    for object in &made {
+        let metadata = &object["metadata"];
+        assert_eq!(metadata["ownerReferences"][0]["uid"], "u-1");
+        assert_eq!((&metadata["labels"]["team"], &metadata["labels"][GATEWAY_LABEL]), (&json!("shop"), &json!("web")));
+        assert_eq!(metadata["annotations"]["note"], "x");
+    }
+    let pod = &made[2]["spec"]["template"];
+    assert_eq!(pod["metadata"]["labels"]["team"], "shop");
+    assert_eq!(made[2]["spec"]["replicas"], Value::Null, "an autoscaler may set them");
+    assert_eq!(pod["spec"]["volumes"][2]["projected"]["sources"][0]["serviceAccountToken"]["audience"], AUDIENCE);
+    let service = &made[3]["spec"];
+    assert_eq!(service["ports"][0], json!({"name": "udp-53", "port": 53, "targetPort": 53, "protocol": "UDP"}));
+    assert_eq!(service["selector"], json!({GATEWAY_LABEL: "web"}));
+    assert_eq!(service["selector"], made[2]["spec"]["selector"]["matchLabels"]);
+}
+
+/// Pod Security Standards, profile `restricted`.
+#[test]
+fn pods_ask_for_no_privilege() {
+    let made = objects(&gateway("web", json!({})), "u", &BTreeSet::new(), &settings());
+    assert_eq!(made.len(), 3, "a Service has a port at least");
+    let pod = &made[2]["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    let container = &pod["containers"][0]["securityContext"];
+    let expected = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+    assert_eq!(*container, expected);
+}
+
+#[test]
+fn addresses_are_those_that_the_service_was_given() {
+    let balancer = json!({"type": "LoadBalancer", "clusterIPs": ["10.0.0.1"]});
+    assert!(addresses(&balancer, &Value::Null).is_empty(), "a cluster's own address is not where clients come");
+    let given = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}]}});
+    let expected = [("IPAddress".to_owned(), "192.0.2.1".to_owned()), ("Hostname".to_owned(), "lb.example.com".to_owned())];
+    assert_eq!(addresses(&balancer, &given), expected);
+    let inner = json!({"type": "ClusterIP", "clusterIPs": ["10.0.0.1", "fd00::1"]});
+    assert_eq!(addresses(&inner, &Value::Null).len(), 2);
+}
+
+#[test]
+fn static_addresses_are_asked_for() {
+    let gateway = gateway("web", json!({"addresses": [{"type": "IPAddress", "value": "192.0.2.7"}]}));
+    let made = objects(&gateway, "u", &ports(&[(80, false)]), &settings());
+    assert_eq!(made[3]["spec"]["loadBalancerIP"], "192.0.2.7");
+}

@@ -44,10 +44,12 @@ pub enum Kind {
     AccessSettings,
     /// How much may be asked of whom.
     RateLimit,
+    /// Whose tokens are believed.
+    TokenIssuer,
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Service,
         Self::Endpoints,
         Self::Workload,
@@ -60,6 +62,7 @@ impl Kind {
         Self::Access,
         Self::AccessSettings,
         Self::RateLimit,
+        Self::TokenIssuer,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -76,6 +79,7 @@ impl Kind {
             Self::Access => "access",
             Self::AccessSettings => "accesssettings",
             Self::RateLimit => "ratelimit",
+            Self::TokenIssuer => "tokenissuer",
         }
     }
 

@@ -11,6 +11,7 @@ use crate::failure::Outcome;
 use frontends::Object;
 use model::{RequestHead, ServiceRef, SpiffeId};
 use proxy::access::{Asked, At, Standing, would};
+use proxy::tokens::Token;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use wire::api::{Proxy, ProxyList, Role};
@@ -28,9 +29,16 @@ pub enum Whence<'a> {
     Files(&'a [Object]),
 }
 
-pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Whence<'_>, address: IpAddr) -> Outcome<Judged> {
+pub async fn judge(
+    known: &Known,
+    question: &Question,
+    story: &Story,
+    whence: Whence<'_>,
+    address: IpAddr,
+    token: Option<&Token>,
+) -> Outcome<Judged> {
     let mut judged = Judged::default();
-    at_gateway(known, question, story, address, &mut judged);
+    at_gateway(known, question, story, (address, token), &mut judged);
     let proxies = if let Whence::Mesh(_, proxies) = &whence { Some(*proxies) } else { None };
     for (to, rewritten) in story.services() {
         let called = match &whence {
@@ -43,6 +51,7 @@ pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Wh
                 Err(_) => continue,
             },
         };
+        let called = called.bearing(token);
         let caller = caller(&question.from, proxies, called.trust_domain())?;
         // What filters made of it is not at hand in full: then it is told whether any request may come.
         let head = (!rewritten).then_some(&question.head);
@@ -70,7 +79,13 @@ fn caller(from: &From, proxies: Option<&ProxyList>, trust_domain: &str) -> Outco
 }
 
 /// What the gateway itself says to strangers, once it is known whose listener and route it is.
-fn at_gateway(known: &Known, question: &Question, story: &Story, address: IpAddr, judged: &mut Judged) -> Option<()> {
+fn at_gateway(
+    known: &Known,
+    question: &Question,
+    story: &Story,
+    (address, token): (IpAddr, Option<&Token>),
+    judged: &mut Judged,
+) -> Option<()> {
     let From::Gateway { namespace, name } = &question.from else { return None };
     let snapshot = known.snapshot();
     let (listener, route) = story.gateway_way()?;
@@ -80,7 +95,7 @@ fn at_gateway(known: &Known, question: &Question, story: &Story, address: IpAddr
     let path = routing::normalise(head.path(), listener.normalisation).ok()?.into_owned();
     head.set_path(&path);
     let at = At::Gateway { listener, route: &route.route.key };
-    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)) };
+    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)), token };
     let told = would(snapshot, &standing, Asked::Request(&head));
     let who = format!("Gateway {namespace}/{name}");
     judged.limits.extend(proxy::rates::of(snapshot, &standing).into_iter().map(|limit| (who.clone(), limit)));

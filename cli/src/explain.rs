@@ -16,12 +16,14 @@ use clap::Args;
 use judged::Whence;
 use model::Change;
 use proxy::Snapshot;
+use proxy::tokens::{self, Token};
 use question::{From, Question};
 use routing::Table;
 use serde_json::Value;
 use state::State;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use story::Story;
 use wire::api::{Proxy, ProxyList, ProxyResources, Role, ServiceList, path};
 
 const EXAMPLES: &str = "\
@@ -29,6 +31,7 @@ Examples:
   organza explain GET http://catalog/items --from web
   organza explain GET http://catalog/items --from web -H x-canary:1 --expect catalog-v2
   organza explain GET http://catalog/items --from web -f DIR
+  organza explain GET http://catalog/items --from web --claims ann.json --expect Allow
   organza explain POST https://shop.example.com/cart --from gateway/shop --sni www.example.com
   organza explain udp://:53 --from gateway/shop --expect dns
   organza explain GET http://shop.example.com:8080/old --from gateway/shop --expect 301 -o json
@@ -61,6 +64,9 @@ pub struct ExplainArgs {
     /// The address that the connection comes from, for policies of access
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     source_ip: std::net::IpAddr,
+    /// What the caller's token says, as a JSON file of its claims; it is taken for one that is believed
+    #[arg(long, value_name = "FILE")]
+    claims: Option<PathBuf>,
     /// Ask files instead of a running mesh: nobody has joined, so that only Services of these files are known
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     files: Vec<PathBuf>,
@@ -74,19 +80,23 @@ pub struct ExplainArgs {
 
 pub async fn run(args: ExplainArgs) -> Outcome {
     let from = From::parse(&args.from, &args.namespace)?;
-    let question = match &args.url {
+    let mut question = match &args.url {
         Some(url) => Question::new(&args.method, url, &args.headers, args.sni.as_deref(), from)?,
         None => Question::bytes(&args.method, from)?,
     };
     let (known, whence, seen) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
-    let story = story::tell(&known, &question);
+    let token = args.claims.as_deref().map(claims).transpose()?;
+    let story = told(&known, &mut question, token.as_ref());
     let judged = match args.files.is_empty() {
         true => {
             let client = Client::control(&args.mesh.place()?);
             let proxies: ProxyList = client.get(path::PROXIES).await?;
-            judged::judge(&known, &question, &story, Whence::Mesh(&client, &proxies), args.source_ip).await?
+            judged::judge(&known, &question, &story, Whence::Mesh(&client, &proxies), args.source_ip, token.as_ref()).await?
         }
-        false => judged::judge(&known, &question, &story, Whence::Files(&files::read(&args.files)?.objects), args.source_ip).await?,
+        false => {
+            let objects = files::read(&args.files)?.objects;
+            judged::judge(&known, &question, &story, Whence::Files(&objects), args.source_ip, token.as_ref()).await?
+        }
     };
     let state = seen.map(|(proxy, services)| State::of(&services, &proxy, &story.backends()));
     match args.output {
@@ -117,6 +127,30 @@ pub async fn run(args: ExplainArgs) -> Outcome {
         return Ok(());
     }
     Err(Failure::problem(format!("expected {}, got {}", places.join(" and "), story.ends())))
+}
+
+/// The story, with what tokens tell routes at a gateway, and without what strangers would tell in their place.
+fn told(known: &Known, question: &mut Question, token: Option<&Token>) -> Story {
+    let story = story::tell(known, question);
+    let Some(name) = story.listener() else { return story };
+    let Some(listener) = known.table().listeners().find(|l| l.full_name() == name) else { return story };
+    tokens::would(known.snapshot(), tokens::Door::Gateway(listener), token, &mut question.head);
+    story::tell(known, question)
+}
+
+/// The claims that stand in a file.
+fn claims(path: &Path) -> Outcome<Token> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::usage(format!("{} holds no claims of a token", path.display()))
+            .why(why)
+            .remedy("write an object, such as {\"iss\": \"https://issuer.example\", \"sub\": \"ann\"}")
+    };
+    let text = std::fs::read(path).map_err(|error| wrong(&error))?;
+    match serde_json::from_slice(&text) {
+        Ok(Value::Object(claims)) => Ok(tokens::token(&claims)),
+        Ok(_) => Err(wrong(&"it is no object")),
+        Err(error) => Err(wrong(&error)),
+    }
 }
 
 /// A proxy asks for a service when it is first called: what it has not asked for yet, its acknowledged resources do not tell.

@@ -91,11 +91,12 @@ impl<'w> Wanted<'w> {
         });
     }
 
-    /// The policies of access and of rates that can concern a proxy, and what holds in its namespace beside them.
+    /// The policies of access and of rates and the issuers of tokens that can concern a proxy, and what holds in its namespace beside them.
     fn access(&mut self, namespace: &str, concerns: impl Fn(&AccessTarget) -> bool) {
         let wanted = |resource: &&Resource| match resource {
             Resource::Access(policy) => policy.targets.iter().any(&concerns),
             Resource::RateLimit(policy) => policy.targets.iter().any(&concerns),
+            Resource::TokenIssuer(issuer) => issuer.targets.iter().any(&concerns),
             Resource::AccessSettings(settings) => settings.key.namespace.is_empty() || *settings.key.namespace == *namespace,
             _ => false,
         };

@@ -40,3 +40,7 @@ pub const DOCUMENTS: usize = 20_000;
 pub const RATE: u64 = 1_000_000;
 /// Windows that a limit of rates may have.
 pub const RATE_WINDOW: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+/// By how much clocks may differ where an issuer of tokens does not say.
+pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
+/// By how much they may differ at most.
+pub const LEEWAY: Duration = Duration::from_secs(600);

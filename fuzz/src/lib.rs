@@ -12,6 +12,7 @@ mod frames_answer;
 mod hbone;
 mod hpack;
 mod http1;
+mod jwt;
 mod oracle;
 mod path;
 mod preface;
@@ -36,6 +37,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("hpack", hpack::check),
     ("http1", http1::check),
     ("http1_answer", answer::check),
+    ("jwt", jwt::check),
     ("path", path::check),
     ("preface", preface::check),
     ("proxy_protocol", proxy_protocol::check),

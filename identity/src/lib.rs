@@ -11,6 +11,7 @@ pub mod authority;
 pub mod config;
 pub mod credentials;
 pub mod csr;
+pub mod jwt;
 pub mod limits;
 pub mod pem;
 pub mod rotation;

@@ -26,3 +26,9 @@ pub const PEM_BYTES: usize = 256 * 1024;
 pub const ROOTS_BYTES: usize = 4 * 1024 * 1024;
 /// Longest join token, in characters.
 pub const TOKEN_CHARS: usize = 1024;
+/// Longest token of an outsider (JWT), in bytes.
+pub const JWT_BYTES: usize = 16 * 1024;
+/// Largest set of keys of an issuer (JWK Set), in bytes.
+pub const JWKS_BYTES: usize = 1024 * 1024;
+/// Keys of one issuer that are tried.
+pub const JWKS_KEYS: usize = 128;

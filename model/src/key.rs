@@ -45,10 +45,12 @@ pub enum Kind {
     AccessSettings,
     /// How much may be asked of whom.
     RateLimit,
+    /// Whose tokens are believed.
+    TokenIssuer,
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Service,
         Self::Endpoints,
         Self::Workload,
@@ -61,6 +63,7 @@ impl Kind {
         Self::Access,
         Self::AccessSettings,
         Self::RateLimit,
+        Self::TokenIssuer,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -77,6 +80,7 @@ impl Kind {
             Self::Access => "access",
             Self::AccessSettings => "accesssettings",
             Self::RateLimit => "ratelimit",
+            Self::TokenIssuer => "tokenissuer",
         }
     }
 

@@ -22,6 +22,7 @@ pub mod report;
 pub mod route;
 pub mod service;
 pub mod session;
+pub mod token;
 pub mod traffic;
 pub mod workload;
 
@@ -43,6 +44,7 @@ pub use rate::RatePolicy;
 pub use report::{Condition, ConditionStatus, ListenerStatus, ParentStatus, Report, Severity, Status};
 pub use route::{Attachment, Filter, Rank, Retry, Route, RouteProtocol, Rule, Target, Timeouts};
 pub use service::{AppProtocol, Balancer, Endpoint, Endpoints, Health, Service, ServicePort, Tunnel};
+pub use token::TokenIssuer;
 pub use traffic::{AttachedPolicy, TrafficPolicy};
 pub use workload::{Labels, Locality, Nearest, Workload};
 
@@ -61,6 +63,7 @@ pub enum Resource {
     Access(Arc<AccessPolicy>),
     AccessSettings(Arc<AccessSettings>),
     RateLimit(Arc<RatePolicy>),
+    TokenIssuer(Arc<TokenIssuer>),
 }
 
 impl Resource {
@@ -77,6 +80,7 @@ impl Resource {
             Self::Access(r) => &r.key,
             Self::AccessSettings(r) => &r.key,
             Self::RateLimit(r) => &r.key,
+            Self::TokenIssuer(r) => &r.key,
         }
     }
 }

@@ -44,6 +44,8 @@ pub enum CountBy {
     Header(Arc<str>),
     /// The route; known at gateways alone.
     Route,
+    /// What a claim of the caller's verified token says, from the outside in.
+    Claim(Vec<Arc<str>>),
 }
 
 impl fmt::Display for CountBy {
@@ -53,6 +55,7 @@ impl fmt::Display for CountBy {
             Self::ClientAddress => f.write_str("client address"),
             Self::Header(name) => write!(f, "header {name}"),
             Self::Route => f.write_str("route"),
+            Self::Claim(path) => write!(f, "claim {}", path.join(".")),
         }
     }
 }

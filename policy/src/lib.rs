@@ -14,13 +14,14 @@ pub mod limits;
 mod matching;
 pub mod rates;
 mod rules;
-mod targets;
+pub mod targets;
 mod verdict;
 
 pub use attributes::{Attributes, Claim, Moment, Place, Request, Token};
 pub use engine::Engine;
 pub use matching::{Truth, rule_truth};
 pub use rates::Rates;
+pub use targets::Targets;
 pub use verdict::{Because, Decided, Verdict};
 
 #[cfg(test)]

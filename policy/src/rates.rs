@@ -131,6 +131,13 @@ fn who(by: &[CountBy], place: &Place<'_>, peer: Option<&SpiffeId>, request: &Req
                 Some(value) => part(&mut who, value),
                 None => who.push(0xff),
             },
+            CountBy::Claim(path) => match request.token.and_then(|token| token.claims.iter().find(|claim| claim.path == *path)) {
+                Some(claim) => {
+                    who.push(claim.texts.len().min(0x7f) as u8);
+                    claim.texts.iter().for_each(|text| part(&mut who, text.as_bytes()));
+                }
+                None => who.push(0xff),
+            },
             CountBy::Route => match place {
                 Place::Gateway { route: Some(route), .. } => {
                     [&*route.namespace, &*route.name].iter().for_each(|p| part(&mut who, p.as_bytes()));

@@ -9,7 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::access::{AccessPolicy, AccessSettings, Egress, ExplainDenials};
 use model::{Change, Fault, Key, Kind, Listener, RequestHead, Resource, SpiffeId};
-use policy::{Attributes, Decided, Engine, Moment, Place, Request, Verdict};
+use policy::{Attributes, Decided, Engine, Moment, Place, Request, Token, Verdict};
 use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -108,6 +108,8 @@ pub struct Standing<'a> {
     pub at: At<'a>,
     pub identity: Option<&'a SpiffeId>,
     pub address: Option<SocketAddr>,
+    /// What the caller's token says, where one is believed.
+    pub token: Option<&'a Token>,
 }
 
 #[derive(Clone, Copy)]
@@ -140,10 +142,10 @@ fn judge_request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, 
     judge(worker, snapshot, standing, Moment::Request(of_head(head, standing, &mut buffer)))
 }
 
-pub fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'_>, buffer: &'a mut [u8; model::limits::HOSTNAME_BYTES]) -> Request<'a> {
+pub fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'a>, buffer: &'a mut [u8; model::limits::HOSTNAME_BYTES]) -> Request<'a> {
     // A host that is longer than any name is none that a rule could mean.
     let host = routing::canonical_host(head.host(), buffer).unwrap_or("");
-    Request { host, method: &head.method, path: head.path(), headers: &head.headers, client: address(standing), token: None }
+    Request { host, method: &head.method, path: head.path(), headers: &head.headers, client: address(standing), token: standing.token }
 }
 
 pub fn address(standing: &Standing<'_>) -> IpAddr {

@@ -29,6 +29,7 @@ pub mod rates;
 pub mod rim;
 mod run;
 pub mod snapshot;
+pub mod tokens;
 pub mod upstream;
 pub mod worker;
 

@@ -116,3 +116,27 @@ pub const TAPS: usize = 16;
 pub const TAP_HOLDS: Duration = Duration::from_secs(10);
 /// A proxy with nothing to report says so this often.
 pub const REPORT_IDLE: Duration = Duration::from_secs(2);
+/// Tokens that one worker believed and remembers; the next one makes it forget all.
+pub const TOKENS_KNOWN: usize = 1024;
+/// Claims of one token that are read.
+pub const CLAIMS: usize = 256;
+/// Claims within claims are read to this depth.
+pub const CLAIM_DEPTH: usize = 4;
+/// Longest claim that an application is told in a header, in bytes.
+pub const CLAIM_HEADER_BYTES: usize = 4096;
+/// A request whose token is of a key that is not known waits for newer keys so long.
+pub const KEYS_WAIT: Duration = Duration::from_secs(2);
+/// For the keys of an issuer to be fetched.
+pub const KEYS_TIME: Duration = Duration::from_secs(5);
+/// Keys are fetched again after so long.
+pub const KEYS_REFRESH: Duration = Duration::from_secs(300);
+/// Not sooner, though tokens come whose key is not known.
+pub const KEYS_AGAIN: Duration = Duration::from_secs(10);
+/// First pause after keys could not be fetched; it doubles.
+pub const KEYS_RETRY: Duration = Duration::from_millis(500);
+/// Longest pause after keys could not be fetched.
+pub const KEYS_RETRY_MAX: Duration = Duration::from_secs(60);
+/// Whoever fetches looks so often whether there are issuers that it does not know.
+pub const KEYS_LOOK: Duration = Duration::from_secs(1);
+/// And no sooner, however many ask.
+pub const KEYS_PAUSE: Duration = Duration::from_millis(50);

@@ -123,6 +123,7 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
         Role::Gateway { .. } => Vec::new(),
     };
     tokio::task::spawn_local(checks::run(worker::Worker::new(proxy.shared.clone(), !seed), own));
+    tokio::task::spawn_local(crate::tokens::fetch::run(worker::Worker::new(proxy.shared.clone(), seed.rotate_left(1))));
     let succeeded = Box::pin(proxy.live(&config, &handle, &serving, &mut names, ended.as_mut())).await?;
     if succeeded && !proxy.linger(&config, ended).await {
         return Ok(());
@@ -244,6 +245,7 @@ impl Proxy {
             resolver: handle.resolver.clone(),
             guards: handle.guards.clone(),
             flows: handle.flows.clone(),
+            keys: Default::default(),
             system_roots: system_roots(),
             access: handle.access.clone(),
             stage: watch::Sender::new(Stage::Serving),

@@ -7,6 +7,7 @@ pub mod saver;
 use crate::access::Access;
 use crate::map::Map;
 use crate::rates::Rates;
+use crate::tokens::Issuers;
 use arc_swap::ArcSwap;
 use model::{Certificate, Change, Endpoints, GatewayCertificate, Key, Kind, Resource, TrustBundle, Workload};
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub access: Arc<Access>,
     /// How much may be asked of whom.
     pub rates: Arc<Rates>,
+    /// Whose tokens are believed.
+    pub tokens: Arc<Issuers>,
     /// What this gateway shows to servers outside the mesh that ask; or why it cannot.
     pub shown: Result<Option<Arc<Certificate>>, Arc<str>>,
     /// What names asked for on first use resolve to, by subscription (`host/NAMESPACE/HOST`).
@@ -43,6 +46,7 @@ impl Default for Snapshot {
             bundles: Arc::default(),
             access: Arc::default(),
             rates: Arc::default(),
+            tokens: Arc::default(),
             shown: Ok(None),
             answers: Arc::default(),
         }
@@ -64,6 +68,9 @@ impl Snapshot {
         if let Some(rates) = self.rates.after(changes) {
             next.rates = Arc::new(rates);
         }
+        if let Some(tokens) = self.tokens.after(changes) {
+            next.tokens = Arc::new(tokens);
+        }
         for change in changes {
             match change {
                 Change::Put(Resource::Endpoints(r)) => _ = Arc::make_mut(&mut next.endpoints).insert(r.key.clone(), r.clone()),
@@ -71,7 +78,7 @@ impl Snapshot {
                 Change::Put(Resource::Certificate(r)) => _ = Arc::make_mut(&mut next.certificates).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::TrustBundle(r)) => _ = Arc::make_mut(&mut next.bundles).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::Service(_) | Resource::Listener(_) | Resource::Route(_)) => {}
-                Change::Put(Resource::Access(_) | Resource::AccessSettings(_) | Resource::RateLimit(_)) => {}
+                Change::Put(Resource::Access(_) | Resource::AccessSettings(_) | Resource::RateLimit(_) | Resource::TokenIssuer(_)) => {}
                 Change::Remove(key) => next.remove(key),
             }
         }
@@ -101,7 +108,7 @@ impl Snapshot {
             Kind::Certificate => _ = Arc::make_mut(&mut self.certificates).remove(key),
             Kind::TrustBundle => _ = Arc::make_mut(&mut self.bundles).remove(key),
             Kind::Service | Kind::Listener | Kind::Route | Kind::Gateway | Kind::External => {}
-            Kind::Access | Kind::AccessSettings | Kind::RateLimit => {}
+            Kind::Access | Kind::AccessSettings | Kind::RateLimit | Kind::TokenIssuer => {}
         }
     }
 

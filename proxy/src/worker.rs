@@ -60,6 +60,8 @@ pub struct Shared {
     pub flows: Arc<crate::flows::Flows>,
     /// System roots as PEM, for hosts outside the mesh.
     pub system_roots: Arc<[u8]>,
+    /// Keys of issuers of tokens that were fetched.
+    pub keys: crate::tokens::Store,
     /// Told whenever policies of access changed.
     pub access: watch::Sender<u64>,
     /// From [`Stage::Lingering`] on there are no new requests on kept connections.
@@ -124,6 +126,8 @@ pub struct Worker {
     pub balancers: RefCell<crate::pick::Balancers>,
     /// Ports of the application by the names under which they are called.
     pub called: RefCell<crate::access::Known>,
+    /// Tokens that were believed.
+    pub tokens: RefCell<crate::tokens::Known>,
     /// What is under way and is judged again when policies change.
     pub again: crate::access::again::Again,
     known_guards: RefCell<Map<guard::Place, Arc<Guard>>>,
@@ -155,6 +159,7 @@ impl Worker {
             server_first: RefCell::default(),
             balancers: RefCell::default(),
             called: RefCell::default(),
+            tokens: RefCell::default(),
             again: Default::default(),
             known_guards: RefCell::default(),
             peers: RefCell::default(),

@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod issuer;
 mod ledger;
 pub mod load;
 pub mod netns;

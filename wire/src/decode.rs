@@ -6,6 +6,7 @@ mod rates;
 mod read;
 mod route;
 mod tls;
+mod token;
 mod traffic;
 
 use crate::{limits, v1};
@@ -52,6 +53,7 @@ pub fn decode(bytes: &[u8]) -> std::result::Result<Resource, DecodeError> {
         R::Access(m) => access::policy(m).map(|r| Resource::Access(Arc::new(r))),
         R::AccessSettings(m) => access::settings(m).map(|r| Resource::AccessSettings(Arc::new(r))),
         R::RateLimit(m) => rates::policy(m).map(|r| Resource::RateLimit(Arc::new(r))),
+        R::TokenIssuer(m) => token::issuer(m).map(|r| Resource::TokenIssuer(Arc::new(r))),
     };
     read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })
 }

@@ -4,6 +4,7 @@ mod access;
 mod rates;
 mod route;
 mod tls;
+mod token;
 mod traffic;
 
 use crate::enums::Word;
@@ -37,6 +38,7 @@ pub fn encode(resource: &Resource) -> Bytes {
         Resource::Access(r) => R::Access(access::policy(r)),
         Resource::AccessSettings(r) => R::AccessSettings(access::settings(r)),
         Resource::RateLimit(r) => R::RateLimit(rates::policy(r)),
+        Resource::TokenIssuer(r) => R::TokenIssuer(token::issuer(r)),
     };
     v1::Resource { resource: Some(resource) }.encode_to_vec().into()
 }

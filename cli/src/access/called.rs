@@ -9,6 +9,7 @@ use model::{
 };
 use proxy::Snapshot;
 use proxy::access::{Asked, At, Standing, would};
+use proxy::tokens::{self, Token};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +21,8 @@ const TRUST_DOMAIN: &str = "organza.local";
 pub struct Called {
     snapshot: Snapshot,
     workload: Key,
+    /// What the caller's token says.
+    token: Option<Token>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +53,13 @@ impl Verdict {
 
 impl Called {
     pub fn new(snapshot: Snapshot, namespace: &str, proxy: &str) -> Self {
-        Self { snapshot, workload: Key::new(Source::organza(), Kind::Workload, namespace, proxy) }
+        Self { snapshot, workload: Key::new(Source::organza(), Kind::Workload, namespace, proxy), token: None }
+    }
+
+    /// Asked by callers whose token says this, and is believed.
+    #[must_use]
+    pub fn bearing(self, token: Option<&Token>) -> Self {
+        Self { token: token.cloned(), ..self }
     }
 
     /// As if one process had joined for the service.
@@ -78,7 +87,7 @@ impl Called {
         let key = workload.key.clone();
         changes.push(Change::Put(Resource::Workload(Arc::new(workload))));
         let snapshot = Snapshot::default().apply(1, &changes, &BTreeMap::new());
-        let called = Self { snapshot, workload: key };
+        let called = Self { snapshot, workload: key, token: None };
         match called.ports().is_empty() {
             true => {
                 Err(Failure::problem(format!("the files declare no Service {namespace}/{service}")).remedy("name one that stands in them"))
@@ -119,13 +128,13 @@ impl Called {
     /// The limits that count requests there, in words.
     pub fn limits(&self, port: u16) -> Vec<String> {
         let behind = self.ports().get(&port).copied();
-        let at = |port| Standing { at: At::Workload { workload: &self.workload, port }, identity: None, address: None };
+        let at = |port| Standing { at: At::Workload { workload: &self.workload, port }, identity: None, address: None, token: None };
         behind.map_or_else(Vec::new, |port| proxy::rates::of(&self.snapshot, &at(port)))
     }
 
     fn verdict(&self, caller: Option<&SpiffeId>, address: IpAddr, port: u16, head: Option<&RequestHead>) -> Verdict {
         let at = At::Workload { workload: &self.workload, port };
-        let standing = Standing { at, identity: caller, address: Some(SocketAddr::new(address, 0)) };
+        let standing = Standing { at, identity: caller, address: Some(SocketAddr::new(address, 0)), token: self.token.as_ref() };
         let told = |asked| would(&self.snapshot, &standing, asked);
         if let Some(head) = head {
             let mut head = head.clone();
@@ -133,6 +142,7 @@ impl Called {
                 Ok(path) => head.set_path(&path),
                 Err(e) => return Verdict { word: "no", why: e.to_string(), by: None, rule: None, dry_run: None },
             }
+            tokens::would(&self.snapshot, tokens::Door::Workload(&self.workload, port), self.token.as_ref(), &mut head);
             let told = told(Asked::Request(&head));
             return Verdict::of(if told.allowed { "yes" } else { "no" }, told);
         }

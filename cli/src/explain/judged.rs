@@ -11,6 +11,7 @@ use crate::failure::Outcome;
 use frontends::Object;
 use model::{RequestHead, ServiceRef, SpiffeId};
 use proxy::access::{Asked, At, Standing, would};
+use proxy::tokens::Token;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use wire::api::{Proxy, ProxyList, Role};
@@ -28,9 +29,16 @@ pub enum Whence<'a> {
     Files(&'a [Object]),
 }
 
-pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Whence<'_>, address: IpAddr) -> Outcome<Judged> {
+pub async fn judge(
+    known: &Known,
+    question: &Question,
+    story: &Story,
+    whence: Whence<'_>,
+    address: IpAddr,
+    token: Option<&Token>,
+) -> Outcome<Judged> {
     let mut judged = Judged::default();
-    at_gateway(known, question, story, address, &mut judged);
+    at_gateway(known, question, story, (address, token), &mut judged);
     let proxies = if let Whence::Mesh(_, proxies) = &whence { Some(*proxies) } else { None };
     // Datagrams come to nobody's proxy: who is behind the gateway is not asked.
     let services = if question.bytes.as_ref().is_some_and(|bytes| bytes.datagrams) { Vec::new() } else { story.services() };
@@ -45,6 +53,7 @@ pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Wh
                 Err(_) => continue,
             },
         };
+        let called = called.bearing(token);
         let caller = caller(&question.from, proxies, called.trust_domain())?;
         // What filters made of it is not at hand in full: then it is told whether any request may come.
         let head = (!rewritten && question.bytes.is_none()).then_some(&question.head);
@@ -72,7 +81,13 @@ fn caller(from: &From, proxies: Option<&ProxyList>, trust_domain: &str) -> Outco
 }
 
 /// What the gateway itself says to strangers, once it is known whose listener and route it is.
-fn at_gateway(known: &Known, question: &Question, story: &Story, address: IpAddr, judged: &mut Judged) -> Option<()> {
+fn at_gateway(
+    known: &Known,
+    question: &Question,
+    story: &Story,
+    (address, token): (IpAddr, Option<&Token>),
+    judged: &mut Judged,
+) -> Option<()> {
     let From::Gateway { namespace, name } = &question.from else { return None };
     let snapshot = known.snapshot();
     let (listener, route) = story.gateway_way()?;
@@ -88,7 +103,7 @@ fn at_gateway(known: &Known, question: &Question, story: &Story, address: IpAddr
         }
     };
     let at = At::Gateway { listener, route: &route.route.key };
-    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)) };
+    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)), token };
     let told = would(snapshot, &standing, asked);
     let who = format!("Gateway {namespace}/{name}");
     // Limits are of requests.

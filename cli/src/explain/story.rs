@@ -127,6 +127,11 @@ impl Story {
         self.reached().into_iter().filter(service).filter_map(|share| Some((share.service.as_ref()?, of(share)))).collect()
     }
 
+    /// At a gateway, the listener whose request it is.
+    pub fn listener(&self) -> Option<&str> {
+        self.explained.listener.as_deref()
+    }
+
     /// At a gateway, the listener and the route whose request it is.
     pub fn gateway_way(&self) -> Option<(&str, &ObjectRef)> {
         Some((self.explained.listener.as_deref()?, &self.explained.chain.as_ref()?.route))

@@ -186,6 +186,7 @@ fn made(world: &World) -> HashMap<&model::ObjectRef, Vec<&Item>> {
             Resource::Access(r) => &r.origin,
             Resource::AccessSettings(r) => &r.origin,
             Resource::RateLimit(r) => &r.origin,
+            Resource::TokenIssuer(r) => &r.origin,
             _ => continue,
         };
         made.entry(&origin.object).or_default().push(item);

@@ -8,7 +8,7 @@ mod warn;
 
 pub use warn::notes_of_bytes;
 
-use super::GROUP;
+use super::{GROUP, issuer};
 use crate::gateway_api::condition;
 use crate::kubernetes::{Inventory, text};
 use crate::wrong::Wrong;
@@ -28,10 +28,10 @@ pub fn is_policy(object: &Object) -> bool {
     object.is(GROUP, NAMESPACED) || object.is(GROUP, CLUSTER)
 }
 
-/// A policy that the schema refused, as it is in force where no earlier state of it was good: without it more would be let in than was written. `None`
+/// A policy (or an issuer of tokens) that the schema refused, as it is in force where no earlier state of it was good: without it more would be let in than was written. `None`
 /// for other kinds, without which less is.
 pub fn held_closed(object: &Object) -> Option<Object> {
-    if !is_policy(object) {
+    if !is_policy(object) && !object.is(GROUP, issuer::KIND) {
         return None;
     }
     let mut value = Value::clone(&object.value);
@@ -46,6 +46,11 @@ pub fn held_closed(object: &Object) -> Option<Object> {
     Some(Object { value: Arc::new(value), written: 0, ..object.clone() })
 }
 
+/// Whether it is one that is held closed.
+pub(super) fn is_refused(object: &Object) -> bool {
+    !object.value["metadata"]["annotations"][REFUSED].is_null()
+}
+
 pub fn translate(objects: &[Object], inventory: &Inventory, workloads: &[Workload], out: &mut Translation) {
     let mut policies = Vec::new();
     for object in objects.iter().filter(|object| is_policy(object)) {
@@ -57,7 +62,7 @@ pub fn translate(objects: &[Object], inventory: &Inventory, workloads: &[Workloa
 }
 
 fn one(object: &Object, objects: &[Object], inventory: &Inventory, out: &mut Translation) -> AccessPolicy {
-    let is_refused = !object.value["metadata"]["annotations"][REFUSED].is_null();
+    let is_refused = is_refused(object);
     let mut told: Vec<Report> = Vec::new();
     let mut rules = read::rules(object, &mut told);
     // An action that is no word of ours may have been meant to deny.

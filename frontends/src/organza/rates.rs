@@ -125,6 +125,13 @@ fn by(value: &Value) -> Result<CountBy, Wrong> {
                 false => Err(Wrong::new("Invalid", format!("{name:?} is no name of a header.")).at("name").at("header")),
             }
         }
+        "Claim" => {
+            let name = value.get("claim").and_then(|claim| text(claim, "name")).unwrap_or("");
+            match !name.is_empty() && name.split('.').all(|step| !step.is_empty()) {
+                true => Ok(CountBy::Claim(name.split('.').map(Arc::from).collect())),
+                false => Err(Wrong::new("Invalid", format!("{name:?} is no name of a claim.")).at("name").at("claim")),
+            }
+        }
         other => Err(Wrong::new("Invalid", format!("{other:?} is nothing that requests are told apart by.")).at("type")),
     }
 }

@@ -36,6 +36,7 @@ const CRDS: &[&str] = &[
     include_str!("../../crd/organza.dev_gatewayparameters.yaml"),
     include_str!("../../crd/organza.dev_meshconfigs.yaml"),
     include_str!("../../crd/organza.dev_ratelimitpolicies.yaml"),
+    include_str!("../../crd/organza.dev_tokenissuers.yaml"),
 ];
 
 /// One kind in one version.

@@ -2,7 +2,7 @@
 
 use super::down::{self, Downstream};
 use super::exchange::{self, Counts, Try, Verdict};
-use super::judged::{Judged, Place};
+use super::judged::{Judged, Place, token};
 use super::plan::{self, Plan};
 use super::reach;
 use super::sticky::{self, Sticky};
@@ -60,12 +60,14 @@ pub async fn request(
     record.listener = listener.cloned();
     let namespace = &worker.shared.me.namespace;
     prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
+    let token = if snapshot.tokens.is_empty() { None } else { Box::pin(token(worker, &snapshot, client, listener, head)).await? };
     let plan = plan::decide(&snapshot, namespace, client, listener, head)?;
     prepare::pass_trace(worker, head, record, Sampling::default());
     match plan {
         Plan::Routed { decision, dialled } => {
-            let judged =
-                listener.map(|listener| Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head));
+            let judged = listener.map(|listener| {
+                Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head, token.clone())
+            });
             let judge = |snapshot: &Snapshot| judged.as_ref().map_or(Ok(None), |judged| judged.judge(snapshot));
             record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot))?;
             let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, due };
@@ -76,7 +78,7 @@ pub async fn request(
             record.dialled_service = service.map(|s| worker.destination(s));
             record.way = Way::Application;
             let framing = inner(declared(service, client), client, head, &hop);
-            let judged = Judged::new(worker, client, Place::Workload(address.port()), head);
+            let judged = Judged::new(worker, client, Place::Workload(address.port()), head, token);
             record.dry_run = judged.admit(&snapshot)?;
             let carried = Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due));
             again::while_allowed(&worker.again, || judged.judge(&worker.snapshot()).map(drop), carried).await

@@ -4,8 +4,10 @@ use super::{Client, Ingress, Stop};
 use crate::access::{self, At, Standing, again};
 use crate::rates;
 use crate::snapshot::Snapshot;
+use crate::tokens;
 use crate::worker::Worker;
 use model::{Fault, Listener, RequestHead, Route};
+use policy::Token;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ pub struct Judged<'c> {
     client: &'c Client,
     place: Place,
     kept: again::Kept,
+    token: Option<Arc<Token>>,
     worker: &'c Worker,
 }
 
@@ -24,8 +27,8 @@ pub enum Place {
 }
 
 impl<'c> Judged<'c> {
-    pub fn new(worker: &'c Rc<Worker>, client: &'c Client, place: Place, head: &RequestHead) -> Self {
-        Self { client, place, kept: again::Kept::of(worker, head), worker }
+    pub fn new(worker: &'c Rc<Worker>, client: &'c Client, place: Place, head: &RequestHead, token: Option<Arc<Token>>) -> Self {
+        Self { client, place, kept: again::Kept::of(worker, head), token, worker }
     }
 
     /// Judges it for the first time, and counts it where it is allowed.
@@ -47,6 +50,22 @@ impl<'c> Judged<'c> {
             (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
             _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
         };
-        Ok(Standing { at, identity, address: self.client.address })
+        Ok(Standing { at, identity, address: self.client.address, token: self.token.as_deref() })
     }
+}
+
+/// What the caller's token says, where the request comes in and nowhere else.
+pub async fn token(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    client: &Client,
+    listener: Option<&Arc<Listener>>,
+    head: &mut RequestHead,
+) -> Result<Option<Arc<Token>>, Stop> {
+    let door = match (&client.ingress, listener) {
+        (_, Some(listener)) => tokens::Door::Gateway(listener),
+        (Ingress::Inbound { workload, application, .. }, None) => tokens::Door::Workload(workload, application.port()),
+        (Ingress::Gateway { .. } | Ingress::Service { .. } | Ingress::ExplicitProxy { .. }, None) => return Ok(None),
+    };
+    tokens::read(worker, snapshot, door, head).await
 }

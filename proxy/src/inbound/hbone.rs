@@ -56,7 +56,7 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
     let leads = target.and_then(|target| leads(&snapshot, application, &worker.shared.me.namespace, &target));
     let standing = |port: u16| {
         let at = At::Workload { workload: &application.workload, port };
-        Standing { at, identity: Some(identity), address: Some(address) }
+        Standing { at, identity: Some(identity), address: Some(address), token: None }
     };
     let judged = leads.and_then(|leads| Ok((access::stream(worker, &snapshot, &standing(leads.to.port()))?, leads)));
     let result = match judged {

@@ -51,7 +51,7 @@ pub fn judge(worker: &Worker, snapshot: &Snapshot, knock: &Knock) -> Result<Opti
 
 pub fn judge_by(worker: &Worker, snapshot: &Snapshot, knock: &Knock, route: &Key) -> Result<Option<Arc<str>>, Stop> {
     let at = At::Gateway { listener: &knock.listener, route };
-    access::stream(worker, snapshot, &Standing { at, identity: None, address: Some(knock.address) })
+    access::stream(worker, snapshot, &Standing { at, identity: None, address: Some(knock.address), token: None })
 }
 
 /// Records a connection that no listener takes; dropping it is all the answer there is.

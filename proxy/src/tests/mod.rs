@@ -27,6 +27,7 @@ pub(crate) mod resources;
 mod scripted;
 mod session;
 mod strangers;
+mod tokens;
 mod traces;
 mod trust;
 
@@ -120,6 +121,7 @@ impl Mesh {
             log: Some(log),
             guards: Default::default(),
             flows: Default::default(),
+            keys: Default::default(),
             system_roots: self.system_roots.clone(),
             access: self.access.clone(),
             stage: watch::Sender::new(Stage::Serving),

@@ -1,7 +1,7 @@
 //! How much may be asked of whom, read from bytes.
 
 use super::access::target;
-use super::read::{Read, Result, list, some, text, wrong};
+use super::read::{Read, Result, list, some, text, texts, wrong};
 use super::{header_name, key_of, origin, v1};
 use model::Kind;
 use model::rate::{CountBy, RateLimit, RatePolicy};
@@ -39,5 +39,6 @@ fn by(m: v1::CountBy) -> Result<CountBy> {
         By::ClientAddress(_) => CountBy::ClientAddress,
         By::Header(name) => CountBy::Header(header_name(name).at("header")?),
         By::Route(_) => CountBy::Route,
+        By::Claim(m) => CountBy::Claim(texts(m.path, "path").at("claim")?),
     })
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 mod persistence;
 mod tls;
+mod token;
 
 fn key(kind: Kind, name: &str) -> Key {
     Key::new(Source::files(), kind, "shop", name)
@@ -292,6 +293,7 @@ fn samples() -> Vec<(&'static str, Resource)> {
         ("access", Resource::Access(Arc::new(access::policy()))),
         ("accesssettings", Resource::AccessSettings(Arc::new(access::settings()))),
         ("ratelimit", Resource::RateLimit(Arc::new(rates::policy()))),
+        ("tokenissuer", Resource::TokenIssuer(Arc::new(token::issuer()))),
     ]
 }
 

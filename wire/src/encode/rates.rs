@@ -2,7 +2,7 @@
 
 use super::access::target;
 use super::route::nanos;
-use super::{origin, text};
+use super::{origin, text, texts};
 use crate::v1;
 use model::rate::{CountBy, RateLimit, RatePolicy};
 
@@ -26,12 +26,13 @@ fn limit(limit: &RateLimit) -> v1::RateLimit {
 }
 
 fn by(by: &CountBy) -> v1::CountBy {
-    use v1::count_by::{By, ClientAddress, Identity, Route};
+    use v1::count_by::{By, Claim, ClientAddress, Identity, Route};
     let by = match by {
         CountBy::Identity => By::Identity(Identity {}),
         CountBy::ClientAddress => By::ClientAddress(ClientAddress {}),
         CountBy::Header(name) => By::Header(text(name)),
         CountBy::Route => By::Route(Route {}),
+        CountBy::Claim(path) => By::Claim(Claim { path: texts(path) }),
     };
     v1::CountBy { by: Some(by) }
 }

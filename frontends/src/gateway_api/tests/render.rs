@@ -34,6 +34,7 @@ pub fn model(t: &Translation) -> String {
             Resource::Access(policy) => access::policy(policy, &mut out),
             Resource::AccessSettings(settings) => access::settings(settings, &mut out),
             Resource::RateLimit(policy) => access::rates(policy, &mut out),
+            Resource::TokenIssuer(issuer) => access::issuer(issuer, &mut out),
             Resource::Workload(_) | Resource::TrustBundle(_) => {}
         }
     }

@@ -9,7 +9,7 @@ use model::report::Step;
 use model::{Cidr, HostPattern, Method, Report, Severity, SpiffeId, TrustDomain};
 use serde_json::Value;
 
-type Read = fn(&Value, &str) -> Result<AccessMatch, Wrong>;
+type Read<T = AccessMatch> = fn(&Value, &str) -> Result<T, Wrong>;
 
 /// Lists of a destination, what is none of which first.
 const LISTS: [(&str, &str, Read); 5] = [
@@ -35,13 +35,13 @@ impl Reader<'_> {
         let name = text(rule, "name").map_or_else(|| format!("rule-{at}").into(), Into::into);
         let path = |field: &str| vec![Step::Field("spec".into()), Step::Field("rules".into()), Step::Index(at), Step::Field(field.into())];
         let mut clauses = Vec::new();
-        if let Some(any) = self.list(rule, "sources", &path(""), source) {
+        if let Some(any) = self.list(rule, "sources", &path(""), source, unknown_source) {
             self.note_empty(rule, "sources", path("sources"), "nobody");
-            clauses.push(Clause(any.into_iter().map(|one| Group(vec![Term::is(vec![one])])).collect()));
+            clauses.push(Clause(any.into_iter().map(Group).collect()));
         }
-        if let Some(none) = self.list(rule, "notSources", &path(""), source) {
+        if let Some(none) = self.list(rule, "notSources", &path(""), source, unknown_source) {
             self.note_empty(rule, "notSources", path("notSources"), "nobody, so that it keeps nobody out");
-            clauses.push(Clause(vec![Group(vec![Term::is_not(none)])]));
+            clauses.extend(none_of(none));
         }
         match rule.get("destinations") {
             None | Some(Value::Null) => {}
@@ -70,11 +70,11 @@ impl Reader<'_> {
         }
         for (none_of, any_of, read) in LISTS {
             let below = |field: &str| [path, &[Step::Field(field.into())]].concat();
-            if let Some(any) = self.list(value, any_of, &below(""), read) {
+            if let Some(any) = self.list(value, any_of, &below(""), read, || AccessMatch::Unknown) {
                 self.note_empty(value, any_of, below(any_of), "nothing");
                 terms.push(Term::is(any));
             }
-            if let Some(none) = self.list(value, none_of, &below(""), read) {
+            if let Some(none) = self.list(value, none_of, &below(""), read, || AccessMatch::Unknown) {
                 terms.push(Term::is_not(none));
             }
         }
@@ -82,7 +82,7 @@ impl Reader<'_> {
     }
 
     /// The members of a list, where it is there. The last step of `path` is replaced by the list's own.
-    fn list(&mut self, value: &Value, field: &str, path: &[Step], read: Read) -> Option<Vec<AccessMatch>> {
+    fn list<T>(&mut self, value: &Value, field: &str, path: &[Step], read: Read<T>, unknown: fn() -> T) -> Option<Vec<T>> {
         let mut path = path[..path.len() - 1].to_vec();
         path.push(Step::Field(field.into()));
         match value.get(field) {
@@ -93,14 +93,14 @@ impl Reader<'_> {
                 let told = members.into_iter().enumerate().map(|(i, read)| {
                     read.unwrap_or_else(|wrong| {
                         self.tell(wrong.item(i), &path);
-                        AccessMatch::Unknown
+                        unknown()
                     })
                 });
                 Some(told.collect())
             }
             Some(odd) => {
                 self.tell(Wrong::new("Invalid", format!("{odd} is no list.")), &path);
-                Some(vec![AccessMatch::Unknown])
+                Some(vec![unknown()])
             }
         }
     }
@@ -119,6 +119,20 @@ impl Reader<'_> {
     }
 }
 
+fn unknown_source() -> Vec<Term> {
+    vec![Term::is(vec![AccessMatch::Unknown])]
+}
+
+/// Of what is one thing none, and of what is several things at once never all.
+fn none_of(sources: Vec<Vec<Term>>) -> Vec<Clause> {
+    let (single, several): (Vec<_>, Vec<_>) = sources.into_iter().partition(|terms| terms.len() == 1);
+    let none = Group(vec![Term::is_not(single.into_iter().flatten().flat_map(|term| term.any).collect())]);
+    let not_all = |terms: Vec<Term>| Clause(terms.into_iter().map(|term| Group(vec![Term::is_not(term.any)])).collect());
+    let mut clauses = vec![Clause(vec![none])];
+    clauses.extend(several.into_iter().map(not_all));
+    clauses
+}
+
 fn unknown() -> Clause {
     Clause(vec![Group(vec![Term::is(vec![AccessMatch::Unknown])])])
 }
@@ -132,7 +146,46 @@ fn word<'v>(value: &'v Value, field: &str) -> Result<&'v str, Wrong> {
 }
 
 /// A source; service accounts are of the policy's namespace where none is named.
-fn source(value: &Value, namespace: &str) -> Result<AccessMatch, Wrong> {
+fn source(value: &Value, namespace: &str) -> Result<Vec<Term>, Wrong> {
+    match text(value, "type") {
+        Some("JWT") => token(value.get("jwt").unwrap_or(&Value::Null)).at("jwt"),
+        _ => one_source(value, namespace).map(|one| vec![Term::is(vec![one])]),
+    }
+}
+
+/// What a token must say, all of it; the issuer always.
+fn token(value: &Value) -> Result<Vec<Term>, Wrong> {
+    let mut terms = vec![Term::is(vec![AccessMatch::Issuer(TextMatch::Exact(word(value, "issuer")?.into()))])];
+    let texts = |value: &Value, field: &str| match value.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Array(all)) if !all.is_empty() && all.iter().all(Value::is_string) => {
+            Ok(Some(all.iter().filter_map(Value::as_str).map(|text| TextMatch::Exact(text.into())).collect::<Vec<_>>()))
+        }
+        Some(odd) => Err(wrong(format!("{odd} is no list of texts.")).at(field)),
+    };
+    if let Some(all) = texts(value, "audiences")? {
+        terms.push(Term::is(all.into_iter().map(AccessMatch::Audience).collect()));
+    }
+    if let Some(all) = texts(value, "subjects")? {
+        terms.push(Term::is(all.into_iter().map(AccessMatch::Subject).collect()));
+    }
+    let claims = match value.get("claims") {
+        None | Some(Value::Null) => &[][..],
+        Some(Value::Array(all)) => all,
+        Some(odd) => return Err(wrong(format!("{odd} is no list.")).at("claims")),
+    };
+    for (i, claim) in claims.iter().enumerate() {
+        let read = || {
+            let path: Vec<std::sync::Arc<str>> = word(claim, "name")?.split('.').map(Into::into).collect();
+            let values = texts(claim, "values")?.unwrap_or_else(|| vec![TextMatch::Present]);
+            Ok(Term::is(values.into_iter().map(|value| AccessMatch::Claim { path: path.clone(), value }).collect()))
+        };
+        terms.push(read().item(i).at("claims")?);
+    }
+    Ok(terms)
+}
+
+fn one_source(value: &Value, namespace: &str) -> Result<AccessMatch, Wrong> {
     let kind = text(value, "type").unwrap_or("");
     let part = |field: &str| value.get(field).cloned().unwrap_or(Value::Null);
     match kind {

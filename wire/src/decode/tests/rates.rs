@@ -9,7 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub fn policy() -> RatePolicy {
-    let by = vec![CountBy::Identity, CountBy::ClientAddress, CountBy::Header("x-user".into()), CountBy::Route];
+    let by = vec![
+        CountBy::Identity,
+        CountBy::ClientAddress,
+        CountBy::Header("x-user".into()),
+        CountBy::Route,
+        CountBy::Claim(vec!["a".into(), "b".into()]),
+    ];
     let limit = RateLimit { name: "per-caller".into(), requests: 100, window: Duration::from_secs(60), burst: 200, by };
     RatePolicy {
         key: key(Kind::RateLimit, "ratelimitpolicy.orders"),

@@ -3,6 +3,7 @@
 use super::{line, short};
 use model::access::*;
 use model::rate::RatePolicy;
+use model::token::{KeySource, TokenIssuer};
 
 pub fn policy(policy: &AccessPolicy, out: &mut String) {
     let tried = if policy.enforcement == Enforcement::DryRun { " DryRun" } else { "" };
@@ -29,6 +30,32 @@ pub fn rates(policy: &RatePolicy, out: &mut String) {
     line(out, 0, format!("rates {} on {}", short(&policy.key), targets.join(", ")));
     for limit in &policy.limits {
         line(out, 1, format!("{}: {limit}", limit.name));
+    }
+}
+
+pub fn issuer(issuer: &TokenIssuer, out: &mut String) {
+    let targets: Vec<String> = issuer.targets.iter().map(target).collect();
+    let need = if issuer.required { "required" } else { "optional" };
+    line(out, 0, format!("issuer {} {need} on {}", short(&issuer.key), targets.join(", ")));
+    let algorithms: Vec<&str> = issuer.algorithms.iter().map(|one| one.as_str()).collect();
+    line(
+        out,
+        1,
+        format!("{:?} for [{}] by {} within {:?}", issuer.issuer, issuer.audiences.join(" "), algorithms.join(" "), issuer.leeway),
+    );
+    line(
+        out,
+        1,
+        match &issuer.keys {
+            KeySource::None => "no keys".to_owned(),
+            KeySource::Inline(set) => format!("keys {set}"),
+            KeySource::Url(url) => {
+                format!("keys at {:?} {} {} {}", url.host, url.port, url.path, if url.tls.is_some() { "by tls" } else { "plainly" })
+            }
+        },
+    );
+    for header in &issuer.headers {
+        line(out, 1, format!("{} is {}", header.name, header.claim.join(".")));
     }
 }
 

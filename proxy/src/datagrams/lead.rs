@@ -2,7 +2,7 @@
 
 use crate::http::{Stop, plan, unpicked};
 use crate::l4::listener::{self, Knock};
-use crate::pick::Tried;
+use crate::pick::{Called, Tried};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::{Backend, Fault, Key, Listener, ServiceRef};
@@ -48,13 +48,14 @@ pub fn service(worker: &Worker, snapshot: &Snapshot, knock: &Knock, record: &mut
 
 /// An endpoint of the service; where it is one that was `tried` already there is no other.
 pub fn endpoint(worker: &Worker, snapshot: &Snapshot, to: &ServiceRef, tried: &[EndpointId], record: &mut Record) -> Result<Led, Stop> {
-    let service = snapshot.table.service(&to.service);
-    let service = service.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+    let called = Called::to(snapshot, to);
+    let called = called.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+    let service = called.service;
     record.dialled_service = Some(worker.destination(service));
     let mut tried: SmallVec<[EndpointId; 4]> = SmallVec::from_slice(tried);
     let (picked, number) = loop {
         let with = Tried { at: &tried, unreached: !tried.is_empty(), ..Tried::default() };
-        let picked = worker.pick(snapshot, service, to, with, None).map_err(|nobody| unpicked(snapshot, service, to, nobody))?;
+        let picked = worker.pick(snapshot, &called, to, with, None).map_err(|nobody| unpicked(snapshot, service, to, nobody))?;
         worker.balancers.borrow_mut().begun(&picked, rt::now());
         match picked.endpoint.datagram_port(to.port) {
             Some(number) => break (picked, number),

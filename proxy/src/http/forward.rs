@@ -557,12 +557,7 @@ impl Tries<'_, '_> {
                 Ok(Step::Again)
             }
             exchange::Ended::Failed { error, body_spent, .. } => {
-                // A pooled connection that ends before a byte of an answer had most likely died unused.
-                let died_unused = reused && error.nothing_received && idempotent;
-                // Our peers close in good order only while they wait for a request: none was begun, not even one that crossed with it.
-                let unread = believed && error.nothing_received && error.orderly;
-                let failure =
-                    if died_unused || unread || error.is_unprocessed() { Failure::Unsent(error.fault) } else { Failure::Sent(error.fault) };
+                let failure = mark::failure(&error, believed, reused && idempotent);
                 // One that died between requests says nothing of who was at its other end.
                 self.ended = if matches!(failure, Failure::Unsent(_)) { Ended::Cancelled } else { Ended::of_failure(error.fault) };
                 // An HTTP/2 body of which nothing was taken waits where it was.

@@ -6,6 +6,7 @@ use crate::upstream::Via;
 use model::{Fault, ResponseHead};
 use routing::eject::Ended;
 use routing::retry::Failure;
+use transport::Error;
 
 const NAME: &str = "organza-fault";
 
@@ -16,6 +17,18 @@ pub fn put(head: &mut ResponseHead, fault: Fault) {
 /// Whether who answers there may give it: a proxy of the mesh, whose identity was expected and proven.
 pub fn is_believed(via: &Via) -> bool {
     matches!(via, Via::Organza { .. })
+}
+
+/// What a connection's end says of the request on it. `again`: it is one that may be done twice, on a connection that had carried others.
+pub fn failure(error: &Error, believed: bool, again: bool) -> Failure {
+    // A pooled connection that ends before a byte of an answer had most likely died unused.
+    let died_unused = again && error.nothing_received;
+    // Our peers close in good order only while they wait for a request: none was begun, not even one that crossed with it.
+    let unread = believed && error.nothing_received && error.orderly;
+    match died_unused || unread || error.is_unprocessed() {
+        true => Failure::Unsent(error.fault),
+        false => Failure::Sent(error.fault),
+    }
 }
 
 /// Takes the mark off, and says what it said where it is believed.

@@ -5,7 +5,7 @@ mod evasions;
 
 use super::grpc::{answer, client, post};
 use super::resources::{self, GRPC, HTTP, TCP};
-use super::{Proxy, Shop, bounded, key};
+use super::{Shop, bounded, key};
 use crate::doors::Door;
 use model::access::*;
 use model::{Key, Kind, Method, ObjectRef, Origin, Resource, Target};
@@ -77,16 +77,6 @@ async fn echo(door: SocketAddr) -> Vec<u8> {
     back
 }
 
-/// The next record of a denial.
-async fn denial(proxy: &Proxy) -> serde_json::Value {
-    loop {
-        let record = proxy.record().await;
-        if record["fault"] == "access_denied" {
-            return record;
-        }
-    }
-}
-
 #[tokio::test]
 async fn denied_and_allowed_callers_in_every_protocol() {
     bounded(async {
@@ -103,7 +93,7 @@ async fn denied_and_allowed_callers_in_every_protocol() {
                     assert_eq!(echo(proxy.named("catalog", TCP)).await, if allowed { &b"ping"[..] } else { b"" });
                 }
             }
-            let record = denial(&shop.catalog).await;
+            let record = shop.catalog.failed("access_denied").await;
             assert_eq!(record["verdict_by"], "AccessPolicy shop/web-only");
             assert_eq!(record["source_principal"], "spiffe://organza.local/ns/shop/sa/dev");
             assert_eq!(record["response_flags"], "UAEX");
@@ -125,7 +115,7 @@ async fn every_refusal_says_why_to_whom_may_know() {
         let why = "denied by rule the-rule of AccessPolicy shop/no-admin";
         assert_eq!((status, body.as_str()), (403, format!("access_denied: {why}\n").as_str()));
         assert!(said.starts_with("catalog; error=http_request_denied;") && said.contains(why), "{said}");
-        let record = denial(&shop.catalog).await;
+        let record = shop.catalog.failed("access_denied").await;
         assert_eq!((&record["reason"], &record["verdict_rule"]), (&why.into(), &"the-rule".into()));
         assert_eq!((&record["path"], &record["method"]), (&"/admin/users".into(), &"GET".into()));
         let metrics = shop.catalog.worker.shared.metrics.encode();
@@ -135,7 +125,7 @@ async fn every_refusal_says_why_to_whom_may_know() {
         let (status, said, body) = get(door, "catalog", "/admin/users").await;
         assert_eq!((status, body.as_str()), (403, "access_denied\n"));
         assert!(!said.contains("no-admin"), "{said}");
-        assert_eq!(denial(&shop.catalog).await["reason"], why, "operators are told all the same");
+        assert_eq!(shop.catalog.failed("access_denied").await["reason"], why, "operators are told all the same");
     })
     .await;
 }
@@ -177,7 +167,8 @@ async fn defaults_hold_where_no_policy_decides_and_egress_is_kept_in() {
         let (status, _, body) = fetch(&shot).await.unwrap();
         assert_eq!(status.as_u16(), 403, "{body:?}");
         // The first is what the proxy beside catalog said.
-        let told = [denial(&shop.web).await, denial(&shop.web).await].map(|record| record["verdict_by"].clone());
+        let told =
+            [shop.web.failed("access_denied").await, shop.web.failed("access_denied").await].map(|record| record["verdict_by"].clone());
         assert_eq!(told, [serde_json::Value::Null, "MeshConfig organza-system/default".into()]);
         shop.mesh.put(vec![settings(DefaultAccess::Allow, Egress::Any, ExplainDenials::Meshed)]);
         assert_eq!((fetch(&shot).await.unwrap().0.as_u16(), get(door, "catalog", "/").await.0), (200, 200));
@@ -207,7 +198,7 @@ async fn gateways_judge_strangers_by_gateway_listener_and_route() {
             let (status, said, body) = get(door, "shop.example", "/admin/x").await;
             assert_eq!((status, body.as_str()), (403, "access_denied\n"), "{target:?}");
             assert!(!said.contains("AccessPolicy"), "strangers are not told: {said}");
-            assert_eq!(denial(&gateway).await["verdict_by"], "AccessPolicy shop/edge");
+            assert_eq!(gateway.failed("access_denied").await["verdict_by"], "AccessPolicy shop/edge");
             assert_eq!(get(door, "shop.example", "/").await.0, 200);
         }
         let other = AccessTarget::Listener(key(Kind::Listener, "edge.other"));
@@ -264,7 +255,7 @@ async fn open_connections_of_bytes_end_when_they_are_no_longer_allowed_and_other
         shop.mesh.put(vec![policy("no-dev", Action::Deny, on_catalog(), vec![any_of([account("dev")])])]);
         assert!(theirs.ends().await);
         assert!(ours.lives().await);
-        assert_eq!(denial(&shop.catalog).await["verdict_by"], "AccessPolicy shop/no-dev");
+        assert_eq!(shop.catalog.failed("access_denied").await["verdict_by"], "AccessPolicy shop/no-dev");
     })
     .await;
 }
@@ -291,7 +282,7 @@ async fn requests_under_way_end_by_what_they_asked_for() {
         let _ = upload.read_to_end(&mut said).await;
         assert!(!String::from_utf8_lossy(&said).contains("200 OK"), "{}", String::from_utf8_lossy(&said));
         for _ in 0..2 {
-            assert_eq!(denial(&shop.catalog).await["verdict_by"], "AccessPolicy shop/no-admin");
+            assert_eq!(shop.catalog.failed("access_denied").await["verdict_by"], "AccessPolicy shop/no-admin");
         }
         assert_eq!(get(door, "catalog", "/").await.0, 200);
     })
@@ -308,7 +299,7 @@ async fn bytes_by_hbone_are_judged_as_bytes() {
         assert_eq!(get(door, "catalog", "/").await.0, 200);
         shop.mesh.put(vec![policy("posts", Action::Allow, on_catalog(), vec![any_of([AccessMatch::Method(Method::Get)])])]);
         assert_ne!(get(door, "catalog", "/").await.0, 200, "an allow that needs HTTP does not hold of what is not read");
-        assert_eq!(denial(&shop.catalog).await["verdict_by"], "AccessPolicy shop/posts");
+        assert_eq!(shop.catalog.failed("access_denied").await["verdict_by"], "AccessPolicy shop/posts");
         shop.mesh.put(vec![policy("posts", Action::Allow, on_catalog(), vec![any_of([account("web")])])]);
         assert_eq!(get(door, "catalog", "/").await.0, 200);
     })

@@ -174,6 +174,16 @@ impl Proxy {
         }
         panic!("no record came")
     }
+
+    /// The next record of this fault.
+    pub async fn failed(&self, fault: &str) -> Value {
+        loop {
+            let record = self.record().await;
+            if record["fault"] == fault {
+                return record;
+            }
+        }
+    }
 }
 
 /// Runs a test on one thread, for at most half a minute.

@@ -63,9 +63,7 @@ async fn what_is_over_the_limit_is_told_in_every_protocol() {
         let (head, _) = answer(&mut reply).await.unwrap();
         assert_eq!(head.headers.text("grpc-status"), Some("8"));
         assert!(head.headers.text("retry-after").is_some_and(is_one_token));
-        let refused = shop.catalog.record().await;
-        let refused = if refused["fault"].is_null() { shop.catalog.record().await } else { refused };
-        let refused = if refused["fault"].is_null() { shop.catalog.record().await } else { refused };
+        let refused = shop.catalog.failed("rate_limited").await;
         assert_eq!((&refused["fault"], &refused["response_flags"]), (&"rate_limited".into(), &"RL".into()));
         assert_eq!((&refused["verdict_by"], &refused["verdict_rule"]), (&"RateLimitPolicy shop/p".into(), &"few".into()));
         let metrics = shop.catalog.worker.shared.metrics.encode();

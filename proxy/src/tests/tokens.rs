@@ -4,7 +4,7 @@
 use super::access::{any_of, policy as access};
 use super::grpc::{answer, client, post};
 use super::resources::{self, GRPC, HTTP};
-use super::{Proxy, Shop, bounded, key};
+use super::{Shop, bounded, key};
 use crate::tokens::fetch;
 use model::access::{AccessMatch, AccessTarget, Action, Clause, Group, Term, TextMatch};
 use model::backend::ExternalName;
@@ -66,15 +66,6 @@ async fn get(door: SocketAddr, token: Option<&str>, more: &[(&str, &str)]) -> (u
     (status.as_u16(), challenge, user.unwrap_or("").trim_matches([':', ' ', '"', ',', '\r']).to_owned())
 }
 
-async fn refused(proxy: &Proxy) -> Value {
-    loop {
-        let record = proxy.record().await;
-        if record["fault"] == "unauthenticated" {
-            return record;
-        }
-    }
-}
-
 #[tokio::test]
 async fn who_brings_a_token_that_is_believed_is_let_in_and_nobody_else() {
     bounded(async {
@@ -87,7 +78,7 @@ async fn who_brings_a_token_that_is_believed_is_let_in_and_nobody_else() {
         assert_eq!(get(door, Some(&good), &[]).await.0, 200);
         assert_eq!(get(door, Some(&good), &[]).await.0, 200, "what is remembered is believed too");
         assert_eq!(get(door, None, &[]).await.1, "Bearer");
-        let record = refused(&shop.catalog).await;
+        let record = shop.catalog.failed("unauthenticated").await;
         assert_eq!((&record["verdict_by"], &record["response_code"]), (&"TokenIssuer shop/corp".into(), &401.into()));
         let with = |name: &str, value: Value| {
             let mut claims = claims("ann");
@@ -107,7 +98,7 @@ async fn who_brings_a_token_that_is_believed_is_let_in_and_nobody_else() {
         for (token, why) in &cases {
             let (status, challenge, _) = get(door, Some(token), &[]).await;
             assert_eq!((status, challenge), (401, format!("Bearer error=\"invalid_token\", error_description=\"{why}\"")));
-            let record = refused(&shop.catalog).await;
+            let record = shop.catalog.failed("unauthenticated").await;
             assert_eq!(record["reason"], format!("{why}, says TokenIssuer shop/corp"));
             assert!(!record.to_string().contains(&token[..token.len().min(30)]) || token == "a.b.c", "a token is never logged: {record}");
         }

@@ -65,7 +65,7 @@ async fn decided(
 ) -> Result<Upstream, Stop> {
     record.way = plan::way(decision);
     let backend = plan::draw(decision, record, None, worker.draw32())?;
-    match &backend.backend {
+    match &*backend.backend {
         Backend::Service(to) => endpoint(worker, snapshot, to, sealed, record).await,
         Backend::External(host) => {
             let way = worker.external(snapshot, host, Framing::Tcp).await?;

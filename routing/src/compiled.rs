@@ -1,51 +1,70 @@
-//! A route made ready to carry traffic: numbered, its filters in phases, its weights summed. Compiled once per change of the route and
+//! A route made ready to carry traffic: its filters in phases, its weights summed. Compiled once per change of the route and
 //! shared by every entry it hangs on. It never knows which hosts or listeners those are.
 
-use crate::ids::Ids;
+use crate::matching::{first_mismatch, first_mismatch_but_path};
 use crate::phases::Phases;
 use crate::shared::Shared;
-use model::{Backend, Rank, Route, RouteMatch, RouteProtocol, Rule, Timeouts, WeightedBackend};
+use model::{Backend, PathMatch, Rank, RequestHead, Route, RouteMatch, RouteProtocol, Rule, Timeouts, WeightedBackend};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 #[derive(Debug)]
 pub struct CompiledRoute {
     pub route: Arc<Route>,
-    pub(crate) protocol: RouteProtocol,
-    pub rules: Vec<CompiledRule>,
+    /// Of all its rules, in the order written.
+    pub(crate) matches: Vec<CompiledMatch>,
 }
 
+/// One match of a rule, in one line of the processor's cache. Of ten thousand routes that requests spread over, each line that has to be read costs
+/// a fetch from far, so what a match has alike with others is behind `common`, which is near, and what is seldom asked for is in the route as it was put.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub(crate) struct CompiledMatch {
+    pub route: Arc<Route>,
+    pub rule: u32,
+    pub position: u32,
+    /// Where it stands among others: the place of the next one with the same path, [`NOWHERE`] if there is none.
+    pub next: u32,
+    regex: bool,
+    /// An exact path or a prefix, here as long as it is short.
+    pub path: SmallVec<[u8; 23]>,
+    pub common: Arc<Common>,
+}
+
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+/// What a match says besides its path and its names: what else must hold, and what is done then. Many have all of it alike.
 #[derive(Debug)]
-pub struct CompiledRule {
-    /// Dense, stable while the rule's name lives.
-    pub id: u32,
-    /// `httproute.catalog/rule-0`, after the namespace: `shop/httproute.catalog/rule-0`.
-    pub name: Arc<str>,
-    pub index: u32,
+pub(crate) struct Common {
+    pub tests: Option<Arc<RouteMatch>>,
+    pub protocol: RouteProtocol,
+    pub retries: bool,
+    pub sessions: bool,
     pub phases: Arc<Phases>,
-    pub split: Vec<SplitBackend>,
+    pub split: SmallVec<[SplitBackend; 1]>,
     pub total_weight: u64,
-    // What every request asks for is here too, so that the rule as it was put need not be read, which is elsewhere in memory.
-    pub(crate) timeouts: Timeouts,
-    pub(crate) retries: bool,
-    pub(crate) sessions: bool,
-    /// Of each match, all but its path.
-    pub(crate) tests: Vec<Option<Arc<RouteMatch>>>,
+    pub timeouts: Timeouts,
 }
 
 /// One backend of a rule, with the share of requests that it gets.
 #[derive(Debug)]
 pub struct SplitBackend {
-    /// Dense, stable while the name lives.
-    pub id: u32,
-    /// The rule's name and the backend's: `shop/httproute.catalog/rule-0/shop/catalog-v1:80`.
-    pub name: Arc<str>,
     pub index: u32,
     pub weight: u32,
-    pub backend: Backend,
+    pub backend: Arc<Backend>,
     pub phases: Arc<Phases>,
 }
 
 impl SplitBackend {
+    fn new(index: usize, weighted: &WeightedBackend, shared: &mut Shared) -> Self {
+        Self {
+            index: index as u32,
+            weight: weighted.weight,
+            backend: shared.backend(&weighted.backend),
+            phases: shared.phases(&weighted.filters),
+        }
+    }
+
     /// The backend as people read it: `shop/catalog-v1:80`.
     pub fn label(&self) -> String {
         self.backend.to_string()
@@ -53,81 +72,77 @@ impl SplitBackend {
 }
 
 impl CompiledRoute {
-    /// Numbers are taken over from `old`, the same route as it was, where names are the same; the rest of its numbers are given back.
-    pub(crate) fn new(route: Arc<Route>, old: Option<&CompiledRoute>, ids: &mut Ids, shared: &mut Shared) -> Self {
-        let mut spare = old.map(Numbers::of).unwrap_or_default();
-        let rules = route.rules.iter().enumerate().map(|(i, rule)| CompiledRule::new(&route, i, rule, &mut spare, ids, shared)).collect();
-        spare.release(ids);
-        Self { protocol: route.protocol, route, rules }
-    }
-
-    pub(crate) fn release(&self, ids: &mut Ids) {
-        Numbers::of(self).release(ids);
-    }
-
-    pub(crate) fn rank(&self, rule: u32, position: u32) -> &Rank {
-        &self.route.rules[rule as usize].matches[position as usize].rank
-    }
-
-    pub(crate) fn condition(&self, rule: u32, position: u32) -> &RouteMatch {
-        &self.route.rules[rule as usize].matches[position as usize].matches
+    pub(crate) fn new(route: Arc<Route>, shared: &mut Shared) -> Self {
+        let mut matches = Vec::new();
+        for (written, rule) in route.rules.iter().zip(0..) {
+            let every = written.matches.iter().zip(0..);
+            matches.extend(every.map(|(found, position)| CompiledMatch {
+                route: route.clone(),
+                rule,
+                position,
+                next: NOWHERE,
+                regex: matches!(found.matches.path, Some(PathMatch::Regex(_))),
+                path: match &found.matches.path {
+                    Some(PathMatch::Exact(path) | PathMatch::Prefix(path)) => SmallVec::from_slice(path.as_bytes()),
+                    Some(PathMatch::Regex(_)) | None => SmallVec::new(),
+                },
+                common: Common::new(route.protocol, written, &found.matches, shared),
+            }));
+        }
+        Self { route, matches }
     }
 }
 
-impl CompiledRule {
-    fn new(route: &Route, index: usize, rule: &Rule, spare: &mut Numbers, ids: &mut Ids, shared: &mut Shared) -> Self {
-        let name: Arc<str> = format!("{}/{}/{}", route.key.namespace, route.key.name, rule.name).into();
-        let id = spare.claim(&name, ids);
-        let split: Vec<_> = rule.backends.iter().enumerate().map(|(i, b)| SplitBackend::new(&name, i, b, spare, ids, shared)).collect();
-        let total_weight = split.iter().map(|b| u64::from(b.weight)).sum();
-        Self {
-            id,
-            name,
-            index: index as u32,
-            phases: shared.phases(&rule.filters),
-            split,
-            total_weight,
-            timeouts: rule.timeouts,
+impl CompiledMatch {
+    pub fn source(&self) -> &Rule {
+        &self.route.rules[self.rule as usize]
+    }
+
+    pub fn rank(&self) -> &Rank {
+        &self.source().matches[self.position as usize].rank
+    }
+
+    pub fn condition(&self) -> &RouteMatch {
+        &self.source().matches[self.position as usize].matches
+    }
+
+    /// Whether it holds, where its path is known to, or is a regular expression.
+    pub fn holds(&self, head: &RequestHead) -> bool {
+        if self.regex {
+            return first_mismatch(self.condition(), head).is_none();
+        }
+        self.common.tests.as_ref().is_none_or(|tests| first_mismatch_but_path(tests, head).is_none())
+    }
+}
+
+impl Common {
+    fn new(protocol: RouteProtocol, rule: &Rule, found: &RouteMatch, shared: &mut Shared) -> Arc<Self> {
+        let split: SmallVec<_> = rule.backends.iter().enumerate().map(|(i, to)| SplitBackend::new(i, to, shared)).collect();
+        let made = Self {
+            tests: shared.tests(found),
+            protocol,
             retries: rule.retry.is_some(),
             sessions: rule.session.is_some(),
-            tests: rule.matches.iter().map(|found| shared.tests(&found.matches)).collect(),
-        }
-    }
-}
-
-impl SplitBackend {
-    fn new(rule: &str, index: usize, weighted: &WeightedBackend, spare: &mut Numbers, ids: &mut Ids, shared: &mut Shared) -> Self {
-        let name: Arc<str> = format!("{rule}/{}", weighted.backend).into();
-        Self {
-            id: spare.claim(&name, ids),
-            name,
-            index: index as u32,
-            weight: weighted.weight,
-            backend: shared.backend(&weighted.backend),
-            phases: shared.phases(&weighted.filters),
-        }
-    }
-}
-
-/// The numbers that one state of a route holds, by name.
-#[derive(Default)]
-struct Numbers(Vec<(Arc<str>, u32)>);
-
-impl Numbers {
-    fn of(route: &CompiledRoute) -> Self {
-        let rules = route.rules.iter().map(|r| (r.name.clone(), r.id));
-        let backends = route.rules.iter().flat_map(|r| r.split.iter().map(|b| (b.name.clone(), b.id)));
-        Self(rules.chain(backends).collect())
+            phases: shared.phases(&rule.filters),
+            total_weight: split.iter().map(|to: &SplitBackend| u64::from(to.weight)).sum(),
+            split,
+            timeouts: rule.timeouts,
+        };
+        shared.common(made)
     }
 
-    fn claim(&mut self, name: &Arc<str>, ids: &mut Ids) -> u32 {
-        match self.0.iter().position(|(n, _)| n == name) {
-            Some(at) => self.0.swap_remove(at).1,
-            None => ids.take(name),
-        }
-    }
-
-    fn release(self, ids: &mut Ids) {
-        self.0.into_iter().for_each(|(_, id)| ids.give_back(id));
+    /// Whether both say the same, as far as what they say is shared.
+    pub fn is(&self, other: &Self) -> bool {
+        let tests = match (&self.tests, &other.tests) {
+            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
+            (ours, theirs) => ours.is_none() && theirs.is_none(),
+        };
+        let flags = |of: &Self| (of.protocol, of.retries, of.sessions, of.timeouts);
+        let pairs = || self.split.iter().zip(&other.split);
+        tests
+            && flags(self) == flags(other)
+            && Arc::ptr_eq(&self.phases, &other.phases)
+            && self.split.len() == other.split.len()
+            && pairs().all(|(a, b)| a.weight == b.weight && Arc::ptr_eq(&a.backend, &b.backend) && Arc::ptr_eq(&a.phases, &b.phases))
     }
 }

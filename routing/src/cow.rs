@@ -21,7 +21,7 @@ impl<K, V> Default for CowMap<K, V> {
 }
 
 /// Keys come from configuration, not from strangers, so a fixed seed is safe and keeps iteration the same from run to run.
-fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u64 {
+pub(crate) fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u64 {
     FixedState::default().hash_one(key)
 }
 

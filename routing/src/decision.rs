@@ -1,7 +1,7 @@
 //! What routing says: where a request goes and every word of why, or a refusal with its reason. Both borrow from the table, so that
 //! deciding allocates nothing. Neither knows whether anyone will act on it.
 
-use crate::compiled::{CompiledRoute, CompiledRule, SplitBackend};
+use crate::compiled::{CompiledMatch, SplitBackend};
 use crate::phases::Phases;
 use model::session::Persistence;
 use model::{
@@ -49,49 +49,39 @@ impl<'a> Caller<'a> {
 /// The route that a request takes, the rule in it, the match that won.
 #[derive(Clone, Copy)]
 pub struct Decision<'t> {
-    pub(crate) compiled: &'t CompiledRoute,
-    pub(crate) rule: &'t CompiledRule,
-    pub(crate) position: u32,
+    pub(crate) found: &'t CompiledMatch,
     pub(crate) host: &'t HostPattern,
 }
 
 impl<'t> Decision<'t> {
     /// The route as it was put: rules, matches and backends of this decision are places in it.
     pub fn route(&self) -> &'t Arc<Route> {
-        &self.compiled.route
+        &self.found.route
     }
     pub fn route_key(&self) -> &'t Key {
-        &self.compiled.route.key
+        &self.found.route.key
     }
     pub fn protocol(&self) -> RouteProtocol {
-        self.compiled.protocol
+        self.found.common.protocol
     }
     pub fn origin(&self) -> &'t Origin {
-        &self.compiled.route.origin
+        &self.found.route.origin
     }
     /// As the user named it, else `rule-N`; `default` for a service without routes.
     pub fn rule_name(&self) -> &'t Arc<str> {
         &self.source().name
     }
     pub fn rule_index(&self) -> u32 {
-        self.rule.index
-    }
-    /// Dense number of the rule, for metric handles.
-    pub fn rule_id(&self) -> u32 {
-        self.rule.id
-    }
-    /// The rule's name in full: `shop/httproute.catalog/rule-0`.
-    pub fn rule_full_name(&self) -> &'t Arc<str> {
-        &self.rule.name
+        self.found.rule
     }
     pub fn match_index(&self) -> u32 {
-        self.position
+        self.found.position
     }
     pub fn matched(&self) -> &'t RouteMatch {
-        self.compiled.condition(self.rule.index, self.position)
+        self.found.condition()
     }
     pub fn rank(&self) -> &'t Rank {
-        self.compiled.rank(self.rule.index, self.position)
+        self.found.rank()
     }
     /// The host pattern under which the match was found.
     pub fn host_pattern(&self) -> &'t HostPattern {
@@ -106,31 +96,31 @@ impl<'t> Decision<'t> {
         }
     }
     pub fn phases(&self) -> &'t Phases {
-        &self.rule.phases
+        &self.found.common.phases
     }
     /// The whole split, in the order written.
     pub fn split(&self) -> &'t [SplitBackend] {
-        &self.rule.split
+        &self.found.common.split
     }
     pub fn total_weight(&self) -> u64 {
-        self.rule.total_weight
+        self.found.common.total_weight
     }
     pub fn timeouts(&self) -> Timeouts {
-        self.rule.timeouts
+        self.found.common.timeouts
     }
     pub fn retry(&self) -> Option<&'t Retry> {
-        if self.rule.retries { self.source().retry.as_ref() } else { None }
+        if self.found.common.retries { self.source().retry.as_ref() } else { None }
     }
     pub fn session(&self) -> Option<&'t Persistence> {
-        if self.rule.sessions { self.source().session.as_ref() } else { None }
+        if self.found.common.sessions { self.source().session.as_ref() } else { None }
     }
     /// Whether this is what a service without routes does: pass on to itself.
     pub fn is_default(&self) -> bool {
-        self.compiled.route.key.kind == model::Kind::Service
+        self.found.route.key.kind == model::Kind::Service
     }
 
     fn source(&self) -> &'t model::Rule {
-        &self.compiled.route.rules[self.rule.index as usize]
+        self.found.source()
     }
 
     /// [`Decision::draw`], and whether requests can go there.
@@ -142,21 +132,21 @@ impl<'t> Decision<'t> {
     /// Chooses a backend by weight. `draw` is uniform over all of `u32`. A weight of 0 is never chosen; an invalid backend keeps its share.
     /// Refused with 500 are a rule without backends and one whose weights are all 0 (Gateway API).
     pub fn draw(&self, draw: u32) -> Result<&'t SplitBackend, Refusal<'t>> {
-        let total = self.rule.total_weight;
+        let total = self.found.common.total_weight;
         let mut point = (u64::from(draw) * total) >> 32;
-        for chosen in &self.rule.split {
+        for chosen in &self.found.common.split {
             match point.checked_sub(u64::from(chosen.weight)) {
                 Some(rest) => point = rest,
                 None => return Ok(chosen),
             }
         }
-        let reason = if self.rule.split.is_empty() { Reason::NoBackends } else { Reason::AllWeightsZero };
+        let reason = if self.found.common.split.is_empty() { Reason::NoBackends } else { Reason::AllWeightsZero };
         Err(self.refuse(Fault::NoBackend, reason))
     }
 
     /// Refuses with 500 what was chosen but leads nowhere, or has a filter that cannot be run.
     pub fn usable(&self, chosen: &'t SplitBackend) -> Result<(), Refusal<'t>> {
-        if let Backend::Invalid { reason, message } = &chosen.backend {
+        if let Backend::Invalid { reason, message } = &*chosen.backend {
             return Err(self.refuse(Fault::InvalidBackend, Reason::InvalidBackend { reason: *reason, message }));
         }
         match &chosen.phases.invalid {
@@ -172,7 +162,11 @@ impl<'t> Decision<'t> {
 
 impl fmt::Debug for Decision<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decision").field("rule", &self.rule.name).field("match", &self.position).finish()
+        f.debug_struct("Decision")
+            .field("route", self.route_key())
+            .field("rule", self.rule_name())
+            .field("match", &self.match_index())
+            .finish()
     }
 }
 

@@ -224,7 +224,7 @@ impl Table {
         }
         Share {
             backend: backend.label(),
-            service: if let Backend::Service(to) = &backend.backend { Some(to.clone()) } else { None },
+            service: if let Backend::Service(to) = &*backend.backend { Some(to.clone()) } else { None },
             weight: backend.weight,
             percent: f64::from(backend.weight) * 100.0 / decision.total_weight().max(1) as f64,
             filters: ran(decision, Some(backend), &applied),
@@ -246,17 +246,16 @@ impl Table {
         let mut found = Vec::new();
         for table in self.tables_for(entry, Layer::Http, head.host(), caller) {
             for candidate in &table.matches {
-                let ours = won.is_some_and(|d| std::ptr::eq(d.compiled, &*candidate.route));
-                if won.is_some_and(|d| ours && d.rule.index == candidate.rule && d.position == candidate.position) {
+                if won.is_some_and(|d| std::ptr::eq(d.found, candidate)) {
                     return found;
                 }
                 let Some(mismatch) = first_mismatch(candidate.condition(), head) else { continue };
                 if found.len() < limits::EXPLAINED_NEAR_MISSES {
-                    let route = &candidate.route.route;
+                    let route = &candidate.route;
                     found.push(NearMiss {
                         route: route.origin.object.clone(),
                         place: route.origin.place.clone(),
-                        rule: route.rules[candidate.rule as usize].name.clone(),
+                        rule: candidate.source().name.clone(),
                         why: text::why_not(mismatch, head),
                     });
                 }

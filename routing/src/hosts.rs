@@ -2,12 +2,11 @@
 //! routes there are: hosts, exact paths and prefixes are found by hashing, and only matches with the same path, or with a
 //! regular expression for one, are tried one by one. It never knows what an entry is.
 
-use crate::compiled::CompiledRoute;
-use crate::cow::CowMap;
-use crate::matching::{first_mismatch, first_mismatch_but_path};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use model::{HostPattern, PathMatch, Rank, RequestHead, RouteMatch, limits};
+use crate::compiled::{CompiledMatch, CompiledRoute, NOWHERE};
+use crate::cow::{CowMap, hash_of};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use model::{HostPattern, PathMatch, RequestHead, limits};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -20,100 +19,75 @@ pub struct Cost {
     pub tried: u32,
 }
 
-#[derive(Clone)]
-pub(crate) struct HostMatch {
-    pub route: Arc<CompiledRoute>,
-    pub rule: u32,
-    pub position: u32,
-    /// What must hold besides the path; many routes have one of these in common.
-    tests: Option<Arc<RouteMatch>>,
-}
+/// From a path to the first place in [`HostTable::matches`] that has it; the others follow from there, ascending, hence by rank.
+#[derive(Default)]
+struct Paths(HashTable<u32>);
 
-impl HostMatch {
-    pub fn rank(&self) -> &Rank {
-        self.route.rank(self.rule, self.position)
+impl Paths {
+    fn find(&self, matches: &[CompiledMatch], path: &str) -> u32 {
+        let is = |place: &u32| matches.get(*place as usize).is_some_and(|found| *found.path == *path.as_bytes());
+        self.0.find(hash_of(path.as_bytes()), is).copied().unwrap_or(NOWHERE)
     }
-    pub fn condition(&self) -> &RouteMatch {
-        self.route.condition(self.rule, self.position)
-    }
-    /// Whether all but the path holds.
-    fn holds(&self, head: &RequestHead) -> bool {
-        self.tests.as_ref().is_none_or(|tests| first_mismatch_but_path(tests, head).is_none())
+
+    /// Puts `place` before all others with its path.
+    fn put_first(&mut self, matches: &mut [CompiledMatch], place: u32) {
+        let path = |place: u32| &matches[place as usize].path[..];
+        let hash = |place: &u32| hash_of(path(*place));
+        match self.0.entry(hash(&place), |other| path(*other) == path(place), hash) {
+            Entry::Occupied(mut first) => matches[place as usize].next = std::mem::replace(first.get_mut(), place),
+            Entry::Vacant(vacant) => drop(vacant.insert(place)),
+        }
     }
 }
-
-/// Places in [`HostTable::matches`], ascending, hence by rank.
-type Places = SmallVec<[u32; 2]>;
 
 /// All matches of one host pattern.
 pub(crate) struct HostTable {
     pub pattern: HostPattern,
-    pub routes: Vec<Arc<CompiledRoute>>,
     /// By rank, first first.
-    pub matches: Vec<HostMatch>,
-    exact: HashMap<Arc<str>, Places, FixedState>,
-    prefixes: HashMap<Arc<str>, Places, FixedState>,
+    pub matches: Box<[CompiledMatch]>,
+    exact: Paths,
+    prefixes: Paths,
     /// The lengths that prefixes have, so that a path of a thousand segments costs no more probes than there are lengths.
     prefix_lengths: SmallVec<[u32; 4]>,
     /// Any path, or a regular expression for it.
-    others: Vec<u32>,
+    others: Box<[u32]>,
+    pub routes: Vec<Arc<CompiledRoute>>,
 }
 
 impl HostTable {
     pub fn compile(pattern: HostPattern, routes: Vec<Arc<CompiledRoute>>) -> Self {
-        let mut matches: Vec<HostMatch> = Vec::new();
-        for route in &routes {
-            for (rule, compiled) in route.rules.iter().enumerate() {
-                let every = compiled.tests.iter().enumerate();
-                let found = |(position, tests): (usize, &Option<Arc<RouteMatch>>)| HostMatch {
-                    route: route.clone(),
-                    rule: rule as u32,
-                    position: position as u32,
-                    tests: tests.clone(),
-                };
-                matches.extend(every.map(found));
+        let mut matches: Vec<CompiledMatch> = routes.iter().flat_map(|route| route.matches.iter().cloned()).collect();
+        matches.sort_by(|a, b| a.rank().cmp(b.rank()).then_with(|| a.route.key.cmp(&b.route.key)));
+        let (mut exact, mut prefixes, mut others) = (Paths::default(), Paths::default(), Vec::new());
+        let mut prefix_lengths = SmallVec::new();
+        for place in (0..matches.len()).rev() {
+            match &matches[place].condition().path {
+                Some(PathMatch::Exact(_)) => exact.put_first(&mut matches, place as u32),
+                Some(PathMatch::Prefix(prefix)) if **prefix != *"/" => {
+                    prefix_lengths.push(prefix.len() as u32);
+                    prefixes.put_first(&mut matches, place as u32);
+                }
+                Some(PathMatch::Prefix(_) | PathMatch::Regex(_)) | None => others.push(place as u32),
             }
         }
-        matches.sort_by(|a, b| a.rank().cmp(b.rank()).then_with(|| a.route.route.key.cmp(&b.route.route.key)));
-        let mut table = Self {
-            pattern,
-            routes,
-            matches: Vec::new(),
-            exact: HashMap::default(),
-            prefixes: HashMap::default(),
-            prefix_lengths: SmallVec::new(),
-            others: Vec::new(),
-        };
-        for (place, found) in matches.iter().enumerate() {
-            table.index(place as u32, found.condition().path.as_ref());
-        }
-        table.prefix_lengths = table.prefixes.keys().map(|prefix| prefix.len() as u32).collect();
-        table.prefix_lengths.sort_unstable();
-        table.prefix_lengths.dedup();
-        table.matches = matches;
-        table
-    }
-
-    fn index(&mut self, place: u32, path: Option<&PathMatch>) {
-        match path {
-            Some(PathMatch::Exact(path)) => self.exact.entry(path.clone()).or_default().push(place),
-            Some(PathMatch::Prefix(prefix)) if **prefix != *"/" => self.prefixes.entry(prefix.clone()).or_default().push(place),
-            Some(PathMatch::Prefix(_) | PathMatch::Regex(_)) | None => self.others.push(place),
-        }
+        others.reverse();
+        prefix_lengths.sort_unstable();
+        prefix_lengths.dedup();
+        Self { pattern, matches: matches.into(), exact, prefixes, prefix_lengths, others: others.into(), routes }
     }
 
     /// The place of the first match, by rank, that holds.
     pub fn find(&self, head: &RequestHead, cost: &mut Cost) -> Option<u32> {
         let path = head.path();
-        let mut best = u32::MAX;
-        if !self.exact.is_empty() {
+        let mut best = NOWHERE;
+        if !self.exact.0.is_empty() {
             cost.probes += 1;
-            self.improve(self.exact.get(path).map_or(&[], |places| places), head, &mut best, cost);
+            self.improve(self.exact.find(&self.matches, path), head, &mut best, cost);
         }
         for length in self.prefix_lengths.iter().map(|length| *length as usize).take_while(|length| *length <= path.len()) {
             if matches!(path.as_bytes().get(length), None | Some(b'/')) {
                 cost.probes += 1;
-                self.improve(self.prefixes.get(&path[..length]).map_or(&[], |places| places), head, &mut best, cost);
+                self.improve(self.prefixes.find(&self.matches, &path[..length]), head, &mut best, cost);
             }
         }
         for place in &self.others {
@@ -121,24 +95,24 @@ impl HostTable {
                 break;
             }
             cost.tried += 1;
-            if first_mismatch(self.matches[*place as usize].condition(), head).is_none() {
+            if self.matches[*place as usize].holds(head) {
                 best = *place;
                 break;
             }
         }
-        (best != u32::MAX).then_some(best)
+        (best != NOWHERE).then_some(best)
     }
 
-    fn improve(&self, places: &[u32], head: &RequestHead, best: &mut u32, cost: &mut Cost) {
-        for place in places {
-            if *place >= *best {
-                return;
-            }
+    fn improve(&self, mut place: u32, head: &RequestHead, best: &mut u32, cost: &mut Cost) {
+        // `NOWHERE` is no less than any.
+        while place < *best {
             cost.tried += 1;
-            if self.matches[*place as usize].holds(head) {
-                *best = *place;
+            let found = &self.matches[place as usize];
+            if found.holds(head) {
+                *best = place;
                 return;
             }
+            place = found.next;
         }
     }
 }

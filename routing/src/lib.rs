@@ -17,7 +17,6 @@ pub mod explain;
 pub mod filters;
 pub mod health;
 mod hosts;
-mod ids;
 pub mod limits;
 mod lookup;
 mod matching;
@@ -30,7 +29,7 @@ pub mod session;
 mod shared;
 mod table;
 
-pub use compiled::{CompiledRoute, CompiledRule, SplitBackend};
+pub use compiled::{CompiledRoute, SplitBackend};
 pub use decision::{Caller, Decision, Entry, Reason, Refusal, Spoken};
 pub use hosts::{Cost, canonical_host};
 pub use normalise::{PathError, normalise, reads_one_way};

@@ -60,5 +60,7 @@ pub const SESSION_RENEWALS: u64 = 8;
 
 /// Parts that routes have in common (edits and tests of headers) and that are kept once; beyond it the next begin anew.
 pub const SHARED: usize = 4096;
-/// Keys of services that routes lead to and that are kept once.
-pub const SHARED_SERVICES: usize = 65_536;
+/// Backends that routes lead to and that are kept once.
+pub const SHARED_BACKENDS: usize = 65_536;
+/// What matches have alike besides their paths, and that is kept once.
+pub const SHARED_COMMONS: usize = 65_536;

@@ -218,12 +218,11 @@ fn beats(a: (&HostTable, u32), b: (&HostTable, u32)) -> bool {
 
 fn decision_at(table: &HostTable, place: u32) -> Decision<'_> {
     let found = &table.matches[place as usize];
-    let compiled = &*found.route;
-    Decision { compiled, rule: &compiled.rules[found.rule as usize], position: found.position, host: &table.pattern }
+    Decision { found, host: &table.pattern }
 }
 
 fn default_decision(compiled: &Arc<CompiledRoute>) -> Decision<'_> {
-    Decision { compiled, rule: &compiled.rules[0], position: 0, host: &ANY }
+    Decision { found: &compiled.matches[0], host: &ANY }
 }
 
 #[cfg(test)]

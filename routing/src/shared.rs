@@ -1,11 +1,12 @@
 //! What many routes have alike (edits of headers, tests of them, services they lead to) is kept once, so that requests which spread over ten thousand
 //! routes find it in the processor's caches. Nothing depends on it but speed. It never knows which routes those are.
 
+use crate::compiled::Common;
 use crate::cow::CowMap;
 use crate::limits;
 use crate::phases::Phases;
 use foldhash::fast::FixedState;
-use model::{Backend, Filter, Key, RouteMatch};
+use model::{Backend, Filter, RouteMatch};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -15,7 +16,9 @@ pub(crate) struct Shared {
     /// By hash: two that share one are kept apart, the later for the next.
     phases: CowMap<u64, Arc<Phases>>,
     tests: CowMap<Arc<RouteMatch>, Arc<RouteMatch>>,
-    services: CowMap<Key, Key>,
+    backends: CowMap<Arc<Backend>, Arc<Backend>>,
+    /// By hash, as `phases`.
+    commons: CowMap<u64, Arc<Common>>,
 }
 
 impl Shared {
@@ -53,22 +56,42 @@ impl Shared {
         Some(tests)
     }
 
-    /// The same backend, its key with the memory that others with this key have.
-    pub fn backend(&mut self, backend: &Backend) -> Backend {
-        let mut backend = backend.clone();
-        if let Backend::Service(to) = &mut backend {
-            match self.services.get(&to.service) {
-                Some(known) => to.service = known.clone(),
-                None => {
-                    if self.services.len() >= limits::SHARED_SERVICES {
-                        self.services = CowMap::default();
-                    }
-                    self.services.insert(to.service.clone(), to.service.clone());
-                }
-            }
+    pub fn common(&mut self, made: Common) -> Arc<Common> {
+        let hash = common_hash(&made);
+        if let Some(known) = self.commons.get(&hash).filter(|known| known.is(&made)) {
+            return known.clone();
         }
+        if self.commons.len() >= limits::SHARED_COMMONS {
+            self.commons = CowMap::default();
+        }
+        let made = Arc::new(made);
+        self.commons.insert(hash, made.clone());
+        made
+    }
+
+    pub fn backend(&mut self, backend: &Backend) -> Arc<Backend> {
+        if let Some(known) = self.backends.get(backend) {
+            return known.clone();
+        }
+        if self.backends.len() >= limits::SHARED_BACKENDS {
+            self.backends = CowMap::default();
+        }
+        let backend = Arc::new(backend.clone());
+        self.backends.insert(backend.clone(), backend.clone());
         backend
     }
+}
+
+/// Of the memory that its parts are in: those with the same parts have the same.
+fn common_hash(made: &Common) -> u64 {
+    let mut hasher = FixedState::default().build_hasher();
+    made.tests.as_ref().map(Arc::as_ptr).hash(&mut hasher);
+    Arc::as_ptr(&made.phases).hash(&mut hasher);
+    for to in &made.split {
+        (to.weight, Arc::as_ptr(&to.backend), Arc::as_ptr(&to.phases)).hash(&mut hasher);
+    }
+    (made.protocol, made.retries, made.sessions, made.timeouts.request, made.timeouts.backend_request).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Of filters that only edit headers; others are seldom alike.

@@ -5,7 +5,6 @@
 use crate::compiled::CompiledRoute;
 use crate::cow::CowMap;
 use crate::hosts::HostTrie;
-use crate::ids::Ids;
 use crate::shared::Shared;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -57,7 +56,6 @@ pub struct Table {
     routes: CowMap<Key, Arc<CompiledRoute>>,
     gateways: CowMap<Key, Arc<Vec<Arc<Listener>>>>,
     hostnames: CowMap<Arc<str>, Arc<Vec<Arc<Service>>>>,
-    ids: Ids,
     pub(crate) shared: Shared,
     rebuilt: usize,
 }
@@ -143,15 +141,6 @@ impl Table {
         called().find(|service| *service.key.namespace == *namespace).or_else(|| called().next())
     }
 
-    /// The name behind a dense id, of a rule or a backend. Ids below [`Table::ids`] are or were in use.
-    pub fn id_name(&self, id: u32) -> Option<&Arc<str>> {
-        self.ids.name(id)
-    }
-
-    pub fn ids(&self) -> usize {
-        self.ids.len()
-    }
-
     fn set_service(&mut self, key: &Key, service: Option<&Arc<Service>>) -> bool {
         let mut slot = self.slots.get(key).map(|slot| Slot::clone(slot)).unwrap_or_default();
         if let Some(old) = slot.service.take() {
@@ -159,7 +148,7 @@ impl Table {
                 self.edit_hostname(name.as_str(), key, None);
             }
         }
-        let old = std::mem::take(&mut slot.defaults);
+        slot.defaults.clear();
         if let Some(service) = service {
             for name in &service.hostnames {
                 self.edit_hostname(name.as_str(), key, Some(service));
@@ -169,13 +158,9 @@ impl Table {
                 if slot.defaults.iter().any(|(number, _)| *number == port.number) {
                     continue;
                 }
-                let before = old.iter().find(|(number, _)| *number == port.number).map(|(_, route)| &**route);
                 let route = Arc::new(default_route(service, port.number));
-                slot.defaults.push((port.number, Arc::new(CompiledRoute::new(route, before, &mut self.ids, &mut self.shared))));
+                slot.defaults.push((port.number, Arc::new(CompiledRoute::new(route, &mut self.shared))));
             }
-        }
-        for (_, gone) in old.iter().filter(|(number, _)| !slot.defaults.iter().any(|(kept, _)| kept == number)) {
-            gone.release(&mut self.ids);
         }
         slot.service = service.cloned();
         self.put_slot(key, slot);
@@ -226,16 +211,13 @@ impl Table {
         }
         match route {
             Some(route) => {
-                let compiled = Arc::new(CompiledRoute::new(route.clone(), old.as_deref(), &mut self.ids, &mut self.shared));
+                let compiled = Arc::new(CompiledRoute::new(route.clone(), &mut self.shared));
                 for place in places(route) {
                     edits.entry(place).or_default().insert(key.clone(), Some(compiled.clone()));
                 }
                 self.routes.insert(key.clone(), compiled);
             }
-            None => {
-                old.inspect(|old| old.release(&mut self.ids));
-                self.routes.remove(key);
-            }
+            None => self.routes.remove(key),
         }
         true
     }

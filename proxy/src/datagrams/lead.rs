@@ -37,7 +37,7 @@ pub fn service(worker: &Worker, snapshot: &Snapshot, knock: &Knock, record: &mut
     record.dry_run = listener::judge_by(worker, snapshot, knock, decision.route_key())?;
     record.way = plan::way(&decision);
     let backend = plan::draw(&decision, record, None, worker.draw32())?;
-    match &backend.backend {
+    match &*backend.backend {
         Backend::Service(to) => Ok(to.clone()),
         Backend::External(host) => {
             Err(Stop::new(Fault::InvalidBackend, format!("datagrams are led to Services alone, and not to {host:?}")))
@@ -87,7 +87,7 @@ fn unled(error: &io::Error) -> Fault {
 /// Whether a route still leads from the listener to this endpoint of this service. One that only takes no new work keeps what it has.
 pub fn leads(snapshot: &Snapshot, listener: &Listener, to: &ServiceRef, endpoint: &str, address: Option<SocketAddr>) -> bool {
     let Ok(decision) = decision(snapshot, &listener.key) else { return false };
-    if !decision.split().iter().any(|share| matches!(&share.backend, Backend::Service(other) if other == to)) {
+    if !decision.split().iter().any(|share| matches!(&*share.backend, Backend::Service(other) if other == to)) {
         return false;
     }
     let Some(set) = snapshot.endpoints_of(&to.service) else { return false };

@@ -106,7 +106,7 @@ impl Session {
         let decision = lead::decision(snapshot, &knock.listener.key).ok()?;
         let led = |backend: &Backend| matches!(backend, Backend::Service(to) if to.service == key && to.port == told.service_port);
         let share = decision.split().iter().find(|share| led(&share.backend))?;
-        let Backend::Service(to) = &share.backend else { return None };
+        let Backend::Service(to) = &*share.backend else { return None };
         if !lead::leads(snapshot, &knock.listener, to, &told.endpoint, socket.peer()) {
             return None;
         }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::Table;
 use model::route::HeaderEdits;
-use model::{HeaderMatch, Kind, ServiceRef, Source, ValueMatch};
+use model::{HeaderMatch, Key, Kind, ServiceRef, Source, ValueMatch};
 
 fn edit(value: &str) -> HeaderEdits {
     HeaderEdits { set: vec![("x-edge".into(), value.into())], ..HeaderEdits::default() }
@@ -37,12 +37,12 @@ fn what_is_kept_is_bounded_and_right_beyond_the_bound() {
         assert_eq!(shared.phases(&[Filter::RequestHeaders(edit(&value))]).request_headers[0].filter, edit(&value));
     }
     assert!(shared.tests.len() <= limits::SHARED && shared.phases.len() <= limits::SHARED);
-    for i in 0..=limits::SHARED_SERVICES {
+    for i in 0..=limits::SHARED_BACKENDS {
         let service = Key::new(Source::files(), Kind::Service, "shop", &i.to_string());
         let backend = Backend::Service(ServiceRef { service, port: 80, subset: None });
-        assert_eq!(shared.backend(&backend), backend);
+        assert_eq!(*shared.backend(&backend), backend);
     }
-    assert!(shared.services.len() <= limits::SHARED_SERVICES);
+    assert!(shared.backends.len() <= limits::SHARED_BACKENDS);
 }
 
 #[test]
@@ -51,4 +51,44 @@ fn a_table_shares_with_the_one_that_it_came_from() {
     let mut after = before.clone();
     after.shared.tests(&test("a"));
     assert_eq!((before.shared.tests.len(), after.shared.tests.len()), (0, 1));
+}
+
+fn matches_of(rules: &[(&str, &str, u32)]) -> Vec<crate::compiled::CompiledMatch> {
+    let service = Key::new(Source::files(), Kind::Service, "shop", "catalog");
+    let backend = Backend::Service(ServiceRef { service, port: 80, subset: None });
+    let rule = |(path, user, weight): &(&str, &str, u32)| model::Rule {
+        name: (*path).into(),
+        matches: vec![model::route::RankedMatch {
+            rank: model::Rank::default(),
+            matches: RouteMatch { path: Some(model::PathMatch::prefix(path)), ..test(user) },
+        }],
+        filters: vec![Filter::RequestHeaders(edit("a"))],
+        backends: vec![model::WeightedBackend { weight: *weight, backend: backend.clone(), filters: Vec::new() }],
+        timeouts: model::Timeouts::default(),
+        retry: None,
+        session: None,
+    };
+    let route = model::Route {
+        key: Key::new(Source::files(), Kind::Route, "shop", "r"),
+        origin: model::Origin::new(model::ObjectRef::new("", "HTTPRoute", "shop", "r"), ""),
+        protocol: model::RouteProtocol::Http,
+        attachments: Vec::new(),
+        rules: rules.iter().map(rule).collect(),
+    };
+    crate::compiled::CompiledRoute::new(Arc::new(route), &mut Shared::default()).matches
+}
+
+#[test]
+fn what_matches_say_besides_their_paths_is_kept_once_where_it_is_alike() {
+    let found = matches_of(&[("/a", "1", 1), ("/b", "1", 1), ("/c", "2", 1), ("/d", "1", 2)]);
+    let alike = |a: usize, b: usize| Arc::ptr_eq(&found[a].common, &found[b].common);
+    assert_eq!((alike(0, 1), alike(0, 2), alike(0, 3)), (true, false, false), "another test, another weight");
+}
+
+/// The second line would be fetched from far, for each of ten thousand routes.
+#[test]
+fn a_match_is_one_line_of_the_cache_and_its_path_with_it() {
+    assert_eq!(size_of::<crate::compiled::CompiledMatch>(), 64);
+    let found = matches_of(&[("/items/of/the/catalog", "1", 1), ("/a/path/that/is/longer/than/that", "1", 1)]);
+    assert_eq!((found[0].path.spilled(), found[1].path.spilled()), (false, true));
 }

@@ -174,8 +174,8 @@ fn addressed(told: &api::Object, gateway: &Object, addresses: &[(String, String)
     let mut told = told.clone();
     let lacks = deploy::static_addresses(gateway).find(|wanted| !addresses.iter().any(|(_, given)| given == wanted));
     let (reason, message) = match lacks {
-        _ if addresses.is_empty() => ("AddressNotAssigned", "Its Service has no address yet.".to_owned()),
         Some(wanted) => ("AddressNotUsable", format!("Its Service was not given the address {wanted}.")),
+        None if addresses.is_empty() => ("AddressNotAssigned", "Its Service has no address yet.".to_owned()),
         None => return told,
     };
     for condition in told.conditions.iter_mut().filter(|c| c.kind == "Programmed" && (c.status == "True" || c.reason == "Pending")) {
@@ -213,3 +213,6 @@ fn is_newer(kept: &Kept, version: &str) -> bool {
         _ => kept.version != version,
     }
 }
+
+#[cfg(test)]
+mod tests;

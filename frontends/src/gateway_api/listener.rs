@@ -348,15 +348,17 @@ impl Family {
     }
 }
 
-/// Listeners of one Gateway that cannot be told apart: none of them is served, for none may win by chance.
+/// Listeners of one Gateway or set that cannot be told apart: none of them is served, for none may win by chance. What lost to an
+/// older one already takes no other with it.
 pub fn mark_conflicts(doors: &mut [Door]) {
-    let seen: Vec<_> = doors.iter().map(|d| (d.listener.port, Family::of(d.listener.protocol), d.listener.hostname.clone())).collect();
+    let told = |d: &Door| (d.listener.port, Family::of(d.listener.protocol), d.listener.hostname.clone());
+    let seen: Vec<_> = doors.iter().map(|door| door.conflict.is_none().then(|| told(door))).collect();
     for (i, door) in doors.iter_mut().enumerate() {
-        let (port, family, hostname) = &seen[i];
+        let Some((port, family, hostname)) = &seen[i] else { continue };
         // Datagrams and connections have ports of their own.
         let datagrams = |family| family == Family::Udp;
-        let same = seen.iter().enumerate().filter(|(j, other)| *j != i && other.0 == *port && datagrams(other.1) == datagrams(*family));
-        for (_, other) in same {
+        let others = seen.iter().enumerate().filter(|(j, _)| *j != i).filter_map(|(_, other)| other.as_ref());
+        for other in others.filter(|other| other.0 == *port && datagrams(other.1) == datagrams(*family)) {
             if other.1 != *family {
                 door.conflict = Some("ProtocolConflict");
             } else if other.2 == *hostname {

@@ -41,9 +41,9 @@ pub fn of(gateway: &Object, own: &[Door], objects: &[Object], inventory: &Invent
             continue;
         }
         let mut doors = read_doors(set, gateway, inventory, out);
-        mark_conflicts(&mut doors);
         mark_late(&mut doors, own);
         found.iter().for_each(|(_, before)| mark_late(&mut doors, before));
+        mark_conflicts(&mut doors);
         found.push((Set { object, refused: None }, doors));
     }
     found
@@ -63,13 +63,16 @@ pub fn strays(objects: &[Object], gateways: &Gateways) -> Vec<Report> {
 impl Set {
     pub fn status(self, doors: &[Door]) -> Status {
         let own: Vec<&Door> = doors.iter().filter(|door| door.owner == self.object).collect();
-        let some = own.iter().any(|door| door.accepted());
+        // A set is worth taking for what can be served of it: here, unlike at a Gateway, a listener without its certificate does not count.
+        let some = own.iter().any(|door| door.listener.broken.is_none());
         let accepted = match &self.refused {
             Some(wrong) => condition("Accepted", false, wrong.reason, &wrong.message),
-            None if some && own.iter().all(|door| door.accepted()) => condition("Accepted", true, "Accepted", "All listeners are valid."),
+            None if some && own.iter().all(|door| door.listener.broken.is_none()) => {
+                condition("Accepted", true, "Accepted", "All listeners are valid.")
+            }
             None => condition("Accepted", some, "ListenersNotValid", "Some of its listeners are refused, or all."),
         };
-        let programmed = match (&self.refused, own.iter().any(|door| door.listener.broken.is_none())) {
+        let programmed = match (&self.refused, some) {
             (Some(wrong), _) => condition("Programmed", false, wrong.reason, &wrong.message),
             (None, true) => condition("Programmed", false, "Pending", "No proxy has said yet that it serves the listeners."),
             (None, false) => condition("Programmed", false, "ListenersNotValid", "No listener can be served."),

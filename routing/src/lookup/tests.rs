@@ -161,6 +161,39 @@ fn listeners_are_isolated() {
     assert_eq!((ask("b.example.com", "a.example.com"), ask("b.example.com", "x.org")), ("421".into(), "404".into()));
 }
 
+/// RFC 9110, section 15.5.20: a connection that was opened for one listener says so of a host that another would answer, and only then. Where a listener
+/// takes every host, each host is some listener's.
+#[test]
+fn requests_of_other_listeners_are_misdirected() {
+    let at = |section: &str| Target::Listener(key(Kind::Listener, &format!("edge.{section}")));
+    let of = |section: &str, hosts: &[&str]| put(&route(section, at(section), hosts, vec![(0, RouteMatch::default())]));
+    let hosts = [("any", "*"), ("shop", "shop.example"), ("wild", "*.wild.example"), ("one", "one.wild.example")];
+    let listeners = hosts.map(|(section, host)| listener(section, host, ListenerProtocol::Https));
+    let routes =
+        [of("any", &["news.example"]), of("shop", &["shop.example"]), of("wild", &["*.wild.example"]), of("one", &["one.wild.example"])];
+    let table = Table::default().apply(&[&listeners[..], &routes].concat());
+    let ask = |sni, host: &str| match table.gateway_route(&key(Kind::Gateway, "edge"), 443, Some(sni), &request(host, "/")) {
+        Ok((_, decision)) => decision.route_key().name.to_string(),
+        Err(refusal) => refusal.fault.http_status().to_string(),
+    };
+    for (sni, host, want) in [
+        ("news.example", "news.example", "any"),
+        ("news.example", "shop.example", "421"),
+        ("news.example", "other.example", "404"),
+        ("shop.example", "shop.example", "shop"),
+        ("shop.example", "other.example", "421"),
+        ("two.wild.example", "three.wild.example", "wild"),
+        ("two.wild.example", "one.wild.example", "421"),
+        ("two.wild.example", "other.example", "421"),
+        ("one.wild.example", "two.wild.example", "421"),
+        ("other.example", "news.example", "any"),
+    ] {
+        assert_eq!(ask(Some(sni), host), want, "{sni} asks for {host}");
+    }
+    // Who named no host knocked at the listener of all.
+    assert_eq!((ask(None, "news.example"), ask(None, "shop.example")), ("any".into(), "421".into()));
+}
+
 const HOSTS: [&str; 6] = ["*", "*.b.c", "*.c", "a.b.c", "b.c", "x.a.b.c"];
 const PATHS: [&str; 6] = ["/", "/p", "/p/q", "/p/q/r", "/pq", "/p/"];
 

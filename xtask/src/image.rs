@@ -52,10 +52,19 @@ pub fn version() -> Result<String> {
 
 /// Builds program and image; gives the image's file. Beside it lies the list of parts.
 pub fn build(profile: Profile) -> Result<PathBuf> {
-    let program = fs::read(program(profile)?)?;
+    of(&program(profile)?, profile)
+}
+
+/// The image of a static program that was built before.
+pub fn of(program: &Path, profile: Profile) -> Result<PathBuf> {
+    if !is_static(&fs::read(program)?) {
+        bail!("{} asks for a loader: it is not static", program.display());
+    }
+    let program = fs::read(program)?;
     let version = version()?;
     let parts = sbom::cyclonedx(&version)?;
     let folder = crate::root().join(TARGET);
+    fs::create_dir_all(&folder)?;
     fs::write(self::parts(), &parts)?;
     let mut layer = vec![
         oci::Entry::program("usr/bin/organza", program),
@@ -95,11 +104,7 @@ pub fn program(profile: Profile) -> Result<PathBuf> {
     let first = ["rustc", "--locked", "-p", "cli", "--bin", "organza", "--target-dir", target];
     let last = ["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];
     process::run(&process::cargo(), &[&first[..], flag, &last[..]].concat())?;
-    let program = Path::new(target).join(folder).join("organza");
-    if !is_static(&fs::read(&program)?) {
-        bail!("{} asks for a loader: it is not static", program.display());
-    }
-    Ok(program)
+    Ok(Path::new(target).join(folder).join("organza"))
 }
 
 /// Whether an ELF file of 64 bits names no loader (program header of type PT_INTERP).

@@ -8,19 +8,21 @@ use crate::process;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const PROFILES: &[&str] = &["GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TLS", "GATEWAY-TCP", "GATEWAY-UDP"];
 /// Addresses of the stand-in for a load balancer: one of its pool, and one that is not.
 const USABLE: &str = "10.92.0.200";
 const UNUSABLE: &str = "10.94.0.1";
-const USAGE: &str = "cargo xtask conformance gateway [--dev] [--keep] [--test NAME] [--name CLUSTER]";
+const USAGE: &str = "cargo xtask conformance gateway [--dev | --organza FILE] [--keep] [--test NAME] [--name CLUSTER]";
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Options {
     /// Organza of the quick profile.
     dev: bool,
+    /// A static program that was built before, in place of one that is built now.
+    organza: Option<PathBuf>,
     /// The cluster stays, and what the suite made stays in it.
     keep: bool,
     /// One test of the suite alone; there is no report then.
@@ -50,6 +52,7 @@ impl Options {
         while let Some(word) = words.next() {
             match word {
                 "--dev" => options.dev = true,
+                "--organza" => options.organza = Some(words.next().context(USAGE)?.into()),
                 "--keep" => options.keep = true,
                 "--test" => options.test = Some(words.next().context(USAGE)?.into()),
                 "--name" => options.name = Some(words.next().context(USAGE)?.into()),
@@ -61,7 +64,7 @@ impl Options {
 }
 
 fn check(options: &Options, cluster: &Cluster, suite: &Path) -> Result<()> {
-    install(cluster, if options.dev { Profile::Dev } else { Profile::Release })?;
+    install(cluster, options)?;
     for tag in echo_tags()? {
         cluster.bring(ECHO.0, &tag)?;
     }
@@ -94,10 +97,13 @@ fn check(options: &Options, cluster: &Cluster, suite: &Path) -> Result<()> {
 }
 
 /// As a user does it: the image, the manifests that `organza install` prints, and until the class is accepted.
-fn install(cluster: &Cluster, profile: Profile) -> Result<()> {
-    let image = image::build(profile)?;
-    cluster.load(&image)?;
-    let organza = image::program(profile)?;
+fn install(cluster: &Cluster, options: &Options) -> Result<()> {
+    let profile = if options.dev || options.organza.is_some() { Profile::Dev } else { Profile::Release };
+    let organza = match &options.organza {
+        Some(file) => fs::canonicalize(file).with_context(|| file.display().to_string())?,
+        None => image::program(profile)?,
+    };
+    cluster.load(&image::of(&organza, profile)?)?;
     let manifests = cluster.folder().join("organza.yaml");
     fs::write(&manifests, process::output(&organza.to_string_lossy(), &["install"])?)?;
     cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &manifests.to_string_lossy()])?;

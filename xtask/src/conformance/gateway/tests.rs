@@ -58,5 +58,6 @@ fn options() {
     let read = |words: &[&str]| Options::read(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
     assert_eq!(read(&[]).unwrap(), Options::default());
     assert_eq!(read(&["--dev", "--test", "A"]).unwrap(), Options { dev: true, test: Some("A".into()), ..Options::default() });
+    assert_eq!(read(&["--organza", "a/b"]).unwrap(), Options { organza: Some("a/b".into()), ..Options::default() });
     assert!(read(&["--test"]).is_err());
 }

@@ -5,6 +5,7 @@ use crate::registry::Entry;
 use crate::world::World;
 use model::access::AccessTarget;
 use model::backend::Shown;
+use model::telemetry::TelemetryTarget;
 use model::{Backend, GatewayCertificate, Key, Kind, Resource, Route, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub fn view<'s>(world: &World, last: Option<&World>, proxy: &Entry, subscription
             answers.insert(Arc::from(name), key.map(|key| Arc::from(key.to_string())));
         }
     }
+    wanted.telemetry(proxy);
     let now = wanted.keys.iter().filter(|key| !wanted.kept.contains(*key)).filter_map(|key| world.get(key));
     let kept = wanted.kept.iter().filter_map(|key| last?.get(key));
     let items = now.chain(kept).map(|item| (item.encoded.name.clone(), item.encoded.clone())).collect();
@@ -101,6 +103,20 @@ impl<'w> Wanted<'w> {
             _ => false,
         };
         self.keys.extend(self.world.resources().filter(wanted).map(|resource| resource.key().clone()));
+    }
+
+    /// What is told of requests here: by whom the proxy is, and by what it carries, which is all known by now.
+    fn telemetry(&mut self, proxy: &Entry) {
+        let gateway = proxy.gateway();
+        let concerns = |target: &TelemetryTarget| match target {
+            TelemetryTarget::Mesh => true,
+            TelemetryTarget::Namespace(name) => **name == *proxy.request.namespace,
+            TelemetryTarget::Gateway(key) => gateway.as_ref() == Some(key),
+            TelemetryTarget::Service(key) | TelemetryTarget::Route(key) => self.keys.contains(key),
+        };
+        let wanted = |resource: &&Resource| matches!(resource, Resource::Telemetry(policy) if concerns(&policy.target));
+        let found: Vec<Key> = self.world.resources().filter(wanted).map(|resource| resource.key().clone()).collect();
+        self.keys.extend(found);
     }
 
     fn gateway(&mut self, gateway: &Key) {

@@ -47,10 +47,12 @@ pub enum Kind {
     RateLimit,
     /// Whose tokens are believed.
     TokenIssuer,
+    /// What is told of requests.
+    Telemetry,
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Service,
         Self::Endpoints,
         Self::Workload,
@@ -64,6 +66,7 @@ impl Kind {
         Self::AccessSettings,
         Self::RateLimit,
         Self::TokenIssuer,
+        Self::Telemetry,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -81,6 +84,7 @@ impl Kind {
             Self::AccessSettings => "accesssettings",
             Self::RateLimit => "ratelimit",
             Self::TokenIssuer => "tokenissuer",
+            Self::Telemetry => "telemetry",
         }
     }
 

@@ -22,6 +22,7 @@ pub mod report;
 pub mod route;
 pub mod service;
 pub mod session;
+pub mod telemetry;
 pub mod token;
 pub mod traffic;
 pub mod workload;
@@ -44,6 +45,7 @@ pub use rate::RatePolicy;
 pub use report::{Condition, ConditionStatus, ListenerStatus, ParentStatus, Report, Severity, Status};
 pub use route::{Attachment, Filter, Rank, Retry, Route, RouteProtocol, Rule, Target, Timeouts};
 pub use service::{AppProtocol, Balancer, Endpoint, Endpoints, Health, Service, ServicePort, Tunnel};
+pub use telemetry::{TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 pub use token::TokenIssuer;
 pub use traffic::{AttachedPolicy, TrafficPolicy};
 pub use workload::{Labels, Locality, Nearest, Workload};
@@ -64,6 +66,7 @@ pub enum Resource {
     AccessSettings(Arc<AccessSettings>),
     RateLimit(Arc<RatePolicy>),
     TokenIssuer(Arc<TokenIssuer>),
+    Telemetry(Arc<TelemetryPolicy>),
 }
 
 impl Resource {
@@ -81,6 +84,7 @@ impl Resource {
             Self::AccessSettings(r) => &r.key,
             Self::RateLimit(r) => &r.key,
             Self::TokenIssuer(r) => &r.key,
+            Self::Telemetry(r) => &r.key,
         }
     }
 }

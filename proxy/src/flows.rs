@@ -48,11 +48,10 @@ struct Taps {
 struct Tap(v1::Tap, AtomicU64);
 
 impl Flows {
-    /// Looks at a finished request.
-    pub fn see(&self, record: &Record) {
+    /// Looks at a finished request; `traced` if it is a span that is told.
+    pub fn see(&self, record: &Record, traced: bool) {
         let failed = !record.is_success();
         let tapped = self.tapped.load(Ordering::Relaxed);
-        let traced = record.trace.is_some_and(|trace| failed || trace.context.sampled || is_slow(record));
         if !failed && !tapped && !traced {
             return;
         }
@@ -138,11 +137,6 @@ impl Flows {
         self.tapped.store(!all.is_empty(), Ordering::Relaxed);
         self.taps.store(Taps { all, told: Some(now) }.into());
     }
-}
-
-/// A request that is worth a look, however its trace was decided. What is carried on and on is slow only where it began slowly.
-fn is_slow(record: &Record) -> bool {
-    record.upstream_duration.unwrap_or(record.duration) >= limits::SLOW
 }
 
 fn matches(tap: &v1::Tap, record: &Record) -> bool {

@@ -108,8 +108,6 @@ pub const FLOWS: usize = 1024;
 pub const FAILURE_FLOWS: usize = 32;
 /// ... and of them those that are spans of a trace.
 pub const SPAN_FLOWS: usize = 256;
-/// A request whose answer took so long to begin is recorded as a span, whatever was decided of its trace.
-pub const SLOW: Duration = Duration::from_secs(1);
 /// Taps that are looked at.
 pub const TAPS: usize = 16;
 /// A tap of which the control plane says nothing any more ends after so long.
@@ -140,3 +138,13 @@ pub const KEYS_RETRY_MAX: Duration = Duration::from_secs(60);
 pub const KEYS_LOOK: Duration = Duration::from_secs(1);
 /// And no sooner, however many ask.
 pub const KEYS_PAUSE: Duration = Duration::from_millis(50);
+/// Spans and lines that wait for a collector, of each kind.
+pub const OTLP_LINES: usize = 4096;
+/// Of one request to a collector.
+pub const OTLP_BATCH: usize = 512;
+/// A collector has so long to take one.
+pub const OTLP_TIME: Duration = Duration::from_secs(5);
+/// How often what waits is sent.
+pub const OTLP_PAUSE: Duration = Duration::from_secs(1);
+/// What is read of a collector's answer, in bytes.
+pub const OTLP_ANSWER: usize = 64 * 1024;

@@ -9,7 +9,7 @@ use crate::handover::{self, HandoverError, Inheritance, Predecessor};
 use crate::names::Names;
 use crate::rim::{Handle, Rim, RimError};
 use crate::worker::{self, LogSink, Me, Shared, Stage};
-use crate::{checks, limits, snapshot};
+use crate::{checks, limits, otlp, snapshot};
 use futures_util::future::Either;
 use model::{Key, Kind, Listener, Locality, Source};
 use std::collections::BTreeMap;
@@ -118,6 +118,8 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
         names.open_to_successors();
     }
     keep_up(&mut rim);
+    let (otlp, sender) = (proxy.shared.otlp.clone(), otlp::Sender::of(&proxy.shared.me));
+    tokio::task::spawn_local(otlp::run(otlp, proxy.shared.snapshot.clone(), proxy.shared.metrics.clone(), sender));
     let own = match &config.role {
         Role::Workload(workload) => workload.services.clone(),
         Role::Gateway { .. } => Vec::new(),
@@ -246,6 +248,7 @@ impl Proxy {
             guards: handle.guards.clone(),
             flows: handle.flows.clone(),
             keys: Default::default(),
+            otlp: Default::default(),
             system_roots: system_roots(),
             access: handle.access.clone(),
             stage: watch::Sender::new(Stage::Serving),

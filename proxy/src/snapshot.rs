@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub rates: Arc<Rates>,
     /// Whose tokens are believed.
     pub tokens: Arc<Issuers>,
+    /// What is told of requests, and whom.
+    pub telling: Arc<crate::telling::Telling>,
     /// What this gateway shows to servers outside the mesh that ask; or why it cannot.
     pub shown: Result<Option<Arc<Certificate>>, Arc<str>>,
     /// What names asked for on first use resolve to, by subscription (`host/NAMESPACE/HOST`).
@@ -47,6 +49,7 @@ impl Default for Snapshot {
             access: Arc::default(),
             rates: Arc::default(),
             tokens: Arc::default(),
+            telling: Arc::default(),
             shown: Ok(None),
             answers: Arc::default(),
         }
@@ -71,6 +74,9 @@ impl Snapshot {
         if let Some(tokens) = self.tokens.after(changes) {
             next.tokens = Arc::new(tokens);
         }
+        if let Some(telling) = self.telling.after(changes) {
+            next.telling = Arc::new(telling);
+        }
         for change in changes {
             match change {
                 Change::Put(Resource::Endpoints(r)) => _ = Arc::make_mut(&mut next.endpoints).insert(r.key.clone(), r.clone()),
@@ -78,7 +84,8 @@ impl Snapshot {
                 Change::Put(Resource::Certificate(r)) => _ = Arc::make_mut(&mut next.certificates).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::TrustBundle(r)) => _ = Arc::make_mut(&mut next.bundles).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::Service(_) | Resource::Listener(_) | Resource::Route(_)) => {}
-                Change::Put(Resource::Access(_) | Resource::AccessSettings(_) | Resource::RateLimit(_) | Resource::TokenIssuer(_)) => {}
+                Change::Put(Resource::Access(_) | Resource::AccessSettings(_) | Resource::RateLimit(_)) => {}
+                Change::Put(Resource::TokenIssuer(_) | Resource::Telemetry(_)) => {}
                 Change::Remove(key) => next.remove(key),
             }
         }
@@ -108,7 +115,7 @@ impl Snapshot {
             Kind::Certificate => _ = Arc::make_mut(&mut self.certificates).remove(key),
             Kind::TrustBundle => _ = Arc::make_mut(&mut self.bundles).remove(key),
             Kind::Service | Kind::Listener | Kind::Route | Kind::Gateway | Kind::External => {}
-            Kind::Access | Kind::AccessSettings | Kind::RateLimit | Kind::TokenIssuer => {}
+            Kind::Access | Kind::AccessSettings | Kind::RateLimit | Kind::TokenIssuer | Kind::Telemetry => {}
         }
     }
 

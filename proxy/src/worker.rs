@@ -58,6 +58,8 @@ pub struct Shared {
     pub guards: Arc<guard::Guards>,
     /// Single requests that are told to the control plane.
     pub flows: Arc<crate::flows::Flows>,
+    /// What is told collectors.
+    pub otlp: Arc<crate::otlp::Queue>,
     /// System roots as PEM, for hosts outside the mesh.
     pub system_roots: Arc<[u8]>,
     /// Keys of issuers of tokens that were fetched.
@@ -219,9 +221,22 @@ impl Worker {
     /// Counts and logs what happened.
     pub fn record(&self, record: &telemetry::Record) {
         self.metrics.borrow_mut().observe(record);
-        self.shared.flows.see(record);
-        if let Some(log) = &self.shared.log {
-            log.write(record);
+        match &record.tell {
+            Some(tell) => self.tell(record, tell),
+            None => self.tell(record, self.shared.snapshot.load().telling.at_first()),
+        }
+    }
+
+    /// Tells whoever is to know of it.
+    fn tell(&self, record: &telemetry::Record, tell: &telemetry::Tell) {
+        let traced = tell.is_span(record);
+        self.shared.flows.see(record, traced);
+        if traced {
+            self.shared.otlp.span(record);
+        }
+        if tell.has_line(record) {
+            self.shared.otlp.line(record);
+            self.shared.log.iter().for_each(|log| log.write(record));
         }
     }
 

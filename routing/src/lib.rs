@@ -32,6 +32,7 @@ mod table;
 pub use compiled::{CompiledRoute, SplitBackend};
 pub use decision::{Caller, Decision, Entry, Reason, Refusal, Spoken};
 pub use hosts::{Cost, canonical_host};
+pub use matching::header_holds;
 pub use normalise::{PathError, normalise, reads_one_way};
 pub use phases::{Phases, Written};
 pub use table::Table;

@@ -31,7 +31,8 @@ pub(crate) fn first_mismatch_but_path<'m>(condition: &'m RouteMatch, head: &Requ
     condition.query.iter().find(|want| !query_holds(want, head)).map(Mismatch::Query)
 }
 
-fn header_holds(want: &HeaderMatch, head: &RequestHead) -> bool {
+/// Whether a request has this header, as Gateway API reads them.
+pub fn header_holds(want: &HeaderMatch, head: &RequestHead) -> bool {
     let mut values = head.headers.get_all(&want.name);
     let Some(first) = values.next() else {
         // HTTP/2 carries it as a pseudo-header; to users both are one.

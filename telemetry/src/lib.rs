@@ -20,6 +20,6 @@ pub use histogram::Histogram;
 pub use metrics::{Gauge, Handle, Metrics, WorkerMetrics};
 pub use peer::Peer;
 pub use proxy_status::proxy_status;
-pub use record::{Decided, Destination, Outcome, Protocol, Record, Reporter, Security, Way};
+pub use record::{Decided, Destination, Outcome, Protocol, Record, Reporter, Security, Tell, Way};
 pub use span::{Span, SpanKind};
 pub use trace::{Sampler, Sampling, Trace, TraceContext, write_hex};

@@ -1,5 +1,7 @@
 //! Bounds on what telemetry may hold: nothing a stranger sends makes it grow without end.
 
+use std::time::Duration;
+
 /// Label sets of one proxy; what comes after is counted under `other`.
 pub const SERIES: usize = 10_000;
 /// Edges of one proxy; likewise.
@@ -12,5 +14,7 @@ pub const LOG_PATH_BYTES: usize = 1024;
 pub const DETAIL_BYTES: usize = 256;
 /// Longest `tracestate` passed on, in bytes (W3C Trace Context asks for at least 512).
 pub const TRACESTATE_BYTES: usize = 8192;
+/// A request whose answer took so long to begin is slow, unless a policy says otherwise.
+pub const SLOW: Duration = Duration::from_secs(1);
 /// Label sets that a worker finds by address; forgotten all at once beyond.
 pub const RECENT: usize = 1024;

@@ -2,7 +2,8 @@
 //!
 //! Never in a record: header values, query strings, bodies. `Authorization`, cookies and keys cannot leak from what does not hold them.
 
-use crate::{Peer, Trace};
+use crate::{Peer, Trace, limits};
+use model::telemetry::Lines;
 use model::{Applied, Blame, Fault, Listener, Method, Route, Rule, WeightedBackend};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -129,6 +130,38 @@ impl Decided {
     }
 }
 
+/// What is told of a request, as policies have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tell {
+    /// An answer that took so long to begin makes a span in any case.
+    pub slow: Duration,
+    pub lines: Lines,
+}
+
+impl Default for Tell {
+    fn default() -> Self {
+        Self { slow: limits::SLOW, lines: Lines::All }
+    }
+}
+
+impl Tell {
+    /// It is a span of a trace that is recorded, or is recorded for what became of it.
+    pub fn is_span(&self, record: &Record) -> bool {
+        record.trace.is_some_and(|trace| trace.context.sampled || !record.is_success() || record.is_slower(self.slow))
+    }
+
+    /// It has a line in the access log.
+    pub fn has_line(&self, record: &Record) -> bool {
+        let is_error = || record.fault().is_some() || record.status >= 400 || !record.is_success();
+        match self.lines {
+            Lines::All => true,
+            Lines::Errors => is_error(),
+            Lines::ErrorsAndSlower(slower) => is_error() || record.is_slower(slower),
+            Lines::Nothing => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Record {
     pub started: SystemTime,
@@ -180,6 +213,8 @@ pub struct Record {
     pub generation: u64,
     pub trace: Option<Trace>,
     pub request_id: Option<Box<str>>,
+    /// What is told of it; where nothing was decided, what holds at this proxy for all.
+    pub tell: Option<Tell>,
 }
 
 impl Record {
@@ -219,6 +254,7 @@ impl Record {
             generation: 0,
             trace: None,
             request_id: None,
+            tell: None,
         }
     }
 
@@ -252,6 +288,11 @@ impl Record {
             Outcome::Failed(fault) => Some(fault),
             Outcome::Answered(_) => None,
         }
+    }
+
+    /// Its answer took so long to begin. What is carried on and on is slow only where it began slowly.
+    pub fn is_slower(&self, than: Duration) -> bool {
+        self.upstream_duration.unwrap_or(self.duration) >= than
     }
 
     /// Policy decided against it.

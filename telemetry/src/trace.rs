@@ -4,7 +4,7 @@
 pub mod carrier;
 mod sampling;
 
-pub use sampling::{Sampler, Sampling};
+pub use sampling::{Sampler, Sampling, WHOLE};
 
 use carrier::Told;
 use std::fmt;

@@ -5,6 +5,7 @@ mod access;
 mod rates;
 mod read;
 mod route;
+mod telemetry;
 mod tls;
 mod token;
 mod traffic;
@@ -54,6 +55,7 @@ pub fn decode(bytes: &[u8]) -> std::result::Result<Resource, DecodeError> {
         R::AccessSettings(m) => access::settings(m).map(|r| Resource::AccessSettings(Arc::new(r))),
         R::RateLimit(m) => rates::policy(m).map(|r| Resource::RateLimit(Arc::new(r))),
         R::TokenIssuer(m) => token::issuer(m).map(|r| Resource::TokenIssuer(Arc::new(r))),
+        R::Telemetry(m) => telemetry::policy(m).map(|r| Resource::Telemetry(Arc::new(r))),
     };
     read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })
 }

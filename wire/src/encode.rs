@@ -3,6 +3,7 @@
 mod access;
 mod rates;
 mod route;
+mod telemetry;
 mod tls;
 mod token;
 mod traffic;
@@ -39,6 +40,7 @@ pub fn encode(resource: &Resource) -> Bytes {
         Resource::AccessSettings(r) => R::AccessSettings(access::settings(r)),
         Resource::RateLimit(r) => R::RateLimit(rates::policy(r)),
         Resource::TokenIssuer(r) => R::TokenIssuer(token::issuer(r)),
+        Resource::Telemetry(r) => R::Telemetry(telemetry::policy(r)),
     };
     v1::Resource { resource: Some(resource) }.encode_to_vec().into()
 }

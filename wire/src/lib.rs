@@ -19,6 +19,7 @@ pub mod grpc;
 pub mod handover;
 pub mod health;
 pub mod limits;
+pub mod otlp;
 pub mod stored;
 mod version;
 

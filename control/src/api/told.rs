@@ -187,6 +187,7 @@ fn made(world: &World) -> HashMap<&model::ObjectRef, Vec<&Item>> {
             Resource::AccessSettings(r) => &r.origin,
             Resource::RateLimit(r) => &r.origin,
             Resource::TokenIssuer(r) => &r.origin,
+            Resource::Telemetry(r) => &r.origin,
             _ => continue,
         };
         made.entry(&origin.object).or_default().push(item);

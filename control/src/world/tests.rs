@@ -293,3 +293,38 @@ fn policies_of_access_reach_the_proxies_that_they_concern_and_no_others() {
     assert_eq!(sorted("c"), workload("shop/accesspolicy.catalog"));
     assert_eq!(sorted("gateway-front"), ["/default", "shop/accesspolicy.gateway", "shop/accesspolicy.route"]);
 }
+
+#[test]
+fn policies_of_telemetry_reach_the_proxies_whose_requests_they_are_about() {
+    let policy = |namespace: &str, name: &str, spec: Value| Object {
+        object: ObjectRef::new("organza.dev", "TelemetryPolicy", namespace, name),
+        ..object("TelemetryPolicy", name, spec)
+    };
+    let edge = |kind: &str, name: &str| json!({"group": "gateway.networking.k8s.io", "kind": kind, "name": name});
+    let on = |target: Value| json!({"targetRefs": [target], "tracing": {"sampling": {"percent": 1}}});
+    let mut objects = gateway();
+    objects.extend([
+        policy("organza-system", "mesh", json!({})),
+        policy("shop", "namespace", json!({})),
+        policy("other", "elsewhere", json!({})),
+        policy("shop", "gateway", on(edge("Gateway", "front"))),
+        policy("shop", "route", on(edge("HTTPRoute", "front"))),
+        policy("shop", "catalog", on(json!({"group": "", "kind": "Service", "name": "catalog"}))),
+    ]);
+    let world = next(&World::default(), objects).unwrap();
+    let members = members();
+    let sees = |proxy: &str, asked: &[&str]| {
+        let view = view(&world, None, members.get(proxy).unwrap(), asked.iter().copied());
+        let keys = view.items.keys().filter_map(|name| Key::parse(name)).filter(|key| key.kind == Kind::Telemetry);
+        let mut names: Vec<String> = keys.map(|key| key.name.trim_end_matches(".0").to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(sees("web", &["self"]), ["mesh", "namespace"]);
+    assert_eq!(sees("c", &["self"]), ["catalog", "mesh", "namespace"]);
+    // Whoever calls a service tells of those calls too.
+    assert_eq!(sees("web", &["self", "host/shop/catalog"]), ["catalog", "mesh", "namespace"]);
+    let front = sees("gateway-front", &["self"]);
+    assert!(["gateway", "mesh", "route"].iter().all(|name| front.contains(&(*name).to_owned())), "{front:?}");
+    assert!(!front.contains(&"elsewhere".to_owned()), "{front:?}");
+}

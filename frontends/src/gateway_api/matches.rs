@@ -41,7 +41,7 @@ fn named<T>(value: &Value, field: &str, fold: bool, make: impl Fn(&str, ValueMat
     Ok(all)
 }
 
-fn headers(value: &Value) -> Result<Vec<HeaderMatch>, Wrong> {
+pub fn headers(value: &Value) -> Result<Vec<HeaderMatch>, Wrong> {
     named(value, "headers", true, |name, value| HeaderMatch { name: name.into(), value })
 }
 

@@ -6,6 +6,7 @@ pub mod access;
 pub mod issuer;
 pub mod rates;
 pub mod settings;
+pub mod telemetry;
 pub mod traffic;
 
 pub const GROUP: &str = "organza.dev";

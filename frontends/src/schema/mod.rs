@@ -37,6 +37,7 @@ const CRDS: &[&str] = &[
     include_str!("../../crd/organza.dev_meshconfigs.yaml"),
     include_str!("../../crd/organza.dev_ratelimitpolicies.yaml"),
     include_str!("../../crd/organza.dev_tokenissuers.yaml"),
+    include_str!("../../crd/organza.dev_telemetrypolicies.yaml"),
 ];
 
 /// One kind in one version.

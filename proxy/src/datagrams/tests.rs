@@ -370,7 +370,7 @@ fn a_port_has_so_many_sessions_and_no_more() {
         gateway: key(Kind::Gateway, "edge"),
         number: PORT,
         taken: Default::default(),
-        sessions: telemetry::Metrics::new().gauge("organza_datagram_sessions", "", &[]),
+        sessions: ::telemetry::Metrics::new().gauge("organza_datagram_sessions", "", &[]),
     });
     let most = super::most(&FrontLimits::default());
     assert_eq!(most, crate::limits::SESSIONS);

@@ -2,7 +2,7 @@ use super::*;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use telemetry::trace::carrier::Told;
-use telemetry::{Destination, Outcome, Peer, Reporter, Trace, TraceContext};
+use telemetry::{Destination, Outcome, Peer, Reporter, Tell, Trace, TraceContext};
 
 fn record(status: u16) -> Record {
     let peer = |name: &str| Arc::new(Peer::claimed(name, "shop", name, "v1", "", None));
@@ -14,6 +14,11 @@ fn record(status: u16) -> Record {
     record
 }
 
+/// As a worker does where no policy says anything.
+fn see(flows: &Flows, record: &Record) {
+    flows.see(record, Tell::default().is_span(record));
+}
+
 fn tap() -> v1::Tap {
     v1::Tap { id: 7, per_second: 3, ..Default::default() }
 }
@@ -21,7 +26,7 @@ fn tap() -> v1::Tap {
 #[test]
 fn failures_are_told_without_a_tap_and_successes_are_not() {
     let flows = Flows::default();
-    [200, 404, 503].into_iter().for_each(|status| flows.see(&record(status)));
+    [200, 404, 503].into_iter().for_each(|status| see(&flows, &record(status)));
     let (told, dropped) = flows.take(Instant::now());
     assert_eq!((told.len(), dropped), (1, 0));
     assert!(told[0].line.contains("\"response_code\":503") && told[0].taps == [FAILURES], "{told:?}");
@@ -34,7 +39,7 @@ fn a_tap_narrows_by_each_of_its_words() {
         let (flows, mut wanted) = (Flows::default(), tap());
         change(&mut wanted);
         flows.tap(vec![wanted], now);
-        flows.see(&record(200));
+        see(&flows, &record(200));
         let (told, dropped) = flows.take(now);
         // What nobody asked for is not missing.
         assert_eq!(dropped, 0);
@@ -56,14 +61,14 @@ fn a_tap_narrows_by_each_of_its_words() {
 fn what_is_too_much_is_counted_and_the_next_report_has_room_again() {
     let (flows, now) = (Flows::default(), Instant::now());
     flows.tap(vec![tap()], now);
-    (0..10).for_each(|_| flows.see(&record(200)));
+    (0..10).for_each(|_| see(&flows, &record(200)));
     let (told, dropped) = flows.take(now);
     assert_eq!((told.len(), dropped), (3, 7));
-    flows.see(&record(200));
+    see(&flows, &record(200));
     assert_eq!(flows.take(now).0.len(), 1);
     // Failures have a bound of their own.
     flows.tap(Vec::new(), now);
-    (0..1000).for_each(|_| flows.see(&record(503)));
+    (0..1000).for_each(|_| see(&flows, &record(503)));
     let (told, dropped) = flows.take(now);
     assert_eq!(told.iter().filter(|flow| flow.taps.contains(&FAILURES)).count(), limits::FAILURE_FLOWS);
     assert_eq!(told.len() as u64 + dropped, 1000);
@@ -74,12 +79,12 @@ fn a_tap_ends_with_the_word_that_it_has_ended_and_with_silence() {
     let (flows, now) = (Flows::default(), Instant::now());
     flows.tap(vec![tap()], now);
     flows.tap(Vec::new(), now);
-    flows.see(&record(200));
+    see(&flows, &record(200));
     assert!(flows.take(now).0.is_empty());
     flows.tap(vec![tap()], now);
     let later = now + limits::TAP_HOLDS + Duration::from_secs(1);
     flows.take(later);
-    flows.see(&record(200));
+    see(&flows, &record(200));
     assert_eq!(flows.take(later), (Vec::new(), 0));
 }
 
@@ -92,21 +97,21 @@ fn traced(status: u16, sampled: bool) -> Record {
 fn spans_are_told_where_it_was_decided_so_and_of_what_failed_or_was_slow() {
     let told = |record: Record| {
         let flows = Flows::default();
-        flows.see(&record);
+        see(&flows, &record);
         flows.take(Instant::now()).0.first().is_some_and(|flow| flow.taps.contains(&SPANS))
     };
     assert!(told(traced(200, true)) && told(traced(503, false)));
     assert!(!told(traced(200, false)) && !told(record(503)));
-    assert!(told(Record { duration: limits::SLOW, ..traced(200, false) }));
+    assert!(told(Record { duration: telemetry::limits::SLOW, ..traced(200, false) }));
     // An answer that began at once and went on for long is not slow.
-    assert!(!told(Record { duration: limits::SLOW, upstream_duration: Some(Duration::ZERO), ..traced(200, false) }));
+    assert!(!told(Record { duration: telemetry::limits::SLOW, upstream_duration: Some(Duration::ZERO), ..traced(200, false) }));
 }
 
 #[test]
 fn spans_that_are_too_many_are_counted_and_take_no_room_from_others() {
     let flows = Flows::default();
-    (0..1000).for_each(|_| flows.see(&traced(200, true)));
-    (0..5).for_each(|_| flows.see(&record(503)));
+    (0..1000).for_each(|_| see(&flows, &traced(200, true)));
+    (0..5).for_each(|_| see(&flows, &record(503)));
     let (told, dropped) = flows.take(Instant::now());
     assert_eq!((told.len(), dropped), (limits::SPAN_FLOWS + 5, 1000 - limits::SPAN_FLOWS as u64));
 }

@@ -30,7 +30,7 @@ use smallvec::SmallVec;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use telemetry::{Destination, Outcome, Record, Sampling, Way};
+use telemetry::{Destination, Outcome, Record, Way};
 use transport::body::{Incoming, Length};
 use transport::h1::Hop;
 use transport::preface::Framing as Inner;
@@ -62,7 +62,9 @@ pub async fn request(
     prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
     let token = if snapshot.tokens.is_empty() { None } else { Box::pin(token(worker, &snapshot, client, listener, head)).await? };
     let plan = plan::decide(&snapshot, namespace, client, listener, head)?;
-    prepare::pass_trace(worker, head, record, Sampling::default());
+    let (tell, sampling) = snapshot.telling.of(plan.route(), plan.service(), head);
+    record.tell = tell;
+    prepare::pass_trace(worker, head, record, sampling);
     match plan {
         Plan::Routed { decision, dialled } => {
             let judged = listener.map(|listener| {

@@ -21,6 +21,25 @@ pub enum Plan<'t> {
     Outside { host: model::backend::ExternalName, port: u16 },
 }
 
+impl Plan<'_> {
+    /// The route that decided.
+    pub fn route(&self) -> Option<&Key> {
+        match self {
+            Self::Routed { decision, .. } => Some(&decision.route().key),
+            Self::Application { .. } | Self::Outside { .. } => None,
+        }
+    }
+
+    /// The service that is called, as the caller named it.
+    pub fn service(&self) -> Option<&Key> {
+        match self {
+            Self::Routed { dialled, .. } => dialled.map(|service| &service.key),
+            Self::Application { service, .. } => service.map(|service| &service.key),
+            Self::Outside { .. } => None,
+        }
+    }
+}
+
 /// The decision as the record holds it.
 pub fn way(decision: &Decision<'_>) -> Way {
     let (rule, matched) = (decision.rule_index(), decision.match_index());

@@ -122,6 +122,7 @@ impl Mesh {
             guards: Default::default(),
             flows: Default::default(),
             keys: Default::default(),
+            otlp: Default::default(),
             system_roots: self.system_roots.clone(),
             access: self.access.clone(),
             stage: watch::Sender::new(Stage::Serving),
@@ -173,6 +174,13 @@ impl Proxy {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("no record came")
+    }
+
+    /// Until so many requests were recorded since the beginning, whether they have lines or not.
+    pub async fn counted(&self, requests: u64) {
+        while self.worker.shared.metrics.edges().values().map(|edge| edge.requests).sum::<u64>() < requests {
+            transport::rt::sleep(limits::LOOK).await;
+        }
     }
 
     /// The next record of this fault.

@@ -3,9 +3,11 @@
 use super::resources::{self, HTTP};
 use super::{Shop, bounded, key};
 use crate::flows::ContextCounts;
-use model::{Kind, Target};
+use model::telemetry::{Lines, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
+use model::{HeaderMatch, Kind, Resource, Target, ValueMatch};
 use serde_json::Value;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use testkit::backend::Backend;
 use testkit::client::{Shot, fetch};
 
@@ -90,6 +92,51 @@ async fn calls_with_and_without_a_trace_are_told_apart() {
         };
         assert_eq!(counted(&shop.web), ContextCounts { served: 0, passed_on: 1, dropped: 2 });
         assert_eq!(counted(&shop.catalog), ContextCounts { served: 3, passed_on: 0, dropped: 0 });
+    })
+    .await;
+}
+
+fn policy(target: TelemetryTarget, says: TelemetrySettings) -> Resource {
+    let origin = resources::origin("TelemetryPolicy", "p");
+    Resource::Telemetry(Arc::new(TelemetryPolicy { key: key(Kind::Telemetry, "p.0"), origin, target, says }))
+}
+
+#[tokio::test]
+async fn a_policy_chooses_what_is_recorded_and_what_has_a_line() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", HTTP);
+        let wanted = HeaderMatch { name: "x-debug".into(), value: ValueMatch::Exact("yes".into()) };
+        let says = TelemetrySettings {
+            share: Some(0),
+            always: Some(vec![wanted]),
+            lines: Some(Lines::ErrorsAndSlower(Duration::from_secs(3600))),
+            ..TelemetrySettings::default()
+        };
+        shop.mesh.put(vec![policy(TelemetryTarget::Service(key(Kind::Service, "catalog")), says)]);
+        let lines = |shop: &Shop| (shop.web.records().count(), shop.catalog.records().count());
+        // Without the policy the first of a second would be recorded, and each has a line.
+        fetch(&told(door, &[])).await.unwrap();
+        shop.web.counted(1).await;
+        shop.catalog.counted(1).await;
+        assert_eq!((spans(&shop.web), spans(&shop.catalog), lines(&shop)), (0, 0, (0, 0)));
+        fetch(&told(door, &[("x-debug", "yes")])).await.unwrap();
+        shop.web.counted(2).await;
+        shop.catalog.counted(2).await;
+        assert_eq!((spans(&shop.web), spans(&shop.catalog), lines(&shop)), (1, 1, (0, 0)));
+        // Whose caller decided is not asked again.
+        let parent = format!("00-{TRACE}-{CALLER}-00");
+        fetch(&told(door, &[("x-debug", "yes"), ("traceparent", &parent)])).await.unwrap();
+        shop.web.counted(3).await;
+        shop.catalog.counted(3).await;
+        assert_eq!((spans(&shop.web), spans(&shop.catalog)), (0, 0));
+        // A failure is told whatever was decided, as a span and as a line.
+        let nobody = format!("127.0.0.1:{}", testkit::free_port()).parse().unwrap();
+        shop.mesh.put(resources::catalog(&[resources::Place::organza("catalog-2", nobody, 80)]));
+        fetch(&told(door, &[])).await.unwrap();
+        shop.web.counted(4).await;
+        assert_eq!((spans(&shop.web), lines(&shop)), (1, (1, 0)));
     })
     .await;
 }

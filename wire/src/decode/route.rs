@@ -74,10 +74,7 @@ fn ranked(m: v1::RankedMatch) -> Result<RankedMatch> {
     let order = rank.order.try_into().map_err(|_| wrong("has not five members")).at("order").at("rank")?;
     let path = m.path.map(path).transpose().at("path")?;
     let method = m.method.map(|name| Method::parse(&name).ok_or_else(|| wrong("is no method"))).transpose().at("method")?;
-    let headers = list(m.headers, "headers", |h| {
-        let name = header_name(h.name.to_ascii_lowercase()).at("name")?;
-        Ok(HeaderMatch { name, value: value(h.value).at("value")? })
-    })?;
+    let headers = list(m.headers, "headers", header)?;
     let query = list(m.query, "query", |q| Ok(QueryMatch { name: text(q.name).at("name")?, value: value(q.value).at("value")? }))?;
     Ok(RankedMatch {
         rank: Rank { order, created: rank.created, name: text(rank.name).at("rank.name")?, rule: rank.rule, position: rank.position },
@@ -214,4 +211,9 @@ fn external(e: v1::ExternalHost) -> Result<ExternalHost> {
         protocol: word(e.protocol).at("protocol")?,
         tls: e.tls.map(super::tls::upstream).transpose().at("tls")?.map(Arc::new),
     })
+}
+
+pub(super) fn header(h: v1::NamedMatch) -> Result<HeaderMatch> {
+    let name = header_name(h.name.to_ascii_lowercase()).at("name")?;
+    Ok(HeaderMatch { name, value: value(h.value).at("value")? })
 }

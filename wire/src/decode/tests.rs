@@ -3,6 +3,7 @@
 mod access;
 mod listeners;
 mod rates;
+mod telemetry;
 
 use super::DecodeError;
 use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
@@ -294,6 +295,7 @@ fn samples() -> Vec<(&'static str, Resource)> {
         ("accesssettings", Resource::AccessSettings(Arc::new(access::settings()))),
         ("ratelimit", Resource::RateLimit(Arc::new(rates::policy()))),
         ("tokenissuer", Resource::TokenIssuer(Arc::new(token::issuer()))),
+        ("telemetry", Resource::Telemetry(Arc::new(telemetry::policy()))),
     ]
 }
 

@@ -72,7 +72,7 @@ fn ranked(m: &RankedMatch) -> v1::RankedMatch {
     }
 }
 
-fn named(name: &Arc<str>, value: &ValueMatch) -> v1::NamedMatch {
+pub(super) fn named(name: &Arc<str>, value: &ValueMatch) -> v1::NamedMatch {
     use v1::value_match::Value as V;
     let value = match value {
         ValueMatch::Exact(value) => V::Exact(text(value)),

@@ -1,6 +1,7 @@
 //! Resources and statuses as text that a person can write from the specification: one thing a line, what belongs to it below.
 
 mod access;
+mod telemetry;
 
 use super::told;
 use crate::Translation;
@@ -35,6 +36,7 @@ pub fn model(t: &Translation) -> String {
             Resource::AccessSettings(settings) => access::settings(settings, &mut out),
             Resource::RateLimit(policy) => access::rates(policy, &mut out),
             Resource::TokenIssuer(issuer) => access::issuer(issuer, &mut out),
+            Resource::Telemetry(policy) => telemetry::policy(policy, &mut out),
             Resource::Workload(_) | Resource::TrustBundle(_) => {}
         }
     }

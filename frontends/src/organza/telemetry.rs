@@ -1,0 +1,183 @@
+//! `TelemetryPolicy`: which traces are recorded, which requests have a line, where both are sent. It names what other passes made and changes nothing
+//! of it: each target becomes a resource of its own, so that a proxy is told of its own alone. Of two policies for one target the older holds.
+
+use super::GROUP;
+use super::settings::ROOT_NAMESPACE;
+use crate::gateway_api::{condition, duration, matches, target};
+use crate::kubernetes::{Inventory, text};
+use crate::wrong::{Within, Wrong};
+use crate::{Object, Translation};
+use model::telemetry::{Collector, CollectorProtocol, Lines, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
+use model::{HeaderMatch, Key, Kind, ObjectRef, ParentStatus, Report, Resource, Severity, Source, Status};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const KIND: &str = "TelemetryPolicy";
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// Of all.
+const WHOLE: u64 = 100_000;
+
+pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translation) {
+    let mut taken = BTreeMap::new();
+    for policy in target::by_age(objects, |object| object.is(GROUP, KIND)) {
+        one(policy, objects, inventory, &mut taken, out);
+    }
+}
+
+type Taken = BTreeMap<TelemetryTarget, ObjectRef>;
+
+fn one(object: &Object, objects: &[Object], inventory: &Inventory, taken: &mut Taken, out: &mut Translation) {
+    let read = settings(object).at("spec");
+    out.reports.extend(read.as_ref().err().map(|wrong| wrong.report(&object.object)));
+    let namespace = &object.object.namespace;
+    let (mut ancestors, mut own) = (Vec::new(), Vec::new());
+    let refs = object.list("/spec/targetRefs");
+    if refs.is_empty() {
+        let whole = if **namespace == *ROOT_NAMESPACE { TelemetryTarget::Mesh } else { TelemetryTarget::Namespace(namespace.clone()) };
+        let free = free(&whole, object, taken).map_err(|wrong| wrong.at("name").at("metadata"));
+        own.push(place(object, 0, Ok(whole), free, &read, taken, out));
+    }
+    for (i, target) in refs.iter().enumerate() {
+        let placed = |wrong: Wrong| wrong.item(i).at("targetRefs").at("spec");
+        let found = find(target, object, objects, inventory, out).map_err(placed);
+        let free = found.as_ref().map_or(Ok(()), |found| free(found, object, taken).map_err(|wrong| placed(wrong.at("name"))));
+        let accepted = place(object, i, found, free, &read, taken, out);
+        let word = |field| text(target, field).unwrap_or("");
+        let parent = ObjectRef::new(word("group"), word("kind"), namespace, word("name"));
+        ancestors.push(ParentStatus { parent, section: None, port: None, conditions: vec![accepted] });
+    }
+    out.statuses.push(Status { object: object.object.clone(), conditions: own, parents: ancestors, listeners: Vec::new() });
+}
+
+/// Puts what it says where it is for, and tells what became of that.
+fn place(
+    object: &Object,
+    number: usize,
+    found: Result<TelemetryTarget, Wrong>,
+    free: Result<(), Wrong>,
+    read: &Result<TelemetrySettings, Wrong>,
+    taken: &mut Taken,
+    out: &mut Translation,
+) -> model::Condition {
+    let target = match found.and_then(|found| free.map(|()| found)) {
+        Ok(target) => target,
+        Err(wrong) => {
+            let severity = if wrong.reason == "TargetNotFound" { Severity::Warning } else { Severity::Error };
+            out.reports.push(Report { severity, ..wrong.report(&object.object) });
+            return condition("Accepted", false, wrong.reason, &wrong.message);
+        }
+    };
+    taken.insert(target.clone(), object.object.clone());
+    match read {
+        Err(wrong) => condition("Accepted", false, "Invalid", &wrong.message),
+        Ok(says) => {
+            let key = Key::new(Source::files(), Kind::Telemetry, &object.object.namespace, &format!("{}.{number}", object.object.name));
+            let policy = TelemetryPolicy { key, origin: object.origin(), target, says: says.clone() };
+            out.resources.push(Resource::Telemetry(Arc::new(policy)));
+            condition("Accepted", true, "Accepted", "The policy is in force.")
+        }
+    }
+}
+
+fn free(target: &TelemetryTarget, object: &Object, taken: &Taken) -> Result<(), Wrong> {
+    match taken.get(target) {
+        Some(winner) if *winner != object.object => {
+            Err(Wrong::new("Conflicted", format!("{winner} is older and holds for the same target.")).fix("Merge the two."))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn find(target: &Value, object: &Object, objects: &[Object], inventory: &Inventory, out: &Translation) -> Result<TelemetryTarget, Wrong> {
+    let namespace = &object.object.namespace;
+    let (kind, name) = (text(target, "kind").unwrap_or(""), text(target, "name").unwrap_or(""));
+    let missing = || Wrong::new("TargetNotFound", format!("{kind} {namespace}/{name} does not exist yet.")).at("name");
+    match kind {
+        "Service" => inventory.service(namespace, name).map(|service| TelemetryTarget::Service(service.key.clone())).ok_or_else(missing),
+        "Gateway" => {
+            let exists = objects.iter().any(|o| o.is(GATEWAY_API, kind) && o.object.namespace == *namespace && *o.object.name == *name);
+            exists.then(|| TelemetryTarget::Gateway(Key::new(Source::files(), Kind::Gateway, namespace, name))).ok_or_else(missing)
+        }
+        "HTTPRoute" | "GRPCRoute" => {
+            let full = format!("{}.{name}", kind.to_lowercase());
+            let of = |resource: &Resource| match resource {
+                Resource::Route(r) if r.key.namespace == *namespace && *r.key.name == *full => Some(r.key.clone()),
+                _ => None,
+            };
+            out.resources.iter().find_map(of).map(TelemetryTarget::Route).ok_or_else(missing)
+        }
+        _ => Err(Wrong::new("Invalid", format!("A {KIND} does not attach to a {kind}."))
+            .fix("Target a Gateway, a route or a Service.")
+            .at("kind")),
+    }
+}
+
+fn settings(object: &Object) -> Result<TelemetrySettings, Wrong> {
+    let (tracing, log) = (object.at("/spec/tracing"), object.at("/spec/accessLog"));
+    let (share, always) = sampling(&tracing["sampling"]).at("sampling").at("tracing")?;
+    let wide = object.list("/spec/targetRefs").iter().all(|target| text(target, "kind") == Some("Gateway"));
+    let collector = |value: &Value| match (collector(value)?, wide) {
+        // What the schema would have refused can come here where nobody checked it.
+        (Some(_), false) => Err(Wrong::new("Invalid", "A collector is named for a Gateway, a namespace or the mesh.".to_owned())),
+        (found, _) => Ok(found),
+    };
+    Ok(TelemetrySettings {
+        share,
+        always,
+        slower: time(tracing, "slowerThan").at("tracing")?,
+        spans: collector(&tracing["otlp"]).at("otlp").at("tracing")?,
+        lines: lines(log).at("accessLog")?,
+        lines_to: collector(&log["otlp"]).at("otlp").at("accessLog")?,
+    })
+}
+
+fn sampling(value: &Value) -> Result<(Option<u32>, Option<Vec<HeaderMatch>>), Wrong> {
+    let number = |value: &Value| value.as_u64();
+    let fraction = &value["fraction"];
+    let of = match (number(&value["percent"]), number(&fraction["numerator"])) {
+        (Some(percent), _) => Some((percent, 100)),
+        (None, Some(numerator)) => Some((numerator, number(&fraction["denominator"]).unwrap_or(100))),
+        (None, None) => None,
+    };
+    let share = match of {
+        Some((part, whole)) if part > whole || whole == 0 => {
+            return Err(Wrong::new("Invalid", "More than all cannot be recorded.".to_owned()));
+        }
+        Some((part, whole)) => Some(u32::try_from(part * WHOLE / whole).unwrap_or(u32::MAX)),
+        None => None,
+    };
+    let always = if value["headers"].is_array() { Some(matches::headers(value)?) } else { None };
+    Ok((share, always))
+}
+
+fn lines(value: &Value) -> Result<Option<Lines>, Wrong> {
+    let slower = time(value, "slowerThan")?;
+    Ok(match (text(value, "lines"), slower) {
+        (None, _) => None,
+        (Some("All"), _) => Some(Lines::All),
+        (Some("Errors"), None) => Some(Lines::Errors),
+        (Some("Errors"), Some(slower)) => Some(Lines::ErrorsAndSlower(slower)),
+        (Some("None"), _) => Some(Lines::Nothing),
+        (Some(word), _) => return Err(Wrong::new("Invalid", format!("{word:?} is none of All, Errors, None.")).at("lines")),
+    })
+}
+
+fn time(value: &Value, field: &str) -> Result<Option<Duration>, Wrong> {
+    text(value, field).map(|text| duration::read(text).at(field)).transpose()
+}
+
+fn collector(value: &Value) -> Result<Option<Collector>, Wrong> {
+    let Some(endpoint) = text(value, "endpoint") else { return Ok(None) };
+    let protocol = match text(value, "protocol") {
+        None | Some("Grpc") => CollectorProtocol::Grpc,
+        Some("HttpProtobuf") => CollectorProtocol::Http,
+        Some(word) => return Err(Wrong::new("Invalid", format!("{word:?} is none of Grpc, HttpProtobuf.")).at("protocol")),
+    };
+    let read = Collector::parse(protocol, endpoint);
+    read.map(Some).map_err(|why| Wrong::new("Invalid", format!("{endpoint:?} {why}.")).fix("Write http://HOST:PORT.").at("endpoint"))
+}
+
+#[cfg(test)]
+mod tests;

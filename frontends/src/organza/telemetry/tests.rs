@@ -1,0 +1,79 @@
+use crate::file::{self, Located};
+use crate::schema::check;
+use crate::tests::{object, run, service};
+use crate::{Object, Translation};
+use model::Resource;
+use serde_json::{Value, json};
+
+fn problems(spec: &str) -> Vec<Located> {
+    let (objects, found) =
+        file::parse("p.yaml", &format!("apiVersion: organza.dev/v1alpha1\nkind: TelemetryPolicy\nmetadata: {{name: p}}\nspec:\n{spec}"));
+    assert!(found.is_empty(), "{found:?}");
+    check(objects).1
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    assert!(problems("  tracing: {sampling: {percent: 5}, otlp: {endpoint: 'http://c:4317'}}\n").is_empty());
+    let cases = [
+        ("  tracing: {sampling: {percent: 101}}\n", "spec.tracing.sampling.percent"),
+        ("  tracing: {sampling: {percent: 1, fraction: {numerator: 1}}}\n", "spec.tracing.sampling"),
+        ("  tracing: {sampling: {fraction: {numerator: 2, denominator: 1}}}\n", "spec.tracing.sampling.fraction"),
+        ("  tracing: {slowerThan: soon}\n", "spec.tracing.slowerThan"),
+        ("  tracing: {otlp: {endpoint: 'c:4317'}}\n", "spec.tracing.otlp.endpoint"),
+        ("  accessLog: {lines: Some}\n", "spec.accessLog.lines"),
+        ("  accessLog: {lines: All, slowerThan: 1s}\n", "spec.accessLog"),
+        ("  acessLog: {lines: All}\n", "spec.acessLog"),
+        ("  targetRefs: [{group: '', kind: Gateway, name: g}]\n", "spec.targetRefs[0]"),
+        ("  targetRefs: [{group: '', kind: Service, name: s}]\n  tracing: {otlp: {endpoint: 'http://c'}}\n", "spec"),
+    ];
+    for (spec, place) in cases {
+        let found: Vec<String> = problems(spec).iter().map(|problem| problem.report.path_text()).collect();
+        assert_eq!(found, [place], "{spec}");
+    }
+}
+
+fn policy(namespace: &str, name: &str, spec: Value) -> Object {
+    object("organza.dev/v1alpha1", "TelemetryPolicy", (namespace, name), json!({ "spec": spec }))
+}
+
+/// Reason and place of each report.
+fn told(t: &Translation) -> Vec<(String, String)> {
+    t.reports.iter().map(|report| (report.reason.to_string(), report.path_text())).collect()
+}
+
+fn made(t: &Translation) -> usize {
+    t.resources.iter().filter(|resource| matches!(resource, Resource::Telemetry(_))).count()
+}
+
+#[test]
+fn of_two_for_one_target_the_first_holds_and_the_other_says_so() {
+    let target = json!({"targetRefs": [{"group": "", "kind": "Service", "name": "s"}], "accessLog": {"lines": "Errors"}});
+    let t = run(&[service("a", "s"), policy("a", "one", target.clone()), policy("a", "two", target)]);
+    assert_eq!((told(&t), made(&t)), (vec![("Conflicted".to_owned(), "spec.targetRefs[0].name".to_owned())], 1));
+    let whole = run(&[policy("a", "one", json!({})), policy("a", "two", json!({}))]);
+    assert_eq!((told(&whole), made(&whole)), (vec![("Conflicted".to_owned(), "metadata.name".to_owned())], 1));
+    // Another namespace's is another target.
+    let apart = run(&[policy("a", "one", json!({})), policy("organza-system", "one", json!({}))]);
+    assert_eq!((told(&apart), made(&apart)), (Vec::new(), 2));
+}
+
+#[test]
+fn what_no_schema_saw_is_told_and_changes_nothing() {
+    let service_target = json!([{"group": "", "kind": "Service", "name": "s"}]);
+    let cases = [
+        (json!({"tracing": {"otlp": {"endpoint": "https://c"}}}), "spec.tracing.otlp.endpoint"),
+        (json!({"tracing": {"otlp": {"endpoint": "http://c", "protocol": "Thrift"}}}), "spec.tracing.otlp.protocol"),
+        (json!({"tracing": {"sampling": {"fraction": {"numerator": 3, "denominator": 2}}}}), "spec.tracing.sampling"),
+        (json!({"tracing": {"slowerThan": "soon"}}), "spec.tracing.slowerThan"),
+        (json!({"accessLog": {"lines": "Some"}}), "spec.accessLog.lines"),
+        (json!({"targetRefs": service_target, "accessLog": {"otlp": {"endpoint": "http://c"}}}), "spec.accessLog.otlp"),
+    ];
+    for (spec, place) in cases {
+        let t = run(&[service("a", "s"), policy("a", "p", spec.clone())]);
+        let places: Vec<String> = told(&t).into_iter().map(|(_, place)| place).collect();
+        assert_eq!((places, made(&t)), (vec![place.to_owned()], 0), "{spec}");
+    }
+    let pod = run(&[policy("a", "p", json!({"targetRefs": [{"group": "", "kind": "Pod", "name": "s"}]}))]);
+    assert_eq!(told(&pod), [("Invalid".to_owned(), "spec.targetRefs[0].kind".to_owned())]);
+}

@@ -1,0 +1,120 @@
+//! Spans and lines of the access log on their way to collectors of OpenTelemetry. Workers put lines into a bounded queue and never wait; a task of the
+//! rim sends what is there each second, by gRPC or HTTP. A collector that is slow, gone or hangs costs counted drops and nothing else: what could
+//! not be sent is not sent again.
+
+mod send;
+mod words;
+
+use crate::limits;
+use crate::snapshot;
+use model::telemetry::Collector;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use telemetry::{Gauge, Metrics, Record, access_log};
+use transport::rt;
+pub(crate) use words::Sender;
+
+/// What waits to be sent, of one kind.
+#[derive(Debug, Default)]
+struct Waiting {
+    wanted: AtomicBool,
+    lines: Mutex<Vec<String>>,
+    lost: Mutex<u64>,
+}
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+pub struct Queue {
+    spans: Waiting,
+    lines: Waiting,
+}
+
+impl Waiting {
+    fn put(&self, record: &Record) {
+        if !self.wanted.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() >= limits::OTLP_LINES {
+            drop(lines);
+            *self.lost.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            return;
+        }
+        let mut line = String::with_capacity(512);
+        access_log::write_line(access_log::Format::Json, record, &mut line);
+        lines.push(line);
+    }
+
+    /// What is there, and how much found no room since it was last asked.
+    fn take(&self, wanted: bool) -> (Vec<String>, u64) {
+        self.wanted.store(wanted, Ordering::Relaxed);
+        let lines = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        (lines, std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Queue {
+    /// A request that is a span of a recorded trace.
+    pub fn span(&self, record: &Record) {
+        self.spans.put(record);
+    }
+
+    /// A request that has a line.
+    pub fn line(&self, record: &Record) {
+        self.lines.put(record);
+    }
+}
+
+/// One of the two kinds, as it is counted.
+struct Kind {
+    path: send::Path,
+    sent: Gauge,
+    dropped: Gauge,
+}
+
+impl Kind {
+    fn new(path: send::Path, signal: &str, metrics: &Metrics) -> Self {
+        let labels = &[("signal", signal)];
+        Self {
+            path,
+            sent: metrics.counter("organza_otlp_sent", "Spans and lines that collectors took", labels),
+            dropped: metrics.counter("organza_otlp_dropped", "Spans and lines that found no room, or that collectors did not take", labels),
+        }
+    }
+
+    /// Sends what waits.
+    async fn tell(&self, waiting: &Waiting, to: Option<&Collector>, sender: &Sender) {
+        let (lines, lost) = waiting.take(to.is_some());
+        self.dropped.add(lost as f64);
+        let Some(collector) = to.filter(|_| !lines.is_empty()) else { return };
+        for part in lines.chunks(limits::OTLP_BATCH) {
+            let told = rt::timeout(limits::OTLP_TIME, send::send(collector, self.path, sender, part)).await;
+            let (taken, why) = match told {
+                Some(Ok(rejected)) => (part.len().saturating_sub(usize::try_from(rejected).unwrap_or(usize::MAX)), None),
+                Some(Err(why)) => (0, Some(why)),
+                None => (0, Some(format!("no answer within {:?}", limits::OTLP_TIME))),
+            };
+            self.sent.add(taken as f64);
+            self.dropped.add((part.len() - taken) as f64);
+            if let Some(why) = why {
+                tracing::debug!(%collector, %why, "a collector took nothing");
+            }
+        }
+    }
+}
+
+/// Sends until dropped.
+pub async fn run(queue: Arc<Queue>, snapshot: snapshot::Shared, metrics: Metrics, sender: Sender) {
+    let (spans, lines) = (Kind::new(send::Path::Traces, "spans", &metrics), Kind::new(send::Path::Logs, "lines", &metrics));
+    loop {
+        let telling = snapshot.load().telling.clone();
+        let base = telling.base();
+        // Beside each other: one collector that hangs is nothing to the other.
+        let both = (spans.tell(&queue.spans, base.spans.as_ref(), &sender), lines.tell(&queue.lines, base.lines_to.as_ref(), &sender));
+        futures_util::future::join(both.0, both.1).await;
+        rt::sleep(limits::OTLP_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

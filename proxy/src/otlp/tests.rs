@@ -1,0 +1,142 @@
+use super::*;
+use bytes::Bytes;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use model::telemetry::CollectorProtocol;
+use std::net::SocketAddr;
+use std::time::{Duration, UNIX_EPOCH};
+use telemetry::trace::carrier::Told;
+use telemetry::{Destination, Outcome, Peer, Reporter, Trace, TraceContext};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use wire::otlp::{LogsRequest, TracesRequest, Value};
+
+fn record(reporter: Reporter) -> Record {
+    let peer = |name: &str| Arc::new(Peer::claimed(name, "shop", name, "v1", "", None));
+    let mut record = Record::begin(UNIX_EPOCH + Duration::from_secs(1_790_000_000), reporter, peer("web"), peer("catalog"));
+    record.duration = Duration::from_millis(20);
+    record.status = 503;
+    record.outcome = Outcome::Failed(model::Fault::NoEndpoint);
+    record.reason = Some("nobody is there".into());
+    record.path = "/items".into();
+    record.dialled_service = Some(Arc::new(Destination { host: "catalog.shop".into(), name: "catalog".into(), namespace: "shop".into() }));
+    let context = TraceContext { trace_id: [1; 16], span_id: [2; 8], sampled: true };
+    let server = (reporter == Reporter::Gateway).then_some([3; 8]);
+    record.trace = Some(Trace { context, told: Told::default(), server, dialled: Some(Duration::from_millis(5)) });
+    record
+}
+
+fn sender() -> Sender {
+    Sender { service: "web".into(), namespace: "shop".into(), version: "v1".into(), proxy: "web-1".into() }
+}
+
+/// Path and body of each request, answered as one that took all.
+async fn collector() -> (SocketAddr, mpsc::UnboundedReceiver<(String, Bytes)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, heard) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let told = told.clone();
+            let answer = service_fn(move |request: Request<Incoming>| {
+                let told = told.clone();
+                async move {
+                    let path = request.uri().path().to_owned();
+                    let grpc = request.version() == hyper::Version::HTTP_2;
+                    told.send((path, request.into_body().collect().await?.to_bytes())).ok();
+                    let mut trailers = HeaderMap::new();
+                    trailers.insert("grpc-status", "0".parse().unwrap());
+                    let frames = if grpc { vec![Frame::data(Bytes::from_static(&[0; 5])), Frame::trailers(trailers)] } else { Vec::new() };
+                    let body = StreamBody::new(futures_util::stream::iter(frames.into_iter().map(Ok::<_, hyper::Error>)));
+                    let kind = if grpc { "application/grpc" } else { "application/x-protobuf" };
+                    Ok::<_, hyper::Error>(Response::builder().header("content-type", kind).body(body).unwrap())
+                }
+            });
+            tokio::spawn(async move { drop(Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await) });
+        }
+    });
+    (address, heard)
+}
+
+fn at(address: SocketAddr, protocol: CollectorProtocol) -> Collector {
+    Collector::parse(protocol, &format!("http://{address}")).unwrap()
+}
+
+/// One look at what waits, as the task does it each second.
+async fn tell(kind: &Kind, waiting: &Waiting, to: Option<&Collector>) -> (f64, f64) {
+    crate::tests::bounded(kind.tell(waiting, to, &sender())).await;
+    (kind.sent.get(), kind.dropped.get())
+}
+
+#[tokio::test]
+async fn spans_go_by_grpc_and_by_http() {
+    for (protocol, path) in [(CollectorProtocol::Grpc, wire::otlp::TRACES), (CollectorProtocol::Http, "/v1/traces")] {
+        let (address, mut heard) = collector().await;
+        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new()));
+        let to = at(address, protocol);
+        queue.span(&record(Reporter::Gateway));
+        assert_eq!(tell(&kind, &queue.spans, Some(&to)).await, (0.0, 0.0), "nobody had asked for it yet");
+        queue.span(&record(Reporter::Gateway));
+        assert_eq!(tell(&kind, &queue.spans, Some(&to)).await, (1.0, 0.0));
+        let (asked, body) = heard.recv().await.unwrap();
+        assert_eq!(asked, path);
+        let body = if protocol == CollectorProtocol::Grpc { body.slice(5..) } else { body };
+        let request: TracesRequest = wire::otlp::read(&body).unwrap();
+        let of = &request.resource_spans[0];
+        let attributes = &of.resource.as_ref().unwrap().attributes;
+        assert!(attributes.iter().any(|pair| pair.key == "service.name"));
+        let spans = &of.scope_spans[0].spans;
+        let told: Vec<_> = spans.iter().map(|span| (span.span_id[0], span.parent_span_id.len(), span.kind)).collect();
+        assert_eq!(told, [(3, 0, 2), (2, 8, 3)]);
+        assert_eq!(spans[0].end_time_unix_nano - spans[0].start_time_unix_nano, 20_000_000);
+        assert_eq!(spans[0].status.as_ref().unwrap().message, "no_endpoint: nobody is there");
+        let status = spans[0].attributes.iter().find(|pair| pair.key == "http.response.status_code").unwrap();
+        assert_eq!(status.value.as_ref().unwrap().value, Some(Value::Int(503)));
+        assert!(spans[0].attributes.iter().any(|pair| pair.key == "organza.destination_service"));
+    }
+}
+
+#[tokio::test]
+async fn lines_go_as_log_records_with_their_trace() {
+    let (address, mut heard) = collector().await;
+    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new()));
+    let to = at(address, CollectorProtocol::Http);
+    tell(&kind, &queue.lines, Some(&to)).await;
+    queue.line(&record(Reporter::Source));
+    assert_eq!(tell(&kind, &queue.lines, Some(&to)).await, (1.0, 0.0));
+    let (path, body) = heard.recv().await.unwrap();
+    let request: LogsRequest = wire::otlp::read(&body).unwrap();
+    let record = &request.resource_logs[0].scope_logs[0].log_records[0];
+    assert_eq!(
+        (&*path, record.severity_number, record.trace_id.len(), record.time_unix_nano),
+        ("/v1/logs", 17, 16, 1_790_000_000_000_000_000)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collector_that_hangs_costs_counted_drops_and_no_request_waits() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for protocol in [CollectorProtocol::Grpc, CollectorProtocol::Http] {
+        let to = at(listener.local_addr().unwrap(), protocol);
+        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new()));
+        tell(&kind, &queue.spans, Some(&to)).await;
+        // No await here: whoever carries a request only writes it down.
+        (0..limits::OTLP_LINES + 7).for_each(|_| queue.span(&record(Reporter::Source)));
+        let local = tokio::task::LocalSet::new();
+        local.run_until(kind.tell(&queue.spans, Some(&to), &sender())).await;
+        assert_eq!((kind.sent.get(), kind.dropped.get()), (0.0, limits::OTLP_LINES as f64 + 7.0));
+    }
+}
+
+#[tokio::test]
+async fn what_a_collector_refuses_is_dropped_and_so_is_what_nobody_takes() {
+    let refused = SocketAddr::from(([127, 0, 0, 1], 1));
+    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new()));
+    tell(&kind, &queue.spans, Some(&at(refused, CollectorProtocol::Grpc))).await;
+    queue.span(&record(Reporter::Source));
+    assert_eq!(tell(&kind, &queue.spans, Some(&at(refused, CollectorProtocol::Grpc))).await, (0.0, 1.0));
+}

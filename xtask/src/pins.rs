@@ -32,11 +32,13 @@ enum Pin {
 
 const PINS: [(&str, Pin); 3] = [("h1", Pin::H1), ("h2", Pin::H2), ("mesh", Pin::Mesh)];
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Counted {
     instructions: f64,
     allocations: f64,
     system_calls: f64,
+    /// Instructions of finding the route; both ends of a mesh are no gateways.
+    route: Option<f64>,
 }
 
 /// `--keep` writes what is counted into `bench/pins.json`; `--organza FILE` (else the release build); `--profile FOLDER` keeps callgrind's files.
@@ -81,9 +83,13 @@ pub fn run(arguments: &[String]) -> Result<()> {
 
 fn as_json(counted: &Counted) -> Value {
     let tenth = |number: f64| (number * 10.0).round() / 10.0;
-    json!({
+    let mut value = json!({
         "instructions": counted.instructions.round(), "allocations": tenth(counted.allocations), "system_calls": tenth(counted.system_calls),
-    })
+    });
+    if let Some(route) = counted.route {
+        value["route"] = json!(route.round());
+    }
+    value
 }
 
 /// Prints all, and gives what got worse.
@@ -92,8 +98,8 @@ fn compare(counted: &BTreeMap<&'static str, Counted>, kept: &Value) -> Vec<Strin
     println!("per request      now       kept");
     for (name, now) in counted {
         let now = as_json(now);
-        for what in ["instructions", "allocations", "system_calls"] {
-            let (is, was) = (now[what].as_f64().unwrap_or(0.0), kept[name][what].as_f64());
+        for what in ["instructions", "allocations", "system_calls", "route"] {
+            let (Some(is), was) = (now[what].as_f64(), kept[name][what].as_f64()) else { continue };
             let shown = was.map_or_else(|| "-".into(), |was| was.to_string());
             println!("{name:<5} {what:<13} {is:>8} {shown:>8}");
             // A tenth of a call is noise of timers.
@@ -107,29 +113,40 @@ fn compare(counted: &BTreeMap<&'static str, Counted>, kept: &Value) -> Vec<Strin
 
 fn count(pin: Pin, organza: &Path, folder: &Path) -> Result<Counted> {
     let [port, backend] = free_ports()?;
-    let sample = ["sample", "--name", "pins", "--port", &backend.to_string()];
-    let _backend = Running::quietly(Command::new(organza).args(sample))?;
-    wait_for_port(backend)?;
+    let _backend = sample(organza, backend)?;
     let configs = configured(pin, organza, folder, port, backend)?;
     let load = |requests: u32| shoot(pin, port, requests);
     let counted = {
-        let proxies = begin(&configs, port, |number| {
-            let mut command = Command::new("valgrind");
-            command.args(["--tool=callgrind", "--quiet"]).arg(format!("--callgrind-out-file={}/callgrind.{number}", folder.display()));
-            command.arg(organza);
-            command
-        })?;
+        let proxies = begin(pin, &configs, port, |number| callgrind_of(organza, folder, number))?;
         load(WARM)?;
         proxies.iter().try_for_each(|proxy| control(proxy, "--zero"))?;
         load(REQUESTS)?;
         proxies.iter().try_for_each(|proxy| control(proxy, "--dump"))?;
         callgrind::read(folder)?
     };
-    let proxies = begin(&configs, port, |_| Command::new(organza))?;
+    let proxies = begin(pin, &configs, port, |_| Command::new(organza))?;
     load(WARM)?;
     let system_calls = traced(&proxies, folder, || load(REQUESTS))?;
     let each = |total: u64| total as f64 / f64::from(REQUESTS);
-    Ok(Counted { instructions: each(counted.instructions), allocations: each(counted.allocations), system_calls: each(system_calls) })
+    let route = if pin == Pin::Mesh { None } else { Some(each(counted.route)) };
+    if route == Some(0.0) {
+        bail!("callgrind saw no call of the table: its functions have other names than pins/callgrind.rs says");
+    }
+    let (instructions, allocations, system_calls) = (each(counted.instructions), each(counted.allocations), each(system_calls));
+    Ok(Counted { instructions, allocations, system_calls, route })
+}
+
+fn sample(organza: &Path, port: u16) -> Result<Running> {
+    let backend = Running::quietly(Command::new(organza).args(["sample", "--name", "pins", "--port", &port.to_string()]))?;
+    wait_for_port(port)?;
+    Ok(backend)
+}
+
+fn callgrind_of(organza: &Path, folder: &Path, number: usize) -> Command {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--quiet", "--separate-threads=yes"]);
+    command.arg(format!("--callgrind-out-file={}/callgrind.{number}", folder.display())).arg(organza);
+    command
 }
 
 /// A mesh comes up as users have it; then all of it is killed, and what remains are proxies' configurations, snapshots and certificates, by which they
@@ -177,10 +194,11 @@ fn configured(pin: Pin, organza: &Path, folder: &Path, port: u16, backend: u16) 
     Ok(configs)
 }
 
-fn begin(configs: &[PathBuf], port: u16, command: impl Fn(usize) -> Command) -> Result<Vec<Running>> {
+fn begin(pin: Pin, configs: &[PathBuf], port: u16, command: impl Fn(usize) -> Command) -> Result<Vec<Running>> {
     let start = |(number, config): (usize, &PathBuf)| Running::quietly(command(number).args(["proxy", "--config"]).arg(config));
     let proxies = configs.iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
-    eventually("the proxies listen", || Ok(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()))?;
+    // Who listens first may call who does not listen yet.
+    eventually("the proxies answer", || Ok(shoot(pin, port, 4).is_ok()))?;
     Ok(proxies)
 }
 
@@ -188,6 +206,8 @@ fn shoot(pin: Pin, port: u16, requests: u32) -> Result<()> {
     let mut command = Command::new("h2load");
     let streams = if pin == Pin::H2 { "-m4" } else { "--h1" };
     command.args(["-c1", "-t1", streams, &format!("-n{requests}"), "-H", "x-bench: 1"]);
+    // Whether a trace is recorded was decided: where it is drawn here, the clock has a say.
+    command.args(["-H", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"]);
     // Its HTTP/1 makes a Host field of it.
     command.args(["-H", ":authority: bench.local"]);
     let output = command.arg(format!("http://127.0.0.1:{port}/items/1")).stdin(Stdio::null()).output().context("cannot run h2load")?;
@@ -202,20 +222,29 @@ fn control(proxy: &Running, what: &str) -> Result<()> {
     process::output("callgrind_control", &[what, &proxy.id().to_string()]).map(drop)
 }
 
-/// System calls of all proxies while `work` is done.
+/// The one worker of a proxy.
+fn worker(proxy: u32) -> Result<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{proxy}/task"))?.flatten();
+    let mut workers = tasks.filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("worker-")));
+    let task = workers.next().with_context(|| format!("the proxy {proxy} has no worker"))?;
+    Ok(task.file_name().to_string_lossy().parse()?)
+}
+
+/// System calls of the workers of all proxies while `work` is done.
 fn traced(proxies: &[Running], folder: &Path, work: impl FnOnce() -> Result<()>) -> Result<u64> {
     let mut tracers = Vec::new();
     for (number, proxy) in proxies.iter().enumerate() {
         let file = folder.join(format!("strace.{number}"));
+        let worker = worker(proxy.id())?;
         let mut command = Command::new("strace");
-        command.args(["-f", "-q", "-c", "-U", "calls,name", "-o"]).arg(&file).args(["-p", &proxy.id().to_string()]);
-        tracers.push((Running::quietly(&mut command)?, file, proxy.id()));
+        command.args(["-q", "-c", "-U", "calls,name", "-o"]).arg(&file).args(["-p", &worker.to_string()]);
+        tracers.push((Running::quietly(&mut command)?, file, worker));
     }
-    let attached = |process: u32| {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let attached = |task: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{task}/status")).unwrap_or_default();
         status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|id| id.trim() != "0"))
     };
-    eventually("strace is attached", || Ok(tracers.iter().all(|(_, _, process)| attached(*process))))?;
+    eventually("strace is attached", || Ok(tracers.iter().all(|(_, _, task)| attached(*task))))?;
     work()?;
     let mut calls = 0;
     for (tracer, file, _) in tracers {

@@ -2,6 +2,7 @@
 //! of the same supervisor and not of it, go on. `organza control` is that process; it is never typed.
 
 use crate::client::Client;
+use crate::descriptors;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::limits;
@@ -107,6 +108,7 @@ impl ClusterFlags {
 /// The process itself.
 pub async fn run(args: ControlArgs) -> Outcome {
     tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::INFO).init();
+    descriptors::raise();
     let mut lifeline = Lifeline::new(args.tethered).doing(|| "listen to signals".into())?;
     let config = ControlConfig {
         mesh: args.mesh,

@@ -12,6 +12,7 @@ mod completions;
 mod control_process;
 mod dashboard;
 mod demo;
+mod descriptors;
 mod dial;
 mod diff;
 mod down;

@@ -1,6 +1,7 @@
 //! `organza proxy --config FILE`: the process that carries traffic, started by `up`, `run` and the demo, never typed. Sets up what belongs to a process
 //! (log, signals) and hands over to the `proxy` crate.
 
+use crate::descriptors;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::ports;
@@ -43,6 +44,7 @@ pub fn log_to(wanted: &Log) -> Outcome<proxy::admin::SetLevel> {
 }
 
 pub async fn serve(config: Config, begin: proxy::Begin, set_level: proxy::admin::SetLevel, mut lifeline: Lifeline) -> Outcome {
+    descriptors::raise();
     let name = config.proxy.clone();
     let ended = proxy::run(config, begin, set_level, async move { lifeline.ended().await }).await;
     ended.map_err(|error| {

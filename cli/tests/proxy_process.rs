@@ -21,11 +21,13 @@ fn start(folder: &std::path::Path) -> Child {
         "control": {"addresses": ["127.0.0.1:1"], "trustRoots": root, "trustDomain": "t.mesh"},
     });
     std::fs::write(folder.join("config.json"), config.to_string()).expect("written");
-    Command::new(testkit::process::organza())
-        .args(["proxy", "--tethered", "--config"])
+    // As most shells start it.
+    Command::new("sh")
+        .args(["-c", "ulimit -S -n 256 && exec \"$0\" proxy --tethered --config \"$1\""])
+        .arg(testkit::process::organza())
         .arg(folder.join("config.json"))
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(std::fs::File::create(folder.join("log")).expect("a log"))
         .spawn()
         .expect("a proxy")
 }
@@ -49,6 +51,11 @@ fn a_tethered_proxy_lives_without_control_plane_and_ends_with_its_pipe() {
     let mut proxy = start(&folder);
     testkit::process::eventually("the admin socket is there", Duration::from_secs(10), || folder.join("admin.sock").exists());
     assert!(proxy.try_wait().expect("a status").is_none(), "it has not ended by itself");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", proxy.id())).expect("its limits");
+    let files: Vec<_> = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line").split_whitespace().collect();
+    assert_eq!(files[3], files[4], "the soft limit is the hard one");
+    let said = std::fs::read_to_string(folder.join("log")).expect("a log");
+    assert!(said.contains("files; the limit was 256"), "{said}");
     drop(proxy.stdin.take());
     assert_eq!(ended_within(&mut proxy, Duration::from_secs(20)), Some(true));
     std::fs::remove_dir_all(folder).expect("cleaned");

@@ -10,6 +10,7 @@ use crate::inbound::{self, Application};
 use crate::worker::Worker;
 use crate::{datagrams, gateway, limits, outbound};
 use model::Key;
+use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -93,7 +94,8 @@ impl Doors {
             None => rt::Group::bind(address, self.workers.len())?,
         };
         let address = group.address;
-        let opened = Opened { door, group, room: Room::new(limits::CONNECTIONS, limits::HANDSHAKES), close: watch::Sender::new(false) };
+        let room = Room::new(room::usual(getrlimit(Resource::Nofile).current), limits::HANDSHAKES);
+        let opened = Opened { door, group, room, close: watch::Sender::new(false) };
         if !self.parked {
             self.hand_out(&opened)?;
         }

@@ -14,20 +14,35 @@ pub struct Room {
 
 #[derive(Debug)]
 struct Seats {
+    /// Where nobody says another number.
+    usual: usize,
     most: AtomicUsize,
     taken: AtomicUsize,
 }
 
+impl Seats {
+    fn allow(&self, most: Option<usize>) {
+        self.most.store(most.unwrap_or(self.usual), Ordering::Relaxed);
+    }
+}
+
+/// Connections of one listener where nobody says how many: half of the files that this process may open, since most of them want a socket towards a
+/// backend too, and [`limits::CONNECTIONS`] at most.
+pub fn usual(files: Option<u64>) -> usize {
+    let half = files.and_then(|files| usize::try_from(files / 2).ok());
+    half.map_or(limits::CONNECTIONS, |half| half.min(limits::CONNECTIONS))
+}
+
 impl Room {
     pub fn new(connections: usize, handshakes: usize) -> Arc<Self> {
-        let seats = |most| Seats { most: AtomicUsize::new(most), taken: AtomicUsize::new(0) };
+        let seats = |usual| Seats { usual, most: AtomicUsize::new(usual), taken: AtomicUsize::new(0) };
         Arc::new(Self { connections: seats(connections), handshakes: seats(handshakes) })
     }
 
     /// Changes how many there may be, or makes it as the proxy has it; who has a place keeps it.
     pub fn allow(&self, connections: Option<usize>, handshakes: Option<usize>) {
-        self.connections.most.store(connections.unwrap_or(limits::CONNECTIONS), Ordering::Relaxed);
-        self.handshakes.most.store(handshakes.unwrap_or(limits::HANDSHAKES), Ordering::Relaxed);
+        self.connections.allow(connections);
+        self.handshakes.allow(handshakes);
     }
 
     /// Whether the next connection has to wait.

@@ -86,3 +86,17 @@ async fn handshakes_under_way_are_limited_by_themselves() {
     })
     .await;
 }
+
+#[test]
+fn as_many_connections_as_files_leave_room_for() {
+    let usual = [None, Some(1_000_000), Some(20_000), Some(1024)].map(room::usual);
+    assert_eq!(usual, [limits::CONNECTIONS, limits::CONNECTIONS, 10_000, 512]);
+    // What a gateway says holds until it says nothing any more.
+    let room = Room::new(1, 1);
+    let _one = room.connection();
+    assert!(room.is_full());
+    room.allow(Some(2), None);
+    assert!(!room.is_full());
+    room.allow(None, None);
+    assert!(room.is_full());
+}

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what one proxied request costs, Organza beside its peers, in one run and in turns, so that ratios hold on a noisy machine. CPU
 //! time is the kernel's own account of each process. The cases are in `bench/case.rs`, the configurations in the folder `bench`.
 
-mod account;
+pub mod account;
 mod case;
 mod contender;
 pub mod floor;

@@ -2,12 +2,17 @@
 //! counts by (stable Rust has it), lets the working corpora grow under the build folder, and stops at the first find. What a target
 //! checks is the crate's business; its committed corpora are replayed by `cargo xtask test` without any of this.
 
+mod every;
+mod table;
+
+use crate::bench::account;
 use crate::{peers, process};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// For whoever gives no number.
 const SECONDS: u64 = 60;
@@ -33,6 +38,11 @@ struct Asked {
     file: Option<String>,
     seconds: Option<u64>,
     minimise: bool,
+    /// Every target, with what it took told.
+    all: bool,
+    /// Of all targets together.
+    total: Option<u64>,
+    jobs: Option<usize>,
 }
 
 /// What libFuzzer says of a run.
@@ -46,6 +56,16 @@ struct Stats {
     find: Option<String>,
 }
 
+/// A run that has ended.
+#[derive(Debug)]
+struct Ran {
+    stats: Stats,
+    good: bool,
+    wall_seconds: u64,
+    /// As the kernel has it: wall time says little where others are at work.
+    cpu_seconds: u64,
+}
+
 pub fn run(arguments: &[String]) -> Result<()> {
     let asked = asked(arguments)?;
     let known = targets()?;
@@ -57,11 +77,19 @@ pub fn run(arguments: &[String]) -> Result<()> {
         return process::run(&program.display().to_string(), &[file, "-ignore_remaining_args=1", target]);
     }
     let chosen: Vec<&String> = known.iter().filter(|name| asked.target.as_ref().is_none_or(|target| target == *name)).collect();
-    println!("{:<16}{:>9}{:>14}{:>10}{:>10}{:>9}{:>9}", "target", "seconds", "executions", "coverage", "features", "corpus", "was");
+    println!(
+        "{:<16}{:>9}{:>9}{:>14}{:>10}{:>10}{:>9}{:>9}",
+        "target", "seconds", "CPU s", "executions", "coverage", "features", "corpus", "was"
+    );
+    if asked.all {
+        let jobs = asked.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let each = asked.total.map(|total| every::share(total, known.len(), jobs)).or(asked.seconds);
+        return every::run(&program, &known, each.unwrap_or(SECONDS), jobs);
+    }
     for target in chosen {
         match asked.minimise {
             true => minimise(&program, target)?,
-            false => one(&program, target, asked.seconds.unwrap_or(SECONDS))?,
+            false => one(&program, target, asked.seconds.unwrap_or(SECONDS))?.judge(target)?,
         }
     }
     Ok(())
@@ -77,12 +105,33 @@ fn asked(arguments: &[String]) -> Result<Asked> {
                 asked.seconds = Some(number.context("--seconds takes a number")?);
             }
             "--minimise" => asked.minimise = true,
-            flag if flag.starts_with('-') => bail!("{flag:?}: fuzz takes TARGET, FILE, --seconds N and --minimise"),
+            "--all" => asked.all = true,
+            "--for" => asked.total = Some(rest.next().and_then(|text| seconds(text)).context("--for takes a time: 90s, 30m, 1h")?),
+            "--jobs" => asked.jobs = Some(rest.next().and_then(|text| text.parse().ok()).context("--jobs takes a number")?),
+            flag if flag.starts_with('-') => {
+                bail!("{flag:?}: fuzz takes TARGET, FILE, --seconds N, --minimise, and --all with --for TIME and --jobs N")
+            }
             word if asked.target.is_none() => asked.target = Some(word.to_owned()),
             word => asked.file = Some(word.to_owned()),
         }
     }
+    let others = asked.target.is_some() || asked.minimise;
+    if asked.all && others || !asked.all && (asked.total.is_some() || asked.jobs.is_some()) {
+        bail!("--for and --jobs go with --all, and no target or --minimise does");
+    }
     Ok(asked)
+}
+
+/// `90s`, `30m`, `1h`.
+fn seconds(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| *seconds > 0)
 }
 
 fn corpora() -> PathBuf {
@@ -128,7 +177,7 @@ fn build() -> Result<PathBuf> {
     Ok(target.join(host).join("fuzz/fuzz"))
 }
 
-fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
+fn one(program: &Path, target: &str, seconds: u64) -> Result<Ran> {
     let folder = folder()?;
     let (work, committed) = (folder.join("corpus").join(target), corpora().join(target));
     fs::create_dir_all(&work)?;
@@ -139,17 +188,25 @@ fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
     let (work, committed) = (work.display().to_string(), committed.display().to_string());
     let arguments =
         [&*time, &input, &memory, &length, &finds, "-print_final_stats=1", &work, &committed, "-ignore_remaining_args=1", target];
-    let (good, text) = listen(program, &arguments)?;
-    let stats = stats(&text);
+    let begun = Instant::now();
+    let (good, text, cpu) = listen(program, &arguments)?;
+    let ran = Ran { stats: stats(&text), good, wall_seconds: begun.elapsed().as_secs(), cpu_seconds: cpu.round() as u64 };
+    let Ran { stats: Stats { executions, coverage, features, .. }, wall_seconds: wall, cpu_seconds: cpu, .. } = &ran;
     let corpus = fs::read_dir(&work)?.count();
-    println!("{target:<16}{seconds:>9}{:>14}{:>10}{:>10}{corpus:>9}{before:>9}", stats.executions, stats.coverage, stats.features);
-    match (stats.find, good) {
-        (Some(input), _) => bail!(
-            "{target} found something; what is said above. Play it again: cargo xtask fuzz {target} {input}\n\
-             Once its cause is mended, put it into fuzz/corpus/{target}/."
-        ),
-        (None, false) => bail!("{target}: the fuzzer failed"),
-        (None, true) => Ok(()),
+    println!("{target:<16}{wall:>9}{cpu:>9}{executions:>14}{coverage:>10}{features:>10}{corpus:>9}{before:>9}");
+    Ok(ran)
+}
+
+impl Ran {
+    fn judge(&self, target: &str) -> Result<()> {
+        match (&self.stats.find, self.good) {
+            (Some(input), _) => bail!(
+                "{target} found something; what is said above. Play it again: cargo xtask fuzz {target} {input}\n\
+                 Once its cause is mended, put it into fuzz/corpus/{target}/."
+            ),
+            (None, false) => bail!("{target}: the fuzzer failed"),
+            (None, true) => Ok(()),
+        }
     }
 }
 
@@ -157,13 +214,13 @@ fn one(program: &Path, target: &str, seconds: u64) -> Result<()> {
 /// it covers: its name begins with `found`.
 fn minimise(program: &Path, target: &str) -> Result<()> {
     let folder = folder()?;
-    let (work, committed, into) = (folder.join("corpus").join(target), corpora().join(target), folder.join("merged"));
+    let (work, committed, into) = (folder.join("corpus").join(target), corpora().join(target), folder.join("merged").join(target));
     fs::create_dir_all(&work)?;
     let _ = fs::remove_dir_all(&into);
     fs::create_dir_all(&into)?;
     let paths = [&into, &committed, &work].map(|path| path.display().to_string());
     let arguments = ["-set_cover_merge=1", &paths[0], &paths[1], &paths[2], "-ignore_remaining_args=1", target];
-    let (good, _) = listen(program, &arguments)?;
+    let (good, ..) = listen(program, &arguments)?;
     if !good {
         bail!("{target}: inputs could not be merged");
     }
@@ -189,12 +246,12 @@ fn minimise(program: &Path, target: &str) -> Result<()> {
             room = rest;
         }
     }
-    println!("{target:<52}{:>19}{before:>9}", fs::read_dir(&committed)?.count());
+    println!("{target:<16}committed corpus{:>54}{before:>9}", fs::read_dir(&committed)?.count());
     Ok(())
 }
 
-/// Runs the fuzzer, shows what it says of a find, and gives back all.
-fn listen(program: &Path, arguments: &[&str]) -> Result<(bool, String)> {
+/// Runs the fuzzer, shows what it says of a find, and gives back all, and the seconds that it kept a processor busy.
+fn listen(program: &Path, arguments: &[&str]) -> Result<(bool, String, f64)> {
     let mut child = Command::new(program)
         .args(arguments)
         .current_dir(crate::root())
@@ -214,7 +271,11 @@ fn listen(program: &Path, arguments: &[&str]) -> Result<(bool, String)> {
             text.push('\n');
         }
     }
-    Ok((child.wait()?.success(), text))
+    // It has ended, and until it is waited for the kernel still tells what it used.
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+    let used = account::of(&[child.id()]);
+    Ok((child.wait()?.success(), text, (used.user_ticks + used.system_ticks) / account::TICKS))
 }
 
 /// Reads `#… cov: 12 ft: 34 corp: 5/67b …` and `stat::number_of_executed_units: 89`; the last of each counts.

@@ -61,6 +61,9 @@ cargo xtask CHORE
                 descriptors, threads and tasks of each process
   fuzz [TARGET] [--seconds N] [--minimise]
                 strangers' bytes invented by libFuzzer, for each target (fuzz/README.md)
+  fuzz --all [--for TIME] [--jobs N]
+                all of them within that time (1h), several at once; what they took is added
+                to fuzz/README.md, and corpora keep a sample of what was found
   fuzz TARGET FILE
                 one input once more
   mutants [NAME]

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+/// Of a second.
+pub const TICKS: f64 = 100.0;
+
 /// Of some processes together.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Account {

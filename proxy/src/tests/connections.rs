@@ -155,12 +155,12 @@ async fn one_two_and_four_workers_have_no_more_connections_than_the_proxy_may() 
                 let scene = Scene::new(tunnel, backend.address, policy(Some(3), 1024)).await;
                 let (door, _doors) = threads(&scene.web, workers, HTTP);
                 for round in 0..3 {
-                    assert_eq!(calls(&[door], 60).await, [200; 60], "{workers} workers, round {round}");
+                    assert_eq!(calls(&[door], 24).await, [200; 24], "{workers} workers, round {round}");
                 }
                 let (most, all) = (scene.relay.most.get(), scene.relay.all.get());
                 assert!((1..=3).contains(&most), "{most} connections at once with {workers} workers");
-                assert!(workers > 1 || all <= 6, "{all} connections for 180 calls: they are handed on");
-                assert_eq!(backend.requests(), 180);
+                assert!(workers > 1 || all <= 6, "{all} connections for 72 calls: they are handed on");
+                assert_eq!(backend.requests(), 72);
             }
         }
     })

@@ -15,6 +15,9 @@ use testkit::client::{Shot, fetch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// Longer than any test: whoever thinks so long is told to stop.
+const HOUR_MILLIS: u32 = 3_600_000;
+
 /// A backend whose mood can be changed: which status, and how long it thinks.
 pub(super) struct Moody {
     pub address: SocketAddr,
@@ -206,7 +209,10 @@ async fn what_an_application_answers_ejects_nobody_unless_a_policy_says_so() {
         broken.status(503);
         let places = [("a", fine.address), ("b", broken.address)];
         assert_eq!(good(&Scene::new(&places, None).calls(100).await), 50);
-        let scene = Scene::new(&places, ejecting(Ejection { consecutive_5xx: Some(5), ..Ejection::default() }));
+        // However long the calls take, it is not over while they are made.
+        let hour = Duration::from_secs(3600);
+        let five = Ejection { consecutive_5xx: Some(5), base_time: hour, longest_time: hour, ..Ejection::default() };
+        let scene = Scene::new(&places, ejecting(five));
         let during = good(&scene.calls(20).await);
         let after = good(&scene.calls(100).await);
         assert!((10..=15).contains(&during), "{during} of 20 while it is found out");
@@ -214,7 +220,7 @@ async fn what_an_application_answers_ejects_nobody_unless_a_policy_says_so() {
         assert_eq!(scene.ejections("consecutive_5xx"), 1.0);
         let out = scene.web.worker.shared.guards.out(Instant::now());
         assert_eq!(out.iter().map(|out| (&*out.endpoint, out.cause.as_str())).collect::<Vec<_>>(), [("b", "5 × 503")]);
-        assert!(out[0].since + out[0].left <= Ejection::BASE_TIME + Duration::from_millis(1));
+        assert!(out[0].since + out[0].left <= hour + Duration::from_millis(1));
     })
     .await;
 }
@@ -223,15 +229,15 @@ async fn what_an_application_answers_ejects_nobody_unless_a_policy_says_so() {
 async fn a_slow_endpoint_is_left_out_by_its_mean() {
     bounded(async {
         let (quick, slow) = (Moody::new("a").await, Moody::new("b").await);
-        slow.thinks(60);
-        let ejection = Ejection {
-            latency: Some(Duration::from_millis(40)),
-            minimum_requests: 3,
-            interval: Duration::from_millis(300),
-            ..Ejection::default()
-        };
+        // Far enough apart for a machine that is busy with other things.
+        slow.thinks(1_200);
+        let (interval, hour) = (Duration::from_secs(5), Duration::from_secs(3600));
+        let latency = Some(Duration::from_secs(1));
+        let ejection = Ejection { latency, minimum_requests: 3, interval, base_time: hour, longest_time: hour, ..Ejection::default() };
         let scene = Scene::new(&[("a", quick.address), ("b", slow.address)], ejecting(ejection));
-        scene.calls(20).await;
+        while scene.ejections("latency") < 1.0 {
+            scene.calls(1).await;
+        }
         let before = slow.requests();
         scene.calls(40).await;
         assert!(before >= 3 && slow.requests() <= before + 2, "{before} then {}", slow.requests());
@@ -352,7 +358,7 @@ async fn workers_share_one_retry_budget_for_each_service() {
 async fn a_slow_endpoint_holds_its_own_places_and_no_others() {
     bounded(async {
         let (quick, slow) = (Moody::new("a").await, Moody::new("b").await);
-        slow.thinks(25_000);
+        slow.thinks(HOUR_MILLIS);
         let policy = TrafficPolicy { endpoint_requests: Some(2), ..TrafficPolicy::default() };
         let scene = Scene::new(&[("a", quick.address), ("b", slow.address)], Some(policy));
         let door = scene.door;
@@ -371,7 +377,7 @@ async fn a_slow_endpoint_holds_its_own_places_and_no_others() {
         // In turn, half of them would be for the slow one.
         assert_eq!(good(&scene.calls(20).await), 20);
         assert_eq!(slow.requests(), 2);
-        quick.thinks(25_000);
+        quick.thinks(HOUR_MILLIS);
         let more: Vec<_> =
             (0..2).map(|_| tokio::task::spawn_local(async move { fetch(&Shot::get(door, "catalog", "/")).await.unwrap().0 })).collect();
         let before = quick.requests();

@@ -194,9 +194,12 @@ impl Proxy {
     }
 }
 
-/// Runs a test on one thread, for at most half a minute.
+/// A test that takes so long hangs. How fast anything is, is not judged by it: machines are busy with other things.
+const HANGS: Duration = Duration::from_secs(300);
+
+/// Runs a test on one thread, to its end.
 pub async fn bounded(test: impl Future<Output = ()>) {
-    Box::pin(within(Duration::from_secs(30), test)).await;
+    Box::pin(within(HANGS, test)).await;
 }
 
 pub async fn within(time: Duration, test: impl Future<Output = ()>) {

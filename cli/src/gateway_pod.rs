@@ -106,5 +106,6 @@ fn config(args: &GatewayArgs, registration: Registration, svid_pem: &str) -> Out
         log: Log::default(),
         drain_seconds: limits::DRAIN.as_secs(),
         linger_seconds: proxy::limits::LINGER.as_secs(),
+        release: proxy::config::release(),
     })
 }

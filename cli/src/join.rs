@@ -374,6 +374,7 @@ fn write_proxy(place: &Place, registration: &Registration, namespace: String, ro
         log: Log { access: place.access_log(), ..Log::default() },
         drain_seconds: limits::DRAIN.as_secs(),
         linger_seconds: proxy::limits::LINGER.as_secs(),
+        release: proxy::config::release(),
     };
     // Who had this name before left what that one knew: a new member begins with nothing, or it would act on what is long over.
     match std::fs::remove_file(config.snapshot_file()) {

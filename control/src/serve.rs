@@ -94,7 +94,8 @@ pub async fn serve(core: Arc<Core>, listener: impl Entrance, credentials: Creden
         // A machine that vanished without a word is noticed all the same.
         .http2_keepalive_interval(Some(limits::KEEPALIVE))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE))
-        .add_service(DiscoveryServer::new(service.clone()))
+        // A proxy that comes back says all that it holds.
+        .add_service(DiscoveryServer::new(service.clone()).max_decoding_message_size(wire::limits::MESSAGE_BYTES))
         .add_service(CertificatesServer::new(service.clone()))
         .add_service(TelemetryServer::new(service))
         .serve_with_incoming_shutdown(ReceiverStream::new(receiver), ending)
@@ -375,7 +376,7 @@ impl Telemetry for Service {
         };
         inner.ejections.report((&report.proxy, report.incarnation), found, seconds(now()));
         if report.sequence > 0 {
-            let edges = report.edges.into_iter().filter_map(edge).collect();
+            let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
             inner.graph.report(&report.proxy, delta, seconds(now()));
         }

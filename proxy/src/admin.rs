@@ -138,7 +138,7 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 async fn process(State(admin): State<Admin>) -> Json<serde_json::Value> {
     Json(serde_json::json!({
         "pid": std::process::id(),
-        "release": env!("CARGO_PKG_VERSION"),
+        "release": admin.config.release,
         "took_over": admin.took_over.get(),
         "serving": *admin.serving.borrow() && !*admin.drain.borrow() && !admin.succeeded.load(Ordering::Relaxed),
     }))

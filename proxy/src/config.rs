@@ -1,5 +1,5 @@
-//! A proxy's process configuration: one declarative JSON document; nothing else is read, the environment least of all. Unknown fields are
-//! refused. What changes while the proxy runs comes from the control plane and is not here.
+//! A proxy's process configuration: one declarative JSON document; nothing else is read, the environment least of all. A supervisor writes
+//! it, perhaps of a later release than the proxy that reads it: fields that are not known are skipped, words are not. What changes while the proxy runs comes from the control plane and is not here.
 
 mod text;
 
@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Config {
+    /// Of this program, as others are told; no part of the document.
+    #[serde(skip, default = "release")]
+    pub release: String,
     pub mesh: String,
     /// The name under which it was registered: `node.id` of its discovery stream.
     pub proxy: String,
@@ -48,7 +51,7 @@ pub struct Config {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Control {
     /// Tried in order.
     pub addresses: Vec<SocketAddr>,
@@ -66,7 +69,7 @@ impl Control {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Role {
     Gateway {
         #[serde(with = "text")]
@@ -87,7 +90,7 @@ pub enum GatewayPorts {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Workload {
     /// Services that it backs; empty for a client.
     #[serde(with = "text::list", default)]
@@ -110,7 +113,7 @@ pub struct Workload {
 
 /// The explicit proxy (`http_proxy`) of one application.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Outbound {
     pub address: SocketAddr,
     /// The password in the proxy's URL: it serves its owner alone.
@@ -125,7 +128,7 @@ impl fmt::Debug for Outbound {
 
 /// A local listener for one destination (`--upstream catalog=9001`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Upstream {
     pub host: String,
     pub port: u16,
@@ -133,7 +136,7 @@ pub struct Upstream {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Log {
     /// In `tracing`'s words: `info`, `warn,proxy=debug`.
     pub level: String,
@@ -224,6 +227,10 @@ impl Config {
         }
         shown
     }
+}
+
+pub fn release() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
 }
 
 fn drain() -> u64 {

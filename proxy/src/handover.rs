@@ -16,8 +16,6 @@ use transport::handover::{Channel, Frame};
 use transport::rt;
 use wire::handover::{Ask, Group, Offer, PROTOCOL, Serves, Word};
 
-const RELEASE: &str = env!("CARGO_PKG_VERSION");
-
 /// Why doors were not handed over. The predecessor has them.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoverError {
@@ -93,7 +91,7 @@ pub async fn ask(config: &Config) -> Result<Option<(Successor, Inheritance)>, Er
     let ask = Ask {
         protocol: PROTOCOL,
         proxy: config.proxy.clone(),
-        release: RELEASE.into(),
+        release: config.release.clone(),
         pid: std::process::id(),
         seats: true,
         datagrams: true,
@@ -187,6 +185,8 @@ impl Successor {
 pub struct Predecessor {
     channel: Channel,
     pub successor: Ask,
+    /// Our own.
+    release: String,
 }
 
 /// The next successor that asks: of this user, for this proxy, and in words that are known here.
@@ -214,10 +214,10 @@ async fn greet(stream: UnixStream, config: &Config) -> Result<Predecessor, Error
     let (word, _) = hear(&mut channel, limits::HANDOVER_WORD).await?;
     match word {
         Word::Ask(ask) if ask.protocol != PROTOCOL => {
-            Err(refuse(&mut channel, format!("handover protocol {} is not known to organza {RELEASE}", ask.protocol)).await)
+            Err(refuse(&mut channel, format!("handover protocol {} is not known to organza {}", ask.protocol, config.release)).await)
         }
         Word::Ask(ask) if ask.proxy != config.proxy => Err(refuse(&mut channel, format!("this is proxy {}", config.proxy)).await),
-        Word::Ask(successor) => Ok(Predecessor { channel, successor }),
+        Word::Ask(successor) => Ok(Predecessor { channel, successor, release: config.release.clone() }),
         other => Err(Error::Unknown(format!("{other:?}"))),
     }
 }
@@ -234,7 +234,7 @@ impl Predecessor {
         let (generation, connections) = about;
         let datagrams = self.successor.datagrams;
         let pid = std::process::id();
-        let mut offer = Offer { release: RELEASE.into(), pid, generation, connections, groups: Vec::new(), seats: true, datagrams };
+        let mut offer = Offer { release: self.release.clone(), pid, generation, connections, groups: Vec::new(), seats: true, datagrams };
         let mut descriptors: Vec<BorrowedFd<'_>> = Vec::new();
         for (door, group) in doors.groups() {
             let before = descriptors.len();

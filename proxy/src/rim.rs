@@ -107,7 +107,7 @@ impl Rim {
             id: config.proxy.clone(),
             cluster: config.mesh.clone(),
             user_agent_name: "organza".into(),
-            user_agent_version: env!("CARGO_PKG_VERSION").into(),
+            user_agent_version: config.release.clone(),
             locality: None,
             client_features: Vec::new(),
         };
@@ -246,6 +246,9 @@ impl Rim {
         }
         for one in step.unreadable.iter().chain(&refused) {
             tracing::warn!(key = %one.name, reason = %one.reason, "resource refused; its last good version stays");
+        }
+        for one in &step.strict {
+            tracing::warn!(key = %one.name, reason = %one.reason, "resource of a later release; it is in force as the strictest that it can be");
         }
         self.session.applied(refused);
         let answered: Vec<Arc<str>> = self.waiting.keys().filter(|name| answers.contains_key(*name)).cloned().collect();

@@ -1,5 +1,6 @@
 //! Bytes as the model: total, through the model's own constructors. What is wrong is refused with the field's name; what this release does not
-//! know (a word, a kind) is refused too, never widened. Fields that it does not know are skipped, as protobuf has it.
+//! know (a word, a kind) is refused too, never widened. Fields that it does not know are skipped, as protobuf has it. But what guards (access, tokens, rates)
+//! would guard nothing if it were refused: there what is not known is read as the strictest that it can be, and noted (`decisions/0037`).
 
 mod access;
 mod rates;
@@ -15,7 +16,7 @@ use model::key::KnownKeys;
 use model::service::HashOn;
 use model::{Balancer, Endpoint, Hostname, Key, Kind, Labels, Locality, Normalisation, ObjectRef, Origin, Resource, Tunnel};
 use prost::Message;
-use read::{Read, Result, blob, list, port, some, text, word};
+use read::{Later, Read, Result, blob, list, port, some, text, word};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -38,11 +39,19 @@ pub enum DecodeError {
 
 /// Reads what [`crate::encode`] wrote, or says what is wrong.
 pub fn decode(bytes: &[u8]) -> std::result::Result<Resource, DecodeError> {
+    decode_noting(bytes).map(|(resource, _)| resource)
+}
+
+/// The same, and in words what of it is of a later release and was read as the strictest that it can be.
+pub fn decode_noting(bytes: &[u8]) -> std::result::Result<(Resource, Option<String>), DecodeError> {
     use v1::resource::Resource as R;
     if bytes.len() > limits::RESOURCE_BYTES {
         return Err(DecodeError::TooLarge);
     }
     let message = v1::Resource::decode(bytes).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
+    let guards = matches!(&message.resource, Some(R::Access(_) | R::AccessSettings(_) | R::RateLimit(_) | R::TokenIssuer(_)));
+    // What was skipped is missing when it is written again.
+    let later = &mut Later::new(guards && message.encoded_len() < bytes.len());
     let read = match message.resource.ok_or(DecodeError::UnknownKind)? {
         R::Service(m) => service(m).map(|r| Resource::Service(Arc::new(r))),
         R::Endpoints(m) => endpoints(m).map(|r| Resource::Endpoints(Arc::new(r))),
@@ -51,13 +60,14 @@ pub fn decode(bytes: &[u8]) -> std::result::Result<Resource, DecodeError> {
         R::Route(m) => route::route(m).map(|r| Resource::Route(Arc::new(r))),
         R::TrustBundle(m) => trust_bundle(m).map(|r| Resource::TrustBundle(Arc::new(r))),
         R::Certificate(m) => certificate(m).map(|r| Resource::Certificate(Arc::new(r))),
-        R::Access(m) => access::policy(m).map(|r| Resource::Access(Arc::new(r))),
-        R::AccessSettings(m) => access::settings(m).map(|r| Resource::AccessSettings(Arc::new(r))),
-        R::RateLimit(m) => rates::policy(m).map(|r| Resource::RateLimit(Arc::new(r))),
-        R::TokenIssuer(m) => token::issuer(m).map(|r| Resource::TokenIssuer(Arc::new(r))),
+        R::Access(m) => access::policy(m, bytes, later).map(|r| Resource::Access(Arc::new(r))),
+        R::AccessSettings(m) => access::settings(m, later).map(|r| Resource::AccessSettings(Arc::new(r))),
+        R::RateLimit(m) => rates::policy(m, later).map(|r| Resource::RateLimit(Arc::new(r))),
+        R::TokenIssuer(m) => token::issuer(m, later).map(|r| Resource::TokenIssuer(Arc::new(r))),
         R::Telemetry(m) => telemetry::policy(m).map(|r| Resource::Telemetry(Arc::new(r))),
     };
-    read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })
+    let resource = read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })?;
+    Ok((resource, std::mem::take(later).told()))
 }
 
 fn service(m: v1::Service) -> Result<model::Service> {

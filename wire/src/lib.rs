@@ -23,7 +23,7 @@ pub mod otlp;
 pub mod stored;
 mod version;
 
-pub use decode::{DecodeError, decode};
+pub use decode::{DecodeError, decode, decode_noting};
 pub use encode::encode;
 pub use version::version;
 

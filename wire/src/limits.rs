@@ -32,3 +32,5 @@ pub const REFUSALS: usize = 128;
 pub const EDGES: usize = 16_384;
 /// Features of a node that are looked at.
 pub const FEATURES: usize = 64;
+/// What of one resource is told that was read as its strictest, since a later release wrote it.
+pub const NOTES: usize = 8;

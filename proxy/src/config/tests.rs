@@ -18,7 +18,7 @@ fn reads_what_it_writes() {
 #[test]
 fn wrong_documents_are_refused_by_field() {
     for (from, to, want) in [
-        ("\"mesh\"", "\"mash\"", "unknown field `mash`"),
+        ("\"mesh\"", "\"mash\"", "missing field `mesh`"),
         ("files/gateway/shop/edge", "edge", "is no key"),
         ("spiffe://organza.local/ns/shop/sa/edge", "edge", "spiffe://"),
         ("\"ports\": \"preferred\"", "\"ports\": \"any\"", "unknown variant `any`"),
@@ -39,4 +39,16 @@ fn secrets_are_not_shown() {
     let config = Config::parse(&format!("{head}{role},{tail}")).unwrap();
     assert!(!serde_json::to_string(&config.without_secrets()).unwrap().contains("0123456789abcdef"));
     assert!(!format!("{config:?}").contains("0123456789abcdef"));
+}
+
+#[test]
+fn fields_of_a_later_supervisor_are_skipped_wherever_they_stand() {
+    let config = Config::parse(GATEWAY).unwrap();
+    let later = |at: &str| GATEWAY.replace(at, &format!("\"later\": {{\"a\": [1]}}, {at}"));
+    for at in ["\"mesh\"", "\"ports\"", "\"trustRoots\""] {
+        assert_eq!(Config::parse(&later(at)).unwrap(), config, "{at}");
+    }
+    // Which release this is, is no part of it.
+    assert!(!serde_json::to_string(&config).unwrap().contains(&config.release));
+    assert_eq!(Config::parse(&GATEWAY.replace("\"mesh\"", "\"release\": \"0\", \"mesh\"")).unwrap().release, env!("CARGO_PKG_VERSION"));
 }

@@ -196,6 +196,7 @@ impl Mesh {
             log: Log::default(),
             drain_seconds: 30,
             linger_seconds: 3600,
+            release: proxy::config::release(),
         };
         let member = Member { name: name.to_owned(), config, version, proxy: None, application: None, stop: None };
         self.members.insert(node, member);

@@ -83,7 +83,6 @@ pub enum Severity {
 
 /// Asks what would change if these were all files of the mesh: texts of YAML by file name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct DiffRequest {
     pub files: std::collections::BTreeMap<String, String>,
 }

@@ -1,34 +1,71 @@
-//! Who may call whom, read from bytes. A match of a kind that this release does not know makes nothing wider: it may hold or not.
+//! Who may call whom, read from bytes. What a later release says and this one does not know makes nothing wider: a match may hold or not, a word is read as
+//! the strictest, and what was so read is noted (`decisions/0037`).
 
-use super::read::{Read, Result, list, port, some, text, texts, word, wrong};
+use super::read::{Later, Read, Result, list, pieces, port, some, text, texts, wrong};
 use super::{header_name, identity, key, key_of, labels, origin, pattern, v1};
 use model::access::{
-    AccessMatch, AccessPath, AccessPolicy, AccessRule, AccessSettings, AccessTarget, Clause, Group, IdentityMatch, PathTemplate, Term,
-    TextMatch,
+    AccessMatch, AccessPath, AccessPolicy, AccessRule, AccessSettings, AccessTarget, Action, Clause, DefaultAccess, Egress, Enforcement,
+    ExplainDenials, Group, IdentityMatch, PathTemplate, Term, TextMatch, Tier,
 };
-use model::{Cidr, Kind, Method, TrustDomain};
+use model::{Cidr, Key, Kind, Method, TrustDomain};
+use prost::Message;
 use v1::access_match::{Match as M, Path, path::Path as P};
 
-pub(super) fn policy(m: v1::AccessPolicy) -> Result<AccessPolicy> {
-    Ok(AccessPolicy {
-        key: key_of(&m.key, Kind::Access)?,
-        origin: origin(m.origin)?,
-        tier: word(m.tier).at("tier")?,
-        action: word(m.action).at("action")?,
-        enforcement: word(m.enforcement).at("enforcement")?,
-        targets: list(m.targets, "targets", target)?,
-        rules: list(m.rules, "rules", rule)?,
-    })
+/// Numbers of fields in `resource.proto`.
+const ACCESS: u32 = 8;
+const RULES: u32 = 7;
+
+/// Where a policy, as it came, holds fields that were skipped: in which of its rules, and whether around them.
+fn skipped(bytes: &[u8], m: &v1::AccessPolicy) -> (Vec<bool>, bool) {
+    let framed = |length: usize| 1 + prost::encoding::encoded_len_varint(length as u64) + length;
+    let Some(&whole) = pieces(bytes, ACCESS).last() else { return (Vec::new(), true) };
+    let came: Vec<usize> = pieces(whole, RULES).iter().map(|rule| rule.len()).collect();
+    let read: Vec<usize> = m.rules.iter().map(Message::encoded_len).collect();
+    let around = |total: usize, rules: &[usize]| total.saturating_sub(rules.iter().map(|length| framed(*length)).sum());
+    let beside = around(whole.len(), &came) > around(m.encoded_len(), &read);
+    (came.iter().zip(&read).map(|(came, read)| came > read).collect(), beside || came.len() != read.len())
 }
 
-pub(super) fn settings(m: v1::AccessSettings) -> Result<AccessSettings> {
+/// `bytes`: the resource as it came.
+pub(super) fn policy(m: v1::AccessPolicy, bytes: &[u8], later: &mut Later) -> Result<AccessPolicy> {
+    let key = key_of(&m.key, Kind::Access)?;
+    let action = later.word(m.action, "action", Action::Deny);
+    // A deny binds most at the top; an allow where it closes what it does not name.
+    let strictest = if action == Action::Deny { Tier::Admin } else { Tier::Namespace };
+    let tier = later.word(m.tier, "tier", strictest);
+    let enforcement = later.word(m.enforcement, "enforcement", Enforcement::Enforce);
+    let (of_rules, beside) = if later.has_fields { skipped(bytes, &m) } else { (Vec::new(), false) };
+    let targets = list(m.targets, "targets", |m| target_or_all(m, &key, later))?;
+    let mut rules = list(m.rules, "rules", rule)?;
+    if beside && rules.is_empty() && action == Action::Deny {
+        rules.push(AccessRule { name: "later".into(), clauses: Vec::new() });
+    }
+    for (at, rule) in rules.iter_mut().enumerate() {
+        if beside || of_rules.get(at) == Some(&true) {
+            later.note(format!("rule {} has what this release does not know: it may hold or not", rule.name));
+            rule.clauses.push(Clause(vec![Group(vec![Term { negated: false, any: vec![AccessMatch::Unknown] }])]));
+        }
+    }
+    Ok(AccessPolicy { key, origin: origin(m.origin)?, tier, action, enforcement, targets, rules })
+}
+
+pub(super) fn settings(m: v1::AccessSettings, later: &mut Later) -> Result<AccessSettings> {
     Ok(AccessSettings {
         key: key_of(&m.key, Kind::AccessSettings)?,
         origin: origin(m.origin)?,
-        default_access: word(m.default_access).at("default_access")?,
-        egress: word(m.egress).at("egress")?,
-        explain_denials: word(m.explain_denials).at("explain_denials")?,
+        default_access: later.word(m.default_access, "default_access", DefaultAccess::Deny),
+        egress: later.word(m.egress, "egress", Egress::Registered),
+        explain_denials: later.word(m.explain_denials, "explain_denials", ExplainDenials::Never),
     })
+}
+
+/// A target of a kind that is not known may be anything that the policy may name: its namespace, or the mesh.
+pub(super) fn target_or_all(m: v1::AccessTarget, key: &Key, later: &mut Later) -> Result<AccessTarget> {
+    if m.target.is_some() {
+        return target(m);
+    }
+    later.note("has a target of a kind that this release does not know: read as all that it may be");
+    Ok(if key.namespace.is_empty() { AccessTarget::Mesh } else { AccessTarget::Namespace(key.namespace.clone()) })
 }
 
 pub(super) fn target(m: v1::AccessTarget) -> Result<AccessTarget> {
@@ -61,7 +98,23 @@ fn term(m: v1::AccessTerm) -> Result<Term> {
     Ok(Term { negated: m.negated, any: list(m.any, "any", one)? })
 }
 
+/// Whether a match, or what it compares with, is of a kind that this release does not know.
+fn is_later(m: &v1::AccessMatch) -> bool {
+    let unknown = |value: Option<&v1::TextMatch>| value.is_none_or(|value| value.text.is_none());
+    match &m.r#match {
+        None => true,
+        Some(M::Identity(m) | M::Namespace(m) | M::Issuer(m) | M::Subject(m) | M::Audience(m)) => unknown(Some(m)),
+        Some(M::Header(m)) => unknown(m.value.as_ref()),
+        Some(M::Claim(m)) => unknown(m.value.as_ref()),
+        Some(M::Path(m)) => m.path.is_none(),
+        Some(_) => false,
+    }
+}
+
 fn one(m: v1::AccessMatch) -> Result<AccessMatch> {
+    if is_later(&m) {
+        return Ok(AccessMatch::Unknown);
+    }
     let Some(m) = m.r#match else { return Ok(AccessMatch::Unknown) };
     let block = |text: &str| Cidr::parse(text).ok_or_else(|| wrong(format!("{text:?} is no block of addresses")));
     Ok(match m {

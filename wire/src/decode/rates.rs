@@ -1,26 +1,31 @@
 //! How much may be asked of whom, read from bytes.
 
 use super::access::target;
-use super::read::{Read, Result, list, some, text, texts, wrong};
+use super::read::{Later, Read, Result, list, some, text, texts, wrong};
 use super::{header_name, key_of, origin, v1};
 use model::Kind;
 use model::rate::{CountBy, RateLimit, RatePolicy};
 use std::time::Duration;
 
-pub(super) fn policy(m: v1::RatePolicy) -> Result<RatePolicy> {
+/// Who is counted apart by something that is not known is counted with all others: a limit is never larger for it.
+pub(super) fn policy(m: v1::RatePolicy, later: &mut Later) -> Result<RatePolicy> {
     Ok(RatePolicy {
         key: key_of(&m.key, Kind::RateLimit)?,
         origin: origin(m.origin)?,
         targets: list(m.targets, "targets", target)?,
-        limits: list(m.limits, "limits", limit)?,
+        limits: list(m.limits, "limits", |m| limit(m, later))?,
     })
 }
 
-fn limit(m: v1::RateLimit) -> Result<RateLimit> {
+fn limit(m: v1::RateLimit, later: &mut Later) -> Result<RateLimit> {
     let name = text(m.name).at("name")?;
     // It stands in fields of answers.
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
         return Err(wrong(format!("{name:?} is no name of a limit"))).at("name");
+    }
+    let (known, unknown): (Vec<_>, Vec<_>) = m.by.into_iter().partition(|m| m.by.is_some());
+    if !unknown.is_empty() {
+        later.note(format!("limit {name} counts by what this release does not know: all are counted together"));
     }
     let some_of = |number: u32| if number == 0 { Err(wrong("is 0")) } else { Ok(number) };
     Ok(RateLimit {
@@ -28,7 +33,7 @@ fn limit(m: v1::RateLimit) -> Result<RateLimit> {
         requests: some_of(m.requests).at("requests")?,
         window: Duration::from_nanos(m.window_nanos),
         burst: some_of(m.burst).at("burst")?,
-        by: list(m.by, "by", by)?,
+        by: list(known, "by", by)?,
     })
 }
 

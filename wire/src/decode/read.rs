@@ -22,6 +22,40 @@ pub(super) fn unknown(number: i32) -> Wrong {
     wrong(format!("holds {number}, which this release does not know"))
 }
 
+/// What of a resource is of a later release and was read as its strictest.
+#[derive(Debug, Default)]
+pub(super) struct Later {
+    /// It holds fields that this release skipped.
+    pub has_fields: bool,
+    notes: Vec<String>,
+}
+
+impl Later {
+    pub fn new(has_fields: bool) -> Self {
+        Self { has_fields, notes: Vec::new() }
+    }
+
+    pub fn note(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if self.notes.len() < limits::NOTES && !self.notes.contains(&what) {
+            self.notes.push(what);
+        }
+    }
+
+    /// A word that is not known is read as the strictest one.
+    pub fn word<W: Word + std::fmt::Debug>(&mut self, number: i32, field: &str, strictest: W) -> W {
+        W::from_number(number).unwrap_or_else(|| {
+            self.note(format!("{field} holds {number}, which this release does not know: read as {strictest:?}"));
+            strictest
+        })
+    }
+
+    /// In words, where there is something to say.
+    pub fn told(self) -> Option<String> {
+        (!self.notes.is_empty()).then(|| self.notes.join("; "))
+    }
+}
+
 /// Says where it was.
 pub(super) trait Read<T> {
     fn at(self, field: &str) -> Result<T>;
@@ -73,4 +107,23 @@ pub(super) fn list<A, B>(items: Vec<A>, field: &str, mut read: impl FnMut(A) -> 
 
 pub(super) fn texts(items: Vec<String>, field: &str) -> Result<Vec<Arc<str>>> {
     list(items, field, text)
+}
+
+/// What every field of this number holds, where they hold bytes. The rest is skipped; what cannot be read ends it, for it was read before.
+pub(super) fn pieces(mut bytes: &[u8], number: u32) -> Vec<&[u8]> {
+    use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+    let mut all = Vec::new();
+    while let Ok((tag, kind)) = decode_key(&mut bytes) {
+        if (tag, kind) != (number, WireType::LengthDelimited) {
+            if skip_field(kind, tag, &mut bytes, DecodeContext::default()).is_err() {
+                break;
+            }
+            continue;
+        }
+        let length = decode_varint(&mut bytes).ok().and_then(|length| usize::try_from(length).ok());
+        let Some((piece, rest)) = length.and_then(|length| bytes.split_at_checked(length)) else { break };
+        all.push(piece);
+        bytes = rest;
+    }
+    all
 }

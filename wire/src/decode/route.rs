@@ -103,9 +103,13 @@ fn regex(pattern: &str) -> Result<Regex> {
     Regex::new(pattern).map_err(wrong)
 }
 
+/// A filter that is not known may be one that guards: its requests are answered 500, and go nowhere without it.
 fn filter(m: v1::Filter) -> Result<Filter> {
     use v1::filter::Filter as F;
-    Ok(match some(m.filter)? {
+    let Some(filter) = m.filter else {
+        return Ok(Filter::Invalid { message: "a filter of a kind that this release does not know".into() });
+    };
+    Ok(match filter {
         F::RequestHeaders(edits) => Filter::RequestHeaders(header_edits(edits).at("request_headers")?),
         F::ResponseHeaders(edits) => Filter::ResponseHeaders(header_edits(edits).at("response_headers")?),
         F::Redirect(r) => Filter::Redirect(redirect(r).at("redirect")?),

@@ -25,6 +25,8 @@ pub struct Step {
     /// What `host/…` subscriptions resolve to now, where that is news.
     pub answers: BTreeMap<Arc<str>, Option<Key>>,
     pub unreadable: Vec<Unreadable>,
+    /// In force, and not as the control plane may mean it: what this release does not know was read as the strictest that it can be.
+    pub strict: Vec<Unreadable>,
 }
 
 /// What is held, as it was acknowledged: for the snapshot on disk.
@@ -39,6 +41,7 @@ struct Staged {
     put: Vec<(Arc<str>, Applied, Change)>,
     answers: BTreeMap<Arc<str>, Option<Key>>,
     unreadable: Vec<Unreadable>,
+    strict: Vec<Unreadable>,
     bytes: usize,
 }
 
@@ -188,7 +191,10 @@ impl ClientSession {
             return Ok(None);
         }
         let staged = std::mem::take(&mut self.staged);
-        let mut step = Step { generation, answers: staged.answers, unreadable: staged.unreadable, ..Step::default() };
+        // What is used otherwise than it was meant is told like what is not used at all.
+        let told = unreadable.into_iter().chain(staged.strict.iter().cloned()).collect();
+        let mut step =
+            Step { generation, answers: staged.answers, unreadable: staged.unreadable, strict: staged.strict, ..Step::default() };
         let mut removed = Vec::new();
         for name in response.removed_resources {
             if name.starts_with("host/") {
@@ -208,7 +214,7 @@ impl ClientSession {
         }
         // An answer to what is no longer asked is no news.
         step.answers.retain(|name, _| self.subscriptions.contains(name));
-        self.pending = Some(Pending { nonce: response.nonce, put, removed, answers: step.answers.clone(), unreadable });
+        self.pending = Some(Pending { nonce: response.nonce, put, removed, answers: step.answers.clone(), unreadable: told });
         Ok(Some(step))
     }
 
@@ -224,13 +230,14 @@ impl ClientSession {
         if self.staged.put.len() + self.staged.unreadable.len() >= limits::RESOURCES {
             return Err(Breach::Resources);
         }
-        let read = match crate::decode(&bytes) {
-            Ok(read) if read.key().to_string() == resource.name => Ok(read),
-            Ok(read) => Err(format!("carries {}", read.key())),
+        let read = match crate::decode_noting(&bytes) {
+            Ok(read) if read.0.key().to_string() == resource.name => Ok(read),
+            Ok((read, _)) => Err(format!("carries {}", read.key())),
             Err(error) => Err(error.to_string()),
         };
         match read {
-            Ok(read) => {
+            Ok((read, note)) => {
+                self.staged.strict.extend(note.map(|reason| Unreadable { name: resource.name.clone(), reason }));
                 for alias in resource.aliases {
                     self.staged.answers.insert(alias.into(), Some(read.key().clone()));
                 }

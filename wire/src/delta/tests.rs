@@ -217,6 +217,53 @@ fn bad_resources_are_refused_by_key_and_good_ones_taken() {
     assert!(pair.server.poll().is_none(), "what was refused is not sent again until it changes");
 }
 
+/// What is written by another release: fields that are not known, kinds, and words of what guards. The rest of the step is in force, and all is told.
+#[test]
+fn a_step_of_a_later_release_is_in_force_as_far_as_it_is_understood() {
+    use crate::v1;
+    use prost::Message;
+    let mut pair = Pair::new();
+    let later =
+        |name: &str, bytes: Vec<u8>| Arc::new(Encoded { name: name.into(), version: crate::version(&bytes).into(), bytes: bytes.into() });
+    // Field 2000, a number.
+    let with_more = [&endpoints("a", 1).bytes[..], &[0x80, 0x7d, 0x07]].concat();
+    let no_kind = vec![0xa2, 0x38, 0x00];
+    let policy = v1::AccessPolicy {
+        key: "files/access/shop/p".into(),
+        origin: Some(v1::Origin::default()),
+        tier: v1::AccessTier::Namespace as i32,
+        action: 77,
+        enforcement: v1::AccessEnforcement::Enforce as i32,
+        ..v1::AccessPolicy::default()
+    };
+    let guard = v1::Resource { resource: Some(v1::resource::Resource::Access(policy)) }.encode_to_vec();
+    let items = [("files/endpoints/shop/a", with_more), ("files/later/shop/x", no_kind), ("files/access/shop/p", guard)];
+    let world = view(3, items.into_iter().map(|(name, bytes)| later(name, bytes)));
+    pair.up.extend(pair.client.poll());
+    pair.turn(1, &world);
+    let step = pair.client.on_response(pair.server.poll().unwrap()).unwrap().unwrap();
+    let names = |all: &[Unreadable]| all.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (step.changes.len(), names(&step.unreadable), names(&step.strict)),
+        (2, vec!["files/later/shop/x".into()], vec!["files/access/shop/p".into()])
+    );
+    let denies = |change: &Change| matches!(change, Change::Put(Resource::Access(policy)) if policy.action == model::access::Action::Deny);
+    assert!(step.changes.iter().any(denies), "{:?}", step.changes);
+    pair.client.applied(Vec::new());
+    assert_eq!(pair.client.held().len(), 2, "what is in force is held, however it was read");
+    let heard = pair.server.on_request(pair.client.poll().unwrap()).unwrap();
+    let told: BTreeMap<_, _> = heard.refused.into_iter().collect();
+    assert!(told["files/later/shop/x"].contains("a kind of resource that this release does not know"), "{told:?}");
+    assert!(told["files/access/shop/p"].contains("read as Deny"), "{told:?}");
+    assert_eq!(heard.acknowledged, Some(3));
+    // It is not sent again by a control plane that knows what is held.
+    pair.settle(&world);
+    let before = pair.sent;
+    pair.reset();
+    pair.settle(&world);
+    assert_eq!(pair.sent - before, 1, "the kind that is not known, once a stream");
+}
+
 #[test]
 fn a_stream_that_breaks_within_a_step_leaves_what_was_in_force() {
     let mut pair = Pair::new();
@@ -342,4 +389,92 @@ fn a_first_request_of_a_later_release_is_understood() {
     let mut server = ServerSession::new();
     server.on_request(DeltaDiscoveryRequest::decode(&*bytes).unwrap()).unwrap();
     assert_eq!((server.node(), server.release(), server.is_leaving()), (Some("p"), "9.0.0", false));
+}
+
+/// A server that was greeted with this.
+fn greeted(change: impl FnOnce(&mut DeltaDiscoveryRequest)) -> Result<ServerSession, super::Breach> {
+    let mut client = ClientSession::new(Node { id: "p".into(), ..Node::default() }, BTreeMap::new(), BTreeMap::new());
+    client.subscribe(SELF);
+    client.connected();
+    let mut request = client.poll().unwrap();
+    change(&mut request);
+    let mut server = ServerSession::new();
+    server.on_request(request).map(|_| server)
+}
+
+#[test]
+fn names_subscriptions_and_resources_of_a_proxy_are_so_many_and_no_more() {
+    use super::Breach;
+    let name = |bytes: usize| greeted(|request| request.resource_names_subscribe = vec!["x".repeat(bytes)]).map(|_| ());
+    assert_eq!((name(limits::NAME_BYTES), name(limits::NAME_BYTES + 1)), (Ok(()), Err(Breach::Name)));
+    let many = |count: usize| greeted(|request| request.resource_names_subscribe = (0..count).map(|n| n.to_string()).collect()).map(|_| ());
+    assert_eq!((many(limits::SUBSCRIPTIONS), many(limits::SUBSCRIPTIONS + 1)), (Ok(()), Err(Breach::Subscriptions)));
+    let held =
+        |count: usize| greeted(|r| r.initial_resource_versions = (0..count).map(|n| (n.to_string(), String::new())).collect()).map(|_| ());
+    assert_eq!((held(limits::RESOURCES), held(limits::RESOURCES + 1)), (Ok(()), Err(Breach::Resources)));
+    // The proxy's own end asks for no more, and takes no more.
+    let mut client = ClientSession::default();
+    assert!((0..limits::SUBSCRIPTIONS).all(|n| client.subscribe(&n.to_string())) && !client.subscribe("one more"));
+    assert!(!ClientSession::default().subscribe(&"x".repeat(limits::NAME_BYTES + 1)));
+}
+
+#[test]
+fn features_of_a_node_are_looked_at_up_to_a_number() {
+    let leaves = |before: usize| {
+        let features = (0..before).map(|n| n.to_string()).chain([super::LEAVING.to_owned()]).collect();
+        greeted(|request| request.node.as_mut().unwrap().client_features = features).unwrap().is_leaving()
+    };
+    assert_eq!((leaves(limits::FEATURES - 1), leaves(limits::FEATURES)), (true, false));
+}
+
+#[test]
+fn a_step_is_of_so_many_bytes_in_parts_of_so_many() {
+    use super::Breach;
+    use crate::discovery::{Any, Resource as Carried};
+    // As bytes go: what they mean is not looked at here.
+    let large = |name: &str, bytes: usize| Arc::new(Encoded { name: name.into(), version: "1".into(), bytes: vec![0; bytes].into() });
+    let mut server = greeted(|_| {}).unwrap();
+    server.set_view(view(1, ["a", "b", "c"].map(|name| large(name, limits::PART_BYTES / 2))));
+    let first = server.poll().unwrap();
+    assert_eq!((first.resources.len(), first.system_version_info.as_str()), (1, "1+"), "two halves and their names are more than a part");
+    let response = |bytes: usize| {
+        let value = Any { type_url: String::new(), value: vec![0; bytes].into() };
+        let one = Carried { name: "a".into(), version: "1".into(), resource: Some(value), aliases: Vec::new() };
+        DeltaDiscoveryResponse {
+            type_url: crate::TYPE_URL.into(),
+            system_version_info: "1+".into(),
+            resources: vec![one; 2],
+            ..Default::default()
+        }
+    };
+    let take = |bytes: usize| ClientSession::default().on_response(response(bytes)).map(|_| ());
+    assert_eq!((take(limits::STEP_BYTES / 2), take(limits::STEP_BYTES / 2 + 1)), (Ok(()), Err(Breach::Step)));
+    let many = (0..limits::RESOURCES + 1).map(|n| Carried { name: n.to_string(), ..Carried::default() }).collect();
+    let many = DeltaDiscoveryResponse { resources: many, ..response(0) };
+    assert_eq!(ClientSession::default().on_response(many), Err(Breach::Resources));
+    let long = Carried { name: "x".repeat(limits::NAME_BYTES + 1), ..Carried::default() };
+    assert_eq!(ClientSession::default().on_response(DeltaDiscoveryResponse { resources: vec![long], ..response(0) }), Err(Breach::Name));
+}
+
+#[test]
+fn refusals_are_spelt_out_up_to_a_number_and_read_up_to_it() {
+    use crate::discovery::Resource as Carried;
+    let many = (0..limits::REFUSALS + 5).map(|n| Carried { name: format!("r{n:04}"), ..Carried::default() }).collect();
+    let response =
+        DeltaDiscoveryResponse { type_url: crate::TYPE_URL.into(), system_version_info: "1".into(), resources: many, ..Default::default() };
+    let mut client = ClientSession::default();
+    client.on_response(response).unwrap();
+    client.applied(Vec::new());
+    let mut error = client.poll().unwrap().error_detail.unwrap();
+    assert_eq!(error.details.len(), limits::REFUSALS);
+    assert!(error.message.contains(&format!("and {} more", limits::REFUSALS + 5 - 8)), "{}", error.message);
+    error.details.extend(error.details.clone());
+    let mut pair = Pair::new();
+    pair.up.extend(pair.client.poll());
+    let world = view(1, [endpoints("a", 1)]);
+    pair.turn(1, &world);
+    let nonce = pair.server.poll().unwrap().nonce;
+    let request =
+        DeltaDiscoveryRequest { type_url: crate::TYPE_URL.into(), response_nonce: nonce, error_detail: Some(error), ..Default::default() };
+    assert_eq!(pair.server.on_request(request).unwrap().refused.len(), limits::REFUSALS);
 }

@@ -4,6 +4,7 @@ use crate::h1::{Reader, Writer};
 use crate::{Error, limits, rt};
 use bytes::Bytes;
 use model::Fault;
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -21,9 +22,10 @@ pub struct Carried {
 /// If a direction broke instead of ending.
 pub async fn splice(down: (&mut Reader, &mut Writer), up: (&mut Reader, &mut Writer), carried: &mut Carried) -> Result<(), Error> {
     let (mut up_bytes, mut down_bytes) = (0, 0);
+    let moved = Cell::new(0);
     let result = {
-        let mut there = pin!(copy(down.0, up.1, &mut up_bytes, Fault::DownstreamClosed));
-        let mut back = pin!(copy(up.0, down.1, &mut down_bytes, Fault::UpstreamReset));
+        let mut there = pin!(copy(down.0, up.1, &mut up_bytes, &moved, Fault::DownstreamClosed));
+        let mut back = pin!(copy(up.0, down.1, &mut down_bytes, &moved, Fault::UpstreamReset));
         let (mut there_done, mut back_done) = (false, false);
         poll_fn(|cx| {
             if !there_done && let Poll::Ready(result) = there.as_mut().poll(cx) {
@@ -42,18 +44,27 @@ pub async fn splice(down: (&mut Reader, &mut Writer), up: (&mut Reader, &mut Wri
     result
 }
 
-async fn copy(from: &mut Reader, to: &mut Writer, count: &mut u64, fault: Fault) -> Result<(), Error> {
+/// `moved` counts the pieces of both directions: one may be silent for as long as the other is not.
+async fn copy(from: &mut Reader, to: &mut Writer, count: &mut u64, moved: &Cell<u64>, fault: Fault) -> Result<(), Error> {
     let lost = |e: std::io::Error| Error::new(fault, e.to_string());
     to.flush().await.map_err(lost)?;
     loop {
-        let idle = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing was carried either way for an hour"));
-        let piece: Bytes = rt::timeout(limits::TUNNEL_IDLE, from.piece(limits::BODY_BUFFER)).await.unwrap_or_else(idle).map_err(lost)?;
+        let before = moved.get();
+        let piece: Bytes = match rt::timeout(limits::TUNNEL_IDLE, from.piece(limits::BODY_BUFFER)).await {
+            Some(piece) => piece.map_err(lost)?,
+            None if moved.get() == before => return Err(Error::new(fault, "nothing was carried either way for an hour")),
+            None => continue,
+        };
         if piece.is_empty() {
             // The other side may have gone already, which its own direction tells.
             let _ = to.send_half().shutdown().await;
             return Ok(());
         }
         *count += piece.len() as u64;
+        moved.set(moved.get().wrapping_add(1));
         to.send_half().send(&piece, &[]).await.map_err(lost)?;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,6 @@ impl<K: Hash + Eq, W> Pool<K, W> {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests;

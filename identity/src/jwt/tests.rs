@@ -212,3 +212,14 @@ fn keys_that_are_for_something_else_are_left_out() {
     assert!(matches!(Keys::parse(b"[]"), Err(KeysError::Malformed(_))) && matches!(Keys::parse(b"<html>"), Err(KeysError::Malformed(_))));
     assert_eq!(Keys::parse(&vec![b' '; limits::JWKS_BYTES + 1]), Err(KeysError::TooLarge));
 }
+
+#[test]
+fn so_many_keys_of_an_issuer_are_tried_and_no_more() {
+    let token = P256.token(Algorithm::Es256, &json!({"alg": "ES256", "kid": "mine"}), &claims());
+    let after = |others: usize| {
+        let others = (0..others).map(|n| P256.jwk(&format!("other-{n}")));
+        Keys::parse(json!({ "keys": others.chain([P256.jwk("mine")]).collect::<Vec<_>>() }).to_string().as_bytes()).unwrap()
+    };
+    assert!(check(&token, &after(limits::JWKS_KEYS - 1), &demands(Algorithm::ALL, &[]), NOW).is_ok());
+    assert_eq!(check(&token, &after(limits::JWKS_KEYS), &demands(Algorithm::ALL, &[]), NOW), Err(Refused::UnknownKey));
+}

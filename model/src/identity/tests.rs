@@ -29,3 +29,17 @@ fn parts_of_its_text_are_found_without_writing_it() {
     assert!(!id.begins_with("spiffe://organza.local/ns/shop/sa/webb") && !id.begins_with("spiffe://organza.local/ns/shops"));
     assert!(!id.ends_with("xspiffe://organza.local/ns/shop/sa/web") && !id.ends_with("/sa/eb") && !id.ends_with("xweb"));
 }
+
+#[test]
+fn identities_and_domains_are_of_so_many_bytes_and_no_more() {
+    let domain = |bytes: usize| TrustDomain::parse(&"d".repeat(bytes));
+    assert!(domain(limits::TRUST_DOMAIN_BYTES).is_ok());
+    assert_eq!(domain(limits::TRUST_DOMAIN_BYTES + 1), Err(IdentityError::TooLong));
+    let id = |bytes: usize| {
+        let start = "spiffe://td/ns/a/sa/";
+        SpiffeId::parse(&format!("{start}{}", "b".repeat(bytes - start.len())))
+    };
+    // Its last part is longer than a name may be, which is found out by reading it.
+    assert_ne!(id(limits::SPIFFE_ID_BYTES), Err(IdentityError::TooLong));
+    assert_eq!(id(limits::SPIFFE_ID_BYTES + 1), Err(IdentityError::TooLong));
+}

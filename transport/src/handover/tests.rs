@@ -61,3 +61,15 @@ async fn who_ends_within_a_message_or_claims_too_much_is_an_error() {
     here.write(&[0, 0, 0, 1, 0, 0, 0, 2, 0, b'x'], &[]).await.unwrap();
     assert_eq!(there.recv().await.unwrap_err().kind(), io::ErrorKind::InvalidData);
 }
+
+#[tokio::test]
+async fn so_many_descriptors_go_with_a_message_and_no_more() {
+    let (mut here, mut there) = pair();
+    let (read, _write) = std::io::pipe().unwrap();
+    let many = vec![read.as_fd(); limits::DESCRIPTORS + 1];
+    assert_eq!(here.send(b"x", &many).await.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    // Nor does a peer that claims to send more.
+    let count = u32::try_from(limits::DESCRIPTORS + 1).unwrap().to_be_bytes();
+    here.write(&[&[0, 0, 0, 1], &count[..]].concat(), &[]).await.unwrap();
+    assert_eq!(there.recv().await.unwrap_err().to_string(), "a handover is larger than it may be");
+}

@@ -116,3 +116,14 @@ fn baggage_is_read_as_ztunnel_writes_it() {
     bad.push("baggage", b"service.name=%0a,service.version=%f");
     assert_eq!(read_baggage(&bad), PeerMetadata::default());
 }
+
+#[test]
+fn baggage_is_read_up_to_a_length() {
+    let read = |bytes: usize| {
+        let mut headers = HeaderBlock::default();
+        let member = "service.name=web,x=";
+        headers.push("baggage", format!("{member}{}", "y".repeat(bytes - member.len())).as_bytes());
+        read_baggage(&headers).app
+    };
+    assert_eq!((read(limits::BAGGAGE_BYTES).as_str(), read(limits::BAGGAGE_BYTES + 1).as_str()), ("web", ""));
+}

@@ -157,3 +157,11 @@ async fn not_a_byte_of_the_callers_own_is_taken() {
     sender.write_all(b"PROXY TCP4").await.unwrap();
     assert_eq!(read(&mut stream).await.unwrap_err().cause, Some("proxy_protocol_timeout"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_say_its_header_is_given_so_long_and_no_longer() {
+    let (mut here, _there) = Stream::pair(64);
+    let begun = tokio::time::Instant::now();
+    let error = read(&mut here).await.unwrap_err();
+    assert_eq!((error.fault, begun.elapsed()), (Fault::SlowRequest, limits::PREFACE_TIME));
+}

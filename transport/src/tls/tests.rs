@@ -238,3 +238,23 @@ async fn handshakes_that_are_none_or_never_end_are_ended() {
         assert_eq!((error.fault, error.cause), (fault, Some(cause)), "{bytes:?}: {error}");
     }
 }
+
+/// A stranger who says this, and no more.
+async fn peeked(said: Vec<u8>) -> Result<Option<model::Hostname>, crate::Error> {
+    let (here, mut there) = Stream::pair(1 << 20);
+    there.write_all(&said).await.unwrap();
+    super::peek(here, Duration::from_secs(1)).await.map(|peeked| peeked.sni)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_hello_is_read_up_to_a_length_and_for_a_time() {
+    // One that says it is longer than what comes, in records of a thousand bytes.
+    let mut message = vec![1, 0, 0xff, 0xff, 3, 3];
+    message.resize(40_000, 0);
+    let records: Vec<u8> =
+        message.chunks(1000).flat_map(|part| [&[22, 3, 1][..], &(part.len() as u16).to_be_bytes(), part].concat()).collect();
+    let endless = peeked(records[..crate::limits::CLIENT_HELLO_BYTES].to_vec()).await.unwrap_err();
+    assert_eq!(endless.fault, model::Fault::HeadTooLarge, "{endless}");
+    let short = peeked(records[..crate::limits::CLIENT_HELLO_BYTES - 1].to_vec()).await.unwrap_err();
+    assert_eq!(short.fault, model::Fault::SlowRequest, "{short}");
+}

@@ -1,8 +1,8 @@
 //! `cargo xtask ci`: what a green change has passed. Installs by package name what tests use, then runs every check in the one release
 //! profile, so that nothing is built twice, and says how long each took.
 
-use crate::{peers, process, test, tidy};
-use anyhow::{Context, Result};
+use crate::{cluster, conformance, peers, process, test, tidy};
+use anyhow::{Context, Result, anyhow, bail};
 use std::time::{Duration, Instant};
 
 /// (program, Debian package that brings it).
@@ -21,11 +21,19 @@ const TOOLS: &[(&str, &str)] = &[
     ("tcpdump", "tcpdump"),
 ];
 
-pub fn run() -> Result<()> {
+/// `--gateway`: with the Gateway API's suite on a real cluster, which takes root and namespaces.
+pub fn run(arguments: &[String]) -> Result<()> {
+    let gateway = match arguments {
+        [] => false,
+        [flag] if flag == "--gateway" => true,
+        _ => bail!("cargo xtask ci [--gateway]"),
+    };
     let cargo = process::cargo();
     let begun = Instant::now();
     let mut steps = Steps::default();
     steps.step("install", install)?;
+    // Kubernetes' programs take as long to build as ours: beside them.
+    let programs = gateway.then(|| std::thread::spawn(cluster::prepare));
     steps.step("fmt", || process::run(&cargo, &["fmt", "--all", "--check"]))?;
     steps.step("clippy", || {
         process::run(&cargo, &["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
@@ -36,10 +44,14 @@ pub fn run() -> Result<()> {
     steps.step("codegen", || process::run(&cargo, &codegen))?;
     steps.step("test", || test::run(&["--locked".into()]))?;
     steps.step("demo", || process::run(&cargo, &["run", "--release", "--locked", "-p", "cli", "--", "demo", "--for", "20s"]))?;
-    steps.step("conformance h2", || crate::conformance::run(&["h2".into()]))?;
+    steps.step("conformance h2", || conformance::run(&["h2".into()]))?;
     steps.step("dashboard", || crate::dashboard::test(&[]))?;
+    if let Some(programs) = programs {
+        steps.step("cluster's programs", || programs.join().map_err(|_| anyhow!("what builds them panicked"))?)?;
+        steps.step("conformance gateway", || conformance::run(&["gateway".into()]))?;
+    }
     for (name, took) in &steps.0 {
-        println!("{name:>14} {:>7.1} s", took.as_secs_f64());
+        println!("{name:>19} {:>7.1} s", took.as_secs_f64());
     }
     println!("{} passed, 0 failed ({:.1} s)", steps.0.len(), begun.elapsed().as_secs_f64());
     Ok(())

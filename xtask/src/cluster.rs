@@ -9,7 +9,7 @@ mod ledger;
 mod node;
 mod programs;
 
-use crate::peers;
+use crate::{peers, process};
 use anyhow::{Context, Result, bail};
 use ledger::Ledger;
 use node::Node;
@@ -88,6 +88,27 @@ impl Shape {
     }
 }
 
+/// Everything that a cluster and the suite on it are made of, so that what comes later only starts it.
+///
+/// # Errors
+/// Before anything is built, where the machine lets nobody make namespaces: then no cluster can be raised on it, and nothing is said of conformance.
+pub fn prepare() -> Result<()> {
+    let tried = process::output("unshare", &["--net", "--mount", "--pid", "--fork", "true"]);
+    tried.context("this machine lets this user make no namespaces, which a cluster lives in (run as root, with CAP_SYS_ADMIN)")?;
+    install()?;
+    programs::build(false)?;
+    theirs(ECHO.0, ECHO.1)?;
+    tests_of("gateway.test", "./gateway").map(drop)
+}
+
+fn install() -> Result<()> {
+    peers::install(TOOLS)?;
+    if !Path::new("/usr/lib/cni/bridge").exists() {
+        peers::install(&[("/usr/lib/cni/bridge", "containernetworking-plugins")])?;
+    }
+    Ok(())
+}
+
 impl Cluster {
     pub fn named(name: &str) -> Result<Self> {
         // A cgroup, a folder and the name of a node.
@@ -148,10 +169,7 @@ impl Cluster {
         }
         self.down()?;
         if let Shape::Nodes(_) = shape {
-            peers::install(TOOLS)?;
-            if !Path::new("/usr/lib/cni/bridge").exists() {
-                peers::install(&[("/usr/lib/cni/bridge", "containernetworking-plugins")])?;
-            }
+            install()?;
         }
         let built = Instant::now();
         programs::build(*shape == Shape::ControlOnly)?;

@@ -41,7 +41,7 @@ cargo xtask CHORE
   conformance h2
                 h2spec, whole, against a gateway that carries the demo's traffic
   image [--dev] the container image: static, not root, with its list of parts (target/static)
-  conformance gateway [--dev] [--keep] [--test NAME] [--name CLUSTER]
+  conformance gateway [--dev | --organza FILE] [--keep] [--test NAME] [--name CLUSTER]
                 the Gateway API's own suite, whole, against Organza on a real cluster
   dist [--dev]  what is given to people: tarball, image, checksums (target/dist)
   picture [--organza FILE]
@@ -68,7 +68,9 @@ cargo xtask CHORE
                 one input once more
   mutants [NAME]
                 puts eighteen known bugs back, one at a time, and shows which test catches each
-  ci            install what tests need, then format, clippy, tidy, codegen, test, demo, conformance, dashboard
+  ci [--gateway]
+                install what tests need, then format, clippy, tidy, codegen, test, demo, conformance, dashboard;
+                with the Gateway API's suite too, which takes root and namespaces
 ";
 
 fn main() -> ExitCode {
@@ -90,7 +92,7 @@ fn chore() -> Result<()> {
         "test" => test::run(&rest),
         "tidy" => tidy::run(),
         "bench" => bench::run(&rest),
-        "ci" => ci::run(),
+        "ci" => ci::run(&rest),
         "cluster" => cluster::run(&rest),
         "codegen" => codegen::run(&rest),
         "dist" => dist::run(&rest),

@@ -3,9 +3,9 @@
 
 pub mod called;
 
+use crate::ask_flag::AskFlag;
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
-use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use crate::{explain, files, table};
 use called::{Called, Verdict};
@@ -74,7 +74,7 @@ struct CheckArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ struct MatrixArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 pub async fn run(args: AccessArgs) -> Outcome {
@@ -97,7 +97,7 @@ async fn check(args: CheckArgs) -> Outcome {
     let (namespace, service) = args.service.split_once('/').unwrap_or((&args.namespace, &args.service));
     let (called, caller) = match args.files.is_empty() {
         true => {
-            let client = Client::control(&args.mesh.place()?);
+            let client = args.ask.client().await?;
             let proxies: ProxyList = client.get(path::PROXIES).await?;
             let beside = proxies.items.iter().filter(|p| p.role == Role::Workload && p.namespace == namespace);
             let mut beside: Vec<&Proxy> = beside.filter(|p| p.service == service || p.name == service).collect();
@@ -206,7 +206,7 @@ pub async fn live(client: &Client, proxy: &Proxy) -> Outcome<Called> {
 }
 
 async fn matrix(args: MatrixArgs) -> Outcome {
-    let client = Client::control(&args.mesh.place()?);
+    let client = args.ask.client().await?;
     let proxies: ProxyList = client.get(path::PROXIES).await?;
     let mut callers: Vec<(String, SpiffeId)> = Vec::new();
     for proxy in &proxies.items {

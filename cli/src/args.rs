@@ -2,8 +2,8 @@
 
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
-    access, bug_report, ca, completions, control_process, dashboard, demo, diff, down, explain, gateway_pod, get, graph, install, load,
-    logs, man, probe, proxy_process, run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
+    access, bug_report, ca, check, completions, control_process, dashboard, demo, diff, down, explain, gateway_pod, get, graph, install,
+    load, logs, man, probe, proxy_process, run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -42,6 +42,8 @@ enum Command {
     /// Show the mesh in a few lines
     #[command(alias = "ps")]
     Status(status::StatusArgs),
+    /// Find out what is wrong with a mesh, a machine or a cluster, and what to do
+    Check(check::CheckArgs),
     /// Show proxies, services, routes, edges, certificates, objects
     Get(get::GetArgs),
     /// Open the dashboard: the service graph live, and everything behind it
@@ -122,6 +124,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Run(args) => return run::run(args).await,
             Command::Down(args) => down::run(args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Check(args) => check::run(args).await,
             Command::Get(args) => get::run(args).await,
             Command::Dashboard(args) => dashboard::run(args).await,
             Command::Graph(args) => graph::run(args).await,

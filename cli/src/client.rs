@@ -1,10 +1,11 @@
-//! Speaks to a control plane through its Unix socket (and to a proxy's admin socket, which is of the same make): HTTP/1.1, JSON. Says
-//! "not reachable" in one way for all commands.
+//! Speaks to a control plane through its Unix socket (and to a proxy's admin socket, which is of the same make), or through the API server of a cluster to
+//! the pod that leads: HTTP/1.1, JSON. Says "not reachable" in one way for all commands.
 
 use crate::failure::{Failure, Outcome};
 use crate::limits;
 use crate::place::Place;
 use bytes::Bytes;
+use control::kubernetes::Leader;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
@@ -13,11 +14,18 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 #[derive(Debug, Clone)]
+enum Way {
+    Socket(PathBuf),
+    Leader(Leader),
+}
+
+#[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    way: Way,
     /// What the user calls what is behind the socket.
     whose: String,
     remedy: String,
@@ -26,11 +34,20 @@ pub struct Client {
 impl Client {
     pub fn control(place: &Place) -> Self {
         let remedy = format!("start it with organza up --mesh {}, or name another with --mesh", place.mesh);
-        Self { socket: place.control_socket(), whose: format!("mesh {:?}", place.mesh), remedy }
+        Self { way: Way::Socket(place.control_socket()), whose: format!("mesh {:?}", place.mesh), remedy }
+    }
+
+    pub fn leader(leader: Leader) -> Self {
+        let whose = format!("control plane {}", leader.pod);
+        Self { way: Way::Leader(leader), whose, remedy: "organza check --kubernetes says what is wrong".into() }
     }
 
     pub fn admin(socket: &Path, proxy: &str) -> Self {
-        Self { socket: socket.to_owned(), whose: format!("proxy {proxy:?}"), remedy: format!("read its log: organza logs {proxy}") }
+        Self {
+            way: Way::Socket(socket.to_owned()),
+            whose: format!("proxy {proxy:?}"),
+            remedy: format!("read its log: organza logs {proxy}"),
+        }
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Outcome<T> {
@@ -79,23 +96,45 @@ impl Client {
 
     /// The answer with its body still coming, for streams of events.
     pub async fn open(&self, method: Method, path: &str, body: Bytes) -> Outcome<Response<Incoming>> {
-        let gone = |error: &dyn std::fmt::Display| {
-            Failure::unreachable(format!("{} is not reachable", self.whose))
-                .why(format!("{}: {error}", self.socket.display()))
-                .remedy(self.remedy.clone())
-        };
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| gone(&error))?;
-        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| gone(&error))?;
-        tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "organza")
+            .header("host", control::api::HOST)
             .header("content-type", "application/json")
             .body(Full::new(body))
             .map_err(|error| Failure::problem(format!("{path} is no path")).why(error))?;
-        sender.send_request(request).await.map_err(|error| gone(&error))
+        match &self.way {
+            Way::Socket(socket) => {
+                let gone = |error: &dyn std::fmt::Display| self.gone(format!("{}: {error}", socket.display()));
+                let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
+                send(stream, request).await.map_err(|error| gone(&error))
+            }
+            Way::Leader(leader) => {
+                let (stream, broken) = leader.open().await.map_err(|error| self.gone(error))?;
+                match send(stream, request).await {
+                    Ok(answer) => Ok(answer),
+                    // Why it broke off, the API server says beside it.
+                    Err(error) => match tokio::time::timeout(limits::CONNECT, broken).await {
+                        Ok(Some(why)) => Err(self.gone(why)),
+                        _ => Err(self.gone(error)),
+                    },
+                }
+            }
+        }
     }
+
+    fn gone(&self, why: impl std::fmt::Display) -> Failure {
+        Failure::unreachable(format!("{} is not reachable", self.whose)).why(why).remedy(self.remedy.clone())
+    }
+}
+
+async fn send(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, hyper::Error> {
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    sender.send_request(request).await
 }
 
 fn refusal(path: &str, status: hyper::StatusCode, body: &[u8]) -> Failure {

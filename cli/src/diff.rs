@@ -1,11 +1,10 @@
 //! `organza diff -f`: what would be another way in a running mesh if these were its files. The control plane works it out, with its
 //! registrations and the code that makes its worlds; nothing is changed.
 
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::events;
 use crate::failure::{Failure, Outcome};
 use crate::files;
-use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use crate::table::{self, Tone};
 use clap::Args;
@@ -22,14 +21,14 @@ pub struct DiffArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 pub async fn run(args: DiffArgs) -> Outcome {
     // Named as the mesh names them that was started with the same paths.
     let name = |path: String| frontends::file::name_among(&args.files, std::path::Path::new(&path));
     let request = DiffRequest { files: files::read(&args.files)?.texts.into_iter().map(|(path, text)| (name(path), text)).collect() };
-    let diff: Diff = Client::control(&args.mesh.place()?).post(path::DIFF, &request).await?;
+    let diff: Diff = args.ask.client().await?.post(path::DIFF, &request).await?;
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&diff).map_err(|e| Failure::problem("cannot write JSON").why(e))?),
         Output::Text => print!("{}", text(&diff)),

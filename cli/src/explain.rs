@@ -6,10 +6,9 @@ mod question;
 mod state;
 mod story;
 
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
 use crate::files;
-use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use base64::Engine;
 use clap::Args;
@@ -75,7 +74,7 @@ pub struct ExplainArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 pub async fn run(args: ExplainArgs) -> Outcome {
@@ -89,7 +88,7 @@ pub async fn run(args: ExplainArgs) -> Outcome {
     let story = told(&known, &mut question, token.as_ref());
     let judged = match args.files.is_empty() {
         true => {
-            let client = Client::control(&args.mesh.place()?);
+            let client = args.ask.client().await?;
             let proxies: ProxyList = client.get(path::PROXIES).await?;
             judged::judge(&known, &question, &story, Whence::Mesh(&client, &proxies), args.source_ip, token.as_ref()).await?
         }
@@ -159,7 +158,7 @@ async fn hint(args: &ExplainArgs, question: &Question) -> Option<String> {
     if !args.files.is_empty() {
         return None;
     }
-    let services: ServiceList = Client::control(&args.mesh.place().ok()?).get(path::SERVICES).await.ok()?;
+    let services: ServiceList = args.ask.client().await.ok()?.get(path::SERVICES).await.ok()?;
     let host = question.head.host().to_ascii_lowercase();
     let called = |s: &&wire::api::Service| (host.contains('.') || s.namespace == *namespace) && s.hostnames.contains(&host);
     let service = services.items.iter().find(called)?;
@@ -194,7 +193,7 @@ type Seen = Option<(String, ServiceList)>;
 
 /// What the proxy that would decide has acknowledged, and what it found out.
 async fn live(args: &ExplainArgs, question: &Question) -> Outcome<(Known, String, Seen)> {
-    let client = Client::control(&args.mesh.place()?);
+    let client = args.ask.client().await?;
     let proxies: ProxyList = client.get(path::PROXIES).await?;
     let proxy = asked(&proxies, &question.from)?;
     let acknowledged: ProxyResources = client.get(&path::resources(&proxy.name)).await?;

@@ -7,11 +7,11 @@ mod selector;
 mod tables;
 mod target;
 
+use crate::ask_flag::AskFlag;
 use crate::client::Client;
 use crate::failure::{Code, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::limits;
-use crate::mesh_flag::MeshFlag;
 use crate::table::{self, Layout};
 use answer::{Answer, Item};
 use clap::{Args, ValueEnum};
@@ -65,7 +65,7 @@ pub struct GetArgs {
     #[arg(long)]
     no_headers: bool,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,7 +90,7 @@ pub async fn run(args: GetArgs) -> Outcome {
     if named && args.selector != Selector::default() {
         return Err(Failure::usage("a name and -l are two ways to say which").remedy("leave one of them out"));
     }
-    let client = Client::control(&args.mesh.place()?);
+    let client = args.ask.client().await?;
     let mut answers = Vec::new();
     for target in &targets {
         answers.push(answer::fetch(&client, target, &args).await?);

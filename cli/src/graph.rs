@@ -1,9 +1,9 @@
 //! `organza graph`: who calls whom now, as lines, as Graphviz' DOT, or as the API tells it. Pure but for one question to the control plane: a graph
 //! in, text out.
 
+use crate::ask_flag::AskFlag;
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
-use crate::mesh_flag::MeshFlag;
 use crate::table;
 use crate::units;
 use clap::{Args, ValueEnum};
@@ -28,7 +28,7 @@ pub struct GraphArgs {
     #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = units::duration)]
     window: Duration,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -39,7 +39,7 @@ enum Shape {
 }
 
 pub async fn run(args: GraphArgs) -> Outcome {
-    let graph = ask(&Client::control(&args.mesh.place()?), args.window).await?;
+    let graph = ask(&args.ask.client().await?, args.window).await?;
     match args.output {
         Shape::Text => print!("{}", text(&graph, table::width())),
         Shape::Dot => print!("{}", dot(&graph)),

@@ -28,7 +28,7 @@ pub struct InstallArgs {
 }
 
 const MANIFEST: &str = include_str!("../../deploy/organza.yaml");
-const IMAGE: &str = "ghcr.io/organza/organza:0.1.0";
+pub const IMAGE: &str = "ghcr.io/organza/organza:0.1.0";
 const DOMAIN: &str = "organza.local";
 
 pub async fn run(args: InstallArgs) -> Outcome {
@@ -63,6 +63,11 @@ fn manifest(image: &str, trust_domain: &str) -> Outcome<String> {
     let mut text: String = frontends::schema::own_crds().map(|crd| format!("{}\n---\n", crd.trim_end())).collect();
     text.push_str(&MANIFEST.replace(IMAGE, image).replace(&format!("--trust-domain={DOMAIN}"), &format!("--trust-domain={trust_domain}")));
     Ok(text)
+}
+
+/// What is installed where nothing else is asked for.
+pub fn own_objects() -> Outcome<Vec<Value>> {
+    objects(MANIFEST)
 }
 
 fn objects(text: &str) -> Outcome<Vec<Value>> {

@@ -4,8 +4,10 @@
 
 mod access;
 mod args;
+mod ask_flag;
 mod bug_report;
 mod ca;
+mod check;
 mod child;
 mod client;
 mod completions;

@@ -1,9 +1,8 @@
 //! `organza status`: the mesh in a few lines; exit code 1 while something is wrong with it.
 
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::events;
 use crate::failure::{Failure, Outcome};
-use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use clap::Args;
 use wire::api::{Severity, Status, path};
@@ -12,14 +11,14 @@ use wire::api::{Severity, Status, path};
 #[command(after_help = "Examples:\n  organza status\n  organza status --mesh demo -o json")]
 pub struct StatusArgs {
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
     /// For people or for programs
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
 pub async fn run(args: StatusArgs) -> Outcome {
-    let status: Status = Client::control(&args.mesh.place()?).get(path::STATUS).await?;
+    let status: Status = args.ask.client().await?.get(path::STATUS).await?;
     match args.output {
         Output::Json => {
             let text = serde_json::to_string_pretty(&status).map_err(|error| Failure::problem("cannot write JSON").why(error))?;

@@ -1,10 +1,9 @@
 //! `organza tap`: requests as they end, anywhere in the mesh, narrowed by who calls whom, route and status. Never header values, queries or bodies:
 //! proxies do not record them. Pure but for the stream: a line of JSON in, a line for people out.
 
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
 use crate::lifeline::Lifeline;
-use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use crate::table::{Tone, paint};
 use bytes::Bytes;
@@ -45,11 +44,11 @@ pub struct TapArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 pub async fn run(args: TapArgs) -> Outcome {
-    let client = Client::control(&args.mesh.place()?);
+    let client = args.ask.client().await?;
     let mut lifeline = Lifeline::new(false).map_err(|error| Failure::problem("cannot listen to signals").why(error))?;
     let query = TapQuery { from: args.from, to: args.to, route: args.route, status: args.status };
     let mut answer = client.open(Method::GET, &asked(&query), Bytes::new()).await?;

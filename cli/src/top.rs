@@ -1,11 +1,10 @@
 //! `organza top`: the busiest services of the mesh, drawn anew each second; without a terminal one table and no more. Pure but for its questions to
 //! the control plane.
 
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::failure::Outcome;
 use crate::graph::{self, called, millis, success};
 use crate::lifeline::Lifeline;
-use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use crate::{limits, table, units};
 use clap::{Args, ValueEnum};
@@ -29,7 +28,7 @@ pub struct TopArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,7 +40,7 @@ enum Order {
 }
 
 pub async fn run(args: TopArgs) -> Outcome {
-    let client = Client::control(&args.mesh.place()?);
+    let client = args.ask.client().await?;
     let mut lifeline = Lifeline::new(false).map_err(|error| crate::failure::Failure::problem("cannot listen to signals").why(error))?;
     let live = table::is_terminal() && args.output == Output::Text;
     let mut drawn = 0;

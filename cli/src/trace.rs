@@ -1,9 +1,8 @@
 //! `organza trace`: the last traces of the mesh as a list, and one of them as a waterfall, made of what proxies told the control plane. Pure but for
 //! one question: a trace in, text out.
 
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
-use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use crate::table::{self, Tone, paint};
 use crate::tap::escaped;
@@ -42,11 +41,11 @@ pub struct TraceArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 pub async fn run(args: TraceArgs) -> Outcome {
-    let client = Client::control(&args.mesh.place()?);
+    let client = args.ask.client().await?;
     let json = |value: serde_json::Result<String>| value.map_err(|error| Failure::problem("cannot write JSON").why(error));
     match &args.id {
         Some(id) => {

@@ -1,8 +1,7 @@
 //! `organza wait --for=Programmed route/x`: returns when the condition is true and every proxy that it concerns has it.
 
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
-use crate::mesh_flag::MeshFlag;
 use crate::units;
 use clap::Args;
 use std::time::Duration;
@@ -24,7 +23,7 @@ pub struct WaitArgs {
     #[arg(long, value_parser = units::duration, default_value = "30s")]
     timeout: Duration,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 /// How often to look.
@@ -34,7 +33,7 @@ pub async fn run(args: WaitArgs) -> Outcome {
     let Some((kind, name)) = args.object.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty()) else {
         return Err(Failure::usage(format!("{:?} is not KIND/NAME", args.object)).remedy("write it as route/catalog or gateway/shop"));
     };
-    let client = Client::control(&args.mesh.place()?);
+    let client = args.ask.client().await?;
     let begun = Instant::now();
     loop {
         let objects: ObjectList = client.get(path::OBJECTS).await?;

@@ -26,6 +26,9 @@ use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
 use wire::api::{self, Event, path};
 
+/// What the commands of this organza call the host that they ask.
+pub const HOST: &str = "organza";
+
 #[derive(Clone)]
 pub struct Api {
     pub core: Arc<Core>,
@@ -108,25 +111,46 @@ impl Api {
         Self::tells().with_state(self)
     }
 
-    /// For the owner.
-    pub fn router(self) -> Router {
+    /// All that only asks: it changes nothing, and gives nobody a right.
+    fn answers() -> Router<Self> {
         Self::tells()
             .route("/v1/proxies/{proxy}/resources", get(resources))
+            .route(path::TAP, get(tap))
+            .route(path::EVENTS, get(events))
+            .route(path::DIFF, post(diff).layer(DefaultBodyLimit::max(limits::DIFF_BODY)))
+    }
+
+    /// For whom the API server of a cluster lets through to this pod. A browser that was led here by a name that somebody else owns says that name.
+    pub fn questions(self) -> Router {
+        let guard = axum::middleware::from_fn(async |request: Request, next: axum::middleware::Next| {
+            match request.headers().get(axum::http::header::HOST).is_some_and(|host| host == HOST) {
+                true => next.run(request).await,
+                false => Refuse::new(StatusCode::FORBIDDEN, format!("only requests to host {HOST} are answered"), None).into_response(),
+            }
+        });
+        Self::finished(Self::answers()).layer(guard).with_state(self)
+    }
+
+    /// For the owner.
+    pub fn router(self) -> Router {
+        let owned = Self::answers()
             .route("/ready", get(ready))
             .route(path::DASHBOARD, post(dashboard))
-            .route(path::TAP, get(tap))
             .route(path::ROTATE, post(rotate))
-            .route(path::EVENTS, get(events))
             .route(path::REGISTRATIONS, post(register))
             .route("/v1/registrations/{proxy}", put(register_again).delete(deregister))
             .route(path::SIGN, post(sign))
-            .route(path::DIFF, post(diff).layer(DefaultBodyLimit::max(limits::DIFF_BODY)))
             .route(path::TOKENS, get(tokens).post(create_token))
-            .route("/v1/tokens/{id}", delete(withdraw_token))
+            .route("/v1/tokens/{id}", delete(withdraw_token));
+        Self::finished(owned).with_state(self)
+    }
+
+    /// What is no path of it is refused in its own words.
+    fn finished(router: Router<Self>) -> Router<Self> {
+        router
             .fallback(|| async { Refuse::new(StatusCode::NOT_FOUND, "there is no such path", None) })
             .method_not_allowed_fallback(|| async { Refuse::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not asked so", None) })
             .layer(DefaultBodyLimit::max(limits::API_BODY))
-            .with_state(self)
     }
 }
 
@@ -374,3 +398,6 @@ async fn events(State(api): State<Api>) -> Response {
     });
     ([("content-type", "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,6 +147,13 @@ impl Control {
         if let Some(cluster) = &config.cluster {
             kubernetes::prepare(cluster, &config.state.join("ca"), &config.trust_domain).await?;
         }
+        let questions = match &config.cluster {
+            Some(cluster) if cluster.is_pod() => {
+                let address = SocketAddr::from(([127, 0, 0, 1], kubernetes::QUESTIONS));
+                Some(TcpListener::bind(address).await.map_err(|e| StartError::Listen(address.to_string(), e))?)
+            }
+            _ => None,
+        };
         let (core, credentials) = open(&config, store)?;
         let (synced, is_synced) = watch::channel(config.cluster.is_none());
         let (serving, is_serving) = watch::channel(config.cluster.is_none());
@@ -171,13 +178,15 @@ impl Control {
         };
         let page = dashboard::router(desk, api.clone().read_only());
         let unix = bind(&socket)?;
-        let tasks = vec![
+        let questions = questions.map(|questions| tokio::spawn(dashboard::serve(questions, api.clone().questions())));
+        let mut tasks = vec![
             tokio::spawn(api::serve(unix, api.router())),
             tokio::spawn(door(core.clone(), listener, credentials.clone(), is_serving)),
             tokio::spawn(dashboard::serve(browsers, page)),
             tokio::spawn(source),
             tokio::spawn(keep(core.clone(), credentials)),
         ];
+        tasks.extend(questions);
         Ok(Self { core, xds_address: address, socket, tasks, synced: is_synced })
     }
 }

@@ -5,6 +5,7 @@
 //! This room alone of all names Kubernetes' client; what objects mean is `frontends`' business.
 
 mod apply;
+mod ask;
 mod authority;
 mod cache;
 mod deploy;
@@ -13,6 +14,7 @@ mod gateways;
 mod lease;
 mod notes;
 pub mod pods;
+mod reach;
 mod status;
 mod watch;
 mod write;
@@ -22,14 +24,17 @@ use crate::files::Read;
 use crate::limits;
 use crate::shell::monotone;
 pub use apply::apply;
+pub use ask::{AskError, get, may};
 pub use authority::SharedCaError;
-use cache::{Cache, Changed, KindName, News};
-use discover::{Bundle, Found};
-use kube::Client;
+pub use cache::KindName;
+use cache::{Cache, Changed, News};
+pub use discover::{Bundle, Found, REQUIRED, is_understood};
+pub use kube::Client;
 use kube::api::ApiResource;
 use kube::config::{Config, KubeConfigOptions};
 use lease::Lead;
 use model::TrustDomain;
+pub use reach::{Leader, QUESTIONS, ReachError};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -69,6 +74,13 @@ pub struct Deployment {
     pub pod_ip: Option<IpAddr>,
 }
 
+impl Cluster {
+    /// Whether this process is one of the cluster's pods, and reached through the API server alone.
+    pub fn is_pod(&self) -> bool {
+        self.deployment.as_ref().is_some_and(|deployment| deployment.pod_ip.is_some())
+    }
+}
+
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster").field("namespace", &self.namespace).field("replica", &self.replica).finish_non_exhaustive()
@@ -104,6 +116,14 @@ pub async fn connect(context: Option<&str>) -> Result<Client, ConnectError> {
     config.read_timeout = Some(limits::API_QUIET);
     config.reset_reader_on_write = true;
     Ok(Client::try_from(config)?)
+}
+
+/// Which of the kinds that we read an API server has, for who only asks.
+///
+/// # Errors
+/// In words for people.
+pub async fn look(client: &Client) -> Result<Found, String> {
+    discover::look(client).await.map_err(|e| watch::told(&e))
 }
 
 /// What the tasks of this room share.

@@ -1,0 +1,72 @@
+//! What is answered to whom the API server of a cluster lets through: questions, and nothing that changes a thing or gives a right.
+
+use super::*;
+use crate::store::Memory;
+use axum::http::Request as Question;
+use tower::ServiceExt;
+
+fn api(folder: &std::path::Path) -> Api {
+    let config = crate::ControlConfig {
+        mesh: "test".into(),
+        state: folder.to_owned(),
+        paths: Vec::new(),
+        trust_domain: model::TrustDomain::parse("organza.local").unwrap(),
+        listen: ([127, 0, 0, 1], 0).into(),
+        dashboard: ([127, 0, 0, 1], 0).into(),
+        svid_life: std::time::Duration::from_secs(600),
+        own_ca: None,
+        cluster: None,
+    };
+    let (core, _) = crate::open(&config, Arc::new(Memory::default())).unwrap();
+    Api {
+        core,
+        xds_address: "127.0.0.1:1".into(),
+        control_identity: "spiffe://organza.local/ns/organza-system/sa/control".into(),
+        release: "0",
+        synced: tokio::sync::watch::channel(true).1,
+        desk: Arc::new(Desk::new(Some([7; 32]), ([127, 0, 0, 1], 2).into()).unwrap()),
+    }
+}
+
+async fn ask(router: &Router, method: &str, path: &str, host: &str) -> StatusCode {
+    let question = Question::builder().method(method).uri(path).header("host", host).header("content-type", "application/json");
+    router.clone().oneshot(question.body(Body::from("{}")).unwrap()).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn questions_are_answered_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api(folder.path());
+    let (questions, owner) = (api.clone().questions(), api.router());
+    for path in [path::STATUS, path::OBJECTS, path::PROXIES, path::GRAPH, path::CERTIFICATES, path::FLOWS, path::TAP, path::EVENTS] {
+        assert_eq!(ask(&questions, "GET", path, HOST).await, StatusCode::OK, "{path}");
+    }
+    assert_eq!(ask(&questions, "GET", "/v1/proxies/nobody/resources", HOST).await, StatusCode::NOT_FOUND);
+    // Of these the owner's socket knows each, so that what is refused here is not just misspelt.
+    let others = [
+        ("POST", path::ROTATE),
+        ("POST", path::DASHBOARD),
+        ("POST", path::REGISTRATIONS),
+        ("DELETE", "/v1/registrations/web"),
+        ("POST", path::SIGN),
+        ("GET", path::TOKENS),
+        ("POST", path::TOKENS),
+        ("DELETE", "/v1/tokens/a"),
+    ];
+    let unknown = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+    for (method, path) in others {
+        assert_eq!(ask(&questions, method, path, HOST).await, StatusCode::NOT_FOUND, "{method} {path}");
+    }
+    assert!(!unknown.contains(&ask(&owner, "GET", path::TOKENS, HOST).await));
+    assert!(!unknown.contains(&ask(&owner, "POST", path::DASHBOARD, HOST).await));
+}
+
+/// A page in a browser of whoever forwards the port by hand says the name by which it got here.
+#[tokio::test]
+async fn a_browser_is_not_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let questions = api(folder.path()).questions();
+    for host in ["localhost:15011", "127.0.0.1:15011", "evil.example", ""] {
+        assert_eq!(ask(&questions, "GET", path::STATUS, host).await, StatusCode::FORBIDDEN, "{host:?}");
+    }
+}

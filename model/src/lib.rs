@@ -25,6 +25,7 @@ pub mod session;
 pub mod telemetry;
 pub mod token;
 pub mod traffic;
+pub mod trusted;
 pub mod workload;
 
 pub use access::{AccessPolicy, AccessSettings};
@@ -48,6 +49,7 @@ pub use service::{AppProtocol, Balancer, Endpoint, Endpoints, Health, Service, S
 pub use telemetry::{TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 pub use token::TokenIssuer;
 pub use traffic::{AttachedPolicy, TrafficPolicy};
+pub use trusted::{OriginField, Trusted, TrustedProxies};
 pub use workload::{Labels, Locality, Nearest, Workload};
 
 use std::sync::Arc;

@@ -140,8 +140,27 @@ fn workload(m: v1::Workload) -> Result<model::Workload> {
     })
 }
 
-fn front(proxy_protocol: Option<v1::ProxyProtocol>, connections: Option<u32>, m: v1::FrontLimits) -> Result<model::Front> {
-    let block = |text: String| model::Cidr::parse(&text).ok_or_else(|| read::wrong(format!("{text:?} is no block of addresses")));
+fn trusted(m: v1::TrustedProxies) -> Result<model::TrustedProxies> {
+    let who = match (m.sources.is_empty(), m.hops) {
+        (true, hops @ 1..=255) => model::Trusted::Hops(hops as u8),
+        (false, 0) => model::Trusted::Sources(list(m.sources, "sources", block)?),
+        (_, hops) => return Err(read::wrong(format!("either sources or hops are trusted, not {hops} of them"))),
+    };
+    let field = if m.forwarded { model::OriginField::Forwarded } else { model::OriginField::XForwardedFor };
+    Ok(model::TrustedProxies { who, field })
+}
+
+fn block(text: String) -> Result<model::Cidr> {
+    model::Cidr::parse(&text).ok_or_else(|| read::wrong(format!("{text:?} is no block of addresses")))
+}
+
+fn front(
+    proxy_protocol: Option<v1::ProxyProtocol>,
+    brought: Option<v1::TrustedProxies>,
+    connections: Option<u32>,
+    m: v1::FrontLimits,
+) -> Result<model::Front> {
+    let brought = brought.map(trusted).transpose().at("trusted")?.unwrap_or_default();
     let trusted = proxy_protocol.map(|m| list(m.trusted, "trusted", block)).transpose().at("proxy_protocol")?;
     let limits = model::FrontLimits {
         connections,
@@ -157,7 +176,8 @@ fn front(proxy_protocol: Option<v1::ProxyProtocol>, connections: Option<u32>, m:
         session_idle: m.session_idle_nanos.map(Duration::from_nanos),
         datagram_bytes: m.datagram_bytes,
     };
-    Ok(model::Front { proxy_protocol: trusted.map_or(model::ProxyProtocol::Off, model::ProxyProtocol::Require), limits })
+    let proxy_protocol = trusted.map_or(model::ProxyProtocol::Off, model::ProxyProtocol::Require);
+    Ok(model::Front { proxy_protocol, trusted: brought, limits })
 }
 
 fn listener(m: v1::Listener) -> Result<model::Listener> {
@@ -172,7 +192,7 @@ fn listener(m: v1::Listener) -> Result<model::Listener> {
         hostname: pattern(&m.hostname).at("hostname")?,
         tls: m.tls.map(tls::listener).transpose().at("tls")?,
         normalisation: word(m.normalisation).at("normalisation")?,
-        front: front(m.proxy_protocol, m.connections, m.limits.unwrap_or_default())?,
+        front: front(m.proxy_protocol, m.trusted, m.connections, m.limits.unwrap_or_default())?,
         shown: tls::shown(m.shown)?,
         broken: optional(m.broken).at("broken")?,
     })

@@ -120,10 +120,20 @@ fn listener(r: &model::Listener) -> v1::Listener {
             model::ProxyProtocol::Off => None,
             model::ProxyProtocol::Require(trusted) => Some(v1::ProxyProtocol { trusted: texts(trusted) }),
         },
+        trusted: trusted(&r.front.trusted),
         connections: r.front.limits.connections,
         limits: front_limits(r.front.limits),
         shown: tls::shown(&r.shown),
     }
+}
+
+fn trusted(trusted: &model::TrustedProxies) -> Option<v1::TrustedProxies> {
+    let (sources, hops) = match &trusted.who {
+        model::Trusted::Nobody => return None,
+        model::Trusted::Sources(blocks) => (texts(blocks), 0),
+        model::Trusted::Hops(hops) => (Vec::new(), u32::from(*hops)),
+    };
+    Some(v1::TrustedProxies { sources, hops, forwarded: trusted.field == model::OriginField::Forwarded })
 }
 
 /// Absent where nothing is said, so that listeners without limits are as they always were.

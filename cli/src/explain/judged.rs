@@ -103,7 +103,8 @@ fn at_gateway(
         }
     };
     let at = At::Gateway { listener, route: &route.route.key };
-    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)), token };
+    let behind = routing::origin::read(&listener.front.trusted, address, &question.head.headers).behind;
+    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)), behind, token };
     let told = would(snapshot, &standing, asked);
     let who = format!("Gateway {namespace}/{name}");
     // Limits are of requests.

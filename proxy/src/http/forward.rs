@@ -44,19 +44,24 @@ pub async fn request(
     client: &Client,
     record: &mut Record,
 ) -> Result<After, Stop> {
-    let hop = prepare::request(worker, client, head, record).inspect_err(|_| {
+    let hop = prepare::request(worker, client, head).inspect_err(|_| {
         // Refused before its hop's own fields were taken out: the caller's wish to close holds all the same.
         down.close |= head.version == model::Version::Http10 || head.headers.has_token("connection", "close");
     })?;
     down.close |= hop.close;
     if head.method == Method::Connect {
+        prepare::origin(worker, client, None, head, record);
         return Box::pin(connect::request(worker, down, head, client, record)).await;
     }
-    let due = Due::of(client, head, down.started);
-    plan::known(worker, client, head).await?;
+    let known = plan::known(worker, client, head).await;
     let snapshot = worker.snapshot();
     record.generation = snapshot.generation;
-    let listener = plan::listener(&snapshot, client, head)?;
+    let listener = plan::listener(&snapshot, client, head);
+    let trusted = listener.as_ref().ok().and_then(|listener| listener.map(|listener| &listener.front.trusted));
+    let behind = prepare::origin(worker, client, trusted, head, record);
+    let due = Due::of(client, head, down.started);
+    known?;
+    let listener = listener?;
     record.listener = listener.cloned();
     let namespace = &worker.shared.me.namespace;
     prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
@@ -68,7 +73,7 @@ pub async fn request(
     match plan {
         Plan::Routed { decision, dialled } => {
             let judged = listener.map(|listener| {
-                Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head, token.clone())
+                Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head, (behind, token.clone()))
             });
             let judge = |snapshot: &Snapshot| judged.as_ref().map_or(Ok(None), |judged| judged.judge(snapshot));
             record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot))?;
@@ -80,7 +85,7 @@ pub async fn request(
             record.dialled_service = service.map(|s| worker.destination(s));
             record.way = Way::Application;
             let framing = inner(declared(service, client), client, head, &hop);
-            let judged = Judged::new(worker, client, Place::Workload(address.port()), head, token);
+            let judged = Judged::new(worker, client, Place::Workload(address.port()), head, (behind, token));
             record.dry_run = judged.admit(&snapshot)?;
             let carried = Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due));
             again::while_allowed(&worker.again, || judged.judge(&worker.snapshot()).map(drop), carried).await
@@ -302,6 +307,10 @@ impl<'t> Routed<'t> {
                 if again {
                     return Verdict::TryAgain;
                 }
+                if !self.client.is_member() {
+                    // What proxies behind say of themselves ends at the edge.
+                    head.headers.remove("proxy-status");
+                }
                 filters::apply_response(&decision, Some(backend), pending, head, &mut applied);
                 sticky.iter().for_each(|sticky| sticky.answer(name, head));
                 Verdict::Forward
@@ -338,7 +347,9 @@ impl<'t> Routed<'t> {
                 let called = called.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
                 let service = called.service;
                 let hash = match &service.balancer {
-                    Balancer::RingHash(on) | Balancer::Maglev(on) => hash_request(on, head, record.source_address.map(|a| a.ip())),
+                    Balancer::RingHash(on) | Balancer::Maglev(on) => {
+                        hash_request(on, head, record.client.or(record.source_address.map(|a| a.ip())))
+                    }
                     _ => None,
                 };
                 let picked = self.worker.pick(self.snapshot, called, to, tried, hash);

@@ -172,7 +172,8 @@ async fn nobody_is_called_with_less_than_was_asked_for() {
         let mut head = RequestHead::default();
         head.set_authority("api.example");
         head.set_target("/");
-        let asker = Asker::Gateway { gateway: &key(Kind::Gateway, "edge"), port: 80, sni: None };
+        let asker =
+            Asker::Gateway { gateway: &key(Kind::Gateway, "edge"), port: 80, sni: None, peer: std::net::Ipv4Addr::LOCALHOST.into() };
         let Outcome::Refused(refused) = explain_live(&shop.mesh.snapshot.load(), asker, &head).outcome else { panic!("explain knows") };
         assert_eq!((refused.fault, &*refused.reason), (Fault::InvalidBackend, "BackendTLSPolicy shop/p cannot be used: no authority"));
         shop.mesh.put(api(plain.address, Vec::new()));

@@ -22,6 +22,7 @@ mod leaving;
 mod levels;
 mod listeners;
 mod locality;
+mod origin;
 mod rates;
 pub(crate) mod resources;
 mod scripted;

@@ -493,6 +493,9 @@ pub struct Listener {
     pub connections: ::core::option::Option<u32>,
     #[prost(message, optional, tag = "14")]
     pub limits: ::core::option::Option<FrontLimits>,
+    /// Absent: nobody.
+    #[prost(message, optional, tag = "15")]
+    pub trusted: ::core::option::Option<TrustedProxies>,
     /// What the gateway shows to servers outside the mesh; absent: nothing.
     #[prost(oneof = "listener::Shown", tags = "32, 33")]
     pub shown: ::core::option::Option<listener::Shown>,
@@ -534,6 +537,18 @@ pub struct FrontLimits {
     pub session_idle_nanos: ::core::option::Option<u64>,
     #[prost(uint32, optional, tag = "11")]
     pub datagram_bytes: ::core::option::Option<u32>,
+}
+/// Who is believed when it says for whom it calls.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrustedProxies {
+    /// Of addresses; or else so many, wherever they are.
+    #[prost(string, repeated, tag = "1")]
+    pub sources: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(uint32, tag = "2")]
+    pub hops: u32,
+    /// By the field Forwarded; else X-Forwarded-For.
+    #[prost(bool, tag = "3")]
+    pub forwarded: bool,
 }
 /// Read before all else, from these senders alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

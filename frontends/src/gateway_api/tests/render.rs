@@ -188,6 +188,15 @@ fn render_listener(listener: &Listener, out: &mut String) {
     if let model::ProxyProtocol::Require(trusted) = &listener.front.proxy_protocol {
         line(out, 1, format!("proxy protocol from {}", trusted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
     }
+    let trusted = &listener.front.trusted;
+    let field = if trusted.field == model::OriginField::Forwarded { " by Forwarded" } else { "" };
+    match &trusted.who {
+        model::Trusted::Nobody => {}
+        model::Trusted::Sources(blocks) => {
+            line(out, 1, format!("trusted {}{field}", blocks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
+        }
+        model::Trusted::Hops(hops) => line(out, 1, format!("trusted hops {hops}{field}")),
+    }
     let limits = listener.front.limits;
     let FrontLimits { connections, handshakes, handshake_time, head_bytes, head_time, idle, body_idle, requests, streams, .. } = limits;
     let FrontLimits { sessions, session_idle, datagram_bytes, .. } = limits;

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod applied;
+pub mod authorizer;
 pub mod backend;
 pub mod fault;
 pub mod health;
@@ -30,6 +31,7 @@ pub mod workload;
 
 pub use access::{AccessPolicy, AccessSettings};
 pub use applied::{Applied, FilterPlace};
+pub use authorizer::ExternalAuthorizer;
 pub use backend::{AttachedTls, Backend, BackendTls, ExternalHost, InvalidBackend, ServiceRef, UpstreamTls, WeightedBackend};
 pub use fault::{Blame, Fault};
 pub use health::{HealthCheck, InitialHealth, Probe};
@@ -69,6 +71,7 @@ pub enum Resource {
     RateLimit(Arc<RatePolicy>),
     TokenIssuer(Arc<TokenIssuer>),
     Telemetry(Arc<TelemetryPolicy>),
+    ExternalAuthorizer(Arc<ExternalAuthorizer>),
 }
 
 impl Resource {
@@ -87,6 +90,7 @@ impl Resource {
             Self::RateLimit(r) => &r.key,
             Self::TokenIssuer(r) => &r.key,
             Self::Telemetry(r) => &r.key,
+            Self::ExternalAuthorizer(r) => &r.key,
         }
     }
 }

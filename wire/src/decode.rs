@@ -3,6 +3,7 @@
 //! would guard nothing if it were refused: there what is not known is read as the strictest that it can be, and noted (`decisions/0037`).
 
 mod access;
+mod authorizer;
 mod rates;
 mod read;
 mod route;
@@ -49,7 +50,10 @@ pub fn decode_noting(bytes: &[u8]) -> std::result::Result<(Resource, Option<Stri
         return Err(DecodeError::TooLarge);
     }
     let message = v1::Resource::decode(bytes).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
-    let guards = matches!(&message.resource, Some(R::Access(_) | R::AccessSettings(_) | R::RateLimit(_) | R::TokenIssuer(_)));
+    let guards = matches!(
+        &message.resource,
+        Some(R::Access(_) | R::AccessSettings(_) | R::RateLimit(_) | R::TokenIssuer(_) | R::ExternalAuthorizer(_))
+    );
     // What was skipped is missing when it is written again.
     let later = &mut Later::new(guards && message.encoded_len() < bytes.len());
     let read = match message.resource.ok_or(DecodeError::UnknownKind)? {
@@ -64,6 +68,7 @@ pub fn decode_noting(bytes: &[u8]) -> std::result::Result<(Resource, Option<Stri
         R::AccessSettings(m) => access::settings(m, later).map(|r| Resource::AccessSettings(Arc::new(r))),
         R::RateLimit(m) => rates::policy(m, later).map(|r| Resource::RateLimit(Arc::new(r))),
         R::TokenIssuer(m) => token::issuer(m, later).map(|r| Resource::TokenIssuer(Arc::new(r))),
+        R::ExternalAuthorizer(m) => authorizer::authorizer(m, later).map(|r| Resource::ExternalAuthorizer(Arc::new(r))),
         R::Telemetry(m) => telemetry::policy(m).map(|r| Resource::Telemetry(Arc::new(r))),
     };
     let resource = read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })?;

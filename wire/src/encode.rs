@@ -1,6 +1,7 @@
 //! The model as bytes. Deterministic: equal resources have equal bytes, for the version is their hash. Never fails, never reads a clock.
 
 mod access;
+mod authorizer;
 mod rates;
 mod route;
 mod telemetry;
@@ -41,6 +42,7 @@ pub fn encode(resource: &Resource) -> Bytes {
         Resource::RateLimit(r) => R::RateLimit(rates::policy(r)),
         Resource::TokenIssuer(r) => R::TokenIssuer(token::issuer(r)),
         Resource::Telemetry(r) => R::Telemetry(telemetry::policy(r)),
+        Resource::ExternalAuthorizer(r) => R::ExternalAuthorizer(authorizer::authorizer(r)),
     };
     v1::Resource { resource: Some(resource) }.encode_to_vec().into()
 }

@@ -138,6 +138,18 @@ impl Called {
         behind.map_or_else(Vec::new, |port| proxy::rates::of(&self.snapshot, &at(port)))
     }
 
+    /// Authorizers outside that are asked about requests there, in words.
+    pub fn authorizers(&self, port: u16) -> Vec<String> {
+        let at = |port| Standing {
+            at: At::Workload { workload: &self.workload, port },
+            identity: None,
+            address: None,
+            behind: Behind::Peer,
+            token: None,
+        };
+        self.ports().get(&port).copied().map_or_else(Vec::new, |port| proxy::authorizers::of(&self.snapshot, &at(port)))
+    }
+
     fn verdict(&self, caller: Option<&SpiffeId>, address: IpAddr, port: u16, head: Option<&RequestHead>) -> Verdict {
         let at = At::Workload { workload: &self.workload, port };
         let standing =

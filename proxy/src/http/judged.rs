@@ -44,7 +44,11 @@ impl<'c> Judged<'c> {
         access::request(self.worker, snapshot, &self.standing()?, self.kept.head())
     }
 
-    fn standing(&self) -> Result<Standing<'_>, Stop> {
+    /// Where it is judged, and who brings it.
+    ///
+    /// # Errors
+    /// If nobody judges there.
+    pub fn standing(&self) -> Result<Standing<'_>, Stop> {
         let (at, identity) = match (&self.place, &self.client.ingress) {
             (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => {
                 (At::Workload { workload, port: *port }, Some(identity))

@@ -233,3 +233,46 @@ async fn what_proxies_behind_say_of_themselves_ends_at_the_edge() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn strangers_are_not_told_what_the_proxy_beside_the_application_tells_the_gateway() {
+    bounded(async {
+        let mut edge = Edge::new(Trusted::Nobody, OriginField::XForwardedFor).await;
+        let catalog = || AccessTarget::Service { service: key(Kind::Service, "catalog"), port: None };
+        edge.shop.mesh.put(vec![policy(
+            "secret",
+            Action::Deny,
+            catalog(),
+            vec![any_of([AccessMatch::Path(model::access::AccessPath::segments("/no"))])],
+        )]);
+        let ask = async |path: &str| {
+            let (status, headers, body) = fetch(&Shot::get(edge.door, "shop.example", path)).await.unwrap();
+            (status.as_u16(), headers, String::from_utf8_lossy(&body).into_owned())
+        };
+        let (status, headers, body) = ask("/no").await;
+        assert_eq!((status, body.as_str()), (403, "access_denied\n"));
+        assert_eq!(headers["proxy-status"], "organza; error=http_request_denied");
+        assert!(!headers.contains_key("organza-fault"), "{headers:?}");
+        let record = edge.gateway.failed("access_denied").await;
+        assert_eq!(record["reason"], "the proxy beside the application answered: access_denied");
+        let record = edge.shop.catalog.failed("access_denied").await;
+        assert_eq!(record["verdict_by"], "AccessPolicy shop/secret", "operators are told");
+        // What helps whoever is refused comes through.
+        let limit = RateLimit { name: "one".into(), requests: 1, window: Duration::from_secs(86_400), burst: 1, by: Vec::new() };
+        edge.shop.mesh.put(vec![Resource::RateLimit(Arc::new(RatePolicy {
+            key: key(Kind::RateLimit, "ratelimitpolicy.p"),
+            origin: Origin::new(ObjectRef::new("organza.dev", "RateLimitPolicy", "shop", "p"), ""),
+            targets: vec![catalog()],
+            limits: vec![limit],
+        }))]);
+        let ask = async |path: &str| {
+            let (status, headers, body) = fetch(&Shot::get(edge.door, "shop.example", path)).await.unwrap();
+            (status.as_u16(), headers, String::from_utf8_lossy(&body).into_owned())
+        };
+        assert_eq!(ask("/").await.0, 200);
+        let (status, headers, body) = ask("/").await;
+        assert_eq!((status, body.as_str()), (429, "rate_limited\n"));
+        assert!(headers.contains_key("retry-after") && headers.contains_key("ratelimit"), "{headers:?}");
+    })
+    .await;
+}

@@ -37,6 +37,7 @@ pub fn model(t: &Translation) -> String {
             Resource::RateLimit(policy) => access::rates(policy, &mut out),
             Resource::TokenIssuer(issuer) => access::issuer(issuer, &mut out),
             Resource::Telemetry(policy) => telemetry::policy(policy, &mut out),
+            Resource::ExternalAuthorizer(one) => access::authorizer(one, &mut out),
             Resource::Workload(_) | Resource::TrustBundle(_) => {}
         }
     }
@@ -294,7 +295,7 @@ fn match_text(matches: &RouteMatch) -> String {
     text
 }
 
-fn backend(backend: &Backend) -> String {
+pub(super) fn backend(backend: &Backend) -> String {
     match backend {
         Backend::Service(to) => format!("{}:{}", short(&to.service), to.port),
         Backend::External(host) => {
@@ -354,6 +355,7 @@ fn filter_text(filter: &Filter) -> String {
                 cors.max_age
             )
         }
+        Filter::ExternalAuth(asking) => format!("ask {}", access::asking(asking)),
         Filter::Invalid { .. } => "answer 500".to_owned(),
     }
 }

@@ -60,7 +60,7 @@ pub struct ExplainArgs {
     /// The server name that TLS asks for at a gateway, where it is not the host of an https:// URL
     #[arg(long, value_name = "NAME")]
     sni: Option<String>,
-    /// The address that the connection comes from, for policies of access
+    /// The address that the connection comes from, for policies of access and trusted proxies
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     source_ip: std::net::IpAddr,
     /// What the caller's token says, as a JSON file of its claims; it is taken for one that is believed
@@ -85,7 +85,7 @@ pub async fn run(args: ExplainArgs) -> Outcome {
     };
     let (known, whence, seen) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
     let token = args.claims.as_deref().map(claims).transpose()?;
-    let story = told(&known, &mut question, token.as_ref());
+    let story = told(&known, &mut question, args.source_ip, token.as_ref());
     let judged = match args.files.is_empty() {
         true => {
             let client = args.ask.client().await?;
@@ -112,6 +112,7 @@ pub async fn run(args: ExplainArgs) -> Outcome {
             let mut told = story.to_json();
             told["access"] = judged.to_json();
             told["limits"] = judged.limits_to_json();
+            told["asks"] = judged.asks_to_json();
             if let (Some(told), Some(Value::Object(state))) = (told.as_object_mut(), state.as_ref().map(State::to_json)) {
                 told.extend(state);
             }
@@ -129,12 +130,12 @@ pub async fn run(args: ExplainArgs) -> Outcome {
 }
 
 /// The story, with what tokens tell routes at a gateway, and without what strangers would tell in their place.
-fn told(known: &Known, question: &mut Question, token: Option<&Token>) -> Story {
-    let story = story::tell(known, question);
+fn told(known: &Known, question: &mut Question, peer: std::net::IpAddr, token: Option<&Token>) -> Story {
+    let story = story::tell(known, question, peer);
     let Some(name) = story.listener() else { return story };
     let Some(listener) = known.table().listeners().find(|l| l.full_name() == name) else { return story };
     tokens::would(known.snapshot(), tokens::Door::Gateway(listener), token, &mut question.head);
-    story::tell(known, question)
+    story::tell(known, question, peer)
 }
 
 /// The claims that stand in a file.

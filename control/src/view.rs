@@ -93,16 +93,27 @@ impl<'w> Wanted<'w> {
         });
     }
 
-    /// The policies of access and of rates and the issuers of tokens that can concern a proxy, and what holds in its namespace beside them.
+    /// The policies of access and of rates, the issuers of tokens and the authorizers that can concern a proxy, and what holds in its namespace beside them.
     fn access(&mut self, namespace: &str, concerns: impl Fn(&AccessTarget) -> bool) {
         let wanted = |resource: &&Resource| match resource {
             Resource::Access(policy) => policy.targets.iter().any(&concerns),
             Resource::RateLimit(policy) => policy.targets.iter().any(&concerns),
             Resource::TokenIssuer(issuer) => issuer.targets.iter().any(&concerns),
+            Resource::ExternalAuthorizer(authorizer) => authorizer.targets.iter().any(&concerns),
             Resource::AccessSettings(settings) => settings.key.namespace.is_empty() || *settings.key.namespace == *namespace,
             _ => false,
         };
-        self.keys.extend(self.world.resources().filter(wanted).map(|resource| resource.key().clone()));
+        let wanted: Vec<&Resource> = self.world.resources().filter(wanted).collect();
+        for resource in wanted {
+            self.keys.insert(resource.key().clone());
+            // Whoever asks must be able to reach who is asked.
+            if let Resource::ExternalAuthorizer(authorizer) = resource {
+                match &authorizer.asked.backend {
+                    Backend::Service(to) => self.service(&to.service),
+                    outside => self.keys.extend(own_certificate(outside).cloned()),
+                }
+            }
+        }
     }
 
     /// What is told of requests here: by whom the proxy is, and by what it carries, which is all known by now.

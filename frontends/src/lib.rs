@@ -48,6 +48,7 @@ pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     organza::rates::translate(objects, &inventory, &mut out);
     organza::issuer::translate(objects, &inventory, &mut out);
     organza::telemetry::translate(objects, &inventory, &mut out);
+    organza::authorizer::translate(objects, &inventory, &mut out);
     settings.access(&mut out);
     out.resources.extend(inventory.services.into_values().map(|s| Resource::Service(Arc::new(s))));
     out.resources.extend(inventory.endpoints.into_iter().map(|e| Resource::Endpoints(Arc::new(e))));

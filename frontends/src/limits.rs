@@ -44,3 +44,10 @@ pub const RATE_WINDOW: std::ops::RangeInclusive<Duration> = Duration::from_secs(
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 /// By how much they may differ at most.
 pub const LEEWAY: Duration = Duration::from_secs(600);
+
+/// Longest body of a request that an authorizer may be told, in bytes: it is held in memory until the authorizer has answered.
+pub const AUTHORIZER_BODY: u64 = 1 << 20;
+/// For an authorizer to answer, where nobody says.
+pub const DEFAULT_AUTHORIZER_TIME: Duration = Duration::from_secs(5);
+/// What may be said.
+pub const AUTHORIZER_TIME: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);

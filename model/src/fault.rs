@@ -52,6 +52,8 @@ faults! {
     AccessDenied = Policy, 403, 7, "UAEX", "access_denied", "http_request_denied";
     Unauthenticated = Policy, 401, 16, "UAEX", "unauthenticated", "http_request_denied";
     RateLimited = Policy, 429, 8, "RL", "rate_limited", "http_request_denied";
+    /// An authorizer outside of the mesh's own rules was not heard.
+    AuthorizerFailed = Policy, 503, 14, "UAEX", "authorizer_failed", "proxy_internal_error";
     ProxyAuthenticationRequired = Policy, 407, 16, "UAEX", "proxy_authentication_required", "http_request_denied";
     // Nothing to send it to.
     NoRoute = Configuration, 404, 12, "NR", "no_route", "destination_not_found";

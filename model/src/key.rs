@@ -49,10 +49,11 @@ pub enum Kind {
     TokenIssuer,
     /// What is told of requests.
     Telemetry,
+    ExternalAuthorizer,
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Service,
         Self::Endpoints,
         Self::Workload,
@@ -67,6 +68,7 @@ impl Kind {
         Self::RateLimit,
         Self::TokenIssuer,
         Self::Telemetry,
+        Self::ExternalAuthorizer,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -85,6 +87,7 @@ impl Kind {
             Self::RateLimit => "ratelimit",
             Self::TokenIssuer => "tokenissuer",
             Self::Telemetry => "telemetry",
+            Self::ExternalAuthorizer => "externalauthorizer",
         }
     }
 

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod applied;
+pub mod authorizer;
 pub mod backend;
 pub mod fault;
 pub mod health;
@@ -25,10 +26,12 @@ pub mod session;
 pub mod telemetry;
 pub mod token;
 pub mod traffic;
+pub mod trusted;
 pub mod workload;
 
 pub use access::{AccessPolicy, AccessSettings};
 pub use applied::{Applied, FilterPlace};
+pub use authorizer::ExternalAuthorizer;
 pub use backend::{AttachedTls, Backend, BackendTls, ExternalHost, InvalidBackend, ServiceRef, UpstreamTls, WeightedBackend};
 pub use fault::{Blame, Fault};
 pub use health::{HealthCheck, InitialHealth, Probe};
@@ -48,6 +51,7 @@ pub use service::{AppProtocol, Balancer, Endpoint, Endpoints, Health, Service, S
 pub use telemetry::{TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 pub use token::TokenIssuer;
 pub use traffic::{AttachedPolicy, TrafficPolicy};
+pub use trusted::{OriginField, Trusted, TrustedProxies};
 pub use workload::{Labels, Locality, Nearest, Workload};
 
 use std::sync::Arc;
@@ -67,6 +71,7 @@ pub enum Resource {
     RateLimit(Arc<RatePolicy>),
     TokenIssuer(Arc<TokenIssuer>),
     Telemetry(Arc<TelemetryPolicy>),
+    ExternalAuthorizer(Arc<ExternalAuthorizer>),
 }
 
 impl Resource {
@@ -85,6 +90,7 @@ impl Resource {
             Self::RateLimit(r) => &r.key,
             Self::TokenIssuer(r) => &r.key,
             Self::Telemetry(r) => &r.key,
+            Self::ExternalAuthorizer(r) => &r.key,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where strangers may knock: a gateway's listeners and the certificates they show.
 
-use crate::{Cidr, HostPattern, Key, Origin};
+use crate::{Cidr, HostPattern, Key, Origin, TrustedProxies};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -64,10 +64,11 @@ pub enum ProxyProtocol {
     Require(Vec<Cidr>),
 }
 
-/// What holds for a connection before a byte of the caller's own is read.
+/// What holds for a connection before a byte of the caller's own is read, and who may bring it for others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Front {
     pub proxy_protocol: ProxyProtocol,
+    pub trusted: TrustedProxies,
     pub limits: FrontLimits,
 }
 

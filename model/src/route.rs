@@ -1,5 +1,6 @@
 //! What becomes of a request: matches, filters, weighted backends, patience.
 
+use crate::authorizer::Asking;
 use crate::session::Persistence;
 use crate::{Backend, HostPattern, Key, Origin, RouteMatch, WeightedBackend};
 use std::fmt;
@@ -74,7 +75,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// Wherever its requests go, and copies of them.
+    /// Wherever its requests go, copies of them, and questions about them.
     pub fn backends(&self) -> impl Iterator<Item = &Backend> {
         self.rules.iter().flat_map(|rule| {
             let of_backends = rule.backends.iter().flat_map(|to| std::iter::once(&to.backend).chain(copies(&to.filters)));
@@ -156,7 +157,11 @@ pub enum Filter {
     Rewrite(Rewrite),
     Mirror(Mirror),
     Cors(Cors),
-    Invalid { message: Arc<str> },
+    /// Asked before anything else is done with the request, cross-origin questions alone excepted.
+    ExternalAuth(Arc<Asking>),
+    Invalid {
+        message: Arc<str>,
+    },
 }
 
 impl Filter {
@@ -169,20 +174,26 @@ impl Filter {
             Self::Rewrite(_) => "URLRewrite",
             Self::Mirror(_) => "RequestMirror",
             Self::Cors(_) => "CORS",
+            Self::ExternalAuth(_) => "ExternalAuth",
             Self::Invalid { .. } => "Invalid",
         }
     }
 }
 
 fn copies(filters: &[Filter]) -> impl Iterator<Item = &Backend> {
-    filters.iter().filter_map(|filter| if let Filter::Mirror(mirror) = filter { Some(&mirror.backend) } else { None })
+    filters.iter().filter_map(|filter| match filter {
+        Filter::Mirror(mirror) => Some(&mirror.backend),
+        Filter::ExternalAuth(asking) => Some(&asking.backend),
+        _ => None,
+    })
 }
 
-/// The kind, and for mirrors where the copy goes: a rule may have several.
+/// The kind, and for mirrors where the copy goes, for authorizers who is asked: a rule may have several.
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mirror(mirror) => write!(f, "{} {}", self.kind(), mirror.backend),
+            Self::ExternalAuth(asking) => write!(f, "{} {}", self.kind(), asking.backend),
             _ => f.write_str(self.kind()),
         }
     }

@@ -61,8 +61,8 @@ pub struct Request<'a> {
     /// Made regular, without query.
     pub path: &'a str,
     pub headers: &'a HeaderBlock,
-    /// As trusted proxies forwarded it, else the peer's.
-    pub client: IpAddr,
+    /// As trusted proxies forwarded it, else the peer's; `None` where they say that they cannot tell.
+    pub client: Option<IpAddr>,
     /// What was verified of the caller's token; `None` where it brought none.
     pub token: Option<&'a Token>,
 }

@@ -84,7 +84,10 @@ fn one(one: &AccessMatch, of: &Attributes<'_>) -> Truth {
         AccessMatch::TrustDomain(domain) => peer(&|peer| peer.trust_domain() == domain),
         AccessMatch::PeerAddress(block) => Truth::of(block.contains(of.address)),
         AccessMatch::Port(port) => Truth::of(of.ports.contains(port)),
-        AccessMatch::ClientAddress(block) => request(&|request| Truth::of(block.contains(request.client))),
+        AccessMatch::ClientAddress(block) => request(&|request| match request.client {
+            Some(client) => Truth::of(block.contains(client)),
+            None => Truth::Perhaps,
+        }),
         AccessMatch::Host(pattern) => request(&|request| Truth::of(pattern.matches(request.host))),
         AccessMatch::Method(method) => request(&|request| Truth::of(request.method == method)),
         AccessMatch::Path(path) => request(&|request| Truth::of(path.is_match(request.path))),

@@ -123,9 +123,10 @@ fn who(by: &[CountBy], place: &Place<'_>, peer: Option<&SpiffeId>, request: &Req
                 }
                 None => part(&mut who, b""),
             },
-            CountBy::ClientAddress => match request.client.to_canonical() {
-                IpAddr::V4(v4) => part(&mut who, &v4.octets()),
-                IpAddr::V6(v6) => part(&mut who, &v6.octets()[..8]),
+            CountBy::ClientAddress => match request.client.map(|client| client.to_canonical()) {
+                Some(IpAddr::V4(v4)) => part(&mut who, &v4.octets()),
+                Some(IpAddr::V6(v6)) => part(&mut who, &v6.octets()[..8]),
+                None => who.push(0xff),
             },
             CountBy::Header(name) => match request.headers.get(name) {
                 Some(value) => part(&mut who, value),

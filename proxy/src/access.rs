@@ -10,6 +10,7 @@ use crate::worker::Worker;
 use model::access::{AccessPolicy, AccessSettings, Egress, ExplainDenials};
 use model::{Change, Fault, Key, Kind, Listener, RequestHead, Resource, SpiffeId};
 use policy::{Attributes, Decided, Engine, Moment, Place, Request, Token, Verdict};
+pub use routing::Behind;
 use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -108,6 +109,8 @@ pub struct Standing<'a> {
     pub at: At<'a>,
     pub identity: Option<&'a SpiffeId>,
     pub address: Option<SocketAddr>,
+    /// For whom it calls, where it is a trusted proxy.
+    pub behind: Behind,
     /// What the caller's token says, where one is believed.
     pub token: Option<&'a Token>,
 }
@@ -145,7 +148,14 @@ fn judge_request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, 
 pub fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'a>, buffer: &'a mut [u8; model::limits::HOSTNAME_BYTES]) -> Request<'a> {
     // A host that is longer than any name is none that a rule could mean.
     let host = routing::canonical_host(head.host(), buffer).unwrap_or("");
-    Request { host, method: &head.method, path: head.path(), headers: &head.headers, client: address(standing), token: standing.token }
+    Request {
+        host,
+        method: &head.method,
+        path: head.path(),
+        headers: &head.headers,
+        client: standing.behind.address(address(standing)),
+        token: standing.token,
+    }
 }
 
 pub fn address(standing: &Standing<'_>) -> IpAddr {

@@ -11,14 +11,15 @@ use routing::explain::{Explanation, Outcome, Refused};
 use routing::filters::Context;
 use routing::{Caller, Entry, Spoken, Table};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use transport::preface::Framing;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub enum Asker<'a> {
-    /// A stranger at a gateway's port; `sni` where TLS is spoken, with the name that is asked for.
-    Gateway { gateway: &'a Key, port: u16, sni: Option<Option<&'a str>> },
+    /// Who connects to a gateway's port from `peer`; `sni` where TLS is spoken, with the name that is asked for.
+    Gateway { gateway: &'a Key, port: u16, sni: Option<Option<&'a str>>, peer: IpAddr },
     /// A stranger whose bytes are carried unread at a gateway's port; there is no head then.
     Bytes { gateway: &'a Key, port: u16, datagrams: bool },
     /// A program of this namespace, beside its proxy; the head's authority says what it calls.
@@ -32,7 +33,7 @@ const ALIKE: usize = 3;
 pub fn explain(table: &Table, asker: Asker<'_>, head: &RequestHead) -> Explanation {
     let head = &mut head.clone();
     match asker {
-        Asker::Gateway { gateway, port, sni } => at_gateway(table, gateway, port, sni, head),
+        Asker::Gateway { gateway, port, sni, peer } => at_gateway(table, (gateway, port), sni, peer, head),
         Asker::Bytes { gateway, port, datagrams } => bytes(table, gateway, port, datagrams),
         Asker::Workload { namespace } => from_workload(table, namespace, head),
     }
@@ -93,7 +94,7 @@ fn uncallable(snapshot: &Snapshot, to: &ServiceRef) -> Option<transport::Error> 
     why
 }
 
-fn at_gateway(table: &Table, gateway: &Key, port: u16, sni: Option<Option<&str>>, head: &mut RequestHead) -> Explanation {
+fn at_gateway(table: &Table, (gateway, port): (&Key, u16), sni: Option<Option<&str>>, peer: IpAddr, head: &mut RequestHead) -> Explanation {
     let entry = format!("Gateway {}/{} port {port}", gateway.namespace, gateway.name);
     let listeners = table.listeners_of(gateway);
     let heard = if listeners.is_empty() { Err(no_gateway(table)) } else { connects(listeners, port, sni) };
@@ -106,11 +107,12 @@ fn at_gateway(table: &Table, gateway: &Key, port: u16, sni: Option<Option<&str>>
     if head.method == Method::Connect {
         return unrouted(true, entry, refused(http::no_tunnel()));
     }
-    http::forget_origin(head, sni.is_some());
     let listener = match table.gateway_listener(gateway, port, sni, head.host()) {
         Ok(listener) => listener,
         Err(refusal) => return unrouted(true, entry, Outcome::Refused(Refused::of(&refusal))),
     };
+    let origin = routing::origin::read(&listener.front.trusted, peer, &head.headers);
+    http::forget_origin(head, sni.is_some(), &origin);
     let context = Context { scheme: if sni.is_some() { Scheme::Https } else { Scheme::Http }, port };
     routed(table, &Entry::Listener(listener.key.clone()), head, &Caller::default(), &context, listener.normalisation)
 }

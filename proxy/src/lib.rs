@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod authorizers;
 mod checks;
 pub mod config;
 mod datagrams;

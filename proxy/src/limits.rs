@@ -148,3 +148,6 @@ pub const OTLP_TIME: Duration = Duration::from_secs(5);
 pub const OTLP_PAUSE: Duration = Duration::from_secs(1);
 /// What is read of a collector's answer, in bytes.
 pub const OTLP_ANSWER: usize = 64 * 1024;
+
+/// Longest answer of an authorizer outside, in bytes: its body is the caller's, or is the message that says what it decided.
+pub const AUTHORIZER_BYTES: usize = 64 * 1024;

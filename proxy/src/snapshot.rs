@@ -5,6 +5,7 @@ pub mod file;
 pub mod saver;
 
 use crate::access::Access;
+use crate::authorizers::Authorizers;
 use crate::map::Map;
 use crate::rates::Rates;
 use crate::tokens::Issuers;
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub tokens: Arc<Issuers>,
     /// What is told of requests, and whom.
     pub telling: Arc<crate::telling::Telling>,
+    /// Who else is asked.
+    pub authorizers: Arc<Authorizers>,
     /// What this gateway shows to servers outside the mesh that ask; or why it cannot.
     pub shown: Result<Option<Arc<Certificate>>, Arc<str>>,
     /// What names asked for on first use resolve to, by subscription (`host/NAMESPACE/HOST`).
@@ -50,6 +53,7 @@ impl Default for Snapshot {
             rates: Arc::default(),
             tokens: Arc::default(),
             telling: Arc::default(),
+            authorizers: Arc::default(),
             shown: Ok(None),
             answers: Arc::default(),
         }
@@ -77,6 +81,9 @@ impl Snapshot {
         if let Some(telling) = self.telling.after(changes) {
             next.telling = Arc::new(telling);
         }
+        if let Some(authorizers) = self.authorizers.after(changes) {
+            next.authorizers = Arc::new(authorizers);
+        }
         for change in changes {
             match change {
                 Change::Put(Resource::Endpoints(r)) => _ = Arc::make_mut(&mut next.endpoints).insert(r.key.clone(), r.clone()),
@@ -85,7 +92,7 @@ impl Snapshot {
                 Change::Put(Resource::TrustBundle(r)) => _ = Arc::make_mut(&mut next.bundles).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::Service(_) | Resource::Listener(_) | Resource::Route(_)) => {}
                 Change::Put(Resource::Access(_) | Resource::AccessSettings(_) | Resource::RateLimit(_)) => {}
-                Change::Put(Resource::TokenIssuer(_) | Resource::Telemetry(_)) => {}
+                Change::Put(Resource::TokenIssuer(_) | Resource::Telemetry(_) | Resource::ExternalAuthorizer(_)) => {}
                 Change::Remove(key) => next.remove(key),
             }
         }
@@ -115,7 +122,8 @@ impl Snapshot {
             Kind::Certificate => _ = Arc::make_mut(&mut self.certificates).remove(key),
             Kind::TrustBundle => _ = Arc::make_mut(&mut self.bundles).remove(key),
             Kind::Service | Kind::Listener | Kind::Route | Kind::Gateway | Kind::External => {}
-            Kind::Access | Kind::AccessSettings | Kind::RateLimit | Kind::TokenIssuer | Kind::Telemetry => {}
+            Kind::Access | Kind::AccessSettings | Kind::RateLimit => {}
+            Kind::TokenIssuer | Kind::Telemetry | Kind::ExternalAuthorizer => {}
         }
     }
 

@@ -4,8 +4,10 @@
 use crate::compiled::SplitBackend;
 use crate::decision::{Decision, Reason, Refusal};
 use crate::phases::{Phases, Written};
+use model::authorizer::Asking;
 use model::route::{HeaderEdits, Mirror, PathEdit, Redirect, Rewrite};
 use model::{Applied, Fault, HeaderBlock, RequestHead, ResponseHead, Scheme};
+use std::sync::Arc;
 
 mod cors;
 
@@ -32,7 +34,15 @@ pub struct Pending {
     allowed_origin: Option<Box<str>>,
 }
 
-/// Runs a rule's request phases. What ran is added to `applied`, here and below.
+/// Who is asked about this request before its phases run; nobody where it is answered 500, or is a cross-origin question, which carries nothing to
+/// judge it by.
+pub fn authorizers<'t>(decision: &Decision<'t>, head: &RequestHead) -> &'t [Written<Arc<Asking>>] {
+    let phases = decision.phases();
+    let is_answered = || phases.cors.as_ref().is_some_and(|cors| cors::preflight(&cors.filter, head).is_some());
+    if phases.authorizers.is_empty() || phases.invalid.is_some() || is_answered() { &[] } else { &phases.authorizers }
+}
+
+/// Runs a rule's request phases, once its authorizers have allowed the request. What ran is added to `applied`, here and below.
 pub fn apply_request<'t>(
     decision: &Decision<'t>,
     head: &mut RequestHead,
@@ -51,6 +61,7 @@ pub fn apply_request<'t>(
         }
         pending.allowed_origin = cors::allowed_origin(rules, &head.headers).map(Into::into);
     }
+    phases.authorizers.iter().for_each(|asked| applied.rule(asked.at));
     let prefix = || decision.matched_prefix();
     if let Some(Written { at, filter: redirect }) = &phases.redirect {
         applied.rule(*at);

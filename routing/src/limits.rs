@@ -64,3 +64,6 @@ pub const SHARED: usize = 4096;
 pub const SHARED_BACKENDS: usize = 65_536;
 /// What matches have alike besides their paths, and that is kept once.
 pub const SHARED_COMMONS: usize = 65_536;
+
+/// Proxies in front of a gateway whose words are read; those farther away say nothing.
+pub const FORWARDED_HOPS: usize = 32;

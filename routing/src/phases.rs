@@ -1,8 +1,9 @@
 //! The filters of a rule or a backend, sorted once into the phases in which they run, whatever order they were written in:
-//! invalid → cross-origin → redirect → request headers → rewrite → mirrors → (forward) → response headers.
+//! invalid → authorizers (but for cross-origin questions) → cross-origin → redirect → request headers → rewrite → mirrors → (forward) → response headers.
 //! Within a phase the written order holds. It never knows which request they will meet.
 
 use model::Filter;
+use model::authorizer::Asking;
 use model::route::{Cors, HeaderEdits, Mirror, Redirect, Rewrite};
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub struct Written<F> {
 pub struct Phases {
     /// Why every request is answered 500.
     pub invalid: Option<Arc<str>>,
+    pub authorizers: Vec<Written<Arc<Asking>>>,
     pub cors: Option<Written<Cors>>,
     pub redirect: Option<Written<Redirect>>,
     pub request_headers: Vec<Written<HeaderEdits>>,
@@ -36,6 +38,7 @@ impl Phases {
                 Filter::Rewrite(filter) => phases.rewrites.push(Written { at, filter }),
                 Filter::Mirror(filter) => phases.mirrors.push(Written { at, filter }),
                 Filter::Cors(filter) => phases.cors = phases.cors.or(Some(Written { at, filter })),
+                Filter::ExternalAuth(filter) => phases.authorizers.push(Written { at, filter }),
                 Filter::Invalid { message } => phases.invalid = phases.invalid.or(Some(message)),
             }
         }
@@ -52,7 +55,7 @@ fn permitted(mut edits: HeaderEdits) -> HeaderEdits {
 }
 
 /// Fields that frame a message or belong to one connection (RFC 9110, section 7.6.1): the engine writes them.
-fn is_connection_field(name: &str) -> bool {
+pub fn is_connection_field(name: &str) -> bool {
     const NAMES: [&str; 10] = [
         "connection",
         "keep-alive",

@@ -77,6 +77,7 @@ fn fields(record: &Record) -> Map<String, Value> {
     put("source_namespace", json!(record.source.namespace));
     put("source_principal", json!(record.source.principal));
     put("source_address", json!(record.source_address.map(|a| a.to_string())));
+    put("client_address", json!(record.client.map(|a| a.to_string())));
     put("destination_workload", json!(record.destination.workload));
     put("destination_namespace", json!(record.destination.namespace));
     put("destination_principal", json!(record.destination.principal));

@@ -5,7 +5,7 @@
 use crate::{Peer, Trace, limits};
 use model::telemetry::Lines;
 use model::{Applied, Blame, Fault, Listener, Method, Route, Rule, WeightedBackend};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -184,6 +184,8 @@ pub struct Record {
     pub response_bytes: u64,
     pub source: Arc<Peer>,
     pub source_address: Option<SocketAddr>,
+    /// For whom it calls, where trusted proxies in front of a gateway say so.
+    pub client: Option<IpAddr>,
     pub destination: Arc<Peer>,
     pub dialled_service: Option<Arc<Destination>>,
     /// The server name that the caller of TLS asked for, where it is carried unread or ended here for bytes.
@@ -237,6 +239,7 @@ impl Record {
             response_bytes: 0,
             source,
             source_address: None,
+            client: None,
             destination,
             dialled_service: None,
             sni: None,

@@ -3,6 +3,7 @@
 //! would guard nothing if it were refused: there what is not known is read as the strictest that it can be, and noted (`decisions/0037`).
 
 mod access;
+mod authorizer;
 mod rates;
 mod read;
 mod route;
@@ -49,7 +50,10 @@ pub fn decode_noting(bytes: &[u8]) -> std::result::Result<(Resource, Option<Stri
         return Err(DecodeError::TooLarge);
     }
     let message = v1::Resource::decode(bytes).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
-    let guards = matches!(&message.resource, Some(R::Access(_) | R::AccessSettings(_) | R::RateLimit(_) | R::TokenIssuer(_)));
+    let guards = matches!(
+        &message.resource,
+        Some(R::Access(_) | R::AccessSettings(_) | R::RateLimit(_) | R::TokenIssuer(_) | R::ExternalAuthorizer(_))
+    );
     // What was skipped is missing when it is written again.
     let later = &mut Later::new(guards && message.encoded_len() < bytes.len());
     let read = match message.resource.ok_or(DecodeError::UnknownKind)? {
@@ -64,6 +68,7 @@ pub fn decode_noting(bytes: &[u8]) -> std::result::Result<(Resource, Option<Stri
         R::AccessSettings(m) => access::settings(m, later).map(|r| Resource::AccessSettings(Arc::new(r))),
         R::RateLimit(m) => rates::policy(m, later).map(|r| Resource::RateLimit(Arc::new(r))),
         R::TokenIssuer(m) => token::issuer(m, later).map(|r| Resource::TokenIssuer(Arc::new(r))),
+        R::ExternalAuthorizer(m) => authorizer::authorizer(m, later).map(|r| Resource::ExternalAuthorizer(Arc::new(r))),
         R::Telemetry(m) => telemetry::policy(m).map(|r| Resource::Telemetry(Arc::new(r))),
     };
     let resource = read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })?;
@@ -140,8 +145,27 @@ fn workload(m: v1::Workload) -> Result<model::Workload> {
     })
 }
 
-fn front(proxy_protocol: Option<v1::ProxyProtocol>, connections: Option<u32>, m: v1::FrontLimits) -> Result<model::Front> {
-    let block = |text: String| model::Cidr::parse(&text).ok_or_else(|| read::wrong(format!("{text:?} is no block of addresses")));
+fn trusted(m: v1::TrustedProxies) -> Result<model::TrustedProxies> {
+    let who = match (m.sources.is_empty(), m.hops) {
+        (true, hops @ 1..=255) => model::Trusted::Hops(hops as u8),
+        (false, 0) => model::Trusted::Sources(list(m.sources, "sources", block)?),
+        (_, hops) => return Err(read::wrong(format!("either sources or hops are trusted, not {hops} of them"))),
+    };
+    let field = if m.forwarded { model::OriginField::Forwarded } else { model::OriginField::XForwardedFor };
+    Ok(model::TrustedProxies { who, field })
+}
+
+fn block(text: String) -> Result<model::Cidr> {
+    model::Cidr::parse(&text).ok_or_else(|| read::wrong(format!("{text:?} is no block of addresses")))
+}
+
+fn front(
+    proxy_protocol: Option<v1::ProxyProtocol>,
+    brought: Option<v1::TrustedProxies>,
+    connections: Option<u32>,
+    m: v1::FrontLimits,
+) -> Result<model::Front> {
+    let brought = brought.map(trusted).transpose().at("trusted")?.unwrap_or_default();
     let trusted = proxy_protocol.map(|m| list(m.trusted, "trusted", block)).transpose().at("proxy_protocol")?;
     let limits = model::FrontLimits {
         connections,
@@ -157,7 +181,8 @@ fn front(proxy_protocol: Option<v1::ProxyProtocol>, connections: Option<u32>, m:
         session_idle: m.session_idle_nanos.map(Duration::from_nanos),
         datagram_bytes: m.datagram_bytes,
     };
-    Ok(model::Front { proxy_protocol: trusted.map_or(model::ProxyProtocol::Off, model::ProxyProtocol::Require), limits })
+    let proxy_protocol = trusted.map_or(model::ProxyProtocol::Off, model::ProxyProtocol::Require);
+    Ok(model::Front { proxy_protocol, trusted: brought, limits })
 }
 
 fn listener(m: v1::Listener) -> Result<model::Listener> {
@@ -172,7 +197,7 @@ fn listener(m: v1::Listener) -> Result<model::Listener> {
         hostname: pattern(&m.hostname).at("hostname")?,
         tls: m.tls.map(tls::listener).transpose().at("tls")?,
         normalisation: word(m.normalisation).at("normalisation")?,
-        front: front(m.proxy_protocol, m.connections, m.limits.unwrap_or_default())?,
+        front: front(m.proxy_protocol, m.trusted, m.connections, m.limits.unwrap_or_default())?,
         shown: tls::shown(m.shown)?,
         broken: optional(m.broken).at("broken")?,
     })

@@ -1,6 +1,7 @@
 //! The model as bytes. Deterministic: equal resources have equal bytes, for the version is their hash. Never fails, never reads a clock.
 
 mod access;
+mod authorizer;
 mod rates;
 mod route;
 mod telemetry;
@@ -41,6 +42,7 @@ pub fn encode(resource: &Resource) -> Bytes {
         Resource::RateLimit(r) => R::RateLimit(rates::policy(r)),
         Resource::TokenIssuer(r) => R::TokenIssuer(token::issuer(r)),
         Resource::Telemetry(r) => R::Telemetry(telemetry::policy(r)),
+        Resource::ExternalAuthorizer(r) => R::ExternalAuthorizer(authorizer::authorizer(r)),
     };
     v1::Resource { resource: Some(resource) }.encode_to_vec().into()
 }
@@ -120,10 +122,20 @@ fn listener(r: &model::Listener) -> v1::Listener {
             model::ProxyProtocol::Off => None,
             model::ProxyProtocol::Require(trusted) => Some(v1::ProxyProtocol { trusted: texts(trusted) }),
         },
+        trusted: trusted(&r.front.trusted),
         connections: r.front.limits.connections,
         limits: front_limits(r.front.limits),
         shown: tls::shown(&r.shown),
     }
+}
+
+fn trusted(trusted: &model::TrustedProxies) -> Option<v1::TrustedProxies> {
+    let (sources, hops) = match &trusted.who {
+        model::Trusted::Nobody => return None,
+        model::Trusted::Sources(blocks) => (texts(blocks), 0),
+        model::Trusted::Hops(hops) => (Vec::new(), u32::from(*hops)),
+    };
+    Some(v1::TrustedProxies { sources, hops, forwarded: trusted.field == model::OriginField::Forwarded })
 }
 
 /// Absent where nothing is said, so that listeners without limits are as they always were.

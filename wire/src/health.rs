@@ -43,7 +43,7 @@ pub fn question(service: &str) -> Bytes {
     framed(&HealthCheckRequest { service: service.to_owned() })
 }
 
-fn framed(message: &impl Message) -> Bytes {
+pub(crate) fn framed(message: &impl Message) -> Bytes {
     let encoded = message.encode_to_vec();
     let mut body = BytesMut::with_capacity(encoded.len() + 5);
     body.put_u8(0);
@@ -52,14 +52,16 @@ fn framed(message: &impl Message) -> Bytes {
     body.freeze()
 }
 
-/// What the body of an answer says; `None` where it is no such message.
-pub fn answer(body: &[u8]) -> Option<Serving> {
+/// The one message of a body; `None` where there is not exactly one, or it is compressed.
+pub(crate) fn message(body: &[u8]) -> Option<&[u8]> {
     let (prefix, message) = body.split_first_chunk::<5>()?;
     let [compressed, length @ ..] = *prefix;
-    if compressed != 0 || u32::from_be_bytes(length) as usize != message.len() {
-        return None;
-    }
-    Some(match HealthCheckResponse::decode(message).ok()?.status {
+    (compressed == 0 && u32::from_be_bytes(length) as usize == message.len()).then_some(message)
+}
+
+/// What the body of an answer says; `None` where it is no such message.
+pub fn answer(body: &[u8]) -> Option<Serving> {
+    Some(match HealthCheckResponse::decode(message(body)?).ok()?.status {
         1 => Serving::Serving,
         2 => Serving::NotServing,
         3 => Serving::ServiceUnknown,

@@ -2,12 +2,13 @@
 //! socket. Compatibility between releases is reviewed here and nowhere else.
 //!
 //! [`encode`] and [`decode`] carry a [`model::Resource`]; [`delta`] holds both ends of a discovery stream as state machines; [`grpc`] names
-//! the services; [`api`] the types of the JSON API; [`health`] is how endpoints are asked by gRPC, [`handover`] what a proxy says to its successor. The
+//! the services; [`api`] the types of the JSON API; [`health`] is how endpoints are asked by gRPC, [`authorization`] how authorizers are, [`handover`] what a proxy says to its successor. The
 //! first frame between
 //! proxies is described here (`preface.proto`) and spoken by `transport`.
 //! This crate never knows a socket, a file, a clock or what a route means.
 
 pub mod api;
+pub mod authorization;
 mod decode;
 pub mod delta;
 mod encode;

@@ -8,7 +8,7 @@ use model::{
     Workload,
 };
 use proxy::Snapshot;
-use proxy::access::{Asked, At, Standing, would};
+use proxy::access::{Asked, At, Behind, Standing, would};
 use proxy::tokens::{self, Token};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -128,13 +128,32 @@ impl Called {
     /// The limits that count requests there, in words.
     pub fn limits(&self, port: u16) -> Vec<String> {
         let behind = self.ports().get(&port).copied();
-        let at = |port| Standing { at: At::Workload { workload: &self.workload, port }, identity: None, address: None, token: None };
+        let at = |port| Standing {
+            at: At::Workload { workload: &self.workload, port },
+            identity: None,
+            address: None,
+            behind: Behind::Peer,
+            token: None,
+        };
         behind.map_or_else(Vec::new, |port| proxy::rates::of(&self.snapshot, &at(port)))
+    }
+
+    /// Authorizers outside that are asked about requests there, in words.
+    pub fn authorizers(&self, port: u16) -> Vec<String> {
+        let at = |port| Standing {
+            at: At::Workload { workload: &self.workload, port },
+            identity: None,
+            address: None,
+            behind: Behind::Peer,
+            token: None,
+        };
+        self.ports().get(&port).copied().map_or_else(Vec::new, |port| proxy::authorizers::of(&self.snapshot, &at(port)))
     }
 
     fn verdict(&self, caller: Option<&SpiffeId>, address: IpAddr, port: u16, head: Option<&RequestHead>) -> Verdict {
         let at = At::Workload { workload: &self.workload, port };
-        let standing = Standing { at, identity: caller, address: Some(SocketAddr::new(address, 0)), token: self.token.as_ref() };
+        let standing =
+            Standing { at, identity: caller, address: Some(SocketAddr::new(address, 0)), behind: Behind::Peer, token: self.token.as_ref() };
         let told = |asked| would(&self.snapshot, &standing, asked);
         if let Some(head) = head {
             let mut head = head.clone();

@@ -21,6 +21,8 @@ use wire::api::{Proxy, ProxyList, Role};
 pub struct Judged {
     verdicts: Vec<(String, Verdict)>,
     limits: Vec<(String, String)>,
+    /// Authorizers outside that are asked, and whom.
+    asks: Vec<(String, String)>,
 }
 
 /// Where the proxies of the called side are found.
@@ -61,6 +63,7 @@ pub async fn judge(
         let word = together(&verdicts);
         let who = format!("{}/{}", to.service.namespace, to.service.name);
         judged.limits.extend(called.limits(to.port).into_iter().map(|limit| (who.clone(), limit)));
+        judged.asks.extend(called.authorizers(to.port).into_iter().map(|asks| (who.clone(), asks)));
         if let Some((_, verdict)) = verdicts.into_iter().next() {
             judged.verdicts.push((who, Verdict { word, ..verdict }));
         }
@@ -103,12 +106,15 @@ fn at_gateway(
         }
     };
     let at = At::Gateway { listener, route: &route.route.key };
-    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)), token };
+    let behind = routing::origin::read(&listener.front.trusted, address, &question.head.headers).behind;
+    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)), behind, token };
     let told = would(snapshot, &standing, asked);
     let who = format!("Gateway {namespace}/{name}");
     // Limits are of requests.
     let limits = question.bytes.is_none().then(|| proxy::rates::of(snapshot, &standing)).into_iter().flatten();
     judged.limits.extend(limits.map(|limit| (who.clone(), limit)));
+    let asks = question.bytes.is_none().then(|| proxy::authorizers::of(snapshot, &standing)).into_iter().flatten();
+    judged.asks.extend(asks.map(|asks| (who.clone(), asks)));
     judged.verdicts.push((who, Verdict::of(if told.allowed { "yes" } else { "no" }, told)));
     Some(())
 }
@@ -120,8 +126,10 @@ impl Judged {
             let may = if verdict.word == "some" { "depends on the request: " } else { "" };
             format!("{head:<10} {who}: {may}{}", verdict.why)
         };
-        let limit = |(i, (who, limit)): (usize, &(String, String))| format!("{:<10} {who}: {limit}", if i == 0 { "limits" } else { "" });
-        self.verdicts.iter().enumerate().map(line).chain(self.limits.iter().enumerate().map(limit)).collect()
+        let limits = self.limits.iter().enumerate().map(|(i, one)| ("limits", i, one));
+        let asks = self.asks.iter().enumerate().map(|(i, one)| ("asks", i, one));
+        let more = limits.chain(asks).map(|(head, i, (who, what))| format!("{:<10} {who}: {what}", if i == 0 { head } else { "" }));
+        self.verdicts.iter().enumerate().map(line).chain(more).collect()
     }
 
     pub fn to_json(&self) -> Value {
@@ -131,6 +139,10 @@ impl Judged {
             told
         };
         json!(self.verdicts.iter().map(one).collect::<Vec<_>>())
+    }
+
+    pub fn asks_to_json(&self) -> Value {
+        json!(self.asks.iter().map(|(who, asks)| json!({"by": who, "asks": asks})).collect::<Vec<_>>())
     }
 
     pub fn limits_to_json(&self) -> Value {

@@ -7,6 +7,7 @@ use model::{Key, Kind, ObjectRef, ServiceRef, Source};
 use proxy::explain::{Asker, explain, explain_live};
 use routing::explain::{Explanation, Outcome, Ran, Refused, Share};
 use serde_json::{Map, Value, json};
+use std::net::IpAddr;
 
 #[derive(Debug)]
 pub struct Story {
@@ -15,7 +16,7 @@ pub struct Story {
     explained: Explanation,
 }
 
-pub fn tell(known: &Known, question: &Question) -> Story {
+pub fn tell(known: &Known, question: &Question, peer: IpAddr) -> Story {
     let (head, table) = (&question.head, known.table());
     let explain = |asker: Asker<'_>| match known {
         Known::Files(snapshot) => explain(&snapshot.table, asker, head),
@@ -29,7 +30,7 @@ pub fn tell(known: &Known, question: &Question) -> Story {
             let (port, sni) = (question.port, question.sni.as_ref().map(|name| name.as_deref()));
             match &question.bytes {
                 Some(bytes) => explain(Asker::Bytes { gateway, port, datagrams: bytes.datagrams }),
-                None => explain(Asker::Gateway { gateway, port, sni }),
+                None => explain(Asker::Gateway { gateway, port, sni, peer }),
             }
         }
         From::Workload { namespace, .. } => explain(Asker::Workload { namespace }),

@@ -188,6 +188,7 @@ fn made(world: &World) -> HashMap<&model::ObjectRef, Vec<&Item>> {
             Resource::RateLimit(r) => &r.origin,
             Resource::TokenIssuer(r) => &r.origin,
             Resource::Telemetry(r) => &r.origin,
+            Resource::ExternalAuthorizer(r) => &r.origin,
             _ => continue,
         };
         made.entry(&origin.object).or_default().push(item);

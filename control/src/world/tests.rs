@@ -328,3 +328,25 @@ fn policies_of_telemetry_reach_the_proxies_whose_requests_they_are_about() {
     assert!(["gateway", "mesh", "route"].iter().all(|name| front.contains(&(*name).to_owned())), "{front:?}");
     assert!(!front.contains(&"elsewhere".to_owned()), "{front:?}");
 }
+
+#[test]
+fn whoever_asks_an_authorizer_can_reach_it_and_nobody_else_hears_of_it() {
+    let to = |kind: &str, group: &str, name: &str| {
+        let target = json!({"group": group, "kind": kind, "name": name});
+        let spec = json!({"targetRefs": [target], "protocol": "HTTP", "backendRef": {"name": "catalog-v1", "port": 80}});
+        let own = object("ExternalAuthorizer", name, spec);
+        Object { object: ObjectRef::new("organza.dev", "ExternalAuthorizer", "shop", name), ..own }
+    };
+    let mut objects = gateway();
+    objects.extend([to("Gateway", "gateway.networking.k8s.io", "front"), to("Service", "", "web"), route(90)]);
+    let world = next(&World::default(), objects).unwrap();
+    let members = members();
+    let sees = |proxy: &str| {
+        let view = view(&world, None, members.get(proxy).unwrap(), ["self"]);
+        let names: Vec<String> = view.items.keys().map(ToString::to_string).collect();
+        let reaches = ["service", "endpoints"].iter().all(|kind| names.iter().any(|n| n.contains(kind) && n.ends_with("shop/catalog-v1")));
+        let asks: Vec<String> = names.into_iter().filter(|name| name.contains("externalauthorizer")).collect();
+        (asks.len(), asks.concat().contains("front"), reaches)
+    };
+    assert_eq!((sees("gateway-front"), sees("web"), sees("c")), ((1, true, true), (1, false, true), (0, false, false)));
+}

@@ -1,6 +1,6 @@
 //! Filters of rules and backends. What is not understood is an error of its rule, which answers 500: a filter is never left out.
 
-use super::backend;
+use super::{authorizer, backend};
 use crate::kubernetes::{port, text};
 use crate::limits;
 use crate::wrong::{Within, Wrong};
@@ -20,7 +20,7 @@ pub struct Reader<'a> {
     pub of_backend: bool,
 }
 
-/// A mirror whose backend is broken is no error of the rule: its second part is the reference's.
+/// A mirror or an authorizer whose backend is broken is no error of the rule: its second part is the reference's.
 pub fn read(value: &Value, reader: &Reader<'_>) -> Result<(Filter, Option<Wrong>), Wrong> {
     let kind = text(value, "type").unwrap_or("");
     let body = |field: &str| value.get(field).unwrap_or(&Value::Null);
@@ -36,7 +36,11 @@ pub fn read(value: &Value, reader: &Reader<'_>) -> Result<(Filter, Option<Wrong>
         "RequestRedirect" if http && !reader.of_backend => Filter::Redirect(redirect(body("requestRedirect")).at("requestRedirect")?),
         "URLRewrite" if http => Filter::Rewrite(rewrite(body("urlRewrite")).at("urlRewrite")?),
         "CORS" if http && !reader.of_backend => Filter::Cors(cors(body("cors")).at("cors")?),
-        "RequestRedirect" | "CORS" if http => {
+        "ExternalAuth" if http && !reader.of_backend => {
+            let (asking, broken) = authorizer::asking(body("externalAuth"), reader.from, reader.world).at("externalAuth")?;
+            return Ok((Filter::ExternalAuth(Arc::new(asking)), broken.map(|wrong| wrong.at("externalAuth"))));
+        }
+        "RequestRedirect" | "CORS" | "ExternalAuth" if http => {
             return Err(Wrong::value(format!("A filter {kind} cannot belong to one backend."))
                 .fix("Move it to the filters of the rule.")
                 .at("type"));

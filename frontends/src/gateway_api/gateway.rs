@@ -112,7 +112,8 @@ impl Gateways {
         mark_conflicts(&mut doors);
         let parameters = self.parameters(gateway, settings).and_then(|parameters| check(gateway).map(|()| parameters));
         let (parameters, refused) = parameters.map_or_else(|wrong| (Parameters::default(), Some(wrong)), |found| (found, None));
-        let level = parameters.normalisation.unwrap_or_else(|| settings.normalisation(&gateway.object.namespace));
+        let parameters = parameters.over(settings.of_gateways(&gateway.object.namespace));
+        let level = parameters.normalisation.unwrap_or_default();
         let frontend = Frontend::read(gateway, inventory);
         out.reports.extend(frontend.reports(gateway));
         let shown = self.shown_to_backends(gateway, inventory);

@@ -1,6 +1,7 @@
 //! Gateway API v1.6 (`gateway.networking.k8s.io`), north-south and by GAMMA east-west. Attachment, intersection of hosts and
 //! precedence are decided here, once; routing only sorts by rank.
 
+pub mod authorizer;
 pub mod backend;
 pub mod backend_tls;
 pub mod certificate;

@@ -8,7 +8,7 @@ mod warn;
 
 pub use warn::notes_of_bytes;
 
-use super::{GROUP, issuer};
+use super::{GROUP, authorizer, issuer};
 use crate::gateway_api::condition;
 use crate::kubernetes::{Inventory, text};
 use crate::wrong::Wrong;
@@ -28,10 +28,10 @@ pub fn is_policy(object: &Object) -> bool {
     object.is(GROUP, NAMESPACED) || object.is(GROUP, CLUSTER)
 }
 
-/// A policy (or an issuer of tokens) that the schema refused, as it is in force where no earlier state of it was good: without it more would be let in than was written. `None`
+/// A policy (or an issuer of tokens, or an authorizer) that the schema refused, as it is in force where no earlier state of it was good: without it more would be let in than was written. `None`
 /// for other kinds, without which less is.
 pub fn held_closed(object: &Object) -> Option<Object> {
-    if !is_policy(object) && !object.is(GROUP, issuer::KIND) {
+    if !is_policy(object) && !object.is(GROUP, issuer::KIND) && !object.is(GROUP, authorizer::KIND) {
         return None;
     }
     let mut value = Value::clone(&object.value);

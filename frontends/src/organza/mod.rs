@@ -3,6 +3,7 @@
 //! target (GEP-713: direct policy attachment).
 
 pub mod access;
+pub mod authorizer;
 pub mod issuer;
 pub mod rates;
 pub mod settings;

@@ -7,12 +7,15 @@ use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
 use model::access::{AccessSettings, DefaultAccess, Egress, ExplainDenials};
-use model::{Cidr, Front, FrontLimits, Key, Kind, Normalisation, Origin, ProxyProtocol, Report, Resource, Severity, Source, Status};
+use model::{
+    Cidr, Front, FrontLimits, Key, Kind, Normalisation, Origin, ProxyProtocol, Report, Resource, Severity, Source, Status, TrustedProxies,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod limits;
+mod trusted;
 
 /// The namespace whose `MeshConfig` holds for the whole mesh.
 pub const ROOT_NAMESPACE: &str = "organza-system";
@@ -23,12 +26,13 @@ const PARAMETERS: &str = "GatewayParameters";
 const INVALID_PARAMETERS: &str = "InvalidParameters";
 
 /// What one `MeshConfig` says; `None`: nothing.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Mesh {
     normalisation: Option<Normalisation>,
     default_access: Option<DefaultAccess>,
     egress: Option<Egress>,
     explain_denials: Option<ExplainDenials>,
+    trusted: Option<TrustedProxies>,
 }
 
 /// What one `GatewayParameters` says; `None`: nothing.
@@ -36,6 +40,7 @@ struct Mesh {
 pub struct Parameters {
     pub normalisation: Option<Normalisation>,
     pub proxy_protocol: Option<ProxyProtocol>,
+    pub trusted: Option<TrustedProxies>,
     pub limits: FrontLimits,
 }
 
@@ -45,13 +50,15 @@ impl Parameters {
         Self {
             normalisation: self.normalisation.or(wider.normalisation),
             proxy_protocol: self.proxy_protocol.or(wider.proxy_protocol),
+            trusted: self.trusted.or(wider.trusted),
             limits: self.limits.over(wider.limits),
         }
     }
 
     /// What holds for each connection.
     pub fn front(&self) -> Front {
-        Front { proxy_protocol: self.proxy_protocol.clone().unwrap_or_default(), limits: self.limits }
+        let trusted = self.trusted.clone().unwrap_or_default();
+        Front { proxy_protocol: self.proxy_protocol.clone().unwrap_or_default(), trusted, limits: self.limits }
     }
 }
 
@@ -98,13 +105,15 @@ impl Settings {
             default_access: *default_access.as_ref().unwrap_or(&Some(DefaultAccess::Deny)),
             egress: *egress.as_ref().unwrap_or(&Some(Egress::Registered)),
             explain_denials: denials(object).unwrap_or(Some(ExplainDenials::Never)),
+            // Whoever cannot be read is nobody.
+            trusted: trusted::read(object).unwrap_or_else(|_| Some(TrustedProxies::default())),
         };
         self.mesh.insert(object.object.namespace.clone(), mesh);
         level(object).at("spec")?;
         default_access.at("spec")?;
         egress.at("spec")?;
         denials(object).at("spec")?;
-        Ok(())
+        trusted::read(object).at("spec").map(drop)
     }
 
     fn read_parameters(&mut self, object: &Object, objects: &[Object], out: &mut Translation) -> Result<(), Wrong> {
@@ -124,9 +133,16 @@ impl Settings {
         of(namespace).or_else(|| of(ROOT_NAMESPACE)).unwrap_or_default()
     }
 
+    /// What the gateways of a namespace take from its `MeshConfig`, and from the mesh's.
+    pub fn of_gateways(&self, namespace: &str) -> Parameters {
+        let of = |namespace: &str| self.mesh.get(namespace).and_then(|mesh| mesh.trusted.clone());
+        let trusted = of(namespace).or_else(|| of(ROOT_NAMESPACE));
+        Parameters { normalisation: Some(self.normalisation(namespace)), trusted, ..Parameters::default() }
+    }
+
     /// What holds of access beside policies: for the mesh, and for each namespace that says something of it.
     pub fn access(&self, out: &mut Translation) {
-        let root = self.mesh.get(ROOT_NAMESPACE).copied().unwrap_or_default();
+        let root = self.mesh.get(ROOT_NAMESPACE).cloned().unwrap_or_default();
         for (namespace, own) in &self.mesh {
             let is_root = **namespace == *ROOT_NAMESPACE;
             let says = own.default_access.is_some() || own.egress.is_some() || own.explain_denials.is_some();
@@ -190,7 +206,7 @@ fn refers(object: &Object, parameters: &Object) -> bool {
 fn parameters(object: &Object) -> Result<Parameters, Wrong> {
     let proxy_protocol = proxy_protocol(object.at("/spec/proxyProtocol")).at("proxyProtocol")?;
     let limits = limits::read(object.at("/spec/limits")).at("limits")?;
-    Ok(Parameters { normalisation: level(object)?, proxy_protocol, limits })
+    Ok(Parameters { normalisation: level(object)?, proxy_protocol, trusted: trusted::read(object)?, limits })
 }
 
 fn proxy_protocol(value: &Value) -> Result<Option<ProxyProtocol>, Wrong> {
@@ -198,19 +214,20 @@ fn proxy_protocol(value: &Value) -> Result<Option<ProxyProtocol>, Wrong> {
     match (text(value, "mode"), sources) {
         (None, _) if value.is_null() => Ok(None),
         (Some("Off"), []) => Ok(Some(ProxyProtocol::Off)),
-        (Some("Require"), [_, ..]) => {
-            let block = |(i, value): (usize, &Value)| {
-                let wrong =
-                    || Wrong::new("Invalid", format!("{value} is no block of addresses.")).fix("Write it as 10.0.0.0/8 or 10.1.2.3.");
-                value.as_str().and_then(Cidr::parse).ok_or_else(wrong).item(i).at("trustedSources")
-            };
-            Ok(Some(ProxyProtocol::Require(sources.iter().enumerate().map(block).collect::<Result<_, _>>()?)))
-        }
+        (Some("Require"), [_, ..]) => Ok(Some(ProxyProtocol::Require(blocks(sources).at("trustedSources")?))),
         _ => {
             let wrong = Wrong::new("Invalid", "The mode is Off, or Require with the sources that are believed.");
             Err(wrong.fix("Set mode, and name the load balancers' addresses in trustedSources where it is Require."))
         }
     }
+}
+
+fn blocks(values: &[Value]) -> Result<Vec<Cidr>, Wrong> {
+    let block = |(i, value): (usize, &Value)| {
+        let wrong = || Wrong::new("Invalid", format!("{value} is no block of addresses.")).fix("Write it as 10.0.0.0/8 or 10.1.2.3.");
+        value.as_str().and_then(Cidr::parse).ok_or_else(wrong).item(i)
+    };
+    values.iter().enumerate().map(block).collect()
 }
 
 fn word<T>(object: &Object, field: &str, words: &[(&str, T)]) -> Result<Option<T>, Wrong>

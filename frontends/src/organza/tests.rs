@@ -101,9 +101,47 @@ fn settings_that_no_schema_would_take_are_told_with_their_place() {
     }
     assert_eq!(told("MeshConfig", "metadata: {name: other}\nspec: {}\n"), place("", 1));
     for kind in ["MeshConfig", "GatewayParameters"] {
+        for (text, path) in TRUSTED {
+            let found = told(kind, &format!("metadata: {{name: default}}\nspec:\n  trustedProxies: {text}\n"));
+            assert_eq!(found, place(&format!("spec.trustedProxies{path}"), 5), "{text}");
+        }
         let level = "metadata: {name: default}\nspec:\n  pathNormalization: Merge\n";
         assert_eq!(told(kind, level), place("spec.pathNormalization", 5));
         assert_eq!(told(kind, "metadata: {name: default}\nspec:\n  paths: Base\n"), place("spec.paths", 5));
+    }
+}
+
+/// Who is not to be trusted, and where that is told.
+const TRUSTED: [(&str, &str); 6] = [
+    ("{}", ""),
+    ("{hops: 1, sources: [10.0.0.0/8]}", ""),
+    ("{hops: 17}", ".hops"),
+    ("{sources: []}", ".sources"),
+    ("{hops: 1, header: X-Real-IP}", ".header"),
+    ("{hops: 1, everyone: true}", ".everyone"),
+];
+
+#[test]
+fn nobody_is_trusted_by_a_part_that_cannot_be_read() {
+    let spec = |trusted: &str| serde_json::from_str::<Value>(&format!("{{\"trustedProxies\": {trusted}}}")).unwrap();
+    let odd = [r#"{"sources": ["10.0.0.0/8", "ten"]}"#, r#"{"hops": -1}"#, r#"{"hops": 1, "header": 3}"#, "true", r#"{"sources": []}"#];
+    for odd in odd {
+        let mut gateway = crate::tests::gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
+        let namespace = gateway.object.namespace.clone();
+        let mesh = |namespace: &str, trusted: &str| {
+            object("organza.dev/v1alpha1", "MeshConfig", (namespace, "default"), json!({"spec": spec(trusted)}))
+        };
+        let t = run(&[gateway.clone(), mesh(&namespace, odd), mesh("organza-system", r#"{"hops": 1}"#)]);
+        assert_eq!(&*t.statuses[0].conditions[0].reason, "Invalid", "{odd}");
+        let trusts = |t: &crate::Translation| {
+            t.resources.iter().any(|r| matches!(r, model::Resource::Listener(l) if l.front.trusted != model::TrustedProxies::default()))
+        };
+        assert!(!trusts(&t), "{odd}: what a wider place says does not come through");
+        std::sync::Arc::make_mut(&mut gateway.value)["spec"]["infrastructure"] =
+            json!({"parametersRef": {"group": "organza.dev", "kind": "GatewayParameters", "name": "p"}});
+        let own = object("organza.dev/v1alpha1", "GatewayParameters", (&namespace, "p"), json!({"spec": spec(odd)}));
+        let t = run(&[gateway, own]);
+        assert!(t.resources.iter().all(|r| matches!(r, model::Resource::Listener(l) if l.broken.is_some())), "{odd}");
     }
 }
 

@@ -212,7 +212,7 @@ pub struct Call {
     pub method: Method,
     pub path: &'static str,
     pub headers: HeaderBlock,
-    pub client: IpAddr,
+    pub client: Option<IpAddr>,
     pub token: Option<Token>,
 }
 
@@ -257,7 +257,7 @@ pub fn call(dice: &mut Dice) -> Call {
         method: dice.of(&[Method::Get, Method::Post, Method::Delete]),
         path: dice.of(&PATHS),
         headers,
-        client: address(dice),
+        client: (!dice.one_in(4)).then(|| address(dice)),
         token,
     }
 }

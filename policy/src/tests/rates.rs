@@ -43,7 +43,7 @@ fn ask(rates: &Rates, call: Call<'_>, now: Instant) -> Option<String> {
         headers.push("x-user", call.header.as_bytes());
     }
     let address = call.address.parse().unwrap();
-    let request = Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: address, token: None };
+    let request = Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: Some(address), token: None };
     let (gateway, listener, route) = (key(Kind::Gateway, "edge"), key(Kind::Listener, "edge.web"), key(Kind::Route, call.route));
     let place = Place::Gateway { gateway: &gateway, listener: &listener, route: Some(&route) };
     let of = Attributes { peer: peer.as_ref(), address, ports: &[80], moment: Moment::Request(request) };
@@ -111,7 +111,7 @@ fn connections_and_other_places_are_not_counted() {
     let address = "10.0.0.1".parse().unwrap();
     let of = |moment| Attributes { peer: None, address, ports: &[80], moment };
     let headers = HeaderBlock::default();
-    let request = Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: address, token: None };
+    let request = Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: Some(address), token: None };
     for moment in [Moment::Opened, Moment::Stream, Moment::Request(request), Moment::Request(request)] {
         assert!(rates.take(&place, &of(moment), Instant::now()).is_ok());
     }

@@ -86,7 +86,7 @@ fn one(m: &AccessMatch, call: &Call, certainly: bool) -> bool {
         AccessMatch::Port(port) => call.ports.iter().any(|p| p == port),
         AccessMatch::Unknown => !certainly,
         _ if call.kind != Kinds::Request => !certainly,
-        AccessMatch::ClientAddress(block) => inside(block, call.client),
+        AccessMatch::ClientAddress(block) => call.client.map_or(!certainly, |client| inside(block, client)),
         AccessMatch::Host(pattern) => match pattern.to_string().as_str() {
             "*" => true,
             text => match text.strip_prefix('*') {

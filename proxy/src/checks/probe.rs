@@ -1,9 +1,9 @@
 //! One health check of one endpoint: a request by HTTP, a call of `grpc.health.v1`, or a connection that opens and perhaps answers. What comes of it
 //! is said in words, since people read why an endpoint is left out.
 
-use crate::http::{exchange, mark};
+use crate::http::exchange;
 use crate::limits;
-use crate::upstream::{UpstreamKey, Way, welcome};
+use crate::upstream::{UpstreamKey, welcome};
 use crate::worker::Worker;
 use model::health::Probe;
 use model::{AppProtocol, Blame, Endpoint, Fault, HealthCheck, Method, RequestHead, Scheme, Service};
@@ -67,7 +67,7 @@ fn request(method: Method, target: &str, hostname: Option<&str>, service: &Servi
 }
 
 async fn http(worker: &Rc<Worker>, key: UpstreamKey, head: impl Fn() -> RequestHead, expected: &[u16]) -> Answered {
-    let asked = exchanged(worker, key, head, || Incoming::Empty).await?;
+    let asked = exchange::asked(worker, key, limits::CHECK_BYTES, head, || Incoming::Empty).await?;
     Ok(match expected.contains(&asked.status) {
         true => Ok(()),
         false => Err(format!("answered {}", asked.status)),
@@ -81,7 +81,8 @@ async fn grpc(worker: &Rc<Worker>, key: UpstreamKey, head: impl Fn() -> RequestH
         head.headers.push("TE", b"trailers");
         head
     };
-    let asked = exchanged(worker, key, head, || Incoming::Held(Some(wire::health::question(service)))).await?;
+    let body = || Incoming::Held(Some(wire::health::question(service)));
+    let asked = exchange::asked(worker, key, limits::CHECK_BYTES, head, body).await?;
     Ok(match (asked.status, asked.grpc_status, wire::health::answer(&asked.body)) {
         (200, Some(0), Some(Serving::Serving)) => Ok(()),
         (200, Some(0), Some(other)) => Err(format!("answered {}", other.as_str())),
@@ -90,33 +91,6 @@ async fn grpc(worker: &Rc<Worker>, key: UpstreamKey, head: impl Fn() -> RequestH
         (200, None, _) => Err("answered without a gRPC status".into()),
         (status, ..) => Err(format!("answered {status}")),
     })
-}
-
-/// A request of our own and its answer; once more where a kept connection turns out to have died unused.
-async fn exchanged<'b>(
-    worker: &Rc<Worker>,
-    key: UpstreamKey,
-    head: impl Fn() -> RequestHead,
-    body: impl Fn() -> Incoming<'b>,
-) -> Result<exchange::Asked, Error> {
-    let (mut fresh, believed) = (false, mark::is_believed(&key.via));
-    loop {
-        let mut way: Way = worker.reach(key.clone(), fresh).await?;
-        let reused = way.is_reused();
-        match exchange::ask(&mut way, &mut head(), body(), Some(limits::CHECK_BYTES), believed).await {
-            Ok(asked) => {
-                if asked.reusable {
-                    way.release(worker);
-                }
-                return match asked.fault {
-                    Some(fault) => Err(Error::new(fault, "says the proxy beside it")),
-                    None => Ok(asked),
-                };
-            }
-            Err(error) if reused && !fresh && (error.nothing_received || error.is_unprocessed()) => fresh = true,
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 async fn tcp(worker: &Rc<Worker>, key: UpstreamKey, send: &[u8], receive: &[u8]) -> Answered {

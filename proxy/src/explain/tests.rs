@@ -40,7 +40,7 @@ fn what_the_connection_decides_is_told_before_routing() {
     ]);
     let ask = |port, sni: Option<Option<&str>>, url| {
         let gateway = &key(Kind::Gateway, "edge");
-        explain(&table, Asker::Gateway { gateway, port, sni }, &head(url)).outcome
+        explain(&table, Asker::Gateway { gateway, port, sni, peer: std::net::Ipv4Addr::LOCALHOST.into() }, &head(url)).outcome
     };
     for (port, sni, url, want) in [
         (81, None, "http://a.example/", "the gateway listens on 443 (HTTPS) and 80 (HTTP) only"),
@@ -71,7 +71,14 @@ fn a_listener_says_how_far_paths_are_made_regular() {
         table(vec![Resource::Listener(Arc::new(Listener { normalisation: level, ..(*made).clone() })), route])
     };
     let gateway = &key(Kind::Gateway, "edge");
-    let ask = |level| explain(&merging(level), Asker::Gateway { gateway, port: 80, sni: None }, &head("http://a.example/a//b")).outcome;
+    let ask = |level| {
+        explain(
+            &merging(level),
+            Asker::Gateway { gateway, port: 80, sni: None, peer: std::net::Ipv4Addr::LOCALHOST.into() },
+            &head("http://a.example/a//b"),
+        )
+        .outcome
+    };
     assert!(matches!(ask(Normalisation::Base), Outcome::Refused(Refused { fault: Fault::NoRoute, .. })));
     assert_eq!(ask(Normalisation::MergeSlashes), Outcome::Forward);
 }

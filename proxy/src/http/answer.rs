@@ -5,7 +5,7 @@ use super::{Client, Ingress, mark};
 use crate::worker::Worker;
 use bytes::Bytes;
 use model::{Fault, Method, RequestHead, ResponseHead, Version};
-use telemetry::proxy_status;
+use telemetry::{Record, proxy_status};
 use transport::body::{Incoming, Length, pump};
 
 /// What is told of why there is no other answer.
@@ -47,6 +47,42 @@ pub async fn refusal(worker: &Worker, to: &mut Sink<'_>, client: &Client, head: 
     }
     // A caller that has gone away is no one's loss.
     let _ = whole(to, &mut answer, body, head, close).await;
+}
+
+/// Passes on what an authorizer answers in place of the application. gRPC reads no other status than its own.
+pub async fn instead(
+    to: &mut Sink<'_>,
+    head: &RequestHead,
+    (mut answer, mut body): (ResponseHead, Bytes),
+    record: &mut Record,
+    close: &mut bool,
+) {
+    record.status = answer.status;
+    if head.is_grpc() {
+        let status = grpc_status(answer.status);
+        let message = percent_encoded(std::str::from_utf8(&body).unwrap_or_default().trim());
+        answer.headers.remove("content-type");
+        answer.headers.push("content-type", b"application/grpc");
+        answer.headers.set("grpc-status", status.to_string().as_bytes());
+        answer.headers.set("grpc-message", message.as_bytes());
+        (answer.status, body) = (200, Bytes::new());
+        (record.status, record.grpc_status) = (200, Some(status));
+    }
+    // Not marked as ours: it is for the caller, wherever he is.
+    // A caller that has gone away is no one's loss.
+    let _ = whole(to, &mut answer, body, head, close).await;
+}
+
+/// As gRPC maps statuses of HTTP, and 404 and 429 by what they mean.
+fn grpc_status(http: u16) -> u8 {
+    match http {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
 }
 
 /// An answer with a body that is at hand.

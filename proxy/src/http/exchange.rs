@@ -2,13 +2,15 @@
 
 use super::down::{self, Downstream, Sink, Source};
 use super::{After, Stop, mark};
-use crate::upstream::Way;
+use crate::upstream::{UpstreamKey, Way};
+use crate::worker::Worker;
 use bytes::Bytes;
-use model::{Fault, Method, RequestHead, ResponseHead, Version};
+use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Version};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 use telemetry::Peer;
@@ -32,6 +34,8 @@ pub struct Try<'r> {
 pub enum Verdict {
     Forward,
     TryAgain,
+    /// It is not for the caller, who gets another.
+    Instead,
 }
 
 /// How a try ended.
@@ -43,6 +47,8 @@ pub enum Ended {
     },
     /// The answer asked to be tried again, and will be.
     Refused,
+    /// The answer is not for the caller.
+    Withheld,
     /// No answer came.
     Failed {
         error: Error,
@@ -120,6 +126,7 @@ pub async fn run(
             Ok(Ended::Answered { after: After::Close, status: if version == Version::Http2 { 200 } else { 101 }, reusable: false })
         }
         Ok(Progress::TryAgain) => Ok(Ended::Refused),
+        Ok(Progress::Withheld) => Ok(Ended::Withheld),
         Err(Broken::Caller(error)) => Err(Stop::from(error)),
         Err(Broken::Upstream(error)) => Ok(Ended::Failed { error, body_spent: sent > 0 }),
         Err(Broken::Begun(error)) => Err(Stop { begun: true, ..Stop::from(error) }),
@@ -228,6 +235,7 @@ enum Progress {
     /// With the body that an HTTP/2 caller reads the tunnel from.
     Upgraded(Option<h2::BodyWriter>),
     TryAgain,
+    Withheld,
 }
 
 enum Broken {
@@ -288,6 +296,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
                     let upstream_close = strip_hop_by_hop(&mut head.headers, head.version).close;
                     return match (self.judge)(head) {
                         Verdict::TryAgain => Ok(Progress::TryAgain),
+                        Verdict::Instead => Ok(Progress::Withheld),
                         Verdict::Forward => self.forward(up, head, shape, upstream_close, upload, state).await,
                     };
                 }
@@ -438,8 +447,12 @@ pub struct Asked {
     pub grpc_status: Option<u8>,
     /// The answer is not the application's: the proxy beside it says why there is none.
     pub fault: Option<Fault>,
+    /// Of the answer, without what belongs to the connection.
+    pub headers: HeaderBlock,
     /// As much of the body as was to be kept.
     pub body: Vec<u8>,
+    /// The body is longer than that.
+    pub cut: bool,
     /// Whether the connection can carry another request.
     pub reusable: bool,
 }
@@ -469,12 +482,13 @@ pub async fn ask(
         let in_head = answer.headers.text("grpc-status").and_then(|text| text.parse().ok());
         let close = strip_hop_by_hop(&mut answer.headers, answer.version).close;
         let fault = mark::take(&mut answer, believed);
-        let mut asked = Asked { status: answer.status, grpc_status: in_head, fault, body: Vec::new(), reusable: !ends && !close };
+        let mut asked = Asked { status: answer.status, grpc_status: in_head, fault, reusable: !ends && !close, ..Asked::default() };
+        std::mem::swap(&mut asked.headers, &mut answer.headers);
         let mut body = replies.body(shape);
         while let Some(piece) = body.chunk().await? {
             let Some(keep) = keep else { continue };
             if asked.body.len() + piece.len() > keep {
-                return Ok(Asked { reusable: false, ..asked });
+                return Ok(Asked { reusable: false, cut: true, ..asked });
             }
             asked.body.extend_from_slice(&piece);
         }
@@ -483,4 +497,35 @@ pub async fn ask(
         return Ok(asked);
     }
     Err(Error::new(Fault::UpstreamProtocol, "more than 16 informational answers"))
+}
+
+/// A request of our own to an endpoint, and its answer of which `keep` bytes are kept; once more where a kept connection turns out to have died unused.
+///
+/// # Errors
+/// As [`ask`], or if the proxy beside the application answered in its place.
+pub async fn asked<'b>(
+    worker: &Rc<Worker>,
+    key: UpstreamKey,
+    keep: usize,
+    head: impl Fn() -> RequestHead,
+    body: impl Fn() -> Incoming<'b>,
+) -> Result<Asked, Error> {
+    let (mut fresh, believed) = (false, mark::is_believed(&key.via));
+    loop {
+        let mut way: Way = worker.reach(key.clone(), fresh).await?;
+        let reused = way.is_reused();
+        match ask(&mut way, &mut head(), body(), Some(keep), believed).await {
+            Ok(asked) => {
+                if asked.reusable {
+                    way.release(worker);
+                }
+                return match asked.fault {
+                    Some(fault) => Err(Error::new(fault, "says the proxy beside it")),
+                    None => Ok(asked),
+                };
+            }
+            Err(error) if reused && !fresh && (error.nothing_received || error.is_unprocessed()) => fresh = true,
+            Err(error) => return Err(error),
+        }
+    }
 }

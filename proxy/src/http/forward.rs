@@ -1,14 +1,14 @@
 //! From a prepared request to an answered one: filters, the split, an endpoint, and as many tries as the rule, the budget and the time allow.
 
 use super::down::{self, Downstream};
-use super::exchange::{self, Counts, Try, Verdict};
+use super::exchange::{self, Verdict};
+use super::inquiry::{self, Inquiry};
 use super::judged::{Judged, Place, token};
 use super::plan::{self, Plan};
-use super::reach;
 use super::sticky::{self, Sticky};
-use super::{After, Client, Ingress, Stop, admit, answer, connect, mark, prepare};
+use super::tries::{Step, To, Tries};
+use super::{After, Client, Ingress, Stop, admit, answer, connect, prepare};
 use crate::access::{self, again};
-use crate::guard;
 use crate::limits;
 use crate::pick::{self, Called};
 use crate::snapshot::Snapshot;
@@ -23,8 +23,8 @@ use routing::balance::{EndpointId, hash_request};
 use routing::deadline;
 use routing::eject::Ended;
 use routing::filters::{self, Context, Pending, RequestOutcome};
-use routing::retry::{Failure, Next, RetryState};
-use routing::retry_after::{self, Asked};
+use routing::retry::RetryState;
+use routing::retry_after::Asked;
 use routing::{Decision, SplitBackend, Written};
 use smallvec::SmallVec;
 use std::rc::Rc;
@@ -44,19 +44,24 @@ pub async fn request(
     client: &Client,
     record: &mut Record,
 ) -> Result<After, Stop> {
-    let hop = prepare::request(worker, client, head, record).inspect_err(|_| {
+    let hop = prepare::request(worker, client, head).inspect_err(|_| {
         // Refused before its hop's own fields were taken out: the caller's wish to close holds all the same.
         down.close |= head.version == model::Version::Http10 || head.headers.has_token("connection", "close");
     })?;
     down.close |= hop.close;
     if head.method == Method::Connect {
+        prepare::origin(worker, client, None, head, record);
         return Box::pin(connect::request(worker, down, head, client, record)).await;
     }
-    let due = Due::of(client, head, down.started);
-    plan::known(worker, client, head).await?;
+    let known = plan::known(worker, client, head).await;
     let snapshot = worker.snapshot();
     record.generation = snapshot.generation;
-    let listener = plan::listener(&snapshot, client, head)?;
+    let listener = plan::listener(&snapshot, client, head);
+    let trusted = listener.as_ref().ok().and_then(|listener| listener.map(|listener| &listener.front.trusted));
+    let behind = prepare::origin(worker, client, trusted, head, record);
+    let due = Due::of(client, head, down.started);
+    known?;
+    let listener = listener?;
     record.listener = listener.cloned();
     let namespace = &worker.shared.me.namespace;
     prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
@@ -68,11 +73,25 @@ pub async fn request(
     match plan {
         Plan::Routed { decision, dialled } => {
             let judged = listener.map(|listener| {
-                Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head, token.clone())
+                Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head, (behind, token.clone()))
             });
             let judge = |snapshot: &Snapshot| judged.as_ref().map_or(Ok(None), |judged| judged.judge(snapshot));
             record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot))?;
-            let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, due };
+            let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, due, held: None };
+            if inquiry::is_needed(&snapshot, Some(&decision)) {
+                // Boxed apart, for hardly any request waits for anybody.
+                let asked = Box::pin(async {
+                    record.way = plan::way(&decision);
+                    let mut inquiry = Inquiry { worker, snapshot: &snapshot, client, behind, upgrades: hop.upgrade.is_some(), held: None };
+                    if let Some(judged) = &judged {
+                        inquiry.at(&judged.standing()?, down, head, record).await?;
+                    }
+                    inquiry.of_rule(&decision, down, head, record).await?;
+                    routed.held = inquiry.held;
+                    routed.run(down, head, &hop, record).await
+                });
+                return again::while_allowed(&worker.again, || judge(&worker.snapshot()).map(drop), asked).await;
+            }
             let carried = Box::pin(routed.run(down, head, &hop, record));
             again::while_allowed(&worker.again, || judge(&worker.snapshot()).map(drop), carried).await
         }
@@ -80,9 +99,18 @@ pub async fn request(
             record.dialled_service = service.map(|s| worker.destination(s));
             record.way = Way::Application;
             let framing = inner(declared(service, client), client, head, &hop);
-            let judged = Judged::new(worker, client, Place::Workload(address.port()), head, token);
+            let judged = Judged::new(worker, client, Place::Workload(address.port()), head, (behind, token));
             record.dry_run = judged.admit(&snapshot)?;
-            let carried = Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due));
+            let key = UpstreamKey::plain(address, framing);
+            if inquiry::is_needed(&snapshot, None) {
+                let asked = Box::pin(async {
+                    let mut inquiry = Inquiry { worker, snapshot: &snapshot, client, behind, upgrades: hop.upgrade.is_some(), held: None };
+                    inquiry.at(&judged.standing()?, down, head, record).await?;
+                    direct(worker, down, head, &hop, record, (key, inquiry.held), due).await
+                });
+                return again::while_allowed(&worker.again, || judged.judge(&worker.snapshot()).map(drop), asked).await;
+            }
+            let carried = Box::pin(direct(worker, down, head, &hop, record, (key, None), due));
             again::while_allowed(&worker.again, || judged.judge(&worker.snapshot()).map(drop), carried).await
         }
         Plan::Outside { host, port } => {
@@ -91,7 +119,7 @@ pub async fn request(
             record.dialled_service = Some(outside_destination(head.host()));
             record.way = Way::Outside;
             let framing = inner(AppProtocol::Detect, client, head, &hop);
-            Box::pin(direct(worker, down, head, &hop, record, UpstreamKey::plain(address, framing), due)).await
+            Box::pin(direct(worker, down, head, &hop, record, (UpstreamKey::plain(address, framing), None), due)).await
         }
     }
 }
@@ -147,7 +175,7 @@ async fn direct(
     head: &mut RequestHead,
     hop: &Hop,
     record: &mut Record,
-    key: UpstreamKey,
+    (key, held): (UpstreamKey, Option<Bytes>),
     due: Due,
 ) -> Result<After, Stop> {
     record.endpoint = Some(key.address);
@@ -155,7 +183,7 @@ async fn direct(
         record.security = key.security();
     }
     let retry = RetryState::new(None, model::Timeouts::default(), head.method.is_idempotent(), down.started).no_later(due.at);
-    let mut tries = Tries { worker, retry, held: None, service: None, ended: Ended::Cancelled, asked: Asked::default(), grace: due.grace };
+    let mut tries = Tries { worker, retry, held, service: None, ended: Ended::Cancelled, asked: Asked::default(), grace: due.grace };
     loop {
         let fresh = record.attempt > 1;
         match tries.once(down, head, hop, record, To { key: Ok(key.clone()), picked: None, fresh }, |_, _| Verdict::Forward).await? {
@@ -172,6 +200,8 @@ struct Routed<'t> {
     decision: Decision<'t>,
     dialled: Option<&'t Arc<Service>>,
     due: Due,
+    /// The body, where an authorizer was told it.
+    held: Option<Bytes>,
 }
 
 /// Where a try goes: an endpoint of a service, or a host outside.
@@ -243,6 +273,9 @@ impl<'t> Routed<'t> {
 
     /// Reads a body into memory where it may be needed more than once and is small enough.
     async fn hold(&self, down: &mut Downstream<'_>, head: &RequestHead, mirrored: bool) -> Result<Option<Bytes>, Stop> {
+        if self.held.is_some() {
+            return Ok(self.held.clone());
+        }
         let wanted = mirrored || self.decision.retry().is_some();
         let Length::Known(length) = down.from.length() else { return Ok(None) };
         let waits = head.headers.contains("expect");
@@ -302,6 +335,10 @@ impl<'t> Routed<'t> {
                 if again {
                     return Verdict::TryAgain;
                 }
+                if !self.client.is_member() {
+                    // What proxies behind say of themselves ends at the edge.
+                    head.headers.remove("proxy-status");
+                }
                 filters::apply_response(&decision, Some(backend), pending, head, &mut applied);
                 sticky.iter().for_each(|sticky| sticky.answer(name, head));
                 Verdict::Forward
@@ -338,7 +375,9 @@ impl<'t> Routed<'t> {
                 let called = called.ok_or_else(|| Stop::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
                 let service = called.service;
                 let hash = match &service.balancer {
-                    Balancer::RingHash(on) | Balancer::Maglev(on) => hash_request(on, head, record.source_address.map(|a| a.ip())),
+                    Balancer::RingHash(on) | Balancer::Maglev(on) => {
+                        hash_request(on, head, record.client.or(record.source_address.map(|a| a.ip())))
+                    }
                     _ => None,
                 };
                 let picked = self.worker.pick(self.snapshot, called, to, tried, hash);
@@ -427,11 +466,11 @@ fn note(record: &mut Record, applied: Applied) {
 }
 
 /// Tells the balancer how a try went when it is over, however it ended.
-struct Load<'w, 't> {
-    worker: &'w Worker,
-    picked: Option<pick::Picked<'t>>,
-    since: Instant,
-    ended: Ended,
+pub(crate) struct Load<'w, 't> {
+    pub worker: &'w Worker,
+    pub picked: Option<pick::Picked<'t>>,
+    pub since: Instant,
+    pub ended: Ended,
 }
 
 impl Drop for Load<'_, '_> {
@@ -441,159 +480,4 @@ impl Drop for Load<'_, '_> {
             self.worker.balancers.borrow_mut().ended(picked, self.ended, Some(now.saturating_duration_since(self.since)), now);
         }
     }
-}
-
-enum Step {
-    Done(After),
-    Again,
-}
-
-/// Where one try goes.
-struct To<'t> {
-    key: Result<UpstreamKey, Error>,
-    picked: Option<&'t pick::Picked<'t>>,
-    /// Not by a connection that others used before.
-    fresh: bool,
-}
-
-struct Tries<'w, 'r> {
-    worker: &'w Rc<Worker>,
-    retry: RetryState<'r>,
-    held: Option<Bytes>,
-    /// Whose budget retries come from.
-    service: Option<guard::Place>,
-    /// How the last try ended, as far as it says something of the endpoint.
-    ended: Ended,
-    /// Who wants to be left alone, and until when.
-    asked: Asked,
-    grace: Duration,
-}
-
-impl Tries<'_, '_> {
-    async fn once(
-        &mut self,
-        down: &mut Downstream<'_>,
-        head: &mut RequestHead,
-        hop: &Hop,
-        record: &mut Record,
-        to: To<'_>,
-        mut judge: impl FnMut(&mut ResponseHead, bool) -> Verdict,
-    ) -> Result<Step, Stop> {
-        let To { key, picked, fresh } = to;
-        self.ended = Ended::Cancelled;
-        let deadline = self.retry.attempt_deadline(rt::now());
-        reach::in_time(deadline)?;
-        let believed = key.as_ref().is_ok_and(|key| mark::is_believed(&key.via));
-        let opened = match key {
-            Ok(key) => reach::endpoint(self.worker, key, fresh, deadline, &mut down.to, picked).await?,
-            Err(error) => Err(error),
-        };
-        let mut up = match opened {
-            Ok(up) => up,
-            Err(error) => {
-                self.ended = Ended::of_failure(error.fault);
-                return self.failed(Failure::Unsent(error.fault), true, picked, error).await;
-            }
-        };
-        if let Some(trace) = &mut record.trace {
-            trace.dialled = Some(rt::now().saturating_duration_since(down.started));
-        }
-        // Until it is known: a try that is broken off says nothing.
-        self.ended = Ended::Cancelled;
-        if let Some(left) = reach::in_time(deadline)? {
-            deadline::tell(head, left.saturating_sub(self.grace));
-        }
-        let reused = up.is_reused();
-        let (version, idempotent) = (head.version, head.method.is_idempotent());
-        let what = Try { head, hop, held: self.held.clone(), deadline, version, close: down.close };
-        let mut counts = Counts::default();
-        let (retry, worker, service, told, asked) = (&mut self.retry, self.worker, &self.service, &mut self.ended, &mut self.asked);
-        let resendable = self.held.is_some() || !down.from.has_body();
-        let (mut pause, mut by_peer) = (None, None);
-        let ended = exchange::run(down, &mut up, what, &mut counts, |answer| {
-            by_peer = mark::take(answer, believed);
-            let (ended, failure) = mark::judged(answer.status, by_peer);
-            *told = ended;
-            let now = rt::now();
-            if let Some(wait) = wants_to_wait(answer) {
-                asked.note(picked.map(|picked| picked.id), wait, now);
-            }
-            // Hardly any answer is one that is tried again: then nobody's budget need be looked at.
-            if retry.may_try(failure) {
-                let (wait, draw) = (patience(worker, asked, picked, now), worker.draw32());
-                let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, wait, budget, now, draw));
-                pause = if let Next::RetryAfter(time) = next { Some(time) } else { None };
-            }
-            judge(answer, pause.is_some())
-        })
-        .await;
-        record.request_bytes = counts.up;
-        record.response_bytes = counts.down;
-        record.upstream_duration = counts.first_byte.map(|at| at.saturating_duration_since(down.started));
-        if let Some(peer) = counts.peer.filter(|_| record.destination.workload.as_ref() == "unknown") {
-            record.destination = Arc::new(peer);
-        }
-        if let Err(stop) = &ended {
-            self.ended = Ended::of_failure(stop.fault);
-        }
-        match ended? {
-            exchange::Ended::Answered { after, status, reusable } => {
-                if reusable {
-                    up.release(self.worker);
-                }
-                record.status = status;
-                record.outcome = Outcome::Answered(status);
-                record.grpc_status = counts.grpc_status;
-                match by_peer {
-                    // What the judge made of it holds.
-                    Some(fault) => {
-                        record.outcome = Outcome::Failed(fault);
-                        record.reason = Some(format!("the proxy beside the application answered: {}", fault.label()).into());
-                    }
-                    None => self.ended = Ended::answered(status, counts.grpc_status),
-                }
-                Ok(Step::Done(after))
-            }
-            exchange::Ended::Refused => {
-                rt::sleep(pause.unwrap_or_default()).await;
-                Ok(Step::Again)
-            }
-            exchange::Ended::Failed { error, body_spent, .. } => {
-                let failure = mark::failure(&error, believed, reused && idempotent);
-                // One that died between requests says nothing of who was at its other end.
-                self.ended = if matches!(failure, Failure::Unsent(_)) { Ended::Cancelled } else { Ended::of_failure(error.fault) };
-                // An HTTP/2 body of which nothing was taken waits where it was.
-                let again = resendable || (!body_spent && down.from.is_h2());
-                self.failed(failure, again, picked, error).await
-            }
-        }
-    }
-
-    async fn failed(&mut self, failure: Failure, resendable: bool, picked: Option<&pick::Picked<'_>>, error: Error) -> Result<Step, Stop> {
-        let now = rt::now();
-        let wait = patience(self.worker, &self.asked, picked, now);
-        let (retry, worker) = (&mut self.retry, self.worker);
-        let draw = worker.draw32();
-        let next = worker.budget(self.service.as_ref(), |budget| retry.on_failure(failure, resendable, wait, budget, now, draw));
-        match next {
-            Next::RetryAfter(pause) => {
-                rt::sleep(pause).await;
-                Ok(Step::Again)
-            }
-            Next::GiveUp(_) => Err(Stop::from(error)),
-        }
-    }
-}
-
-/// How long an overloaded server wants to be left alone, where it says so.
-fn wants_to_wait(answer: &ResponseHead) -> Option<Duration> {
-    let overloaded = matches!(answer.status, 429 | 503);
-    answer.headers.get("retry-after").filter(|_| overloaded).and_then(|value| retry_after::read(value, rt::wall()))
-}
-
-/// How long the next try has to wait for those who asked to be left alone: not at all where somebody else can be tried.
-fn patience(worker: &Worker, asked: &Asked, picked: Option<&pick::Picked<'_>>, now: Instant) -> Duration {
-    let soonest = asked.soonest(now);
-    let others = || picked.is_some_and(|picked| worker.balancers.borrow().has_other(picked, &asked.by(now)));
-    if soonest.is_zero() || others() { Duration::ZERO } else { soonest }
 }

@@ -1,7 +1,7 @@
 //! A request before its judge: where it is judged, who brings it, and its head as it was, for it may be judged again while it is under way.
 
 use super::{Client, Ingress, Stop};
-use crate::access::{self, At, Standing, again};
+use crate::access::{self, At, Behind, Standing, again};
 use crate::rates;
 use crate::snapshot::Snapshot;
 use crate::tokens;
@@ -16,6 +16,7 @@ pub struct Judged<'c> {
     client: &'c Client,
     place: Place,
     kept: again::Kept,
+    behind: Behind,
     token: Option<Arc<Token>>,
     worker: &'c Worker,
 }
@@ -27,8 +28,9 @@ pub enum Place {
 }
 
 impl<'c> Judged<'c> {
-    pub fn new(worker: &'c Rc<Worker>, client: &'c Client, place: Place, head: &RequestHead, token: Option<Arc<Token>>) -> Self {
-        Self { client, place, kept: again::Kept::of(worker, head), token, worker }
+    pub fn new(worker: &'c Rc<Worker>, client: &'c Client, place: Place, head: &RequestHead, who: (Behind, Option<Arc<Token>>)) -> Self {
+        let (behind, token) = who;
+        Self { client, place, kept: again::Kept::of(worker, head), behind, token, worker }
     }
 
     /// Judges it for the first time, and counts it where it is allowed.
@@ -42,7 +44,11 @@ impl<'c> Judged<'c> {
         access::request(self.worker, snapshot, &self.standing()?, self.kept.head())
     }
 
-    fn standing(&self) -> Result<Standing<'_>, Stop> {
+    /// Where it is judged, and who brings it.
+    ///
+    /// # Errors
+    /// If nobody judges there.
+    pub fn standing(&self) -> Result<Standing<'_>, Stop> {
         let (at, identity) = match (&self.place, &self.client.ingress) {
             (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => {
                 (At::Workload { workload, port: *port }, Some(identity))
@@ -50,7 +56,7 @@ impl<'c> Judged<'c> {
             (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
             _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
         };
-        Ok(Standing { at, identity, address: self.client.address, token: self.token.as_deref() })
+        Ok(Standing { at, identity, address: self.client.address, behind: self.behind, token: self.token.as_deref() })
     }
 }
 

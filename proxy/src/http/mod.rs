@@ -4,28 +4,30 @@
 mod admit;
 mod answer;
 mod connect;
-mod down;
+pub(crate) mod down;
 pub(crate) mod exchange;
 mod forward;
+mod inquiry;
 mod judged;
 pub(crate) mod mark;
 pub(crate) mod plan;
 mod prepare;
 mod reach;
 mod sticky;
+mod tries;
 
 pub(crate) use connect::no_tunnel;
-pub(crate) use forward::unpicked;
+pub(crate) use forward::{Load, unpicked};
 pub(crate) use plan::resolve as plan_resolve;
 pub(crate) use prepare::{end_hop, forget_origin, regular_path};
 
 use crate::access;
 use crate::limits;
 use crate::worker::{Stage, Worker};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use down::{Downstream, Sink};
 use futures_util::future::{Either, select};
-use model::{Fault, Key, RequestHead, SpiffeId};
+use model::{Fault, Key, RequestHead, ResponseHead, SpiffeId};
 use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -318,13 +320,15 @@ pub struct Stop {
     pub fields: Vec<(&'static str, Box<str>)>,
     /// Callers are told no more of it than strangers are.
     pub secret: bool,
+    /// What the caller gets in place of our own words.
+    pub instead: Option<Box<(ResponseHead, Bytes)>>,
     /// The answer has begun: nothing can be said any more but by closing.
     pub begun: bool,
 }
 
 impl Stop {
     pub fn new(fault: Fault, why: impl Into<String>) -> Self {
-        Self { fault, why: why.into(), by: None, rule: None, fields: Vec::new(), secret: false, begun: false }
+        Self { fault, why: why.into(), by: None, rule: None, fields: Vec::new(), secret: false, instead: None, begun: false }
     }
 }
 
@@ -358,16 +362,14 @@ async fn stop_here(
     // Who is at fault for the message itself cannot be trusted to frame the next one.
     let mistrusted = stop.fault.blame() == model::Blame::Downstream && stop.fault != Fault::DeadlineExceeded;
     let mut close = down.close || has_body || mistrusted;
-    let told = Some(&*stop.why).filter(|_| client.is_member() && !stop.secret);
-    answer::refusal(
-        worker,
-        &mut down.to,
-        client,
-        head,
-        &answer::Refusal { fault: stop.fault, why: told, fields: &stop.fields },
-        &mut close,
-    )
-    .await;
+    match stop.instead {
+        Some(instead) => answer::instead(&mut down.to, head, *instead, record, &mut close).await,
+        None => {
+            let told = Some(&*stop.why).filter(|_| client.is_member() && !stop.secret);
+            let refusal = answer::Refusal { fault: stop.fault, why: told, fields: &stop.fields };
+            answer::refusal(worker, &mut down.to, client, head, &refusal, &mut close).await;
+        }
+    }
     match (close, has_body) {
         (true, true) => After::Linger,
         (true, false) => After::Close,

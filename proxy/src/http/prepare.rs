@@ -4,14 +4,16 @@
 use super::{Client, Ingress, Stop};
 use crate::limits;
 use crate::worker::Worker;
-use model::{Fault, Method, Normalisation, RequestHead};
+use model::{Fault, Method, Normalisation, RequestHead, Scheme, TrustedProxies};
+use routing::{Behind, Origin};
 use std::borrow::Cow;
+use std::net::IpAddr;
 use telemetry::trace::carrier;
 use telemetry::{Record, Reporter, Sampling, Trace, TraceContext, write_hex};
 use transport::h1::{Hop, strip_hop_by_hop};
 
 /// Prepares the head, and says what was meant for this hop.
-pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead, record: &mut Record) -> Result<Hop, Stop> {
+pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead) -> Result<Hop, Stop> {
     if let Ingress::ExplicitProxy { authorization } = &client.ingress {
         check_secret(head, authorization)?;
     }
@@ -21,11 +23,39 @@ pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead, record:
     {
         upgrade(worker, head, &mut hop, &protocol);
     }
-    if let Ingress::Gateway { tls, .. } = &client.ingress {
-        replace_forwarded(client, head, tls.is_some());
-    }
-    identify(worker, client, head, record);
     Ok(hop)
+}
+
+/// Says where the request comes from: at gateways as the connection and trusted proxies have it, whatever strangers say of themselves.
+pub fn origin(worker: &Worker, client: &Client, trusted: Option<&TrustedProxies>, head: &mut RequestHead, record: &mut Record) -> Behind {
+    let Ingress::Gateway { tls, .. } = &client.ingress else {
+        identify(worker, client.is_member(), head, record);
+        return Behind::Peer;
+    };
+    let origin = match (trusted, client.address) {
+        (Some(trusted), Some(peer)) => routing::origin::read(trusted, peer.ip(), &head.headers),
+        _ => Origin::default(),
+    };
+    forget_origin(head, tls.is_some(), &origin);
+    if let Some(address) = client.address {
+        let text = client.forwarded_for.get_or_init(|| address.ip().to_canonical().to_string().into());
+        match &origin.behind {
+            Behind::Peer => head.headers.set("X-Forwarded-For", text.as_bytes()),
+            behind => head.headers.set("X-Forwarded-For", chain(*behind, &origin.between, text).as_bytes()),
+        }
+    }
+    if let Behind::Client(address) = origin.behind {
+        record.client = Some(address);
+    }
+    identify(worker, origin.believed, head, record);
+    origin.behind
+}
+
+/// The client, the proxies between, and whoever connects.
+fn chain(behind: Behind, between: &[IpAddr], peer: &str) -> String {
+    let client = if let Behind::Client(client) = behind { client.to_string() } else { "unknown".to_owned() };
+    let between = between.iter().map(ToString::to_string);
+    std::iter::once(client).chain(between).chain([peer.to_owned()]).collect::<Vec<_>>().join(", ")
 }
 
 /// Takes out what belongs to the hop that ends here, and refuses what nobody shall ask for.
@@ -78,26 +108,32 @@ fn check_secret(head: &RequestHead, authorization: &str) -> Result<(), Stop> {
     }
 }
 
-/// Strangers do not say where they come from: the connection does. Nor do they steer proxies: what Envoy and its kin tell one another ends here.
-pub fn forget_origin(head: &mut RequestHead, tls: bool) {
-    head.headers.remove_prefixed("x-envoy-");
-    for name in ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "baggage"] {
+/// Strangers do not say where they come from: the connection does, and trusted proxies. Nor do they steer proxies: what Envoy and its kin tell one
+/// another ends here, whoever brings it.
+pub fn forget_origin(head: &mut RequestHead, tls: bool, origin: &Origin) {
+    let port = head.headers.text("x-forwarded-port").and_then(|text| text.trim().parse::<u16>().ok()).filter(|_| origin.believed);
+    for prefix in ["x-envoy-", "x-forwarded-"] {
+        head.headers.remove_prefixed(prefix);
+    }
+    for name in ["forwarded", "x-real-ip"] {
         head.headers.remove(name);
     }
-    head.headers.set("X-Forwarded-Proto", if tls { b"https" } else { b"http" });
-}
-
-fn replace_forwarded(client: &Client, head: &mut RequestHead, tls: bool) {
-    forget_origin(head, tls);
-    if let Some(address) = client.address {
-        let text = client.forwarded_for.get_or_init(|| address.ip().to_canonical().to_string().into());
-        head.headers.set("X-Forwarded-For", text.as_bytes());
+    if !origin.believed {
+        head.headers.remove("baggage");
     }
+    if let Some(host) = &origin.host {
+        head.headers.set("X-Forwarded-Host", host.as_bytes());
+    }
+    if let Some(port) = port {
+        head.headers.set("X-Forwarded-Port", port.to_string().as_bytes());
+    }
+    let scheme = origin.scheme.unwrap_or(if tls { Scheme::Https } else { Scheme::Http });
+    head.headers.set("X-Forwarded-Proto", scheme.as_str().as_bytes());
 }
 
-/// Request identifier and trace context: taken over inside the mesh, given at its edge.
-fn identify(worker: &Worker, client: &Client, head: &mut RequestHead, record: &mut Record) {
-    let known = head.headers.text("x-request-id").filter(|id| client.is_member() && id.len() <= limits::REQUEST_ID_BYTES).map(Box::from);
+/// Request identifier and trace context: taken over inside the mesh and from trusted proxies, given at its edge.
+fn identify(worker: &Worker, believed: bool, head: &mut RequestHead, record: &mut Record) {
+    let known = head.headers.text("x-request-id").filter(|id| believed && id.len() <= limits::REQUEST_ID_BYTES).map(Box::from);
     let id = known.unwrap_or_else(|| {
         let id = request_id(worker.draw(), worker.draw());
         head.headers.set("X-Request-Id", &id);

@@ -20,10 +20,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use transport::{rt, tls};
 
 /// What a server saw of each handshake: the name, the protocol, and whose certificate.
-type Seen = Rc<RefCell<Vec<(String, String, Option<String>)>>>;
+pub type Seen = Rc<RefCell<Vec<(String, String, Option<String>)>>>;
 
 /// A server outside that shows this certificate, wants these clients, and answers each request with its greeting.
 fn server(shown: &Certificate, clients: &ClientCertificates) -> (SocketAddr, Seen) {
+    saying(shown, clients, || "secure".to_owned())
+}
+
+/// The same, with what it says.
+pub fn saying(shown: &Certificate, clients: &ClientCertificates, says: impl Fn() -> String + Clone + 'static) -> (SocketAddr, Seen) {
     let certificates = Arc::new(tls::Certificates::default());
     certificates.put([(HostPattern::Any, shown)]).unwrap();
     let config = tls::gateway_config(certificates, clients, Arc::new(DefaultTimeProvider)).unwrap();
@@ -33,7 +38,7 @@ fn server(shown: &Certificate, clients: &ClientCertificates) -> (SocketAddr, See
     let handshakes = seen.clone();
     rt::spawn(async move {
         while let Ok((stream, _)) = socket.accept().await {
-            let (config, handshakes) = (config.clone(), handshakes.clone());
+            let (config, handshakes, says) = (config.clone(), handshakes.clone(), says.clone());
             rt::spawn(async move {
                 let Ok(mut stream) = tls::accept(stream, config).await else { return };
                 let proof = tls::proof(&stream).unwrap();
@@ -44,7 +49,9 @@ fn server(shown: &Certificate, clients: &ClientCertificates) -> (SocketAddr, See
                 while stream.read_buf(&mut read).await.is_ok_and(|count| count > 0) {
                     if read.ends_with(b"\r\n\r\n") {
                         read.clear();
-                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecure").await;
+                        let body = says();
+                        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                        let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
                     }
                 }
             });
@@ -53,7 +60,7 @@ fn server(shown: &Certificate, clients: &ClientCertificates) -> (SocketAddr, See
     (address, seen)
 }
 
-fn certificate(name: &str, authority: &Outsider, names: &[&str]) -> Arc<Certificate> {
+pub fn certificate(name: &str, authority: &Outsider, names: &[&str]) -> Arc<Certificate> {
     let issued = authority.issue(names);
     let (chain, private_key) = (issued.chain.into_bytes().into(), issued.key.into_bytes().into());
     Arc::new(Certificate { key: key(Kind::Certificate, name), chain, private_key })
@@ -63,7 +70,7 @@ fn fingerprint(certificate: &Certificate) -> Option<String> {
     Some(pem::fingerprint(&pem::certificates(&certificate.chain).unwrap()[0]))
 }
 
-fn verified(authority: &Outsider, server_name: &str, names: &[&str]) -> Arc<UpstreamTls> {
+pub fn verified(authority: &Outsider, server_name: &str, names: &[&str]) -> Arc<UpstreamTls> {
     Arc::new(UpstreamTls {
         server_name: Hostname::parse(server_name).unwrap(),
         subject_alt_names: names.iter().map(|name| Arc::from(*name)).collect(),
@@ -172,7 +179,8 @@ async fn nobody_is_called_with_less_than_was_asked_for() {
         let mut head = RequestHead::default();
         head.set_authority("api.example");
         head.set_target("/");
-        let asker = Asker::Gateway { gateway: &key(Kind::Gateway, "edge"), port: 80, sni: None };
+        let asker =
+            Asker::Gateway { gateway: &key(Kind::Gateway, "edge"), port: 80, sni: None, peer: std::net::Ipv4Addr::LOCALHOST.into() };
         let Outcome::Refused(refused) = explain_live(&shop.mesh.snapshot.load(), asker, &head).outcome else { panic!("explain knows") };
         assert_eq!((refused.fault, &*refused.reason), (Fault::InvalidBackend, "BackendTLSPolicy shop/p cannot be used: no authority"));
         shop.mesh.put(api(plain.address, Vec::new()));

@@ -263,8 +263,8 @@ async fn records(proxies: [&Proxy; 2], wanted: usize) -> BTreeMap<IpAddr, VecDeq
 fn explained(table: &Table, ask: &Ask) -> Explanation {
     let gateway = &key(Kind::Gateway, "edge");
     let asker = match ask.door {
-        Door::Plain => Asker::Gateway { gateway, port: 80, sni: None },
-        Door::Tls(name) => Asker::Gateway { gateway, port: 443, sni: Some(Some(name)) },
+        Door::Plain => Asker::Gateway { gateway, port: 80, sni: None, peer: std::net::Ipv4Addr::LOCALHOST.into() },
+        Door::Tls(name) => Asker::Gateway { gateway, port: 443, sni: Some(Some(name)), peer: std::net::Ipv4Addr::LOCALHOST.into() },
         Door::Call => Asker::Workload { namespace: "shop" },
     };
     explain(table, asker, &ask.head())

@@ -2,7 +2,8 @@
 //! leaves the machine, and everything is bounded in time.
 
 pub(crate) mod access;
-mod backend_tls;
+mod authorizers;
+pub(crate) mod backend_tls;
 mod canary;
 mod checks;
 mod clients;
@@ -22,6 +23,7 @@ mod leaving;
 mod levels;
 mod listeners;
 mod locality;
+mod origin;
 mod rates;
 pub(crate) mod resources;
 mod scripted;

@@ -1,6 +1,8 @@
 //! Tokens over real connections: who is let in and who gets 401, what applications, routes, policies and limits learn of a token, and keys that are
 //! fetched, rotated and missing.
 
+mod https;
+
 use super::access::{any_of, policy as access};
 use super::grpc::{answer, client, post};
 use super::resources::{self, GRPC, HTTP};

@@ -119,6 +119,7 @@ fn filter(m: v1::Filter) -> Result<Filter> {
         }
         F::Mirror(m) => Filter::Mirror(mirror(m).at("mirror")?),
         F::Cors(c) => Filter::Cors(cors(c).at("cors")?),
+        F::ExternalAuth(m) => Filter::ExternalAuth(Arc::new(super::authorizer::asking(m).at("external_auth")?)),
         F::Invalid(message) => Filter::Invalid { message: text(message).at("invalid")? },
     })
 }
@@ -187,7 +188,7 @@ fn weighted(m: v1::WeightedBackend) -> Result<WeightedBackend> {
     })
 }
 
-fn backend(m: v1::Backend) -> Result<Backend> {
+pub(super) fn backend(m: v1::Backend) -> Result<Backend> {
     use v1::backend::Backend as B;
     Ok(match some(m.backend)? {
         B::Service(s) => Backend::Service(ServiceRef {

@@ -1,6 +1,7 @@
 //! What was recorded at a release still reads to the same values, and what is wrong is refused by the name of its field.
 
 mod access;
+mod authorizer;
 mod later;
 mod limits;
 mod listeners;
@@ -298,6 +299,7 @@ fn samples() -> Vec<(&'static str, Resource)> {
         ("ratelimit", Resource::RateLimit(Arc::new(rates::policy()))),
         ("tokenissuer", Resource::TokenIssuer(Arc::new(token::issuer()))),
         ("telemetry", Resource::Telemetry(Arc::new(telemetry::policy()))),
+        ("externalauthorizer", Resource::ExternalAuthorizer(Arc::new(authorizer::authorizer()))),
     ]
 }
 
@@ -495,8 +497,8 @@ fn of_a_later_release(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn fields_of_a_later_release_are_skipped() {
-    // What may narrow a policy or an issuer is not skipped: `later`.
-    for (name, sample) in samples().into_iter().filter(|(name, _)| !matches!(*name, "access" | "tokenissuer")) {
+    // What may narrow a policy, an issuer or an authorizer is not skipped: `later`, `authorizer`.
+    for (name, sample) in samples().into_iter().filter(|(name, _)| !matches!(*name, "access" | "tokenissuer" | "externalauthorizer")) {
         let later = of_a_later_release(&encode(&sample));
         assert_eq!(decode(&later).unwrap(), sample, "{name}");
     }

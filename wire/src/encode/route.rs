@@ -105,6 +105,7 @@ fn filter(f: &Filter) -> v1::Filter {
             allow_credentials: c.allow_credentials,
             max_age_nanos: nanos(c.max_age),
         }),
+        Filter::ExternalAuth(asking) => F::ExternalAuth(super::authorizer::asking(asking)),
         Filter::Invalid { message } => F::Invalid(text(message)),
     };
     v1::Filter { filter: Some(filter) }
@@ -129,7 +130,7 @@ fn weighted(b: &model::WeightedBackend) -> v1::WeightedBackend {
     v1::WeightedBackend { weight: b.weight, backend: Some(backend(&b.backend)), filters: b.filters.iter().map(filter).collect() }
 }
 
-fn backend(b: &Backend) -> v1::Backend {
+pub(super) fn backend(b: &Backend) -> v1::Backend {
     use v1::backend::Backend as B;
     use v1::external_host::Host;
     let backend = match b {

@@ -73,7 +73,11 @@ fn ask(url: &str, headers: &[&str]) -> Story {
     let headers: Vec<String> = headers.iter().map(|h| (*h).to_owned()).collect();
     let from = From::parse("web", "default").expect("a workload");
     let snapshot = proxy::Snapshot { table: std::sync::Arc::new(table()), ..Default::default() };
-    tell(&Known::Files(snapshot), &Question::new("GET", url, &headers, None, from).expect("a question"))
+    tell(
+        &Known::Files(snapshot),
+        &Question::new("GET", url, &headers, None, from).expect("a question"),
+        std::net::Ipv4Addr::LOCALHOST.into(),
+    )
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub fn model(t: &Translation) -> String {
             Resource::RateLimit(policy) => access::rates(policy, &mut out),
             Resource::TokenIssuer(issuer) => access::issuer(issuer, &mut out),
             Resource::Telemetry(policy) => telemetry::policy(policy, &mut out),
+            Resource::ExternalAuthorizer(one) => access::authorizer(one, &mut out),
             Resource::Workload(_) | Resource::TrustBundle(_) => {}
         }
     }
@@ -188,6 +189,15 @@ fn render_listener(listener: &Listener, out: &mut String) {
     if let model::ProxyProtocol::Require(trusted) = &listener.front.proxy_protocol {
         line(out, 1, format!("proxy protocol from {}", trusted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
     }
+    let trusted = &listener.front.trusted;
+    let field = if trusted.field == model::OriginField::Forwarded { " by Forwarded" } else { "" };
+    match &trusted.who {
+        model::Trusted::Nobody => {}
+        model::Trusted::Sources(blocks) => {
+            line(out, 1, format!("trusted {}{field}", blocks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
+        }
+        model::Trusted::Hops(hops) => line(out, 1, format!("trusted hops {hops}{field}")),
+    }
     let limits = listener.front.limits;
     let FrontLimits { connections, handshakes, handshake_time, head_bytes, head_time, idle, body_idle, requests, streams, .. } = limits;
     let FrontLimits { sessions, session_idle, datagram_bytes, .. } = limits;
@@ -285,7 +295,7 @@ fn match_text(matches: &RouteMatch) -> String {
     text
 }
 
-fn backend(backend: &Backend) -> String {
+pub(super) fn backend(backend: &Backend) -> String {
     match backend {
         Backend::Service(to) => format!("{}:{}", short(&to.service), to.port),
         Backend::External(host) => {
@@ -345,6 +355,7 @@ fn filter_text(filter: &Filter) -> String {
                 cors.max_age
             )
         }
+        Filter::ExternalAuth(asking) => format!("ask {}", access::asking(asking)),
         Filter::Invalid { .. } => "answer 500".to_owned(),
     }
 }

@@ -214,8 +214,14 @@ fn one_source(value: &Value, namespace: &str) -> Result<AccessMatch, Wrong> {
         "IPBlock" => {
             let block = part("ipBlock");
             let text = word(&block, "cidr").at("ipBlock")?;
-            let read = Cidr::parse(text).map(AccessMatch::PeerAddress);
-            read.ok_or_else(|| {
+            let of = match (block.get("address"), crate::kubernetes::text(&block, "address")) {
+                (None | Some(Value::Null), _) | (_, Some("Peer")) => AccessMatch::PeerAddress,
+                (_, Some("Client")) => AccessMatch::ClientAddress,
+                (Some(odd), _) => {
+                    return Err(wrong(format!("{odd} is nobody's address.")).fix("Use Peer or Client.").at("address").at("ipBlock"));
+                }
+            };
+            Cidr::parse(text).map(of).ok_or_else(|| {
                 wrong(format!("{text:?} is no address and no block of addresses."))
                     .fix("Write 10.0.0.0/8, or an address.")
                     .at("cidr")

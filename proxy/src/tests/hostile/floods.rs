@@ -51,7 +51,11 @@ async fn who_a_trusted_load_balancer_names_is_the_caller_and_nobody_else_is_beli
         let Resource::Listener(plain) = resources::listener(80, None) else { panic!("a listener") };
         let from = |blocks: &str| {
             let trusted = ProxyProtocol::Require(vec![Cidr::parse(blocks).unwrap()]);
-            let front = Front { proxy_protocol: trusted, limits: FrontLimits { connections: Some(1), ..FrontLimits::default() } };
+            let front = Front {
+                proxy_protocol: trusted,
+                limits: FrontLimits { connections: Some(1), ..FrontLimits::default() },
+                ..Front::default()
+            };
             Resource::Listener(Arc::new(Listener { front, ..Listener::clone(&plain) }))
         };
         shop.mesh.put(vec![from("127.0.0.0/8"), resources::route(target, rule)]);

@@ -34,7 +34,7 @@ fn what_holds_before_a_byte_is_read_crosses_and_a_bad_block_is_named() {
         session_idle: Some(second * 5),
         datagram_bytes: Some(106),
     };
-    let front = Front { proxy_protocol: ProxyProtocol::Require(trusted), limits };
+    let front = Front { proxy_protocol: ProxyProtocol::Require(trusted), limits, ..Front::default() };
     let sample = Resource::Listener(Arc::new(Listener { front, ..listener() }));
     assert_eq!(decode(&encode(&sample)).unwrap(), sample);
     let at = encode(&sample).windows(10).position(|part| part == b"10.0.0.0/8").unwrap();
@@ -42,4 +42,25 @@ fn what_holds_before_a_byte_is_read_crosses_and_a_bad_block_is_named() {
     bad[at] = b'x';
     let error = decode(&bad).unwrap_err().to_string();
     assert!(error.contains("proxy_protocol.trusted"), "{error}");
+}
+
+#[test]
+fn who_may_bring_requests_for_others_crosses_and_is_never_more_than_was_said() {
+    let blocks = vec![Cidr::parse("10.0.0.0/8").unwrap(), Cidr::parse("fd00::1").unwrap()];
+    for who in [Trusted::Nobody, Trusted::Sources(blocks), Trusted::Hops(2)] {
+        for field in [OriginField::XForwardedFor, OriginField::Forwarded] {
+            let trusted = TrustedProxies { who: who.clone(), field };
+            let trusted = if trusted.who == Trusted::Nobody { TrustedProxies::default() } else { trusted };
+            let sample = Resource::Listener(Arc::new(Listener { front: Front { trusted, ..Front::default() }, ..listener() }));
+            assert_eq!(decode(&encode(&sample)).unwrap(), sample);
+        }
+    }
+    let odd =
+        |sources: &[&str], hops| v1::TrustedProxies { sources: sources.iter().map(ToString::to_string).collect(), hops, forwarded: false };
+    for bad in [odd(&[], 0), odd(&["10.0.0.0/8"], 1), odd(&["10.0.0.0/x"], 0), odd(&[], 256)] {
+        let mut message = v1::Resource::decode(&*encode(&Resource::Listener(Arc::new(listener())))).unwrap();
+        let Some(v1::resource::Resource::Listener(door)) = &mut message.resource else { panic!("not a listener") };
+        door.trusted = Some(bad);
+        assert!(decode(&message.encode_to_vec()).unwrap_err().to_string().contains("trusted"));
+    }
 }

@@ -1,7 +1,8 @@
 //! Policies of access: `access shop/accesspolicy.orders Namespace Allow on service shop/orders:80`, each rule on a line, each clause below it.
 
-use super::{line, short};
+use super::{backend, line, short};
 use model::access::*;
+use model::authorizer::{AskedBy, Asking, ExternalAuthorizer, Fields};
 use model::rate::RatePolicy;
 use model::token::{KeySource, TokenIssuer};
 
@@ -57,6 +58,26 @@ pub fn issuer(issuer: &TokenIssuer, out: &mut String) {
     for header in &issuer.headers {
         line(out, 1, format!("{} is {}", header.name, header.claim.join(".")));
     }
+}
+
+pub fn authorizer(one: &ExternalAuthorizer, out: &mut String) {
+    let targets: Vec<String> = one.targets.iter().map(target).collect();
+    line(out, 0, format!("authorizer {} on {}", short(&one.key), targets.join(", ")));
+    line(out, 1, format!("ask {}", asking(&one.asked)));
+}
+
+pub fn asking(asking: &Asking) -> String {
+    let fields = |fields: &Fields| match fields {
+        Fields::All => "all".to_owned(),
+        Fields::Only(names) => format!("[{}]", names.join(" ")),
+    };
+    let protocol = match &asking.protocol {
+        AskedBy::Grpc => "grpc".to_owned(),
+        AskedBy::Http { prefix, taken } => format!("http {prefix}/… taking {}", fields(taken)),
+    };
+    let open = if asking.fail_open { " or let through" } else { "" };
+    let (told, body) = (fields(&asking.told), asking.body);
+    format!("{} by {protocol} told {told} body {body} within {:?}{open}", backend(&asking.backend), asking.timeout)
 }
 
 fn target(target: &AccessTarget) -> String {

@@ -1,0 +1,257 @@
+//! Authorizers outside of the mesh's own rules: asked about each request that access allows and limits have room for, before anything else is done with
+//! it, at the one place where its policies are judged or by the filter of its rule. What cannot be asked in time, or answers what is no answer, denies
+//! (unless its object says otherwise); all that is held, awaited and read has a limit. Where there is no authorizer nothing is done.
+//!
+//! It is asked on the worker whose request it is, by the connections that requests have.
+
+mod body;
+mod by_grpc;
+mod by_http;
+mod edits;
+
+pub use body::{hold, too_long};
+pub use edits::Edits;
+
+use crate::access::{self, At, Called, Standing};
+use crate::http::exchange::{self, Asked};
+use crate::http::{Load, Stop};
+use crate::limits;
+use crate::map::Map;
+use crate::pick::{self, Called as To};
+use crate::snapshot::Snapshot;
+use crate::upstream::UpstreamKey;
+use crate::worker::Worker;
+use bytes::Bytes;
+use model::authorizer::{AskedBy, Asking, ExternalAuthorizer};
+use model::backend::ExternalName;
+use model::{AppProtocol, Backend, Change, Fault, Key, Kind, RequestHead, Resource, ResponseHead, SpiffeId};
+use policy::Place;
+use routing::eject::Ended;
+use smallvec::SmallVec;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use transport::body::Incoming;
+use transport::preface::Framing;
+use transport::{Error, rt};
+
+/// The authorizers of one snapshot.
+#[derive(Default)]
+pub struct Authorizers {
+    all: Map<Key, Arc<ExternalAuthorizer>>,
+    targets: policy::Targets<Vec<Arc<ExternalAuthorizer>>>,
+}
+
+impl Authorizers {
+    /// As they are after these changes; `None` where none of them is their business.
+    pub fn after(&self, changes: &[Change]) -> Option<Self> {
+        if !changes.iter().any(|change| change.key().kind == Kind::ExternalAuthorizer) {
+            return None;
+        }
+        let mut all = self.all.clone();
+        for change in changes {
+            match change {
+                Change::Put(Resource::ExternalAuthorizer(said)) => _ = all.insert(said.key.clone(), said.clone()),
+                Change::Put(_) => {}
+                Change::Remove(key) => _ = all.remove(key),
+            }
+        }
+        let mut sorted: Vec<_> = all.values().collect();
+        sorted.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut targets = policy::Targets::<Vec<Arc<ExternalAuthorizer>>>::default();
+        for one in sorted {
+            for target in &one.targets {
+                targets.set(target).push(one.clone());
+            }
+        }
+        Some(Self { all, targets })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    fn at(&self, place: &Place<'_>) -> Found {
+        let mut found = Found::new();
+        for one in self.targets.sets(place).into_iter().flatten() {
+            if !found.iter().any(|known| Arc::ptr_eq(known, one)) && !is_itself(one, place) {
+                found.push(one.clone());
+            }
+        }
+        found
+    }
+}
+
+pub type Found = SmallVec<[Arc<ExternalAuthorizer>; 2]>;
+
+/// An authorizer is not asked about the questions that come to itself: it would never come to an answer.
+fn is_itself(one: &ExternalAuthorizer, place: &Place<'_>) -> bool {
+    let (Backend::Service(to), Place::Workload { services, .. }) = (&one.asked.backend, place) else { return false };
+    services.iter().any(|(service, port)| *service == to.service && *port == to.port)
+}
+
+/// Who is asked about a request there, in the order of their keys.
+///
+/// # Errors
+/// If the workload is not known yet.
+pub fn at(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<Found, Stop> {
+    if snapshot.authorizers.is_empty() {
+        return Ok(Found::new());
+    }
+    let called = access::called(worker, snapshot, standing);
+    access::place(snapshot, standing, &called).map(|(place, _)| snapshot.authorizers.at(&place))
+}
+
+/// The same in words; for those who ask what would become of a request.
+pub fn of(snapshot: &Snapshot, standing: &Standing<'_>) -> Vec<String> {
+    let called = match standing.at {
+        At::Workload { workload, port } => Called::of(snapshot, workload, port),
+        At::Gateway { .. } => Called::default(),
+    };
+    let Ok((place, _)) = access::place(snapshot, standing, &called) else { return Vec::new() };
+    snapshot.authorizers.at(&place).iter().map(|one| format!("{} asks {}", one.origin.object, words(&one.asked))).collect()
+}
+
+fn words(asking: &Asking) -> String {
+    let protocol = if asking.protocol == AskedBy::Grpc { "gRPC" } else { "HTTP" };
+    let open = if asking.fail_open { ", and lets through where there is no answer" } else { "" };
+    format!("{} by {protocol} within {:?}{open}", asking.backend, asking.timeout)
+}
+
+/// What is asked about.
+pub struct Question<'q> {
+    pub head: &'q RequestHead,
+    /// Held, where it is told.
+    pub body: Option<&'q Bytes>,
+    /// Of the request's own body, where it is known.
+    pub length: Option<u64>,
+    /// Of the client, where it can be told.
+    pub address: Option<SocketAddr>,
+    /// That the caller proved.
+    pub identity: Option<&'q SpiffeId>,
+    pub request_id: &'q str,
+    pub secure: bool,
+}
+
+/// What an authorizer says.
+pub enum Word {
+    /// The request may be, with these changes.
+    Allowed(Edits),
+    /// The caller gets this answer.
+    Denied(ResponseHead, Bytes),
+    /// It said nothing that could be understood, and why.
+    Nothing(String),
+}
+
+/// Asks, and says what the request goes on with.
+///
+/// # Errors
+/// If the request may not be.
+pub async fn ask(
+    worker: &Rc<Worker>,
+    snapshot: &Snapshot,
+    asking: &Asking,
+    by: &Arc<str>,
+    question: &Question<'_>,
+) -> Result<Option<Edits>, Stop> {
+    if let Backend::Invalid { message, .. } = &asking.backend {
+        let why = format!("{by} has nobody to ask: {message}");
+        return Err(Stop { by: Some(by.clone()), ..Stop::new(Fault::InvalidFilter, why) });
+    }
+    let asked = Box::pin(async {
+        match &asking.protocol {
+            AskedBy::Http { prefix, taken } => by_http::ask(worker, snapshot, asking, (prefix, taken), question).await,
+            AskedBy::Grpc => by_grpc::ask(worker, snapshot, asking, question).await,
+        }
+    });
+    let word = match rt::timeout(asking.timeout, asked).await {
+        Some(Ok(word)) => word,
+        Some(Err(error)) => Word::Nothing(format!("{}, {}", error.fault.label(), error.why)),
+        None => Word::Nothing(format!("no answer within {:?}", asking.timeout)),
+    };
+    let stop = |fault, why| Stop { by: Some(by.clone()), ..Stop::new(fault, why) };
+    match word {
+        Word::Allowed(edits) => {
+            count(worker, by, "allowed");
+            Ok(Some(edits))
+        }
+        Word::Denied(head, body) => {
+            count(worker, by, "denied");
+            let why = format!("the authorizer of {by} answered {}", head.status);
+            Err(Stop { instead: Some(Box::new((head, body))), ..stop(Fault::AccessDenied, why) })
+        }
+        Word::Nothing(why) if asking.fail_open => {
+            count(worker, by, "open");
+            tracing::debug!("the authorizer of {by} was not heard, and the request goes on: {why}");
+            Ok(None)
+        }
+        Word::Nothing(why) => {
+            count(worker, by, "failed");
+            Err(stop(Fault::AuthorizerFailed, format!("the authorizer of {by} was not heard: {why}")))
+        }
+    }
+}
+
+fn count(worker: &Worker, by: &str, result: &str) {
+    let help =
+        "Requests that an authorizer outside was asked about, and what came of it; open: it was not heard, and they went on all the same";
+    worker.shared.metrics.counter("organza_external_authorizations", help, &[("authorizer", by), ("result", result)]).add(1.0);
+}
+
+/// A question of our own to an authorizer, and its answer.
+async fn exchanged<'b>(
+    worker: &Rc<Worker>,
+    snapshot: &Snapshot,
+    asking: &Asking,
+    http2: bool,
+    head: impl Fn() -> RequestHead,
+    body: impl Fn() -> Incoming<'b>,
+) -> Result<Asked, Error> {
+    let to = match &asking.backend {
+        Backend::Service(to) => to,
+        Backend::External(host) => {
+            let http2 = http2 || matches!(host.protocol, AppProtocol::Http2 | AppProtocol::Grpc);
+            let key = worker.external(snapshot, host, framing(http2)).await?;
+            return exchange::asked(worker, key, limits::AUTHORIZER_BYTES, head, body).await;
+        }
+        Backend::Invalid { message, .. } => return Err(Error::new(Fault::InvalidBackend, message.to_string())),
+    };
+    let called =
+        To::to(snapshot, to).ok_or_else(|| Error::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
+    let picked = worker.pick(snapshot, &called, to, pick::Tried::default(), None);
+    let picked = picked.map_err(|_| Error::new(Fault::NoEndpoint, pick::no_endpoint(snapshot, to)))?;
+    let http2 = http2 || called.service.port(to.port).is_some_and(|p| matches!(p.protocol, AppProtocol::Http2 | AppProtocol::Grpc));
+    let key = UpstreamKey::endpoint(snapshot, called.service, picked.endpoint, to.port, framing(http2))?.counted(picked.counted());
+    // Whatever becomes of it, the balancer is told.
+    let mut load = Load { worker, picked: Some(picked), since: rt::now(), ended: Ended::Cancelled };
+    let asked = exchange::asked(worker, key, limits::AUTHORIZER_BYTES, head, body).await;
+    load.ended = match &asked {
+        Ok(asked) => Ended::answered(asked.status, asked.grpc_status),
+        Err(error) => Ended::of_failure(error.fault),
+    };
+    asked
+}
+
+fn framing(http2: bool) -> Framing {
+    if http2 { Framing::Http2 } else { Framing::Http1 }
+}
+
+/// Fields that belong to a connection or say how a message is framed: no question carries them over, and no answer.
+fn is_framing(name: &str) -> bool {
+    routing::phases::is_connection_field(name) || name.eq_ignore_ascii_case("expect") || name.eq_ignore_ascii_case("host")
+}
+
+/// What an authorizer is called in the authority of a question by gRPC.
+fn authority(backend: &Backend) -> String {
+    match backend {
+        Backend::Service(to) => format!("{}.{}:{}", to.service.name, to.service.namespace, to.port),
+        Backend::External(host) => match &host.host {
+            ExternalName::Dns(name) => format!("{name}:{}", host.port),
+            ExternalName::Address(address) => SocketAddr::new(*address, host.port).to_string(),
+        },
+        Backend::Invalid { .. } => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The tries of one request, one after another: each goes to one place, and what came of it says whether there is another.
+
+use super::down::Downstream;
+use super::exchange::{self, Counts, Try, Verdict};
+use super::{After, Stop, mark, reach};
+use crate::guard;
+use crate::pick;
+use crate::upstream::UpstreamKey;
+use crate::worker::Worker;
+use bytes::Bytes;
+use model::{Fault, RequestHead, ResponseHead};
+use routing::deadline;
+use routing::eject::Ended;
+use routing::retry::{Failure, Next, RetryState};
+use routing::retry_after::{self, Asked};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use telemetry::{Outcome, Record};
+use transport::h1::Hop;
+use transport::{Error, rt};
+
+pub enum Step {
+    Done(After),
+    Again,
+}
+
+/// What a refusal tells strangers besides its name.
+const TOLD: [&str; 4] = ["WWW-Authenticate", "RateLimit-Policy", "RateLimit", "Retry-After"];
+
+fn told(answer: &ResponseHead) -> Vec<(&'static str, Box<str>)> {
+    TOLD.iter().filter_map(|name| Some((*name, answer.headers.text(name)?.into()))).collect()
+}
+
+fn by_its_proxy(fault: Fault) -> String {
+    format!("the proxy beside the application answered: {}", fault.label())
+}
+
+/// Where one try goes.
+pub struct To<'t> {
+    pub key: Result<UpstreamKey, Error>,
+    pub picked: Option<&'t pick::Picked<'t>>,
+    /// Not by a connection that others used before.
+    pub fresh: bool,
+}
+
+pub struct Tries<'w, 'r> {
+    pub worker: &'w Rc<Worker>,
+    pub retry: RetryState<'r>,
+    /// The body, where it is held for more tries than one.
+    pub held: Option<Bytes>,
+    /// Whose budget retries come from.
+    pub service: Option<guard::Place>,
+    /// How the last try ended, as far as it says something of the endpoint.
+    pub ended: Ended,
+    /// Who wants to be left alone, and until when.
+    pub asked: Asked,
+    /// Kept from the next hop of the time that is left.
+    pub grace: Duration,
+}
+
+impl Tries<'_, '_> {
+    pub async fn once(
+        &mut self,
+        down: &mut Downstream<'_>,
+        head: &mut RequestHead,
+        hop: &Hop,
+        record: &mut Record,
+        to: To<'_>,
+        mut judge: impl FnMut(&mut ResponseHead, bool) -> Verdict,
+    ) -> Result<Step, Stop> {
+        let To { key, picked, fresh } = to;
+        self.ended = Ended::Cancelled;
+        let deadline = self.retry.attempt_deadline(rt::now());
+        reach::in_time(deadline)?;
+        let believed = key.as_ref().is_ok_and(|key| mark::is_believed(&key.via));
+        let opened = match key {
+            Ok(key) => reach::endpoint(self.worker, key, fresh, deadline, &mut down.to, picked).await?,
+            Err(error) => Err(error),
+        };
+        let mut up = match opened {
+            Ok(up) => up,
+            Err(error) => {
+                self.ended = Ended::of_failure(error.fault);
+                return self.failed(Failure::Unsent(error.fault), true, picked, error).await;
+            }
+        };
+        if let Some(trace) = &mut record.trace {
+            trace.dialled = Some(rt::now().saturating_duration_since(down.started));
+        }
+        // Until it is known: a try that is broken off says nothing.
+        self.ended = Ended::Cancelled;
+        if let Some(left) = reach::in_time(deadline)? {
+            deadline::tell(head, left.saturating_sub(self.grace));
+        }
+        let reused = up.is_reused();
+        let (version, idempotent) = (head.version, head.method.is_idempotent());
+        let what = Try { head, hop, held: self.held.clone(), deadline, version, close: down.close };
+        let mut counts = Counts::default();
+        let (retry, worker, service, of_endpoint, asked) = (&mut self.retry, self.worker, &self.service, &mut self.ended, &mut self.asked);
+        let resendable = self.held.is_some() || !down.from.has_body();
+        let (mut pause, mut by_peer, mut kept) = (None, None, Vec::new());
+        let strangers = record.reporter == telemetry::Reporter::Gateway;
+        let ended = exchange::run(down, &mut up, what, &mut counts, |answer| {
+            by_peer = mark::take(answer, believed);
+            let (ended, failure) = mark::judged(answer.status, by_peer);
+            *of_endpoint = ended;
+            let now = rt::now();
+            if let Some(wait) = wants_to_wait(answer) {
+                asked.note(picked.map(|picked| picked.id), wait, now);
+            }
+            // Hardly any answer is one that is tried again: then nobody's budget need be looked at.
+            if retry.may_try(failure) {
+                let (wait, draw) = (patience(worker, asked, picked, now), worker.draw32());
+                let next = worker.budget(service.as_ref(), |budget| retry.on_failure(failure, resendable, wait, budget, now, draw));
+                pause = if let Next::RetryAfter(time) = next { Some(time) } else { None };
+            }
+            match (by_peer, pause) {
+                // It says why, to a member of the mesh: strangers get our own words.
+                (Some(_), None) if strangers => {
+                    kept = told(answer);
+                    Verdict::Instead
+                }
+                _ => judge(answer, pause.is_some()),
+            }
+        })
+        .await;
+        record.request_bytes = counts.up;
+        record.response_bytes = counts.down;
+        record.upstream_duration = counts.first_byte.map(|at| at.saturating_duration_since(down.started));
+        if let Some(peer) = counts.peer.filter(|_| record.destination.workload.as_ref() == "unknown") {
+            record.destination = Arc::new(peer);
+        }
+        if let Err(stop) = &ended {
+            self.ended = Ended::of_failure(stop.fault);
+        }
+        match ended? {
+            exchange::Ended::Answered { after, status, reusable } => {
+                if reusable {
+                    up.release(self.worker);
+                }
+                self.answered(record, status, counts.grpc_status, by_peer);
+                Ok(Step::Done(after))
+            }
+            exchange::Ended::Withheld => {
+                let fault = by_peer.unwrap_or(Fault::Internal);
+                Err(Stop { fields: kept, ..Stop::new(fault, by_its_proxy(fault)) })
+            }
+            exchange::Ended::Refused => {
+                rt::sleep(pause.unwrap_or_default()).await;
+                Ok(Step::Again)
+            }
+            exchange::Ended::Failed { error, body_spent, .. } => {
+                let failure = mark::failure(&error, believed, reused && idempotent);
+                // One that died between requests says nothing of who was at its other end.
+                self.ended = if matches!(failure, Failure::Unsent(_)) { Ended::Cancelled } else { Ended::of_failure(error.fault) };
+                // An HTTP/2 body of which nothing was taken waits where it was.
+                let again = resendable || (!body_spent && down.from.is_h2());
+                self.failed(failure, again, picked, error).await
+            }
+        }
+    }
+
+    fn answered(&mut self, record: &mut Record, status: u16, grpc_status: Option<u8>, by_peer: Option<Fault>) {
+        record.status = status;
+        record.outcome = Outcome::Answered(status);
+        record.grpc_status = grpc_status;
+        match by_peer {
+            // What the judge made of it holds.
+            Some(fault) => {
+                record.outcome = Outcome::Failed(fault);
+                record.reason = Some(by_its_proxy(fault).into());
+            }
+            None => self.ended = Ended::answered(status, grpc_status),
+        }
+    }
+
+    async fn failed(&mut self, failure: Failure, resendable: bool, picked: Option<&pick::Picked<'_>>, error: Error) -> Result<Step, Stop> {
+        let now = rt::now();
+        let wait = patience(self.worker, &self.asked, picked, now);
+        let (retry, worker) = (&mut self.retry, self.worker);
+        let draw = worker.draw32();
+        let next = worker.budget(self.service.as_ref(), |budget| retry.on_failure(failure, resendable, wait, budget, now, draw));
+        match next {
+            Next::RetryAfter(pause) => {
+                rt::sleep(pause).await;
+                Ok(Step::Again)
+            }
+            Next::GiveUp(_) => Err(Stop::from(error)),
+        }
+    }
+}
+
+/// How long an overloaded server wants to be left alone, where it says so.
+fn wants_to_wait(answer: &ResponseHead) -> Option<Duration> {
+    let overloaded = matches!(answer.status, 429 | 503);
+    answer.headers.get("retry-after").filter(|_| overloaded).and_then(|value| retry_after::read(value, rt::wall()))
+}
+
+/// How long the next try has to wait for those who asked to be left alone: not at all where somebody else can be tried.
+fn patience(worker: &Worker, asked: &Asked, picked: Option<&pick::Picked<'_>>, now: Instant) -> Duration {
+    let soonest = asked.soonest(now);
+    let others = || picked.is_some_and(|picked| worker.balancers.borrow().has_other(picked, &asked.by(now)));
+    if soonest.is_zero() || others() { Duration::ZERO } else { soonest }
+}

@@ -1,5 +1,6 @@
 //! The one place that changes: files, registrations and sessions meet here, behind one short lock, and become the next world.
 
+use crate::calls::Calls;
 use crate::contexts::Contexts;
 use crate::ejections::Ejections;
 use crate::files::Read;
@@ -55,6 +56,7 @@ pub struct Inner {
     /// themselves is kept apart, and their end is no news.
     pub leaving: BTreeMap<(String, u64), Session>,
     pub graph: Graph,
+    pub calls: Calls,
     pub ejections: Ejections,
     pub flows: Flows,
     pub processes: Processes,
@@ -118,6 +120,7 @@ impl Core {
             sessions: BTreeMap::new(),
             leaving: BTreeMap::new(),
             graph: Graph::default(),
+            calls: Calls::load(store.list("calls/").unwrap_or_default()),
             ejections: Ejections::default(),
             flows: Flows::default(),
             processes: Processes::default(),
@@ -184,6 +187,7 @@ impl Core {
 
     /// Every stream ends now.
     pub fn end(&self) {
+        self.keep_calls(true);
         self.ended.send_replace(true);
     }
 
@@ -468,6 +472,12 @@ impl Core {
         self.keep(Txn { put: vec![(format!("token/{}", kept.hash), value)], delete: Vec::new() })
     }
 
+    /// Stores what calls were seen since, where it is time or has to be (`force`); and what could not be stored before.
+    fn keep_calls(&self, force: bool) {
+        let seen = self.lock().calls.sweep(seconds(now()), force);
+        self.keep(seen);
+    }
+
     pub fn forget_token(&self, kept: &Kept) {
         self.keep(Txn { put: Vec::new(), delete: vec![format!("token/{}", kept.hash)] });
     }
@@ -550,7 +560,7 @@ impl Core {
 
     /// Sends nobody to those whose stream has been gone too long, forgets those that cannot come back, and tries again to store what could not be.
     pub fn sweep(&self) {
-        self.keep(Txn::default());
+        self.keep_calls(false);
         let (up, now) = (monotone().duration_since(self.up_since), seconds(now()));
         let mut inner = self.lock();
         let Inner { registry, sessions, .. } = &mut *inner;

@@ -378,7 +378,7 @@ impl Telemetry for Service {
         };
         inner.ejections.report((&report.proxy, report.incarnation), found, seconds(now()));
         if report.sequence > 0 {
-let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
+            let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new() };
             if inner.graph.report(&report.proxy, delta, seconds(now())) && !report.calls.is_empty() {
                 let calls = believed(&self.0.world(), &workload, report.calls);

@@ -18,8 +18,8 @@ Examples:
   organza access suggest -n shop --since 48h
   organza access suggest | organza validate -f -
 
-Look at what it says before you apply it: who was silent for seven days is shut out. organza validate -f access.yaml says, on a running mesh, which of
-the calls that are made now a file would cut.";
+Look at what it says before you apply it: who was silent for seven days is shut out. organza validate -f access.yaml --live says
+which of the calls that are made now a file would cut.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -132,7 +132,8 @@ fn nonsense_is_no_call() {
         ..Default::default()
     };
     assert!(read(good.clone()).is_some());
-    let spoilt: [fn(&mut wire::v1::Call); 8] = [
+    let spoilt: [fn(&mut wire::v1::Call); 9] = [
+        |call| call.path = format!("/{}", "a".repeat(limits::CALL_PATH)),
         |call| call.source = "root".into(),
         |call| call.namespace = String::new(),
         |call| call.service = "a/b".into(),

@@ -203,7 +203,10 @@ async fn calls_are_told_by_whom_they_are_made_to_and_outlive_the_control_plane()
     let mut telemetry = wire::grpc::TelemetryClient::new(secured(first.xds_address, &held).await);
     for sequence in [1, 1, 2] {
         // What is not its own is not its to tell.
-        let calls = vec![call("db", "/rows/{id}"), call("web", "/"), call("db", "/rows?key=secret")];
+        let mut calls = vec![call("db", "/rows/{id}"), call("web", "/"), call("db", "/rows?key=secret")];
+        // What is more than a report may tell is not read.
+        calls.resize(control::limits::CALLS_OF_ONE, call("web", "/"));
+        calls.push(call("db", "/more"));
         telemetry.report(v1::ReportRequest { proxy: db.clone(), incarnation: 7, sequence, calls, ..Default::default() }).await.unwrap();
     }
     let told = |control: &Control| -> Vec<(String, String, u64)> {

@@ -6,6 +6,8 @@ use common::{SOON, json, mesh, nothing_is_left};
 use testkit::process::eventually;
 use testkit::{Mesh, Need, Process, require};
 
+const SERVICES: &str = include_str!("../../examples/shop/services.yaml");
+
 const HARSH: &str = "\
 apiVersion: organza.dev/v1alpha1
 kind: AccessPolicy
@@ -66,7 +68,9 @@ fn another_run_of_the_demo_passes_whole_and_everything_else_is_denied() {
     std::fs::create_dir_all(&config).expect("a folder");
     let file = config.join("access.yaml");
     std::fs::write(&file, &policies).expect("written");
-    let (code, said, _) = mesh.run(&["validate", "-f", &file.display().to_string()]);
+    let services = mesh.home().join("services.yaml");
+    std::fs::write(&services, SERVICES).expect("written");
+    let (code, said, _) = mesh.run(&["validate", "-f", &services.display().to_string(), "-f", &file.display().to_string()]);
     assert!(code == 0 && said.contains("0 errors, 0 warnings"), "{said}");
 
     let second = demo(&mesh);

@@ -255,14 +255,12 @@ pub fn template(path: &str, out: &mut String) {
         // `*` of OPTIONS.
         return;
     }
-    let mut depth = 0;
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+    for (depth, segment) in path.split('/').filter(|segment| !segment.is_empty()).enumerate() {
         out.push('/');
         if depth == limits::CALL_SEGMENTS || out.len() + segment.len() > limits::CALL_PATH_BYTES {
             out.push_str("{**}");
             return;
         }
-        depth += 1;
         out.push_str(if is_one_of_many(segment) { "{id}" } else { segment });
     }
     if path.ends_with('/') {

@@ -112,8 +112,6 @@ pub const SPAN_FLOWS: usize = 256;
 pub const TAPS: usize = 16;
 /// A tap of which the control plane says nothing any more ends after so long.
 pub const TAP_HOLDS: Duration = Duration::from_secs(10);
-/// Calls are told this often.
-pub const REPORT_CALLS: Duration = Duration::from_secs(5);
 /// A proxy with nothing to report says so this often.
 pub const REPORT_IDLE: Duration = Duration::from_secs(2);
 /// Tokens that one worker believed and remembers; the next one makes it forget all.

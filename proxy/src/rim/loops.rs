@@ -19,6 +19,9 @@ use transport::rt;
 use wire::grpc::{CertificatesClient, TelemetryClient};
 use wire::v1;
 
+/// Calls are told with every fifth report or so: nobody waits for them.
+const CALLS_EVERY: std::time::Duration = limits::REPORT.saturating_mul(5);
+
 /// Ends its task when dropped.
 pub(super) struct Task(JoinHandle<()>);
 
@@ -43,7 +46,7 @@ pub(super) fn reports(
         let (mut last, mut called) = (rt::now(), rt::now());
         loop {
             rt::sleep(limits::REPORT).await;
-            let with_calls = rt::now().saturating_duration_since(called) >= limits::REPORT_CALLS;
+            let with_calls = rt::now().saturating_duration_since(called) >= CALLS_EVERY;
             let delta = edges.borrow_mut().poll(&metrics, with_calls);
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
             let crowded = guards.crowded();

@@ -2,6 +2,7 @@
 //! carries traffic.
 
 pub mod called;
+pub mod suggest;
 
 use crate::ask_flag::AskFlag;
 use crate::client::Client;
@@ -23,6 +24,7 @@ Examples:
   organza access check dev/web prod/orders --expect Deny -f DIR
   organza access matrix
   organza access matrix -o json
+  organza access suggest > access.yaml
 
 A caller is a service or proxy of the mesh ([NAMESPACE/]NAME), gateway/[NAMESPACE/]NAME, a SPIFFE ID, or nobody. Verdicts of a port are yes (whatever
 is asked), no (nothing may be asked), or some (it depends on the request).";
@@ -40,6 +42,8 @@ enum What {
     Check(Box<CheckArgs>),
     /// Show who may call whom, all of them
     Matrix(MatrixArgs),
+    /// Write policies that allow the calls of the last days, and nothing else
+    Suggest(suggest::SuggestArgs),
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +93,7 @@ pub async fn run(args: AccessArgs) -> Outcome {
     match args.what {
         What::Check(args) => check(*args).await,
         What::Matrix(args) => matrix(args).await,
+        What::Suggest(args) => suggest::run(&args).await,
     }
 }
 

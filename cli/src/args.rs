@@ -131,7 +131,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Top(args) => top::run(args).await,
             Command::Tap(args) => tap::run(args).await,
             Command::Trace(args) => trace::run(args).await,
-            Command::Validate(args) => validate::run(&args),
+            Command::Validate(args) => validate::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Access(args) => access::run(args).await,
             Command::Diff(args) => diff::run(args).await,

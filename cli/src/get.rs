@@ -36,6 +36,7 @@ What there is:
   services      what is called by name, and who answers
   routes        HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute: splits and conditions
   edges         who calls whom, how often, how well, how it was secured
+  calls         who called what in the last seven days: port, method, path, how often, when last
   certificates  authorities and what they signed, with their end
   objects       all that files declare, or a kind of it: gateways, xbackends, …
   all           gateways, routes, services and proxies";

@@ -34,6 +34,29 @@ pub fn left(end: u64, now: u64) -> Option<String> {
     })
 }
 
+/// How long ago it was, both in Unix seconds: `now`, `20 min ago`, `5 h ago`, `3 d ago`.
+pub fn ago(then: u64, now: u64) -> String {
+    match now.saturating_sub(then) {
+        passed if passed >= 2 * 86_400 => format!("{} d ago", passed / 86_400),
+        passed if passed >= 7_200 => format!("{} h ago", passed / 3_600),
+        passed if passed >= 120 => format!("{} min ago", passed / 60),
+        _ => "now".to_owned(),
+    }
+}
+
+/// A moment in Unix seconds as people write it: `2026-11-26 16:20 UTC`. Days by Howard Hinnant's `civil_from_days`.
+pub fn moment(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Years begin in March here.
+    let month = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3_600, rest / 60 % 60)
+}
+
 /// `870 µs`, `4.1 ms`, `1.2 s`.
 pub fn short(duration: Duration) -> String {
     let micros = duration.as_micros();

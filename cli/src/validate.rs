@@ -1,11 +1,15 @@
 //! `organza validate`: every problem of a configuration before it is used, each with its place, what is wrong and what to do. The same checks that a
-//! running mesh makes: syntax, the published schemas and their rules, then translation.
+//! running mesh makes: syntax, the published schemas and their rules, then translation. With `--live` also what they would do to a mesh that runs.
+
+mod live;
 
 use crate::failure::{Failure, Outcome};
+use crate::mesh_flag::MeshFlag;
 use crate::{files, render};
 use clap::{Args, ValueEnum};
 use frontends::file::{Loaded, Located};
 use frontends::{Options, schema, translate};
+use live::Live;
 use model::Severity;
 use serde_json::json;
 use std::path::PathBuf;
@@ -14,7 +18,8 @@ const EXAMPLES: &str = "\
 Examples:
   organza validate -f shop/               every YAML file of a folder
   organza validate -f routes.yaml -o github   as annotations of a pull request
-  kustomize build . | organza validate -f -";
+  kustomize build . | organza validate -f -
+  organza validate -f access.yaml --live      also which calls it would cut that are made now";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -24,6 +29,11 @@ pub struct ValidateArgs {
     files: Vec<PathBuf>,
     #[arg(short, long, value_enum, default_value_t = Form::Text)]
     output: Form,
+    /// Ask the running mesh too, as if the files were applied over what it has: who is there, and which calls would be cut
+    #[arg(long)]
+    live: bool,
+    #[command(flatten)]
+    mesh: MeshFlag,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,9 +46,10 @@ enum Form {
     Github,
 }
 
-pub fn run(args: &ValidateArgs) -> Outcome {
+pub async fn run(args: ValidateArgs) -> Outcome {
     let mut loaded = files::judged(&args.files)?;
-    let problems = problems(&mut loaded);
+    let live = if args.live { Some(Live::ask(&args.mesh).await?) } else { None };
+    let problems = problems(&mut loaded, live.as_ref());
     let errors = problems.iter().filter(|p| p.report.severity == Severity::Error).count();
     match args.output {
         Form::Text => problems.iter().for_each(|problem| println!("{}", render::problem(problem, &loaded.texts))),
@@ -57,11 +68,20 @@ pub fn run(args: &ValidateArgs) -> Outcome {
 }
 
 /// All that is wrong, what translation finds included, in the order of files and lines.
-fn problems(loaded: &mut Loaded) -> Vec<Located> {
+fn problems(loaded: &mut Loaded, live: Option<&Live>) -> Vec<Located> {
     let mut problems = std::mem::take(&mut loaded.problems);
     let objects = &loaded.objects;
-    let translation = translate(objects, &Options::default());
-    let told = translation.reports.into_iter().filter(|report| report.severity >= Severity::Warning);
+    let (translation, cuts) = match live {
+        None => (translate(objects, &Options::default()), Vec::new()),
+        Some(live) => {
+            let mut translation = translate(&live.with(objects), &Options { workloads: &live.workloads });
+            // What is wrong with what runs already is told elsewhere.
+            translation.reports.retain(|report| objects.iter().any(|object| object.object == report.object));
+            let cuts = live.cuts(&translation.resources);
+            (translation, cuts)
+        }
+    };
+    let told = translation.reports.into_iter().chain(cuts).filter(|report| report.severity >= Severity::Warning);
     problems.extend(told.map(|report| match objects.iter().find(|o| o.object == report.object) {
         Some(object) => schema::locate(object, report),
         None => Located { place: frontends::Place::default(), report },

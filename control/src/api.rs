@@ -94,6 +94,7 @@ impl Api {
             .route(path::SERVICES, get(|State(a): State<Self>| async move { Json(told::services(&a.core)) }))
             .route(path::ROUTES, get(|State(a): State<Self>| async move { Json(told::routes(&a.core)) }))
             .route(path::EDGES, get(|State(a): State<Self>| async move { Json(told::edges(&a.core)) }))
+            .route(path::CALLS, get(|State(a): State<Self>| async move { Json(beside::calls(&a.core)) }))
             .route(path::GRAPH, get(graph))
             .route(path::HISTORY, get(history))
             .route(path::WORKLOADS, get(|State(a): State<Self>| async move { Json(beside::workloads(&a.core)) }))

@@ -1,5 +1,8 @@
 //! The one place that changes: files, registrations and sessions meet here, behind one short lock, and become the next world.
 
+mod unsaved;
+
+use crate::calls::Calls;
 use crate::contexts::Contexts;
 use crate::ejections::Ejections;
 use crate::files::Read;
@@ -21,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, watch};
+use unsaved::Unsaved;
 use wire::api::{Diff, Event, Located, PastEvent, PastEvents, RegistrationRequest};
 
 /// A proxy's stream, as it is told.
@@ -55,6 +59,7 @@ pub struct Inner {
     /// themselves is kept apart, and their end is no news.
     pub leaving: BTreeMap<(String, u64), Session>,
     pub graph: Graph,
+    pub calls: Calls,
     pub ejections: Ejections,
     pub flows: Flows,
     pub processes: Processes,
@@ -66,13 +71,6 @@ pub struct Inner {
     made: Instant,
     applied: Option<(u32, u32)>,
     streams: u64,
-}
-
-/// Decisions that the store has not taken yet; `None` deletes.
-#[derive(Default)]
-struct Unsaved {
-    changes: BTreeMap<String, Option<Vec<u8>>>,
-    why: Option<String>,
 }
 
 pub struct Core {
@@ -118,6 +116,7 @@ impl Core {
             sessions: BTreeMap::new(),
             leaving: BTreeMap::new(),
             graph: Graph::default(),
+            calls: Calls::load(store.list("calls/").unwrap_or_default()),
             ejections: Ejections::default(),
             flows: Flows::default(),
             processes: Processes::default(),
@@ -184,6 +183,7 @@ impl Core {
 
     /// Every stream ends now.
     pub fn end(&self) {
+        self.keep_calls(true);
         self.ended.send_replace(true);
     }
 
@@ -219,55 +219,6 @@ impl Core {
     /// What was told before, oldest first.
     pub fn past_events(&self) -> PastEvents {
         PastEvents { items: self.past.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect() }
-    }
-
-    /// Stores a decision. Where the disk does not take it, it holds all the same, is tried again, and `status` says so.
-    fn keep(&self, txn: Txn) -> bool {
-        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
-        unsaved.changes.extend(txn.put.into_iter().map(|(key, value)| (key, Some(value))));
-        unsaved.changes.extend(txn.delete.into_iter().map(|key| (key, None)));
-        let mut all = Txn::default();
-        for (key, value) in &unsaved.changes {
-            match value {
-                Some(value) => all.put.push((key.clone(), value.clone())),
-                None => all.delete.push(key.clone()),
-            }
-        }
-        let stored = if unsaved.changes.is_empty() { Ok(()) } else { self.store.txn(all) };
-        let before = unsaved.why.take();
-        match stored {
-            Ok(()) => {
-                unsaved.changes.clear();
-                if before.is_some() {
-                    tracing::info!("the store takes changes again");
-                }
-                true
-            }
-            Err(e) => {
-                let why = e.to_string();
-                if before.as_ref() != Some(&why) {
-                    tracing::error!("store: {why}; what was decided holds until this process ends");
-                }
-                unsaved.why = Some(why);
-                false
-            }
-        }
-    }
-
-    /// Why the store does not take what was decided, while it does not.
-    pub fn store_problem(&self) -> Option<Located> {
-        let why = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).why.clone()?;
-        Some(Located {
-            severity: wire::api::Severity::Error,
-            file: "store.redb".into(),
-            line: 0,
-            column: 0,
-            object: String::new(),
-            path: String::new(),
-            reason: "NotStored".into(),
-            message: format!("what changes is not stored and would be lost if the control plane ended: {why}"),
-            fix: Some("make room on that disk; it is tried again each second".into()),
-        })
     }
 
     /// New files: a new world where they say something new, and their problems in any case.
@@ -550,7 +501,7 @@ impl Core {
 
     /// Sends nobody to those whose stream has been gone too long, forgets those that cannot come back, and tries again to store what could not be.
     pub fn sweep(&self) {
-        self.keep(Txn::default());
+        self.keep_calls(false);
         let (up, now) = (monotone().duration_since(self.up_since), seconds(now()));
         let mut inner = self.lock();
         let Inner { registry, sessions, .. } = &mut *inner;

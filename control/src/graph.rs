@@ -66,10 +66,10 @@ pub struct Told<'g> {
 }
 
 impl Graph {
-    /// Counts a report unless it was counted before. `now` in seconds.
-    pub fn report(&mut self, proxy: &str, delta: EdgeDelta, now: u64) {
+    /// Counts the edges of a report unless it was counted before, which is said. `now` in seconds.
+    pub fn report(&mut self, proxy: &str, delta: EdgeDelta, now: u64) -> bool {
         if !self.is_news(proxy, delta.incarnation, delta.sequence, now) {
-            return;
+            return false;
         }
         for (id, counts) in delta.edges {
             // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody.
@@ -82,6 +82,7 @@ impl Graph {
             }
             edge.seen = edge.seen.max(now);
         }
+        true
     }
 
     /// The edge, which is made where it is new and there is room.

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod ca;
+pub mod calls;
 pub mod contexts;
 pub mod core;
 pub mod dashboard;

@@ -30,6 +30,20 @@ pub const EDGES: usize = 5_000;
 pub const SLOTS: usize = 360;
 /// ... of so many seconds.
 pub const SLOT_SECONDS: u64 = 10;
+/// Calls seen are remembered for so many days ...
+pub const CALL_DAYS: u64 = 7;
+/// ... so many kinds of them ...
+pub const CALLS: usize = 20_000;
+/// ... by so many callers of one service ...
+pub const CALLERS: usize = 256;
+/// ... each by so many paths that were let through, and as many that were not; what comes then folds into what it begins with.
+pub const CALL_PATHS: usize = 64;
+/// Longest path of a call, in bytes.
+pub const CALL_PATH: usize = 512;
+/// Kinds of calls that are read of one report.
+pub const CALLS_OF_ONE: usize = 4_000;
+/// Calls are stored this often, in seconds, and when the control plane ends.
+pub const CALLS_SAVE: u64 = 15;
 /// Problems that are told at once.
 pub const PROBLEMS: usize = 1000;
 /// Proxies whose sequence numbers are remembered.

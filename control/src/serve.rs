@@ -6,13 +6,14 @@ use crate::ejections::{Crowded, Ejection, Findings, OpenBreaker};
 use crate::shell::{Clock, monotone};
 use crate::tokens::Refused;
 use crate::view::view;
-use crate::{limits, registry};
+use crate::world::World;
+use crate::{calls, limits, registry};
 use identity::{ClientAuth, Credentials, alpn};
-use model::SpiffeId;
+use model::{Key, SpiffeId};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
+use telemetry::{CallCounts, CallId, EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -366,9 +367,10 @@ impl Telemetry for Service {
         let report = request.into_inner();
         let mut inner = self.0.lock();
         // A proxy reports for itself alone.
-        if inner.registry.get(&report.proxy).and_then(registry::Entry::identity).as_ref() != Some(&identity) {
+        let entry = inner.registry.get(&report.proxy).filter(|entry| entry.identity().as_ref() == Some(&identity));
+        let Some(workload) = entry.map(registry::Entry::workload_key) else {
             return Err(Status::permission_denied("not the identity that this proxy was registered with"));
-        }
+        };
         let found = Findings {
             ejections: report.ejections.into_iter().map(ejection).collect(),
             breakers: report.breakers.into_iter().map(breaker).collect(),
@@ -377,8 +379,11 @@ impl Telemetry for Service {
         inner.ejections.report((&report.proxy, report.incarnation), found, seconds(now()));
         if report.sequence > 0 {
             let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
-            let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges };
-            inner.graph.report(&report.proxy, delta, seconds(now()));
+            let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new() };
+            if inner.graph.report(&report.proxy, delta, seconds(now())) && !report.calls.is_empty() {
+                let calls = believed(&self.0.world(), &workload, report.calls);
+                inner.calls.report(calls, seconds(now()));
+            }
         }
         inner.flows.report(&report.proxy, report.flows, report.flows_dropped, seconds(now()));
         if let Some(seen) = &report.context {
@@ -389,6 +394,16 @@ impl Telemetry for Service {
         }
         Ok(Response::new(v1::ReportReply { sequence: report.sequence, taps: inner.flows.wanted() }))
     }
+}
+
+/// Calls to what the proxy stands for. Others are not its to tell: from what is told, policies are written.
+fn believed(world: &World, workload: &Key, calls: Vec<v1::Call>) -> Vec<(CallId, CallCounts)> {
+    let backed: Vec<Key> = world.backed(workload).collect();
+    let is_own = |id: &CallId| match &*id.service {
+        "" => id.namespace == workload.namespace,
+        service => backed.iter().any(|key| key.namespace == id.namespace && *key.name == *service),
+    };
+    calls.into_iter().take(limits::CALLS_OF_ONE).filter_map(calls::read).filter(|(id, _)| is_own(id)).collect()
 }
 
 /// Words that mean nothing to this version are left out rather than guessed.

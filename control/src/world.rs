@@ -75,13 +75,17 @@ impl World {
 
     /// Keys of the services that a workload backs.
     pub fn services_of(&self, workload: &Key) -> Vec<String> {
-        let backs = |resource: &Resource| match resource {
+        self.backed(workload).map(|key| key.to_string()).collect()
+    }
+
+    pub fn backed(&self, workload: &Key) -> impl Iterator<Item = Key> {
+        let backs = move |resource: &Resource| match resource {
             Resource::Endpoints(e) if e.endpoints.iter().any(|e| e.workload.as_ref() == Some(workload)) => {
-                Some(e.key.with_kind(model::Kind::Service).to_string())
+                Some(e.key.with_kind(model::Kind::Service))
             }
             _ => None,
         };
-        self.resources().filter_map(backs).collect()
+        self.resources().filter_map(backs)
     }
 
     pub fn get(&self, key: &Key) -> Option<&Item> {

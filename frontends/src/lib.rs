@@ -53,6 +53,7 @@ pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     out.resources.extend(inventory.services.into_values().map(|s| Resource::Service(Arc::new(s))));
     out.resources.extend(inventory.endpoints.into_iter().map(|e| Resource::Endpoints(Arc::new(e))));
     organza::access::notes_of_bytes(&mut out);
+    organza::access::notes_of_tokens(&mut out);
     out
 }
 

@@ -111,7 +111,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
         (Err(stop), _) => {
             // A peer that is gone already needs no refusal.
             let _ = writer.flush().await;
-            stopped(&worker, address, peer, &stop);
+            stopped(&worker, address, peer, &stop, &hello);
         }
         (Ok(target), framing @ (Framing::Http1 | Framing::Http2)) => {
             let workload = application.workload.clone();
@@ -135,6 +135,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
             record.security = Security::MutualTls;
             record.dry_run = dry_run;
             record.dialled_service = worker.snapshot().table.service(&hello.service).map(|s| worker.destination(s));
+            record.service_port = hello.service_port;
             let open = async |record: &mut Record| {
                 record.endpoint = Some(target);
                 let lost = || transport::Error::new(Fault::Internal, "a connection was asked for and not opened");
@@ -165,8 +166,13 @@ fn begin(worker: &Worker, address: SocketAddr, peer: Arc<Peer>) -> Record {
 }
 
 /// Records a connection that goes no further.
-fn stopped(worker: &Worker, address: SocketAddr, peer: Arc<Peer>, stop: &Stop) {
+fn stopped(worker: &Worker, address: SocketAddr, peer: Arc<Peer>, stop: &Stop, hello: &Hello) {
     let mut record = begin(worker, address, peer);
+    // A service that this workload does not back is none of its own.
+    if stop.fault == Fault::AccessDenied {
+        record.dialled_service = worker.snapshot().table.service(&hello.service).map(|s| worker.destination(s));
+        record.service_port = hello.service_port;
+    }
     record.security = Security::MutualTls;
     record.outcome = Outcome::Failed(stop.fault);
     record.reason = Some(stop.why.as_str().into());

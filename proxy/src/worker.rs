@@ -256,7 +256,7 @@ impl Worker {
     }
 
     pub fn opened(&self, record: &telemetry::Record) {
-        self.metrics.borrow_mut().handle(&telemetry::metrics::Pair::of(record)).opened();
+        self.metrics.borrow_mut().opened(record);
     }
 
     /// An endpoint of a service; see [`crate::pick::Balancers::pick`].

@@ -2,6 +2,7 @@
 //! differences each second. A difference carries the proxy's incarnation and a sequence number and is repeated until it is acknowledged, so
 //! that the receiver counts each exactly once.
 
+use crate::calls::{CallCounts, CallId};
 use crate::histogram::{Cells, bump};
 use crate::metrics::Pair;
 use crate::{Histogram, Metrics, Protocol, Record, Reporter, Security};
@@ -171,6 +172,8 @@ pub struct EdgeDelta {
     pub incarnation: u64,
     pub sequence: u64,
     pub edges: Vec<(EdgeId, EdgeTotals)>,
+    /// Not in each: they change with every request, and nobody waits for them.
+    pub calls: Vec<(CallId, CallCounts)>,
 }
 
 /// The sender's side. One delta is under way at a time; until it is acknowledged it is repeated as it was.
@@ -178,13 +181,20 @@ pub struct EdgeDelta {
 pub struct EdgeTracker {
     incarnation: u64,
     sequence: u64,
-    acknowledged: BTreeMap<EdgeId, EdgeTotals>,
-    under_way: Option<(EdgeDelta, BTreeMap<EdgeId, EdgeTotals>)>,
+    acknowledged: Told,
+    under_way: Option<(EdgeDelta, Told)>,
+}
+
+/// Totals at some moment.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    edges: BTreeMap<EdgeId, EdgeTotals>,
+    calls: BTreeMap<CallId, CallCounts>,
 }
 
 impl EdgeTracker {
     pub fn new(incarnation: u64) -> Self {
-        Self { incarnation, sequence: 0, acknowledged: BTreeMap::new(), under_way: None }
+        Self { incarnation, sequence: 0, acknowledged: Told::default(), under_way: None }
     }
 
     pub fn incarnation(&self) -> u64 {
@@ -192,19 +202,23 @@ impl EdgeTracker {
     }
 
     /// What to send now: the unacknowledged delta again, or a new one; `None` where nothing happened.
-    pub fn poll(&mut self, metrics: &Metrics) -> Option<EdgeDelta> {
+    pub fn poll(&mut self, metrics: &Metrics, with_calls: bool) -> Option<EdgeDelta> {
         if let Some((delta, _)) = &self.under_way {
             return Some(delta.clone());
         }
-        let now = metrics.edges();
+        let before = &self.acknowledged;
+        let now = Told { edges: metrics.edges(), calls: if with_calls { metrics.calls() } else { before.calls.clone() } };
         let none = EdgeTotals::default();
-        let changed = now.iter().map(|(id, totals)| (id.clone(), totals.since(self.acknowledged.get(id).unwrap_or(&none))));
+        let changed = now.edges.iter().map(|(id, totals)| (id.clone(), totals.since(before.edges.get(id).unwrap_or(&none))));
         let edges: Vec<_> = changed.filter(|(_, delta)| *delta != none).collect();
-        if edges.is_empty() {
+        let never = CallCounts::default();
+        let called = now.calls.iter().map(|(id, counts)| (id.clone(), counts.since(before.calls.get(id).unwrap_or(&never))));
+        let calls: Vec<_> = called.filter(|(_, delta)| *delta != never).collect();
+        if edges.is_empty() && calls.is_empty() {
             return None;
         }
         self.sequence += 1;
-        let delta = EdgeDelta { incarnation: self.incarnation, sequence: self.sequence, edges };
+        let delta = EdgeDelta { incarnation: self.incarnation, sequence: self.sequence, edges, calls };
         self.under_way = Some((delta.clone(), now));
         Some(delta)
     }

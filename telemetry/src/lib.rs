@@ -1,10 +1,11 @@
 //! What is said of each request, declared once: a [`Record`] becomes a metric ([`Metrics`]), a line of the access log ([`access_log`]), an edge
-//! of the service graph ([`edge`]), a `Proxy-Status` field ([`proxy_status`]).
+//! of the service graph ([`edge`]), a call that was seen ([`calls`]), a `Proxy-Status` field ([`proxy_status`]).
 //!
 //! The request path meets two things only: a [`Handle`], found once per (peer, route, backend) and then free of hashing and locks, and
 //! [`Handle::observe`]. This crate reads no clock, opens no socket and knows no route: durations and names are handed in.
 
 pub mod access_log;
+pub mod calls;
 pub mod edge;
 pub mod histogram;
 pub mod limits;
@@ -15,6 +16,7 @@ pub mod record;
 pub mod span;
 pub mod trace;
 
+pub use calls::{CallCounts, CallId};
 pub use edge::{EdgeDelta, EdgeId, EdgeTotals, EdgeTracker};
 pub use histogram::Histogram;
 pub use metrics::{Gauge, Handle, Metrics, WorkerMetrics};

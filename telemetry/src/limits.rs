@@ -6,6 +6,16 @@ use std::time::Duration;
 pub const SERIES: usize = 10_000;
 /// Edges of one proxy; likewise.
 pub const EDGES: usize = 5_000;
+/// Kinds of calls that one proxy tells apart (each worker's own count) ...
+pub const CALLS: usize = 2_000;
+/// ... and, of those that come after, kinds by a coarser path; beyond they are left out, and counted.
+pub const CALLS_COARSE: usize = 500;
+/// Segments of a path that a call is told by.
+pub const CALL_SEGMENTS: usize = 8;
+/// One of them, in bytes; what is longer is no word.
+pub const CALL_SEGMENT_BYTES: usize = 64;
+/// All of them, in bytes.
+pub const CALL_PATH_BYTES: usize = 256;
 /// Label value, in bytes; longer ones are cut.
 pub const LABEL_BYTES: usize = 128;
 /// Path in a log line, in bytes; longer ones are cut.

@@ -5,6 +5,7 @@
 mod encode;
 mod series;
 
+use crate::calls::{CallCounts, CallId, Calls, WorkerCalls};
 use crate::edge::{EdgeCells, EdgeId};
 use crate::histogram::bump;
 use crate::{Destination, EdgeTotals, Histogram, Peer, Protocol, Record, Reporter, Security, limits};
@@ -53,6 +54,7 @@ struct Inner {
     series: AtomicU64,
     edges: AtomicU64,
     folded: AtomicU64,
+    calls: Calls,
     gauges: Mutex<BTreeMap<&'static str, GaugeFamily>>,
 }
 
@@ -100,7 +102,14 @@ impl Metrics {
     pub fn worker(&self) -> WorkerMetrics {
         let store = Arc::new(Store::default());
         lock(&self.0.workers).push(store.clone());
-        WorkerMetrics { all: self.clone(), store, handles: HashMap::default(), edges: HashMap::default(), recent: HashMap::default() }
+        WorkerMetrics {
+            all: self.clone(),
+            store,
+            handles: HashMap::default(),
+            edges: HashMap::default(),
+            recent: HashMap::default(),
+            calls: WorkerCalls::default(),
+        }
     }
 
     /// A gauge of the family `name` (`organza_config_generation`) with these labels; the same one for the same labels.
@@ -137,6 +146,16 @@ impl Metrics {
         sums
     }
 
+    /// Calls that others made to what is behind this proxy, since the process began.
+    pub fn calls(&self) -> BTreeMap<CallId, CallCounts> {
+        self.0.calls.totals()
+    }
+
+    /// Calls that there was no room for.
+    pub fn calls_left_out(&self) -> u64 {
+        self.0.calls.left_out()
+    }
+
     /// The exposition in Prometheus' text format (OpenMetrics 1.0); see [`Metrics::CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         encode::encode(self)
@@ -154,6 +173,7 @@ pub struct WorkerMetrics {
     edges: HashMap<EdgeId, Arc<EdgeCells>, foldhash::fast::RandomState>,
     /// Handles by where their labels lie. The same peers and services come again with each request, and an address is hashed in no time.
     recent: HashMap<Places, Recent, foldhash::fast::RandomState>,
+    calls: WorkerCalls,
 }
 
 #[derive(Debug)]
@@ -205,6 +225,7 @@ impl WorkerMetrics {
 
     /// For where no handle is at hand.
     pub fn observe(&mut self, record: &Record) {
+        self.calls.ended(&self.all.0.calls, record);
         let places = Places::of(record);
         if let Some(known) = self.recent.get(&places) {
             return known.handle.observe(record);
@@ -216,6 +237,12 @@ impl WorkerMetrics {
             self.recent.clear();
         }
         self.recent.insert(places, Recent { handle, _alive: pair });
+    }
+
+    /// Counts an opaque connection when it opens; [`WorkerMetrics::observe`] counts its end.
+    pub fn opened(&mut self, record: &Record) {
+        self.calls.opened(&self.all.0.calls, record);
+        self.handle(&Pair::of(record)).opened();
     }
 
     fn edge(&mut self, id: EdgeId) -> Arc<EdgeCells> {

@@ -188,6 +188,8 @@ pub struct Record {
     pub client: Option<IpAddr>,
     pub destination: Arc<Peer>,
     pub dialled_service: Option<Arc<Destination>>,
+    /// The port of it that was dialled, where the called side speaks; 0 where that is not known.
+    pub service_port: u16,
     /// The server name that the caller of TLS asked for, where it is carried unread or ended here for bytes.
     pub sni: Option<Arc<str>>,
     /// The listener of a gateway whose request it is.
@@ -242,6 +244,7 @@ impl Record {
             client: None,
             destination,
             dialled_service: None,
+            service_port: 0,
             sni: None,
             listener: None,
             way: Way::Undecided,

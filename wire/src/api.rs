@@ -1,6 +1,7 @@
 //! The JSON API of `control.sock`: what a control plane tells its users, and what `organza run` asks of it. Field names are part of the
 //! interface of scripts (`-o json`): they are added to, never renamed. Reads no clock; times are seconds since the Unix epoch.
 
+mod call;
 mod flow;
 mod get;
 mod graph;
@@ -8,6 +9,7 @@ mod join;
 mod trace;
 mod watch;
 
+pub use call::{Call, CallList};
 pub use flow::{FlowList, StatusMatch, TapQuery};
 pub use get::{Certificate, CertificateList, Resource, Role, Root, RootRotation, RootState, Roots, Security};
 pub use get::{
@@ -33,6 +35,8 @@ pub mod path {
     pub const SERVICES: &str = "/v1/services";
     pub const ROUTES: &str = "/v1/routes";
     pub const EDGES: &str = "/v1/edges";
+    /// Calls seen in the last seven days, by caller, port, method and path ([`super::CallList`]).
+    pub const CALLS: &str = "/v1/calls";
     /// The service graph; `?seconds=N` chooses the window, 10 where it is left out, at most an hour.
     pub const GRAPH: &str = "/v1/graph";
     /// The last hour of `?node=ID` or `?edge=ID`.

@@ -62,6 +62,14 @@ impl Called {
         Self { token: token.cloned(), ..self }
     }
 
+    /// As it would be with these policies and settings of access beside its own, or in the place of those that are called like them.
+    #[must_use]
+    pub fn with(&self, access: &[Resource]) -> Self {
+        let changes: Vec<Change> = access.iter().cloned().map(Change::Put).collect();
+        let snapshot = self.snapshot.apply(self.snapshot.generation + 1, &changes, &BTreeMap::new());
+        Self { snapshot, workload: self.workload.clone(), token: self.token.clone() }
+    }
+
     /// As if one process had joined for the service.
     pub fn of_files(objects: &[Object], namespace: &str, service: &str) -> Outcome<Self> {
         let domain = TrustDomain::parse(TRUST_DOMAIN).map_err(|e| Failure::problem(e.to_string()))?;

@@ -76,7 +76,7 @@ fn asked_for(shown: &Shown, target: &Target, args: &GetArgs) -> bool {
     here && named && args.selector.matches(&shown.labels)
 }
 
-/// Objects as they were written. Edges, certificates and proxies were written by nobody: they are reports, as the API gives them.
+/// Objects as they were written. Edges, calls, certificates and proxies were written by nobody: they are reports, as the API gives them.
 fn document(shown: &Shown, item: Value, kind: Kind, objects: &Manifests) -> Value {
     let object = objects.get(&(shown.object_kind.clone(), shown.namespace.clone(), shown.name.clone()));
     let service = (kind == Kind::Services).then(|| Service::deserialize(&item).ok()).flatten();

@@ -5,7 +5,7 @@ use super::target::Kind;
 use crate::units;
 use serde::Deserialize;
 use serde_json::Value;
-use wire::api::{Certificate, Condition, Edge, Object, Proxy, Role, Route, Security, Service};
+use wire::api::{Call, Certificate, Condition, Edge, Object, Proxy, Role, Route, Security, Service};
 
 #[derive(Debug)]
 pub struct Shown {
@@ -59,6 +59,7 @@ pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
         Kind::Edges => {
             (vec!["FROM", "TO", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"], &["PROTOCOL", "REQUESTS", "FAILURES", "NAME"])
         }
+        Kind::Calls => (vec!["FROM", "TO", "PORT", "METHOD", "PATH", "CALLS", "SEEN"], &["PROTOCOL", "DENIED", "SINCE", "IDENTITY"]),
         Kind::Certificates => (vec!["NAME", "KIND", "IDENTITY", "EXPIRES"], &["SPIFFE-ID", "ISSUER"]),
         Kind::Objects => (vec!["KIND", "NAME", "CONDITIONS", "APPLIED", "PLACE"], &["LISTENERS"]),
     };
@@ -74,6 +75,7 @@ pub fn shown(kind: Kind, item: &Value) -> Result<Shown, serde_json::Error> {
         Kind::Services => service(Service::deserialize(item)?),
         Kind::Routes => route(Route::deserialize(item)?),
         Kind::Edges => edge(Edge::deserialize(item)?),
+        Kind::Calls => call(Call::deserialize(item)?),
         Kind::Certificates => certificate(Certificate::deserialize(item)?),
         Kind::Objects => object(Object::deserialize(item)?),
     })
@@ -229,6 +231,34 @@ fn edge(edge: Edge) -> Shown {
     let namespace = if edge.destination_namespace.is_empty() { edge.service_namespace } else { edge.destination_namespace };
     let shown = Shown::report("edge", namespace, name, labels, cells);
     Shown { also: vec![edge.source, edge.destination, edge.service], key, ..shown }
+}
+
+fn call(call: Call) -> Shown {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let dash = |text: &str| if text.is_empty() { "–".to_owned() } else { text.to_owned() };
+    // `shop/web`, as an identity says it.
+    let place = call.source.split_once("/ns/").map(|(_, place)| place.replacen("/sa/", "/", 1));
+    let from = place.unwrap_or_else(|| if call.source.is_empty() { "unknown".into() } else { call.source.clone() });
+    let called = if call.service.is_empty() { call.workload.clone() } else { call.service.clone() };
+    let account = from.rsplit('/').next().unwrap_or_default().to_owned();
+    let name = format!("{account}.{called}");
+    let key = format!("{}/{from}/{called}/{}/{}/{}/{}", call.namespace, call.port, call.protocol, call.method, call.path);
+    let cells = vec![
+        from.clone(),
+        called.clone(),
+        call.port.to_string(),
+        dash(&call.method),
+        dash(&call.path),
+        call.allowed.to_string(),
+        units::ago(call.last_seen, seconds),
+        call.protocol,
+        call.denied.to_string(),
+        units::ago(call.first_seen, seconds),
+        dash(&call.source),
+    ];
+    let labels = labels([("app", &called), ("version", "")]);
+    let shown = Shown::report("call", call.namespace, name, labels, cells);
+    Shown { also: [vec![from, account, called], call.source_services].concat(), key, ..shown }
 }
 
 fn percent(rate: f64) -> String {

@@ -10,6 +10,7 @@ pub enum Kind {
     Services,
     Routes,
     Edges,
+    Calls,
     Certificates,
     Objects,
 }
@@ -21,6 +22,7 @@ impl Kind {
             Self::Services => path::SERVICES,
             Self::Routes => path::ROUTES,
             Self::Edges => path::EDGES,
+            Self::Calls => path::CALLS,
             Self::Certificates => path::CERTIFICATES,
             Self::Objects => path::OBJECTS,
         }
@@ -49,6 +51,7 @@ impl Target {
             (None, Kind::Services) => "services".into(),
             (None, Kind::Routes) => "routes".into(),
             (None, Kind::Edges) => "edges".into(),
+            (None, Kind::Calls) => "calls".into(),
             (None, Kind::Certificates) => "certificates".into(),
             (None, Kind::Objects) => "objects".into(),
         }
@@ -97,7 +100,7 @@ pub fn parse(words: &[String]) -> Outcome<Vec<Target>> {
     Ok(targets)
 }
 
-const EXIST: &str = "one of proxies, services, routes, edges, certificates, objects, or a kind of object: gateways, httproutes, …";
+const EXIST: &str = "one of proxies, services, routes, edges, calls, certificates, objects, or a kind of object: gateways, httproutes, …";
 
 /// What one word means; several for `all`.
 fn kinds(word: &str) -> Outcome<Vec<Target>> {
@@ -113,6 +116,7 @@ fn kinds(word: &str) -> Outcome<Vec<Target>> {
         "services" | "service" | "svc" => one(Kind::Services),
         "routes" | "route" => one(Kind::Routes),
         "edges" | "edge" => one(Kind::Edges),
+        "calls" | "call" => one(Kind::Calls),
         "certificates" | "certificate" | "certs" | "cert" => one(Kind::Certificates),
         "objects" | "object" => one(Kind::Objects),
         _ => object_kind(bare)

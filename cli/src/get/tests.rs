@@ -47,6 +47,11 @@ fn every_kind_has_as_many_cells_as_heads() {
             "requests": 10, "failures": 0, "retries": 0, "requests_per_second": 5.0, "success_rate": 0.99999, "p50_millis": 1.5, "p99_millis": null}),
         ),
         (
+            Kind::Calls,
+            json!({"source": "spiffe://organza.local/ns/shop/sa/web", "source_services": ["shop/web"], "namespace": "default", "service": "catalog",
+            "port": 80, "protocol": "http", "method": "GET", "path": "/items/{id}", "allowed": 12, "denied": 1, "first_seen": 0, "last_seen": 0}),
+        ),
+        (
             Kind::Certificates,
             json!({"identity": "spiffe://x", "kind": "workload", "proxy": "web-v1", "issuer": "y", "not_before": 0, "not_after": 1}),
         ),
@@ -57,6 +62,7 @@ fn every_kind_has_as_many_cells_as_heads() {
         match kind {
             Kind::Routes => assert_eq!(shown.cells[3], "90/10"),
             Kind::Edges => assert_eq!(shown.cells[..8], ["web v1", "catalog v2", "5.0", "99.99 %", "0", "1.5 ms", "–", "mTLS"]),
+            Kind::Calls => assert_eq!(shown.cells[..6], ["shop/web", "catalog", "80", "GET", "/items/{id}", "12"]),
             Kind::Certificates => assert_eq!(shown.cells[3], "expired"),
             _ => {}
         }

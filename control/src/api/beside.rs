@@ -5,6 +5,7 @@ use crate::core::{Core, now, seconds};
 use crate::limits;
 use crate::summary::located;
 use model::{Resource, Tunnel};
+use std::collections::BTreeMap;
 use wire::api::{self, Located, Severity};
 
 pub fn workloads(core: &Core) -> api::WorkloadList {
@@ -38,6 +39,35 @@ pub fn workloads(core: &Core) -> api::WorkloadList {
         })
     });
     api::WorkloadList { generation: world.generation, items: items.collect() }
+}
+
+/// Calls seen, with what callers are called.
+pub fn calls(core: &Core) -> api::CallList {
+    let world = core.world();
+    let mut services: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for resource in world.resources() {
+        let Resource::Service(service) = resource else { continue };
+        for identity in service.identities.iter() {
+            services.entry(identity.to_string()).or_default().push(format!("{}/{}", service.key.namespace, service.key.name));
+        }
+    }
+    let inner = core.lock();
+    let items = inner.calls.told().map(|told| api::Call {
+        source: told.source.to_owned(),
+        source_services: services.get(told.source).cloned().unwrap_or_default(),
+        namespace: told.called.namespace.clone(),
+        service: told.called.service.clone(),
+        workload: told.called.workload.clone(),
+        port: told.call.port,
+        protocol: told.call.protocol.clone(),
+        method: told.call.method.clone(),
+        path: told.call.path.clone(),
+        allowed: told.counts.allowed,
+        denied: told.counts.denied,
+        first_seen: told.first,
+        last_seen: told.last,
+    });
+    api::CallList { generation: world.generation, items: items.collect(), days: limits::CALL_DAYS, left_out: inner.calls.left_out() }
 }
 
 /// What files say wrong, what proxies refuse, who is gone, what is left out, what ends soon.

@@ -19,7 +19,7 @@ fn edge(reporter: Reporter, service: &str, requests: u64) -> (EdgeId, EdgeTotals
 }
 
 fn delta(incarnation: u64, sequence: u64, edges: Vec<(EdgeId, EdgeTotals)>) -> EdgeDelta {
-    EdgeDelta { incarnation, sequence, edges }
+    EdgeDelta { incarnation, sequence, edges, calls: Vec::new() }
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn two_processes_of_one_proxy_report_side_by_side_and_each_report_counts_once() 
     }
     assert_eq!(graph.edges(100, 10).map(|told| told.totals.requests).collect::<Vec<_>>(), [4]);
     // Of incarnations that are long gone nothing is kept.
-    (3..100).for_each(|incarnation| graph.report("web", delta(incarnation, 1, Vec::new()), 100));
+    (3..100).for_each(|incarnation| _ = graph.report("web", delta(incarnation, 1, Vec::new()), 100));
     assert_eq!(graph.heard["web"].incarnations.len(), limits::INCARNATIONS);
 }
 
@@ -86,7 +86,7 @@ fn named(n: usize, reporter: Reporter) -> (EdgeId, EdgeTotals) {
 #[test]
 fn a_full_graph_says_what_it_left_out_and_forgets_what_was_silent_for_an_hour() {
     let mut graph = Graph::default();
-    (0..=limits::EDGES).for_each(|n| graph.report("web", delta(1, n as u64 + 1, vec![named(n, Reporter::Source)]), 1000));
+    (0..=limits::EDGES).for_each(|n| _ = graph.report("web", delta(1, n as u64 + 1, vec![named(n, Reporter::Source)]), 1000));
     assert_eq!((graph.edges(1000, 10).count(), graph.left_out()), (limits::EDGES, 1));
     let sequence = limits::EDGES as u64 + 2;
     graph.report("web", delta(1, sequence, vec![named(1_000_000, Reporter::Source)]), 1000 + 3601);
@@ -114,7 +114,7 @@ fn what_a_proxy_invents_overflows_nothing() {
     let mut graph = Graph::default();
     let (id, mut counts) = edge(Reporter::Source, "catalog", u64::MAX);
     counts.latency.0[3] = u64::MAX;
-    (1..4).for_each(|n| graph.report("web", delta(1, n, vec![(id.clone(), counts.clone())]), 100));
+    (1..4).for_each(|n| _ = graph.report("web", delta(1, n, vec![(id.clone(), counts.clone())]), 100));
     let told = graph.edges(100, 10).next().unwrap();
     assert_eq!(told.totals.requests, u64::MAX);
     assert!(told.recent.latency.quantile(0.99).is_some());
@@ -123,7 +123,7 @@ fn what_a_proxy_invents_overflows_nothing() {
 #[test]
 fn proxies_that_come_and_go_are_forgotten_at_last() {
     let mut graph = Graph::default();
-    (0..limits::REPORTERS as u64 + 10).for_each(|n| graph.report(&format!("web-{n}"), delta(1, 1, Vec::new()), n));
+    (0..limits::REPORTERS as u64 + 10).for_each(|n| _ = graph.report(&format!("web-{n}"), delta(1, 1, Vec::new()), n));
     assert_eq!(graph.heard.len(), limits::REPORTERS);
     assert!(!graph.heard.contains_key("web-3"));
 }

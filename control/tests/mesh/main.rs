@@ -183,6 +183,45 @@ async fn a_report_counts_once() {
 }
 
 #[tokio::test]
+async fn calls_are_told_by_whom_they_are_made_to_and_outlive_the_control_plane() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = start(folder.path()).await;
+    let db = register(&first.core, "db", Some("db"), 9001);
+    register(&first.core, "web", Some("web"), 9003);
+    let held = credentials(&first.core, &db);
+    let call = |service: &str, path: &str| v1::Call {
+        source: "spiffe://organza.local/ns/shop/sa/web".into(),
+        namespace: "shop".into(),
+        service: service.into(),
+        port: 80,
+        protocol: "http".into(),
+        method: "GET".into(),
+        path: path.into(),
+        allowed: 5,
+        ..v1::Call::default()
+    };
+    let mut telemetry = wire::grpc::TelemetryClient::new(secured(first.xds_address, &held).await);
+    for sequence in [1, 1, 2] {
+        // What is not its own is not its to tell.
+        let mut calls = vec![call("db", "/rows/{id}"), call("web", "/"), call("db", "/rows?key=secret")];
+        // What is more than a report may tell is not read.
+        calls.resize(control::limits::CALLS_OF_ONE, call("web", "/"));
+        calls.push(call("db", "/more"));
+        telemetry.report(v1::ReportRequest { proxy: db.clone(), incarnation: 7, sequence, calls, ..Default::default() }).await.unwrap();
+    }
+    let told = |control: &Control| -> Vec<(String, String, u64)> {
+        let inner = control.core.lock();
+        inner.calls.told().map(|told| (told.called.service.clone(), told.call.path.clone(), told.counts.allowed)).collect()
+    };
+    let want = [("db".to_owned(), "/rows/{id}".to_owned(), 10)];
+    assert_eq!(told(&first), want);
+    first.stop().await;
+    let second = start(folder.path()).await;
+    assert_eq!(told(&second), want);
+    second.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_lets_one_machine_in_and_nothing_else_does() {
     let folder = tempfile::tempdir().unwrap();
     let control = start(folder.path()).await;

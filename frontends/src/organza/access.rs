@@ -6,7 +6,7 @@
 mod read;
 mod warn;
 
-pub use warn::notes_of_bytes;
+pub use warn::{notes_of_bytes, notes_of_tokens};
 
 use super::{GROUP, authorizer, issuer};
 use crate::gateway_api::condition;

@@ -287,6 +287,9 @@ pub(crate) fn begin(worker: &Worker, client: &Client) -> Record {
     let mut record = Record::begin(rt::wall(), client.reporter(), source, destination);
     record.source_address = client.address;
     record.security = client.security;
+    if let Ingress::Inbound { port, .. } = client.ingress {
+        record.service_port = port;
+    }
     record
 }
 

@@ -65,11 +65,12 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
             hbone::refuse(exchange, status);
             Err(stop)
         }
-        Ok((dry_run, Leads { to, service })) => {
+        Ok((dry_run, Leads { to, service, port })) => {
             record.dry_run = dry_run;
             record.endpoint = Some(to);
             let dialled = service.as_ref().and_then(|key| snapshot.table.service(key));
             record.dialled_service = dialled.map(|s| worker.destination(s));
+            record.service_port = port;
             match worker.connect(UpstreamKey::plain(to, Framing::Tcp), true).await {
                 Err(error) => {
                     hbone::refuse(exchange, error.fault.http_status());
@@ -99,6 +100,8 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
 struct Leads {
     to: SocketAddr,
     service: Option<Key>,
+    /// The service's own; where there is none, the application's.
+    port: u16,
 }
 
 /// Where an authority leads on this machine.
@@ -110,11 +113,11 @@ fn leads(snapshot: &Snapshot, application: &Application, namespace: &str, target
         let endpoints = snapshot.endpoints_of(service)?;
         endpoints.endpoints.iter().find(|e| e.workload.as_ref() == Some(&application.workload))
     };
-    let here = |port: u16, service| Leads { to: SocketAddr::new(application.host, port), service };
+    let here = |to: u16, service, port| Leads { to: SocketAddr::new(application.host, to), service, port };
     let by_service = |key: &Key, port: u16| {
         let own = backed(key).ok_or_else(|| no(format!("this workload does not back {key}")))?;
         let to = own.target_port(port).ok_or_else(|| no(format!("{key} has no port {port} here")))?;
-        Ok(here(to, Some(key.clone())))
+        Ok(here(to, Some(key.clone()), port))
     };
     match target {
         Target::Name(host, port) => {
@@ -125,10 +128,12 @@ fn leads(snapshot: &Snapshot, application: &Application, namespace: &str, target
             let (ip, port) = (address.ip().to_canonical(), address.port());
             let is_own = |own: &IpAddr| own.to_canonical() == ip;
             if workload.addresses.iter().any(is_own) {
-                let service = workload.services.iter().find(|key| backed(key).is_some_and(|e| e.ports.iter().any(|(_, to)| *to == port)));
-                return match service.is_some() || workload.ports.iter().any(|p| p.number == port) {
-                    true => Ok(here(port, service.cloned())),
-                    false => Err(no(format!("this workload has no port {port}"))),
+                let leads_here = |key: &Key| backed(key)?.ports.iter().find(|(_, to)| *to == port).map(|(own, _)| *own);
+                let service = workload.services.iter().find_map(|key| leads_here(key).map(|own| (key.clone(), own)));
+                return match service {
+                    Some((key, own)) => Ok(here(port, Some(key), own)),
+                    None if workload.ports.iter().any(|p| p.number == port) => Ok(here(port, None, port)),
+                    None => Err(no(format!("this workload has no port {port}"))),
                 };
             }
             let service = workload.services.iter().find(|key| snapshot.table.service(key).is_some_and(|s| s.addresses.iter().any(is_own)));

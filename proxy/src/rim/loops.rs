@@ -19,6 +19,9 @@ use transport::rt;
 use wire::grpc::{CertificatesClient, TelemetryClient};
 use wire::v1;
 
+/// Calls are told with every fifth report or so: nobody waits for them.
+const CALLS_EVERY: std::time::Duration = limits::REPORT.saturating_mul(5);
+
 /// Ends its task when dropped.
 pub(super) struct Task(JoinHandle<()>);
 
@@ -40,10 +43,11 @@ pub(super) fn reports(
         let mut client = TelemetryClient::new(channel);
         let Handle { guards, flows, .. } = handle;
         let mut told = false;
-        let mut last = rt::now();
+        let (mut last, mut called) = (rt::now(), rt::now());
         loop {
             rt::sleep(limits::REPORT).await;
-            let delta = edges.borrow_mut().poll(&metrics);
+            let with_calls = rt::now().saturating_duration_since(called) >= CALLS_EVERY;
+            let delta = edges.borrow_mut().poll(&metrics, with_calls);
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
             let crowded = guards.crowded();
             let (seen, dropped) = flows.take(rt::now());
@@ -55,6 +59,9 @@ pub(super) fn reports(
             }
             (told, last) = (!quiet, rt::now());
             let counted = delta.is_some();
+            if delta.as_ref().is_some_and(|delta| !delta.calls.is_empty()) {
+                called = rt::now();
+            }
             if let Some(delta) = &delta {
                 used.borrow_mut().extend(delta.edges.iter().map(|(id, _)| (id.service_namespace.clone(), id.service.clone())));
             }
@@ -64,6 +71,7 @@ pub(super) fn reports(
             request.ejections = out.into_iter().map(ejection).collect();
             request.breakers = open.into_iter().map(breaker).collect();
             request.crowded = crowded.into_iter().map(full).collect();
+            request.calls_left_out = metrics.calls_left_out();
             request.context = Some(context(flows.take_context()));
             let lost = dropped + seen.len() as u64;
             (request.flows, request.flows_dropped, request.process) = (seen, dropped, super::process::look());
@@ -152,11 +160,24 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
             latency_counts,
         }
     });
+    let calls = delta.calls.into_iter().map(|(id, counts)| v1::Call {
+        source: id.source.to_string(),
+        namespace: id.namespace.to_string(),
+        service: id.service.to_string(),
+        workload: id.workload.to_string(),
+        port: id.port.into(),
+        protocol: id.protocol.as_str().to_owned(),
+        method: id.method.to_string(),
+        path: id.path.to_string(),
+        allowed: counts.allowed,
+        denied: counts.denied,
+    });
     v1::ReportRequest {
         proxy: proxy.to_owned(),
         incarnation: delta.incarnation,
         sequence: delta.sequence,
         edges: edges.collect(),
+        calls: calls.collect(),
         ..Default::default()
     }
 }

@@ -51,18 +51,18 @@ fn edges_are_counted_exactly_once_over_repeats() {
     let metrics = Metrics::new();
     let mut worker = metrics.worker();
     let mut tracker = EdgeTracker::new(7);
-    assert_eq!(tracker.poll(&metrics), None);
+    assert_eq!(tracker.poll(&metrics, true), None);
     worker.observe(&record(200, 1));
-    let first = tracker.poll(&metrics).unwrap();
+    let first = tracker.poll(&metrics, true).unwrap();
     worker.observe(&record(500, 1));
-    assert_eq!(tracker.poll(&metrics).unwrap(), first, "repeated until acknowledged");
+    assert_eq!(tracker.poll(&metrics, true).unwrap(), first, "repeated until acknowledged");
     tracker.acknowledged(first.sequence + 1);
-    assert_eq!(tracker.poll(&metrics).unwrap(), first, "an acknowledgement of something else is none");
+    assert_eq!(tracker.poll(&metrics, true).unwrap(), first, "an acknowledgement of something else is none");
     tracker.acknowledged(first.sequence);
-    let second = tracker.poll(&metrics).unwrap();
+    let second = tracker.poll(&metrics, true).unwrap();
     assert_eq!((second.sequence, second.edges[0].1.requests, second.edges[0].1.failures), (2, 1, 1));
     tracker.acknowledged(2);
-    assert_eq!(tracker.poll(&metrics), None);
+    assert_eq!(tracker.poll(&metrics, true), None);
 }
 
 #[test]

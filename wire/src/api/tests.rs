@@ -120,6 +120,7 @@ fn what_users_see_is_as_it_was_recorded() {
     recorded(&mut names, "services.json", &ServiceList { generation: 12, items: vec![service()] });
     recorded(&mut names, "routes.json", &RouteList { generation: 12, items: vec![route()] });
     recorded(&mut names, "edges.json", &EdgeList { generation: 12, items: vec![edge()] });
+    recorded(&mut names, "calls.json", &CallList { generation: 12, items: vec![call()], days: 7, left_out: 0 });
     recorded(&mut names, "graph.json", &graph());
     let history = History { time: 1_790_000_000, slot_seconds: 10, points: vec![Point { time: 1_789_999_990, figures: figures() }] };
     recorded(&mut names, "history.json", &history);
@@ -228,6 +229,24 @@ fn route() -> Route {
         conditions: vec![condition()],
         applied: 6,
         concerned: 6,
+    }
+}
+
+fn call() -> Call {
+    Call {
+        source: text("spiffe://organza.local/ns/shop/sa/web"),
+        source_services: vec![text("shop/web")],
+        namespace: text("shop"),
+        service: text("catalog"),
+        workload: text("catalog-1"),
+        port: 80,
+        protocol: text("http"),
+        method: text("GET"),
+        path: text("/items/{id}"),
+        allowed: 1200,
+        denied: 3,
+        first_seen: 1_789_900_000,
+        last_seen: 1_790_000_000,
     }
 }
 

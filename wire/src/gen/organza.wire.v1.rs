@@ -2392,6 +2392,12 @@ pub struct ReportRequest {
     /// What the program beside the proxy did with the traces that it was called with, since the last report.
     #[prost(message, optional, tag = "11")]
     pub context: ::core::option::Option<report_request::Context>,
+    /// Calls to what is behind this proxy; counted by sequence, as edges are, and told less often.
+    #[prost(message, repeated, tag = "14")]
+    pub calls: ::prost::alloc::vec::Vec<Call>,
+    /// Calls that the proxy had no room for, since it started.
+    #[prost(uint64, tag = "15")]
+    pub calls_left_out: u64,
 }
 /// Nested message and enum types in `ReportRequest`.
 pub mod report_request {
@@ -2509,6 +2515,34 @@ pub struct Tap {
     /// At most so many each second from one proxy; what is over is counted as dropped.
     #[prost(uint32, tag = "7")]
     pub per_second: u32,
+}
+/// Who called what, and what policy said to it, since the last acknowledged report.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Call {
+    /// The proven identity of the caller; empty where it proved none.
+    #[prost(string, tag = "1")]
+    pub source: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub namespace: ::prost::alloc::string::String,
+    /// The service that was dialled, or, where none leads there, the workload.
+    #[prost(string, tag = "3")]
+    pub service: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub workload: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "5")]
+    pub port: u32,
+    #[prost(string, tag = "6")]
+    pub protocol: ::prost::alloc::string::String,
+    /// Of bytes empty, as is the path.
+    #[prost(string, tag = "7")]
+    pub method: ::prost::alloc::string::String,
+    /// A template: `/users/{id}`.
+    #[prost(string, tag = "8")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "9")]
+    pub allowed: u64,
+    #[prost(uint64, tag = "10")]
+    pub denied: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Edge {

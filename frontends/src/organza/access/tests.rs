@@ -167,3 +167,28 @@ fn callers_that_nobody_is_are_told_where_it_is_known_who_is_there() {
     assert_eq!(told(&[]), Vec::<String>::new());
     assert_eq!(told(&[web]), ["Nobody of the mesh is service account a/wbe now.", "Nobody of the mesh is namespace b now."]);
 }
+
+#[test]
+fn rules_for_bearers_of_tokens_that_nobody_believes_are_told() {
+    let rules = json!([{"sources": [{"type": "JWT", "jwt": {"issuer": "https://issuer.example"}}]}, {"sources": [{"type": "Namespace", "namespace": {"name": "a"}}]}]);
+    let of = |target: Value| policy(json!({"targetRefs": [target], "rules": rules}));
+    let issuer = |target: Value| {
+        let spec = json!({"issuer": "https://issuer.example", "targetRefs": [target], "algorithms": ["ES256"], "jwks": {"inline": "{\"keys\": []}"}});
+        object("organza.dev/v1alpha1", "TokenIssuer", ("a", "corp"), json!({ "spec": spec }))
+    };
+    let told = |objects: &[Object]| -> Vec<(String, String)> {
+        let t = run(objects);
+        let ours = t.reports.iter().filter(|r| &*r.reason == "NoIssuer");
+        ours.map(|r| (r.object.to_string(), r.path_text())).collect()
+    };
+    let (space, s, other) =
+        (json!({"kind": "Namespace", "name": "a"}), json!({"kind": "Service", "name": "s"}), json!({"kind": "Service", "name": "t"}));
+    let services = [service("a", "s"), service("a", "t")];
+    let all = |more: Vec<Object>| [services.to_vec(), more].concat();
+    let warned = vec![("AccessPolicy a/p".to_owned(), "spec.rules[0]".to_owned())];
+    assert_eq!(told(&all(vec![of(s.clone())])), warned);
+    assert_eq!(told(&all(vec![of(s.clone()), issuer(other)])), warned);
+    assert_eq!(told(&all(vec![of(s.clone()), issuer(s.clone())])), []);
+    assert_eq!(told(&all(vec![of(s.clone()), issuer(space.clone())])), []);
+    assert_eq!(told(&all(vec![of(space), issuer(s)])), []);
+}

@@ -140,6 +140,40 @@ pub fn notes_of_bytes(out: &mut Translation) {
     out.reports.extend(told);
 }
 
+/// Notes of rules that ask for a token where nobody's is believed.
+pub fn notes_of_tokens(out: &mut Translation) {
+    let mut told = Vec::new();
+    let issuers = || out.resources.iter().filter_map(|r| if let Resource::TokenIssuer(issuer) = r { Some(issuer) } else { None });
+    for resource in &out.resources {
+        let Resource::Access(policy) = resource else { continue };
+        let is_guarded = |target: &AccessTarget| issuers().flat_map(|issuer| &issuer.targets).any(|issuer| meet(issuer, target));
+        if policy.targets.iter().any(is_guarded) {
+            continue;
+        }
+        for (i, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| matches(rule).any(asks_for_a_token)) {
+            let message = format!(
+                "Rule {} asks for a token, and no TokenIssuer guards what the policy targets: no token is believed there.",
+                rule.name
+            );
+            let wrong = Wrong::new("NoIssuer", message).fix("Write a TokenIssuer whose targetRefs name the same.");
+            let path = vec![Step::Field("spec".into()), Step::Field("rules".into()), Step::Index(i)];
+            told.push(Report { severity: Severity::Warning, path, ..wrong.report(&policy.origin.object) });
+        }
+    }
+    out.reports.extend(told);
+}
+
+fn asks_for_a_token(one: &AccessMatch) -> bool {
+    matches!(one, AccessMatch::Issuer(_) | AccessMatch::Subject(_) | AccessMatch::Audience(_) | AccessMatch::Claim { .. })
+}
+
+/// Whether something may be called that both target. Which route hangs on which Gateway is not known here.
+fn meet(one: &AccessTarget, other: &AccessTarget) -> bool {
+    let at_a_gateway =
+        |target: &AccessTarget| matches!(target, AccessTarget::Gateway(_) | AccessTarget::Listener(_) | AccessTarget::Route(_));
+    includes(one, other) || includes(other, one) || at_a_gateway(one) && at_a_gateway(other)
+}
+
 fn carries_bytes(target: &AccessTarget, service: &Service) -> Option<u16> {
     let AccessTarget::Service { service: key, port } = target else { return None };
     let bytes =

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 /// Which schema a recorded file is of.
 const RECORDED: &[(&str, &str)] = &[
+    ("calls", "CallList"),
     ("certificates", "CertificateList"),
     ("dashboard", "DashboardLink"),
     ("diff-request", "DiffRequest"),

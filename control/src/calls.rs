@@ -1,0 +1,254 @@
+//! Calls seen, for seven days: what called sides reported, by service and caller, kept in the store. Bounded in every direction; paths of one caller that are
+//! too many fold into what they begin with, so that nobody's scanning makes the paths of others coarser. It knows no clock and opens nothing.
+
+mod fold;
+
+use crate::limits;
+use crate::store::Txn;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use telemetry::{CallCounts, CallId, Protocol};
+
+/// What was called: a service or, where none leads there, a workload.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Called {
+    pub namespace: String,
+    pub service: String,
+    pub workload: String,
+}
+
+/// How, by one caller.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Call {
+    pub port: u16,
+    /// `http`, `grpc`, `tcp`.
+    pub protocol: String,
+    /// Empty for bytes, as is the path.
+    pub method: String,
+    pub path: String,
+}
+
+/// How often and when, day by day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    first: u64,
+    last: u64,
+    /// Number of the day since 1970, allowed, denied; ascending.
+    days: Vec<(u64, u64, u64)>,
+}
+
+const DAY: u64 = 24 * 3600;
+
+impl Seen {
+    fn add(&mut self, counts: &CallCounts, now: u64) {
+        if self.days.is_empty() {
+            self.first = now;
+        }
+        self.last = self.last.max(now);
+        let day = now / DAY;
+        match self.days.last_mut() {
+            // A clock that goes back adds to the latest day.
+            Some((known, allowed, denied)) if *known >= day => {
+                *allowed = allowed.saturating_add(counts.allowed);
+                *denied = denied.saturating_add(counts.denied);
+            }
+            _ => self.days.push((day, counts.allowed, counts.denied)),
+        }
+        self.forget(now);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.first = if self.days.is_empty() { other.first } else { self.first.min(other.first) };
+        self.last = self.last.max(other.last);
+        let mut days: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+        for (day, allowed, denied) in self.days.iter().chain(&other.days) {
+            let sum = days.entry(*day).or_default();
+            *sum = (sum.0.saturating_add(*allowed), sum.1.saturating_add(*denied));
+        }
+        self.days = days.into_iter().map(|(day, (allowed, denied))| (day, allowed, denied)).collect();
+    }
+
+    fn forget(&mut self, now: u64) {
+        let oldest = (now / DAY).saturating_sub(limits::CALL_DAYS - 1);
+        self.days.retain(|(day, ..)| *day >= oldest);
+    }
+
+    fn counts(&self) -> CallCounts {
+        let sum = |of: fn(&(u64, u64, u64)) -> u64| self.days.iter().map(of).fold(0, u64::saturating_add);
+        CallCounts { allowed: sum(|day| day.1), denied: sum(|day| day.2) }
+    }
+}
+
+type Of = BTreeMap<Call, Seen>;
+
+/// As it lies in the store, one value for each that was called.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    source: String,
+    call: Call,
+    seen: Seen,
+}
+
+#[derive(Debug, Default)]
+pub struct Calls {
+    all: BTreeMap<Called, BTreeMap<String, Of>>,
+    kinds: usize,
+    left_out: u64,
+    unsaved: BTreeSet<Called>,
+    saved_at: u64,
+}
+
+/// One kind of call as it is told.
+pub struct Told<'c> {
+    pub called: &'c Called,
+    pub source: &'c str,
+    pub call: &'c Call,
+    pub counts: CallCounts,
+    pub first: u64,
+    pub last: u64,
+}
+
+const PREFIX: &str = "calls/";
+
+impl Called {
+    fn key(&self) -> String {
+        format!("{PREFIX}{}/{}/{}", self.namespace, self.service, self.workload)
+    }
+
+    fn of_key(key: &str) -> Option<Self> {
+        let mut parts = key.strip_prefix(PREFIX)?.split('/').map(str::to_owned);
+        Some(Self { namespace: parts.next()?, service: parts.next()?, workload: parts.next()? })
+    }
+}
+
+impl Calls {
+    /// What the store has under `calls/`.
+    pub fn load(kept: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let mut calls = Self::default();
+        for (key, value) in kept {
+            let (Some(called), Ok(all)) = (Called::of_key(&key), serde_json::from_slice::<Vec<Kept>>(&value)) else { continue };
+            for Kept { source, call, seen } in all {
+                if calls.kinds < limits::CALLS {
+                    calls.kinds += 1;
+                    calls.all.entry(called.clone()).or_default().entry(source).or_default().insert(call, seen);
+                }
+            }
+        }
+        calls
+    }
+
+    /// Counts what one report told. Whether it was told before, and by whom it may be told, is the caller's to know.
+    pub fn report(&mut self, calls: impl IntoIterator<Item = (CallId, CallCounts)>, now: u64) {
+        for (id, counts) in calls {
+            let called = Called { namespace: id.namespace.to_string(), service: id.service.to_string(), workload: id.workload.to_string() };
+            let protocol = id.protocol.as_str().to_owned();
+            let call = Call { port: id.port, protocol, method: id.method.to_string(), path: id.path.to_string() };
+            match self.place(&called, &id.source, call, counts.allowed > 0) {
+                Some(seen) => {
+                    seen.add(&counts, now);
+                    self.unsaved.insert(called);
+                }
+                None => self.left_out = self.left_out.saturating_add(counts.allowed.saturating_add(counts.denied)),
+            }
+        }
+    }
+
+    /// Where a call is counted, which is made where it is new and there is room.
+    fn place(&mut self, called: &Called, source: &str, call: Call, allowed: bool) -> Option<&mut Seen> {
+        let sources = self.all.entry(called.clone()).or_default();
+        if !sources.contains_key(source) && sources.len() >= limits::CALLERS {
+            return None;
+        }
+        let of = sources.entry(source.to_owned()).or_default();
+        let before = of.len();
+        let call = fold::placed(of, call, allowed);
+        // Folding makes many kinds one.
+        self.kinds = (self.kinds + of.len()).saturating_sub(before);
+        if !of.contains_key(&call) {
+            if self.kinds >= limits::CALLS {
+                return None;
+            }
+            self.kinds += 1;
+        }
+        Some(of.entry(call).or_default())
+    }
+
+    /// Once in a while, and with `force` now: forgets what is older than a week, and says what is to be stored.
+    pub fn sweep(&mut self, now: u64, force: bool) -> Txn {
+        let mut txn = Txn::default();
+        if !force && now.saturating_sub(self.saved_at) < limits::CALLS_SAVE {
+            return txn;
+        }
+        self.saved_at = now;
+        let oldest = now.saturating_sub(limits::CALL_DAYS * DAY);
+        for (called, sources) in &mut self.all {
+            let many = |sources: &BTreeMap<String, Of>| -> usize { sources.values().map(BTreeMap::len).sum() };
+            let before = many(sources);
+            for of in sources.values_mut() {
+                of.retain(|_, seen| seen.last >= oldest);
+                of.values_mut().for_each(|seen| seen.forget(now));
+            }
+            sources.retain(|_, of| !of.is_empty());
+            if before != many(sources) {
+                self.unsaved.insert(called.clone());
+            }
+        }
+        for called in std::mem::take(&mut self.unsaved) {
+            match self.all.get(&called).filter(|sources| !sources.is_empty()) {
+                None => txn.delete.push(called.key()),
+                Some(sources) => {
+                    let kept: Vec<Kept> =
+                        sources.iter().flat_map(|(source, of)| of.iter().map(|(call, seen)| kept(source, call, seen))).collect();
+                    txn.put.push((called.key(), serde_json::to_vec(&kept).unwrap_or_default()));
+                }
+            }
+        }
+        self.all.retain(|_, sources| !sources.is_empty());
+        self.kinds = self.all.values().flat_map(BTreeMap::values).map(BTreeMap::len).sum();
+        txn
+    }
+
+    /// All of the last week.
+    pub fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        self.all.iter().flat_map(|(called, sources)| {
+            sources.iter().flat_map(move |(source, of)| {
+                of.iter().map(move |(call, seen)| Told { called, source, call, counts: seen.counts(), first: seen.first, last: seen.last })
+            })
+        })
+    }
+
+    /// Calls that there was no room for, since the control plane started.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+}
+
+fn kept(source: &str, call: &Call, seen: &Seen) -> Kept {
+    Kept { source: source.to_owned(), call: call.clone(), seen: seen.clone() }
+}
+
+/// A call as a report has it, where it makes sense.
+pub fn read(call: wire::v1::Call) -> Option<(CallId, CallCounts)> {
+    let name = |text: &str| text.len() <= model::limits::HOSTNAME_BYTES && !text.contains('/');
+    let protocol = [Protocol::Http, Protocol::Grpc, Protocol::Tcp].into_iter().find(|p| p.as_str() == call.protocol)?;
+    let names = [&call.namespace, &call.service, &call.workload].into_iter().all(|text| name(text)) && !call.namespace.is_empty();
+    let is_one = call.service.is_empty() != call.workload.is_empty();
+    let source = call.source.is_empty() || model::SpiffeId::parse(&call.source).is_ok();
+    let method = call.method.is_empty() || model::Method::parse(&call.method).is_some();
+    let path = call.path.is_empty() || call.path.len() <= limits::CALL_PATH && model::access::PathTemplate::parse(&call.path).is_ok();
+    let is_whole = names && is_one && source && method && path;
+    let id = CallId {
+        namespace: call.namespace.into(),
+        service: call.service.into(),
+        workload: call.workload.into(),
+        source: call.source.into(),
+        port: u16::try_from(call.port).ok()?,
+        protocol,
+        method: call.method.into(),
+        path: call.path.into(),
+    };
+    is_whole.then_some((id, CallCounts { allowed: call.allowed, denied: call.denied }))
+}
+
+#[cfg(test)]
+mod tests;

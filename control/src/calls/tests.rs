@@ -1,0 +1,151 @@
+use super::*;
+
+const NOW: u64 = 20_000 * DAY + 100;
+
+fn call(source: &str, method: &str, path: &str) -> CallId {
+    CallId {
+        namespace: "shop".into(),
+        service: "catalog".into(),
+        workload: "".into(),
+        source: format!("spiffe://organza.local/ns/shop/sa/{source}").into(),
+        port: 80,
+        protocol: Protocol::Http,
+        method: method.into(),
+        path: path.into(),
+    }
+}
+
+fn seen(calls: &mut Calls, id: CallId, allowed: u64, denied: u64, now: u64) {
+    calls.report([(id, CallCounts { allowed, denied })], now);
+}
+
+fn told(calls: &Calls) -> Vec<(String, u64, u64)> {
+    calls.told().map(|told| (format!("{} {}", told.call.method, told.call.path), told.counts.allowed, told.counts.denied)).collect()
+}
+
+fn word(n: usize) -> String {
+    n.to_string().bytes().map(|b| char::from(b - b'0' + b'a')).collect()
+}
+
+#[test]
+fn calls_are_counted_by_day_and_forgotten_after_seven() {
+    let mut calls = Calls::default();
+    for day in 0..10 {
+        seen(&mut calls, call("web", "GET", "/"), 10, 1, NOW + day * DAY);
+    }
+    seen(&mut calls, call("web", "GET", "/new"), 1, 0, NOW + 9 * DAY);
+    let last = NOW + 9 * DAY;
+    assert_eq!(told(&calls), [("GET /".to_owned(), 70, 7), ("GET /new".to_owned(), 1, 0)]);
+    assert_eq!(calls.told().next().map(|told| (told.first, told.last)), Some((NOW, last)));
+    // A clock that goes back invents no day.
+    seen(&mut calls, call("web", "GET", "/"), 1, 0, NOW);
+    assert_eq!((told(&calls)[0].1, calls.told().next().map(|told| told.last)), (71, Some(last)));
+    calls.sweep(last + 8 * DAY, false);
+    assert_eq!((told(&calls), calls.kinds), (Vec::new(), 0));
+}
+
+#[test]
+fn what_was_seen_survives_in_the_store_and_what_is_gone_leaves_it() {
+    let mut calls = Calls::default();
+    seen(&mut calls, call("web", "GET", "/items/{id}"), 5, 0, NOW);
+    seen(&mut calls, call("jobs", "POST", "/items"), 2, 1, NOW);
+    let saved = calls.sweep(NOW + 1, true);
+    assert_eq!(saved.put.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["calls/shop/catalog/"]);
+    let again = calls.sweep(NOW + 2, true);
+    assert!(again.put.is_empty() && again.delete.is_empty(), "nothing is new");
+    let mut loaded = Calls::load(saved.put);
+    assert_eq!((told(&loaded), loaded.kinds), (told(&calls), 2));
+    seen(&mut loaded, call("web", "GET", "/items/{id}"), 1, 0, NOW + 3);
+    assert_eq!(told(&loaded)[1].1, 6);
+    assert!(loaded.sweep(NOW + 4, false).put.len() == 1, "the first time it is due");
+    seen(&mut loaded, call("web", "GET", "/"), 1, 0, NOW + 5);
+    assert!(loaded.sweep(NOW + 6, false).put.is_empty(), "not each second");
+    assert_eq!(loaded.sweep(NOW + 9 * DAY, false).delete, ["calls/shop/catalog/"]);
+    // What cannot be read is nobody's.
+    assert_eq!(told(&Calls::load([("calls/x".to_owned(), b"{".to_vec()), ("calls/a/b/".to_owned(), b"{".to_vec())])), []);
+}
+
+#[test]
+fn paths_that_are_too_many_fold_into_what_they_begin_with() {
+    let mut calls = Calls::default();
+    seen(&mut calls, call("web", "GET", "/health"), 1, 0, NOW);
+    seen(&mut calls, call("web", "POST", "/users/anna/mail"), 1, 0, NOW);
+    for n in 0..200 {
+        seen(&mut calls, call("web", "GET", &format!("/users/{}", word(n))), 1, 0, NOW);
+    }
+    let all = [("GET /health".to_owned(), 1, 0), ("GET /users/{**}".to_owned(), 200, 0), ("POST /users/{**}".to_owned(), 1, 0)];
+    assert_eq!((told(&calls), calls.kinds), (all.to_vec(), 3));
+    // Where paths have nothing in common.
+    let mut calls = Calls::default();
+    for n in 0..200 {
+        seen(&mut calls, call("web", "GET", &format!("/{0}/{0}/x", word(n))), 1, 0, NOW);
+    }
+    assert_eq!(told(&calls), [("GET /{**}".to_owned(), 200, 0)]);
+}
+
+#[test]
+fn who_scans_makes_nobody_elses_paths_coarser_nor_what_was_allowed() {
+    let mut calls = Calls::default();
+    seen(&mut calls, call("web", "GET", "/items"), 1, 0, NOW);
+    for n in 0..300 {
+        seen(&mut calls, call("evil", "GET", &format!("/{}", word(n))), 1, 0, NOW);
+        seen(&mut calls, call("web", "GET", &format!("/{}", word(n))), 0, 1, NOW);
+    }
+    fn of(calls: &Calls, source: &str) -> Vec<String> {
+        let own = calls.told().filter(|told| told.source.ends_with(source) && told.counts.allowed > 0);
+        own.map(|told| told.call.path.clone()).collect()
+    }
+    assert_eq!(of(&calls, "/web"), ["/items"]);
+    assert_eq!(of(&calls, "/evil"), ["/{**}"]);
+    assert_eq!(calls.told().filter(|told| told.source.ends_with("/web")).count(), 1 + limits::CALL_PATHS + 1);
+    // What was denied before and is allowed now is one of those that were let through.
+    seen(&mut calls, call("web", "GET", "/a"), 1, 0, NOW);
+    assert_eq!(calls.told().find(|told| told.source.ends_with("/web") && told.call.path == "/a").map(|told| told.counts.allowed), Some(1));
+}
+
+#[test]
+fn callers_and_kinds_are_bounded_and_what_is_over_is_counted() {
+    let mut calls = Calls::default();
+    for n in 0..limits::CALLERS + 5 {
+        seen(&mut calls, call(&word(n), "GET", "/"), 2, 0, NOW);
+    }
+    assert_eq!((calls.kinds, calls.left_out()), (limits::CALLERS, 10));
+    for n in 0..limits::CALLS {
+        seen(&mut calls, CallId { service: format!("s{n}").into(), ..call("web", "GET", "/") }, 1, 0, NOW);
+    }
+    assert_eq!((calls.kinds, calls.left_out()), (limits::CALLS, 10 + limits::CALLERS as u64));
+    calls.sweep(NOW, true);
+    assert_eq!(calls.kinds, limits::CALLS);
+}
+
+#[test]
+fn nonsense_is_no_call() {
+    let good = wire::v1::Call {
+        source: "spiffe://organza.local/ns/shop/sa/web".into(),
+        namespace: "shop".into(),
+        service: "catalog".into(),
+        port: 80,
+        protocol: "http".into(),
+        method: "GET".into(),
+        path: "/items/{id}".into(),
+        allowed: 1,
+        ..Default::default()
+    };
+    assert!(read(good.clone()).is_some());
+    let spoilt: [fn(&mut wire::v1::Call); 9] = [
+        |call| call.path = format!("/{}", "a".repeat(limits::CALL_PATH)),
+        |call| call.source = "root".into(),
+        |call| call.namespace = String::new(),
+        |call| call.service = "a/b".into(),
+        |call| call.workload = "both".into(),
+        |call| call.port = 70_000,
+        |call| call.protocol = "smtp".into(),
+        |call| call.method = "GET /".into(),
+        |call| call.path = "/items/{id".into(),
+    ];
+    for (n, spoil) in spoilt.iter().enumerate() {
+        let mut call = good.clone();
+        spoil(&mut call);
+        assert!(read(call).is_none(), "{n}");
+    }
+}

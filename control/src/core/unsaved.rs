@@ -1,0 +1,71 @@
+//! Decisions on their way to the store: what the disk does not take holds all the same, is tried again, and is told. It decides nothing.
+
+use super::{Core, now, seconds};
+use crate::store::Txn;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use wire::api::Located;
+
+/// Decisions that the store has not taken yet; `None` deletes.
+#[derive(Default)]
+pub(super) struct Unsaved {
+    changes: BTreeMap<String, Option<Vec<u8>>>,
+    why: Option<String>,
+}
+
+impl Core {
+    /// Stores a decision. Where the disk does not take it, it holds all the same, is tried again, and `status` says so.
+    pub(super) fn keep(&self, txn: Txn) -> bool {
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.changes.extend(txn.put.into_iter().map(|(key, value)| (key, Some(value))));
+        unsaved.changes.extend(txn.delete.into_iter().map(|key| (key, None)));
+        let mut all = Txn::default();
+        for (key, value) in &unsaved.changes {
+            match value {
+                Some(value) => all.put.push((key.clone(), value.clone())),
+                None => all.delete.push(key.clone()),
+            }
+        }
+        let stored = if unsaved.changes.is_empty() { Ok(()) } else { self.store.txn(all) };
+        let before = unsaved.why.take();
+        match stored {
+            Ok(()) => {
+                unsaved.changes.clear();
+                if before.is_some() {
+                    tracing::info!("the store takes changes again");
+                }
+                true
+            }
+            Err(e) => {
+                let why = e.to_string();
+                if before.as_ref() != Some(&why) {
+                    tracing::error!("store: {why}; what was decided holds until this process ends");
+                }
+                unsaved.why = Some(why);
+                false
+            }
+        }
+    }
+
+    /// Why the store does not take what was decided, while it does not.
+    pub fn store_problem(&self) -> Option<Located> {
+        let why = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).why.clone()?;
+        Some(Located {
+            severity: wire::api::Severity::Error,
+            file: "store.redb".into(),
+            line: 0,
+            column: 0,
+            object: String::new(),
+            path: String::new(),
+            reason: "NotStored".into(),
+            message: format!("what changes is not stored and would be lost if the control plane ended: {why}"),
+            fix: Some("make room on that disk; it is tried again each second".into()),
+        })
+    }
+
+    /// Stores what calls were seen since, where it is time or has to be (`force`); and what could not be stored before.
+    pub(super) fn keep_calls(&self, force: bool) {
+        let seen = self.lock().calls.sweep(seconds(now()), force);
+        self.keep(seen);
+    }
+}

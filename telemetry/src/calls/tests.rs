@@ -1,0 +1,126 @@
+use super::*;
+use crate::{Destination, EdgeTracker, Metrics, Security};
+use model::SpiffeId;
+use std::time::UNIX_EPOCH;
+
+fn form(path: &str) -> String {
+    let mut out = String::from("left over");
+    template(path, &mut out);
+    out
+}
+
+#[test]
+fn paths_become_templates_that_match_them_and_tell_nothing_of_anyone() {
+    let cases = [
+        ("/", "/"),
+        ("/orders", "/orders"),
+        ("/orders/", "/orders/"),
+        ("/orders/17", "/orders/{id}"),
+        ("/orders/17/items/3", "/orders/{id}/items/{id}"),
+        ("/orders?token=secret", "/orders"),
+        ("/api/v1alpha1/users", "/api/v1alpha1/users"),
+        ("/users/6f1c2a9e-0d7b-4f38-9a51-2b8c7f3d4e60", "/users/{id}"),
+        ("/blobs/9e107d9d372bb6826bd81d3542a419d6", "/blobs/{id}"),
+        ("/keys/AKx9Qz7LmP2sT4vW8yB1", "/keys/{id}"),
+        ("/deadbeef", "/deadbeef"),
+        ("/users/anna@example.com/mail", "/users/{id}/mail"),
+        ("/a%20b/c", "/{id}/c"),
+        ("/a;jsessionid=1/c", "/{id}/c"),
+        ("/{id}/{**}/*", "/{id}/{id}/{id}"),
+        ("/2024-05-01/report.pdf", "/{id}/report.pdf"),
+        ("/shop.v1.Catalog/GetItem", "/shop.v1.Catalog/GetItem"),
+        ("/a/b/c/d/e/f/g/h/i/j", "/a/b/c/d/e/f/g/h/{**}"),
+        ("*", ""),
+    ];
+    for (path, want) in cases {
+        assert_eq!(form(path), want, "{path}");
+        if path.starts_with('/') {
+            let template = model::access::PathTemplate::parse(want).expect(want);
+            assert!(template.is_match(path.split('?').next().unwrap_or("")), "{want} does not match {path}");
+        }
+    }
+    assert_eq!(form("//orders//7"), "/orders/{id}");
+    assert!(form(&format!("/{}/x", "long-".repeat(40))).starts_with("/{id}/x"));
+    assert!(form(&"/part".repeat(500)).len() < limits::CALL_PATH_BYTES + 8);
+}
+
+fn record(path: &str, outcome: Outcome) -> Record {
+    let id = SpiffeId::parse("spiffe://organza.local/ns/shop/sa/web").ok();
+    let peer = |id| Arc::new(Peer::claimed("web-1", "shop", "web", "v1", "", id));
+    let mut record = Record::begin(UNIX_EPOCH, Reporter::Destination, peer(id.as_ref()), peer(None));
+    record.path = path.into();
+    record.outcome = outcome;
+    record.service_port = 80;
+    record.security = Security::MutualTls;
+    record.dialled_service = Some(Arc::new(Destination { host: "catalog".into(), name: "catalog".into(), namespace: "shop".into() }));
+    record
+}
+
+#[test]
+fn calls_are_counted_by_the_called_side_and_by_verdict() {
+    let metrics = Metrics::new();
+    let (mut a, mut b) = (metrics.worker(), metrics.worker());
+    a.observe(&record("/items/1", Outcome::Answered(200)));
+    b.observe(&record("/items/2", Outcome::Answered(404)));
+    b.observe(&record("/items/3", Outcome::Failed(Fault::ConnectRefused)));
+    b.observe(&record("/admin", Outcome::Failed(Fault::AccessDenied)));
+    // Of these nobody knows whether they would have been let through.
+    b.observe(&record("/items/4", Outcome::Failed(Fault::MalformedRequest)));
+    b.observe(&record("/items/4", Outcome::Failed(Fault::RateLimited)));
+    b.observe(&Record { reporter: Reporter::Source, ..record("/items/5", Outcome::Answered(200)) });
+    let calls: Vec<_> = metrics.calls().into_iter().map(|(id, counts)| (id.path.to_string(), counts.allowed, counts.denied)).collect();
+    assert_eq!(calls, [("/admin".to_owned(), 0, 1), ("/items/{id}".to_owned(), 3, 0)]);
+    let (id, _) = metrics.calls().into_iter().next_back().expect("one");
+    assert_eq!((&*id.source, &*id.service, id.port, &*id.method), ("spiffe://organza.local/ns/shop/sa/web", "catalog", 80, "GET"));
+}
+
+#[test]
+fn connections_of_bytes_are_seen_when_they_open() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let open = Record { protocol: Protocol::Tcp, ..record("", Outcome::Answered(0)) };
+    worker.opened(&open);
+    assert_eq!(metrics.calls().values().map(|counts| counts.allowed).collect::<Vec<_>>(), [1]);
+    worker.observe(&open);
+    assert_eq!(metrics.calls().values().map(|counts| counts.allowed).collect::<Vec<_>>(), [1], "its end is no other call");
+    worker.observe(&Record { outcome: Outcome::Failed(Fault::AccessDenied), ..open });
+    let id = metrics.calls().into_iter().next().expect("one");
+    assert_eq!((id.1, &*id.0.method, &*id.0.path), (CallCounts { allowed: 1, denied: 1 }, "", ""));
+}
+
+#[test]
+fn what_finds_no_room_is_counted_by_a_coarser_path_and_then_left_out() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let word = |n: usize| n.to_string().bytes().map(|b| char::from(b - b'0' + b'a')).collect::<String>();
+    for n in 0..limits::CALLS + 10 {
+        worker.observe(&record(&format!("/users/{}", word(n)), Outcome::Answered(200)));
+    }
+    let coarse: Vec<_> = metrics.calls().into_iter().filter(|(id, _)| id.path.ends_with("{**}")).collect();
+    assert_eq!(coarse.iter().map(|(id, counts)| (&*id.path, counts.allowed)).collect::<Vec<_>>(), [("/users/{**}", 10)]);
+    for n in 0..limits::CALLS_COARSE + 10 {
+        worker.observe(&record(&format!("/{}/x", word(n)), Outcome::Answered(200)));
+    }
+    assert_eq!(metrics.calls().len(), limits::CALLS + limits::CALLS_COARSE);
+    assert_eq!(metrics.calls_left_out(), 11);
+}
+
+#[test]
+fn calls_travel_with_edges_and_count_once() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let mut tracker = EdgeTracker::new(7);
+    worker.observe(&record("/a", Outcome::Answered(200)));
+    let edges = tracker.poll(&metrics, false).expect("edges");
+    assert!(edges.calls.is_empty(), "not each second");
+    tracker.acknowledged(edges.sequence);
+    let calls = tracker.poll(&metrics, true).expect("calls alone");
+    assert_eq!((calls.edges.len(), calls.calls.len(), calls.calls[0].1.allowed), (0, 1, 1));
+    worker.observe(&record("/a", Outcome::Answered(200)));
+    assert_eq!(tracker.poll(&metrics, true).expect("again"), calls, "repeated until acknowledged");
+    tracker.acknowledged(calls.sequence);
+    let more = tracker.poll(&metrics, true).expect("more");
+    assert_eq!((more.sequence, more.calls[0].1.allowed), (calls.sequence + 1, 1));
+    tracker.acknowledged(more.sequence);
+    assert_eq!(tracker.poll(&metrics, true), None);
+}

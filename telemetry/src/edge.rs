@@ -196,7 +196,10 @@ impl EdgeTracker {
         if let Some((delta, _)) = &self.under_way {
             return Some(delta.clone());
         }
-        let now = metrics.edges();
+        // Before the sums: what is in them is all that these will ever say.
+        let retired = metrics.retired_edges();
+        let mut now = metrics.edges();
+        self.forget(&retired, &mut now, metrics);
         let none = EdgeTotals::default();
         let changed = now.iter().map(|(id, totals)| (id.clone(), totals.since(self.acknowledged.get(id).unwrap_or(&none))));
         let edges: Vec<_> = changed.filter(|(_, delta)| *delta != none).collect();
@@ -207,6 +210,23 @@ impl EdgeTracker {
         let delta = EdgeDelta { incarnation: self.incarnation, sequence: self.sequence, edges };
         self.under_way = Some((delta.clone(), now));
         Some(delta)
+    }
+
+    /// Lets cells go that nobody counts in any more, where all that they count was acknowledged; the sums of their edges are smaller from now on.
+    fn forget(&mut self, retired: &[Arc<EdgeCells>], now: &mut BTreeMap<EdgeId, EdgeTotals>, metrics: &Metrics) {
+        for cells in retired {
+            let Some(told) = self.acknowledged.get(&cells.id).filter(|told| now.get(&cells.id) == Some(*told)) else { continue };
+            let mut gone = EdgeTotals::default();
+            cells.add_to(&mut gone);
+            let left = told.since(&gone);
+            for sums in [&mut self.acknowledged, &mut *now] {
+                match left == EdgeTotals::default() {
+                    true => _ = sums.remove(&cells.id),
+                    false => _ = sums.insert(cells.id.clone(), left.clone()),
+                }
+            }
+            metrics.forget_edge(cells);
+        }
     }
 
     pub fn acknowledged(&mut self, sequence: u64) {

@@ -285,3 +285,38 @@ fn a_member_that_the_mesh_forgot_is_registered_again_under_its_name() {
     up.stop(SOON);
     nothing_is_left(&mesh);
 }
+
+#[test]
+fn every_request_is_counted_also_those_of_the_last_moment_before_an_end() {
+    if !require(&[Need::Program("python3")]) {
+        return;
+    }
+    let mesh = mesh();
+    let mut up = up(&mesh);
+    let mut catalog = python(&mesh, "catalog", &[]);
+    let counted = || {
+        let edges = json(&mesh.run(&["get", "edges", "-o", "json"]).1);
+        let of = edges["items"].as_array().expect("edges").iter().filter(|edge| edge["service"] == "catalog");
+        of.map(|edge| edge["requests"].as_u64().expect("a number")).sum::<u64>()
+    };
+    let mut asked = 0;
+    for _ in 0..3 {
+        let door = free_port();
+        let mut caller = Process::start(mesh.organza(&["run", "--upstream", &format!("catalog={door}")]));
+        let door = format!("127.0.0.1:{door}");
+        let mut call = || {
+            let (status, _) = get(&door, "/name HTTP/1.1\r\nhost: catalog");
+            asked += u64::from(status != 0);
+            status == 200
+        };
+        eventually("the service answers", SOON, &mut call);
+        for _ in 0..20 {
+            assert!(call());
+        }
+        caller.stop(SOON);
+        assert_eq!(counted(), asked);
+    }
+    catalog.stop(SOON);
+    up.stop(SOON);
+    nothing_is_left(&mesh);
+}

@@ -4,7 +4,7 @@ use crate::limits;
 use frontends::Object;
 use model::{AppProtocol, Key, Kind, ObjectRef, Resource, Source, SpiffeId, TrustDomain, Tunnel, Workload};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use wire::api::{RegistrationRequest, WorkloadPort};
@@ -39,6 +39,8 @@ pub struct Registry {
     entries: BTreeMap<String, Entry>,
     /// Those that nobody is sent to while their streams are gone. Not stored: after a start everybody is expected back.
     withdrawn: BTreeSet<String>,
+    /// The last that were taken out, with their identities: what they carried to the end is still to be told.
+    departed: VecDeque<(String, SpiffeId)>,
 }
 
 /// Why a registration is refused, and what to do.
@@ -111,7 +113,7 @@ impl Entry {
 
 impl Registry {
     pub fn load(entries: impl IntoIterator<Item = Entry>) -> Self {
-        Self { entries: entries.into_iter().map(|e| (e.proxy.clone(), e)).collect(), withdrawn: BTreeSet::new() }
+        Self { entries: entries.into_iter().map(|e| (e.proxy.clone(), e)).collect(), ..Self::default() }
     }
 
     pub fn get(&self, proxy: &str) -> Option<&Entry> {
@@ -219,7 +221,17 @@ impl Registry {
 
     pub fn remove(&mut self, proxy: &str) -> Option<Entry> {
         self.withdrawn.remove(proxy);
-        self.entries.remove(proxy)
+        let gone = self.entries.remove(proxy)?;
+        if self.departed.len() >= limits::DEPARTED {
+            self.departed.pop_front();
+        }
+        self.departed.extend(gone.identity().map(|identity| (gone.proxy.clone(), identity)));
+        Some(gone)
+    }
+
+    /// Whether it was this identity's, and was taken out a while ago.
+    pub fn has_departed(&self, proxy: &str, identity: &SpiffeId) -> bool {
+        self.departed.iter().any(|(name, who)| name == proxy && who == identity)
     }
 
     /// Nobody is sent to it any more; says whether that is news.

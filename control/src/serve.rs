@@ -368,28 +368,34 @@ impl Telemetry for Service {
         let mut inner = self.0.lock();
         // A proxy reports for itself alone.
         let entry = inner.registry.get(&report.proxy).filter(|entry| entry.identity().as_ref() == Some(&identity));
-        let Some(workload) = entry.map(registry::Entry::workload_key) else {
+        let workload = entry.map(registry::Entry::workload_key);
+        let is_member = workload.is_some();
+        if !is_member && !inner.registry.has_departed(&report.proxy, &identity) {
             return Err(Status::permission_denied("not the identity that this proxy was registered with"));
-        };
+        }
         let found = Findings {
             ejections: report.ejections.into_iter().map(ejection).collect(),
             breakers: report.breakers.into_iter().map(breaker).collect(),
             crowded: report.crowded.into_iter().map(crowded).collect(),
         };
-        inner.ejections.report((&report.proxy, report.incarnation), found, seconds(now()));
+        // What one that was taken out carried to its end is counted; how it is itself is nobody's business any more.
+        if is_member {
+            inner.ejections.report((&report.proxy, report.incarnation), found, seconds(now()));
+        }
         if report.sequence > 0 {
             let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new() };
-            if inner.graph.report(&report.proxy, delta, seconds(now())) && !report.calls.is_empty() {
+            let is_new = inner.graph.report(&report.proxy, delta, seconds(now())) && !report.calls.is_empty();
+            if let Some(workload) = workload.filter(|_| is_new) {
                 let calls = believed(&self.0.world(), &workload, report.calls);
                 inner.calls.report(calls, seconds(now()));
             }
         }
         inner.flows.report(&report.proxy, report.flows, report.flows_dropped, seconds(now()));
-        if let Some(seen) = &report.context {
+        if let Some(seen) = report.context.as_ref().filter(|_| is_member) {
             inner.contexts.report(&report.proxy, seen, seconds(now()));
         }
-        if let Some(process) = &report.process {
+        if let Some(process) = report.process.as_ref().filter(|_| is_member) {
             inner.processes.report((&report.proxy, report.incarnation), process, monotone());
         }
         Ok(Response::new(v1::ReportReply { sequence: report.sequence, taps: inner.flows.wanted() }))

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::rim::Leaver;
 use crate::snapshot::Shared;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use telemetry::Metrics;
+use telemetry::{Exposition, Metrics};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
@@ -144,8 +144,11 @@ async fn process(State(admin): State<Admin>) -> Json<serde_json::Value> {
     }))
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], admin.metrics.encode())
+/// OpenMetrics with exemplars for those who accept it, Prometheus' older text for all others.
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let exposition = Exposition::accepted(accept);
+    ([(header::CONTENT_TYPE, exposition.content_type())], admin.metrics.encode_as(exposition))
 }
 
 /// The process configuration and what is in force, by key; private keys and the outbound secret stay out.

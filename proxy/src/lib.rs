@@ -16,6 +16,7 @@ pub mod doors;
 pub mod explain;
 mod flows;
 pub mod gateway;
+mod gauges;
 pub mod guard;
 mod handover;
 pub mod http;

@@ -25,6 +25,8 @@ pub const RECONNECT_MAX: Duration = Duration::from_secs(2);
 pub const CONNECT: Duration = Duration::from_secs(5);
 /// One answer of the control plane (signing, telemetry).
 pub const ANSWER: Duration = Duration::from_secs(10);
+/// A proxy that ends waits so long until its last report is taken.
+pub const LAST_WORD: Duration = Duration::from_secs(2);
 /// How often edges are reported.
 pub const REPORT: Duration = Duration::from_secs(1);
 /// How long a successor may take until it is ready ...

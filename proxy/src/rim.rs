@@ -4,11 +4,13 @@
 
 mod connect;
 mod idle;
+mod last;
 mod leave;
 mod loops;
 mod process;
 mod resolver;
 
+pub use last::LastWord;
 pub use leave::Leaver;
 pub use resolver::Resolver;
 
@@ -61,6 +63,8 @@ pub struct Handle {
     /// Single requests that are told to the control plane.
     pub flows: Arc<crate::flows::Flows>,
     pub leaver: Leaver,
+    /// What is told before the process ends.
+    pub last: LastWord,
     /// Told the generation in which policies of access changed.
     pub access: watch::Sender<u64>,
     /// Writes the snapshot, and knows whether the proxy's files are this process's to write.
@@ -132,6 +136,7 @@ impl Rim {
                 guards: Arc::default(),
                 flows: Arc::default(),
                 leaver,
+                last: LastWord::new(),
                 access: watch::Sender::new(0),
                 saver,
                 succeeded: Arc::default(),
@@ -198,6 +203,7 @@ impl Rim {
         let mut responses = answer.into_inner();
         let reported = (self.metrics.clone(), self.edges.clone(), self.used.clone(), self.handle.clone());
         let _reports = loops::reports(channel.clone(), self.config.proxy.clone(), reported.0, reported.1, reported.2, reported.3);
+        let _connected = Connected::new(&self.metrics);
         let _renewals = loops::renewals(channel.clone(), &self.config, self.handle.clone(), self.rotation.clone(), self.draw.clone());
         let mut sweep = transport::rt::now() + limits::NAME_SWEEP;
         loop {
@@ -314,6 +320,23 @@ impl Rim {
         if self.session.subscriptions().len() < limits::NAMES && self.session.subscribe(&subscription) {
             self.waiting.entry(subscription).or_default().push(reply);
         }
+    }
+}
+
+/// Shows as long as it lives that the control plane is there: without it, configuration grows old.
+struct Connected(telemetry::Gauge);
+
+impl Connected {
+    fn new(metrics: &Metrics) -> Self {
+        let connected = metrics.gauge("organza_control_connected", "Whether the control plane is there: 1, or 0", &[]);
+        connected.set(1.0);
+        Self(connected)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.set(0.0);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::admin::{Admin, SetLevel};
 use crate::config::{Config, GatewayPorts, Role, Workload};
 use crate::datagrams::Ports;
 use crate::doors::{ApplicationDoor, Door, Doors, work};
+use crate::gauges::Gauges;
 use crate::handover::{self, HandoverError, Inheritance, Predecessor};
 use crate::names::Names;
 use crate::rim::{Handle, Rim, RimError};
@@ -128,10 +129,12 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
     tokio::task::spawn_local(crate::tokens::fetch::run(worker::Worker::new(proxy.shared.clone(), seed.rotate_left(1))));
     let succeeded = Box::pin(proxy.live(&config, &handle, &serving, &mut names, ended.as_mut())).await?;
     if succeeded && !proxy.linger(&config, ended).await {
+        handle.last.say().await;
         return Ok(());
     }
     drain.send_replace(true);
     proxy.drain(&config).await;
+    handle.last.say().await;
     Ok(())
 }
 
@@ -403,27 +406,16 @@ impl Proxy {
 
     /// Opens and closes a gateway's ports as its listeners come and go.
     async fn watch(&mut self, config: &Config, serving: &watch::Sender<bool>) -> Result<(), RunError> {
-        let mut seen = None;
+        let mut gauges = Gauges::new(self.shared.metrics.clone());
         loop {
             let snapshot = self.shared.snapshot.load_full();
-            if seen != Some(snapshot.generation) {
-                seen = Some(snapshot.generation);
-                self.gauge(snapshot.generation);
+            if gauges.look(&snapshot, &self.shared.credentials, rt::wall()) {
                 if let Role::Gateway { gateway, ports } = &config.role {
                     self.sync(config, gateway, *ports, snapshot.table.listeners_of(gateway))?;
                 }
                 serving.send_replace(true);
             }
             rt::sleep(limits::LOOK).await;
-        }
-    }
-
-    fn gauge(&self, generation: u64) {
-        self.shared.metrics.gauge("organza_config_generation", "Generation of the configuration in force", &[]).set(generation as f64);
-        if let Some(svid) = self.shared.credentials.svid() {
-            let end = identity::unix_seconds(svid.not_after()) as f64;
-            let name = "organza_certificate_expiry_timestamp_seconds";
-            self.shared.metrics.gauge(name, "End of the certificate that this proxy shows", &[]).set(end);
         }
     }
 

@@ -351,7 +351,15 @@ impl Worker {
         let gauge = |family, help| metrics.gauge(family, help, &[("worker", &name)]);
         let tasks = gauge("organza_worker_tasks", "Tasks of a worker: its own, and those of connections, requests and streams");
         let pooled = gauge("organza_worker_pooled_connections", "Unused connections that a worker keeps towards endpoints");
+        let mut warned = false;
         loop {
+            if index == 0 && !warned && metrics.folded() > 0 {
+                warned = true;
+                tracing::warn!(
+                    "more than {} label sets: requests of further ones are counted under `other` (organza_metrics_folded_total)",
+                    telemetry::limits::SERIES
+                );
+            }
             tasks.set(transport::rt::tasks() as f64);
             pooled.set(self.pool.borrow().len() as f64);
             self.tell_context();
@@ -365,6 +373,7 @@ impl Worker {
         self.multiplexed.borrow_mut().sweep(transport::rt::now());
         self.tunnels.sweep(|_| false);
         self.forget_labels();
+        self.metrics.borrow_mut().sweep(limits::DNS_TIME);
     }
 }
 

@@ -206,8 +206,12 @@ impl EdgeTracker {
         if let Some((delta, _)) = &self.under_way {
             return Some(delta.clone());
         }
+        // Before the sums: what is in them is all that these will ever say.
+        let retired = metrics.retired_edges();
+        let mut edges = metrics.edges();
+        self.forget(&retired, &mut edges, metrics);
         let before = &self.acknowledged;
-        let now = Told { edges: metrics.edges(), calls: if with_calls { metrics.calls() } else { before.calls.clone() } };
+        let now = Told { edges, calls: if with_calls { metrics.calls() } else { before.calls.clone() } };
         let none = EdgeTotals::default();
         let changed = now.edges.iter().map(|(id, totals)| (id.clone(), totals.since(before.edges.get(id).unwrap_or(&none))));
         let edges: Vec<_> = changed.filter(|(_, delta)| *delta != none).collect();
@@ -221,6 +225,23 @@ impl EdgeTracker {
         let delta = EdgeDelta { incarnation: self.incarnation, sequence: self.sequence, edges, calls };
         self.under_way = Some((delta.clone(), now));
         Some(delta)
+    }
+
+    /// Lets cells go that nobody counts in any more, where all that they count was acknowledged; the sums of their edges are smaller from now on.
+    fn forget(&mut self, retired: &[Arc<EdgeCells>], now: &mut BTreeMap<EdgeId, EdgeTotals>, metrics: &Metrics) {
+        for cells in retired {
+            let Some(told) = self.acknowledged.edges.get(&cells.id).filter(|told| now.get(&cells.id) == Some(*told)) else { continue };
+            let mut gone = EdgeTotals::default();
+            cells.add_to(&mut gone);
+            let left = told.since(&gone);
+            for sums in [&mut self.acknowledged.edges, &mut *now] {
+                match left == EdgeTotals::default() {
+                    true => _ = sums.remove(&cells.id),
+                    false => _ = sums.insert(cells.id.clone(), left.clone()),
+                }
+            }
+            metrics.forget_edge(cells);
+        }
     }
 
     pub fn acknowledged(&mut self, sequence: u64) {

@@ -19,7 +19,7 @@ pub mod trace;
 pub use calls::{CallCounts, CallId};
 pub use edge::{EdgeDelta, EdgeId, EdgeTotals, EdgeTracker};
 pub use histogram::Histogram;
-pub use metrics::{Gauge, Handle, Metrics, WorkerMetrics};
+pub use metrics::{Exposition, Gauge, Handle, Metrics, WorkerMetrics};
 pub use peer::Peer;
 pub use proxy_status::proxy_status;
 pub use record::{Decided, Destination, Outcome, Protocol, Record, Reporter, Security, Tell, Way};

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// Label sets of one proxy; what comes after is counted under `other`.
 pub const SERIES: usize = 10_000;
+/// Label sets of what is counted under `other`; beyond, how requests ended is not told apart any more.
+pub const FOLDED: usize = 1024;
+/// A label set of which nothing was counted for so long is forgotten, but for connections that are open.
+pub const SERIES_IDLE: Duration = Duration::from_secs(3600);
 /// Edges of one proxy; likewise.
 pub const EDGES: usize = 5_000;
 /// Kinds of calls that one proxy tells apart (each worker's own count) ...

@@ -2,6 +2,7 @@
 //!
 //! Each worker writes cells of its own; a scrape sums them. Locks are taken when a label set is first seen and on scrape, never per request.
 
+mod budget;
 mod encode;
 mod series;
 
@@ -9,6 +10,7 @@ use crate::calls::{CallCounts, CallId, Calls, WorkerCalls};
 use crate::edge::{EdgeCells, EdgeId};
 use crate::histogram::bump;
 use crate::{Destination, EdgeTotals, Histogram, Peer, Protocol, Record, Reporter, Security, limits};
+use budget::Budget;
 use hashbrown::HashMap;
 use series::{Ending, Series};
 use std::cell::RefCell;
@@ -16,6 +18,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+pub use encode::Exposition;
 
 /// What does not change between the requests of one caller to one backend: the label set but for how a request ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,8 +56,9 @@ struct Store {
 #[derive(Debug, Default)]
 struct Inner {
     workers: Mutex<Vec<Arc<Store>>>,
-    series: AtomicU64,
-    edges: AtomicU64,
+    series: Budget<(Pair, Ending)>,
+    edges: Budget<EdgeId>,
+    /// Requests counted under `other`.
     folded: AtomicU64,
     calls: Calls,
     gauges: Mutex<BTreeMap<&'static str, GaugeFamily>>,
@@ -109,6 +115,7 @@ impl Metrics {
             edges: HashMap::default(),
             recent: HashMap::default(),
             calls: WorkerCalls::default(),
+            over: Rc::default(),
         }
     }
 
@@ -156,12 +163,36 @@ impl Metrics {
         self.0.calls.left_out()
     }
 
-    /// The exposition in Prometheus' text format (OpenMetrics 1.0); see [`Metrics::CONTENT_TYPE`].
-    pub fn encode(&self) -> String {
-        encode::encode(self)
+    /// Cells of edges that no worker counts in any more.
+    pub(crate) fn retired_edges(&self) -> Vec<Arc<EdgeCells>> {
+        let workers = lock(&self.0.workers);
+        let all = workers.iter().flat_map(|store| lock(&store.edges).clone());
+        // Two: the store's, and this one.
+        all.filter(|cells| Arc::strong_count(cells) == 2).collect()
     }
 
-    pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    /// Forgets cells of an edge, whose counts were told.
+    pub(crate) fn forget_edge(&self, cells: &Arc<EdgeCells>) {
+        for store in lock(&self.0.workers).iter() {
+            lock(&store.edges).retain(|other| !Arc::ptr_eq(other, cells));
+        }
+        self.0.edges.release(&cells.id);
+    }
+
+    /// Requests that were counted under `other`, since their label sets were over the budget.
+    pub fn folded(&self) -> u64 {
+        self.0.folded.load(Ordering::Relaxed)
+    }
+
+    /// All of it as OpenMetrics.
+    pub fn encode(&self) -> String {
+        self.encode_as(Exposition::OpenMetrics)
+    }
+
+    /// All of it, as whoever asks reads it.
+    pub fn encode_as(&self, exposition: Exposition) -> String {
+        encode::encode(self, exposition)
+    }
 }
 
 /// One worker's door to its cells.
@@ -174,6 +205,38 @@ pub struct WorkerMetrics {
     /// Handles by where their labels lie. The same peers and services come again with each request, and an address is hashed in no time.
     recent: HashMap<Places, Recent, foldhash::fast::RandomState>,
     calls: WorkerCalls,
+    over: Rc<Over>,
+}
+
+/// Where everything over the budget is counted: found by hashing, and bounded itself.
+#[derive(Debug)]
+struct Over {
+    peer: Arc<Peer>,
+    service: Arc<Destination>,
+    series: RefCell<HashMap<(Pair, Ending), Arc<Series>, foldhash::fast::RandomState>>,
+}
+
+impl Default for Over {
+    fn default() -> Self {
+        let other: Arc<str> = "other".into();
+        let peer = Arc::new(Peer::claimed("other", "other", "other", "other", "other", None));
+        let service = Arc::new(Destination { host: other.clone(), name: other.clone(), namespace: other });
+        Self { peer, service, series: RefCell::default() }
+    }
+}
+
+impl Over {
+    fn series(&self, pair: &Pair, ending: Ending, store: &Store) -> Arc<Series> {
+        let pair = Pair { source: self.peer.clone(), destination: self.peer.clone(), service: Some(self.service.clone()), ..pair.clone() };
+        let mut all = self.series.borrow_mut();
+        let ending = if all.len() < limits::FOLDED { ending } else { Ending::default() };
+        let made = || {
+            let series = Arc::new(Series::new(pair.clone(), ending));
+            lock(&store.series).push(series.clone());
+            series
+        };
+        all.entry((pair.clone(), ending)).or_insert_with(made).clone()
+    }
 }
 
 #[derive(Debug)]
@@ -214,8 +277,8 @@ impl WorkerMetrics {
             return handle.clone();
         }
         let edge = self.edge(EdgeId::of(pair));
-        let handle =
-            Rc::new(Handle { all: self.all.clone(), store: self.store.clone(), pair: pair.clone(), edge, endings: RefCell::default() });
+        let (all, store, over) = (self.all.clone(), self.store.clone(), self.over.clone());
+        let handle = Rc::new(Handle { all, store, over, pair: pair.clone(), edge, endings: RefCell::default() });
         // Over the budget nothing more is remembered: such handles count under `other`, which is found in `Handle::series`.
         if self.handles.len() < limits::SERIES {
             self.handles.insert(pair.clone(), handle.clone());
@@ -249,7 +312,7 @@ impl WorkerMetrics {
         if let Some(cells) = self.edges.get(&id) {
             return cells.clone();
         }
-        let within = self.all.0.edges.fetch_add(1, Ordering::Relaxed) < limits::EDGES as u64;
+        let within = self.all.0.edges.admit(&id, limits::EDGES);
         let id = if within { id } else { EdgeId::other(&id) };
         let (edges, store) = (&mut self.edges, &self.store);
         edges
@@ -261,6 +324,16 @@ impl WorkerMetrics {
             })
             .clone()
     }
+
+    /// Forgets what was not counted for [`limits::SERIES_IDLE`]; `elapsed` since this was last asked.
+    pub fn sweep(&mut self, elapsed: Duration) {
+        self.handles.retain(|_, handle| handle.is_used(elapsed));
+        self.recent.retain(|_, known| self.handles.contains_key(&known.handle.pair));
+        self.over.series.borrow_mut().retain(|_, series| !series.is_idle(elapsed));
+        lock(&self.store.series).retain(|series| Arc::strong_count(series) > 1);
+        // The store keeps them until their counts were told.
+        self.edges.retain(|_, cells| Arc::strong_count(cells) > 2);
+    }
 }
 
 /// Counts for one pair, on one worker. No hashing, no lock, no allocation once an ending was seen before.
@@ -268,6 +341,7 @@ impl WorkerMetrics {
 pub struct Handle {
     all: Metrics,
     store: Arc<Store>,
+    over: Rc<Over>,
     pair: Pair,
     edge: Arc<EdgeCells>,
     endings: RefCell<Vec<(Ending, Arc<Series>)>>,
@@ -292,21 +366,32 @@ impl Handle {
         if let Some((_, series)) = endings.iter().find(|(e, _)| *e == ending) {
             return series.clone();
         }
-        let within = self.all.0.series.fetch_add(1, Ordering::Relaxed) < limits::SERIES as u64;
-        let pair = if within { self.pair.clone() } else { self.folded() };
-        let series = Arc::new(Series::new(pair, ending));
+        if !self.all.0.series.admit(&(self.pair.clone(), ending), limits::SERIES) {
+            // Not remembered: once there is room again, it is counted under its own name.
+            self.all.0.folded.fetch_add(1, Ordering::Relaxed);
+            return self.over.series(&self.pair, ending, &self.store);
+        }
+        let series = Arc::new(Series::new(self.pair.clone(), ending));
         lock(&self.store.series).push(series.clone());
         endings.push((ending, series.clone()));
         series
     }
 
-    /// The pair under which everything over the budget is counted.
-    fn folded(&self) -> Pair {
-        self.all.0.folded.fetch_add(1, Ordering::Relaxed);
-        let other: Arc<str> = "other".into();
-        let peer = Arc::new(Peer::claimed("other", "other", "other", "other", "other", None));
-        let service = Destination { host: other.clone(), name: other.clone(), namespace: other };
-        Pair { source: peer.clone(), destination: peer, service: Some(Arc::new(service)), ..self.pair.clone() }
+    /// Forgets endings that are idle; says whether any is left.
+    fn is_used(&self, elapsed: Duration) -> bool {
+        let mut endings = self.endings.borrow_mut();
+        let (opened, closed) = endings.iter().map(|(_, series)| series.connections()).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        if opened > closed {
+            return true;
+        }
+        endings.retain(|(ending, series)| {
+            let idle = series.is_idle(elapsed);
+            if idle {
+                self.all.0.series.release(&(self.pair.clone(), *ending));
+            }
+            !idle
+        });
+        !endings.is_empty()
     }
 }
 
@@ -322,6 +407,8 @@ struct Sum {
     duration: Vec<u64>,
     request_size: Vec<u64>,
     response_size: Vec<u64>,
+    /// By bucket of the duration.
+    examples: BTreeMap<usize, series::Example>,
 }
 
 impl Metrics {

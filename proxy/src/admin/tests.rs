@@ -55,7 +55,7 @@ async fn scenario(folder: &Path) {
     open.send_replace(true);
     assert!(ask(&path, "GET /ready", "").await.starts_with("HTTP/1.1 200"));
     assert!(ask(&path, "GET /process", "").await.contains(&format!("\"pid\":{}", std::process::id())));
-    assert!(ask(&path, "GET /metrics", "").await.contains("# EOF"));
+    assert!(ask(&path, "GET /metrics", "").await.contains("version=0.0.4"));
     let config = ask(&path, "GET /config", "").await;
     assert!(config.contains("\"generation\":0") && !config.contains("0123456789abcdef"), "{config}");
     assert!(ask(&path, "POST /log-level", "debug\n").await.starts_with("HTTP/1.1 200"));

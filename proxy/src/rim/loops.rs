@@ -41,12 +41,13 @@ pub(super) fn reports(
 ) -> Task {
     Task(tokio::task::spawn_local(async move {
         let mut client = TelemetryClient::new(channel);
-        let Handle { guards, flows, .. } = handle;
+        let Handle { guards, flows, last: last_word, .. } = handle;
+        let mut asked = last_word.listen();
         let mut told = false;
         let (mut last, mut called) = (rt::now(), rt::now());
         loop {
-            rt::sleep(limits::REPORT).await;
-            let with_calls = rt::now().saturating_duration_since(called) >= CALLS_EVERY;
+            let ending = rt::timeout(limits::REPORT, asked.wait_for(|asked| *asked)).await.is_some();
+            let with_calls = ending || rt::now().saturating_duration_since(called) >= CALLS_EVERY;
             let delta = edges.borrow_mut().poll(&metrics, with_calls);
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
             let crowded = guards.crowded();
@@ -54,7 +55,11 @@ pub(super) fn reports(
             let quiet = out.is_empty() && open.is_empty() && crowded.is_empty();
             // The last ejection that ends is told too; and who has nothing to tell asks now and then what is tapped.
             let idle = rt::now().saturating_duration_since(last) < limits::REPORT_IDLE;
-            if delta.is_none() && quiet && !told && seen.is_empty() && dropped == 0 && idle {
+            let counted_out = delta.is_none() && seen.is_empty() && dropped == 0;
+            if ending && counted_out {
+                return last_word.is_told();
+            }
+            if counted_out && quiet && !told && idle {
                 continue;
             }
             (told, last) = (!quiet, rt::now());
@@ -88,6 +93,9 @@ pub(super) fn reports(
                 None => tracing::debug!("edges were not acknowledged in time; they are sent again"),
             }
             flows.lost(lost);
+            if ending {
+                rt::sleep(limits::RECONNECT_MIN).await;
+            }
         }
     }))
 }

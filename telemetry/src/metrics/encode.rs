@@ -7,26 +7,109 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use std::fmt::Error;
-use std::sync::atomic::Ordering;
+use crate::write_hex;
+use std::collections::BTreeMap;
+use std::fmt::{Error, Write};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
-pub(super) fn encode(metrics: &Metrics) -> String {
+/// In which words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposition {
+    /// Prometheus' own text, version 0.0.4: what everything reads.
+    Text,
+    /// OpenMetrics 1.0, with exemplars.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// What an `Accept` asks for: OpenMetrics where it is named, which who does not know it never does.
+    pub fn accepted(accept: &str) -> Self {
+        match accept.contains("application/openmetrics-text") {
+            true => Self::OpenMetrics,
+            false => Self::Text,
+        }
+    }
+
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+pub(super) fn encode(metrics: &Metrics, as_what: Exposition) -> String {
+    let sums = Arc::new(metrics.sums());
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(metrics.clone()));
+    registry.register_collector(Box::new(Scrape { metrics: metrics.clone(), sums: sums.clone() }));
     let mut out = String::new();
     // Writing to a string does not fail.
     let _ = prometheus_client::encoding::text::encode(&mut out, &registry);
+    match as_what {
+        Exposition::Text => older(&out),
+        Exposition::OpenMetrics => with_examples(&out, &sums),
+    }
+}
+
+/// Version 0.0.4 names a counter's family as its line is named, and knows no end.
+fn older(text: &str) -> String {
+    let counters: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        let told = ["# HELP ", "# TYPE "].into_iter().find_map(|word| Some((word, line.strip_prefix(word)?.split_once(' ')?)));
+        match told {
+            Some((word, (name, rest))) if counters.contains(&name) => {
+                for part in [word, name, "_total ", rest] {
+                    out.push_str(part);
+                }
+            }
+            _ => out.push_str(line),
+        }
+        out.push('\n');
+    }
     out
 }
 
+/// `prometheus-client` makes exemplars only of what it counted itself; its lines of buckets stand in the order of `sums`.
+fn with_examples(text: &str, sums: &Sums) -> String {
+    let buckets = DURATION_BOUNDS_MS.len() + 1;
+    let mut examples =
+        sums.iter().filter(|((pair, _), _)| !pair.protocol.is_opaque()).flat_map(|(_, sum)| (0..buckets).map(|at| sum.examples.get(&at)));
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        out.push_str(line);
+        if line.starts_with("istio_request_duration_milliseconds_bucket{")
+            && let Some(Some(example)) = examples.next()
+        {
+            let (mut trace, mut span) = ([0; 32], [0; 16]);
+            write_hex(&example.trace_id, &mut trace);
+            write_hex(&example.span_id, &mut span);
+            let (trace, span) = (String::from_utf8_lossy(&trace), String::from_utf8_lossy(&span));
+            let at = example.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            let millis = example.micros as f64 / 1000.0;
+            _ = write!(out, " # {{trace_id=\"{trace}\",span_id=\"{span}\"}} {millis} {at:.3}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+type Sums = BTreeMap<(Pair, Ending), Sum>;
 type Labels<'a> = Vec<(&'static str, &'a str)>;
-/// Exemplars are not written yet, but the encoder wants their type.
+/// The encoder wants a type for exemplars that it is not given.
 type NoLabels = [(&'static str, &'static str); 0];
 
-impl Collector for Metrics {
+/// All that is told at one time.
+#[derive(Debug)]
+struct Scrape {
+    metrics: Metrics,
+    sums: Arc<Sums>,
+}
+
+impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let sums = self.sums();
-        let (http, tcp): (Vec<_>, Vec<_>) = sums.iter().partition(|((pair, _), _)| !pair.protocol.is_opaque());
+        let (http, tcp): (Vec<_>, Vec<_>) = self.sums.iter().partition(|((pair, _), _)| !pair.protocol.is_opaque());
         let counter = MetricType::Counter;
         family(&mut encoder, "istio_requests", "Requests", counter, &http, |m, s| m.encode_counter::<NoLabels, _, u64>(&s.requests, None))?;
         let histogram = MetricType::Histogram;
@@ -43,10 +126,15 @@ impl Collector for Metrics {
         for (name, help, read) in tcp_families() {
             family(&mut encoder, name, help, counter, &tcp, |m, s| m.encode_counter::<NoLabels, _, u64>(&read(s), None))?;
         }
-        self.encode_gauges(&mut encoder)?;
-        let folded = self.0.folded.load(Ordering::Relaxed);
+        self.metrics.encode_gauges(&mut encoder)?;
+        let folded = self.metrics.folded();
         encoder
-            .encode_descriptor("organza_metrics_folded_series", "Label sets over the budget, counted under `other`", None, counter)?
+            .encode_descriptor(
+                "organza_metrics_folded",
+                "Requests counted under `other`: their label sets were over the budget",
+                None,
+                counter,
+            )?
             .encode_counter::<NoLabels, _, u64>(&folded, None)
     }
 }

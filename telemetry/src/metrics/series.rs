@@ -1,9 +1,11 @@
 //! The cells of one label set on one worker.
 
 use super::{Pair, Sum};
-use crate::Record;
 use crate::histogram::bump;
+use crate::{Record, limits};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// Istio's bounds for `istio_request_duration_milliseconds`.
 pub const DURATION_BOUNDS_MS: [f64; 19] = [
@@ -49,6 +51,15 @@ impl Ending {
     }
 }
 
+/// A request of a bucket whose trace is recorded: what leads from a figure to one of those that it is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Example {
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    pub micros: u64,
+    pub at: SystemTime,
+}
+
 #[derive(Debug)]
 pub struct Series {
     pub pair: Pair,
@@ -62,6 +73,11 @@ pub struct Series {
     duration: [AtomicU64; DURATION_BOUNDS_MS.len() + 1],
     request_size: [AtomicU64; SIZE_BOUNDS.len() + 1],
     response_size: [AtomicU64; SIZE_BOUNDS.len() + 1],
+    /// The last of each bucket of the duration. Taken for those alone whose trace is recorded.
+    examples: Mutex<Vec<(usize, Example)>>,
+    /// What was counted when it was last swept, and for how many milliseconds that has been so. Written by the worker alone.
+    swept: AtomicU64,
+    idle_millis: AtomicU64,
 }
 
 impl Series {
@@ -78,6 +94,42 @@ impl Series {
             duration: [const { AtomicU64::new(0) }; DURATION_BOUNDS_MS.len() + 1],
             request_size: [const { AtomicU64::new(0) }; SIZE_BOUNDS.len() + 1],
             response_size: [const { AtomicU64::new(0) }; SIZE_BOUNDS.len() + 1],
+            examples: Mutex::default(),
+            swept: AtomicU64::new(0),
+            idle_millis: AtomicU64::new(0),
+        }
+    }
+
+    /// Opaque connections, opened and closed.
+    pub fn connections(&self) -> (u64, u64) {
+        (self.opened.load(Ordering::Relaxed), self.closed.load(Ordering::Relaxed))
+    }
+
+    /// Whether nothing was counted for too long, now that it is looked at after `elapsed`.
+    pub fn is_idle(&self, elapsed: Duration) -> bool {
+        let (opened, closed) = self.connections();
+        let counted = self.requests.load(Ordering::Relaxed) + opened + closed;
+        let before = match self.swept.swap(counted, Ordering::Relaxed) == counted {
+            true => self.idle_millis.load(Ordering::Relaxed),
+            false => {
+                self.idle_millis.store(0, Ordering::Relaxed);
+                return false;
+            }
+        };
+        let idle = Duration::from_millis(before).saturating_add(elapsed);
+        self.idle_millis.store(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        idle >= limits::SERIES_IDLE
+    }
+
+    fn exemplify(&self, record: &Record, bucket: usize, micros: u64) {
+        let Some(trace) = record.trace.filter(|trace| trace.context.sampled) else { return };
+        let at = record.started.checked_add(record.duration).unwrap_or(record.started);
+        let span_id = trace.server.unwrap_or(trace.context.span_id);
+        let example = Example { trace_id: trace.context.trace_id, span_id, micros, at };
+        let mut all = self.examples.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.iter_mut().find(|(of, _)| *of == bucket) {
+            Some((_, last)) => *last = example,
+            None => all.push((bucket, example)),
         }
     }
 
@@ -91,7 +143,9 @@ impl Series {
         bump(&self.requests, 1);
         let micros = u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX);
         bump(&self.duration_micros, micros);
-        bump(&self.duration[place(&DURATION_BOUNDS_MS, micros as f64 / 1000.0)], 1);
+        let bucket = place(&DURATION_BOUNDS_MS, micros as f64 / 1000.0);
+        bump(&self.duration[bucket], 1);
+        self.exemplify(record, bucket, micros);
         bump(&self.request_size[place(&SIZE_BOUNDS, record.request_bytes as f64)], 1);
         bump(&self.response_size[place(&SIZE_BOUNDS, record.response_bytes as f64)], 1);
     }
@@ -107,6 +161,12 @@ impl Series {
         add(&mut sum.duration, &self.duration);
         add(&mut sum.request_size, &self.request_size);
         add(&mut sum.response_size, &self.response_size);
+        for (bucket, example) in self.examples.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let last = sum.examples.entry(*bucket).or_insert(*example);
+            if last.at < example.at {
+                *last = *example;
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
-use crate::{EdgeTracker, Outcome};
+use crate::trace::carrier::Told;
+use crate::{EdgeTracker, Outcome, Trace, TraceContext};
 use model::Fault;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -97,6 +98,109 @@ fn label_sets_have_a_budget() {
     let series = text.lines().filter(|l| l.starts_with("istio_requests_total{")).count();
     assert_eq!(series, limits::SERIES + 1);
     assert!(text.lines().any(|l| l.starts_with("istio_requests_total{") && l.contains("source_workload=\"other\"") && l.ends_with(" 50")));
-    assert!(text.contains("organza_metrics_folded_series_total 50"));
+    assert!(text.contains("organza_metrics_folded_total 50"));
     assert!(metrics.edges().len() <= limits::EDGES + 1);
+}
+
+#[test]
+fn what_is_over_the_budget_grows_nothing_and_finds_room_again() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let stranger = |i: usize| Record { source: peer(&format!("stranger-{i}")), ..record(200, 1) };
+    (0..limits::SERIES).for_each(|i| worker.observe(&stranger(i)));
+    let cells = |metrics: &Metrics| metrics.0.workers.lock().unwrap().iter().map(|store| store.series.lock().unwrap().len()).sum::<usize>();
+    assert_eq!(cells(&metrics), limits::SERIES);
+    (0..5000).for_each(|i| worker.observe(&stranger(limits::SERIES + i)));
+    assert_eq!((cells(&metrics), metrics.folded()), (limits::SERIES + 1, 5000));
+    // What another worker counts of the same is the same.
+    metrics.worker().observe(&stranger(0));
+    assert_eq!(metrics.folded(), 5000);
+    // An hour without a word makes room, but for one of which something came.
+    worker.observe(&stranger(7));
+    worker.sweep(limits::SERIES_IDLE);
+    worker.observe(&stranger(7));
+    worker.sweep(limits::SERIES_IDLE / 2);
+    assert_eq!(cells(&metrics), limits::SERIES + 2);
+    worker.observe(&stranger(7));
+    worker.sweep(limits::SERIES_IDLE / 2);
+    worker.observe(&stranger(limits::SERIES + 1));
+    assert_eq!((metrics.folded(), worker.handles.len()), (5000, 2));
+    let text = metrics.encode();
+    let told = text.lines().filter(|line| line.starts_with("istio_requests_total{"));
+    let mut told: Vec<String> =
+        told.map(|line| line.split("source_workload=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()).collect();
+    told.sort();
+    assert_eq!(told, ["stranger-0".to_owned(), format!("stranger-{}", limits::SERIES + 1), "stranger-7".to_owned()]);
+}
+
+#[test]
+fn a_connection_that_is_open_is_not_forgotten() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let tcp = Record { protocol: Protocol::Tcp, ..record(0, 1) };
+    worker.handle(&Pair::of(&tcp)).opened();
+    (0..5).for_each(|_| worker.sweep(limits::SERIES_IDLE));
+    worker.observe(&tcp);
+    let text = metrics.encode();
+    let value = |name: &str| text.lines().find(|l| l.starts_with(name)).unwrap().rsplit(' ').next().unwrap().to_owned();
+    assert_eq!((value("istio_tcp_connections_opened_total{"), value("istio_tcp_connections_closed_total{")), ("1".into(), "1".into()));
+    (0..3).for_each(|_| worker.sweep(limits::SERIES_IDLE));
+    assert!(!metrics.encode().contains("istio_tcp"));
+}
+
+#[test]
+fn edges_that_are_forgotten_are_told_first_and_counted_once() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let mut tracker = EdgeTracker::new(7);
+    let mut told = 0;
+    let mut report = |tracker: &mut EdgeTracker, acknowledged: bool| {
+        let Some(delta) = tracker.poll(&metrics) else { return };
+        if acknowledged {
+            told += delta.edges.iter().map(|(_, counts)| counts.requests).sum::<u64>();
+            tracker.acknowledged(delta.sequence);
+        }
+    };
+    (0..3).for_each(|_| worker.observe(&record(200, 1)));
+    report(&mut tracker, false);
+    (0..3).for_each(|_| worker.sweep(limits::SERIES_IDLE));
+    // Nobody has heard of them yet.
+    assert_eq!(metrics.edges().len(), 1);
+    report(&mut tracker, true);
+    report(&mut tracker, true);
+    assert_eq!(metrics.edges().len(), 0);
+    // The same one again, in new cells.
+    (0..2).for_each(|_| worker.observe(&record(200, 1)));
+    report(&mut tracker, true);
+    assert_eq!((told, metrics.edges().len()), (5, 1));
+}
+
+#[test]
+fn a_bucket_leads_to_a_trace_where_the_reader_knows_how_to_read_that() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let context = TraceContext { trace_id: [0xab; 16], span_id: [0xcd; 8], sampled: true };
+    let traced = |context, millis| Record {
+        trace: Some(Trace { context, told: Told::default(), server: None, dialled: None }),
+        ..record(200, millis)
+    };
+    worker.observe(&traced(context, 3));
+    worker.observe(&traced(TraceContext { sampled: false, ..context }, 30));
+    worker.observe(&record(500, 3));
+    let text = metrics.encode();
+    let told: Vec<&str> = text.lines().filter(|line| line.contains("trace_id")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("istio_request_duration_milliseconds_bucket{le=\"5.0\"") && told[0].contains("response_code=\"200\""),
+        "{told:?}"
+    );
+    let example = format!(" # {{trace_id=\"{}\",span_id=\"{}\"}} 3 0.003", "ab".repeat(16), "cd".repeat(8));
+    assert!(told[0].ends_with(&example), "{told:?}");
+    let text = metrics.encode_as(Exposition::Text);
+    assert!(!text.contains("trace_id") && !text.contains("# EOF"));
+    assert!(
+        text.contains("# TYPE istio_requests_total counter\n") && text.contains("# TYPE istio_request_duration_milliseconds histogram\n")
+    );
+    assert_eq!(Exposition::accepted("text/plain;version=0.0.4;q=0.2,application/openmetrics-text;version=1.0.0"), Exposition::OpenMetrics);
+    assert_eq!(Exposition::accepted("*/*"), Exposition::Text);
 }

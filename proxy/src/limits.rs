@@ -104,6 +104,9 @@ pub const CHECK_BYTES: usize = 4096;
 pub const CHECK_LOOK: Duration = Duration::from_millis(100);
 /// Heads of requests that one worker keeps ready to be written over: what is under way is judged again by them when policies change.
 pub const KEPT_HEADS: usize = 64;
+/// Pairs of texts that one worker keeps ready for records, and what one of them keeps of its memory.
+pub const KEPT_WORDS: usize = 64;
+pub const KEPT_WORD_BYTES: usize = 1024;
 /// Single requests that one report tells ...
 pub const FLOWS: usize = 1024;
 /// ... and of them those that are told because they failed.

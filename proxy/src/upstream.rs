@@ -289,7 +289,7 @@ impl Worker {
         if let Some(hello) = hello {
             connection.writer.hold_first(&hello);
         }
-        Ok(Upstream { key, pooled: Pooled { connection, opened: rt::now(), reused: false, with }, owes_welcome })
+        Ok(Upstream { key, pooled: transport::pool::Pooled::new(connection, rt::now(), with), owes_welcome })
     }
 
     /// A connection for one request, of the protocol that the key names.

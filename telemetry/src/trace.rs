@@ -114,21 +114,29 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// Lower-case hexadecimal only, as the standard has it.
+/// What a byte is as a digit; [`NO_DIGIT`] what is none.
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
+const NO_DIGIT: u8 = 0x80;
+
+/// Lower-case hexadecimal only, as the standard has it. Nearly all texts are good, so that it is asked once at the end whether all were digits.
 pub(crate) fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
-    };
-    let mut out = [0; N];
-    if text.len() != 2 * N {
-        return None;
-    }
-    for (i, pair) in text.chunks(2).enumerate() {
-        out[i] = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(out)
+    let (pairs, []) = text.as_chunks::<2>() else { return None };
+    let pairs: &[[u8; 2]; N] = pairs.try_into().ok()?;
+    let mut seen = 0;
+    let out = pairs.map(|[high, low]| {
+        let (high, low) = (DIGITS[usize::from(high)], DIGITS[usize::from(low)]);
+        seen |= high | low;
+        high << 4 | low
+    });
+    (seen & NO_DIGIT == 0).then_some(out)
 }
 
 #[cfg(test)]

@@ -6,15 +6,7 @@ use hashbrown::HashMap;
 use std::hash::Hash;
 use std::time::Instant;
 
-#[derive(Debug)]
-struct Kept<W> {
-    connection: h1::Connection,
-    opened: Instant,
-    since: Instant,
-    with: W,
-}
-
-/// A connection with the age that it has over all its uses.
+/// A connection with the age that it has over all its uses. It lives in one box from its opening to its end: each request hands it on a dozen times.
 #[derive(Debug)]
 pub struct Pooled<W> {
     pub connection: h1::Connection,
@@ -23,12 +15,22 @@ pub struct Pooled<W> {
     pub reused: bool,
     /// Dropped when the connection is closed, and after it.
     pub with: W,
+    /// When it was last done with.
+    since: Instant,
+}
+
+impl<W> Pooled<W> {
+    /// One that was just opened.
+    pub fn new(connection: h1::Connection, opened: Instant, with: W) -> Box<Self> {
+        Box::new(Self { connection, opened, reused: false, with, since: opened })
+    }
 }
 
 /// `W` is what goes with each connection until it is closed.
 #[derive(Debug)]
 pub struct Pool<K, W> {
-    kept: HashMap<K, Vec<Kept<W>>, foldhash::fast::RandomState>,
+    #[allow(clippy::vec_box, reason = "what is taken out and put back is the box")]
+    kept: HashMap<K, Vec<Box<Pooled<W>>>, foldhash::fast::RandomState>,
 }
 
 impl<K, W> Default for Pool<K, W> {
@@ -39,31 +41,34 @@ impl<K, W> Default for Pool<K, W> {
 
 impl<K: Hash + Eq, W> Pool<K, W> {
     /// The connection that was used last and is still good.
-    pub fn take(&mut self, key: &K, now: Instant) -> Option<Pooled<W>> {
+    pub fn take(&mut self, key: &K, now: Instant) -> Option<Box<Pooled<W>>> {
         let kept = self.kept.get_mut(key)?;
         while let Some(mut one) = kept.pop() {
             let fresh = now.duration_since(one.since) < limits::POOL_IDLE && now.duration_since(one.opened) < limits::POOL_LIFE;
             if fresh && !one.connection.is_stale() {
-                return Some(Pooled { connection: one.connection, opened: one.opened, reused: true, with: one.with });
+                one.reused = true;
+                return Some(one);
             }
         }
         None
     }
 
-    pub fn put(&mut self, key: K, mut pooled: Pooled<W>, now: Instant) {
+    pub fn put(&mut self, key: K, mut pooled: Box<Pooled<W>>, now: Instant) {
         pooled.connection.rest();
+        pooled.since = now;
         let kept = self.kept.entry(key).or_default();
         if kept.len() < limits::POOL_KEPT {
-            kept.push(Kept { connection: pooled.connection, opened: pooled.opened, since: now, with: pooled.with });
+            kept.push(pooled);
         }
     }
 
     /// Of those whose key says so, the connection that lay idle longest.
-    pub fn take_oldest(&mut self, of: impl Fn(&K) -> bool) -> Option<Pooled<W>> {
-        let first = |kept: &Vec<Kept<W>>| kept.first().map(|one| one.since);
+    pub fn take_oldest(&mut self, of: impl Fn(&K) -> bool) -> Option<Box<Pooled<W>>> {
+        let first = |kept: &Vec<Box<Pooled<W>>>| kept.first().map(|one| one.since);
         let kept = self.kept.iter_mut().filter(|(key, kept)| !kept.is_empty() && of(key)).min_by_key(|(_, kept)| first(kept))?.1;
-        let one = kept.remove(0);
-        Some(Pooled { connection: one.connection, opened: one.opened, reused: true, with: one.with })
+        let mut one = kept.remove(0);
+        one.reused = true;
+        Some(one)
     }
 
     /// Closes what is too old. Called now and then, since what is never asked for would stay.

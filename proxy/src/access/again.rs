@@ -52,26 +52,29 @@ impl Again {
 /// The head of a request as it was judged, for the next time: filters change the one that is sent on.
 pub struct Kept {
     worker: Rc<Worker>,
-    head: Box<RequestHead>,
+    /// Taken only when this ends.
+    head: Option<Box<RequestHead>>,
 }
 
 impl Kept {
     pub fn of(worker: &Rc<Worker>, head: &RequestHead) -> Self {
         let mut kept = worker.again.heads.borrow_mut().pop().unwrap_or_default();
         kept.copy(head);
-        Self { worker: worker.clone(), head: kept }
+        Self { worker: worker.clone(), head: Some(kept) }
     }
 
-    pub fn head(&self) -> &RequestHead {
-        &self.head
+    /// `None` never while this lives.
+    pub fn head(&self) -> Option<&RequestHead> {
+        self.head.as_deref()
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         let mut heads = self.worker.again.heads.borrow_mut();
-        if heads.len() < crate::limits::KEPT_HEADS {
-            let mut head = std::mem::take(&mut self.head);
+        if heads.len() < crate::limits::KEPT_HEADS
+            && let Some(mut head) = self.head.take()
+        {
             head.headers.shrink(transport::limits::READ_BUFFER);
             heads.push(head);
         }

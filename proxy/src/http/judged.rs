@@ -36,12 +36,16 @@ impl<'c> Judged<'c> {
     /// Judges it for the first time, and counts it where it is allowed.
     pub fn admit(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
         let told = self.judge(snapshot)?;
-        rates::take(self.worker, snapshot, &self.standing()?, self.kept.head())?;
+        rates::take(self.worker, snapshot, &self.standing()?, self.head()?)?;
         Ok(told)
     }
 
     pub fn judge(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
-        access::request(self.worker, snapshot, &self.standing()?, self.kept.head())
+        access::request(self.worker, snapshot, &self.standing()?, self.head()?)
+    }
+
+    fn head(&self) -> Result<&RequestHead, Stop> {
+        self.kept.head().ok_or_else(|| Stop::new(Fault::Internal, "a request was to be judged whose head is gone"))
     }
 
     /// Where it is judged, and who brings it.

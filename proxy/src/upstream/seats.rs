@@ -20,7 +20,7 @@ use transport::{Error, rt};
 
 /// Goes with a connection until it is closed; to what is no service nobody counts them.
 pub type Kept = Option<Seat>;
-pub type Pooled = transport::pool::Pooled<Kept>;
+pub type Pooled = Box<transport::pool::Pooled<Kept>>;
 
 /// What a wait ends with.
 pub enum Got {
@@ -112,13 +112,14 @@ impl Worker {
     }
 
     /// A connection of HTTP/1 that carried its request goes to one who waits for it, or back to the pool; where somebody else needs its seat it is closed.
-    pub(super) fn keep(&self, key: UpstreamKey, pooled: Pooled) {
+    pub(super) fn keep(&self, key: UpstreamKey, mut pooled: Pooled) {
         if let Some(counted) = &key.counted
             && counted.guard.wanted() > 0
         {
             let fits = |other: &&Rc<Queued>| !other.fresh && other.key == key && counted.guard.hand_over(other.ticket);
             if let Some(next) = self.queue.borrow().iter().find(fits) {
-                *next.given.borrow_mut() = Some(Pooled { reused: true, ..pooled });
+                pooled.reused = true;
+                *next.given.borrow_mut() = Some(pooled);
                 next.wake();
                 return;
             }

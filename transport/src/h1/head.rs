@@ -2,36 +2,59 @@
 
 use crate::{Error, limits};
 use httparse::Status;
+use memchr::memmem::Finder;
 use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Scheme, Version};
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::sync::LazyLock;
+
+/// What ends a head. To begin a search costs more than to search a head; this one is begun once.
+static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 /// How many bytes the head at the start of `bytes` has, if it is whole. Looks for the end from `searched` on, and updates it.
 pub fn find_end(bytes: &[u8], searched: &mut usize, most: usize) -> Result<Option<usize>, Error> {
     let from = searched.saturating_sub(3);
     // Every LF follows a CR, every CR precedes an LF: others would end a line for some readers and not for others. A head that cannot become
-    // good is refused before it is whole. Each LF is looked at, and of the CRs there may be no more than those before them.
-    let (mut lines, mut end) = (0, None);
-    for at in memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
-        if at == 0 || bytes[at - 1] != b'\r' {
-            return Err(unended());
-        }
-        lines += usize::from(at > from);
-        if bytes[..at].ends_with(b"\r\n\r") {
-            end = Some(at + 1);
-            break;
-        }
-    }
+    // good is refused before it is whole.
+    let end = END.find(&bytes[from..]).map(|at| from + at + END.needle().len());
     let seen = &bytes[from..end.unwrap_or(bytes.len())];
-    // The LF of the last one may be still to come.
-    let last = usize::from(seen.ends_with(b"\r"));
-    if memchr::memchr_iter(b'\r', seen).count() != lines + last {
+    let Ends { crs, lfs, pairs } = Ends::of(seen);
+    // The CR of the first LF may lie before, and the LF of the last CR may be still to come.
+    let first = seen.starts_with(b"\n") && from > 0 && bytes[from - 1] == b'\r';
+    let last = seen.ends_with(b"\r");
+    if lfs != pairs + usize::from(first) || crs != pairs + usize::from(last) {
         return Err(unended());
     }
     if end.is_none() {
         *searched = bytes.len();
     }
     if end.unwrap_or(bytes.len()) > most { Err(too_large()) } else { Ok(end) }
+}
+
+/// How many of each lie in a text, and how many CRs directly before an LF.
+#[derive(Default)]
+struct Ends {
+    crs: usize,
+    lfs: usize,
+    pairs: usize,
+}
+
+impl Ends {
+    /// Without a branch, so that the compiler looks at many bytes at once: short lines make any search begin again too often.
+    fn of(text: &[u8]) -> Self {
+        let mut all = Self::default();
+        // As many as a byte can count.
+        for begin in (0..text.len()).step_by(usize::from(u8::MAX)) {
+            let block = &text[begin..text.len().min(begin + usize::from(u8::MAX))];
+            let after = &text[begin + 1..text.len().min(begin + 1 + block.len())];
+            let count = |byte: u8| usize::from(block.iter().fold(0u8, |sum, b| sum.wrapping_add(u8::from(*b == byte))));
+            all.crs += count(b'\r');
+            all.lfs += count(b'\n');
+            let pairs = block.iter().zip(after).fold(0u8, |sum, (a, b)| sum.wrapping_add(u8::from(*a == b'\r') & u8::from(*b == b'\n')));
+            all.pairs += usize::from(pairs);
+        }
+        all
+    }
 }
 
 fn unended() -> Error {

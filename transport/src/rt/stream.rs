@@ -283,7 +283,11 @@ macro_rules! both_ways {
                 $each!(self, s => Pin::new(s).poll_write(cx, bytes))
             }
             fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-                $each!(self, s => Pin::new(s).poll_write_vectored(cx, pieces))
+                match pieces {
+                    // A record of TLS, mostly: the kernel takes one piece more cheaply than a list of one.
+                    [piece] => $each!(self, s => Pin::new(s).poll_write(cx, piece)),
+                    _ => $each!(self, s => Pin::new(s).poll_write_vectored(cx, pieces)),
+                }
             }
             fn is_write_vectored(&self) -> bool {
                 true

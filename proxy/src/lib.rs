@@ -32,6 +32,7 @@ pub mod rates;
 pub mod rim;
 mod run;
 pub mod snapshot;
+mod spare;
 mod telling;
 pub mod tokens;
 pub mod upstream;

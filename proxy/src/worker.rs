@@ -6,6 +6,7 @@ use crate::limits;
 use crate::map::Map;
 use crate::pick::{Called, Choice, Picked, Tried};
 use crate::snapshot::Snapshot;
+use crate::spare::Words;
 use crate::upstream::{Kept, Multiplexing, Names, Queued, UpstreamKey, Via};
 
 use identity::Credentials;
@@ -143,7 +144,7 @@ pub struct Worker {
     /// Who nobody knows, as labels name them.
     unknown: Arc<Peer>,
     /// Memory of what records were called by, for the next ones.
-    words: RefCell<Vec<[String; 2]>>,
+    pub(crate) words: Words,
 }
 
 impl Worker {
@@ -173,7 +174,7 @@ impl Worker {
             sampler: RefCell::default(),
             context: Cell::default(),
             unknown: Arc::new(Peer::unknown()),
-            words: RefCell::default(),
+            words: Words::default(),
         })
     }
 
@@ -183,20 +184,6 @@ impl Worker {
 
     pub fn unknown(&self) -> Arc<Peer> {
         self.unknown.clone()
-    }
-
-    /// Two empty texts, for a record's authority and path.
-    pub fn words(&self) -> [String; 2] {
-        self.words.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Takes their memory back.
-    pub fn keep_words(&self, mut words: [String; 2]) {
-        let mut kept = self.words.borrow_mut();
-        if kept.len() < limits::KEPT_WORDS && words.iter().all(|word| word.capacity() <= limits::KEPT_WORD_BYTES) {
-            words.iter_mut().for_each(String::clear);
-            kept.push(words);
-        }
     }
 
     /// SplitMix64: good enough to draw shares and jitter, never used for secrets.

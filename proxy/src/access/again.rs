@@ -2,6 +2,7 @@
 //! change once and wakes what it carries; what ends by itself before costs a place in a list and no more.
 
 use crate::http::Stop;
+use crate::spare::Spare;
 use crate::worker::Worker;
 use model::RequestHead;
 use std::cell::{Cell, RefCell};
@@ -18,8 +19,7 @@ pub struct Again {
     waiting: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
     /// Heads that are not in use, so that keeping one costs no memory of its own.
-    #[allow(clippy::vec_box, reason = "they are held by tasks, which are to stay small")]
-    heads: RefCell<Vec<Box<RequestHead>>>,
+    heads: Spare<Box<RequestHead>, { crate::limits::KEPT_HEADS }>,
 }
 
 impl Again {
@@ -58,7 +58,7 @@ pub struct Kept {
 
 impl Kept {
     pub fn of(worker: &Rc<Worker>, head: &RequestHead) -> Self {
-        let mut kept = worker.again.heads.borrow_mut().pop().unwrap_or_default();
+        let mut kept = worker.again.heads.take();
         kept.copy(head);
         Self { worker: worker.clone(), head: Some(kept) }
     }
@@ -71,12 +71,9 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let mut heads = self.worker.again.heads.borrow_mut();
-        if heads.len() < crate::limits::KEPT_HEADS
-            && let Some(mut head) = self.head.take()
-        {
+        if let Some(mut head) = self.head.take() {
             head.headers.shrink(transport::limits::READ_BUFFER);
-            heads.push(head);
+            self.worker.again.heads.give(head);
         }
     }
 }

@@ -298,7 +298,7 @@ async fn one(worker: &Rc<Worker>, mut down: Downstream<'_>, head: &mut RequestHe
     let started = down.started;
     let mut record = begin(worker, client);
     record.method = head.method.clone();
-    [record.authority, record.path] = worker.words();
+    [record.authority, record.path] = worker.words.take();
     record.authority.push_str(head.authority());
     record.path.push_str(head.path());
     if head.is_grpc() {
@@ -384,5 +384,5 @@ async fn stop_here(
 fn finish(worker: &Worker, record: &mut Record, started: Instant) {
     record.duration = rt::now().saturating_duration_since(started);
     worker.record(record);
-    worker.keep_words([std::mem::take(&mut record.authority), std::mem::take(&mut record.path)]);
+    worker.words.give_emptied([std::mem::take(&mut record.authority), std::mem::take(&mut record.path)]);
 }

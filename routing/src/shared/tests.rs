@@ -43,6 +43,14 @@ fn what_is_kept_is_bounded_and_right_beyond_the_bound() {
         assert_eq!(*shared.backend(&backend), backend);
     }
     assert!(shared.backends.len() <= limits::SHARED_BACKENDS);
+    let found = matches_of(&[("/a", "1", 1)]);
+    for i in 0..=limits::SHARED_COMMONS {
+        let backend = Arc::new(Backend::Invalid { reason: model::InvalidBackend::BackendNotFound, message: "".into() });
+        let to = crate::compiled::SplitBackend { index: 0, weight: i as u32, backend, phases: found[0].common.phases.clone() };
+        let common = Common { tests: None, split: std::iter::once(to).collect(), ..like(&found[0].common) };
+        assert_eq!(shared.common(common).split[0].weight, i as u32);
+    }
+    assert!(shared.commons.len() <= limits::SHARED_COMMONS);
 }
 
 #[test]
@@ -51,6 +59,11 @@ fn a_table_shares_with_the_one_that_it_came_from() {
     let mut after = before.clone();
     after.shared.tests(&test("a"));
     assert_eq!((before.shared.tests.len(), after.shared.tests.len()), (0, 1));
+}
+
+fn like(common: &Common) -> Common {
+    let Common { protocol, retries, sessions, total_weight, timeouts, .. } = *common;
+    Common { tests: None, protocol, retries, sessions, phases: common.phases.clone(), split: Default::default(), total_weight, timeouts }
 }
 
 fn matches_of(rules: &[(&str, &str, u32)]) -> Vec<crate::compiled::CompiledMatch> {

@@ -134,6 +134,16 @@ fn what_is_over_the_budget_grows_nothing_and_finds_room_again() {
 }
 
 #[test]
+fn what_is_over_the_budget_ends_in_so_many_ways_and_no_more() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    (0..limits::SERIES).for_each(|i| worker.observe(&Record { source: peer(&format!("stranger-{i}")), ..record(200, 1) }));
+    (0..limits::FOLDED as u16 + 100).for_each(|status| worker.observe(&Record { source: peer("late"), ..record(status, 1) }));
+    let cells: usize = metrics.0.workers.lock().unwrap().iter().map(|store| store.series.lock().unwrap().len()).sum();
+    assert_eq!(cells, limits::SERIES + limits::FOLDED + 1, "the last is for all other ends");
+}
+
+#[test]
 fn a_connection_that_is_open_is_not_forgotten() {
     let metrics = Metrics::new();
     let mut worker = metrics.worker();
@@ -155,7 +165,7 @@ fn edges_that_are_forgotten_are_told_first_and_counted_once() {
     let mut tracker = EdgeTracker::new(7);
     let mut told = 0;
     let mut report = |tracker: &mut EdgeTracker, acknowledged: bool| {
-        let Some(delta) = tracker.poll(&metrics) else { return };
+        let Some(delta) = tracker.poll(&metrics, true) else { return };
         if acknowledged {
             told += delta.edges.iter().map(|(_, counts)| counts.requests).sum::<u64>();
             tracker.acknowledged(delta.sequence);

@@ -5,9 +5,9 @@ use crate::Stream;
 use std::time::Duration;
 
 /// A connection, and its other end, without which it would be stale.
-fn opened(at: Instant) -> (Pooled<()>, Stream) {
+fn opened(at: Instant) -> (Box<Pooled<()>>, Stream) {
     let (here, there) = Stream::pair(64);
-    (Pooled { connection: h1::Connection::new(here), opened: at, reused: false, with: () }, there)
+    (Box::new(Pooled { connection: h1::Connection::new(here), opened: at, since: at, reused: false, with: () }), there)
 }
 
 #[tokio::test]

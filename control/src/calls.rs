@@ -94,6 +94,8 @@ pub struct Calls {
     all: BTreeMap<Called, BTreeMap<String, Of>>,
     kinds: usize,
     left_out: u64,
+    /// What each proxy found no room for: the process that says it, and how many.
+    left_out_by: BTreeMap<String, (u64, u64)>,
     unsaved: BTreeSet<Called>,
     saved_at: u64,
 }
@@ -219,7 +221,19 @@ impl Calls {
 
     /// Calls that there was no room for, since the control plane started.
     pub fn left_out(&self) -> u64 {
-        self.left_out
+        self.left_out.saturating_add(self.left_out_by.values().map(|(_, count)| count).sum())
+    }
+
+    /// What a process of a proxy had no room for since it began.
+    pub fn left_out_by(&mut self, proxy: &str, incarnation: u64, count: u64) {
+        if count == 0 || self.left_out_by.len() >= limits::CALLS && !self.left_out_by.contains_key(proxy) {
+            return;
+        }
+        let known = self.left_out_by.entry(proxy.to_owned()).or_insert((incarnation, 0));
+        if known.0 != incarnation {
+            self.left_out = self.left_out.saturating_add(known.1);
+        }
+        *known = (incarnation, count);
     }
 }
 

@@ -98,7 +98,7 @@ pub async fn serve(core: Arc<Core>, listener: impl Entrance, credentials: Creden
         // A proxy that comes back says all that it holds.
         .add_service(DiscoveryServer::new(service.clone()).max_decoding_message_size(wire::limits::MESSAGE_BYTES))
         .add_service(CertificatesServer::new(service.clone()))
-        .add_service(TelemetryServer::new(service))
+        .add_service(TelemetryServer::new(service).max_decoding_message_size(wire::limits::MESSAGE_BYTES))
         .serve_with_incoming_shutdown(ReceiverStream::new(receiver), ending)
         .await
 }
@@ -385,6 +385,7 @@ impl Telemetry for Service {
         if report.sequence > 0 {
             let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new() };
+            inner.calls.left_out_by(&report.proxy, report.incarnation, report.calls_left_out);
             let is_new = inner.graph.report(&report.proxy, delta, seconds(now())) && !report.calls.is_empty();
             if let Some(workload) = workload.filter(|_| is_new) {
                 let calls = believed(&self.0.world(), &workload, report.calls);

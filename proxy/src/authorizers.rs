@@ -16,7 +16,7 @@ use crate::access::{self, At, Called, Standing};
 use crate::http::exchange::{self, Asked};
 use crate::http::{Load, Stop};
 use crate::limits;
-use crate::map::Map;
+use crate::map::{self, Map};
 use crate::pick::{self, Called as To};
 use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
@@ -45,26 +45,11 @@ pub struct Authorizers {
 impl Authorizers {
     /// As they are after these changes; `None` where none of them is their business.
     pub fn after(&self, changes: &[Change]) -> Option<Self> {
-        if !changes.iter().any(|change| change.key().kind == Kind::ExternalAuthorizer) {
-            return None;
-        }
-        let mut all = self.all.clone();
-        for change in changes {
-            match change {
-                Change::Put(Resource::ExternalAuthorizer(said)) => _ = all.insert(said.key.clone(), said.clone()),
-                Change::Put(_) => {}
-                Change::Remove(key) => _ = all.remove(key),
-            }
-        }
-        let mut sorted: Vec<_> = all.values().collect();
-        sorted.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut targets = policy::Targets::<Vec<Arc<ExternalAuthorizer>>>::default();
-        for one in sorted {
-            for target in &one.targets {
-                targets.set(target).push(one.clone());
-            }
-        }
-        Some(Self { all, targets })
+        let all = map::after(&self.all, Kind::ExternalAuthorizer, changes, |put| match put {
+            Resource::ExternalAuthorizer(said) => Some(said.clone()),
+            _ => None,
+        })?;
+        Some(Self { targets: map::by_target(&all, |one| &one.targets), all })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -131,6 +116,20 @@ pub struct Question<'q> {
     pub identity: Option<&'q SpiffeId>,
     pub request_id: &'q str,
     pub secure: bool,
+    /// 1 for a request; that of an authorizer's own question is one more.
+    pub depth: u8,
+}
+
+/// The depth of a question, by which authorizers that guard each other come to an end. Whoever writes it himself is refused sooner, and nothing else.
+const DEPTH: &str = "x-organza-asked";
+
+pub fn depth(head: &RequestHead) -> u8 {
+    head.headers.text(DEPTH).map_or(1, |told| told.parse::<u8>().unwrap_or(u8::MAX))
+}
+
+/// Says in a question how deep it is.
+fn tell_depth(head: &mut RequestHead, question: &Question<'_>) {
+    head.headers.set(DEPTH, question.depth.saturating_add(1).to_string().as_bytes());
 }
 
 /// What an authorizer says.
@@ -147,13 +146,11 @@ pub enum Word {
 ///
 /// # Errors
 /// If the request may not be.
-pub async fn ask(
-    worker: &Rc<Worker>,
-    snapshot: &Snapshot,
-    asking: &Asking,
-    by: &Arc<str>,
-    question: &Question<'_>,
-) -> Result<Option<Edits>, Stop> {
+pub async fn ask(worker: &Rc<Worker>, snapshot: &Snapshot, asking: &Asking, by: &Arc<str>, question: &Question<'_>) -> Result<Edits, Stop> {
+    if question.depth > limits::ASKED_DEEP {
+        let why = format!("the authorizer of {by} is asked about a question of an authorizer about a question, and so on");
+        return Err(Stop { by: Some(by.clone()), ..Stop::new(Fault::AuthorizerFailed, why) });
+    }
     if let Backend::Invalid { message, .. } = &asking.backend {
         let why = format!("{by} has nobody to ask: {message}");
         return Err(Stop { by: Some(by.clone()), ..Stop::new(Fault::InvalidFilter, why) });
@@ -173,7 +170,7 @@ pub async fn ask(
     match word {
         Word::Allowed(edits) => {
             count(worker, by, "allowed");
-            Ok(Some(edits))
+            Ok(edits)
         }
         Word::Denied(head, body) => {
             count(worker, by, "denied");
@@ -183,7 +180,10 @@ pub async fn ask(
         Word::Nothing(why) if asking.fail_open => {
             count(worker, by, "open");
             tracing::debug!("the authorizer of {by} was not heard, and the request goes on: {why}");
-            Ok(None)
+            Ok(match &asking.protocol {
+                AskedBy::Http { taken, .. } => by_http::taken_off(asking, taken),
+                AskedBy::Grpc => Edits::default(),
+            })
         }
         Word::Nothing(why) => {
             count(worker, by, "failed");

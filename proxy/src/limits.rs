@@ -156,3 +156,7 @@ pub const OTLP_ANSWER: usize = 64 * 1024;
 
 /// Longest answer of an authorizer outside, in bytes: its body is the caller's, or is the message that says what it decided.
 pub const AUTHORIZER_BYTES: usize = 64 * 1024;
+/// What of an authorizer's page is told callers by gRPC, whose heads have little room.
+pub const GRPC_MESSAGE_BYTES: usize = 1024;
+/// How deep questions of authorizers about questions of authorizers may be: those that guard each other would never come to an answer.
+pub const ASKED_DEEP: u8 = 3;

@@ -3,7 +3,7 @@
 
 use crate::access::{self, At, Called, Standing};
 use crate::http::Stop;
-use crate::map::Map;
+use crate::map::{self, Map};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::rate::RatePolicy;
@@ -24,17 +24,10 @@ pub struct Rates {
 impl Rates {
     /// As it is after these changes; `None` where none of them is its business.
     pub fn after(&self, changes: &[Change]) -> Option<Self> {
-        if !changes.iter().any(|change| change.key().kind == Kind::RateLimit) {
-            return None;
-        }
-        let mut policies = self.policies.clone();
-        for change in changes {
-            match change {
-                Change::Put(Resource::RateLimit(policy)) => _ = policies.insert(policy.key.clone(), policy.clone()),
-                Change::Put(_) => {}
-                Change::Remove(key) => _ = policies.remove(key),
-            }
-        }
+        let policies = map::after(&self.policies, Kind::RateLimit, changes, |put| match put {
+            Resource::RateLimit(said) => Some(said.clone()),
+            _ => None,
+        })?;
         let rates = policy::Rates::compile(policies.values(), &self.rates);
         Some(Self { policies, rates })
     }

@@ -1,7 +1,7 @@
 //! What is told of requests here, as policies of telemetry have it: compiled when one changes, looked up by route and service. A proxy is sent the
 //! policies that concern it alone, so that those of the mesh, its namespace and its gateway are one value.
 
-use crate::map::Map;
+use crate::map::{self, Map};
 use model::telemetry::{Lines, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 use model::{Change, Key, Kind, RequestHead, Resource};
 use routing::header_holds;
@@ -21,17 +21,10 @@ pub struct Telling {
 impl Telling {
     /// As it is after these changes; `None` where none of them is its business.
     pub fn after(&self, changes: &[Change]) -> Option<Self> {
-        if !changes.iter().any(|change| change.key().kind == Kind::Telemetry) {
-            return None;
-        }
-        let mut policies = self.policies.clone();
-        for change in changes {
-            match change {
-                Change::Put(Resource::Telemetry(policy)) => _ = policies.insert(policy.key.clone(), policy.clone()),
-                Change::Put(_) => {}
-                Change::Remove(key) => _ = policies.remove(key),
-            }
-        }
+        let policies = map::after(&self.policies, Kind::Telemetry, changes, |put| match put {
+            Resource::Telemetry(said) => Some(said.clone()),
+            _ => None,
+        })?;
         Some(Self::compile(policies))
     }
 

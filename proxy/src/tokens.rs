@@ -13,7 +13,7 @@ pub use store::Store;
 use crate::access::{self, At, Behind, Called, Standing};
 use crate::http::Stop;
 use crate::limits;
-use crate::map::Map;
+use crate::map::{self, Map};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use identity::jwt::{Demands, Jwt, Keys, Refused};
@@ -58,26 +58,11 @@ impl Issuer {
 impl Issuers {
     /// As they are after these changes; `None` where none of them is their business.
     pub fn after(&self, changes: &[Change]) -> Option<Self> {
-        if !changes.iter().any(|change| change.key().kind == Kind::TokenIssuer) {
-            return None;
-        }
-        let mut all = self.all.clone();
-        for change in changes {
-            match change {
-                Change::Put(Resource::TokenIssuer(said)) => _ = all.insert(said.key.clone(), Arc::new(Issuer::new(said))),
-                Change::Put(_) => {}
-                Change::Remove(key) => _ = all.remove(key),
-            }
-        }
-        let mut targets = policy::Targets::<Vec<Arc<Issuer>>>::default();
-        let mut sorted: Vec<_> = all.values().collect();
-        sorted.sort_by(|a, b| a.said.key.cmp(&b.said.key));
-        for issuer in sorted {
-            for target in &issuer.said.targets {
-                targets.set(target).push(issuer.clone());
-            }
-        }
-        Some(Self { all, targets })
+        let all = map::after(&self.all, Kind::TokenIssuer, changes, |put| match put {
+            Resource::TokenIssuer(said) => Some(Arc::new(Issuer::new(said))),
+            _ => None,
+        })?;
+        Some(Self { targets: map::by_target(&all, |issuer| &issuer.said.targets), all })
     }
 
     pub fn is_empty(&self) -> bool {

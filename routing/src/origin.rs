@@ -42,6 +42,8 @@ pub struct Origin {
     pub scheme: Option<Scheme>,
     /// The host that the client called, where they say so.
     pub host: Option<Box<str>>,
+    /// The port that the client called, likewise.
+    pub port: Option<u16>,
 }
 
 /// One proxy's word.
@@ -87,8 +89,7 @@ pub fn read(trusted: &TrustedProxies, peer: IpAddr, headers: &HeaderBlock) -> Or
         }
     }
     if let Trusted::Hops(hops) = trusted.who
-        && origin.behind != Behind::Unknown
-        && said.len() < usize::from(hops)
+        && spoke(trusted.field, headers) < usize::from(hops)
     {
         // Fewer spoke than stand in front: it came past them, and whoever connects is all that is known.
         return Origin::default();
@@ -100,6 +101,7 @@ pub fn read(trusted: &TrustedProxies, peer: IpAddr, headers: &HeaderBlock) -> Or
     if trusted.field == OriginField::XForwardedFor {
         origin.scheme = single(headers, "x-forwarded-proto").and_then(scheme);
         origin.host = single(headers, "x-forwarded-host").and_then(host).map(Box::from);
+        origin.port = single(headers, "x-forwarded-port").and_then(|port| port.parse().ok());
     }
     origin
 }
@@ -126,6 +128,17 @@ fn said(field: OriginField, headers: &HeaderBlock) -> Vec<Said<'_>> {
         }
     }
     all
+}
+
+/// How many entries there are, whatever stands in them.
+fn spoke(field: OriginField, headers: &HeaderBlock) -> usize {
+    match field {
+        OriginField::XForwardedFor => headers.get_all("x-forwarded-for").map(|line| line.split(|b| *b == b',').count()).sum(),
+        // Of one that cannot be read nobody knows how many stand in it.
+        OriginField::Forwarded => {
+            headers.get_all("forwarded").map(|line| std::str::from_utf8(line).ok().and_then(elements).map_or(1, |all| all.len())).sum()
+        }
+    }
 }
 
 fn single<'h>(headers: &'h HeaderBlock, name: &str) -> Option<&'h str> {

@@ -6,7 +6,7 @@ use crate::histogram::bump;
 use crate::record::{Protocol, Record, Reporter};
 use crate::{Outcome, Peer, limits};
 use hashbrown::{Equivalent, HashMap};
-use model::{Blame, Fault};
+use model::{Blame, Fault, Method};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -186,6 +186,9 @@ impl Calls {
     }
 }
 
+/// Stands for methods that are none of HTTP's own, of requests that were denied.
+const UNKNOWN_METHOD: &str = "OTHER";
+
 /// One worker's own.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerCalls {
@@ -213,6 +216,10 @@ impl WorkerCalls {
     fn count(&mut self, all: &Calls, record: &Record, counts: CallCounts) {
         template(&record.path, &mut self.scratch);
         let Some(mut seen) = Seen::of(record, &self.scratch) else { return };
+        if counts.allowed == 0 && matches!(record.method, Method::Other(_)) {
+            // There are as many as somebody likes to make up, and no policy comes of them.
+            seen.method = UNKNOWN_METHOD;
+        }
         if let Some(cells) = self.known.get(&seen) {
             return cells.add(counts);
         }

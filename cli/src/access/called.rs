@@ -135,27 +135,18 @@ impl Called {
 
     /// The limits that count requests there, in words.
     pub fn limits(&self, port: u16) -> Vec<String> {
-        let behind = self.ports().get(&port).copied();
-        let at = |port| Standing {
-            at: At::Workload { workload: &self.workload, port },
-            identity: None,
-            address: None,
-            behind: Behind::Peer,
-            token: None,
-        };
-        behind.map_or_else(Vec::new, |port| proxy::rates::of(&self.snapshot, &at(port)))
+        self.stranger(port).map_or_else(Vec::new, |standing| proxy::rates::of(&self.snapshot, &standing))
     }
 
     /// Authorizers outside that are asked about requests there, in words.
     pub fn authorizers(&self, port: u16) -> Vec<String> {
-        let at = |port| Standing {
-            at: At::Workload { workload: &self.workload, port },
-            identity: None,
-            address: None,
-            behind: Behind::Peer,
-            token: None,
-        };
-        self.ports().get(&port).copied().map_or_else(Vec::new, |port| proxy::authorizers::of(&self.snapshot, &at(port)))
+        self.stranger(port).map_or_else(Vec::new, |standing| proxy::authorizers::of(&self.snapshot, &standing))
+    }
+
+    /// Somebody of whom nothing is known, before the application's port behind this one.
+    fn stranger(&self, port: u16) -> Option<Standing<'_>> {
+        let at = At::Workload { workload: &self.workload, port: *self.ports().get(&port)? };
+        Some(Standing { at, identity: None, address: None, behind: Behind::Peer, token: None })
     }
 
     fn verdict(&self, caller: Option<&SpiffeId>, address: IpAddr, port: u16, head: Option<&RequestHead>) -> Verdict {

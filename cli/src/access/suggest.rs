@@ -131,7 +131,7 @@ fn head(seen: &Seen<'_>) -> String {
 /// What one service's callers did, as rules that the schema takes.
 fn rules<'a>(calls: &[&'a Call]) -> Vec<Rule<'a>> {
     let mut callers: BTreeMap<&str, BTreeMap<(u16, &str), Vec<&Call>>> = BTreeMap::new();
-    for call in calls.iter().filter(|call| call.allowed > 0 && !call.source.is_empty()) {
+    for call in calls.iter().filter(|call| call.allowed > 0 && !call.source.is_empty() && !is_pathless(call)) {
         callers.entry(&call.source).or_default().entry((call.port, &call.method)).or_default().push(call);
     }
     let mut rules = Vec::new();
@@ -151,6 +151,11 @@ fn rules<'a>(calls: &[&'a Call]) -> Vec<Rule<'a>> {
     rules
 }
 
+/// `OPTIONS *`: of no path can a policy be written.
+fn is_pathless(call: &Call) -> bool {
+    !call.method.is_empty() && !call.path.starts_with('/')
+}
+
 fn policies(out: &mut String, seen: &Seen<'_>, namespace: &str, service: &str, calls: &[&Call]) {
     let rules = rules(calls);
     let denied: u64 = calls.iter().map(|call| call.denied).sum();
@@ -162,10 +167,15 @@ fn policies(out: &mut String, seen: &Seen<'_>, namespace: &str, service: &str, c
     if nameless > 0 {
         _ = writeln!(out, "# Not covered, and shut out: {nameless} calls to {} by callers that proved no identity.", plain(service));
     }
+    let pathless: u64 = calls.iter().filter(|call| is_pathless(call)).map(|call| call.allowed).sum();
+    if pathless > 0 {
+        _ = writeln!(out, "# Not covered, and shut out: {pathless} calls to {} that name no path (OPTIONS *).", plain(service));
+    }
     for (n, some) in rules.chunks(RULES).enumerate() {
-        let mut name = format!("seen-{service}");
+        // No Service has a dot in its name, so no two of these are one.
+        let mut name = format!("seen.{service}");
         if n > 0 {
-            _ = write!(name, "-{}", n + 1);
+            _ = write!(name, ".{}", n + 1);
             out.push_str("---\n");
         }
         policy(out, namespace, &name, service);

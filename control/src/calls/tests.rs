@@ -119,6 +119,16 @@ fn callers_and_kinds_are_bounded_and_what_is_over_is_counted() {
 }
 
 #[test]
+fn what_proxies_had_no_room_for_is_counted_once_and_over_restarts() {
+    let mut calls = Calls::default();
+    for (proxy, incarnation, count, all) in [("a", 1, 3, 3), ("a", 1, 5, 5), ("b", 1, 1, 6), ("a", 2, 0, 6), ("a", 2, 2, 8), ("a", 2, 2, 8)]
+    {
+        calls.left_out_by(proxy, incarnation, count);
+        assert_eq!(calls.left_out(), all, "{proxy} {incarnation} {count}");
+    }
+}
+
+#[test]
 fn nonsense_is_no_call() {
     let good = wire::v1::Call {
         source: "spiffe://organza.local/ns/shop/sa/web".into(),

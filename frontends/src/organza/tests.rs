@@ -1,7 +1,25 @@
+use crate::Translation;
 use crate::file::{self, Located};
 use crate::schema::check;
 use crate::tests::{object, run, service};
 use serde_json::{Value, json};
+
+/// What becomes of a faulty object is told at its path, and still guards: `head` with each of these specs, and with a good one.
+pub fn are_told_and_held_closed(head: &str, good: &str, cases: &[(String, &str)], is_closed: impl Fn(&Translation) -> bool) {
+    let told = |spec: &str| {
+        let (objects, found) = file::parse("p.yaml", &format!("{head}{spec}"));
+        assert!(found.is_empty(), "{found:?}");
+        let (kept, found) = check(objects);
+        (run(&[vec![service("a", "s")], kept].concat()), found.into_iter().map(|found| found.report.path_text()).collect::<Vec<_>>())
+    };
+    let (translated, found) = told(good);
+    assert!(found.is_empty() && !is_closed(&translated), "{found:?}");
+    for (spec, path) in cases {
+        let (translated, found) = told(spec);
+        assert_eq!(found.first().map(String::as_str), Some(*path), "{spec}: {found:?}");
+        assert!(is_closed(&translated), "{spec}");
+    }
+}
 
 fn problems(spec: &str) -> Vec<Located> {
     let head = "apiVersion: organza.dev/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: {name: p}\nspec:\n  targetRefs: [{group: '', kind: Service, name: s}]\n";

@@ -1,7 +1,7 @@
 //! An authorizer that speaks Envoy's gRPC API (`envoy.service.auth.v3`). It allows by the status OK and no other; an answer without a word denies.
 
 use super::by_http::denied;
-use super::{Edits, Question, Word, authority, exchanged, is_framing};
+use super::{Edits, Question, Word, authority, exchanged, is_framing, tell_depth};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -74,6 +74,7 @@ fn head(asking: &Asking, question: &Question<'_>) -> RequestHead {
     if !question.request_id.is_empty() {
         head.headers.push("x-request-id", question.request_id.as_bytes());
     }
+    tell_depth(&mut head, question);
     head
 }
 

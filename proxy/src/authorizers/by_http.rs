@@ -1,7 +1,7 @@
 //! An authorizer that speaks HTTP: it gets a request like the one that it is asked about, and allows it by 200. Every other answer below 500 is the
 //! caller's; one of a server that failed says nothing.
 
-use super::{Edits, Question, Word, exchanged, is_framing};
+use super::{Edits, Question, Word, exchanged, is_framing, tell_depth};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -52,15 +52,13 @@ fn head(asking: &Asking, prefix: &str, question: &Question<'_>) -> RequestHead {
             head.headers.push(name, value);
         }
     }
+    tell_depth(&mut head, question);
     head
 }
 
 /// The fields of the answer that the request goes on with. Those that are named are the authorizer's alone to write, unless it was told them.
 fn edits(asking: &Asking, taken: &Fields, headers: &HeaderBlock) -> Option<Edits> {
-    let mut edits = Edits::default();
-    if let Fields::Only(names) = taken {
-        names.iter().filter(|name| !asking.told.has(name) && !name.eq_ignore_ascii_case(ALWAYS)).for_each(|name| edits.remove(name));
-    }
+    let mut edits = taken_off(asking, taken);
     let mut seen: Vec<&str> = Vec::new();
     for (name, value) in headers.iter().filter(|(name, _)| taken.has(name) && !is_of_answer(name)) {
         let again = seen.iter().any(|known| known.eq_ignore_ascii_case(name));
@@ -70,6 +68,15 @@ fn edits(asking: &Asking, taken: &Fields, headers: &HeaderBlock) -> Option<Edits
         }
     }
     Some(edits)
+}
+
+/// Fields that are taken off every request, whatever is answered.
+pub(super) fn taken_off(asking: &Asking, taken: &Fields) -> Edits {
+    let mut edits = Edits::default();
+    if let Fields::Only(names) = taken {
+        names.iter().filter(|name| !asking.told.has(name) && !name.eq_ignore_ascii_case(ALWAYS)).for_each(|name| edits.remove(name));
+    }
+    edits
 }
 
 /// What an answer says of itself, and no request could.

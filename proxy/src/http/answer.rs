@@ -2,6 +2,7 @@
 
 use super::down::Sink;
 use super::{Client, Ingress, mark};
+use crate::limits;
 use crate::worker::Worker;
 use bytes::Bytes;
 use model::{Fault, Method, RequestHead, ResponseHead, Version};
@@ -60,7 +61,7 @@ pub async fn instead(
     record.status = answer.status;
     if head.is_grpc() {
         let status = grpc_status(answer.status);
-        let message = percent_encoded(std::str::from_utf8(&body).unwrap_or_default().trim());
+        let message = percent_encoded(beginning(&body));
         answer.headers.remove("content-type");
         answer.headers.push("content-type", b"application/grpc");
         answer.headers.set("grpc-status", status.to_string().as_bytes());
@@ -71,6 +72,12 @@ pub async fn instead(
     // Not marked as ours: it is for the caller, wherever he is.
     // A caller that has gone away is no one's loss.
     let _ = whole(to, &mut answer, body, head, close).await;
+}
+
+/// What of a page fits into a head.
+fn beginning(page: &[u8]) -> &str {
+    let text = std::str::from_utf8(page).unwrap_or_default().trim();
+    &text[..text.floor_char_boundary(limits::GRPC_MESSAGE_BYTES)]
 }
 
 /// As gRPC maps statuses of HTTP, and 404 and 429 by what they mean.
@@ -111,3 +118,6 @@ fn percent_encoded(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,8 @@ impl Inquiry<'_> {
             Length::Open => None,
         };
         for (asking, by) in asked {
-            if asking.body > 0 && !self.upgrades {
+            // By HTTP/1 a body stands before the tunnel, and goes on to whoever does not care for the upgrade.
+            if asking.body > 0 && !(self.upgrades && down.from.is_h2()) {
                 self.hold(down, head, asking.body, by).await?;
             }
             let question = Question {
@@ -90,11 +91,11 @@ impl Inquiry<'_> {
                 address: self.address(),
                 identity,
                 request_id: record.request_id.as_deref().unwrap_or(""),
+                depth: authorizers::depth(head),
                 secure: matches!(self.client.ingress, Ingress::Gateway { tls: Some(_), .. }),
             };
-            if let Some(edits) = authorizers::ask(self.worker, self.snapshot, asking, by, &question).await? {
-                edits.apply(&mut head.headers);
-            }
+            let edits = authorizers::ask(self.worker, self.snapshot, asking, by, &question).await?;
+            edits.apply(&mut head.headers);
         }
         Ok(())
     }

@@ -111,7 +111,6 @@ fn check_secret(head: &RequestHead, authorization: &str) -> Result<(), Stop> {
 /// Strangers do not say where they come from: the connection does, and trusted proxies. Nor do they steer proxies: what Envoy and its kin tell one
 /// another ends here, whoever brings it.
 pub fn forget_origin(head: &mut RequestHead, tls: bool, origin: &Origin) {
-    let port = head.headers.text("x-forwarded-port").and_then(|text| text.trim().parse::<u16>().ok()).filter(|_| origin.believed);
     for prefix in ["x-envoy-", "x-forwarded-"] {
         head.headers.remove_prefixed(prefix);
     }
@@ -124,7 +123,7 @@ pub fn forget_origin(head: &mut RequestHead, tls: bool, origin: &Origin) {
     if let Some(host) = &origin.host {
         head.headers.set("X-Forwarded-Host", host.as_bytes());
     }
-    if let Some(port) = port {
+    if let Some(port) = origin.port {
         head.headers.set("X-Forwarded-Port", port.to_string().as_bytes());
     }
     let scheme = origin.scheme.unwrap_or(if tls { Scheme::Https } else { Scheme::Http });

@@ -62,6 +62,8 @@ fn of_so_many_hops_the_first_says_who_the_client_is() {
         (2, "192.0.2.1", "peer"),
         (1, "192.0.2.1, unknown", "?"),
         (2, "unknown, 10.0.0.7", "? < 10.0.0.7"),
+        (2, "unknown", "peer"),
+        (3, "x, 10.0.0.7", "peer"),
     ];
     for (count, value, expected) in cases {
         assert_eq!(ask(&hops(count), &[("X-Forwarded-For", value)]), expected, "{count} {value}");

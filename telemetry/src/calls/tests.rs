@@ -75,6 +75,19 @@ fn calls_are_counted_by_the_called_side_and_by_verdict() {
 }
 
 #[test]
+fn methods_that_somebody_makes_up_are_one_as_long_as_none_is_let_through() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let by = |method: &str, outcome| Record { method: model::Method::parse(method).expect("a token"), ..record("/", outcome) };
+    for n in 0..10 {
+        worker.observe(&by(&format!("X{n}"), Outcome::Failed(Fault::AccessDenied)));
+    }
+    worker.observe(&by("PROPFIND", Outcome::Answered(207)));
+    let calls: Vec<_> = metrics.calls().into_iter().map(|(id, counts)| (id.method.to_string(), counts.allowed, counts.denied)).collect();
+    assert_eq!(calls, [("OTHER".to_owned(), 0, 10), ("PROPFIND".to_owned(), 1, 0)]);
+}
+
+#[test]
 fn connections_of_bytes_are_seen_when_they_open() {
     let metrics = Metrics::new();
     let mut worker = metrics.worker();

@@ -14,12 +14,16 @@ use v1::asking::Protocol;
 pub(super) fn authorizer(m: v1::ExternalAuthorizer, later: &mut Later) -> Result<ExternalAuthorizer> {
     let key = key_of(&m.key, Kind::ExternalAuthorizer)?;
     let mut asked = some(m.asked).at("asked")?;
-    let is_known = asked.protocol.is_some() && !later.has_fields;
+    let is_known = asked.protocol.is_some() && asked.backend.as_ref().is_some_and(|to| to.backend.is_some()) && !later.has_fields;
     if !is_known {
         later.note("is asked in a way that this release does not know: no request is let through");
     }
     asked.protocol.get_or_insert(Protocol::Grpc(v1::asking::Grpc {}));
-    let asked = asking(asked).at("asked")?;
+    let asked = match asking(asked) {
+        // Words of a later release.
+        Err(_) if !is_known => unknown(),
+        read => read.at("asked")?,
+    };
     Ok(ExternalAuthorizer {
         targets: list(m.targets, "targets", |m| target_or_all(m, &key, later))?,
         key,
@@ -32,6 +36,17 @@ pub(super) fn authorizer(m: v1::ExternalAuthorizer, later: &mut Later) -> Result
 fn nobody() -> Backend {
     let message = "a later release knows how it is asked".into();
     Backend::Invalid { reason: InvalidBackend::UnsupportedValue, message }
+}
+
+fn unknown() -> Asking {
+    Asking {
+        backend: nobody(),
+        protocol: AskedBy::Grpc,
+        told: Fields::Only(Vec::new()),
+        body: 0,
+        timeout: Duration::from_secs(1),
+        fail_open: false,
+    }
 }
 
 pub(super) fn asking(m: v1::Asking) -> Result<Asking> {

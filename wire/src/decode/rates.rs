@@ -1,6 +1,6 @@
 //! How much may be asked of whom, read from bytes.
 
-use super::access::target;
+use super::access::target_or_all;
 use super::read::{Later, Read, Result, list, some, text, texts, wrong};
 use super::{header_name, key_of, origin, v1};
 use model::Kind;
@@ -9,10 +9,11 @@ use std::time::Duration;
 
 /// Who is counted apart by something that is not known is counted with all others: a limit is never larger for it.
 pub(super) fn policy(m: v1::RatePolicy, later: &mut Later) -> Result<RatePolicy> {
+    let key = key_of(&m.key, Kind::RateLimit)?;
     Ok(RatePolicy {
-        key: key_of(&m.key, Kind::RateLimit)?,
+        targets: list(m.targets, "targets", |m| target_or_all(m, &key, later))?,
+        key,
         origin: origin(m.origin)?,
-        targets: list(m.targets, "targets", target)?,
         limits: list(m.limits, "limits", |m| limit(m, later))?,
     })
 }

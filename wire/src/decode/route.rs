@@ -119,7 +119,11 @@ fn filter(m: v1::Filter) -> Result<Filter> {
         }
         F::Mirror(m) => Filter::Mirror(mirror(m).at("mirror")?),
         F::Cors(c) => Filter::Cors(cors(c).at("cors")?),
-        F::ExternalAuth(m) => Filter::ExternalAuth(Arc::new(super::authorizer::asking(m).at("external_auth")?)),
+        // A route that is refused for it would stand as it was before, perhaps without one.
+        F::ExternalAuth(m) => match super::authorizer::asking(m) {
+            Ok(asking) => Filter::ExternalAuth(Arc::new(asking)),
+            Err(why) => Filter::Invalid { message: format!("the authorizer cannot be read: {} {}", why.field, why.why).into() },
+        },
         F::Invalid(message) => Filter::Invalid { message: text(message).at("invalid")? },
     })
 }

@@ -81,6 +81,7 @@ fn what_was_called_is_allowed_to_who_called_it_and_nothing_else_is() {
         call("shop/web", "catalog", "POST", "/files/{**}", 1, 0),
         call("jobs/cron", "catalog", "GET", "/", 2, 0),
         call("dev/web", "catalog", "GET", "/items", 0, 9),
+        call("shop/web", "catalog", "OPTIONS", "", 4, 0),
         nameless,
         bytes,
     ]);
@@ -111,12 +112,21 @@ fn what_was_called_is_allowed_to_who_called_it_and_nothing_else_is() {
         "value: \"/items/{id}\"} # 1200 calls, last 2026-09-21 14:23 UTC",
         "# 9 calls to catalog were denied, and stay so.",
         "# Not covered, and shut out: 5 calls to catalog by callers that proved no identity.",
+        "# Not covered, and shut out: 4 calls to catalog that name no path (OPTIONS *).",
         "# Nobody called idle.",
         "# spiffe://organza.local/ns/jobs/sa/cron: 2 calls",
         "ports: [7000] # bytes: 3 calls",
     ] {
         assert!(text.contains(evidence), "{evidence} is not in\n{text}");
     }
+}
+
+#[test]
+fn no_two_policies_have_one_name() {
+    let mut calls: Vec<Call> = (0..65).map(|n| call(&format!("shop/w{n}"), "a", "GET", "/", 1, 0)).collect();
+    calls.extend(["a-2", "nothing-else"].map(|service| call("shop/web", service, "GET", "/", 1, 0)));
+    let names: Vec<String> = objects(&suggested(&calls)).iter().map(|object| object.object.name.to_string()).collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 5, "{names:?}");
 }
 
 #[test]

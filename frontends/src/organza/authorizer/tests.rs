@@ -1,6 +1,6 @@
-use crate::schema::check;
+use crate::Translation;
+use crate::organza::tests::are_told_and_held_closed;
 use crate::tests::{object, run, service};
-use crate::{Translation, file};
 use model::authorizer::ExternalAuthorizer;
 use model::{Backend, Resource};
 use serde_json::{Value, json};
@@ -19,15 +19,7 @@ fn is_closed(t: &Translation) -> bool {
 
 #[test]
 fn mistakes_are_told_with_their_place_and_held_closed() {
-    let told = |spec: &str| {
-        let (objects, found) = file::parse("p.yaml", &format!("{HEAD}{spec}"));
-        assert!(found.is_empty(), "{found:?}");
-        let (kept, found) = check(objects);
-        (run(&[vec![service("a", "s")], kept].concat()), found.into_iter().map(|found| found.report.path_text()).collect::<Vec<_>>())
-    };
     let to = "  backendRef: {name: s, port: 80}\n";
-    let (good, found) = told(&format!("  protocol: HTTP\n{to}"));
-    assert!(found.is_empty() && !is_closed(&good), "{found:?}");
     let cases = [
         ("  protocol: HTTP\n".to_owned(), "spec"),
         (to.to_owned(), "spec"),
@@ -41,11 +33,7 @@ fn mistakes_are_told_with_their_place_and_held_closed() {
         (format!("  protocol: HTTP\n  failOpen: maybe\n{to}"), "spec.failOpen"),
         (format!("  protocol: HTTP\n  failClosed: true\n{to}"), "spec.failClosed"),
     ];
-    for (spec, path) in cases {
-        let (t, found) = told(&spec);
-        assert_eq!(found.first().map(String::as_str), Some(path), "{spec}: {found:?}");
-        assert!(is_closed(&t), "{spec}");
-    }
+    are_told_and_held_closed(HEAD, &format!("  protocol: HTTP\n{to}"), &cases, is_closed);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-use crate::schema::check;
+use crate::Translation;
+use crate::organza::tests::are_told_and_held_closed;
 use crate::tests::{object, run, service};
-use crate::{Translation, file};
 use model::Resource;
 use model::token::{KeySource, TokenIssuer};
 use serde_json::{Value, json};
@@ -19,15 +19,7 @@ fn is_closed(t: &Translation) -> bool {
 
 #[test]
 fn mistakes_are_told_with_their_place_and_held_closed() {
-    let told = |spec: &str| {
-        let (objects, found) = file::parse("p.yaml", &format!("{HEAD}{spec}"));
-        assert!(found.is_empty(), "{found:?}");
-        let (kept, found) = check(objects);
-        (run(&[vec![service("a", "s")], kept].concat()), found.into_iter().map(|found| found.report.path_text()).collect::<Vec<_>>())
-    };
     let keys = "  jwks: {uri: 'https://i/k'}\n";
-    let (good, found) = told(&format!("  issuer: i\n{keys}"));
-    assert!(found.is_empty() && !is_closed(&good), "{found:?}");
     let cases = [
         (keys.to_owned(), "spec"),
         ("  issuer: i\n".to_owned(), "spec"),
@@ -40,11 +32,7 @@ fn mistakes_are_told_with_their_place_and_held_closed() {
         (format!("  issuer: i\n  claimsToHeaders: [{{claim: sub, header: Authorization}}]\n{keys}"), "spec.claimsToHeaders[0].header"),
         (format!("  issuer: i\n  required: maybe\n{keys}"), "spec.required"),
     ];
-    for (spec, path) in cases {
-        let (t, found) = told(&spec);
-        assert_eq!(found.first().map(String::as_str), Some(path), "{spec}: {found:?}");
-        assert!(is_closed(&t), "{spec}");
-    }
+    are_told_and_held_closed(HEAD, &format!("  issuer: i\n{keys}"), &cases, is_closed);
 }
 
 #[test]

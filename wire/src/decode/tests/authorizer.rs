@@ -61,7 +61,10 @@ fn who_is_asked_in_a_way_that_is_not_known_lets_nothing_through() {
     let Some(crate::v1::resource::Resource::ExternalAuthorizer(said)) = &mut message.resource else { panic!("an authorizer") };
     said.asked.as_mut().unwrap().protocol = None;
     let fields = super::of_a_later_release(&encode(&Resource::ExternalAuthorizer(Arc::new(authorizer()))));
-    for bytes in [message.encode_to_vec(), fields] {
+    let mut elsewhere = crate::v1::Resource::decode(&*encode(&Resource::ExternalAuthorizer(Arc::new(authorizer())))).unwrap();
+    let Some(crate::v1::resource::Resource::ExternalAuthorizer(said)) = &mut elsewhere.resource else { panic!("an authorizer") };
+    said.asked.as_mut().unwrap().backend.as_mut().unwrap().backend = None;
+    for bytes in [message.encode_to_vec(), elsewhere.encode_to_vec(), fields] {
         let Resource::ExternalAuthorizer(read) = decode(&bytes).unwrap() else { panic!("an authorizer") };
         assert!(matches!(read.asked.backend, Backend::Invalid { .. }) && !read.asked.fail_open, "{read:?}");
         assert_eq!(read.targets, authorizer().targets);

@@ -1,7 +1,9 @@
 //! What a later release may send and this one does not know: it is survived, and nobody is let in who would not be.
 
 use super::*;
-use model::access::{AccessMatch, AccessPolicy, Action, DefaultAccess, Egress, Enforcement, ExplainDenials, Group, Term, Tier};
+use model::access::{
+    AccessMatch, AccessPolicy, AccessTarget, Action, DefaultAccess, Egress, Enforcement, ExplainDenials, Group, Term, Tier,
+};
 use model::token::KeySource;
 use v1::resource::Resource as R;
 
@@ -135,6 +137,26 @@ fn a_limit_is_never_larger_for_what_is_not_known() {
     });
     let Resource::RateLimit(read) = read else { panic!("a policy is read") };
     assert!(read.limits[0].by.is_empty() && note.contains("all are counted together"), "{note}");
+}
+
+#[test]
+fn a_limit_whose_target_is_not_known_stands_for_all_that_it_may_be() {
+    let (read, note) = edited(Resource::RateLimit(Arc::new(rates::policy())), |resource| match resource {
+        R::RateLimit(policy) => policy.targets = vec![v1::AccessTarget { target: None }],
+        other => panic!("{other:?}"),
+    });
+    let Resource::RateLimit(read) = read else { panic!("a policy is read") };
+    assert!(matches!(&read.targets[..], [AccessTarget::Namespace(_)]) && note.contains("target"), "{read:?} {note}");
+}
+
+#[test]
+fn a_filter_whose_authorizer_cannot_be_read_answers_in_its_place() {
+    let (read, _) = edited(Resource::Route(Arc::new(route())), |resource| match resource {
+        R::Route(route) => route.rules[0].filters[0].filter = Some(v1::filter::Filter::ExternalAuth(v1::Asking::default())),
+        other => panic!("{other:?}"),
+    });
+    let Resource::Route(read) = read else { panic!("a route is read") };
+    assert!(matches!(&read.rules[0].filters[0], Filter::Invalid { message } if message.contains("cannot be read")));
 }
 
 #[test]

@@ -135,7 +135,9 @@ fn prometheus_scrapes_a_mesh_and_answers_what_others_ask_of_istio() {
     let prometheus = Prometheus::start(mesh.home(), &[service, client]);
     let counted = r#"sum(istio_requests_total{reporter="source",response_code="200"})"#;
     let total = || prometheus.ask(counted).first().copied().unwrap_or(0.0);
-    eventually("it is scraped", SOON, || total() > 0.0);
+    // Both sides: what is first seen when all calls were made has no rate.
+    let seen = || prometheus.ask(r#"sum(istio_requests_total{reporter="destination"})"#).first().copied().unwrap_or(0.0);
+    eventually("both are scraped", SOON, || total() > 0.0 && seen() > 0.0);
     let before = total();
     call(100);
     eventually("every call is counted", SOON, || total() == before + 100.0);

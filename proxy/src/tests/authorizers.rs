@@ -212,7 +212,8 @@ async fn an_authorizer_by_http_sees_the_request_and_its_answer_is_the_callers() 
         heard.lock().unwrap().clear();
         assert_eq!(edge.get("good").await.0, 200);
         assert!(
-            heard.lock().unwrap()[0].contains("[authorization=good content-length=0 cookie=c=1 host=shop.example x-organza-asked=2 x-user=root]"),
+            heard.lock().unwrap()[0]
+                .contains("[authorization=good content-length=0 cookie=c=1 host=shop.example x-organza-asked=2 x-user=root]"),
             "{heard:?}"
         );
     })

@@ -28,15 +28,7 @@ impl Shared {
         }
         let phases = Phases::compile(filters);
         let Some(hash) = edits_hash(filters) else { return Arc::new(phases) };
-        if let Some(known) = self.phases.get(&hash).filter(|known| ***known == phases) {
-            return known.clone();
-        }
-        if self.phases.len() >= limits::SHARED {
-            self.phases = CowMap::default();
-        }
-        let phases = Arc::new(phases);
-        self.phases.insert(hash, phases.clone());
-        phases
+        by_hash(&mut self.phases, limits::SHARED, hash, phases, Phases::eq)
     }
 
     /// All of a match but its path; `None` where there is nothing else.
@@ -45,41 +37,44 @@ impl Shared {
         if tests == RouteMatch::default() {
             return None;
         }
-        if let Some(known) = self.tests.get(&tests) {
-            return Some(known.clone());
-        }
-        if self.tests.len() >= limits::SHARED {
-            self.tests = CowMap::default();
-        }
-        let tests = Arc::new(tests);
-        self.tests.insert(tests.clone(), tests.clone());
-        Some(tests)
+        Some(once(&mut self.tests, limits::SHARED, &tests))
     }
 
+    /// All that a match says besides its path.
     pub fn common(&mut self, made: Common) -> Arc<Common> {
         let hash = common_hash(&made);
-        if let Some(known) = self.commons.get(&hash).filter(|known| known.is(&made)) {
-            return known.clone();
-        }
-        if self.commons.len() >= limits::SHARED_COMMONS {
-            self.commons = CowMap::default();
-        }
-        let made = Arc::new(made);
-        self.commons.insert(hash, made.clone());
-        made
+        by_hash(&mut self.commons, limits::SHARED_COMMONS, hash, made, Common::is)
     }
 
     pub fn backend(&mut self, backend: &Backend) -> Arc<Backend> {
-        if let Some(known) = self.backends.get(backend) {
-            return known.clone();
-        }
-        if self.backends.len() >= limits::SHARED_BACKENDS {
-            self.backends = CowMap::default();
-        }
-        let backend = Arc::new(backend.clone());
-        self.backends.insert(backend.clone(), backend.clone());
-        backend
+        once(&mut self.backends, limits::SHARED_BACKENDS, backend)
     }
+}
+
+/// What is known as this, or this from now on; where there are `most` of them, the next begin anew.
+fn once<T: Hash + Eq + Clone>(known: &mut CowMap<Arc<T>, Arc<T>>, most: usize, one: &T) -> Arc<T> {
+    if let Some(found) = known.get(one) {
+        return found.clone();
+    }
+    if known.len() >= most {
+        *known = CowMap::default();
+    }
+    let one = Arc::new(one.clone());
+    known.insert(one.clone(), one.clone());
+    one
+}
+
+/// The same of what has no hash of its own.
+fn by_hash<T>(known: &mut CowMap<u64, Arc<T>>, most: usize, hash: u64, one: T, same: fn(&T, &T) -> bool) -> Arc<T> {
+    if let Some(found) = known.get(&hash).filter(|found| same(found, &one)) {
+        return found.clone();
+    }
+    if known.len() >= most {
+        *known = CowMap::default();
+    }
+    let one = Arc::new(one);
+    known.insert(hash, one.clone());
+    one
 }
 
 /// Of the memory that its parts are in: those with the same parts have the same.

@@ -366,7 +366,8 @@ impl Core {
 
     pub fn deregister(&self, proxy: &str) -> bool {
         let mut inner = self.lock();
-        let known = inner.registry.remove(proxy).is_some();
+        let services = inner.registry.get(proxy).map(|entry| self.world().backed(&entry.workload_key()).collect());
+        let known = inner.registry.remove(proxy, services.unwrap_or_default()).is_some();
         inner.sessions.remove(proxy);
         inner.leaving.retain(|(other, _), _| other != proxy);
         inner.issued.remove(proxy);

@@ -39,8 +39,18 @@ pub struct Registry {
     entries: BTreeMap<String, Entry>,
     /// Those that nobody is sent to while their streams are gone. Not stored: after a start everybody is expected back.
     withdrawn: BTreeSet<String>,
-    /// The last that were taken out, with their identities: what they carried to the end is still to be told.
-    departed: VecDeque<(String, SpiffeId)>,
+    /// The last that were taken out: what they carried to the end is still to be told.
+    departed: VecDeque<Departed>,
+}
+
+/// One that was taken out.
+#[derive(Debug, Clone)]
+pub struct Departed {
+    proxy: String,
+    identity: SpiffeId,
+    /// What it stood for.
+    pub workload: Key,
+    pub services: Vec<Key>,
 }
 
 /// Why a registration is refused, and what to do.
@@ -219,19 +229,21 @@ impl Registry {
         std::iter::once(name.to_owned()).chain(&mut numbered).find(|candidate| !taken(candidate)).unwrap_or_else(|| name.to_owned())
     }
 
-    pub fn remove(&mut self, proxy: &str) -> Option<Entry> {
+    /// Takes one out, which backed these services.
+    pub fn remove(&mut self, proxy: &str, services: Vec<Key>) -> Option<Entry> {
         self.withdrawn.remove(proxy);
         let gone = self.entries.remove(proxy)?;
         if self.departed.len() >= limits::DEPARTED {
             self.departed.pop_front();
         }
-        self.departed.extend(gone.identity().map(|identity| (gone.proxy.clone(), identity)));
+        let of = |identity| Departed { proxy: gone.proxy.clone(), identity, workload: gone.workload_key(), services };
+        self.departed.extend(gone.identity().map(of));
         Some(gone)
     }
 
-    /// Whether it was this identity's, and was taken out a while ago.
-    pub fn has_departed(&self, proxy: &str, identity: &SpiffeId) -> bool {
-        self.departed.iter().any(|(name, who)| name == proxy && who == identity)
+    /// What it was, if it was this identity's and was taken out a while ago.
+    pub fn departed(&self, proxy: &str, identity: &SpiffeId) -> Option<&Departed> {
+        self.departed.iter().rev().find(|gone| gone.proxy == proxy && gone.identity == *identity)
     }
 
     /// Nobody is sent to it any more; says whether that is news.

@@ -6,7 +6,6 @@ use crate::ejections::{Crowded, Ejection, Findings, OpenBreaker};
 use crate::shell::{Clock, monotone};
 use crate::tokens::Refused;
 use crate::view::view;
-use crate::world::World;
 use crate::{calls, limits, registry};
 use identity::{ClientAuth, Credentials, alpn};
 use model::{Key, SpiffeId};
@@ -370,7 +369,8 @@ impl Telemetry for Service {
         let entry = inner.registry.get(&report.proxy).filter(|entry| entry.identity().as_ref() == Some(&identity));
         let workload = entry.map(registry::Entry::workload_key);
         let is_member = workload.is_some();
-        if !is_member && !inner.registry.has_departed(&report.proxy, &identity) {
+        let departed = if is_member { None } else { inner.registry.departed(&report.proxy, &identity).cloned() };
+        if !is_member && departed.is_none() {
             return Err(Status::permission_denied("not the identity that this proxy was registered with"));
         }
         let found = Findings {
@@ -387,9 +387,12 @@ impl Telemetry for Service {
             let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new() };
             inner.calls.left_out_by(&report.proxy, report.incarnation, report.calls_left_out);
             let is_new = inner.graph.report(&report.proxy, delta, seconds(now())) && !report.calls.is_empty();
-            if let Some(workload) = workload.filter(|_| is_new) {
-                let calls = believed(&self.0.world(), &workload, report.calls);
-                inner.calls.report(calls, seconds(now()));
+            let stood_for = || match departed {
+                Some(gone) => Some((gone.workload, gone.services)),
+                None => workload.map(|workload| (workload.clone(), self.0.world().backed(&workload).collect())),
+            };
+            if let Some((workload, services)) = is_new.then(stood_for).flatten() {
+                inner.calls.report(believed(&workload, &services, report.calls), seconds(now()));
             }
         }
         inner.flows.report(&report.proxy, report.flows, report.flows_dropped, seconds(now()));
@@ -404,8 +407,7 @@ impl Telemetry for Service {
 }
 
 /// Calls to what the proxy stands for. Others are not its to tell: from what is told, policies are written.
-fn believed(world: &World, workload: &Key, calls: Vec<v1::Call>) -> Vec<(CallId, CallCounts)> {
-    let backed: Vec<Key> = world.backed(workload).collect();
+fn believed(workload: &Key, backed: &[Key], calls: Vec<v1::Call>) -> Vec<(CallId, CallCounts)> {
     let is_own = |id: &CallId| match &*id.service {
         "" => id.namespace == workload.namespace,
         service => backed.iter().any(|key| key.namespace == id.namespace && *key.name == *service),

@@ -1,16 +1,19 @@
 //! Calls seen: who called which port of which service, by which method, on paths of which form. Counted by the called side, where the identity of
 //! the caller is proven and policies of access are asked; sent with the edges. A path becomes a [`template`] before it is counted: no number, name or
-//! key of a person stands in one, and never a query. Bounded: what finds no room is counted under a coarser path, and at last left out and counted as that.
+//! key of a person stands in one, and never a query. Bounded, for all and for each caller: what finds no room is counted under a coarser path, and at last
+//! left out and counted as that. What was not seen for a while makes room once it was told.
 
 use crate::histogram::bump;
+use crate::idle::Idle;
 use crate::record::{Protocol, Record, Reporter};
 use crate::{Outcome, Peer, limits};
 use hashbrown::{Equivalent, HashMap};
 use model::{Blame, Fault, Method};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// One kind of call. Declared here once; report, store, API and policies that are suggested come from it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,11 +142,21 @@ fn verdict(record: &Record) -> Option<CallCounts> {
     }
 }
 
+/// How closely a kind tells calls apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Width {
+    Narrow,
+    /// By a path that stands for many.
+    Wide,
+}
+
 #[derive(Debug)]
 pub(crate) struct CallCells {
-    id: CallId,
+    pub id: CallId,
+    width: Width,
     allowed: AtomicU64,
     denied: AtomicU64,
+    idle: Idle,
 }
 
 impl CallCells {
@@ -151,21 +164,46 @@ impl CallCells {
         bump(&self.allowed, counts.allowed);
         bump(&self.denied, counts.denied);
     }
+
+    pub fn counts(&self) -> CallCounts {
+        CallCounts { allowed: self.allowed.load(Ordering::Relaxed), denied: self.denied.load(Ordering::Relaxed) }
+    }
+}
+
+/// How many cells there are, narrow and wide.
+#[derive(Debug, Clone, Copy, Default)]
+struct Many([usize; 2]);
+
+impl Many {
+    fn of(&mut self, width: Width) -> &mut usize {
+        &mut self.0[usize::from(width == Width::Wide)]
+    }
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    cells: Vec<Arc<CallCells>>,
+    all: Many,
+    by_caller: HashMap<Arc<str>, Many, foldhash::fast::RandomState>,
 }
 
 /// Those of all workers.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    cells: Mutex<Vec<Arc<CallCells>>>,
+    held: Mutex<Held>,
     left_out: AtomicU64,
 }
 
 impl Calls {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Each change is whole: a panic elsewhere leaves nothing half done.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn totals(&self) -> BTreeMap<CallId, CallCounts> {
         let mut sums: BTreeMap<CallId, CallCounts> = BTreeMap::new();
-        for cells in self.cells.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-            sums.entry(cells.id.clone()).or_default().add(&CallCounts { allowed: read(&cells.allowed), denied: read(&cells.denied) });
+        for cells in &self.held().cells {
+            sums.entry(cells.id.clone()).or_default().add(&cells.counts());
         }
         sums
     }
@@ -175,13 +213,47 @@ impl Calls {
         self.left_out.load(Ordering::Relaxed)
     }
 
-    /// New cells, where fewer than `room` are there.
-    fn make(&self, seen: &Seen<'_>, room: usize) -> Option<Arc<CallCells>> {
-        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        // Each worker has its own of the same call: what is bounded is memory.
-        let made = (cells.len() < room)
-            .then(|| Arc::new(CallCells { id: seen.owned(), allowed: AtomicU64::new(0), denied: AtomicU64::new(0) }))?;
-        cells.push(made.clone());
+    /// Cells that no worker counts in any more.
+    pub fn retired(&self) -> Vec<Arc<CallCells>> {
+        // Two: ours, and that which is told here.
+        self.held().cells.clone().into_iter().filter(|cells| Arc::strong_count(cells) == 2).collect()
+    }
+
+    /// Forgets these, whose counts were told.
+    pub fn forget(&self, told: &[Arc<CallCells>]) {
+        if told.is_empty() {
+            return;
+        }
+        let gone: HashSet<*const CallCells> = told.iter().map(Arc::as_ptr).collect();
+        let mut held = self.held();
+        held.cells.retain(|cells| !gone.contains(&Arc::as_ptr(cells)));
+        for cells in told {
+            *held.all.of(cells.width) -= 1;
+            let Some(many) = held.by_caller.get_mut(&*cells.id.source) else { continue };
+            *many.of(cells.width) -= 1;
+            if many.0 == [0, 0] {
+                held.by_caller.remove(&*cells.id.source);
+            }
+        }
+    }
+
+    /// New cells, where there is room for them, and for more of this caller. Each worker has its own of the same call: what is bounded is memory.
+    fn make(&self, seen: &Seen<'_>, width: Width) -> Option<Arc<CallCells>> {
+        let (most, of_caller) = match width {
+            Width::Narrow => (limits::CALLS, limits::CALLS_OF_CALLER),
+            Width::Wide => (limits::CALLS_COARSE, limits::CALLS_COARSE_OF_CALLER),
+        };
+        let mut held = self.held();
+        let mut his = held.by_caller.get(seen.source).copied().unwrap_or_default();
+        if *held.all.of(width) >= most || *his.of(width) >= of_caller {
+            return None;
+        }
+        let zero = || AtomicU64::new(0);
+        let made = Arc::new(CallCells { id: seen.owned(), width, allowed: zero(), denied: zero(), idle: Idle::default() });
+        *his.of(width) += 1;
+        *held.all.of(width) += 1;
+        held.by_caller.insert(made.id.source.clone(), his);
+        held.cells.push(made.clone());
         Some(made)
     }
 }
@@ -193,7 +265,10 @@ const UNKNOWN_METHOD: &str = "OTHER";
 #[derive(Debug, Default)]
 pub(crate) struct WorkerCalls {
     known: HashMap<CallId, Arc<CallCells>, foldhash::fast::RandomState>,
-    scratch: String,
+    /// Callers with no room left, narrow or of either width: nobody's scanning has each of his requests ask the others for it.
+    full: HashMap<Box<str>, Width, foldhash::fast::RandomState>,
+    path: String,
+    wide: String,
 }
 
 impl WorkerCalls {
@@ -214,8 +289,8 @@ impl WorkerCalls {
     }
 
     fn count(&mut self, all: &Calls, record: &Record, counts: CallCounts) {
-        template(&record.path, &mut self.scratch);
-        let Some(mut seen) = Seen::of(record, &self.scratch) else { return };
+        template(&record.path, &mut self.path);
+        let Some(mut seen) = Seen::of(record, &self.path) else { return };
         if counts.allowed == 0 && matches!(record.method, Method::Other(_)) {
             // There are as many as somebody likes to make up, and no policy comes of them.
             seen.method = UNKNOWN_METHOD;
@@ -223,34 +298,64 @@ impl WorkerCalls {
         if let Some(cells) = self.known.get(&seen) {
             return cells.add(counts);
         }
-        let (coarse, mut made) = (coarse(seen.path), all.make(&seen, limits::CALLS));
+        let full = self.full.get(seen.source).copied();
+        let mut made = if full.is_none() { all.make(&seen, Width::Narrow) } else { None };
         if made.is_none() {
-            seen.path = &coarse;
-            made = self.known.get(&seen).cloned().or_else(|| all.make(&seen, limits::CALLS + limits::CALLS_COARSE));
+            coarse(seen.path, &mut self.wide);
+            seen.path = &self.wide;
+            if let Some(cells) = self.known.get(&seen) {
+                cells.add(counts);
+                return note(&mut self.full, seen.source, Width::Narrow);
+            }
+            if full != Some(Width::Wide) {
+                made = all.make(&seen, Width::Wide);
+            }
         }
         match made {
             Some(cells) => {
                 cells.add(counts);
                 self.known.insert(cells.id.clone(), cells);
             }
-            None => _ = all.left_out.fetch_add(1, Ordering::Relaxed),
+            None => {
+                all.left_out.fetch_add(1, Ordering::Relaxed);
+                note(&mut self.full, seen.source, Width::Wide);
+            }
         }
+    }
+
+    /// Lets go what was not seen for a while; `elapsed` since this was last asked.
+    pub fn sweep(&mut self, elapsed: Duration) {
+        self.known.retain(|_, cells| {
+            let counts = cells.counts();
+            cells.idle.after(elapsed, counts.allowed.wrapping_add(counts.denied)) < limits::CALLS_IDLE
+        });
+        // There may be room again.
+        self.full.clear();
     }
 }
 
-/// Everything below the first segment: `/users/{**}`.
-fn coarse(path: &str) -> String {
-    let first = path.trim_start_matches('/').split('/').next().unwrap_or("");
-    match first.is_empty() || first.starts_with('{') {
-        true => {
-            if path.is_empty() {
-                String::new()
-            } else {
-                "/{**}".to_owned()
-            }
+fn note(full: &mut HashMap<Box<str>, Width, foldhash::fast::RandomState>, source: &str, width: Width) {
+    if let Some(known) = full.get_mut(source) {
+        if width == Width::Wide {
+            *known = width;
         }
-        false => format!("/{first}/{{**}}"),
+    } else if full.len() < limits::CALLERS_FULL {
+        full.insert(source.into(), width);
     }
+}
+
+/// Everything below the first segment, into `out`: `/users/{**}`.
+fn coarse(path: &str, out: &mut String) {
+    out.clear();
+    if path.is_empty() {
+        return;
+    }
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or("");
+    if !first.is_empty() && !first.starts_with('{') {
+        out.push('/');
+        out.push_str(first);
+    }
+    out.push_str("/{**}");
 }
 
 /// The form of a path, into `out`: segments that tell one thing from its like become `{id}`, and what is deep is cut with `{**}`. What comes out is a

@@ -210,8 +210,9 @@ impl EdgeTracker {
         let retired = metrics.retired_edges();
         let mut edges = metrics.edges();
         self.forget(&retired, &mut edges, metrics);
+        let calls = if with_calls { self.calls(metrics) } else { self.acknowledged.calls.clone() };
         let before = &self.acknowledged;
-        let now = Told { edges, calls: if with_calls { metrics.calls() } else { before.calls.clone() } };
+        let now = Told { edges, calls };
         let none = EdgeTotals::default();
         let changed = now.edges.iter().map(|(id, totals)| (id.clone(), totals.since(before.edges.get(id).unwrap_or(&none))));
         let edges: Vec<_> = changed.filter(|(_, delta)| *delta != none).collect();
@@ -230,18 +231,26 @@ impl EdgeTracker {
     /// Lets cells go that nobody counts in any more, where all that they count was acknowledged; the sums of their edges are smaller from now on.
     fn forget(&mut self, retired: &[Arc<EdgeCells>], now: &mut BTreeMap<EdgeId, EdgeTotals>, metrics: &Metrics) {
         for cells in retired {
-            let Some(told) = self.acknowledged.edges.get(&cells.id).filter(|told| now.get(&cells.id) == Some(*told)) else { continue };
+            let Some(told) = told(&self.acknowledged.edges, now, &cells.id) else { continue };
             let mut gone = EdgeTotals::default();
             cells.add_to(&mut gone);
-            let left = told.since(&gone);
-            for sums in [&mut self.acknowledged.edges, &mut *now] {
-                match left == EdgeTotals::default() {
-                    true => _ = sums.remove(&cells.id),
-                    false => _ = sums.insert(cells.id.clone(), left.clone()),
-                }
-            }
+            lessen([&mut self.acknowledged.edges, now], &cells.id, told.since(&gone));
             metrics.forget_edge(cells);
         }
+    }
+
+    /// What was called until now, less what was told and is let go: likewise.
+    fn calls(&mut self, metrics: &Metrics) -> BTreeMap<CallId, CallCounts> {
+        let retired = metrics.retired_calls();
+        let mut now = metrics.calls();
+        let mut gone = Vec::new();
+        for cells in retired {
+            let Some(told) = told(&self.acknowledged.calls, &now, &cells.id) else { continue };
+            lessen([&mut self.acknowledged.calls, &mut now], &cells.id, told.since(&cells.counts()));
+            gone.push(cells);
+        }
+        metrics.forget_calls(&gone);
+        now
     }
 
     pub fn acknowledged(&mut self, sequence: u64) {
@@ -249,6 +258,21 @@ impl EdgeTracker {
             && let Some((_, totals)) = self.under_way.take()
         {
             self.acknowledged = totals;
+        }
+    }
+}
+
+/// What was acknowledged of it, where that is all there is.
+fn told<K: Ord, V: PartialEq + Clone>(acknowledged: &BTreeMap<K, V>, now: &BTreeMap<K, V>, id: &K) -> Option<V> {
+    acknowledged.get(id).filter(|told| now.get(id) == Some(*told)).cloned()
+}
+
+/// What is left of it, in both.
+fn lessen<K: Ord + Clone, V: PartialEq + Default + Clone>(sums: [&mut BTreeMap<K, V>; 2], id: &K, left: V) {
+    for sums in sums {
+        match left == V::default() {
+            true => _ = sums.remove(id),
+            false => _ = sums.insert(id.clone(), left.clone()),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod access_log;
 pub mod calls;
 pub mod edge;
 pub mod histogram;
+mod idle;
 pub mod limits;
 pub mod metrics;
 pub mod peer;

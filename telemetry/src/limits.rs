@@ -12,8 +12,16 @@ pub const SERIES_IDLE: Duration = Duration::from_secs(3600);
 pub const EDGES: usize = 5_000;
 /// Kinds of calls that one proxy tells apart (each worker's own count) ...
 pub const CALLS: usize = 2_000;
-/// ... and, of those that come after, kinds by a coarser path; beyond they are left out, and counted.
+/// ... so many of them of one caller ...
+pub const CALLS_OF_CALLER: usize = 500;
+/// ... and, of those that come after, kinds by a coarser path ...
 pub const CALLS_COARSE: usize = 500;
+/// ... so many of them of one caller; beyond they are left out, and counted.
+pub const CALLS_COARSE_OF_CALLER: usize = 125;
+/// A kind of which nothing was counted for so long makes room, once it was told.
+pub const CALLS_IDLE: Duration = Duration::from_secs(600);
+/// Callers of whom a worker remembers that there is no room left.
+pub const CALLERS_FULL: usize = 256;
 /// Segments of a path that a call is told by.
 pub const CALL_SEGMENTS: usize = 8;
 /// One of them, in bytes; what is longer is no word.

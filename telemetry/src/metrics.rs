@@ -6,7 +6,7 @@ mod budget;
 mod encode;
 mod series;
 
-use crate::calls::{CallCounts, CallId, Calls, WorkerCalls};
+use crate::calls::{CallCells, CallCounts, CallId, Calls, WorkerCalls};
 use crate::edge::{EdgeCells, EdgeId};
 use crate::histogram::bump;
 use crate::{Destination, EdgeTotals, Histogram, Peer, Protocol, Record, Reporter, Security, limits};
@@ -179,6 +179,16 @@ impl Metrics {
         self.0.edges.release(&cells.id);
     }
 
+    /// Cells of calls that no worker counts in any more.
+    pub(crate) fn retired_calls(&self) -> Vec<Arc<CallCells>> {
+        self.0.calls.retired()
+    }
+
+    /// Forgets cells of calls, whose counts were told.
+    pub(crate) fn forget_calls(&self, told: &[Arc<CallCells>]) {
+        self.0.calls.forget(told);
+    }
+
     /// Requests that were counted under `other`, since their label sets were over the budget.
     pub fn folded(&self) -> u64 {
         self.0.folded.load(Ordering::Relaxed)
@@ -325,7 +335,7 @@ impl WorkerMetrics {
             .clone()
     }
 
-    /// Forgets what was not counted for [`limits::SERIES_IDLE`]; `elapsed` since this was last asked.
+    /// Forgets what was not counted for [`limits::SERIES_IDLE`], and calls for [`limits::CALLS_IDLE`]; `elapsed` since this was last asked.
     pub fn sweep(&mut self, elapsed: Duration) {
         self.handles.retain(|_, handle| handle.is_used(elapsed));
         self.recent.retain(|_, known| self.handles.contains_key(&known.handle.pair));
@@ -333,6 +343,7 @@ impl WorkerMetrics {
         lock(&self.store.series).retain(|series| Arc::strong_count(series) > 1);
         // The store keeps them until their counts were told.
         self.edges.retain(|_, cells| Arc::strong_count(cells) > 2);
+        self.calls.sweep(elapsed);
     }
 }
 

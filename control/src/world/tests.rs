@@ -114,7 +114,7 @@ fn seen(proxy: &str, subscriptions: &[&str]) -> (Vec<String>, Vec<Option<String>
 fn who_was_taken_out_finishes_what_it_has_as_what_it_was() {
     let mut registry = members();
     let first = of(&World::default(), vec![route(90)], &registry).unwrap();
-    let entry = registry.remove("web").unwrap();
+    let entry = registry.remove("web", Vec::new()).unwrap();
     let policy = |name: &str, kind: &str| Object {
         object: ObjectRef::new("organza.dev", "AccessPolicy", "shop", name),
         ..object(
@@ -180,11 +180,11 @@ fn who_was_forgotten_is_registered_again_under_its_name_and_nobody_elses() {
     let second = registry.register(request.clone(), None, &domain, 8).unwrap();
     assert_eq!(second.proxy, "c1-2");
     assert_eq!(again(&mut registry, "c1-2", request.clone()), Ok(None), "it is known");
-    registry.remove("c1-2");
+    registry.remove("c1-2", Vec::new());
     let back = again(&mut registry, "c1-2", request.clone()).unwrap().unwrap();
     assert_eq!((&*back.proxy, back.identity), ("c1-2", second.identity));
     assert!(again(&mut registry, "web", request.clone()).is_err(), "another process has the name");
-    registry.remove("web");
+    registry.remove("web", Vec::new());
     assert!(again(&mut registry, "web", request.clone()).is_err(), "it never had that name");
     assert!(again(&mut registry, "c1-2-x", request).is_err());
     assert!(registry.get("web").is_none());

@@ -215,6 +215,12 @@ async fn calls_are_told_by_whom_they_are_made_to_and_outlive_the_control_plane()
     };
     let want = [("db".to_owned(), "/rows/{id}".to_owned(), 10)];
     assert_eq!(told(&first), want);
+    // Who was taken out tells of its end what it backed, and nothing else.
+    first.core.deregister(&db);
+    let calls = vec![call("db", "/rows/{id}"), call("web", "/")];
+    telemetry.report(v1::ReportRequest { proxy: db.clone(), incarnation: 7, sequence: 3, calls, ..Default::default() }).await.unwrap();
+    let want = [("db".to_owned(), "/rows/{id}".to_owned(), 15)];
+    assert_eq!(told(&first), want);
     first.stop().await;
     let second = start(folder.path()).await;
     assert_eq!(told(&second), want);

@@ -101,21 +101,96 @@ fn connections_of_bytes_are_seen_when_they_open() {
     assert_eq!((id.1, &*id.0.method, &*id.0.path), (CallCounts { allowed: 1, denied: 1 }, "", ""));
 }
 
+/// A path of a word that no other number makes.
+fn word(n: usize) -> String {
+    n.to_string().bytes().map(|b| char::from(b - b'0' + b'a')).collect()
+}
+
+/// Another caller.
+fn by(caller: &str, record: Record) -> Record {
+    let id = SpiffeId::parse(&format!("spiffe://organza.local/ns/shop/sa/{caller}")).ok();
+    Record { source: Arc::new(Peer::claimed("x-1", "shop", "x", "v1", "", id.as_ref())), ..record }
+}
+
+fn wide(metrics: &Metrics) -> Vec<(String, u64)> {
+    let all = metrics.calls().into_iter().filter(|(id, _)| id.path.ends_with("{**}"));
+    all.map(|(id, counts)| (format!("{} {}", id.source.rsplit('/').next().unwrap_or(""), id.path), counts.allowed)).collect()
+}
+
 #[test]
 fn what_finds_no_room_is_counted_by_a_coarser_path_and_then_left_out() {
     let metrics = Metrics::new();
     let mut worker = metrics.worker();
-    let word = |n: usize| n.to_string().bytes().map(|b| char::from(b - b'0' + b'a')).collect::<String>();
-    for n in 0..limits::CALLS + 10 {
+    for n in 0..limits::CALLS_OF_CALLER + 10 {
         worker.observe(&record(&format!("/users/{}", word(n)), Outcome::Answered(200)));
     }
-    let coarse: Vec<_> = metrics.calls().into_iter().filter(|(id, _)| id.path.ends_with("{**}")).collect();
-    assert_eq!(coarse.iter().map(|(id, counts)| (&*id.path, counts.allowed)).collect::<Vec<_>>(), [("/users/{**}", 10)]);
-    for n in 0..limits::CALLS_COARSE + 10 {
+    assert_eq!(wide(&metrics), [("web /users/{**}".to_owned(), 10)]);
+    for n in 0..limits::CALLS_COARSE_OF_CALLER + 10 {
         worker.observe(&record(&format!("/{}/x", word(n)), Outcome::Answered(200)));
     }
-    assert_eq!(metrics.calls().len(), limits::CALLS + limits::CALLS_COARSE);
+    assert_eq!(metrics.calls().len(), limits::CALLS_OF_CALLER + limits::CALLS_COARSE_OF_CALLER);
     assert_eq!(metrics.calls_left_out(), 11);
+    worker.observe(&record("/users/zz", Outcome::Answered(200)));
+    assert_eq!(
+        (wide(&metrics).into_iter().find(|(name, _)| name == "web /users/{**}"), metrics.calls_left_out()),
+        (Some(("web /users/{**}".to_owned(), 11)), 11)
+    );
+}
+
+#[test]
+fn who_scans_makes_the_paths_of_nobody_else_coarser() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    for n in 0..limits::CALLS + limits::CALLS_COARSE {
+        worker.observe(&by("scanner", record(&format!("/{}/x", word(n)), Outcome::Failed(Fault::AccessDenied))));
+    }
+    worker.observe(&record("/users/list", Outcome::Answered(200)));
+    let paths: Vec<_> = metrics.calls().into_keys().filter(|id| id.source.ends_with("/web")).map(|id| id.path.to_string()).collect();
+    assert_eq!(paths, ["/users/list"]);
+}
+
+#[test]
+fn a_worker_remembers_so_many_callers_without_room_until_it_sweeps() {
+    let (all, mut worker) = (Calls::default(), WorkerCalls::default());
+    for caller in 0..limits::CALLS / limits::CALLS_OF_CALLER {
+        for n in 0..limits::CALLS_OF_CALLER {
+            worker.ended(&all, &by(&word(caller), record(&format!("/{}", word(n)), Outcome::Answered(200))));
+        }
+    }
+    assert!(worker.full.is_empty());
+    for n in 0..limits::CALLERS_FULL + limits::CALLS_COARSE {
+        worker.ended(&all, &by(&format!("late-{}", word(n)), record("/", Outcome::Answered(200))));
+    }
+    assert_eq!(worker.full.len(), limits::CALLERS_FULL);
+    worker.sweep(Duration::from_secs(1));
+    assert!(worker.full.is_empty());
+}
+
+#[test]
+fn what_was_not_seen_for_a_while_makes_room_once_it_was_told() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let mut tracker = EdgeTracker::new(7);
+    for n in 0..limits::CALLS_OF_CALLER {
+        worker.observe(&record(&format!("/{}", word(n)), Outcome::Answered(200)));
+    }
+    let sweep = |worker: &mut crate::WorkerMetrics| worker.sweep(limits::CALLS_IDLE / 2);
+    // Once to note what was counted; then /a alone is called on.
+    for _ in 0..3 {
+        sweep(&mut worker);
+        worker.observe(&record("/a", Outcome::Answered(200)));
+    }
+    assert_eq!(metrics.calls().len(), limits::CALLS_OF_CALLER, "nothing was told yet");
+    let first = tracker.poll(&metrics, true).expect("calls");
+    assert_eq!(first.calls.iter().map(|(_, counts)| counts.allowed).sum::<u64>(), limits::CALLS_OF_CALLER as u64 + 3);
+    tracker.acknowledged(first.sequence);
+    assert!(tracker.poll(&metrics, true).is_none(), "what is let go is told no second time");
+    assert_eq!(metrics.calls().into_keys().map(|id| id.path.to_string()).collect::<Vec<_>>(), ["/a"]);
+    worker.observe(&record("/new", Outcome::Answered(200)));
+    worker.observe(&record("/b", Outcome::Answered(200)));
+    let next = tracker.poll(&metrics, true).expect("what came since");
+    let told: Vec<_> = next.calls.iter().map(|(id, counts)| (&*id.path, counts.allowed)).collect();
+    assert_eq!(told, [("/b", 1), ("/new", 1)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Pair, Sum};
 use crate::histogram::bump;
+use crate::idle::Idle;
 use crate::{Record, limits};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -75,9 +76,7 @@ pub struct Series {
     response_size: [AtomicU64; SIZE_BOUNDS.len() + 1],
     /// The last of each bucket of the duration. Taken for those alone whose trace is recorded.
     examples: Mutex<Vec<(usize, Example)>>,
-    /// What was counted when it was last swept, and for how many milliseconds that has been so. Written by the worker alone.
-    swept: AtomicU64,
-    idle_millis: AtomicU64,
+    idle: Idle,
 }
 
 impl Series {
@@ -95,8 +94,7 @@ impl Series {
             request_size: [const { AtomicU64::new(0) }; SIZE_BOUNDS.len() + 1],
             response_size: [const { AtomicU64::new(0) }; SIZE_BOUNDS.len() + 1],
             examples: Mutex::default(),
-            swept: AtomicU64::new(0),
-            idle_millis: AtomicU64::new(0),
+            idle: Idle::default(),
         }
     }
 
@@ -109,16 +107,7 @@ impl Series {
     pub fn is_idle(&self, elapsed: Duration) -> bool {
         let (opened, closed) = self.connections();
         let counted = self.requests.load(Ordering::Relaxed) + opened + closed;
-        let before = match self.swept.swap(counted, Ordering::Relaxed) == counted {
-            true => self.idle_millis.load(Ordering::Relaxed),
-            false => {
-                self.idle_millis.store(0, Ordering::Relaxed);
-                return false;
-            }
-        };
-        let idle = Duration::from_millis(before).saturating_add(elapsed);
-        self.idle_millis.store(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        idle >= limits::SERIES_IDLE
+        self.idle.after(elapsed, counted) >= limits::SERIES_IDLE
     }
 
     fn exemplify(&self, record: &Record, bucket: usize, micros: u64) {

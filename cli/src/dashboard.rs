@@ -9,8 +9,11 @@ use std::process::{Command, Stdio};
 use wire::api::{DashboardLink, path};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  organza dashboard\n  organza dashboard --mesh demo --no-open")]
+#[command(after_help = "Examples:\n  organza dashboard\n  organza dashboard --mesh demo --no-open\n  organza dashboard --role viewer")]
 pub struct DashboardArgs {
+    /// What the browser may do: viewer looks; tapper also sees requests as they end; operator also asks what changes would do; admin also lets in others and rotates the root
+    #[arg(long, default_value = "tapper", value_parser = ["viewer", "tapper", "operator", "admin"])]
+    role: String,
     /// Print the link, and open no browser
     #[arg(long)]
     no_open: bool,
@@ -19,7 +22,7 @@ pub struct DashboardArgs {
 }
 
 pub async fn run(args: DashboardArgs) -> Outcome {
-    let link = link(&args.mesh.place()?).await?;
+    let link = link(&args.mesh.place()?, &args.role).await?;
     println!("{}", link.url);
     if !args.no_open && open(&link.url) {
         println!("it is opened in your browser; the link lets one browser in, within 10 minutes");
@@ -27,13 +30,13 @@ pub async fn run(args: DashboardArgs) -> Outcome {
     Ok(())
 }
 
-async fn link(place: &Place) -> Outcome<DashboardLink> {
-    Client::control(place).post(path::DASHBOARD, &serde_json::Value::Null).await
+async fn link(place: &Place, role: &str) -> Outcome<DashboardLink> {
+    Client::control(place).post(&format!("{}?role={role}", path::DASHBOARD), &serde_json::Value::Null).await
 }
 
 /// What `up` and the demo say of it; a mesh without one is a mesh all the same.
 pub async fn told(place: &Place) -> String {
-    match link(place).await {
+    match link(place, "tapper").await {
         Ok(link) => format!(
             "dashboard {}\n  (lets one browser in, within 10 minutes; organza dashboard --mesh {} for another)",
             link.url, place.mesh

@@ -6,7 +6,7 @@ mod picture;
 pub(crate) mod told;
 
 use crate::core::{Core, now, seconds};
-use crate::dashboard::Desk;
+use crate::dashboard::{Desk, roles};
 use crate::limits;
 use crate::registry::{Refusal, Registrant};
 use crate::shell::started;
@@ -14,6 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
@@ -107,9 +108,18 @@ impl Api {
             .route(path::ROOTS, get(|State(a): State<Self>| async move { Json(a.core.roots()) }))
     }
 
-    /// For a browser that was let in.
-    pub fn read_only(self) -> Router {
-        Self::tells().with_state(self)
+    /// For browsers that were let in; which of it each may is `dashboard::roles`' to say. What proves itself by its process stays on the socket.
+    pub fn for_browsers(self) -> Router {
+        Self::answers().merge(Self::acts()).layer(DefaultBodyLimit::max(limits::API_BODY)).with_state(self)
+    }
+
+    /// What gives rights away.
+    fn acts() -> Router<Self> {
+        Router::new()
+            .route(path::DASHBOARD, post(dashboard))
+            .route(path::ROTATE, post(rotate))
+            .route(path::TOKENS, get(tokens).post(create_token))
+            .route("/v1/tokens/{id}", delete(withdraw_token))
     }
 
     /// All that only asks: it changes nothing, and gives nobody a right.
@@ -123,26 +133,25 @@ impl Api {
 
     /// For whom the API server of a cluster lets through to this pod. A browser that was led here by a name that somebody else owns says that name.
     pub fn questions(self) -> Router {
-        let guard = axum::middleware::from_fn(async |request: Request, next: axum::middleware::Next| {
+        let guard = from_fn(async |request: Request, next: axum::middleware::Next| {
             match request.headers().get(axum::http::header::HOST).is_some_and(|host| host == HOST) {
                 true => next.run(request).await,
                 false => Refuse::new(StatusCode::FORBIDDEN, format!("only requests to host {HOST} are answered"), None).into_response(),
             }
         });
-        Self::finished(Self::answers()).layer(guard).with_state(self)
+        let answers = Self::answers().layer(from_fn(roles::by_the_cluster));
+        Self::finished(answers).layer(guard).with_state(self)
     }
 
     /// For the owner.
     pub fn router(self) -> Router {
         let owned = Self::answers()
+            .merge(Self::acts())
             .route("/ready", get(ready))
-            .route(path::DASHBOARD, post(dashboard))
-            .route(path::ROTATE, post(rotate))
             .route(path::REGISTRATIONS, post(register))
             .route("/v1/registrations/{proxy}", put(register_again).delete(deregister))
             .route(path::SIGN, post(sign))
-            .route(path::TOKENS, get(tokens).post(create_token))
-            .route("/v1/tokens/{id}", delete(withdraw_token));
+            .layer(from_fn(roles::by_the_owner));
         Self::finished(owned).with_state(self)
     }
 
@@ -306,7 +315,6 @@ async fn trace(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<ap
 /// One request a line, as JSON, until whoever asked is gone. What was too much is told in lines of its own.
 async fn tap(State(api): State<Api>, Asked(query): Asked<api::TapQuery>) -> Result<Response, Refuse> {
     let too_many = || Refuse::new(StatusCode::CONFLICT, "too many taps", Some("end another one".into()));
-    tracing::info!("a tap is opened: {}", serde_json::to_string(&query).unwrap_or_default());
     let heard = api.core.lock().flows.tap(&query).ok_or_else(too_many)?;
     let ending = api.core.ending();
     let told = stream::unfold((heard, 0), |(mut heard, known)| async move {
@@ -322,8 +330,8 @@ async fn tap(State(api): State<Api>, Asked(query): Asked<api::TapQuery>) -> Resu
     Ok(([("content-type", "application/x-ndjson")], Body::from_stream(told.take_until(ending))).into_response())
 }
 
-async fn dashboard(State(api): State<Api>) -> Result<Json<api::DashboardLink>, Refuse> {
-    let link = api.desk.link(seconds(now()));
+async fn dashboard(State(api): State<Api>, Asked(query): Asked<api::DashboardQuery>) -> Result<Json<api::DashboardLink>, Refuse> {
+    let link = api.desk.link(query.role, seconds(now()));
     link.map(Json).map_err(|e| Refuse::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string(), None))
 }
 

@@ -1,10 +1,11 @@
 //! The dashboard's door: the page and the answers that it reads, over HTTP on loopback, for whoever the owner of the mesh let in. A single-use code,
-//! asked for over the control socket, is traded for a cookie; nothing here changes anything.
+//! asked for over the control socket, is traded for a cookie, which carries a role; what each role may is in [`roles`].
 //!
 //! Browsers send a cookie to every port of a host: all paths lie below a name that only who was let in knows, and the cookie is for that alone.
 //! Whoever is let in stays so over a restart: cookie and name are made from the secret of the mesh.
 
 mod page;
+pub mod roles;
 
 use crate::core::{now, seconds};
 use crate::limits;
@@ -26,7 +27,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use wire::api::DashboardLink;
+use wire::api::{DashboardLink, DashboardRole as Role};
 
 const COOKIE: &str = "organza";
 /// What the cookie says.
@@ -38,7 +39,7 @@ pub struct Desk {
     mount: String,
     address: SocketAddr,
     /// Codes that nobody has used yet, with when they end.
-    codes: Mutex<HashMap<String, u64>>,
+    codes: Mutex<HashMap<String, (u64, Role)>>,
 }
 
 impl Desk {
@@ -61,39 +62,44 @@ impl Desk {
         self.address
     }
 
-    /// A link that lets one browser in, once. `now` in seconds.
+    /// A link that lets one browser in, once, as this. `now` in seconds.
     ///
     /// # Errors
     /// If there is no randomness.
-    pub fn link(&self, now: u64) -> Result<DashboardLink, identity::Error> {
+    pub fn link(&self, role: Role, now: u64) -> Result<DashboardLink, identity::Error> {
         let code = URL_SAFE_NO_PAD.encode(seal::secret()?);
         let expires = now + limits::DASHBOARD_CODE;
         let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
-        codes.retain(|_, until| *until > now);
+        codes.retain(|_, (until, _)| *until > now);
         while codes.len() >= limits::DASHBOARD_CODES {
-            let eldest = codes.iter().min_by_key(|(_, until)| **until).map(|(code, _)| code.clone());
+            let eldest = codes.iter().min_by_key(|(_, (until, _))| *until).map(|(code, _)| code.clone());
             eldest.and_then(|code| codes.remove(&code));
         }
-        codes.insert(code.clone(), expires);
+        codes.insert(code.clone(), (expires, role));
         Ok(DashboardLink { url: format!("http://{}/{}/enter?code={code}", self.address, self.mount), expires })
     }
 
     /// The cookie for a code, which is used up by it.
     fn redeem(&self, code: &str, now: u64) -> Option<String> {
-        let until = self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(code)?;
+        let (until, role) = self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(code)?;
         let ends = now + limits::DASHBOARD_SESSION;
-        let value = (until > now).then(|| seal::seal(&self.key, CONTEXT, &ends.to_be_bytes()).ok())??;
+        // Who it is, for the lines of the audit: a number that nobody else has.
+        let session = seal::secret().ok()?;
+        let said = [&ends.to_be_bytes()[..], &[role as u8], &session[..4]].concat();
+        let value = (until > now).then(|| seal::seal(&self.key, CONTEXT, &said).ok())??;
         let (path, life) = (&self.mount, limits::DASHBOARD_SESSION);
         Some(format!("{COOKIE}={value}; Path=/{path}/; Max-Age={life}; HttpOnly; SameSite=Strict"))
     }
 
-    fn admits(&self, headers: &HeaderMap, now: u64) -> bool {
+    fn admits(&self, headers: &HeaderMap, now: u64) -> Option<Session> {
         let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         let mut ours = cookies.flat_map(|all| all.split("; ")).filter_map(|one| one.strip_prefix(COOKIE)?.strip_prefix('='));
-        ours.any(|value| {
-            let ends = seal::open(&self.key, CONTEXT, value.as_bytes()).and_then(|said| <[u8; 8]>::try_from(said).ok());
-            ends.is_some_and(|ends| u64::from_be_bytes(ends) > now)
-        })
+        ours.find_map(|value| Session::read(&seal::open(&self.key, CONTEXT, value.as_bytes())?).filter(|session| session.ends > now))
+    }
+
+    /// Whether a page of ours asks for it, and not just no other: what changes something needs its word.
+    fn says_so(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(header::ORIGIN) && self.comes_from_us(headers)
     }
 
     /// Whether a browser that shows a page of ours could have sent this: a name that somebody points at loopback is not ours, and neither is a
@@ -109,7 +115,26 @@ impl Desk {
     }
 }
 
-/// Everything that a browser may ask; `answers` are those of the API that only tell.
+/// What a cookie says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Session {
+    ends: u64,
+    role: Role,
+    number: u32,
+}
+
+impl Session {
+    fn read(said: &[u8]) -> Option<Self> {
+        let (ends, rest) = said.split_first_chunk::<8>()?;
+        let ends = u64::from_be_bytes(*ends);
+        // Of a release without roles: it looked, and may go on to look.
+        let Some((role, number)) = rest.split_first() else { return Some(Self { ends, role: Role::Viewer, number: 0 }) };
+        let role = Role::ALL.into_iter().find(|known| *known as u8 == *role)?;
+        Some(Self { ends, role, number: u32::from_be_bytes(number.try_into().ok()?) })
+    }
+}
+
+/// Everything that a browser may ask; `answers` are those of the API, each for whom [`roles`] says.
 pub fn router(desk: Arc<Desk>, answers: Router) -> Router {
     let mut inside = answers.route("/", get(async || page::index()));
     for file in page::FILES {
@@ -132,7 +157,8 @@ async fn careful(State(desk): State<Arc<Desk>>, request: Request, next: Next) ->
     let mut answer = match request.method() {
         _ if !desk.comes_from_us(request.headers()) => refuse(StatusCode::FORBIDDEN, "this page is served to its own origin alone"),
         &Method::GET | &Method::HEAD => next.run(request).await,
-        _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "the dashboard changes nothing"),
+        &Method::POST | &Method::DELETE if desk.says_so(request.headers()) => next.run(request).await,
+        _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "this page asks for no such thing"),
     };
     for (name, value) in page::HEADERS {
         answer.headers_mut().entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
@@ -141,13 +167,28 @@ async fn careful(State(desk): State<Arc<Desk>>, request: Request, next: Next) ->
 }
 
 async fn known(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
-    if desk.admits(request.headers(), seconds(now())) {
-        return next.run(request).await;
+    if let Some(session) = desk.admits(request.headers(), seconds(now())) {
+        return as_session(&session, request, next).await;
     }
     match request.uri().path().starts_with("/v1/") {
         true => refuse(StatusCode::UNAUTHORIZED, "the session has ended: run organza dashboard"),
         false => stranger(),
     }
+}
+
+async fn as_session(session: &Session, request: Request, next: Next) -> Response {
+    let question = roles::Question::of(&request);
+    let answer = match question.least() {
+        None => refuse(StatusCode::METHOD_NOT_ALLOWED, "no browser may ask this"),
+        Some(least) if session.role < least => {
+            let why = format!("this takes the role {}, and you are {}", least.as_str(), session.role.as_str());
+            refuse(StatusCode::FORBIDDEN, &why)
+        }
+        Some(_) => next.run(request).await,
+    };
+    let who = format!("{} {:08x} of the dashboard", session.role.as_str(), session.number);
+    question.audit(&who, answer.status());
+    answer
 }
 
 #[derive(serde::Deserialize)]

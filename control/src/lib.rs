@@ -177,7 +177,7 @@ impl Control {
             synced: is_synced.clone(),
             desk: desk.clone(),
         };
-        let page = dashboard::router(desk, api.clone().read_only());
+        let page = dashboard::router(desk, api.clone().for_browsers());
         let unix = bind(&socket)?;
         let questions = questions.map(|questions| tokio::spawn(dashboard::serve(questions, api.clone().questions())));
         let mut tasks = vec![

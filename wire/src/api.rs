@@ -17,8 +17,8 @@ pub use get::{
     ProxyResources, Route, RouteList, RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
 };
 pub use graph::{
-    DashboardLink, EdgeVersion, Figures, Graph, GraphEdge, History, Node, NodeKind, NodeVersion, PastEvent, PastEvents, Point, ProblemList,
-    Workload, WorkloadList,
+    DashboardLink, DashboardQuery, DashboardRole, EdgeVersion, Figures, Graph, GraphEdge, History, Node, NodeKind, NodeVersion, PastEvent,
+    PastEvents, Point, ProblemList, Workload, WorkloadList,
 };
 pub use join::{Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort};
 pub use trace::{Span, SpanKind, Trace, TraceList, TraceQuery, TraceSummary};
@@ -64,7 +64,7 @@ pub mod path {
     pub const TRACES: &str = "/v1/traces";
     /// A stream of requests as they end, one JSON object a line; `?from=&to=&route=&status=` ([`super::TapQuery`]).
     pub const TAP: &str = "/v1/tap";
-    /// POST answers a [`super::DashboardLink`].
+    /// POST answers a [`super::DashboardLink`]; `?role=` ([`super::DashboardQuery`]).
     pub const DASHBOARD: &str = "/v1/dashboard";
     /// GET lists, POST [`super::TokenRequest`] creates. DELETE `/v1/tokens/ID` withdraws.
     pub const TOKENS: &str = "/v1/tokens";

@@ -31,7 +31,7 @@ async fn ask(desk: &Arc<Desk>, method: &str, path: &str, headers: &[(&str, &str)
 }
 
 fn code(desk: &Desk) -> String {
-    desk.link(seconds(now())).unwrap().url.rsplit_once("code=").unwrap().1.to_owned()
+    desk.link(Role::Viewer, seconds(now())).unwrap().url.rsplit_once("code=").unwrap().1.to_owned()
 }
 
 async fn cookie(desk: &Arc<Desk>) -> String {
@@ -47,7 +47,7 @@ async fn cookie(desk: &Arc<Desk>) -> String {
 #[tokio::test]
 async fn a_link_lets_one_browser_in_once_and_its_cookie_all_the_way() {
     let desk = desk();
-    let link = desk.link(seconds(now())).unwrap();
+    let link = desk.link(Role::Viewer, seconds(now())).unwrap();
     assert!(link.url.starts_with(&format!("http://{HERE}/{}/enter?code=", desk.mount)), "{}", link.url);
     let cookie = cookie(&desk).await;
     for path in ["/", "/app.js", "/app.css", "/icon.svg", "/v1/status"] {
@@ -107,30 +107,107 @@ async fn pages_of_others_and_names_that_others_point_here_are_refused() {
     assert_eq!(ask(&desk, "GET", "/v1/status", &ours).await.0, StatusCode::OK);
 }
 
+/// The cookie of a browser that was let in as this.
+fn bearing(desk: &Desk, role: Role) -> String {
+    let link = desk.link(role, seconds(now())).unwrap();
+    let set = desk.redeem(link.url.rsplit_once("code=").unwrap().1, seconds(now())).unwrap();
+    set.split(';').next().unwrap().to_owned()
+}
+
+/// Every question of the API, with the least role that may ask it; `None` for what no browser may.
+const TABLE: &[(&str, &str, Option<Role>)] = &[
+    ("GET", "/v1/status", Some(Role::Viewer)),
+    ("GET", "/v1/objects?manifests=true", Some(Role::Viewer)),
+    ("GET", "/v1/proxies", Some(Role::Viewer)),
+    ("GET", "/v1/services", Some(Role::Viewer)),
+    ("GET", "/v1/routes", Some(Role::Viewer)),
+    ("GET", "/v1/edges", Some(Role::Viewer)),
+    ("GET", "/v1/calls", Some(Role::Viewer)),
+    ("GET", "/v1/graph?seconds=60", Some(Role::Viewer)),
+    ("GET", "/v1/workloads", Some(Role::Viewer)),
+    ("GET", "/v1/problems", Some(Role::Viewer)),
+    ("GET", "/v1/events/past", Some(Role::Viewer)),
+    ("GET", "/v1/flows", Some(Role::Viewer)),
+    ("GET", "/v1/traces", Some(Role::Viewer)),
+    ("GET", "/v1/certificates", Some(Role::Viewer)),
+    ("GET", "/v1/roots", Some(Role::Viewer)),
+    ("GET", "/v1/history?node=a", Some(Role::Viewer)),
+    ("GET", "/v1/events", Some(Role::Viewer)),
+    ("GET", "/v1/traces/0af7651916cd43dd8448eb211c80319c", Some(Role::Viewer)),
+    ("GET", "/app.js", Some(Role::Viewer)),
+    ("GET", "/v1/tap?from=web", Some(Role::Tapper)),
+    ("GET", "/v1/proxies/web-1/resources", Some(Role::Operator)),
+    ("POST", "/v1/diff", Some(Role::Operator)),
+    ("GET", "/v1/tokens", Some(Role::Admin)),
+    ("POST", "/v1/tokens", Some(Role::Admin)),
+    ("DELETE", "/v1/tokens/abc", Some(Role::Admin)),
+    ("POST", "/v1/roots/rotate", Some(Role::Admin)),
+    ("POST", "/v1/dashboard?role=admin", Some(Role::Admin)),
+    ("GET", "/v1/what-a-later-release-tells", None),
+    ("GET", "/v1/tap/", None),
+    ("POST", "/v1/registrations", None),
+    ("PUT", "/v1/registrations/web-1", None),
+    ("DELETE", "/v1/registrations/web-1", None),
+    ("POST", "/v1/sign", None),
+    ("PATCH", "/v1/status", None),
+    ("POST", "/v1/status", None),
+    ("OPTIONS", "/v1/status", None),
+];
+
 #[tokio::test]
-async fn nothing_is_changed_here() {
+async fn each_role_may_what_the_table_says_and_no_more() {
     let desk = desk();
-    let cookie = cookie(&desk).await;
-    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
-        assert_eq!(ask(&desk, method, "/v1/status", &[("cookie", &cookie)]).await.0, StatusCode::METHOD_NOT_ALLOWED, "{method}");
+    // What is behind answers everything: who is refused is refused by his role.
+    let behind = Router::new().route("/v1/{*rest}", axum::routing::any(async || "the mesh"));
+    for role in Role::ALL {
+        let cookie = bearing(&desk, role);
+        for (method, path, least) in TABLE {
+            let question = Question::builder().method(*method).uri(format!("/{}{path}", desk.mount)).header("host", HERE);
+            let question = question.header("origin", format!("http://{HERE}")).header("cookie", &cookie).body(Body::empty()).unwrap();
+            let answer = router(desk.clone(), behind.clone()).oneshot(question).await.unwrap();
+            let want = match least {
+                Some(least) if role >= *least => StatusCode::OK,
+                Some(_) => StatusCode::FORBIDDEN,
+                None => StatusCode::METHOD_NOT_ALLOWED,
+            };
+            assert_eq!(answer.status(), want, "{role:?} {method} {path}");
+        }
     }
-    assert_eq!(ask(&desk, "HEAD", "/v1/status", &[("cookie", &cookie)]).await.0, StatusCode::OK);
-    assert_eq!(ask(&desk, "GET", "/v1/tokens", &[("cookie", &cookie)]).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_changes_something_is_asked_by_our_own_page_alone() {
+    let desk = desk();
+    let cookie = bearing(&desk, Role::Admin);
+    for origin in [None, Some("http://evil.example"), Some("http://127.0.0.1:8080"), Some("null")] {
+        let mut headers = vec![("cookie", cookie.as_str())];
+        headers.extend(origin.map(|origin| ("origin", origin)));
+        let (status, _, _) = ask(&desk, "POST", "/v1/roots/rotate", &headers).await;
+        assert!(matches!(status, StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED), "{origin:?}: {status}");
+    }
+    // A cookie of a release without roles looks on.
+    let old = seal::seal(&desk.key, CONTEXT, &u64::MAX.to_be_bytes()).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", format!("{COOKIE}={old}").parse().unwrap());
+    assert_eq!(desk.admits(&headers, 1).map(|session| session.role), Some(Role::Viewer));
+    for said in [&[0; 9][..], &[255, 255, 255, 255, 255, 255, 255, 255, 9, 0, 0, 0, 0], b"short"] {
+        assert_eq!(Session::read(said), None, "{said:?}");
+    }
 }
 
 #[test]
 fn links_and_sessions_end_by_time_and_links_by_number() {
     let desk = desk();
     let code_of = |link: DashboardLink| link.url.rsplit_once("code=").unwrap().1.to_owned();
-    let late = code_of(desk.link(1000).unwrap());
+    let late = code_of(desk.link(Role::Viewer, 1000).unwrap());
     assert!(desk.redeem(&late, 1000 + limits::DASHBOARD_CODE).is_none());
-    let first = code_of(desk.link(1000).unwrap());
-    (0..limits::DASHBOARD_CODES).for_each(|n| drop(desk.link(1001 + n as u64).unwrap()));
+    let first = code_of(desk.link(Role::Viewer, 1000).unwrap());
+    (0..limits::DASHBOARD_CODES).for_each(|n| drop(desk.link(Role::Viewer, 1001 + n as u64).unwrap()));
     assert!(desk.redeem(&first, 1002).is_none());
-    let last = code_of(desk.link(2000).unwrap());
+    let last = code_of(desk.link(Role::Viewer, 2000).unwrap());
     let cookie = desk.redeem(&last, 2000).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert("cookie", format!("other=1; {}; more=2", cookie.split(';').next().unwrap()).parse().unwrap());
-    assert!(desk.admits(&headers, 2000 + limits::DASHBOARD_SESSION - 1));
-    assert!(!desk.admits(&headers, 2000 + limits::DASHBOARD_SESSION));
+    assert!(desk.admits(&headers, 2000 + limits::DASHBOARD_SESSION - 1).is_some());
+    assert!(desk.admits(&headers, 2000 + limits::DASHBOARD_SESSION).is_none());
 }

@@ -178,6 +178,42 @@ pub struct PastEvent {
     pub what: super::Event,
 }
 
+/// What a browser that was let in may do; each what those before it may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DashboardRole {
+    /// Look.
+    #[default]
+    Viewer,
+    /// Be shown requests as they end.
+    Tapper,
+    /// Ask what a change would do, and take processes out.
+    Operator,
+    /// Let others in: browsers and machines; rotate the root.
+    Admin,
+}
+
+impl DashboardRole {
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Tapper, Self::Operator, Self::Admin];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Tapper => "tapper",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// What stands behind the `?` of a question for a link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DashboardQuery {
+    #[serde(default)]
+    pub role: DashboardRole,
+}
+
 /// Lets one browser in, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DashboardLink {

@@ -1,0 +1,119 @@
+//! Who may what: the least role that each question of the API takes, and the line that is written when something is shown or changed that not every
+//! viewer may. What no line here names, no browser may.
+
+use crate::registry::Registrant;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+use wire::api::{DashboardRole as Role, path};
+
+/// What everybody may ask who was let in.
+const TELLS: &[&str] = &[
+    path::STATUS,
+    path::OBJECTS,
+    path::PROXIES,
+    path::SERVICES,
+    path::ROUTES,
+    path::EDGES,
+    path::CALLS,
+    path::GRAPH,
+    path::HISTORY,
+    path::WORKLOADS,
+    path::PROBLEMS,
+    path::EVENTS,
+    path::PAST_EVENTS,
+    path::FLOWS,
+    path::TRACES,
+    path::CERTIFICATES,
+    path::ROOTS,
+];
+
+/// The least role for a question; `None` where no browser may ask it.
+pub fn least(method: &Method, asked: &str) -> Option<Role> {
+    let below = |prefix: &str| asked.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/'));
+    match *method {
+        // A question about what is there is the same as that for it.
+        Method::GET | Method::HEAD => match asked {
+            path::TAP => Some(Role::Tapper),
+            path::TOKENS => Some(Role::Admin),
+            _ if below(path::PROXIES).is_some_and(|rest| rest.ends_with("/resources")) => Some(Role::Operator),
+            _ if TELLS.contains(&asked) || below(path::TRACES).is_some() => Some(Role::Viewer),
+            // The page itself.
+            _ => (!asked.starts_with("/v1/")).then_some(Role::Viewer),
+        },
+        Method::POST => match asked {
+            path::DIFF => Some(Role::Operator),
+            path::ROTATE | path::TOKENS | path::DASHBOARD => Some(Role::Admin),
+            _ => None,
+        },
+        Method::DELETE => below(path::TOKENS).map(|_| Role::Admin),
+        _ => None,
+    }
+}
+
+/// Whether it is written down who asked.
+fn is_audited(method: &Method, asked: &str) -> bool {
+    // Processes that say that they are there still, or want their next certificate, are no news.
+    let is_routine = *method == Method::PUT || asked == path::SIGN;
+    let only_tells = matches!(*method, Method::GET | Method::HEAD) && asked != path::TAP;
+    asked.starts_with("/v1/") && !is_routine && !only_tells
+}
+
+/// What was asked, with what was chosen by it: whom a tap watches, as what a browser is let in. No question that is audited has a secret there.
+#[derive(Debug, Clone)]
+pub struct Question {
+    method: Method,
+    uri: Uri,
+}
+
+impl Question {
+    pub fn of(request: &Request) -> Self {
+        Self { method: request.method().clone(), uri: request.uri().clone() }
+    }
+
+    pub fn least(&self) -> Option<Role> {
+        least(&self.method, self.uri.path())
+    }
+
+    /// What is written down of it, with what became of it; `None` where nothing is.
+    fn verdict(&self, status: StatusCode) -> Option<(String, &'static str)> {
+        let what = || format!("{} {}", self.method, self.uri.path_and_query().map_or("", |what| what.as_str()));
+        is_audited(&self.method, self.uri.path()).then(|| {
+            let verdict = match status {
+                StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => "denied",
+                status if status.is_success() => "done",
+                _ => "failed",
+            };
+            (what(), verdict)
+        })
+    }
+
+    /// One line for each tap and each change, whatever came of it.
+    pub fn audit(&self, who: &str, status: StatusCode) {
+        if let Some((what, verdict)) = self.verdict(status) {
+            tracing::info!(target: "audit", who, what, verdict, status = status.as_u16(), "audit");
+        }
+    }
+}
+
+/// Whom the API server of a cluster let through to this pod; who that is stands in its own audit log.
+pub async fn by_the_cluster(request: Request, next: Next) -> Response {
+    let question = Question::of(&request);
+    let answer = next.run(request).await;
+    question.audit("whom the API server let through", answer.status());
+    answer
+}
+
+/// Of the socket: its owner may everything.
+pub async fn by_the_owner(request: Request, next: Next) -> Response {
+    let pid = request.extensions().get::<Option<Registrant>>().and_then(|process| process.as_ref().map(|process| process.pid));
+    let who = pid.map_or_else(|| "owner".to_owned(), |pid| format!("owner, process {pid}"));
+    let question = Question::of(&request);
+    let answer = next.run(request).await;
+    question.audit(&who, answer.status());
+    answer
+}
+
+#[cfg(test)]
+mod tests;

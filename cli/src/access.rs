@@ -6,7 +6,7 @@ pub mod suggest;
 
 use crate::ask_flag::AskFlag;
 use crate::client::Client;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Context, Failure, Outcome};
 use crate::output::Output;
 use crate::{explain, files, table};
 use called::{Called, Verdict};
@@ -25,6 +25,7 @@ Examples:
   organza access matrix
   organza access matrix -o json
   organza access suggest > access.yaml
+  organza access key                                   a key and its hash, for a Consumer
 
 A caller is a service or proxy of the mesh ([NAMESPACE/]NAME), gateway/[NAMESPACE/]NAME, a SPIFFE ID, or nobody. Verdicts of a port are yes (whatever
 is asked), no (nothing may be asked), or some (it depends on the request).";
@@ -42,6 +43,8 @@ enum What {
     Check(Box<CheckArgs>),
     /// Show who may call whom, all of them
     Matrix(MatrixArgs),
+    /// Make a key for a Consumer: the key for whoever consumes, its hash for the object
+    Key,
     /// Write policies that allow the calls of the last days, and nothing else
     Suggest(suggest::SuggestArgs),
 }
@@ -67,6 +70,9 @@ struct CheckArgs {
     /// The address that the connection comes from
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     source_ip: IpAddr,
+    /// The request brings a key of this consumer: [NAMESPACE/]NAME
+    #[arg(long, value_name = "CONSUMER")]
+    consumer: Option<String>,
     /// Exit with 1 unless every port that is asked about says so
     #[arg(long, value_name = "Allow|Deny", value_parser = ["Allow", "Deny"])]
     expect: Option<String>,
@@ -93,8 +99,20 @@ pub async fn run(args: AccessArgs) -> Outcome {
     match args.what {
         What::Check(args) => check(*args).await,
         What::Matrix(args) => matrix(args).await,
+        What::Key => key(),
         What::Suggest(args) => suggest::run(&args).await,
     }
+}
+
+/// 256 bits by chance: what nobody guesses needs no slow hash.
+fn key() -> Outcome {
+    let mut bytes = [0u8; 32];
+    aws_lc_rs::rand::fill(&mut bytes).doing(|| "make a key".into())?;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let key = hex(&bytes);
+    println!("key     {key}");
+    println!("sha256  {}", hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes()).as_ref()));
+    Ok(())
 }
 
 async fn check(args: CheckArgs) -> Outcome {
@@ -121,6 +139,7 @@ async fn check(args: CheckArgs) -> Outcome {
             (called, caller)
         }
     };
+    let called = called.consuming(args.consumer.as_deref().map(|name| full_name(name, namespace)).as_deref())?;
     let verdicts = called.verdicts(caller.as_ref(), args.source_ip, args.port, head.as_ref());
     if verdicts.is_empty() {
         return Err(Failure::problem(format!("{namespace}/{service} has no such port")));
@@ -180,6 +199,11 @@ fn tell(args: &CheckArgs, caller: &Option<SpiffeId>, service: &str, verdicts: &[
             println!("{}", json!({"caller": who, "service": service, "ports": ports}));
         }
     }
+}
+
+/// `namespace/name`.
+pub fn full_name(name: &str, namespace: &str) -> String {
+    if name.contains('/') { name.to_owned() } else { format!("{namespace}/{name}") }
 }
 
 /// What a caller's name stands for; `None` is nobody.

@@ -6,13 +6,14 @@ mod question;
 mod state;
 mod story;
 
+use crate::access::full_name;
 use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
 use crate::files;
 use crate::output::Output;
 use base64::Engine;
 use clap::Args;
-use judged::Whence;
+use judged::{Proofs, Whence};
 use model::Change;
 use proxy::Snapshot;
 use proxy::tokens::{self, Token};
@@ -66,6 +67,9 @@ pub struct ExplainArgs {
     /// What the caller's token says, as a JSON file of its claims; it is taken for one that is believed
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
+    /// The request brings a key of this consumer: [NAMESPACE/]NAME
+    #[arg(long, value_name = "CONSUMER")]
+    consumer: Option<String>,
     /// Ask files instead of a running mesh: nobody has joined, so that only Services of these files are known
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     files: Vec<PathBuf>,
@@ -86,15 +90,17 @@ pub async fn run(args: ExplainArgs) -> Outcome {
     let (known, whence, seen) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
     let token = args.claims.as_deref().map(claims).transpose()?;
     let story = told(&known, &mut question, args.source_ip, token.as_ref());
+    let consumer = args.consumer.as_deref().map(|name| full_name(name, &args.namespace));
+    let proofs = Proofs { address: args.source_ip, token: token.as_ref(), consumer: consumer.as_deref() };
     let judged = match args.files.is_empty() {
         true => {
             let client = args.ask.client().await?;
             let proxies: ProxyList = client.get(path::PROXIES).await?;
-            judged::judge(&known, &question, &story, Whence::Mesh(&client, &proxies), args.source_ip, token.as_ref()).await?
+            judged::judge(&known, &question, &story, Whence::Mesh(&client, &proxies), proofs).await?
         }
         false => {
             let objects = files::read(&args.files)?.objects;
-            judged::judge(&known, &question, &story, Whence::Files(&objects), args.source_ip, token.as_ref()).await?
+            judged::judge(&known, &question, &story, Whence::Files(&objects), proofs).await?
         }
     };
     let state = seen.map(|(proxy, services)| State::of(&services, &proxy, &story.backends()));

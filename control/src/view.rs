@@ -93,13 +93,14 @@ impl<'w> Wanted<'w> {
         });
     }
 
-    /// The policies of access and of rates, the issuers of tokens and the authorizers that can concern a proxy, and what holds in its namespace beside them.
+    /// The policies of access and of rates, the issuers of tokens, the consumers and the authorizers that can concern a proxy, and what holds in its namespace beside them.
     fn access(&mut self, namespace: &str, concerns: impl Fn(&AccessTarget) -> bool) {
         let wanted = |resource: &&Resource| match resource {
             Resource::Access(policy) => policy.targets.iter().any(&concerns),
             Resource::RateLimit(policy) => policy.targets.iter().any(&concerns),
             Resource::TokenIssuer(issuer) => issuer.targets.iter().any(&concerns),
             Resource::ExternalAuthorizer(authorizer) => authorizer.targets.iter().any(&concerns),
+            Resource::Consumer(consumer) => consumer.targets.iter().any(&concerns),
             Resource::AccessSettings(settings) => settings.key.namespace.is_empty() || *settings.key.namespace == *namespace,
             _ => false,
         };

@@ -47,13 +47,14 @@ pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     organza::access::translate(objects, &inventory, options.workloads, &mut out);
     organza::rates::translate(objects, &inventory, &mut out);
     organza::issuer::translate(objects, &inventory, &mut out);
+    organza::consumer::translate(objects, &inventory, &mut out);
     organza::telemetry::translate(objects, &inventory, &mut out);
     organza::authorizer::translate(objects, &inventory, &mut out);
     settings.access(&mut out);
     out.resources.extend(inventory.services.into_values().map(|s| Resource::Service(Arc::new(s))));
     out.resources.extend(inventory.endpoints.into_iter().map(|e| Resource::Endpoints(Arc::new(e))));
     organza::access::notes_of_bytes(&mut out);
-    organza::access::notes_of_tokens(&mut out);
+    organza::access::notes_of_proofs(&mut out);
     out
 }
 

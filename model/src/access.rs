@@ -164,6 +164,10 @@ pub enum AccessMatch {
         path: Vec<Arc<str>>,
         value: TextMatch,
     },
+    /// Whoever brought its key, as `namespace/name`.
+    Consumer(TextMatch),
+    /// A consumer of this group, as `namespace/group`.
+    ConsumerGroup(TextMatch),
     /// What was written cannot be read, or is of a later release: it may hold or not. What denies by it denies, what allows by it does not.
     Unknown,
 }
@@ -187,7 +191,9 @@ impl AccessMatch {
             | Self::Issuer(_)
             | Self::Subject(_)
             | Self::Audience(_)
-            | Self::Claim { .. } => true,
+            | Self::Claim { .. }
+            | Self::Consumer(_)
+            | Self::ConsumerGroup(_) => true,
         }
     }
 }
@@ -334,6 +340,8 @@ impl fmt::Display for AccessMatch {
             Self::Subject(text) => write!(f, "subject {text}"),
             Self::Audience(text) => write!(f, "audience {text}"),
             Self::Claim { path, value } => write!(f, "claim {}: {value}", path.join(".")),
+            Self::Consumer(text) => write!(f, "consumer {text}"),
+            Self::ConsumerGroup(text) => write!(f, "consumers of {text}"),
             Self::Unknown => f.write_str("what cannot be read"),
         }
     }

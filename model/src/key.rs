@@ -50,10 +50,12 @@ pub enum Kind {
     /// What is told of requests.
     Telemetry,
     ExternalAuthorizer,
+    /// Who consumes an API.
+    Consumer,
 }
 
 impl Kind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Service,
         Self::Endpoints,
         Self::Workload,
@@ -69,6 +71,7 @@ impl Kind {
         Self::TokenIssuer,
         Self::Telemetry,
         Self::ExternalAuthorizer,
+        Self::Consumer,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -88,6 +91,7 @@ impl Kind {
             Self::TokenIssuer => "tokenissuer",
             Self::Telemetry => "telemetry",
             Self::ExternalAuthorizer => "externalauthorizer",
+            Self::Consumer => "consumer",
         }
     }
 

@@ -9,6 +9,7 @@ pub mod access;
 pub mod applied;
 pub mod authorizer;
 pub mod backend;
+pub mod consumer;
 pub mod fault;
 pub mod health;
 pub mod host;
@@ -33,6 +34,7 @@ pub use access::{AccessPolicy, AccessSettings};
 pub use applied::{Applied, FilterPlace};
 pub use authorizer::ExternalAuthorizer;
 pub use backend::{AttachedTls, Backend, BackendTls, ExternalHost, InvalidBackend, ServiceRef, UpstreamTls, WeightedBackend};
+pub use consumer::Consumer;
 pub use fault::{Blame, Fault};
 pub use health::{HealthCheck, InitialHealth, Probe};
 pub use host::{HostPattern, Hostname};
@@ -72,6 +74,7 @@ pub enum Resource {
     TokenIssuer(Arc<TokenIssuer>),
     Telemetry(Arc<TelemetryPolicy>),
     ExternalAuthorizer(Arc<ExternalAuthorizer>),
+    Consumer(Arc<Consumer>),
 }
 
 impl Resource {
@@ -91,6 +94,7 @@ impl Resource {
             Self::TokenIssuer(r) => &r.key,
             Self::Telemetry(r) => &r.key,
             Self::ExternalAuthorizer(r) => &r.key,
+            Self::Consumer(r) => &r.key,
         }
     }
 }

@@ -46,6 +46,8 @@ pub enum CountBy {
     Route,
     /// What a claim of the caller's verified token says, from the outside in.
     Claim(Vec<Arc<str>>),
+    /// The consumer whose key the request brings.
+    Consumer,
 }
 
 impl fmt::Display for CountBy {
@@ -56,6 +58,7 @@ impl fmt::Display for CountBy {
             Self::Header(name) => write!(f, "header {name}"),
             Self::Route => f.write_str("route"),
             Self::Claim(path) => write!(f, "claim {}", path.join(".")),
+            Self::Consumer => f.write_str("consumer"),
         }
     }
 }

@@ -79,7 +79,15 @@ fn main() {
         let place = Place::Workload { namespace: "shop", labels: &labels, services: &services };
         let address = [10, 0, 0, 1].into();
         let path = format!("/api/{}/4/orders", count.saturating_sub(1));
-        let request = Request { host: "orders", method: &Method::Get, path: &path, headers: &headers, client: Some(address), token: None };
+        let request = Request {
+            host: "orders",
+            method: &Method::Get,
+            path: &path,
+            headers: &headers,
+            client: Some(address),
+            token: None,
+            consumer: None,
+        };
         let time = |moment| nanoseconds(&engine, &place, &Attributes { peer: peer.as_ref(), address, ports: &[80], moment });
         let (request, opened, bytes) = (time(Moment::Request(request)), time(Moment::Opened), time(Moment::Stream));
         println!("{count:>8}  {word:<8} {request:>12.0} {opened:>12.0} {bytes:>12.0}");

@@ -65,6 +65,8 @@ pub struct Request<'a> {
     pub client: Option<IpAddr>,
     /// What was verified of the caller's token; `None` where it brought none.
     pub token: Option<&'a Token>,
+    /// Whose key it brings; `None` where it brings none.
+    pub consumer: Option<&'a Consumer>,
 }
 
 /// A token that was verified: what policies can ask of it.
@@ -74,6 +76,15 @@ pub struct Token {
     pub subject: Arc<str>,
     pub audiences: Vec<Arc<str>>,
     pub claims: Vec<Claim>,
+}
+
+/// A consumer that was known by its key: what policies can ask of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Consumer {
+    /// `namespace/name`.
+    pub name: Arc<str>,
+    /// `namespace/group`.
+    pub groups: Vec<Arc<str>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -17,7 +17,7 @@ mod rules;
 pub mod targets;
 mod verdict;
 
-pub use attributes::{Attributes, Claim, Moment, Place, Request, Token};
+pub use attributes::{Attributes, Claim, Consumer, Moment, Place, Request, Token};
 pub use engine::Engine;
 pub use matching::{Truth, rule_truth};
 pub use rates::Rates;

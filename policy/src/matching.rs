@@ -1,6 +1,6 @@
 //! Whether a rule holds of a call: the words of the model read one by one. What the index of [`crate::rules`] answers faster must be the same.
 
-use crate::attributes::{Attributes, Moment, Request, Token};
+use crate::attributes::{Attributes, Consumer, Moment, Request, Token};
 use model::access::{AccessMatch, AccessRule, Clause, Group, IdentityMatch, Term, TextMatch};
 use model::{HeaderBlock, SpiffeId};
 
@@ -74,6 +74,7 @@ fn one(one: &AccessMatch, of: &Attributes<'_>) -> Truth {
         Moment::Opened | Moment::Stream => Truth::Perhaps,
     };
     let token = |says: &dyn Fn(&Token) -> bool| request(&|request| Truth::of(request.token.is_some_and(says)));
+    let consumer = |says: &dyn Fn(&Consumer) -> bool| request(&|request| Truth::of(request.consumer.is_some_and(says)));
     match one {
         AccessMatch::Unknown => Truth::Perhaps,
         AccessMatch::Identity(want) => peer(&|peer| identity(want, peer)),
@@ -99,6 +100,8 @@ fn one(one: &AccessMatch, of: &Attributes<'_>) -> Truth {
             let here = token.claims.iter().filter(|claim| claim.path == *path);
             here.flat_map(|claim| &claim.texts).any(|text| value.is_match(text.as_bytes()))
         }),
+        AccessMatch::Consumer(want) => consumer(&|consumer| want.is_match(consumer.name.as_bytes())),
+        AccessMatch::ConsumerGroup(want) => consumer(&|consumer| consumer.groups.iter().any(|group| want.is_match(group.as_bytes()))),
     }
 }
 

@@ -139,6 +139,10 @@ fn who(by: &[CountBy], place: &Place<'_>, peer: Option<&SpiffeId>, request: &Req
                 }
                 None => who.push(0xff),
             },
+            CountBy::Consumer => match request.consumer {
+                Some(consumer) => part(&mut who, consumer.name.as_bytes()),
+                None => who.push(0xff),
+            },
             CountBy::Route => match place {
                 Place::Gateway { route: Some(route), .. } => {
                     [&*route.namespace, &*route.name].iter().for_each(|p| part(&mut who, p.as_bytes()));

@@ -9,6 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::access::{AccessPolicy, AccessSettings, Egress, ExplainDenials};
 use model::{Change, Fault, Key, Kind, Listener, RequestHead, Resource, SpiffeId};
+pub use policy::Consumer;
 use policy::{Attributes, Decided, Engine, Moment, Place, Request, Token, Verdict};
 pub use routing::Behind;
 use smallvec::SmallVec;
@@ -113,6 +114,15 @@ pub struct Standing<'a> {
     pub behind: Behind,
     /// What the caller's token says, where one is believed.
     pub token: Option<&'a Token>,
+    /// Whose key it brings, where one is believed.
+    pub consumer: Option<&'a Consumer>,
+}
+
+impl<'a> Standing<'a> {
+    /// Somebody of whom nothing is known.
+    pub fn stranger(at: At<'a>) -> Self {
+        Self { at, identity: None, address: None, behind: Behind::Peer, token: None, consumer: None }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -155,6 +165,7 @@ pub fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'a>, buffer: &'a m
         headers: &head.headers,
         client: standing.behind.address(address(standing)),
         token: standing.token,
+        consumer: standing.consumer,
     }
 }
 

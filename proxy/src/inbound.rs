@@ -3,7 +3,7 @@
 
 mod hbone;
 
-use crate::access::{self, At, Behind, Standing};
+use crate::access::{self, At, Standing};
 use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4;
@@ -78,7 +78,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
     let (mut reader, mut writer) = (Reader::with_read(recv, buffer), Writer::new(send));
     let standing = |target: &SocketAddr| {
         let at = At::Workload { workload: &application.workload, port: target.port() };
-        Standing { at, identity: Some(&identity), address: Some(address), behind: Behind::Peer, token: None }
+        Standing { identity: Some(&identity), address: Some(address), ..Standing::stranger(at) }
     };
     let snapshot = worker.snapshot();
     // Requests are judged one by one; of bytes nothing more will be known.

@@ -10,6 +10,7 @@ pub mod admin;
 pub mod authorizers;
 mod checks;
 pub mod config;
+pub mod consumers;
 mod datagrams;
 mod detect;
 pub mod doors;

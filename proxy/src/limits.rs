@@ -121,6 +121,8 @@ pub const TAP_HOLDS: Duration = Duration::from_secs(10);
 pub const REPORT_IDLE: Duration = Duration::from_secs(2);
 /// Tokens that one worker believed and remembers; the next one makes it forget all.
 pub const TOKENS_KNOWN: usize = 1024;
+/// Sets of consumer, API and kind of answer that one worker counts apart; further ones are counted as `other`.
+pub const CONSUMED: usize = 4096;
 /// Claims of one token that are read.
 pub const CLAIMS: usize = 256;
 /// Claims within claims are read to this depth.

@@ -6,6 +6,7 @@ pub mod saver;
 
 use crate::access::Access;
 use crate::authorizers::Authorizers;
+use crate::consumers::Consumers;
 use crate::map::Map;
 use crate::rates::Rates;
 use crate::tokens::Issuers;
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub telling: Arc<crate::telling::Telling>,
     /// Who else is asked.
     pub authorizers: Arc<Authorizers>,
+    /// Who brings what key.
+    pub consumers: Arc<Consumers>,
     /// What this gateway shows to servers outside the mesh that ask; or why it cannot.
     pub shown: Result<Option<Arc<Certificate>>, Arc<str>>,
     /// What names asked for on first use resolve to, by subscription (`host/NAMESPACE/HOST`).
@@ -54,6 +57,7 @@ impl Default for Snapshot {
             tokens: Arc::default(),
             telling: Arc::default(),
             authorizers: Arc::default(),
+            consumers: Arc::default(),
             shown: Ok(None),
             answers: Arc::default(),
         }
@@ -84,6 +88,9 @@ impl Snapshot {
         if let Some(authorizers) = self.authorizers.after(changes) {
             next.authorizers = Arc::new(authorizers);
         }
+        if let Some(consumers) = self.consumers.after(changes) {
+            next.consumers = Arc::new(consumers);
+        }
         for change in changes {
             match change {
                 Change::Put(Resource::Endpoints(r)) => _ = Arc::make_mut(&mut next.endpoints).insert(r.key.clone(), r.clone()),
@@ -93,6 +100,7 @@ impl Snapshot {
                 Change::Put(Resource::Service(_) | Resource::Listener(_) | Resource::Route(_)) => {}
                 Change::Put(Resource::Access(_) | Resource::AccessSettings(_) | Resource::RateLimit(_)) => {}
                 Change::Put(Resource::TokenIssuer(_) | Resource::Telemetry(_) | Resource::ExternalAuthorizer(_)) => {}
+                Change::Put(Resource::Consumer(_)) => {}
                 Change::Remove(key) => next.remove(key),
             }
         }
@@ -123,7 +131,7 @@ impl Snapshot {
             Kind::TrustBundle => _ = Arc::make_mut(&mut self.bundles).remove(key),
             Kind::Service | Kind::Listener | Kind::Route | Kind::Gateway | Kind::External => {}
             Kind::Access | Kind::AccessSettings | Kind::RateLimit => {}
-            Kind::TokenIssuer | Kind::Telemetry | Kind::ExternalAuthorizer => {}
+            Kind::TokenIssuer | Kind::Telemetry | Kind::ExternalAuthorizer | Kind::Consumer => {}
         }
     }
 

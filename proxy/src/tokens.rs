@@ -10,7 +10,7 @@ pub use claims::token;
 pub use policy::Token;
 pub use store::Store;
 
-use crate::access::{self, At, Behind, Called, Standing};
+use crate::access::{self, At, Called, Standing};
 use crate::http::Stop;
 use crate::limits;
 use crate::map::{self, Map};
@@ -100,8 +100,7 @@ fn guards(snapshot: &Snapshot, door: Door<'_>, called: &Called) -> Result<Found,
     let place = match door {
         Door::Gateway(listener) => Place::Gateway { gateway: &listener.gateway, listener: &listener.key, route: None },
         Door::Workload(workload, port) => {
-            let standing =
-                Standing { at: At::Workload { workload, port }, identity: None, address: None, behind: Behind::Peer, token: None };
+            let standing = Standing::stranger(At::Workload { workload, port });
             return access::place(snapshot, &standing, called).map(|(place, _)| snapshot.tokens.of(&place));
         }
     };

@@ -131,6 +131,8 @@ pub struct Worker {
     pub called: RefCell<crate::access::Known>,
     /// Tokens that were believed.
     pub tokens: RefCell<crate::tokens::Known>,
+    /// How often consumers asked what.
+    consumed: RefCell<crate::consumers::Counts>,
     /// What is under way and is judged again when policies change.
     pub again: crate::access::again::Again,
     known_guards: RefCell<Map<guard::Place, Arc<Guard>>>,
@@ -165,6 +167,7 @@ impl Worker {
             balancers: RefCell::default(),
             called: RefCell::default(),
             tokens: RefCell::default(),
+            consumed: RefCell::default(),
             again: Default::default(),
             known_guards: RefCell::default(),
             peers: RefCell::default(),
@@ -225,6 +228,9 @@ impl Worker {
     /// Counts and logs what happened.
     pub fn record(&self, record: &telemetry::Record) {
         self.metrics.borrow_mut().observe(record);
+        if record.consumer.is_some() {
+            self.consumed.borrow_mut().count(&self.shared.metrics, record);
+        }
         match &record.tell {
             Some(tell) => self.tell(record, tell),
             None => self.tell(record, self.shared.snapshot.load().telling.at_first()),

@@ -76,7 +76,9 @@ impl Table {
                 Change::Put(Resource::Route(route)) => next.set_route(&route.key, Some(route), &mut edits),
                 Change::Put(Resource::Endpoints(_) | Resource::Workload(_) | Resource::TrustBundle(_) | Resource::Certificate(_)) => false,
                 Change::Put(Resource::Access(_) | Resource::AccessSettings(_) | Resource::RateLimit(_)) => false,
-                Change::Put(Resource::TokenIssuer(_) | Resource::Telemetry(_) | Resource::ExternalAuthorizer(_)) => false,
+                Change::Put(
+                    Resource::TokenIssuer(_) | Resource::Telemetry(_) | Resource::ExternalAuthorizer(_) | Resource::Consumer(_),
+                ) => false,
                 Change::Remove(key) => match key.kind {
                     Kind::Service => next.set_service(key, None),
                     Kind::Listener => next.set_listener(key, None),

@@ -4,6 +4,7 @@
 
 mod access;
 mod authorizer;
+mod consumer;
 mod rates;
 mod read;
 mod route;
@@ -52,7 +53,7 @@ pub fn decode_noting(bytes: &[u8]) -> std::result::Result<(Resource, Option<Stri
     let message = v1::Resource::decode(bytes).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
     let guards = matches!(
         &message.resource,
-        Some(R::Access(_) | R::AccessSettings(_) | R::RateLimit(_) | R::TokenIssuer(_) | R::ExternalAuthorizer(_))
+        Some(R::Access(_) | R::AccessSettings(_) | R::RateLimit(_) | R::TokenIssuer(_) | R::ExternalAuthorizer(_) | R::Consumer(_))
     );
     // What was skipped is missing when it is written again.
     let later = &mut Later::new(guards && message.encoded_len() < bytes.len());
@@ -67,6 +68,7 @@ pub fn decode_noting(bytes: &[u8]) -> std::result::Result<(Resource, Option<Stri
         R::Access(m) => access::policy(m, bytes, later).map(|r| Resource::Access(Arc::new(r))),
         R::AccessSettings(m) => access::settings(m, later).map(|r| Resource::AccessSettings(Arc::new(r))),
         R::RateLimit(m) => rates::policy(m, later).map(|r| Resource::RateLimit(Arc::new(r))),
+        R::Consumer(m) => consumer::consumer(m, later).map(|r| Resource::Consumer(Arc::new(r))),
         R::TokenIssuer(m) => token::issuer(m, later).map(|r| Resource::TokenIssuer(Arc::new(r))),
         R::ExternalAuthorizer(m) => authorizer::authorizer(m, later).map(|r| Resource::ExternalAuthorizer(Arc::new(r))),
         R::Telemetry(m) => telemetry::policy(m).map(|r| Resource::Telemetry(Arc::new(r))),

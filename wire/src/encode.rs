@@ -2,6 +2,7 @@
 
 mod access;
 mod authorizer;
+mod consumer;
 mod rates;
 mod route;
 mod telemetry;
@@ -40,6 +41,7 @@ pub fn encode(resource: &Resource) -> Bytes {
         Resource::Access(r) => R::Access(access::policy(r)),
         Resource::AccessSettings(r) => R::AccessSettings(access::settings(r)),
         Resource::RateLimit(r) => R::RateLimit(rates::policy(r)),
+        Resource::Consumer(r) => R::Consumer(consumer::consumer(r)),
         Resource::TokenIssuer(r) => R::TokenIssuer(token::issuer(r)),
         Resource::Telemetry(r) => R::Telemetry(telemetry::policy(r)),
         Resource::ExternalAuthorizer(r) => R::ExternalAuthorizer(authorizer::authorizer(r)),

@@ -8,7 +8,7 @@ use model::{
     Workload,
 };
 use proxy::Snapshot;
-use proxy::access::{Asked, At, Behind, Standing, would};
+use proxy::access::{Asked, At, Consumer, Standing, would};
 use proxy::tokens::{self, Token};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Called {
     workload: Key,
     /// What the caller's token says.
     token: Option<Token>,
+    /// Whose key the caller brings.
+    consumer: Option<Consumer>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl Verdict {
 
 impl Called {
     pub fn new(snapshot: Snapshot, namespace: &str, proxy: &str) -> Self {
-        Self { snapshot, workload: Key::new(Source::organza(), Kind::Workload, namespace, proxy), token: None }
+        Self { snapshot, workload: Key::new(Source::organza(), Kind::Workload, namespace, proxy), token: None, consumer: None }
     }
 
     /// Asked by callers whose token says this, and is believed.
@@ -62,12 +64,23 @@ impl Called {
         Self { token: token.cloned(), ..self }
     }
 
+    /// Asked by callers that bring a key of this consumer (`namespace/name`).
+    ///
+    /// # Errors
+    /// If this proxy knows no such consumer.
+    pub fn consuming(self, name: Option<&str>) -> Outcome<Self> {
+        let Some(name) = name else { return Ok(self) };
+        let unknown = || Failure::usage(format!("Consumer {name} is none whose keys are read there")).remedy("organza get consumers -A");
+        let consumer = self.snapshot.consumers.named(name).ok_or_else(unknown)?;
+        Ok(Self { consumer: Some(Consumer::clone(consumer)), ..self })
+    }
+
     /// As it would be with these policies and settings of access beside its own, or in the place of those that are called like them.
     #[must_use]
     pub fn with(&self, access: &[Resource]) -> Self {
         let changes: Vec<Change> = access.iter().cloned().map(Change::Put).collect();
         let snapshot = self.snapshot.apply(self.snapshot.generation + 1, &changes, &BTreeMap::new());
-        Self { snapshot, workload: self.workload.clone(), token: self.token.clone() }
+        Self { snapshot, workload: self.workload.clone(), token: self.token.clone(), consumer: self.consumer.clone() }
     }
 
     /// As if one process had joined for the service.
@@ -95,7 +108,7 @@ impl Called {
         let key = workload.key.clone();
         changes.push(Change::Put(Resource::Workload(Arc::new(workload))));
         let snapshot = Snapshot::default().apply(1, &changes, &BTreeMap::new());
-        let called = Self { snapshot, workload: key, token: None };
+        let called = Self { snapshot, workload: key, token: None, consumer: None };
         match called.ports().is_empty() {
             true => {
                 Err(Failure::problem(format!("the files declare no Service {namespace}/{service}")).remedy("name one that stands in them"))
@@ -146,13 +159,14 @@ impl Called {
     /// Somebody of whom nothing is known, before the application's port behind this one.
     fn stranger(&self, port: u16) -> Option<Standing<'_>> {
         let at = At::Workload { workload: &self.workload, port: *self.ports().get(&port)? };
-        Some(Standing { at, identity: None, address: None, behind: Behind::Peer, token: None })
+        Some(Standing::stranger(at))
     }
 
     fn verdict(&self, caller: Option<&SpiffeId>, address: IpAddr, port: u16, head: Option<&RequestHead>) -> Verdict {
         let at = At::Workload { workload: &self.workload, port };
-        let standing =
-            Standing { at, identity: caller, address: Some(SocketAddr::new(address, 0)), behind: Behind::Peer, token: self.token.as_ref() };
+        let (token, consumer) = (self.token.as_ref(), self.consumer.as_ref());
+        let address = Some(SocketAddr::new(address, 0));
+        let standing = Standing { identity: caller, address, token, consumer, ..Standing::stranger(at) };
         let told = |asked| would(&self.snapshot, &standing, asked);
         if let Some(head) = head {
             let mut head = head.clone();

@@ -7,7 +7,7 @@ use super::story::Story;
 use crate::access::called::{Called, Verdict, together};
 use crate::access::{identity, live};
 use crate::client::Client;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use frontends::Object;
 use model::{RequestHead, ServiceRef, SpiffeId};
 use proxy::access::{Asked, At, Standing, would};
@@ -31,16 +31,20 @@ pub enum Whence<'a> {
     Files(&'a [Object]),
 }
 
-pub async fn judge(
-    known: &Known,
-    question: &Question,
-    story: &Story,
-    whence: Whence<'_>,
-    address: IpAddr,
-    token: Option<&Token>,
-) -> Outcome<Judged> {
+/// What the request shows of who brings it.
+#[derive(Clone, Copy)]
+pub struct Proofs<'a> {
+    pub address: IpAddr,
+    pub token: Option<&'a Token>,
+    /// Whose key, as `namespace/name`.
+    pub consumer: Option<&'a str>,
+}
+
+pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Whence<'_>, proofs: Proofs<'_>) -> Outcome<Judged> {
     let mut judged = Judged::default();
-    at_gateway(known, question, story, (address, token), &mut judged);
+    at_gateway(known, question, story, proofs, &mut judged)?;
+    // A gateway reads keys itself, and keeps them.
+    let consumer = proofs.consumer.filter(|_| matches!(question.from, From::Workload { .. }));
     let proxies = if let Whence::Mesh(_, proxies) = &whence { Some(*proxies) } else { None };
     // Datagrams come to nobody's proxy: who is behind the gateway is not asked.
     let services = if question.bytes.as_ref().is_some_and(|bytes| bytes.datagrams) { Vec::new() } else { story.services() };
@@ -55,11 +59,11 @@ pub async fn judge(
                 Err(_) => continue,
             },
         };
-        let called = called.bearing(token);
+        let called = called.bearing(proofs.token).consuming(consumer)?;
         let caller = caller(&question.from, proxies, called.trust_domain())?;
         // What filters made of it is not at hand in full: then it is told whether any request may come.
         let head = (!rewritten && question.bytes.is_none()).then_some(&question.head);
-        let verdicts = called.verdicts(caller.as_ref(), address, Some(to.port), head);
+        let verdicts = called.verdicts(caller.as_ref(), proofs.address, Some(to.port), head);
         let word = together(&verdicts);
         let who = format!("{}/{}", to.service.namespace, to.service.name);
         judged.limits.extend(called.limits(to.port).into_iter().map(|limit| (who.clone(), limit)));
@@ -88,26 +92,32 @@ fn at_gateway(
     known: &Known,
     question: &Question,
     story: &Story,
-    (address, token): (IpAddr, Option<&Token>),
+    Proofs { address, token, consumer }: Proofs<'_>,
     judged: &mut Judged,
-) -> Option<()> {
-    let From::Gateway { namespace, name } = &question.from else { return None };
+) -> Outcome {
+    let From::Gateway { namespace, name } = &question.from else { return Ok(()) };
     let snapshot = known.snapshot();
-    let (listener, route) = story.gateway_way()?;
-    let listener = snapshot.table.listeners().find(|l| l.full_name() == listener)?;
-    let route = snapshot.table.routes().find(|r| r.route.origin.object == *route)?;
+    let way = story.gateway_way().and_then(|(listener, route)| {
+        let listener = snapshot.table.listeners().find(|l| l.full_name() == listener)?;
+        Some((listener, snapshot.table.routes().find(|r| r.route.origin.object == *route)?))
+    });
+    let Some((listener, route)) = way else { return Ok(()) };
+    let unknown =
+        |name: &str| Failure::usage(format!("Consumer {name} is none whose keys are read there")).remedy("organza get consumers -A");
+    let consumer = consumer.map(|name| snapshot.consumers.named(name).ok_or_else(|| unknown(name))).transpose()?.map(|one| &**one);
     let mut head: RequestHead = question.head.clone();
     let asked = match &question.bytes {
         Some(_) => Asked::Stream,
         None => {
-            let path = routing::normalise(head.path(), listener.normalisation).ok()?.into_owned();
+            let Ok(path) = routing::normalise(head.path(), listener.normalisation).map(std::borrow::Cow::into_owned) else { return Ok(()) };
             head.set_path(&path);
             Asked::Request(&head)
         }
     };
     let at = At::Gateway { listener, route: &route.route.key };
     let behind = routing::origin::read(&listener.front.trusted, address, &question.head.headers).behind;
-    let standing = Standing { at, identity: None, address: Some(SocketAddr::new(address, 0)), behind, token };
+    let address = Some(SocketAddr::new(address, 0));
+    let standing = Standing { address, behind, token, consumer, ..Standing::stranger(at) };
     let told = would(snapshot, &standing, asked);
     let who = format!("Gateway {namespace}/{name}");
     // Limits are of requests.
@@ -116,7 +126,7 @@ fn at_gateway(
     let asks = question.bytes.is_none().then(|| proxy::authorizers::of(snapshot, &standing)).into_iter().flatten();
     judged.asks.extend(asks.map(|asks| (who.clone(), asks)));
     judged.verdicts.push((who, Verdict::of(if told.allowed { "yes" } else { "no" }, told)));
-    Some(())
+    Ok(())
 }
 
 impl Judged {

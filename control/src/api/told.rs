@@ -189,6 +189,7 @@ fn made(world: &World) -> HashMap<&model::ObjectRef, Vec<&Item>> {
             Resource::TokenIssuer(r) => &r.origin,
             Resource::Telemetry(r) => &r.origin,
             Resource::ExternalAuthorizer(r) => &r.origin,
+            Resource::Consumer(r) => &r.origin,
             _ => continue,
         };
         made.entry(&origin.object).or_default().push(item);

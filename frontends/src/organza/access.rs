@@ -6,9 +6,9 @@
 mod read;
 mod warn;
 
-pub use warn::{notes_of_bytes, notes_of_tokens};
+pub use warn::{notes_of_bytes, notes_of_proofs};
 
-use super::{GROUP, authorizer, issuer};
+use super::{GROUP, authorizer, consumer, issuer};
 use crate::gateway_api::condition;
 use crate::kubernetes::{Inventory, text};
 use crate::wrong::Wrong;
@@ -28,10 +28,11 @@ pub fn is_policy(object: &Object) -> bool {
     object.is(GROUP, NAMESPACED) || object.is(GROUP, CLUSTER)
 }
 
-/// A policy (or an issuer of tokens, or an authorizer) that the schema refused, as it is in force where no earlier state of it was good: without it more would be let in than was written. `None`
-/// for other kinds, without which less is.
+/// A policy (or an issuer of tokens, a consumer, an authorizer) that the schema refused, as it is in force where no earlier state of it was good: without it
+/// more would be let in than was written. `None` for other kinds, without which less is.
 pub fn held_closed(object: &Object) -> Option<Object> {
-    if !is_policy(object) && !object.is(GROUP, issuer::KIND) && !object.is(GROUP, authorizer::KIND) {
+    let guards = [issuer::KIND, authorizer::KIND, consumer::KIND].iter().any(|kind| object.is(GROUP, kind));
+    if !is_policy(object) && !guards {
         return None;
     }
     let mut value = Value::clone(&object.value);

@@ -1,15 +1,14 @@
 //! `ExternalAuthorizer`: who is asked, outside of the mesh's own rules, whether a request may be. It fails closed: where a part of it cannot be read, or
 //! what it refers to is not there, its targets answer nobody, and what the schema refuses is held closed in the same way.
 
-use super::access::{find, is_refused};
-use super::{GROUP, condition};
+use super::access::is_refused;
+use super::{GROUP, guarded};
 use crate::gateway_api::{authorizer, backend, duration, external, mesh};
-use crate::kubernetes::{Inventory, text};
+use crate::kubernetes::Inventory;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation, limits};
-use model::access::AccessTarget;
 use model::authorizer::{AskedBy, Asking, ExternalAuthorizer, Fields};
-use model::{Backend, InvalidBackend, Key, Kind, ObjectRef, ParentStatus, Report, Resource, Severity, Source, Status};
+use model::{Backend, InvalidBackend, Key, Kind, Resource, Source, Status};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -40,7 +39,8 @@ fn one(object: &Object, objects: &[Object], world: &backend::World<'_>, out: &mu
     let wrong = wrong.filter(|_| !is_refused).cloned();
     out.reports.extend(wrong.iter().map(|wrong| wrong.report(&object.object)));
     let broken = (is_refused || wrong.is_some()).then(|| wrong.as_ref().map_or("Invalid", |wrong| wrong.reason));
-    let (targets, parents) = targets(object, objects, world.inventory, broken, out);
+    let broken = broken.map(|reason| (reason, "Nobody can be asked by it: no request is let through."));
+    let (targets, parents) = guarded(object, objects, world.inventory, broken.unwrap_or(("", "The authorizer is asked.")), out);
     out.statuses.push(Status { object: object.object.clone(), conditions: Vec::new(), parents, listeners: Vec::new() });
     let name = format!("{}.{}", KIND.to_lowercase(), object.object.name);
     let asked = match read {
@@ -62,35 +62,6 @@ fn nobody() -> Asking {
         timeout: limits::DEFAULT_AUTHORIZER_TIME,
         fail_open: false,
     }
-}
-
-fn targets(
-    object: &Object,
-    objects: &[Object],
-    inventory: &Inventory,
-    broken: Option<&'static str>,
-    out: &mut Translation,
-) -> (Vec<AccessTarget>, Vec<ParentStatus>) {
-    let (mut targets, mut parents) = (Vec::new(), Vec::new());
-    for (i, reference) in object.list("/spec/targetRefs").iter().enumerate() {
-        let found = find(reference, object, objects, inventory, out).map_err(|wrong| wrong.item(i).at("targetRefs").at("spec"));
-        let accepted = match (&found, broken) {
-            (Err(wrong), _) => {
-                let severity = if wrong.reason == "TargetNotFound" { Severity::Warning } else { Severity::Error };
-                out.reports.push(Report { severity, ..wrong.report(&object.object) });
-                condition("Accepted", false, wrong.reason, &wrong.message)
-            }
-            (Ok(_), Some(reason)) => condition("Accepted", false, reason, "Nobody can be asked by it: no request is let through."),
-            (Ok(_), None) => condition("Accepted", true, "Accepted", "The authorizer is asked."),
-        };
-        targets.extend(found.ok());
-        let word = |field: &str| text(reference, field).unwrap_or("");
-        let namespace = if word("kind") == "Namespace" { "" } else { &object.object.namespace };
-        let parent = ObjectRef::new(word("group"), word("kind"), namespace, word("name"));
-        let section = text(reference, "sectionName").map(Arc::from);
-        parents.push(ParentStatus { parent, section, port: None, conditions: vec![accepted] });
-    }
-    (targets, parents)
 }
 
 fn read(object: &Object, world: &backend::World<'_>) -> Result<(Asking, Option<Wrong>), Wrong> {

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 pub const KIND: &str = "TokenIssuer";
 
-/// Fields that say how a message is read or where it goes: no claim may write them.
-const NEVER_WRITTEN: &[&str] =
+/// Fields that say how a message is read or where it goes: no claim may write them, and no key of a consumer stands there.
+pub(super) const NEVER_WRITTEN: &[&str] =
     &["authorization", "connection", "content-length", "cookie", "host", "te", "trailer", "transfer-encoding", "upgrade"];
 
 pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translation) {
@@ -156,7 +156,7 @@ fn read(object: &Object, inventory: &Inventory) -> Result<Said, Wrong> {
     })
 }
 
-fn list<T>(spec: &Value, field: &str, read: impl Fn(&Value) -> Result<T, Wrong>) -> Result<Option<Vec<T>>, Wrong> {
+pub(super) fn list<T>(spec: &Value, field: &str, read: impl Fn(&Value) -> Result<T, Wrong>) -> Result<Option<Vec<T>>, Wrong> {
     match spec.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Array(all)) => all.iter().enumerate().map(|(i, one)| read(one).item(i).at(field)).collect::<Result<_, _>>().map(Some),

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod authorizer;
+pub mod consumer;
 pub mod issuer;
 pub mod rates;
 pub mod settings;
@@ -17,7 +18,8 @@ use crate::gateway_api::{condition, external};
 use crate::kubernetes::{Inventory, text};
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
-use model::{AttachedPolicy, ObjectRef, ParentStatus, Status};
+use model::access::AccessTarget;
+use model::{AttachedPolicy, ObjectRef, ParentStatus, Report, Severity, Status};
 use std::sync::Arc;
 
 /// Policies of traffic, oldest first: of two that target the same the older holds, and the other says which that is.
@@ -62,6 +64,36 @@ fn attach(object: &Object, inventory: &mut Inventory, taken: &mut Taken, out: &m
         ancestors.push(ParentStatus { parent, section, port: None, conditions: vec![accepted] });
     }
     out.statuses.push(Status { object: object.object.clone(), conditions: Vec::new(), parents: ancestors, listeners: Vec::new() });
+}
+
+/// What an object guards, and what it says of each target: why it is broken, or nothing and what it does.
+fn guarded(
+    object: &Object,
+    objects: &[Object],
+    inventory: &Inventory,
+    (broken, message): (&'static str, &str),
+    out: &mut Translation,
+) -> (Vec<AccessTarget>, Vec<ParentStatus>) {
+    let (mut targets, mut parents) = (Vec::new(), Vec::new());
+    for (i, reference) in object.list("/spec/targetRefs").iter().enumerate() {
+        let found = access::find(reference, object, objects, inventory, out).map_err(|wrong| wrong.item(i).at("targetRefs").at("spec"));
+        let accepted = match &found {
+            Err(wrong) => {
+                let severity = if wrong.reason == "TargetNotFound" { Severity::Warning } else { Severity::Error };
+                out.reports.push(Report { severity, ..wrong.report(&object.object) });
+                condition("Accepted", false, wrong.reason, &wrong.message)
+            }
+            Ok(_) if !broken.is_empty() => condition("Accepted", false, broken, message),
+            Ok(_) => condition("Accepted", true, "Accepted", message),
+        };
+        targets.extend(found.ok());
+        let word = |field: &str| text(reference, field).unwrap_or("");
+        let namespace = if word("kind") == "Namespace" { "" } else { &object.object.namespace };
+        let parent = ObjectRef::new(word("group"), word("kind"), namespace, word("name"));
+        let section = text(reference, "sectionName").map(Arc::from);
+        parents.push(ParentStatus { parent, section, port: None, conditions: vec![accepted] });
+    }
+    (targets, parents)
 }
 
 #[cfg(test)]

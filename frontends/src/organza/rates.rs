@@ -118,6 +118,7 @@ fn by(value: &Value) -> Result<CountBy, Wrong> {
         "Identity" => Ok(CountBy::Identity),
         "ClientAddress" => Ok(CountBy::ClientAddress),
         "Route" => Ok(CountBy::Route),
+        "Consumer" => Ok(CountBy::Consumer),
         "Header" => {
             let name = value.get("header").and_then(|header| text(header, "name")).unwrap_or("").to_ascii_lowercase();
             match !name.is_empty() && name.bytes().all(model::http::is_token_byte) {

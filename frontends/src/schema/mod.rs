@@ -33,6 +33,7 @@ const CRDS: &[&str] = &[
     include_str!("../../crd/organza.dev_accesspolicies.yaml"),
     include_str!("../../crd/organza.dev_backendtrafficpolicies.yaml"),
     include_str!("../../crd/organza.dev_clusteraccesspolicies.yaml"),
+    include_str!("../../crd/organza.dev_consumers.yaml"),
     include_str!("../../crd/organza.dev_externalauthorizers.yaml"),
     include_str!("../../crd/organza.dev_gatewayparameters.yaml"),
     include_str!("../../crd/organza.dev_meshconfigs.yaml"),

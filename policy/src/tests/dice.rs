@@ -1,6 +1,6 @@
 //! Policies and calls by chance, from alphabets small enough that they meet often.
 
-use crate::{Claim, Moment, Place, Request, Token};
+use crate::{Claim, Consumer, Moment, Place, Request, Token};
 use model::access::*;
 use model::{Cidr, HeaderBlock, HostPattern, Key, Kind, Labels, Method, ObjectRef, Origin, Source, SpiffeId, TrustDomain};
 use std::net::IpAddr;
@@ -104,6 +104,8 @@ fn one(dice: &mut Dice, kind: usize) -> AccessMatch {
         11 => AccessMatch::Issuer(word(dice)),
         12 => AccessMatch::Subject(word(dice)),
         13 => AccessMatch::Audience(word(dice)),
+        14 => AccessMatch::Consumer(word(dice)),
+        15 => AccessMatch::ConsumerGroup(word(dice)),
         _ => AccessMatch::Claim { path: vec![dice.of(&["role", "team"]).into()], value: word(dice) },
     }
 }
@@ -114,7 +116,7 @@ fn term(dice: &mut Dice, kinds: std::ops::Range<usize>) -> Term {
     let kind = if kinds.contains(&9) && dice.one_in(2) { 9 } else { kinds.start + dice.below(kinds.len()) };
     let mixed = dice.one_in(8);
     let mut any = dice.many(2, |dice| {
-        let kind = if mixed { dice.below(15) } else { kind };
+        let kind = if mixed { dice.below(17) } else { kind };
         one(dice, kind)
     });
     if any.is_empty() && !dice.one_in(6) {
@@ -141,7 +143,7 @@ fn rule(dice: &mut Dice, at: usize) -> AccessRule {
         clauses.push(clause(dice, 5..11, 2));
     }
     if dice.one_in(6) {
-        clauses.push(clause(dice, 11..15, 1));
+        clauses.push(clause(dice, 11..17, 1));
     }
     AccessRule { name: format!("rule-{at}").into(), clauses }
 }
@@ -214,6 +216,7 @@ pub struct Call {
     pub headers: HeaderBlock,
     pub client: Option<IpAddr>,
     pub token: Option<Token>,
+    pub consumer: Option<Consumer>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +245,7 @@ pub fn call(dice: &mut Dice) -> Call {
         audiences: dice.many(2, |dice| dice.of(&WORDS).into()),
         claims: dice.many(2, claim),
     });
+    let consumer = dice.one_in(2).then(|| Consumer { name: dice.of(&WORDS).into(), groups: dice.many(2, |dice| dice.of(&WORDS).into()) });
     Call {
         peer: (!dice.one_in(4)).then(|| identity(dice)),
         address: address(dice),
@@ -259,6 +263,7 @@ pub fn call(dice: &mut Dice) -> Call {
         headers,
         client: (!dice.one_in(4)).then(|| address(dice)),
         token,
+        consumer,
     }
 }
 
@@ -281,6 +286,7 @@ impl Call {
                 headers: &self.headers,
                 client: self.client,
                 token: self.token.as_ref(),
+                consumer: self.consumer.as_ref(),
             }),
         };
         crate::Attributes { peer: self.peer.as_ref(), address: self.address, ports: &self.ports, moment }

@@ -54,7 +54,15 @@ fn decide(policies: &[&Arc<AccessPolicy>], call: &Call<'_>) -> (bool, String) {
     let mut headers = HeaderBlock::default();
     call.request.iter().flat_map(|(_, fields)| fields.iter()).for_each(|(name, value)| headers.push(name, value.as_bytes()));
     let address = "10.0.0.1".parse().unwrap();
-    let request = |path| Request { host: "orders", method: &Method::Get, path, headers: &headers, client: Some(address), token: None };
+    let request = |path| Request {
+        host: "orders",
+        method: &Method::Get,
+        path,
+        headers: &headers,
+        client: Some(address),
+        token: None,
+        consumer: None,
+    };
     let moment = call.request.map_or(Moment::Stream, |(path, _)| Moment::Request(request(path)));
     let ports: Vec<u16> = call.services.iter().map(|(_, port)| *port).collect();
     let place = Place::Workload { namespace: "shop", labels: &Labels::new(), services: call.services };

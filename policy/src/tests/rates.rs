@@ -1,6 +1,6 @@
 //! Limits by target and by who is counted.
 
-use crate::{Attributes, Moment, Place, Rates, Request};
+use crate::{Attributes, Consumer, Moment, Place, Rates, Request};
 use model::access::AccessTarget;
 use model::rate::{CountBy, RateLimit, RatePolicy};
 use model::*;
@@ -31,9 +31,10 @@ struct Call<'a> {
     address: &'a str,
     header: &'a str,
     route: &'a str,
+    consumer: &'a str,
 }
 
-const CALL: Call<'_> = Call { account: "web", address: "10.0.0.1", header: "", route: "httproute.a" };
+const CALL: Call<'_> = Call { account: "web", address: "10.0.0.1", header: "", route: "httproute.a", consumer: "" };
 
 /// The limit that refuses it.
 fn ask(rates: &Rates, call: Call<'_>, now: Instant) -> Option<String> {
@@ -43,7 +44,9 @@ fn ask(rates: &Rates, call: Call<'_>, now: Instant) -> Option<String> {
         headers.push("x-user", call.header.as_bytes());
     }
     let address = call.address.parse().unwrap();
-    let request = Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: Some(address), token: None };
+    let consumer = Consumer { name: call.consumer.into(), groups: Vec::new() };
+    let consumer = Some(&consumer).filter(|consumer| !consumer.name.is_empty());
+    let request = Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: Some(address), token: None, consumer };
     let (gateway, listener, route) = (key(Kind::Gateway, "edge"), key(Kind::Listener, "edge.web"), key(Kind::Route, call.route));
     let place = Place::Gateway { gateway: &gateway, listener: &listener, route: Some(&route) };
     let of = Attributes { peer: peer.as_ref(), address, ports: &[80], moment: Moment::Request(request) };
@@ -54,7 +57,7 @@ fn ask(rates: &Rates, call: Call<'_>, now: Instant) -> Option<String> {
 fn each_who_is_told_apart_has_a_bucket() {
     let long = "x".repeat(300);
     let also_long = format!("{long}y");
-    let cases: [(CountBy, Call<'_>, Call<'_>, bool); 8] = [
+    let cases: [(CountBy, Call<'_>, Call<'_>, bool); 10] = [
         (CountBy::Identity, CALL, Call { account: "dev", ..CALL }, true),
         (CountBy::Identity, CALL, Call { address: "10.0.0.2", ..CALL }, false),
         (CountBy::ClientAddress, CALL, Call { address: "10.0.0.2", ..CALL }, true),
@@ -63,6 +66,8 @@ fn each_who_is_told_apart_has_a_bucket() {
         (CountBy::Header("x-user".into()), CALL, Call { header: "ann", ..CALL }, true),
         (CountBy::Header("x-user".into()), Call { header: &long, ..CALL }, Call { header: &also_long, ..CALL }, false),
         (CountBy::Route, CALL, Call { route: "httproute.b", ..CALL }, true),
+        (CountBy::Consumer, Call { consumer: "shop/a", ..CALL }, Call { consumer: "shop/b", ..CALL }, true),
+        (CountBy::Consumer, CALL, Call { address: "10.0.0.2", ..CALL }, false),
     ];
     for (by, one, other, apart) in cases {
         let now = Instant::now();
@@ -111,7 +116,8 @@ fn connections_and_other_places_are_not_counted() {
     let address = "10.0.0.1".parse().unwrap();
     let of = |moment| Attributes { peer: None, address, ports: &[80], moment };
     let headers = HeaderBlock::default();
-    let request = Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: Some(address), token: None };
+    let request =
+        Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: Some(address), token: None, consumer: None };
     for moment in [Moment::Opened, Moment::Stream, Moment::Request(request), Moment::Request(request)] {
         assert!(rates.take(&place, &of(moment), Instant::now()).is_ok());
     }

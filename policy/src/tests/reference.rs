@@ -104,6 +104,8 @@ fn one(m: &AccessMatch, call: &Call, certainly: bool) -> bool {
             .token
             .as_ref()
             .is_some_and(|token| token.claims.iter().any(|c| c.path == *path && c.texts.iter().any(|text| says(value, text)))),
+        AccessMatch::Consumer(want) => call.consumer.as_ref().is_some_and(|consumer| says(want, &consumer.name)),
+        AccessMatch::ConsumerGroup(want) => call.consumer.as_ref().is_some_and(|consumer| consumer.groups.iter().any(|g| says(want, g))),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::down::{self, Downstream};
 use super::exchange::{self, Verdict};
 use super::inquiry::{self, Inquiry};
-use super::judged::{Judged, Place, token};
+use super::judged::{Judged, Place, Who, token};
 use super::plan::{self, Plan};
 use super::sticky::{self, Sticky};
 use super::tries::{Step, To, Tries};
@@ -72,9 +72,14 @@ pub async fn request(
     prepare::pass_trace(worker, head, record, sampling);
     match plan {
         Plan::Routed { decision, dialled } => {
-            let judged = listener.map(|listener| {
-                Judged::new(worker, client, Place::Gateway(listener.clone(), decision.route().clone()), head, (behind, token.clone()))
-            });
+            let judged = match listener {
+                Some(listener) => {
+                    let place = Place::Gateway(listener.clone(), decision.route().clone());
+                    Some(Judged::new(worker, &snapshot, client, place, head, Who { behind, token, consumer: None })?)
+                }
+                None => None,
+            };
+            judged.iter().for_each(|judged| judged.note(record));
             let judge = |snapshot: &Snapshot| judged.as_ref().map_or(Ok(None), |judged| judged.judge(snapshot));
             record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot))?;
             let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, due, held: None };
@@ -99,7 +104,9 @@ pub async fn request(
             record.dialled_service = service.map(|s| worker.destination(s));
             record.way = Way::Application;
             let framing = inner(declared(service, client), client, head, &hop);
-            let judged = Judged::new(worker, client, Place::Workload(address.port()), head, (behind, token));
+            let who = Who { behind, token, consumer: None };
+            let judged = Judged::new(worker, &snapshot, client, Place::Workload(address.port()), head, who)?;
+            judged.note(record);
             record.dry_run = judged.admit(&snapshot)?;
             let key = UpstreamKey::plain(address, framing);
             if inquiry::is_needed(&snapshot, None) {

@@ -2,23 +2,34 @@
 
 use super::{Client, Ingress, Stop};
 use crate::access::{self, At, Behind, Standing, again};
+use crate::consumers;
 use crate::rates;
 use crate::snapshot::Snapshot;
 use crate::tokens;
 use crate::worker::Worker;
 use model::{Fault, Listener, RequestHead, Route};
-use policy::Token;
+use policy::{Consumer, Token};
 use std::rc::Rc;
 use std::sync::Arc;
+use telemetry::Record;
 
 /// What a request is judged by, also when policies change while it is under way.
 pub struct Judged<'c> {
     client: &'c Client,
     place: Place,
     kept: again::Kept,
-    behind: Behind,
-    token: Option<Arc<Token>>,
+    who: Who,
     worker: &'c Worker,
+}
+
+/// Who a request comes from, beside what its connection says.
+#[derive(Debug, Clone)]
+pub struct Who {
+    pub behind: Behind,
+    /// What its token says, where one is believed.
+    pub token: Option<Arc<Token>>,
+    /// Whose key it brings, where one is believed.
+    pub consumer: Option<Arc<Consumer>>,
 }
 
 pub enum Place {
@@ -28,9 +39,33 @@ pub enum Place {
 }
 
 impl<'c> Judged<'c> {
-    pub fn new(worker: &'c Rc<Worker>, client: &'c Client, place: Place, head: &RequestHead, who: (Behind, Option<Arc<Token>>)) -> Self {
-        let (behind, token) = who;
-        Self { client, place, kept: again::Kept::of(worker, head), behind, token, worker }
+    /// Whose key the head brings is found out first, for then it is kept without the key.
+    ///
+    /// # Errors
+    /// If its key is nobody's, or one is demanded and there is none.
+    pub fn new(
+        worker: &'c Rc<Worker>,
+        snapshot: &Snapshot,
+        client: &'c Client,
+        place: Place,
+        head: &mut RequestHead,
+        mut who: Who,
+    ) -> Result<Self, Stop> {
+        if !snapshot.consumers.is_empty() {
+            let consumer = consumers::read(worker, snapshot, &standing(client, &place, &who)?, head)?;
+            who.consumer = consumer;
+        }
+        Ok(Self { client, place, kept: again::Kept::of(worker, head), who, worker })
+    }
+
+    /// What the record says of who consumes what.
+    pub fn note(&self, record: &mut Record) {
+        let Some(consumer) = &self.who.consumer else { return };
+        record.consumer = Some(consumer.name.clone());
+        record.api = match &self.place {
+            Place::Gateway(_, route) => Some(route.origin.object.to_string().into()),
+            Place::Workload(_) => record.dialled_service.as_ref().map(|to| format!("Service {}/{}", to.namespace, to.name).into()),
+        };
     }
 
     /// Judges it for the first time, and counts it where it is allowed.
@@ -53,15 +88,18 @@ impl<'c> Judged<'c> {
     /// # Errors
     /// If nobody judges there.
     pub fn standing(&self) -> Result<Standing<'_>, Stop> {
-        let (at, identity) = match (&self.place, &self.client.ingress) {
-            (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => {
-                (At::Workload { workload, port: *port }, Some(identity))
-            }
-            (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
-            _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
-        };
-        Ok(Standing { at, identity, address: self.client.address, behind: self.behind, token: self.token.as_deref() })
+        standing(self.client, &self.place, &self.who)
     }
+}
+
+fn standing<'s>(client: &'s Client, place: &'s Place, who: &'s Who) -> Result<Standing<'s>, Stop> {
+    let (at, identity) = match (place, &client.ingress) {
+        (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => (At::Workload { workload, port: *port }, Some(identity)),
+        (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
+        _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
+    };
+    let (token, consumer) = (who.token.as_deref(), who.consumer.as_deref());
+    Ok(Standing { at, identity, address: client.address, behind: who.behind, token, consumer })
 }
 
 /// What the caller's token says, where the request comes in and nowhere else.

@@ -2,7 +2,7 @@
 //! leads to this workload's own addresses and ports, and to nothing else.
 
 use super::{Application, begin, refused};
-use crate::access::{self, At, Behind, Standing, again};
+use crate::access::{self, At, Standing, again};
 use crate::http::Stop;
 use crate::l4;
 use crate::snapshot::Snapshot;
@@ -56,7 +56,7 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
     let leads = target.and_then(|target| leads(&snapshot, application, &worker.shared.me.namespace, &target));
     let standing = |port: u16| {
         let at = At::Workload { workload: &application.workload, port };
-        Standing { at, identity: Some(identity), address: Some(address), behind: Behind::Peer, token: None }
+        Standing { identity: Some(identity), address: Some(address), ..Standing::stranger(at) }
     };
     let judged = leads.and_then(|leads| Ok((access::stream(worker, &snapshot, &standing(leads.to.port()))?, leads)));
     let result = match judged {

@@ -2,7 +2,7 @@
 //! Who reads server names and shows certificates is [`crate::gateway`]; here TLS is either done with or left to the backend.
 
 use super::decided;
-use crate::access::{self, At, Behind, Standing};
+use crate::access::{self, At, Standing};
 use crate::http::{Stop, plan};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
@@ -51,7 +51,7 @@ pub fn judge(worker: &Worker, snapshot: &Snapshot, knock: &Knock) -> Result<Opti
 
 pub fn judge_by(worker: &Worker, snapshot: &Snapshot, knock: &Knock, route: &Key) -> Result<Option<Arc<str>>, Stop> {
     let at = At::Gateway { listener: &knock.listener, route };
-    access::stream(worker, snapshot, &Standing { at, identity: None, address: Some(knock.address), behind: Behind::Peer, token: None })
+    access::stream(worker, snapshot, &Standing { address: Some(knock.address), ..Standing::stranger(at) })
 }
 
 /// Records a connection that no listener takes; dropping it is all the answer there is.

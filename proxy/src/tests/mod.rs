@@ -8,6 +8,7 @@ mod canary;
 mod checks;
 mod clients;
 pub(crate) mod connections;
+mod consumers;
 mod dead;
 mod deadline;
 mod detect;

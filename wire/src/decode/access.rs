@@ -104,6 +104,7 @@ fn is_later(m: &v1::AccessMatch) -> bool {
     match &m.r#match {
         None => true,
         Some(M::Identity(m) | M::Namespace(m) | M::Issuer(m) | M::Subject(m) | M::Audience(m)) => unknown(Some(m)),
+        Some(M::Consumer(m) | M::ConsumerGroup(m)) => unknown(Some(m)),
         Some(M::Header(m)) => unknown(m.value.as_ref()),
         Some(M::Claim(m)) => unknown(m.value.as_ref()),
         Some(M::Path(m)) => m.path.is_none(),
@@ -138,6 +139,8 @@ fn one(m: v1::AccessMatch) -> Result<AccessMatch> {
         M::Issuer(m) => AccessMatch::Issuer(words(m).at("issuer")?),
         M::Subject(m) => AccessMatch::Subject(words(m).at("subject")?),
         M::Audience(m) => AccessMatch::Audience(words(m).at("audience")?),
+        M::Consumer(m) => AccessMatch::Consumer(words(m).at("consumer")?),
+        M::ConsumerGroup(m) => AccessMatch::ConsumerGroup(words(m).at("consumer_group")?),
         M::Claim(m) => {
             let (path, value) = (texts(m.path, "path"), some(m.value).and_then(words).at("value"));
             AccessMatch::Claim { path: path.at("claim")?, value: value.at("claim")? }

@@ -45,6 +45,7 @@ fn by(m: v1::CountBy) -> Result<CountBy> {
         By::ClientAddress(_) => CountBy::ClientAddress,
         By::Header(name) => CountBy::Header(header_name(name).at("header")?),
         By::Route(_) => CountBy::Route,
+        By::Consumer(_) => CountBy::Consumer,
         By::Claim(m) => CountBy::Claim(texts(m.path, "path").at("claim")?),
     })
 }

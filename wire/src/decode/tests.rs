@@ -2,6 +2,7 @@
 
 mod access;
 mod authorizer;
+mod consumer;
 mod later;
 mod limits;
 mod listeners;
@@ -298,6 +299,7 @@ fn samples() -> Vec<(&'static str, Resource)> {
         ("accesssettings", Resource::AccessSettings(Arc::new(access::settings()))),
         ("ratelimit", Resource::RateLimit(Arc::new(rates::policy()))),
         ("tokenissuer", Resource::TokenIssuer(Arc::new(token::issuer()))),
+        ("consumer", Resource::Consumer(Arc::new(consumer::consumer()))),
         ("telemetry", Resource::Telemetry(Arc::new(telemetry::policy()))),
         ("externalauthorizer", Resource::ExternalAuthorizer(Arc::new(authorizer::authorizer()))),
     ]
@@ -497,8 +499,10 @@ fn of_a_later_release(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn fields_of_a_later_release_are_skipped() {
-    // What may narrow a policy, an issuer or an authorizer is not skipped: `later`, `authorizer`.
-    for (name, sample) in samples().into_iter().filter(|(name, _)| !matches!(*name, "access" | "tokenissuer" | "externalauthorizer")) {
+    // What may narrow a policy, an issuer, a consumer or an authorizer is not skipped: `later`, `authorizer`.
+    for (name, sample) in
+        samples().into_iter().filter(|(name, _)| !matches!(*name, "access" | "consumer" | "tokenissuer" | "externalauthorizer"))
+    {
         let later = of_a_later_release(&encode(&sample));
         assert_eq!(decode(&later).unwrap(), sample, "{name}");
     }

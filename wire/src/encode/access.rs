@@ -81,6 +81,8 @@ fn one(one: &AccessMatch) -> v1::AccessMatch {
         AccessMatch::Issuer(want) => M::Issuer(words(want)),
         AccessMatch::Subject(want) => M::Subject(words(want)),
         AccessMatch::Audience(want) => M::Audience(words(want)),
+        AccessMatch::Consumer(want) => M::Consumer(words(want)),
+        AccessMatch::ConsumerGroup(want) => M::ConsumerGroup(words(want)),
         AccessMatch::Claim { path, value } => M::Claim(Claim { path: path.iter().map(text).collect(), value: Some(words(value)) }),
     };
     v1::AccessMatch { r#match: Some(made) }

@@ -26,13 +26,14 @@ fn limit(limit: &RateLimit) -> v1::RateLimit {
 }
 
 fn by(by: &CountBy) -> v1::CountBy {
-    use v1::count_by::{By, Claim, ClientAddress, Identity, Route};
+    use v1::count_by::{By, Claim, ClientAddress, Consumer, Identity, Route};
     let by = match by {
         CountBy::Identity => By::Identity(Identity {}),
         CountBy::ClientAddress => By::ClientAddress(ClientAddress {}),
         CountBy::Header(name) => By::Header(text(name)),
         CountBy::Route => By::Route(Route {}),
         CountBy::Claim(path) => By::Claim(Claim { path: texts(path) }),
+        CountBy::Consumer => By::Consumer(Consumer {}),
     };
     v1::CountBy { by: Some(by) }
 }

@@ -17,7 +17,25 @@ pub struct Edit {
 
 const LIB: &[&str] = &["--lib"];
 
-pub const BUGS: [Bug; 22] = [
+pub const BUGS: [Bug; 24] = [
+    Bug {
+        name: "keys-are-passed-on",
+        edits: &[Edit { file: "proxy/src/consumers.rs", from: "if !held.said.passed_on {", to: "if held.said.passed_on {" }],
+        package: "proxy",
+        suite: LIB,
+        test: "tests::consumers::who_brings_a_key_is_let_in_and_the_key_goes_nowhere",
+    },
+    Bug {
+        name: "groups-have-no-namespace",
+        edits: &[Edit {
+            file: "frontends/src/organza/consumer.rs",
+            from: r#"Ok(Arc::from(format!("{}/{name}", object.object.namespace)))"#,
+            to: "Ok(Arc::from(name))",
+        }],
+        package: "frontends",
+        suite: LIB,
+        test: "gateway_api::tests::golden::examples_become_what_the_specification_says",
+    },
     Bug {
         name: "cl-and-te-accepted",
         edits: &[Edit {

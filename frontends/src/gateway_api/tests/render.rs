@@ -37,6 +37,7 @@ pub fn model(t: &Translation) -> String {
             Resource::RateLimit(policy) => access::rates(policy, &mut out),
             Resource::TokenIssuer(issuer) => access::issuer(issuer, &mut out),
             Resource::Telemetry(policy) => telemetry::policy(policy, &mut out),
+            Resource::Consumer(consumer) => access::consumer(consumer, &mut out),
             Resource::ExternalAuthorizer(one) => access::authorizer(one, &mut out),
             Resource::Workload(_) | Resource::TrustBundle(_) => {}
         }

@@ -211,6 +211,16 @@ fn one_source(value: &Value, namespace: &str) -> Result<AccessMatch, Wrong> {
             let read = TrustDomain::parse(word(&domain, "name").at("trustDomain")?);
             read.map(AccessMatch::TrustDomain).map_err(|e| wrong(format!("{e}.")).at("name").at("trustDomain"))
         }
+        "Consumer" => {
+            let consumer = part("consumer");
+            let namespace = text(&consumer, "namespace").or(Some(namespace).filter(|own| !own.is_empty()));
+            let namespace = namespace.ok_or_else(|| wrong("A consumer of what namespace?").fix("Write its namespace.").at("consumer"))?;
+            match (text(&consumer, "name"), text(&consumer, "group")) {
+                (Some(name), None) => Ok(AccessMatch::Consumer(TextMatch::Exact(format!("{namespace}/{name}").into()))),
+                (None, Some(group)) => Ok(AccessMatch::ConsumerGroup(TextMatch::Exact(format!("{namespace}/{group}").into()))),
+                _ => Err(wrong("A consumer has either a name or a group here.").fix("Set one of name and group.").at("consumer")),
+            }
+        }
         "IPBlock" => {
             let block = part("ipBlock");
             let text = word(&block, "cidr").at("ipBlock")?;

@@ -140,31 +140,41 @@ pub fn notes_of_bytes(out: &mut Translation) {
     out.reports.extend(told);
 }
 
-/// Notes of rules that ask for a token where nobody's is believed.
-pub fn notes_of_tokens(out: &mut Translation) {
+/// Notes of rules that ask for a token, or for a consumer, where nobody's is believed.
+pub fn notes_of_proofs(out: &mut Translation) {
     let mut told = Vec::new();
-    let issuers = || out.resources.iter().filter_map(|r| if let Resource::TokenIssuer(issuer) = r { Some(issuer) } else { None });
-    for resource in &out.resources {
-        let Resource::Access(policy) = resource else { continue };
-        let is_guarded = |target: &AccessTarget| issuers().flat_map(|issuer| &issuer.targets).any(|issuer| meet(issuer, target));
-        if policy.targets.iter().any(is_guarded) {
-            continue;
+    let issuers = |resource: &Resource| if let Resource::TokenIssuer(one) = resource { one.targets.clone() } else { Vec::new() };
+    let consumers = |resource: &Resource| if let Resource::Consumer(one) = resource { one.targets.clone() } else { Vec::new() };
+    let without = |guards: &dyn Fn(&Resource) -> Vec<AccessTarget>, asks: fn(&AccessMatch) -> bool, reason, (proof, kind): (&str, &str)| {
+        let guarded: Vec<AccessTarget> = out.resources.iter().flat_map(guards).collect();
+        let mut told = Vec::new();
+        for resource in &out.resources {
+            let Resource::Access(policy) = resource else { continue };
+            if policy.targets.iter().any(|target| guarded.iter().any(|guard| meet(guard, target))) {
+                continue;
+            }
+            for (i, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| matches(rule).any(asks)) {
+                let name = &rule.name;
+                let message =
+                    format!("Rule {name} asks for a {proof}, and no {kind} guards what the policy targets: no {proof} is believed there.");
+                let wrong = Wrong::new(reason, message).fix(format!("Write a {kind} whose targetRefs name the same."));
+                let path = vec![Step::Field("spec".into()), Step::Field("rules".into()), Step::Index(i)];
+                told.push(Report { severity: Severity::Warning, path, ..wrong.report(&policy.origin.object) });
+            }
         }
-        for (i, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| matches(rule).any(asks_for_a_token)) {
-            let message = format!(
-                "Rule {} asks for a token, and no TokenIssuer guards what the policy targets: no token is believed there.",
-                rule.name
-            );
-            let wrong = Wrong::new("NoIssuer", message).fix("Write a TokenIssuer whose targetRefs name the same.");
-            let path = vec![Step::Field("spec".into()), Step::Field("rules".into()), Step::Index(i)];
-            told.push(Report { severity: Severity::Warning, path, ..wrong.report(&policy.origin.object) });
-        }
-    }
+        told
+    };
+    told.extend(without(&issuers, asks_for_a_token, "NoIssuer", ("token", "TokenIssuer")));
+    told.extend(without(&consumers, asks_for_a_consumer, "NoConsumer", ("key", "Consumer")));
     out.reports.extend(told);
 }
 
 fn asks_for_a_token(one: &AccessMatch) -> bool {
     matches!(one, AccessMatch::Issuer(_) | AccessMatch::Subject(_) | AccessMatch::Audience(_) | AccessMatch::Claim { .. })
+}
+
+fn asks_for_a_consumer(one: &AccessMatch) -> bool {
+    matches!(one, AccessMatch::Consumer(_) | AccessMatch::ConsumerGroup(_))
 }
 
 /// Whether something may be called that both target. Which route hangs on which Gateway is not known here.

@@ -32,6 +32,8 @@ pub fn policy() -> AccessPolicy {
     any.extend(words().into_iter().map(AccessMatch::Issuer));
     any.extend(words().into_iter().map(AccessMatch::Subject));
     any.extend(words().into_iter().map(AccessMatch::Audience));
+    any.extend(words().into_iter().map(AccessMatch::Consumer));
+    any.extend(words().into_iter().map(AccessMatch::ConsumerGroup));
     any.extend(words().into_iter().map(|value| AccessMatch::Claim { path: vec!["a".into(), "b".into()], value }));
     let clauses = vec![Clause(vec![Group(vec![Term::is(any), Term::is_not(vec![])]), Group(vec![])]), Clause(vec![])];
     AccessPolicy {

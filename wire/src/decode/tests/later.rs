@@ -130,6 +130,19 @@ fn tokens_are_not_believed_by_what_is_not_known() {
 }
 
 #[test]
+fn no_key_is_believed_by_what_is_not_known() {
+    let sample = || Resource::Consumer(Arc::new(consumer::consumer()));
+    let (read, note) = edited(sample(), |resource| match resource {
+        R::Consumer(consumer) => consumer.from[0].place = None,
+        other => panic!("{other:?}"),
+    });
+    let Resource::Consumer(read) = read else { panic!("a consumer is read") };
+    assert!(read.keys.is_empty() && note.contains("no key is believed"), "{read:?} {note}");
+    let Resource::Consumer(read) = decode(&of_a_later_release(&encode(&sample()))).unwrap() else { panic!("a consumer is read") };
+    assert!(read.keys.is_empty());
+}
+
+#[test]
 fn a_limit_is_never_larger_for_what_is_not_known() {
     let (read, note) = edited(Resource::RateLimit(Arc::new(rates::policy())), |resource| match resource {
         R::RateLimit(policy) => policy.limits[0].by = vec![v1::CountBy { by: None }],

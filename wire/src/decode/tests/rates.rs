@@ -14,6 +14,7 @@ pub fn policy() -> RatePolicy {
         CountBy::ClientAddress,
         CountBy::Header("x-user".into()),
         CountBy::Route,
+        CountBy::Consumer,
         CountBy::Claim(vec!["a".into(), "b".into()]),
     ];
     let limit = RateLimit { name: "per-caller".into(), requests: 100, window: Duration::from_secs(60), burst: 200, by };

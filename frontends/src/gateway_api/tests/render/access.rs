@@ -3,6 +3,7 @@
 use super::{backend, line, short};
 use model::access::*;
 use model::authorizer::{AskedBy, Asking, ExternalAuthorizer, Fields};
+use model::consumer::Consumer;
 use model::rate::RatePolicy;
 use model::token::{KeySource, TokenIssuer};
 
@@ -57,6 +58,18 @@ pub fn issuer(issuer: &TokenIssuer, out: &mut String) {
     );
     for header in &issuer.headers {
         line(out, 1, format!("{} is {}", header.name, header.claim.join(".")));
+    }
+}
+
+pub fn consumer(consumer: &Consumer, out: &mut String) {
+    let targets: Vec<String> = consumer.targets.iter().map(target).collect();
+    let need = if consumer.required { "required" } else { "optional" };
+    let passed = if consumer.passed_on { " passed on" } else { "" };
+    line(out, 0, format!("consumer {} {need}{passed} on {}", short(&consumer.key), targets.join(", ")));
+    let from: Vec<String> = consumer.from.iter().map(ToString::to_string).collect();
+    line(out, 1, format!("[{}] by {}", consumer.groups.join(" "), from.join(", ")));
+    for hash in &consumer.keys {
+        line(out, 1, format!("key {}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()));
     }
 }
 

@@ -1,0 +1,182 @@
+//! Who consumes an API, by the key that a request brings: read where access is judged and nowhere else, looked up by its hash, and taken off the request
+//! before anything is told of it. A key itself is kept nowhere, logged nowhere and shown to nobody; how long a look-up takes says nothing of keys, for it
+//! is their hashes that are compared. Where there are no consumers nothing is read.
+
+mod counts;
+mod place;
+
+pub use counts::Counts;
+
+use crate::access::{self, Standing};
+use crate::http::Stop;
+use crate::map::{self, Map};
+use crate::snapshot::Snapshot;
+use crate::worker::Worker;
+use model::consumer::{Consumer, KeyHash, KeyPlace};
+use model::{Change, Fault, Key, Kind, RequestHead, Resource};
+use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
+use std::fmt;
+use std::sync::Arc;
+
+/// The consumers of one snapshot.
+#[derive(Default)]
+pub struct Consumers {
+    all: Map<Key, Arc<Held>>,
+    targets: policy::Targets<Desk>,
+}
+
+#[derive(Debug)]
+struct Held {
+    said: Arc<Consumer>,
+    told: Arc<policy::Consumer>,
+}
+
+/// The consumers of one target.
+#[derive(Debug, Default)]
+struct Desk {
+    /// Where any of them has its key.
+    places: Vec<KeyPlace>,
+    /// Hashes are of keys that strangers may choose, but they do not choose which of them are here.
+    by_hash: Map<KeyHash, Arc<Held>>,
+    /// One that demands a key.
+    demands: Option<Arc<Held>>,
+}
+
+impl Consumers {
+    /// As they are after these changes; `None` where none of them is their business.
+    pub fn after(&self, changes: &[Change]) -> Option<Self> {
+        let all = map::after(&self.all, Kind::Consumer, changes, |put| match put {
+            Resource::Consumer(said) => Some(Arc::new(Held::new(said))),
+            _ => None,
+        })?;
+        let mut sorted: Vec<_> = all.iter().collect();
+        sorted.sort_by(|a, b| a.0.cmp(b.0));
+        let mut targets = policy::Targets::<Desk>::default();
+        for (_, held) in sorted {
+            held.said.targets.iter().for_each(|target| targets.set(target).add(held));
+        }
+        Some(Self { all, targets })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// A consumer by `namespace/name`, for those who ask what would become of its requests.
+    pub fn named(&self, name: &str) -> Option<&Arc<policy::Consumer>> {
+        self.all.values().map(|held| &held.told).find(|told| *told.name == *name)
+    }
+}
+
+impl Held {
+    fn new(said: &Arc<Consumer>) -> Self {
+        Self { said: said.clone(), told: Arc::new(policy::Consumer { name: said.name(), groups: said.groups.clone() }) }
+    }
+}
+
+impl Desk {
+    /// Of two with the same key the first has it.
+    fn add(&mut self, held: &Arc<Held>) {
+        for place in &held.said.from {
+            if !self.places.contains(place) {
+                self.places.push(place.clone());
+            }
+        }
+        for hash in &held.said.keys {
+            self.by_hash.entry(*hash).or_insert_with(|| held.clone());
+        }
+        if held.said.required && self.demands.is_none() {
+            self.demands = Some(held.clone());
+        }
+    }
+}
+
+/// Why a key is not believed. The words are for the caller too, and say nothing of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    Missing,
+    Unknown,
+    /// Of several nobody knows which is meant.
+    Several,
+}
+
+impl Refused {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+            Self::Several => "several",
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "a key is demanded, and there is none",
+            Self::Unknown => "the key is no consumer's here",
+            Self::Several => "the request brings several keys",
+        })
+    }
+}
+
+/// Whose key a request brings. It is taken off the head, unless its consumer has it passed on.
+///
+/// # Errors
+/// If the key is nobody's there, or one is demanded and there is none.
+pub fn read(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    standing: &Standing<'_>,
+    head: &mut RequestHead,
+) -> Result<Option<Arc<policy::Consumer>>, Stop> {
+    if snapshot.consumers.is_empty() {
+        return Ok(None);
+    }
+    let called = access::called(worker, snapshot, standing);
+    let (place, _) = access::place(snapshot, standing, &called)?;
+    let desks = snapshot.consumers.targets.sets(&place);
+    let mut places: SmallVec<[&KeyPlace; 4]> = SmallVec::new();
+    for place in desks.iter().flat_map(|desk| &desk.places) {
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    let found = identify(&desks, &places, head).map_err(|refused| stop(worker, refused, &desks))?;
+    let Some(held) = found else { return Ok(None) };
+    if !held.said.passed_on {
+        places.iter().for_each(|place| place::take_off(place, head));
+    }
+    Ok(Some(held.told.clone()))
+}
+
+fn identify(desks: &[&Desk], places: &[&KeyPlace], head: &RequestHead) -> Result<Option<Arc<Held>>, Refused> {
+    let mut brought = None;
+    for place in places {
+        for value in place::values(place, head) {
+            if brought.is_some() {
+                return Err(Refused::Several);
+            }
+            brought = Some((*place, KeyHash::from(Sha256::digest(&value))));
+        }
+    }
+    let Some((place, hash)) = brought else {
+        return if desks.iter().any(|desk| desk.demands.is_some()) { Err(Refused::Missing) } else { Ok(None) };
+    };
+    let known = |desk: &&Desk| desk.by_hash.get(&hash).filter(|held| held.said.from.contains(place)).cloned();
+    desks.iter().find_map(known).ok_or(Refused::Unknown).map(Some)
+}
+
+fn stop(worker: &Worker, refused: Refused, desks: &[&Desk]) -> Stop {
+    let help = "Requests that were refused for the key of a consumer that they brought, or for bringing none, by why";
+    worker.shared.metrics.counter("organza_key_refused", help, &[("cause", refused.label())]).add(1.0);
+    // Who demands one is named; whose key it is not, is everybody.
+    let demands = desks.iter().find_map(|desk| desk.demands.as_ref()).filter(|_| refused == Refused::Missing);
+    let by = demands.map(|held| held.said.origin.object.to_string().into());
+    let fields = vec![("WWW-Authenticate", "ApiKey".into())];
+    Stop { by, fields, ..Stop::new(Fault::Unauthenticated, refused.to_string()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -32,11 +32,20 @@ impl<K: Hash + Eq + Clone, V: Clone> CowMap<K, V> {
     }
 
     pub fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<&V> {
+        self.entry(key).map(|(_, value)| value)
+    }
+
+    /// The key itself, which may hold more than what it is found by.
+    pub fn get_key<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<&K> {
+        self.entry(key).map(|(key, _)| key)
+    }
+
+    fn entry<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<&(K, V)> {
         if self.len == 0 {
             return None;
         }
         let hash = hash_of(key);
-        self.shards[self.shard(hash)].find(hash, |(k, _)| key.equivalent(k)).map(|(_, v)| v)
+        self.shards[self.shard(hash)].find(hash, |(k, _)| key.equivalent(k))
     }
 
     pub fn insert(&mut self, key: K, value: V) {
@@ -47,7 +56,7 @@ impl<K: Hash + Eq + Clone, V: Clone> CowMap<K, V> {
         let at = self.shard(hash);
         let shard = Arc::make_mut(&mut self.shards[at]);
         match shard.find_mut(hash, |(k, _)| *k == key) {
-            Some(entry) => entry.1 = value,
+            Some(entry) => *entry = (key, value),
             None => {
                 shard.insert_unique(hash, (key, value), |(k, _)| hash_of(k));
                 self.len += 1;

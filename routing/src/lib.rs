@@ -22,6 +22,7 @@ mod lookup;
 mod matching;
 pub mod normalise;
 pub mod origin;
+mod paths;
 pub mod phases;
 pub mod retry;
 pub mod retry_after;

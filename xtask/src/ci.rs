@@ -44,6 +44,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     steps.step("codegen", || process::run(&cargo, &codegen))?;
     steps.step("test", || test::run(&["--locked".into()]))?;
     steps.step("demo", || process::run(&cargo, &["run", "--release", "--locked", "-p", "cli", "--", "demo", "--for", "20s"]))?;
+    steps.step("pins", || crate::pins::run(&[]))?;
     steps.step("conformance h2", || conformance::run(&["h2".into()]))?;
     steps.step("dashboard", || crate::dashboard::test(&[]))?;
     if let Some(programs) = programs {

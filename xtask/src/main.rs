@@ -87,7 +87,13 @@ fn chore() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let chore = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
+    // What follows `--` and what `test` and `cluster exec` are given is other programs' business.
+    let asked = !matches!(chore.as_str(), "test" | "cluster") && rest.iter().any(|argument| argument == "--help" || argument == "-h");
     match chore.as_str() {
+        _ if asked => {
+            print!("{HELP}");
+            Ok(())
+        }
         "test" if rest.first().is_some_and(|what| what == "dashboard") => dashboard::test(&rest[1..]),
         "test" => test::run(&rest),
         "tidy" => tidy::run(),

@@ -4,6 +4,7 @@
 
 use frontends::Object;
 use frontends::kubernetes::text;
+use frontends::organza::settings::deployed::Deployed;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -62,8 +63,8 @@ pub fn service_account(gateway: &Object) -> String {
 }
 
 /// All of it, in the order in which it is applied. Without a port there is no Service yet: Kubernetes has none without.
-pub fn objects(gateway: &Object, uid: &str, ports: &BTreeSet<Port>, settings: &Settings) -> Vec<Value> {
-    let made = Made { gateway, uid, settings, name: name(gateway) };
+pub fn objects(gateway: &Object, uid: &str, ports: &BTreeSet<Port>, settings: &Settings, asked: &Deployed) -> Vec<Value> {
+    let made = Made { gateway, uid, settings, asked, name: name(gateway) };
     let mut all = vec![made.service_account(), made.config_map(), made.deployment()];
     all.extend((!ports.is_empty()).then(|| made.service(ports)));
     all
@@ -73,6 +74,8 @@ struct Made<'a> {
     gateway: &'a Object,
     uid: &'a str,
     settings: &'a Settings,
+    /// By GatewayParameters.
+    asked: &'a Deployed,
     name: String,
 }
 
@@ -113,18 +116,23 @@ impl Made<'_> {
 
     fn deployment(&self) -> Value {
         let annotations = self.gateway.at("/spec/infrastructure/annotations").as_object().cloned().unwrap_or_default();
-        json!({
+        let mut deployment = json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": self.metadata(&self.name),
             "spec": {
                 "selector": {"matchLabels": self.selector()},
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
                 "template": {"metadata": {"labels": self.labels(), "annotations": annotations}, "spec": self.pod()},
             },
-        })
+        });
+        // Else they are others' to set.
+        if let Some(replicas) = self.asked.deployment.get("replicas") {
+            deployment["spec"]["replicas"] = replicas.clone();
+        }
+        deployment
     }
 
     fn pod(&self) -> Value {
-        json!({
+        let mut pod = json!({
             "serviceAccountName": service_account(self.gateway),
             "automountServiceAccountToken": false,
             "terminationGracePeriodSeconds": 60,
@@ -142,7 +150,13 @@ impl Made<'_> {
                     {"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": 3600, "path": "token"}},
                 ]}},
             ],
-        })
+        });
+        for field in ["nodeSelector", "tolerations", "priorityClassName"] {
+            if let Some(value) = self.asked.deployment.get(field) {
+                pod[field] = value.clone();
+            }
+        }
+        pod
     }
 
     fn container(&self) -> Value {
@@ -160,7 +174,7 @@ impl Made<'_> {
             ],
             "env": [field("POD", "metadata.name"), field("NAMESPACE", "metadata.namespace"), field("NODE", "spec.nodeName")],
             "readinessProbe": ready,
-            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
+            "resources": self.asked.deployment.get("resources").cloned().unwrap_or_else(|| json!({"requests": {"cpu": "50m", "memory": "64Mi"}})),
             "securityContext": {
                 "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
             },
@@ -177,8 +191,9 @@ impl Made<'_> {
             let (word, protocol) = if port.is_udp { ("udp", "UDP") } else { ("tcp", "TCP") };
             json!({"name": format!("{word}-{}", port.number), "port": port.number, "targetPort": port.number, "protocol": protocol})
         };
+        let asked = &self.asked.service;
         let mut spec = json!({
-            "type": self.settings.service_type,
+            "type": asked.get("type").cloned().unwrap_or_else(|| self.settings.service_type.as_str().into()),
             "selector": self.selector(),
             "ports": ports.iter().map(port).collect::<Vec<_>>(),
         });
@@ -186,7 +201,18 @@ impl Made<'_> {
         if let Some(wanted) = static_addresses(self.gateway).next() {
             spec["loadBalancerIP"] = wanted.into();
         }
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": self.metadata(&self.name), "spec": spec})
+        for field in ["externalTrafficPolicy", "loadBalancerClass", "loadBalancerSourceRanges"] {
+            if let Some(value) = asked.get(field) {
+                spec[field] = value.clone();
+            }
+        }
+        let mut metadata = self.metadata(&self.name);
+        if let (Some(annotations), Some(more)) =
+            (metadata["annotations"].as_object_mut(), asked.get("annotations").and_then(Value::as_object))
+        {
+            annotations.extend(more.clone());
+        }
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
     }
 }
 

@@ -8,6 +8,7 @@ use crate::limits;
 use crate::shell::monotone;
 use crate::world::World;
 use frontends::Object;
+use frontends::organza::settings::deployed::Deployed;
 use kube::Api;
 use kube::api::{ApiResource, Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -107,7 +108,8 @@ fn wanted(world: &World, shared: &Shared, settings: &Settings) -> Vec<Value> {
     let made = ours(world).into_iter().filter_map(|object| {
         let kept = cache.get(&object.object).filter(|kept| !kept.ending)?;
         let key = Key::new(Source::files(), Kind::Gateway, &object.object.namespace, &object.object.name);
-        Some(deploy::objects(object, &kept.uid, ports.get(&key).unwrap_or(&none), settings))
+        let asked = Deployed::of(object, &world.objects);
+        Some(deploy::objects(object, &kept.uid, ports.get(&key).unwrap_or(&none), settings, &asked))
     });
     made.flatten().collect()
 }

@@ -68,7 +68,10 @@ fn check(options: &Options, cluster: &Cluster, suite: &Path) -> Result<()> {
     for tag in echo_tags()? {
         cluster.bring(ECHO.0, &tag)?;
     }
-    let report = crate::root().join("conformance/reports/organza.yaml");
+    // Written beside, so that the report of another run is never taken for this one's.
+    let report = cluster.folder().join("report.yaml");
+    let kept = crate::root().join("conformance/reports/organza.yaml");
+    fs::remove_file(&report).ok();
     let file = cluster.folder().join("conformance.yaml");
     fs::write(&file, settings(&image::version()?, !options.keep))?;
     let mut command = cluster.command(&suite.to_string_lossy())?;
@@ -76,17 +79,17 @@ fn check(options: &Options, cluster: &Cluster, suite: &Path) -> Result<()> {
     let begun = Instant::now();
     match &options.test {
         Some(test) => command.args(["-run-test", test, "-debug", "-test.v"]),
-        None => {
-            fs::create_dir_all(report.parent().context("a folder")?)?;
-            command.arg("-report-output").arg(&report)
-        }
+        None => command.arg("-report-output").arg(&report),
     };
     let passed = command.status().context("cannot run the suite")?.success();
     println!("suite: {:.1} s", begun.elapsed().as_secs_f64());
     if options.test.is_some() {
         return if passed { Ok(()) } else { bail!("the suite failed") };
     }
-    let complaints = complaints(&fs::read_to_string(&report).context("the suite wrote no report")?);
+    let text = fs::read_to_string(&report).context("the suite wrote no report")?;
+    fs::create_dir_all(kept.parent().context("a folder")?)?;
+    fs::write(&kept, &text)?;
+    let complaints = complaints(&text);
     for complaint in &complaints {
         println!("{complaint}");
     }

@@ -39,7 +39,7 @@ fn names_can_name_a_service_and_tell_gateways_apart() {
 fn everything_is_the_gateways_own_and_carries_its_labels() {
     let infrastructure = json!({"labels": {"team": "shop", GATEWAY_LABEL: "stolen"}, "annotations": {"note": "x"}});
     let gateway = gateway("web", json!({ "infrastructure": infrastructure }));
-    let made = objects(&gateway, "u-1", &ports(&[(80, false), (53, true)]), &settings());
+    let made = objects(&gateway, "u-1", &ports(&[(80, false), (53, true)]), &settings(), &Deployed::default());
     let kinds: Vec<_> =
         made.iter().map(|o| format!("{} {}", o["kind"].as_str().unwrap(), o["metadata"]["name"].as_str().unwrap())).collect();
     assert_eq!(kinds, ["ServiceAccount gateway-web", "ConfigMap web-organza", "Deployment web-organza", "Service web-organza"]);
@@ -62,7 +62,7 @@ fn everything_is_the_gateways_own_and_carries_its_labels() {
 /// Pod Security Standards, profile `restricted`.
 #[test]
 fn pods_ask_for_no_privilege() {
-    let made = objects(&gateway("web", json!({})), "u", &BTreeSet::new(), &settings());
+    let made = objects(&gateway("web", json!({})), "u", &BTreeSet::new(), &settings(), &Deployed::default());
     assert_eq!(made.len(), 3, "a Service has a port at least");
     let pod = &made[2]["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
@@ -86,6 +86,32 @@ fn addresses_are_those_that_the_service_was_given() {
 #[test]
 fn static_addresses_are_asked_for() {
     let gateway = gateway("web", json!({"addresses": [{"type": "IPAddress", "value": "192.0.2.7"}]}));
-    let made = objects(&gateway, "u", &ports(&[(80, false)]), &settings());
+    let made = objects(&gateway, "u", &ports(&[(80, false)]), &settings(), &Deployed::default());
     assert_eq!(made[3]["spec"]["loadBalancerIP"], "192.0.2.7");
+}
+
+#[test]
+fn parameters_say_how_many_there_are_and_where_they_run() {
+    let map = |value: Value| value.as_object().cloned().unwrap();
+    let deployment = json!({
+        "replicas": 3, "nodeSelector": {"edge": "yes"}, "priorityClassName": "high", "resources": {"limits": {"memory": "1Gi"}},
+        "tolerations": [{"key": "edge", "operator": "Exists"}],
+    });
+    let service = json!({
+        "type": "NodePort", "externalTrafficPolicy": "Local", "loadBalancerSourceRanges": ["192.0.2.0/24"], "annotations": {"cloud": "nlb"},
+    });
+    let asked = Deployed { deployment: map(deployment.clone()), service: map(service.clone()) };
+    let gateway = gateway("web", json!({"infrastructure": {"annotations": {"note": "x"}}}));
+    let made = objects(&gateway, "u", &ports(&[(80, false)]), &settings(), &asked);
+    assert_eq!(made[2]["spec"]["replicas"], 3);
+    let pod = &made[2]["spec"]["template"]["spec"];
+    for field in ["nodeSelector", "priorityClassName", "tolerations"] {
+        assert_eq!(pod[field], deployment[field]);
+    }
+    assert_eq!(pod["containers"][0]["resources"], deployment["resources"]);
+    for field in ["type", "externalTrafficPolicy", "loadBalancerSourceRanges"] {
+        assert_eq!(made[3]["spec"][field], service[field]);
+    }
+    assert_eq!(made[3]["metadata"]["annotations"], json!({"note": "x", "cloud": "nlb"}));
+    assert_eq!(made[2]["metadata"]["annotations"], json!({"note": "x"}));
 }

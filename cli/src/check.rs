@@ -127,5 +127,6 @@ async fn ask(client: &Client) -> Outcome<mesh::Told> {
         proxies: client.get(path::PROXIES).await?,
         certificates: client.get(path::CERTIFICATES).await?,
         edges: client.get(path::EDGES).await?,
+        problems: client.get(path::PROBLEMS).await?,
     })
 }

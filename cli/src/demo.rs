@@ -152,6 +152,7 @@ fn member(service: shop::Service, port: u16) -> Member {
         upstreams: Vec::new(),
         strict: true,
         address: None,
+        listen: None,
     }
 }
 

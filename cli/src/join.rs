@@ -35,6 +35,8 @@ pub struct Member {
     pub strict: bool,
     /// Where other proxies reach this one's; loopback, or the address that leads to the control plane, where nobody says.
     pub address: Option<IpAddr>,
+    /// On which port of it; any where nobody says.
+    pub listen: Option<u16>,
 }
 
 /// What a member answers for.
@@ -314,7 +316,8 @@ impl Prepared {
     /// `towards`: the control plane, whose neighbours must reach us.
     fn new(member: Member, towards: SocketAddr) -> Outcome<Self> {
         let ip = member.address.map_or_else(|| token::own_address(towards), Ok)?;
-        let inbound = member.service.as_ref().map(|_| ports::any_on(ip).map(|port| SocketAddr::new(ip, port))).transpose()?;
+        let port = || member.listen.map_or_else(|| ports::any_on(ip), Ok);
+        let inbound = member.service.as_ref().map(|_| port().map(|port| SocketAddr::new(ip, port))).transpose()?;
         let outbound = Outbound { address: loopback(ports::any()?), secret: secret()? };
         let workload = Workload {
             services: Vec::new(),

@@ -63,6 +63,9 @@ pub struct RunArgs {
     /// The address of this machine by which other proxies reach the service
     #[arg(long, value_name = "IP", requires = "service")]
     address: Option<std::net::IpAddr>,
+    /// The port on which other proxies reach the service; any that is free when left out. Where mtls is Permissive, whoever called the program there in plaintext before goes on to
+    #[arg(long, value_name = "PORT", requires = "service")]
+    listen: Option<u16>,
     /// Its proxy writes a line for each request: organza logs -f SERVICE
     #[arg(long)]
     access_log: bool,
@@ -207,6 +210,7 @@ fn member(args: &RunArgs) -> Member {
         upstreams: args.upstreams.clone(),
         strict: args.strict,
         address: args.address,
+        listen: args.listen,
         name,
         labels,
     }

@@ -33,6 +33,9 @@ pub struct Call {
 struct Seen {
     first: u64,
     last: u64,
+    /// When it was last let through; in what an older release kept it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_allowed: Option<u64>,
     /// Number of the day since 1970, allowed, denied; ascending.
     days: Vec<(u64, u64, u64)>,
 }
@@ -45,6 +48,9 @@ impl Seen {
             self.first = now;
         }
         self.last = self.last.max(now);
+        if counts.allowed > 0 {
+            self.last_allowed = self.last_allowed.max(Some(now));
+        }
         let day = now / DAY;
         match self.days.last_mut() {
             // A clock that goes back adds to the latest day.
@@ -60,6 +66,7 @@ impl Seen {
     fn merge(&mut self, other: &Self) {
         self.first = if self.days.is_empty() { other.first } else { self.first.min(other.first) };
         self.last = self.last.max(other.last);
+        self.last_allowed = self.last_allowed().max(other.last_allowed());
         let mut days: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         for (day, allowed, denied) in self.days.iter().chain(&other.days) {
             let sum = days.entry(*day).or_default();
@@ -71,6 +78,11 @@ impl Seen {
     fn forget(&mut self, now: u64) {
         let oldest = (now / DAY).saturating_sub(limits::CALL_DAYS - 1);
         self.days.retain(|(day, ..)| *day >= oldest);
+    }
+
+    /// `None` where it never was. What is not said was not later than the last time that it was seen.
+    fn last_allowed(&self) -> Option<u64> {
+        self.last_allowed.or_else(|| (self.counts().allowed > 0).then_some(self.last))
     }
 
     fn counts(&self) -> CallCounts {
@@ -108,6 +120,7 @@ pub struct Told<'c> {
     pub counts: CallCounts,
     pub first: u64,
     pub last: u64,
+    pub last_allowed: Option<u64>,
 }
 
 const PREFIX: &str = "calls/";
@@ -214,7 +227,10 @@ impl Calls {
     pub fn told(&self) -> impl Iterator<Item = Told<'_>> {
         self.all.iter().flat_map(|(called, sources)| {
             sources.iter().flat_map(move |(source, of)| {
-                of.iter().map(move |(call, seen)| Told { called, source, call, counts: seen.counts(), first: seen.first, last: seen.last })
+                of.iter().map(move |(call, seen)| {
+                    let (counts, last_allowed) = (seen.counts(), seen.last_allowed());
+                    Told { called, source, call, counts, first: seen.first, last: seen.last, last_allowed }
+                })
             })
         })
     }
@@ -247,7 +263,7 @@ pub fn read(call: wire::v1::Call) -> Option<(CallId, CallCounts)> {
     let protocol = [Protocol::Http, Protocol::Grpc, Protocol::Tcp].into_iter().find(|p| p.as_str() == call.protocol)?;
     let names = [&call.namespace, &call.service, &call.workload].into_iter().all(|text| name(text)) && !call.namespace.is_empty();
     let is_one = call.service.is_empty() != call.workload.is_empty();
-    let source = call.source.is_empty() || model::SpiffeId::parse(&call.source).is_ok();
+    let source = call.source.is_empty() || model::SpiffeId::parse(&call.source).is_ok() || call.source.parse::<std::net::IpAddr>().is_ok();
     let method = call.method.is_empty() || model::Method::parse(&call.method).is_some();
     let path = call.path.is_empty() || call.path.len() <= limits::CALL_PATH && model::access::PathTemplate::parse(&call.path).is_ok();
     let is_whole = names && is_one && source && method && path;

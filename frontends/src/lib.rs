@@ -38,7 +38,7 @@ pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     let objects = &*without_repeats(objects, &mut out.reports);
     let mut inventory = kubernetes::take_inventory(objects, options);
     out.reports.extend(inventory.reports.iter().cloned());
-    let settings = organza::settings::Settings::read(objects, &mut out);
+    let settings = organza::settings::Settings::read(objects, &inventory, &mut out);
     for service in inventory.services.values_mut() {
         service.normalisation = settings.normalisation(&service.key.namespace);
     }

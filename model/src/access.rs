@@ -306,6 +306,24 @@ pub enum ExplainDenials {
     Meshed,
 }
 
+/// What the proxy beside a workload takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Mtls {
+    /// Mutual TLS of the mesh, and nothing else.
+    #[default]
+    Strict,
+    /// Plaintext beside it, of which nobody knows who sends it.
+    Permissive,
+}
+
+/// What holds for one service of a namespace, or for one port of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MtlsOf {
+    pub service: Key,
+    pub port: Option<u16>,
+    pub mtls: Mtls,
+}
+
 /// What `MeshConfig` says of access, with what a wider one says put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessSettings {
@@ -316,6 +334,22 @@ pub struct AccessSettings {
     pub default_access: DefaultAccess,
     pub egress: Egress,
     pub explain_denials: ExplainDenials,
+    pub mtls: Mtls,
+    /// What of it is otherwise; a port goes before its service.
+    pub mtls_of: Vec<MtlsOf>,
+}
+
+impl AccessSettings {
+    /// What holds for a service's port.
+    pub fn mtls_at(&self, service: &Key, port: u16) -> Mtls {
+        let of = |at: Option<u16>| self.mtls_of.iter().find(|one| one.service == *service && one.port == at).map(|one| one.mtls);
+        of(Some(port)).or_else(|| of(None)).unwrap_or(self.mtls)
+    }
+
+    /// Whether anything at all may come in plaintext.
+    pub fn is_ever_permissive(&self) -> bool {
+        self.mtls == Mtls::Permissive || self.mtls_of.iter().any(|one| one.mtls == Mtls::Permissive)
+    }
 }
 
 /// `Identity prefix spiffe://organza.local/ns/shop/`, `Path template /users/{id}`: for those who ask why a rule did not hold.

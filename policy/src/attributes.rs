@@ -36,6 +36,8 @@ impl<'a> Place<'a> {
 pub struct Attributes<'a> {
     /// Who calls, proven by the connection.
     pub peer: Option<&'a SpiffeId>,
+    /// Nobody proved who calls, where callers of the mesh do: it may be anyone. Never at gateways, whose callers are strangers for certain.
+    pub plaintext: bool,
     /// Where the connection comes from.
     pub address: IpAddr,
     /// The ports by which services call the application's port, else its own; at a gateway the listener's.

@@ -5,6 +5,8 @@
 //! 3. Baseline: as 2, and only where 2 did not decide.
 //! 4. The default of the namespace, else of the mesh.
 //!
+//! Before all of them: beside a workload whoever proved nothing is denied, unless plaintext is let in there.
+//!
 //! Order never matters within a step: what is named is the first by key.
 
 use crate::attributes::{Attributes, Moment, Place};
@@ -13,7 +15,8 @@ use crate::matching::Truth;
 use crate::rules::{Found, Rules};
 use crate::targets::{self, Targets};
 use crate::verdict::{Because, Decided, Verdict};
-use model::access::{AccessMatch, AccessPolicy, AccessSettings, AccessTarget, Action, DefaultAccess, Enforcement, Tier};
+use model::Key;
+use model::access::{AccessMatch, AccessPolicy, AccessSettings, AccessTarget, Action, DefaultAccess, Enforcement, Mtls, Tier};
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
@@ -61,6 +64,10 @@ impl Engine {
 
     /// What becomes of the call.
     pub fn decide(&self, place: &Place<'_>, of: &Attributes<'_>) -> Verdict<'_> {
+        if of.plaintext && !self.takes_plaintext(place) {
+            let because = Because::Strict { settings: self.settings(place.namespace()) };
+            return Verdict { decided: Decided { allowed: false, because }, rehearsed: None };
+        }
         let decided = self.decide_by(&self.enforced, place, of);
         let rehearsed = self.rehearsed.as_ref().map(|all| self.decide_by(all, place, of));
         Verdict { decided, rehearsed: rehearsed.filter(|rehearsed| rehearsed.allowed != decided.allowed) }
@@ -69,6 +76,19 @@ impl Engine {
     /// Whether a policy that is in force there reads paths: then a path must not be readable in two ways.
     pub fn reads_paths(&self, place: &Place<'_>) -> bool {
         self.enforced.sets(place).iter().any(|set| set.reads_paths)
+    }
+
+    /// Whether plaintext is let in to anything of a namespace: else nobody need look for it.
+    pub fn is_ever_permissive(&self, namespace: &str) -> bool {
+        self.settings(namespace).is_some_and(|settings| settings.is_ever_permissive())
+    }
+
+    /// Whether plaintext is let in there: by every name under which the application's port is called, for a port has no second door.
+    pub fn takes_plaintext(&self, place: &Place<'_>) -> bool {
+        let Place::Workload { namespace, services, .. } = place else { return false };
+        let Some(settings) = self.settings(namespace) else { return false };
+        let is_permissive = |(service, port): &(Key, u16)| settings.mtls_at(service, *port) == Mtls::Permissive;
+        if services.is_empty() { settings.mtls == Mtls::Permissive } else { services.iter().all(is_permissive) }
     }
 
     /// What holds in a namespace beside policies; `None` where nobody said anything.
@@ -86,7 +106,8 @@ impl Engine {
         let access = settings.map_or(DefaultAccess::default(), |settings| settings.default_access);
         let allowed = match (access, place) {
             (DefaultAccess::Allow, _) | (DefaultAccess::AllowMeshed, Place::Gateway { .. }) => true,
-            (DefaultAccess::AllowMeshed, Place::Workload { .. }) => of.peer.is_some(),
+            // Who has plaintext let in means callers that prove nothing.
+            (DefaultAccess::AllowMeshed, Place::Workload { .. }) => of.peer.is_some() || of.plaintext,
             (DefaultAccess::Deny, _) => false,
         };
         Decided { allowed, because: Because::Default { access, settings } }

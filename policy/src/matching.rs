@@ -68,7 +68,11 @@ pub(crate) fn term(term: &Term, of: &Attributes<'_>) -> Truth {
 }
 
 fn one(one: &AccessMatch, of: &Attributes<'_>) -> Truth {
-    let peer = |says: &dyn Fn(&SpiffeId) -> bool| Truth::of(of.peer.is_some_and(says));
+    let peer = |says: &dyn Fn(&SpiffeId) -> bool| match of.peer {
+        Some(peer) => Truth::of(says(peer)),
+        None if of.plaintext => Truth::Perhaps,
+        None => Truth::No,
+    };
     let request = |says: &dyn Fn(&Request<'_>) -> Truth| match &of.moment {
         Moment::Request(request) => says(request),
         Moment::Opened | Moment::Stream => Truth::Perhaps,

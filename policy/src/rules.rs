@@ -152,6 +152,11 @@ impl Rules {
                 by(self.domains.get(peer.trust_domain().as_str()));
             }
         }
+        if of.peer.is_none() && of.plaintext {
+            // It may be anyone, so that every rule about somebody is looked at.
+            let named = self.identities.values().chain(self.accounts.values()).chain(self.namespaces.values()).chain(self.domains.values());
+            named.for_each(|bucket| look(bucket, false));
+        }
         self.blocks.of(of.address, |bucket| look(bucket, true));
         best.map(|(number, truth)| {
             let rule = &self.rules[number as usize];

@@ -31,6 +31,8 @@ pub enum Because<'e> {
     Rule { policy: &'e Arc<AccessPolicy>, rule: u32, truth: Truth },
     /// Policies allow others, of which this is the first.
     NoneAllows { policy: &'e Arc<AccessPolicy> },
+    /// Nobody proved who calls, and plaintext is not let in there.
+    Strict { settings: Option<&'e Arc<AccessSettings>> },
     /// No policy speaks of it.
     Default { access: DefaultAccess, settings: Option<&'e Arc<AccessSettings>> },
 }
@@ -39,14 +41,14 @@ impl<'e> Because<'e> {
     pub fn policy(&self) -> Option<&'e Arc<AccessPolicy>> {
         match self {
             Self::Rule { policy, .. } | Self::NoneAllows { policy } => Some(policy),
-            Self::Default { .. } => None,
+            Self::Strict { .. } | Self::Default { .. } => None,
         }
     }
 
     pub fn rule(&self) -> Option<&'e AccessRule> {
         match self {
             Self::Rule { policy, rule, .. } => policy.rules.get(*rule as usize),
-            Self::NoneAllows { .. } | Self::Default { .. } => None,
+            Self::NoneAllows { .. } | Self::Strict { .. } | Self::Default { .. } => None,
         }
     }
 
@@ -54,7 +56,7 @@ impl<'e> Because<'e> {
     pub fn by(&self) -> Option<Arc<str>> {
         let origin = match self {
             Self::Rule { policy, .. } | Self::NoneAllows { policy } => &policy.origin,
-            Self::Default { settings, .. } => &settings.as_ref()?.origin,
+            Self::Strict { settings } | Self::Default { settings, .. } => &settings.as_ref()?.origin,
         };
         Some(origin.object.to_string().into())
     }
@@ -71,6 +73,11 @@ impl fmt::Display for Because<'_> {
             }
             Self::NoneAllows { policy } => {
                 write!(f, "{}{}, which allows others and not this", policy.origin.object, tier(policy.tier))
+            }
+            Self::Strict { settings } => {
+                f.write_str("mtls: Strict")?;
+                settings.map_or(Ok(()), |settings| write!(f, " of {}", settings.origin.object))?;
+                f.write_str(", for the caller proved no identity")
             }
             Self::Default { access, settings } => {
                 write!(f, "the default {}", access.as_str())?;

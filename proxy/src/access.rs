@@ -215,6 +215,27 @@ pub fn place<'s>(snapshot: &'s Snapshot, standing: &Standing<'s>, called: &'s Ca
     }
 }
 
+/// Callers of workloads prove who they are; who does not came in plaintext.
+pub fn attributes<'a>(standing: &Standing<'a>, ports: &'a [u16], moment: Moment<'a>) -> Attributes<'a> {
+    let plaintext = standing.identity.is_none() && matches!(standing.at, At::Workload { .. });
+    Attributes { peer: standing.identity, plaintext, address: address(standing), ports, moment }
+}
+
+/// Whether plaintext is let in to this port of a workload's application.
+///
+/// # Errors
+/// If it is not, or the workload is not known yet.
+pub fn plaintext(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<(), Stop> {
+    let called = called(worker, snapshot, standing);
+    let (place, ports) = place(snapshot, standing, &called)?;
+    let engine = snapshot.access.engine();
+    if engine.takes_plaintext(&place) {
+        return Ok(());
+    }
+    let verdict = engine.decide(&place, &attributes(standing, ports, Moment::Stream));
+    Err(denied(engine, place.namespace(), &verdict.decided)).inspect_err(|stop| count_denied(worker, stop))
+}
+
 /// The verdict, and the namespace of what is called.
 fn decide<'s>(
     snapshot: &'s Snapshot,
@@ -234,7 +255,7 @@ fn decide<'s>(
         At::Workload { workload, .. } => &workload.namespace,
         At::Gateway { listener, .. } => &listener.gateway.namespace,
     };
-    let verdict = engine.decide(&place, &Attributes { peer: standing.identity, address: address(standing), ports, moment });
+    let verdict = engine.decide(&place, &attributes(standing, ports, moment));
     Ok((namespace, verdict))
 }
 

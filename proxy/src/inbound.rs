@@ -1,7 +1,8 @@
 //! What other proxies of the mesh bring: mutual TLS first, then who was dialled, then the application's own protocol to the application on this
-//! machine; from meshes that speak HBONE, bytes. Who shows no SVID does not get past the handshake; a service that this workload does not back is refused by name.
+//! machine; from meshes that speak HBONE, bytes. Who shows no SVID does not get past the handshake, unless plaintext is let in here (`mtls: Permissive`, in [`plain`]); a service that this workload does not back is refused by name.
 
 mod hbone;
+mod plain;
 
 use crate::access::{self, At, Standing};
 use crate::doors::Room;
@@ -49,10 +50,24 @@ pub async fn serve(
     room: &Arc<Room>,
 ) {
     let shaking = room.handshake();
-    let stream = match tls::accept(stream, config).await {
+    let accepted = match worker.snapshot().access.engine().is_ever_permissive(&application.workload.namespace) {
+        false => tls::accept(stream, config).await,
+        true => match plain::told_apart(stream).await {
+            Ok((stream, read)) if plain::is_tls(&read) => tls::accept_read(stream, &read, config, transport::limits::HANDSHAKE_TIME).await,
+            Ok((stream, read)) => {
+                drop(shaking);
+                return Box::pin(plain::serve(worker, stream, read, address, application)).await;
+            }
+            Err(error) => Err(error),
+        },
+    };
+    let stream = match accepted {
         Ok(stream) => stream,
         Err(error) => {
             worker.ended(&error);
+            if error.cause == Some(tls::NO_TLS) {
+                return strict(&worker, address, &application);
+            }
             return refused(&worker, address, None, error.fault, &error.why);
         }
     };
@@ -115,7 +130,13 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
         }
         (Ok(target), framing @ (Framing::Http1 | Framing::Http2)) => {
             let workload = application.workload.clone();
-            let ingress = Ingress::Inbound { service: hello.service, port: hello.service_port, workload, application: target, identity };
+            let ingress = Ingress::Inbound {
+                service: hello.service,
+                port: hello.service_port,
+                workload,
+                application: target,
+                identity: Some(identity),
+            };
             let client = Client::new(ingress, Some(address), peer, Security::MutualTls);
             if framing == Framing::Http1 {
                 return Box::pin(http::serve(worker, h1::Connection { reader, writer }, client)).await;
@@ -178,6 +199,14 @@ fn stopped(worker: &Worker, address: SocketAddr, peer: Arc<Peer>, stop: &Stop, h
     record.reason = Some(stop.why.as_str().into());
     access::note(&mut record, stop);
     worker.record(&record);
+}
+
+/// Records a caller in plaintext where none is let in.
+fn strict(worker: &Worker, address: SocketAddr, application: &Application) {
+    let snapshot = worker.snapshot();
+    let settings = snapshot.access.engine().settings(&application.workload.namespace).map(|settings| settings.origin.object.to_string());
+    let by = settings.map_or_else(String::new, |by| format!(" of {by}"));
+    refused(worker, address, None, Fault::Unauthenticated, &format!("the caller speaks no TLS, and mtls: Strict{by} holds here"));
 }
 
 fn refused(worker: &Worker, address: SocketAddr, identity: Option<&SpiffeId>, fault: Fault, why: &str) {

@@ -8,8 +8,8 @@ use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::rate::RatePolicy;
 use model::{Change, Fault, Key, Kind, RequestHead, Resource};
+use policy::Moment;
 use policy::rates::Exhausted;
-use policy::{Attributes, Moment};
 use std::sync::Arc;
 use std::time::Duration;
 use transport::rt;
@@ -46,7 +46,7 @@ pub fn take(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head:
     let (place, ports) = access::place(snapshot, standing, &called)?;
     let mut buffer = [0; model::limits::HOSTNAME_BYTES];
     let moment = Moment::Request(access::of_head(head, standing, &mut buffer));
-    let of = Attributes { peer: standing.identity, address: access::address(standing), ports, moment };
+    let of = access::attributes(standing, ports, moment);
     rates.take(&place, &of, rt::now()).map_err(|exhausted| refused(worker, &exhausted))
 }
 

@@ -5,7 +5,7 @@
 
 use crate::histogram::bump;
 use crate::idle::Idle;
-use crate::record::{Protocol, Record, Reporter};
+use crate::record::{Protocol, Record, Reporter, Security};
 use crate::{Outcome, Peer, limits};
 use hashbrown::{Equivalent, HashMap};
 use model::{Blame, Fault, Method};
@@ -24,7 +24,7 @@ pub struct CallId {
     pub service: Arc<str>,
     /// The workload, where there is no service; else empty.
     pub workload: Arc<str>,
-    /// The identity that the caller proved; empty where it proved none.
+    /// The identity that the caller proved; the address of one that called in plaintext, else empty.
     pub source: Arc<str>,
     /// The service's port; of a workload without a service the application's.
     pub port: u16,
@@ -87,7 +87,7 @@ impl<'a> Seen<'a> {
             namespace: dialled.map_or(&*record.destination.namespace, |service| &service.namespace),
             service: dialled.map_or("", |service| &service.name),
             workload: if dialled.is_none() { &record.destination.workload } else { "" },
-            source: record.source.proven().unwrap_or(""),
+            source: record.source.proven().unwrap_or(if record.security == Security::Plain { &record.source.workload } else { "" }),
             port: record.service_port,
             protocol: record.protocol,
             method: if is_opaque { "" } else { record.method.as_str() },

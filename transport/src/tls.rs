@@ -30,6 +30,9 @@ pub struct Proof {
     pub cipher: Option<&'static str>,
 }
 
+/// The cause of a handshake that fails because the caller speaks something else.
+pub const NO_TLS: &str = "tls_plaintext";
+
 /// # Errors
 /// If the handshake fails or takes too long.
 pub async fn accept(stream: Stream, config: Arc<ServerConfig>) -> Result<Stream, Error> {
@@ -60,6 +63,7 @@ fn cause(error: &std::io::Error) -> &'static str {
     use rustls::{AlertDescription, CertificateError as Bad, Error as Tls};
     match error.get_ref().and_then(|e| e.downcast_ref::<Tls>()) {
         None => "tls_closed",
+        Some(Tls::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => NO_TLS,
         Some(Tls::NoCertificatesPresented) => "tls_no_client_certificate",
         Some(Tls::InvalidCertificate(bad)) => match bad {
             Bad::Expired | Bad::ExpiredContext { .. } => "tls_client_certificate_expired",

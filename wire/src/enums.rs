@@ -37,6 +37,7 @@ words!(model::access::Tier = v1::AccessTier { Admin, Namespace, Baseline });
 words!(model::access::Action = v1::AccessAction { Allow, Deny });
 words!(model::access::Enforcement = v1::AccessEnforcement { Enforce, DryRun });
 words!(model::access::DefaultAccess = v1::DefaultAccess { Allow, AllowMeshed, Deny });
+words!(model::access::Mtls = v1::Mtls { Strict, Permissive });
 words!(model::access::Egress = v1::Egress { Any, Registered });
 words!(model::token::Algorithm = v1::TokenAlgorithm { Rs256, Rs384, Rs512, Ps256, Ps384, Ps512, Es256, Es384, EdDsa });
 words!(model::access::ExplainDenials = v1::ExplainDenials { Never, Meshed });

@@ -17,6 +17,7 @@ Examples:
   organza access suggest > access.yaml
   organza access suggest -n shop --since 48h
   organza access suggest | organza validate -f -
+  organza access suggest --mtls                        whom mtls: Strict would cut
 
 Look at what it says before you apply it: who was silent for seven days is shut out. organza validate -f access.yaml --live says
 which of the calls that are made now a file would cut.";
@@ -30,6 +31,9 @@ pub struct SuggestArgs {
     /// Only calls that were seen so lately, e.g. 48h
     #[arg(long, value_parser = duration, default_value = "168h")]
     since: Duration,
+    /// Tell who would be cut if only mutual TLS were let in (mtls: Strict), in place of policies
+    #[arg(long)]
+    mtls: bool,
     #[command(flatten)]
     mesh: MeshFlag,
 }
@@ -42,7 +46,13 @@ pub async fn run(args: &SuggestArgs) -> Outcome {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let wanted = |namespace: &str| args.namespace.as_deref().is_none_or(|only| only == namespace);
     let since = now.saturating_sub(args.since.as_secs());
-    let seen: Vec<&Call> = calls.items.iter().filter(|call| wanted(&call.namespace) && call.last_seen >= since).collect();
+    // What is only denied now was not made lately by anybody who may.
+    let lately = |call: &&Call| wanted(&call.namespace) && call.last_allowed.map_or(call.last_seen, |last| last) >= since;
+    let seen: Vec<&Call> = calls.items.iter().filter(lately).collect();
+    if args.mtls {
+        print!("{}", mtls(&seen, since, now));
+        return Ok(());
+    }
     if !seen.iter().any(|call| call.allowed > 0) {
         return Err(Failure::problem("no call was seen that a policy could be written from")
             .why("calls are told by the proxies of the called side, each five seconds")
@@ -55,6 +65,38 @@ pub async fn run(args: &SuggestArgs) -> Outcome {
         written(&Seen { calls: &seen, services: &known, trust_domain: &status.trust_domain, left_out: calls.left_out, now, since })
     );
     Ok(())
+}
+
+/// How often each was let in, and when last.
+type Callers<'a> = BTreeMap<&'a str, (u64, u64)>;
+
+/// Whom `mtls: Strict` would cut: callers that were let in without proving who they are, by the address that they are known by.
+pub fn mtls(calls: &[&Call], since: u64, now: u64) -> String {
+    let mut cut: BTreeMap<(&str, &str), Callers<'_>> = BTreeMap::new();
+    let mut safe: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for call in calls.iter().filter(|call| call.allowed > 0) {
+        let called = (call.namespace.as_str(), if call.service.is_empty() { call.workload.as_str() } else { call.service.as_str() });
+        if call.is_proven() {
+            safe.insert(called);
+            continue;
+        }
+        let known = cut.entry(called).or_default().entry(&call.source).or_default();
+        *known = (known.0.saturating_add(call.allowed), known.1.max(call.last_allowed.unwrap_or(call.last_seen)));
+    }
+    let mut out = format!("Of the calls let in between {} and {}, mtls: Strict would cut", moment(since), moment(now));
+    out.push_str(if cut.is_empty() { " nobody.\n" } else { ":\n" });
+    for ((namespace, service), callers) in &cut {
+        for (source, (count, last)) in callers {
+            let who = if source.is_empty() { "nobody by name" } else { source };
+            _ = writeln!(out, "  {} to {namespace}/{}: {count} calls, last {}", plain(who), plain(service), moment(*last));
+        }
+    }
+    let names: Vec<String> =
+        safe.iter().filter(|called| !cut.contains_key(*called)).map(|(namespace, name)| format!("{namespace}/{name}")).collect();
+    if !names.is_empty() && !cut.is_empty() {
+        _ = writeln!(out, "Nobody of those who called {}.", plain(&names.join(", ")));
+    }
+    out
 }
 
 /// What a suggestion is written from.
@@ -131,7 +173,7 @@ fn head(seen: &Seen<'_>) -> String {
 /// What one service's callers did, as rules that the schema takes.
 fn rules<'a>(calls: &[&'a Call]) -> Vec<Rule<'a>> {
     let mut callers: BTreeMap<&str, BTreeMap<(u16, &str), Vec<&Call>>> = BTreeMap::new();
-    for call in calls.iter().filter(|call| call.allowed > 0 && !call.source.is_empty() && !is_pathless(call)) {
+    for call in calls.iter().filter(|call| call.allowed > 0 && call.is_proven() && !is_pathless(call)) {
         callers.entry(&call.source).or_default().entry((call.port, &call.method)).or_default().push(call);
     }
     let mut rules = Vec::new();
@@ -159,7 +201,7 @@ fn is_pathless(call: &Call) -> bool {
 fn policies(out: &mut String, seen: &Seen<'_>, namespace: &str, service: &str, calls: &[&Call]) {
     let rules = rules(calls);
     let denied: u64 = calls.iter().map(|call| call.denied).sum();
-    let nameless: u64 = calls.iter().filter(|call| call.source.is_empty()).map(|call| call.allowed).sum();
+    let nameless: u64 = calls.iter().filter(|call| !call.is_proven()).map(|call| call.allowed).sum();
     out.push_str("---\n");
     if denied > 0 {
         _ = writeln!(out, "# {denied} calls to {} were denied, and stay so.", plain(service));

@@ -2,7 +2,7 @@
 
 use super::fact::{Fact, some};
 use crate::units;
-use wire::api::{CertificateList, EdgeList, ProxyList, Security, Severity, Status};
+use wire::api::{CertificateList, EdgeList, ProblemList, ProxyList, Security, Severity, Status};
 
 const CONTROL: &str = "control plane";
 const PROXIES: &str = "proxies";
@@ -17,6 +17,7 @@ pub struct Told {
     pub proxies: ProxyList,
     pub certificates: CertificateList,
     pub edges: EdgeList,
+    pub problems: ProblemList,
 }
 
 /// `now` in seconds since 1970.
@@ -25,6 +26,7 @@ pub fn facts(told: &Told, own_version: &str, now: u64) -> Vec<Fact> {
     facts.extend(proxies(&told.proxies, &told.status));
     facts.extend(certificates(&told.certificates, now));
     facts.push(edges(&told.edges));
+    facts.push(plaintext(&told.problems));
     facts
 }
 
@@ -141,6 +143,20 @@ fn edges(list: &EdgeList) -> Fact {
             CALLS,
             format!("calls in plain: {}", some(&plain)),
             "put whoever is called into the mesh, or TLS before it (organza graph)",
+        ),
+    }
+}
+
+/// What settings let in beside mutual TLS, for as long as they do.
+fn plaintext(list: &ProblemList) -> Fact {
+    let found: Vec<String> =
+        list.items.iter().filter(|problem| problem.reason == "Plaintext").map(|problem| problem.object.clone()).collect();
+    match found.is_empty() {
+        true => Fact::good(CALLS, "nothing but mutual TLS is let in to workloads"),
+        false => Fact::warning(
+            CALLS,
+            format!("plaintext is let in to workloads (mtls: Permissive) by {}", some(&found)),
+            "organza access suggest --mtls says whom Strict would cut",
         ),
     }
 }

@@ -66,6 +66,7 @@ pub fn calls(core: &Core) -> api::CallList {
         denied: told.counts.denied,
         first_seen: told.first,
         last_seen: told.last,
+        last_allowed: told.last_allowed,
     });
     api::CallList { generation: world.generation, items: items.collect(), days: limits::CALL_DAYS, left_out: inner.calls.left_out() }
 }

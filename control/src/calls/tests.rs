@@ -66,6 +66,42 @@ fn what_was_seen_survives_in_the_store_and_what_is_gone_leaves_it() {
 }
 
 #[test]
+fn a_call_that_is_denied_now_was_not_let_through_now() {
+    let mut calls = Calls::default();
+    seen(&mut calls, call("web", "GET", "/"), 5, 0, NOW);
+    seen(&mut calls, call("web", "GET", "/"), 0, 3, NOW + 50);
+    seen(&mut calls, call("dev", "GET", "/"), 0, 1, NOW);
+    let last = |calls: &Calls| calls.told().map(|told| (told.last, told.last_allowed)).collect::<Vec<_>>();
+    assert_eq!(last(&calls), [(NOW, None), (NOW + 50, Some(NOW))]);
+    let saved = calls.sweep(NOW + 60, true);
+    assert_eq!(last(&Calls::load(saved.put)), last(&calls));
+    // An older release says only when it was last seen.
+    let old = r#"[{"source":"spiffe://organza.local/ns/shop/sa/web","call":{"port":80,"protocol":"http","method":"GET","path":"/"},"seen":{"first":1,"last":9,"days":[[20000,4,1]]}}]"#;
+    assert_eq!(last(&Calls::load([("calls/shop/catalog/".to_owned(), old.into())])), [(9, Some(9))]);
+}
+
+#[test]
+fn callers_in_plaintext_are_told_apart_by_their_address() {
+    let told = |source: &str| {
+        let call = wire::v1::Call {
+            namespace: "shop".into(),
+            service: "catalog".into(),
+            source: source.into(),
+            port: 80,
+            protocol: "tcp".into(),
+            allowed: 1,
+            ..Default::default()
+        };
+        read(call).map(|(id, _)| id.source.to_string())
+    };
+    assert_eq!(
+        (told("10.0.0.7"), told("2001:db8::1"), told("")),
+        (Some("10.0.0.7".into()), Some("2001:db8::1".into()), Some(String::new()))
+    );
+    assert_eq!((told("a name"), told("10.0.0.7:80")), (None, None));
+}
+
+#[test]
 fn paths_that_are_too_many_fold_into_what_they_begin_with() {
     let mut calls = Calls::default();
     seen(&mut calls, call("web", "GET", "/health"), 1, 0, NOW);

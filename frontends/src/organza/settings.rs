@@ -3,10 +3,10 @@
 
 use super::GROUP;
 use crate::gateway_api::condition;
-use crate::kubernetes::text;
+use crate::kubernetes::{Inventory, text};
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
-use model::access::{AccessSettings, DefaultAccess, Egress, ExplainDenials};
+use model::access::{AccessSettings, DefaultAccess, Egress, ExplainDenials, Mtls, MtlsOf};
 use model::{
     Cidr, Front, FrontLimits, Key, Kind, Normalisation, Origin, ProxyProtocol, Report, Resource, Severity, Source, Status, TrustedProxies,
 };
@@ -16,12 +16,15 @@ use std::sync::Arc;
 
 pub mod deployed;
 mod limits;
+mod mtls;
 mod trusted;
 
 /// The namespace whose `MeshConfig` holds for the whole mesh.
 pub const ROOT_NAMESPACE: &str = "organza-system";
 /// The one name that a `MeshConfig` may have, so that each namespace has one at most.
 const MESH_CONFIG: &str = "default";
+/// The reason of the warning that plaintext is let in; `organza check` looks for it.
+const PLAINTEXT: &str = "Plaintext";
 const PARAMETERS: &str = "GatewayParameters";
 /// Gateway API's word for parameters that cannot be used.
 const INVALID_PARAMETERS: &str = "InvalidParameters";
@@ -33,6 +36,8 @@ struct Mesh {
     default_access: Option<DefaultAccess>,
     egress: Option<Egress>,
     explain_denials: Option<ExplainDenials>,
+    mtls: Option<Mtls>,
+    mtls_of: Vec<MtlsOf>,
     trusted: Option<TrustedProxies>,
 }
 
@@ -73,15 +78,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub fn read(objects: &[Object], out: &mut Translation) -> Self {
+    pub fn read(objects: &[Object], inventory: &Inventory, out: &mut Translation) -> Self {
         let mut settings = Self::default();
         for object in objects.iter().filter(|object| *object.object.group == *GROUP) {
             let wrong = match &*object.object.kind {
-                "MeshConfig" => settings.read_mesh(object).err(),
+                "MeshConfig" => settings.read_mesh(object, inventory).err(),
                 PARAMETERS => settings.read_parameters(object, objects, out).err(),
                 _ => continue,
             };
             out.reports.extend(wrong.iter().map(|wrong| wrong.report(&object.object)));
+            if *object.object.kind == *"MeshConfig" {
+                settings.note_plaintext(object, out);
+            }
             let accepted = match wrong {
                 Some(wrong) => condition("Accepted", false, "Invalid", &wrong.message),
                 None => condition("Accepted", true, "Accepted", "The settings are in force where they are meant."),
@@ -92,7 +100,7 @@ impl Settings {
         settings
     }
 
-    fn read_mesh(&mut self, object: &Object) -> Result<(), Wrong> {
+    fn read_mesh(&mut self, object: &Object, inventory: &Inventory) -> Result<(), Wrong> {
         // What the schema would have refused can come here where nobody checked it.
         if *object.object.name != *MESH_CONFIG {
             let wrong = Wrong::new("Invalid", format!("A MeshConfig named {} holds nowhere.", object.object.name));
@@ -106,6 +114,9 @@ impl Settings {
             default_access: *default_access.as_ref().unwrap_or(&Some(DefaultAccess::Deny)),
             egress: *egress.as_ref().unwrap_or(&Some(Egress::Registered)),
             explain_denials: denials(object).unwrap_or(Some(ExplainDenials::Never)),
+            mtls: mtls::read(object).unwrap_or(Some(Mtls::Strict)),
+            // Where one of them cannot be read it may have been meant to close: then none of them opens.
+            mtls_of: mtls::overrides(object, inventory).unwrap_or_default(),
             // Whoever cannot be read is nobody.
             trusted: trusted::read(object).unwrap_or_else(|_| Some(TrustedProxies::default())),
         };
@@ -114,7 +125,23 @@ impl Settings {
         default_access.at("spec")?;
         egress.at("spec")?;
         denials(object).at("spec")?;
+        mtls::read(object).at("spec")?;
+        mtls::overrides(object, inventory).at("spec")?;
         trusted::read(object).at("spec").map(drop)
+    }
+
+    /// Told as long as it holds, for it is meant to end.
+    fn note_plaintext(&self, object: &Object, out: &mut Translation) {
+        let Some(own) = self.mesh.get(&object.object.namespace) else { return };
+        let field = match own.mtls {
+            Some(Mtls::Permissive) => "mtls",
+            _ if own.mtls_of.iter().any(|one| one.mtls == Mtls::Permissive) => "mtlsOverrides",
+            _ => return,
+        };
+        let wrong =
+            Wrong::new(PLAINTEXT, "Callers that prove no identity are let in, and can be read and changed by whoever stands on the way.");
+        let report = wrong.fix("Set Strict once organza access suggest --mtls says that it cuts nobody.").at(field).at("spec");
+        out.reports.push(Report { severity: Severity::Warning, ..report.report(&object.object) });
     }
 
     fn read_parameters(&mut self, object: &Object, objects: &[Object], out: &mut Translation) -> Result<(), Wrong> {
@@ -147,6 +174,7 @@ impl Settings {
         for (namespace, own) in &self.mesh {
             let is_root = **namespace == *ROOT_NAMESPACE;
             let says = own.default_access.is_some() || own.egress.is_some() || own.explain_denials.is_some();
+            let says = says || own.mtls.is_some() || !own.mtls_of.is_empty();
             let Some(origin) = self.origins.get(namespace).filter(|_| says) else { continue };
             let key = |namespace: &str| Key::new(Source::files(), Kind::AccessSettings, namespace, MESH_CONFIG);
             let settings = AccessSettings {
@@ -155,6 +183,8 @@ impl Settings {
                 default_access: own.default_access.or(root.default_access).unwrap_or_default(),
                 egress: own.egress.or(root.egress).unwrap_or_default(),
                 explain_denials: own.explain_denials.or(root.explain_denials).unwrap_or_default(),
+                mtls: own.mtls.or(root.mtls).unwrap_or_default(),
+                mtls_of: own.mtls_of.clone(),
             };
             out.resources.push(Resource::AccessSettings(Arc::new(settings)));
         }

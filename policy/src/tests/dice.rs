@@ -191,6 +191,12 @@ pub fn settings(dice: &mut Dice) -> Vec<Arc<AccessSettings>> {
                 default_access: dice.of(&[DefaultAccess::Allow, DefaultAccess::AllowMeshed, DefaultAccess::Deny]),
                 egress: Egress::Any,
                 explain_denials: ExplainDenials::Meshed,
+                mtls: dice.of(&[Mtls::Strict, Mtls::Permissive]),
+                mtls_of: dice.many(3, |dice| MtlsOf {
+                    service: service(dice.of(&NAMES)),
+                    port: dice.one_in(2).then(|| dice.of(&PORTS)),
+                    mtls: dice.of(&[Mtls::Strict, Mtls::Permissive]),
+                }),
             }));
         }
     }
@@ -275,6 +281,11 @@ impl Call {
         }
     }
 
+    /// Beside a workload who proves nothing may be anyone.
+    pub fn is_plaintext(&self) -> bool {
+        self.workload.is_some() && self.peer.is_none()
+    }
+
     pub fn attributes(&self) -> crate::Attributes<'_> {
         let moment = match self.kind {
             Kinds::Opened => Moment::Opened,
@@ -289,6 +300,6 @@ impl Call {
                 consumer: self.consumer.as_ref(),
             }),
         };
-        crate::Attributes { peer: self.peer.as_ref(), address: self.address, ports: &self.ports, moment }
+        crate::Attributes { peer: self.peer.as_ref(), plaintext: self.is_plaintext(), address: self.address, ports: &self.ports, moment }
     }
 }

@@ -66,7 +66,7 @@ fn decide(policies: &[&Arc<AccessPolicy>], call: &Call<'_>) -> (bool, String) {
     let moment = call.request.map_or(Moment::Stream, |(path, _)| Moment::Request(request(path)));
     let ports: Vec<u16> = call.services.iter().map(|(_, port)| *port).collect();
     let place = Place::Workload { namespace: "shop", labels: &Labels::new(), services: call.services };
-    let verdict = engine.decide(&place, &Attributes { peer: peer.as_ref(), address, ports: &ports, moment });
+    let verdict = engine.decide(&place, &Attributes { peer: peer.as_ref(), plaintext: peer.is_none(), address, ports: &ports, moment });
     (verdict.is_allowed(), verdict.decided.to_string())
 }
 
@@ -98,7 +98,7 @@ fn tiers_are_asked_in_order_and_say_who_decided() {
     let payments = [(service("payments"), 80)];
     assert_eq!(decide(&all, &get("shop/web", "/", &payments)).1, "denied by rule rule-0 of AccessPolicy shop/deny-baseline (Baseline)");
     assert_eq!(decide(&[], &get("shop/web", "/", &payments)), (true, "allowed by the default AllowMeshed".into()));
-    assert_eq!(decide(&[], &get("", "/", &payments)), (false, "denied by the default AllowMeshed".into()));
+    assert_eq!(decide(&[], &get("", "/", &payments)), (false, "denied by mtls: Strict, for the caller proved no identity".into()));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn gateways_have_targets_of_their_own_and_listen_to_strangers() {
     let key = |kind, name: &str| Key::new(Source::files(), kind, "shop", name);
     let (gateway, listener, route) = (key(Kind::Gateway, "edge"), key(Kind::Listener, "edge.web"), key(Kind::Route, "httproute.a"));
     let place = |route| Place::Gateway { gateway: &gateway, listener: &listener, route };
-    let of = Attributes { peer: None, address: "10.0.0.1".parse().unwrap(), ports: &[80], moment: Moment::Stream };
+    let of = Attributes { peer: None, plaintext: false, address: "10.0.0.1".parse().unwrap(), ports: &[80], moment: Moment::Stream };
     let mesh = policy(Tier::Admin, Action::Deny, AccessTarget::Mesh, vec![vec![]]);
     let on_route = policy(Tier::Namespace, Action::Deny, AccessTarget::Route(route.clone()), vec![vec![]]);
     let engine = Engine::compile([&mesh, &on_route], []);

@@ -32,7 +32,7 @@ fn said(decided: &Decided<'_>) -> reference::Said {
     let by = match decided.because {
         Because::Rule { policy, rule, .. } => Some((policy.key.to_string(), Some(rule as usize))),
         Because::NoneAllows { policy } => Some((policy.key.to_string(), None)),
-        Because::Default { .. } => None,
+        Because::Strict { .. } | Because::Default { .. } => None,
     };
     (decided.allowed, by)
 }

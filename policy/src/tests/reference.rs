@@ -11,6 +11,13 @@ use std::sync::Arc;
 pub type Said = (bool, Option<(String, Option<usize>)>);
 
 pub fn decide(policies: &[Arc<AccessPolicy>], settings: &[Arc<AccessSettings>], call: &Call, with_dry_run: bool) -> Said {
+    let own = |call: &Call| call.workload.as_ref().map_or("shop", |(namespace, ..)| namespace);
+    let of = |namespace: &str| settings.iter().find(|s| *s.key.namespace == *namespace);
+    let here = of(own(call)).or(of(""));
+    if call.is_plaintext() && !here.is_some_and(|settings| takes_plaintext(settings, call)) {
+        return (false, None);
+    }
+    let access = here.map_or(DefaultAccess::AllowMeshed, |s| s.default_access);
     let mut here: Vec<&AccessPolicy> = policies.iter().map(|p| &**p).collect();
     here.retain(|p| with_dry_run || p.enforcement == Enforcement::Enforce);
     here.retain(|p| p.targets.iter().any(|target| concerns(target, call)));
@@ -33,10 +40,28 @@ pub fn decide(policies: &[Arc<AccessPolicy>], settings: &[Arc<AccessSettings>], 
             return (false, Some((other.key.to_string(), None)));
         }
     }
-    let namespace = call.workload.as_ref().map_or("shop", |(namespace, ..)| namespace);
-    let of = |namespace: &str| settings.iter().find(|s| *s.key.namespace == *namespace);
-    let access = of(namespace).or(of("")).map_or(DefaultAccess::AllowMeshed, |s| s.default_access);
-    (access == DefaultAccess::Allow || access == DefaultAccess::AllowMeshed && (call.workload.is_none() || call.peer.is_some()), None)
+    // Plaintext came this far only where it is let in.
+    (access != DefaultAccess::Deny, None)
+}
+
+fn takes_plaintext(settings: &AccessSettings, call: &Call) -> bool {
+    let Some((.., services)) = &call.workload else { return false };
+    let said = |service: &model::Key, port: u16| {
+        let mut said = settings.mtls;
+        for exact in [false, true] {
+            for one in settings.mtls_of.iter().rev().filter(|one| one.service == *service && one.port.is_some() == exact) {
+                if one.port.is_none_or(|only| only == port) {
+                    said = one.mtls;
+                }
+            }
+        }
+        said
+    };
+    let mut all = services.iter().map(|(service, port)| said(service, *port)).collect::<Vec<_>>();
+    if all.is_empty() {
+        all.push(settings.mtls);
+    }
+    !all.contains(&Mtls::Strict)
 }
 
 fn concerns(target: &AccessTarget, call: &Call) -> bool {
@@ -71,6 +96,13 @@ fn term(term: &Term, call: &Call, certainly: bool) -> bool {
 
 fn one(m: &AccessMatch, call: &Call, certainly: bool) -> bool {
     let peer = call.peer.as_ref().map(ToString::to_string);
+    let is_about_the_peer = matches!(
+        m,
+        AccessMatch::Identity(_) | AccessMatch::ServiceAccount { .. } | AccessMatch::Namespace(_) | AccessMatch::TrustDomain(_)
+    );
+    if call.is_plaintext() && is_about_the_peer {
+        return !certainly;
+    }
     let part = |at: usize| peer.as_ref().map(|peer| peer.split('/').nth(at).unwrap().to_owned());
     match m {
         AccessMatch::Identity(want) => peer.is_some_and(|peer| match want {

@@ -94,7 +94,7 @@ impl<'c> Judged<'c> {
 
 fn standing<'s>(client: &'s Client, place: &'s Place, who: &'s Who) -> Result<Standing<'s>, Stop> {
     let (at, identity) = match (place, &client.ingress) {
-        (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => (At::Workload { workload, port: *port }, Some(identity)),
+        (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => (At::Workload { workload, port: *port }, identity.as_ref()),
         (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
         _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
     };

@@ -48,8 +48,8 @@ pub enum Ingress {
     Service { service: Key, port: u16 },
     /// The application calls anything by `http_proxy`; the host of each request says what. The secret guards the listener.
     ExplicitProxy { authorization: Arc<str> },
-    /// Another proxy calls the application behind this one.
-    Inbound { service: Key, port: u16, workload: Key, application: SocketAddr, identity: SpiffeId },
+    /// Another proxy calls the application behind this one or, without an identity, somebody in plaintext.
+    Inbound { service: Key, port: u16, workload: Key, application: SocketAddr, identity: Option<SpiffeId> },
 }
 
 /// What the TLS handshake of a stranger told.
@@ -90,7 +90,7 @@ impl Client {
 
     /// Members of the mesh are told why; strangers are not.
     pub fn is_member(&self) -> bool {
-        !matches!(self.ingress, Ingress::Gateway { .. })
+        !matches!(self.ingress, Ingress::Gateway { .. } | Ingress::Inbound { identity: None, .. })
     }
 
     fn reporter(&self) -> Reporter {

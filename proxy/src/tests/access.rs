@@ -45,7 +45,15 @@ pub fn path(text: &str) -> AccessMatch {
 fn settings(default_access: DefaultAccess, egress: Egress, explain_denials: ExplainDenials) -> Resource {
     let key = Key::new(model::Source::files(), Kind::AccessSettings, "", "default");
     let origin = Origin::new(ObjectRef::new("organza.dev", "MeshConfig", "organza-system", "default"), "");
-    Resource::AccessSettings(Arc::new(AccessSettings { key, origin, default_access, egress, explain_denials }))
+    Resource::AccessSettings(Arc::new(AccessSettings {
+        key,
+        origin,
+        default_access,
+        egress,
+        explain_denials,
+        mtls: Mtls::Strict,
+        mtls_of: vec![],
+    }))
 }
 
 fn on_catalog() -> AccessTarget {

@@ -25,6 +25,7 @@ mod levels;
 mod listeners;
 mod locality;
 mod origin;
+mod plain;
 mod rates;
 pub(crate) mod resources;
 mod scripted;

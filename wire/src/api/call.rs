@@ -14,7 +14,7 @@ pub struct CallList {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// The identity that the caller proved; empty where it proved none.
+    /// The identity that the caller proved; the address of one that called in plaintext, else empty.
     pub source: String,
     /// Services that this identity answers for (`shop/web`).
     pub source_services: Vec<String>,
@@ -39,4 +39,14 @@ pub struct Call {
     pub denied: u64,
     pub first_seen: u64,
     pub last_seen: u64,
+    /// When it was last let through; nothing where it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_allowed: Option<u64>,
+}
+
+impl Call {
+    /// Whether the caller proved who it is.
+    pub fn is_proven(&self) -> bool {
+        self.source.starts_with("spiffe://")
+    }
 }

@@ -247,6 +247,7 @@ fn call() -> Call {
         denied: 3,
         first_seen: 1_789_900_000,
         last_seen: 1_790_000_000,
+        last_allowed: Some(1_789_990_000),
     }
 }
 

@@ -5,7 +5,7 @@ use super::read::{Later, Read, Result, list, pieces, port, some, text, texts, wr
 use super::{header_name, identity, key, key_of, labels, origin, pattern, v1};
 use model::access::{
     AccessMatch, AccessPath, AccessPolicy, AccessRule, AccessSettings, AccessTarget, Action, Clause, DefaultAccess, Egress, Enforcement,
-    ExplainDenials, Group, IdentityMatch, PathTemplate, Term, TextMatch, Tier,
+    ExplainDenials, Group, IdentityMatch, Mtls, MtlsOf, PathTemplate, Term, TextMatch, Tier,
 };
 use model::{Cidr, Key, Kind, Method, TrustDomain};
 use prost::Message;
@@ -56,6 +56,11 @@ pub(super) fn settings(m: v1::AccessSettings, later: &mut Later) -> Result<Acces
         default_access: later.word(m.default_access, "default_access", DefaultAccess::Deny),
         egress: later.word(m.egress, "egress", Egress::Registered),
         explain_denials: later.word(m.explain_denials, "explain_denials", ExplainDenials::Never),
+        mtls: if m.mtls == 0 { Mtls::Strict } else { later.word(m.mtls, "mtls", Mtls::Strict) },
+        mtls_of: list(m.mtls_of, "mtls_of", |m| {
+            let port = m.port.map(port).transpose().at("port")?;
+            Ok(MtlsOf { service: key(&m.service).at("service")?, port, mtls: later.word(m.mtls, "mtls", Mtls::Strict) })
+        })?,
     })
 }
 

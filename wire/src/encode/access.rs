@@ -4,7 +4,8 @@ use super::{labels, origin, text};
 use crate::enums::Word;
 use crate::v1;
 use model::access::{
-    AccessMatch, AccessPath, AccessPolicy, AccessRule, AccessSettings, AccessTarget, Clause, Group, IdentityMatch, Term, TextMatch,
+    AccessMatch, AccessPath, AccessPolicy, AccessRule, AccessSettings, AccessTarget, Clause, Group, IdentityMatch, Mtls, MtlsOf, Term,
+    TextMatch,
 };
 use v1::access_match::{Claim, Header, Match as M, Path, ServiceAccount};
 
@@ -27,7 +28,14 @@ pub(super) fn settings(r: &AccessSettings) -> v1::AccessSettings {
         default_access: r.default_access.number(),
         egress: r.egress.number(),
         explain_denials: r.explain_denials.number(),
+        // An older release's bytes say nothing of it.
+        mtls: if r.mtls == Mtls::Strict { 0 } else { r.mtls.number() },
+        mtls_of: r.mtls_of.iter().map(mtls_of).collect(),
     }
+}
+
+fn mtls_of(one: &MtlsOf) -> v1::MtlsOf {
+    v1::MtlsOf { service: text(&one.service), port: one.port.map(u32::from), mtls: one.mtls.number() }
 }
 
 pub(super) fn target(target: &AccessTarget) -> v1::AccessTarget {

@@ -1088,7 +1088,7 @@ pub mod access_match {
         ConsumerGroup(super::TextMatch),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AccessSettings {
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
@@ -1100,6 +1100,20 @@ pub struct AccessSettings {
     pub egress: i32,
     #[prost(enumeration = "ExplainDenials", tag = "5")]
     pub explain_denials: i32,
+    /// Strict where nobody says.
+    #[prost(enumeration = "Mtls", tag = "6")]
+    pub mtls: i32,
+    #[prost(message, repeated, tag = "7")]
+    pub mtls_of: ::prost::alloc::vec::Vec<MtlsOf>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MtlsOf {
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    #[prost(uint32, optional, tag = "2")]
+    pub port: ::core::option::Option<u32>,
+    #[prost(enumeration = "Mtls", tag = "3")]
+    pub mtls: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RatePolicy {
@@ -1960,6 +1974,35 @@ impl ExplainDenials {
             "EXPLAIN_DENIALS_UNSPECIFIED" => Some(Self::Unspecified),
             "EXPLAIN_DENIALS_NEVER" => Some(Self::Never),
             "EXPLAIN_DENIALS_MESHED" => Some(Self::Meshed),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Mtls {
+    Unspecified = 0,
+    Strict = 1,
+    Permissive = 2,
+}
+impl Mtls {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MTLS_UNSPECIFIED",
+            Self::Strict => "MTLS_STRICT",
+            Self::Permissive => "MTLS_PERMISSIVE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MTLS_UNSPECIFIED" => Some(Self::Unspecified),
+            "MTLS_STRICT" => Some(Self::Strict),
+            "MTLS_PERMISSIVE" => Some(Self::Permissive),
             _ => None,
         }
     }

@@ -17,7 +17,18 @@ pub struct Edit {
 
 const LIB: &[&str] = &["--lib"];
 
-pub const BUGS: [Bug; 24] = [
+pub const BUGS: [Bug; 25] = [
+    Bug {
+        name: "plaintext-is-nobody",
+        edits: &[Edit {
+            file: "policy/src/matching.rs",
+            from: "None if of.plaintext => Truth::Perhaps,",
+            to: "None if of.plaintext => Truth::No,",
+        }],
+        package: "policy",
+        suite: LIB,
+        test: "tests::properties::the_engine_says_what_the_reference_says",
+    },
     Bug {
         name: "keys-are-passed-on",
         edits: &[Edit { file: "proxy/src/consumers.rs", from: "if !held.said.passed_on {", to: "if held.said.passed_on {" }],

@@ -158,3 +158,28 @@ fn what_is_too_much_for_one_policy_or_rule_becomes_several() {
     let rules: Vec<usize> = all.iter().map(|object| object.value["spec"]["rules"].as_array().map_or(0, Vec::len)).collect();
     assert_eq!(rules, [64, 8, 0], "70 callers and web's two rules, and what closes the rest");
 }
+
+#[test]
+fn strict_cuts_whoever_proved_nothing_and_was_let_in() {
+    let plain = |source: &str, allowed, denied| Call { source: source.into(), ..call("a/b", "catalog", "GET", "/", allowed, denied) };
+    let told = |calls: &[Call]| mtls(&calls.iter().collect::<Vec<_>>(), 0, 1_790_000_700);
+    let (web, denied) = (call("shop/web", "catalog", "GET", "/", 5, 0), plain("10.0.0.9", 0, 7));
+    assert!(told(&[web.clone(), denied.clone()]).trim_end().ends_with("mtls: Strict would cut nobody."), "who is denied is cut already");
+    let early = Call { last_allowed: Some(1_790_000_000), ..plain("10.0.0.7", 2, 1) };
+    let idle = call("shop/web", "idle", "GET", "/", 1, 0);
+    let text = told(&[web, denied, early, plain("10.0.0.7", 3, 0), plain("", 1, 0), idle]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    assert!(
+        lines[1].starts_with("  nobody by name to shop/catalog: 1 calls") && lines[2].starts_with("  10.0.0.7 to shop/catalog: 5 calls"),
+        "{text}"
+    );
+    assert_eq!(lines[3], "Nobody of those who called shop/idle.");
+}
+
+#[test]
+fn no_policy_is_written_for_an_address() {
+    let plain = Call { source: "10.0.0.7".into(), ..call("a/b", "catalog", "GET", "/", 3, 0) };
+    let text = suggested(&[plain]);
+    assert!(text.contains("3 calls to") && text.contains("proved no identity") && !text.contains("10.0.0.7"), "{text}");
+}

@@ -32,6 +32,7 @@ fn good() -> Told {
         proxies: serde_json::from_value(proxies).unwrap(),
         certificates: serde_json::from_value(json!({ "items": ends })).unwrap(),
         edges: serde_json::from_value(json!({"generation": 12, "items": [edge]})).unwrap(),
+        problems: Default::default(),
     }
 }
 
@@ -46,6 +47,14 @@ type Break = fn(&mut Told);
 fn each_thing_that_is_wrong_is_one_fact() {
     assert_eq!(wrong(&good()), []);
     let broken: &[(Break, Mark, &str)] = &[
+        (
+            |t| {
+                let told = json!({"severity": "warning", "file": "m.yaml", "line": 1, "column": 1, "object": "MeshConfig shop/default", "path": "spec.mtls", "reason": "Plaintext", "message": ""});
+                t.problems.items.push(serde_json::from_value(told).unwrap());
+            },
+            Mark::Warning,
+            "by MeshConfig shop/default",
+        ),
         (
             |t| {
                 t.status.version = "0.0.9".into();

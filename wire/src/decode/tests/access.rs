@@ -63,5 +63,10 @@ pub fn settings() -> AccessSettings {
         default_access: DefaultAccess::Deny,
         egress: Egress::Registered,
         explain_denials: ExplainDenials::Never,
+        mtls: Mtls::Permissive,
+        mtls_of: vec![
+            MtlsOf { service: key(Kind::Service, "orders"), port: None, mtls: Mtls::Strict },
+            MtlsOf { service: key(Kind::Service, "orders"), port: Some(80), mtls: Mtls::Permissive },
+        ],
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use model::access::{
-    AccessMatch, AccessPolicy, AccessTarget, Action, DefaultAccess, Egress, Enforcement, ExplainDenials, Group, Term, Tier,
+    AccessMatch, AccessPolicy, AccessTarget, Action, DefaultAccess, Egress, Enforcement, ExplainDenials, Group, Mtls, Term, Tier,
 };
 use model::token::KeySource;
 use v1::resource::Resource as R;
@@ -37,11 +37,13 @@ fn words_of_access_that_are_not_known_are_the_strictest() {
     let (read, note) = edited(Resource::AccessSettings(Arc::new(super::access::settings())), |resource| {
         let R::AccessSettings(settings) = resource else { panic!("settings were encoded") };
         (settings.default_access, settings.egress, settings.explain_denials) = (77, 77, 77);
+        (settings.mtls, settings.mtls_of[1].mtls) = (77, 77);
     });
     let Resource::AccessSettings(read) = read else { panic!("settings are read") };
     let strictest = (DefaultAccess::Deny, Egress::Registered, ExplainDenials::Never);
     assert_eq!((read.default_access, read.egress, read.explain_denials), strictest);
-    assert_eq!(note.matches("which this release does not know").count(), 3, "{note}");
+    assert_eq!((read.mtls, read.mtls_of[1].mtls), (Mtls::Strict, Mtls::Strict));
+    assert_eq!(note.matches("which this release does not know").count(), 4, "{note}");
 }
 
 #[test]

@@ -25,6 +25,13 @@ pub fn settings(settings: &AccessSettings, out: &mut String) {
     let whose = if settings.key.namespace.is_empty() { "the mesh" } else { &settings.key.namespace };
     let default = settings.default_access.as_str();
     line(out, 0, format!("access of {whose} {default} egress {:?} denials {:?}", settings.egress, settings.explain_denials));
+    if settings.is_ever_permissive() {
+        line(out, 1, format!("mtls {:?}", settings.mtls));
+        for one in &settings.mtls_of {
+            let port = one.port.map(|port| format!(":{port}")).unwrap_or_default();
+            line(out, 1, format!("{}{port} {:?}", short(&one.service), one.mtls));
+        }
+    }
 }
 
 pub fn rates(policy: &RatePolicy, out: &mut String) {

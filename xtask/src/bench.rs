@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what one proxied request costs, Organza beside its peers, in one run and in turns, so that ratios hold on a noisy machine. CPU
 //! time is the kernel's own account of each process. The cases are in `bench/case.rs`, the configurations in the folder `bench`.
 
+mod access;
 pub mod account;
 mod case;
 mod contender;
@@ -128,8 +129,12 @@ fn one(contender: &Contender) -> Result<Round> {
 }
 
 fn shoot(contender: &Contender, seconds: u64) -> Result<Shot> {
-    let target = Target { port: contender.port, tls: contender.tls, routes: contender.routes, folder: &contender.folder };
-    load::shoot(contender.load, &target, seconds)
+    load::shoot(contender.load, &target(contender)?, seconds)
+}
+
+fn target(contender: &Contender) -> Result<Target<'_>> {
+    let token = contender.token.then(access::token).transpose()?;
+    Ok(Target { port: contender.port, tls: contender.tls, routes: contender.routes, token, folder: &contender.folder })
 }
 
 /// Until it is configured whole; then what it answers to HTTP/1.1 is looked at: status, body, and the edit of its answer's head.
@@ -137,10 +142,8 @@ fn answers(contender: &Contender) -> Result<()> {
     let end = Instant::now() + crate::running::PATIENCE;
     loop {
         let tried = match contender.load {
-            Load::Bulk(_) => {
-                load::shoot(Load::Bulk(1), &Target { port: contender.port, tls: false, routes: 1, folder: &contender.folder }, 0).map(drop)
-            }
-            Load::Http1(..) if !contender.tls => load::verify(contender.port, contender.spread(), contender.head),
+            Load::Bulk(_) => load::shoot(Load::Bulk(1), &target(contender)?, 0).map(drop),
+            Load::Http1(..) if !contender.tls => load::verify(&target(contender)?, contender.spread(), contender.head),
             _ => shoot(contender, 1).map(drop),
         };
         match tried {

@@ -30,6 +30,8 @@ pub enum Way {
     Mesh(Speech),
     /// One proxy with so many routes, for each of the numbers.
     Routes(&'static [usize]),
+    /// One proxy with so many policies of access, for each of the numbers, without tokens and with them.
+    Access(&'static [usize]),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,5 +115,11 @@ pub const CASES: &[Case] = &[
         shape: "h1-64 with 1, 1,000 and 10,000 routes on up to 1,000 hosts, requests spread over all",
         way: Way::Routes(&[1, 1_000, 10_000]),
         load: Load::Http1(64, Request::Spread),
+    },
+    Case {
+        name: "access",
+        shape: "h1-64 with 0, 100 and 1,000 policies of ten rules, without tokens and with one that is verified (jwt); Envoy by its RBAC and JWT filters",
+        way: Way::Access(&[0, 100, 1_000]),
+        load: Load::Http1(64, Request::Small),
     },
 ];

@@ -1,6 +1,7 @@
 //! How each proxy is started for a case: its configuration from `bench/`, filled in, and which of its processes count. All are held to one processor each,
 //! so that every one has a single worker, as its manual or its default makes of that.
 
+use super::access;
 use super::case::{Case, Load, Request, Speech, Way};
 use super::load::{HOST, LARGE, SMALL};
 use crate::peers;
@@ -34,6 +35,8 @@ pub struct Contender {
     pub port: u16,
     pub tls: bool,
     pub routes: usize,
+    /// Callers bring a token.
+    pub token: bool,
     pub load: Load,
     /// What its answers' heads must hold.
     pub head: &'static str,
@@ -113,6 +116,19 @@ impl<'a> Field<'a> {
                     _ => Ok(vec![mesh, self.haproxy()?]),
                 }
             }
+            Way::Access(numbers) => {
+                let mut all = vec![self.haproxy_small()?];
+                for number in numbers {
+                    for token in [false, true] {
+                        let word = format!("{number:>5}{}", if token { " jwt" } else { "" });
+                        let filters = access::filters(*number, token)?;
+                        all.push(Contender { token, ..self.envoy_with(&format!("envoy {word}"), filters)? });
+                        let more = access::objects(*number, token)?;
+                        all.push(Contender { token, ..self.organza_with(&format!("organza {word}"), &more)? });
+                    }
+                }
+                Ok(all)
+            }
             Way::Routes(numbers) => {
                 let mut all = vec![self.haproxy_small()?];
                 for number in numbers {
@@ -171,6 +187,11 @@ impl<'a> Field<'a> {
     }
 
     fn envoy(&self) -> Result<Contender> {
+        self.envoy_with("envoy", String::new())
+    }
+
+    /// With filters before its router.
+    fn envoy_with(&self, name: &str, filters: String) -> Result<Contender> {
         let (front, back) = (front(self.case.way), back(self.case.way));
         if front.tls() {
             self.certificate()?;
@@ -185,10 +206,10 @@ impl<'a> Field<'a> {
         };
         let speech = if back.http2() { "http2_protocol_options" } else { "http_protocol_options" };
         let codec = if front.http2() { "HTTP2" } else { "HTTP1" };
-        let values = [("tls", tls), ("backend_protocol", speech.to_owned()), ("codec", codec.to_owned())];
+        let values = [("tls", tls), ("backend_protocol", speech.to_owned()), ("codec", codec.to_owned()), ("filters", filters)];
         let mut command = Command::new(&self.tools.envoy);
         let command = command.args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "off"]);
-        self.start("envoy", |file| command.arg("-c").arg(file), "envoy.yaml", &values, None)
+        self.start(name, |file| command.arg("-c").arg(file), "envoy.yaml", &values, None)
     }
 
     fn floor(&self) -> Result<Contender> {
@@ -291,7 +312,18 @@ impl<'a> Field<'a> {
         wait_for_port(port).with_context(|| format!("{name} does not listen"))?;
         let (load, tls) = (self.case.load, front(self.case.way).tls());
         let head = if name == "floor" { "" } else { "x-edge: bench" };
-        Ok(Contender { name: name.to_owned(), port, tls, routes: 1, load, head, running, below, folder: self.folder.to_owned() })
+        Ok(Contender {
+            name: name.to_owned(),
+            port,
+            tls,
+            routes: 1,
+            token: false,
+            load,
+            head,
+            running,
+            below,
+            folder: self.folder.to_owned(),
+        })
     }
 
     /// P-256, made once for a run.
@@ -313,14 +345,14 @@ impl<'a> Field<'a> {
 fn front(way: Way) -> Speech {
     match way {
         Way::Edge { front, .. } => front,
-        Way::Mesh(_) | Way::Routes(_) => Speech::Http1,
+        Way::Mesh(_) | Way::Routes(_) | Way::Access(_) => Speech::Http1,
     }
 }
 
 fn back(way: Way) -> Speech {
     match way {
         Way::Edge { back, .. } => back,
-        Way::Mesh(_) | Way::Routes(_) => Speech::Http1,
+        Way::Mesh(_) | Way::Routes(_) | Way::Access(_) => Speech::Http1,
     }
 }
 

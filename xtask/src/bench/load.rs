@@ -29,6 +29,8 @@ pub struct Target<'a> {
     pub tls: bool,
     /// Routes to spread requests over.
     pub routes: usize,
+    /// That callers bring.
+    pub token: Option<String>,
     /// Holds the files of this run.
     pub folder: &'a Path,
 }
@@ -49,6 +51,9 @@ fn wrk(connections: u32, request: Request, target: &Target<'_>, seconds: u64) ->
     let url = format!("{scheme}://127.0.0.1:{}/items/1", target.port);
     let mut command = Command::new("wrk");
     command.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "-s"]).arg(script);
+    if let Some(token) = &target.token {
+        command.args(["-H", &format!("Authorization: Bearer {token}")]);
+    }
     let output = command.args(["-H", "x-bench: 1", "-H", &format!("Host: {HOST}"), &url]).output().context("cannot run wrk")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<f64> = text
@@ -69,21 +74,23 @@ fn wrk(connections: u32, request: Request, target: &Target<'_>, seconds: u64) ->
 }
 
 /// One answer, whole: status, body, and what the proxy writes into its head.
-pub fn verify(port: u16, spread: bool, head: &str) -> Result<()> {
+pub fn verify(target: &Target<'_>, spread: bool, head: &str) -> Result<()> {
+    let token = target.token.as_deref();
     match spread {
-        true => answer(port, &format!("host-0.{HOST}"), "/items/0", head),
-        false => answer(port, HOST, "/items/1", head),
+        true => answer(target.port, &format!("host-0.{HOST}"), "/items/0", token, head),
+        false => answer(target.port, HOST, "/items/1", token, head),
     }
 }
 
 pub fn verify_host(port: u16, host: &str) -> Result<()> {
-    answer(port, host, "/items/1", "")
+    answer(port, host, "/items/1", None, "")
 }
 
-fn answer(port: u16, host: &str, path: &str, head: &str) -> Result<()> {
+fn answer(port: u16, host: &str, path: &str, token: Option<&str>, head: &str) -> Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(crate::running::PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nx-bench: 1\r\nConnection: close\r\n\r\n")?;
+    let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nx-bench: 1\r\n{token}Connection: close\r\n\r\n")?;
     let mut text = Vec::new();
     stream.read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text).to_ascii_lowercase();

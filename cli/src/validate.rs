@@ -49,17 +49,20 @@ enum Form {
 pub async fn run(args: ValidateArgs) -> Outcome {
     let mut loaded = files::judged(&args.files)?;
     let live = if args.live { Some(Live::ask(&args.mesh).await?) } else { None };
-    let problems = problems(&mut loaded, live.as_ref());
+    let (problems, unjudged) = problems(&mut loaded, live.as_ref());
     let errors = problems.iter().filter(|p| p.report.severity == Severity::Error).count();
     match args.output {
         Form::Text => problems.iter().for_each(|problem| println!("{}", render::problem(problem, &loaded.texts))),
         Form::Github => problems.iter().for_each(|problem| println!("{}", github(problem))),
         Form::Json => println!(
             "{:#}",
-            json!({ "objects": loaded.objects.len(), "errors": errors, "problems": problems.iter().map(as_json).collect::<Vec<_>>() })
+            json!({
+                "objects": loaded.objects.len(), "errors": errors, "problems": problems.iter().map(as_json).collect::<Vec<_>>(), "not_judged": unjudged,
+            })
         ),
     }
     if args.output == Form::Text {
+        unjudged.iter().for_each(|what| println!("not judged: {what}"));
         let warnings = problems.len() - errors;
         let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         println!("{}, {}, {}", counted(loaded.objects.len(), "object"), counted(errors, "error"), counted(warnings, "warning"));
@@ -67,18 +70,19 @@ pub async fn run(args: ValidateArgs) -> Outcome {
     if errors > 0 { Err(Failure::silent()) } else { Ok(()) }
 }
 
-/// All that is wrong, what translation finds included, in the order of files and lines.
-fn problems(loaded: &mut Loaded, live: Option<&Live>) -> Vec<Located> {
+/// All that is wrong, what translation finds included, in the order of files and lines; and of what nothing could be said.
+fn problems(loaded: &mut Loaded, live: Option<&Live>) -> (Vec<Located>, Vec<String>) {
     let mut problems = std::mem::take(&mut loaded.problems);
     let objects = &loaded.objects;
-    let (translation, cuts) = match live {
-        None => (translate(objects, &Options::default()), Vec::new()),
+    let (translation, cuts, unjudged) = match live {
+        None => (translate(objects, &Options::default()), Vec::new(), Vec::new()),
         Some(live) => {
             let mut translation = translate(&live.with(objects), &Options { workloads: &live.workloads });
             // What is wrong with what runs already is told elsewhere.
             translation.reports.retain(|report| objects.iter().any(|object| object.object == report.object));
             let cuts = live.cuts(&translation.resources);
-            (translation, cuts)
+            let unjudged = live.unjudged(&translation.resources);
+            (translation, cuts, unjudged)
         }
     };
     let told = translation.reports.into_iter().chain(cuts).filter(|report| report.severity >= Severity::Warning);
@@ -87,7 +91,7 @@ fn problems(loaded: &mut Loaded, live: Option<&Live>) -> Vec<Located> {
         None => Located { place: frontends::Place::default(), report },
     }));
     problems.sort_by(|a, b| (&a.place.file, a.place.line, a.place.column).cmp(&(&b.place.file, b.place.line, b.place.column)));
-    problems
+    (problems, unjudged)
 }
 
 fn word(severity: Severity) -> &'static str {

@@ -6,12 +6,19 @@ use model::{TrustBundle, TrustDomain};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 type Anchors = HashMap<TrustDomain, Arc<Vec<TrustAnchor<'static>>>>;
 
 /// Shared by every rustls configuration of a process; a swap holds from the next handshake on.
 #[derive(Clone, Default, Debug)]
-pub struct TrustStore(Arc<ArcSwap<Anchors>>);
+pub struct TrustStore(Arc<Inner>);
+
+#[derive(Default, Debug)]
+struct Inner {
+    anchors: ArcSwap<Anchors>,
+    changes: AtomicU64,
+}
 
 impl TrustStore {
     pub fn new() -> Self {
@@ -25,11 +32,12 @@ impl TrustStore {
         if anchors.is_empty() {
             return Err(Error::Malformed { what: "trust bundle", why: "it holds no root".into() });
         }
-        self.0.rcu(|all| {
+        self.0.anchors.rcu(|all| {
             let mut next = Anchors::clone(all);
             next.insert(domain.clone(), anchors.clone());
             next
         });
+        self.0.changes.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -42,15 +50,21 @@ impl TrustStore {
     }
 
     pub fn remove(&self, domain: &TrustDomain) {
-        self.0.rcu(|all| {
+        self.0.anchors.rcu(|all| {
             let mut next = Anchors::clone(all);
             next.remove(domain);
             next
         });
+        self.0.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Rises with each change: what was verified before it is verified again.
+    pub fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Acquire)
     }
 
     pub(crate) fn anchors(&self, domain: &TrustDomain) -> Option<Arc<Vec<TrustAnchor<'static>>>> {
-        self.0.load().get(domain).cloned()
+        self.0.anchors.load().get(domain).cloned()
     }
 }
 

@@ -10,6 +10,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use webpki::{EndEntityCert, KeyUsage};
 
 /// Handshake signatures are rustls' business; every verifier here answers alike.
@@ -77,6 +78,24 @@ pub fn peer_identity(leaf: &CertificateDer<'_>) -> Result<SpiffeId, Error> {
         (None, _) => Err(Error::UriNames(0)),
         (Some(_), Some(_)) => Err(Error::UriNames(2 + names.count())),
     }
+}
+
+/// Whether the chain that a client showed leads to a root that is believed now. Time is not asked again: that its certificate ended meanwhile ends no
+/// connection.
+///
+/// # Errors
+/// If it leads to none.
+pub fn still_trusted(
+    trust: &TrustStore,
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    shown: SystemTime,
+) -> Result<(), Error> {
+    let id = peer_identity(leaf)?;
+    let anchors = trust.anchors(id.trust_domain()).ok_or_else(|| Error::UnknownTrustDomain(id.trust_domain().to_string()))?;
+    let shown = UnixTime::since_unix_epoch(Duration::from_secs(crate::unix_seconds(shown)));
+    let verified = verify_chain(leaf, intermediates, &anchors, shown, KeyUsage::client_auth(), crate::provider());
+    verified.map_err(|e| Error::Chain(e.to_string()))
 }
 
 pub(crate) fn verify_chain(

@@ -187,10 +187,16 @@ pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Handed>
     rt::timeout(limits::DRAIN, drained).await;
 }
 
-/// Lets all that is under way be judged again when policies change.
+/// Lets all that is under way be judged again when policies or trust change.
 async fn judge_again(worker: Rc<Worker>) {
     let mut changes = worker.shared.access.subscribe();
+    let trust = &worker.shared.credentials.trust;
+    let mut known = trust.changes();
     while changes.changed().await.is_ok() {
+        if trust.changes() != known {
+            known = trust.changes();
+            worker.doubt();
+        }
         worker.again.changed();
     }
 }

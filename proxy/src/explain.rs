@@ -113,7 +113,8 @@ fn at_gateway(table: &Table, (gateway, port): (&Key, u16), sni: Option<Option<&s
     };
     let origin = routing::origin::read(&listener.front.trusted, peer, &head.headers);
     http::forget_origin(head, sni.is_some(), &origin);
-    let context = Context { scheme: if sni.is_some() { Scheme::Https } else { Scheme::Http }, port };
+    let (scheme, port) = origin.called(if sni.is_some() { Scheme::Https } else { Scheme::Http }, port);
+    let context = Context { scheme, port };
     routed(table, &Entry::Listener(listener.key.clone()), head, &Caller::default(), &context, listener.normalisation)
 }
 

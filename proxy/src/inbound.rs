@@ -3,8 +3,11 @@
 
 mod hbone;
 mod plain;
+mod shown;
 
-use crate::access::{self, At, Standing};
+pub use shown::{Above, Shown};
+
+use crate::access::{self, At, Standing, again};
 use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4;
@@ -50,6 +53,7 @@ pub async fn serve(
     room: &Arc<Room>,
 ) {
     let shaking = room.handshake();
+    let changes = worker.shared.credentials.trust.changes();
     let accepted = match worker.snapshot().access.engine().is_ever_permissive(&application.workload.namespace) {
         false => tls::accept(stream, config).await,
         true => match plain::told_apart(stream).await {
@@ -73,27 +77,40 @@ pub async fn serve(
     };
     drop(shaking);
     let proof = tls::proof(&stream).unwrap_or_default();
-    let Some(identity) = proof.peer else {
+    let shown = proof.peer.and_then(|identity| Shown::new(&worker, identity, tls::chain(&stream), changes));
+    let Some(shown) = shown.map(Rc::new) else {
         return refused(&worker, address, None, Fault::Unauthenticated, "the peer showed no SPIFFE identity");
     };
-    match proof.alpn.as_deref() {
-        Some(alpn::ORGANZA) => Box::pin(organza(worker, stream, address, identity, application)).await,
-        Some(alpn::H2) => Box::pin(hbone::serve(worker, stream, address, identity, application)).await,
-        _ => refused(&worker, address, Some(&identity), Fault::UnrecognisedProtocol, "the peer speaks neither organza/1 nor HBONE"),
+    let believed = {
+        let (worker, shown) = (worker.clone(), shown.clone());
+        async move {
+            match proof.alpn.as_deref() {
+                Some(alpn::ORGANZA) => Box::pin(organza(worker, stream, address, shown, application)).await,
+                Some(alpn::H2) => Box::pin(hbone::serve(worker, stream, address, shown, application)).await,
+                _ => {
+                    let why = "the peer speaks neither organza/1 nor HBONE";
+                    refused(&worker, address, Some(&shown.identity), Fault::UnrecognisedProtocol, why);
+                }
+            }
+        }
+    };
+    if let Err(stop) = again::while_believed(&worker.again, || shown.still(&worker), believed).await {
+        refused(&worker, address, Some(&shown.identity), stop.fault, &stop.why);
     }
 }
 
-async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, identity: SpiffeId, application: Rc<Application>) {
+async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, shown: Rc<Shown>, application: Rc<Application>) {
+    let identity = &shown.identity;
     let mut buffer = BytesMut::new();
     let hello: Hello = match read(&mut stream, &mut buffer).await {
         Ok(hello) => hello,
-        Err(error) => return refused(&worker, address, Some(&identity), error.fault, &error.why),
+        Err(error) => return refused(&worker, address, Some(identity), error.fault, &error.why),
     };
     let (recv, send) = stream.split();
     let (mut reader, mut writer) = (Reader::with_read(recv, buffer), Writer::new(send));
     let standing = |target: &SocketAddr| {
         let at = At::Workload { workload: &application.workload, port: target.port() };
-        Standing { identity: Some(&identity), address: Some(address), ..Standing::stranger(at) }
+        Standing { identity: Some(identity), address: Some(address), ..Standing::stranger(at) }
     };
     let snapshot = worker.snapshot();
     // Requests are judged one by one; of bytes nothing more will be known.
@@ -121,7 +138,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
     // Goes out with the first answer, or at once where nothing else would carry it.
     writer.hold_first(&welcome);
     let own = &hello.source;
-    let peer = Arc::new(Peer::claimed(&own.workload, &own.namespace, &own.app, &own.version, &own.cluster, Some(&identity)));
+    let peer = Arc::new(Peer::claimed(&own.workload, &own.namespace, &own.app, &own.version, &own.cluster, Some(identity)));
     match (target, hello.framing) {
         (Err(stop), _) => {
             // A peer that is gone already needs no refusal.
@@ -135,7 +152,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
                 port: hello.service_port,
                 workload,
                 application: target,
-                identity: Some(identity),
+                shown: Some(shown.clone()),
             };
             let client = Client::new(ingress, Some(address), peer, Security::MutualTls);
             if framing == Framing::Http1 {
@@ -162,7 +179,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, id
                 let lost = || transport::Error::new(Fault::Internal, "a connection was asked for and not opened");
                 Ok(opened.ok_or_else(lost)??)
             };
-            let judge = || access::stream(&worker, &worker.snapshot(), &standing(&target)).map(drop);
+            let judge = || shown.still(&worker).and_then(|()| access::stream(&worker, &worker.snapshot(), &standing(&target)).map(drop));
             Box::pin(l4::connection(&worker, &mut reader, &mut writer, record, judge, open)).await;
         }
     }

@@ -156,6 +156,8 @@ pub const OTLP_PAUSE: Duration = Duration::from_secs(1);
 /// What is read of a collector's answer, in bytes.
 pub const OTLP_ANSWER: usize = 64 * 1024;
 
+/// Bodies of requests that authorizers are told, all that a proxy holds at once, in bytes.
+pub const BODIES_HELD: usize = 64 * 1024 * 1024;
 /// Longest answer of an authorizer outside, in bytes: its body is the caller's, or is the message that says what it decided.
 pub const AUTHORIZER_BYTES: usize = 64 * 1024;
 /// What of an authorizer's page is told callers by gRPC, whose heads have little room.

@@ -22,7 +22,7 @@ use crate::snapshot::{Shared, Snapshot};
 use arc_swap::ArcSwap;
 use identity::{Credentials, Rotation, Svid, TrustStore};
 use leave::Leave;
-use model::{Change, Key, Kind};
+use model::{Change, Key, Kind, TrustDomain};
 use resolver::Question;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -65,7 +65,7 @@ pub struct Handle {
     pub leaver: Leaver,
     /// What is told before the process ends.
     pub last: LastWord,
-    /// Told the generation in which policies of access changed.
+    /// Told the generation in which policies of access changed, or trust.
     pub access: watch::Sender<u64>,
     /// Writes the snapshot, and knows whether the proxy's files are this process's to write.
     pub saver: Arc<Saver>,
@@ -106,7 +106,7 @@ impl Rim {
         // A release that reads less than the one before takes what it can; the rest is asked for again.
         stored.held.retain(|_, applied| wire::decode(&applied.bytes).map(|resource| changes.push(Change::Put(resource))).is_ok());
         let snapshot = Snapshot::default().apply(stored.generation, &changes, &stored.answers);
-        trust(&credentials, &changes);
+        trust(&credentials, &config.control.trust_domain, &changes);
         let node = Node {
             id: config.proxy.clone(),
             cluster: config.mesh.clone(),
@@ -239,7 +239,7 @@ impl Rim {
         let mut answers = (*before.answers).clone();
         answers.extend(step.answers.clone());
         answers.retain(|name, _| self.session.subscriptions().contains(name));
-        let refused = trust(&self.handle.credentials, &step.changes);
+        let refused = trust(&self.handle.credentials, &self.config.control.trust_domain, &step.changes);
         self.renew_under_new_root(&step.changes);
         let believes = step.changes.iter().any(|change| change.key().kind == Kind::TrustBundle);
         let bad = |change: &Change| refused.iter().any(|r| r.name == change.key().to_string());
@@ -247,7 +247,7 @@ impl Rim {
         let after = Arc::new(before.apply(step.generation, &changes, &answers));
         let judges = !Arc::ptr_eq(&before.access, &after.access);
         self.handle.shared.store(after);
-        if judges {
+        if judges || believes {
             self.handle.access.send_replace(step.generation);
         }
         for one in step.unreadable.iter().chain(&refused) {
@@ -353,9 +353,17 @@ fn credentials(config: &Config, now: SystemTime) -> Result<Credentials, RimError
 }
 
 /// Roots take effect here; a bundle that cannot be read is refused and the last one stays.
-fn trust(credentials: &Credentials, changes: &[Change]) -> Vec<Unreadable> {
+fn trust(credentials: &Credentials, own: &TrustDomain, changes: &[Change]) -> Vec<Unreadable> {
     let mut refused = Vec::new();
     for change in changes {
+        // One's own mesh is believed by what is known, whatever is taken away.
+        if let Change::Remove(key) = change
+            && key.kind == Kind::TrustBundle
+            && let Ok(domain) = TrustDomain::parse(&key.name)
+            && domain != *own
+        {
+            credentials.trust.remove(&domain);
+        }
         if let Change::Put(model::Resource::TrustBundle(bundle)) = change
             && let Err(error) = credentials.trust.put_bundle(bundle)
         {

@@ -256,6 +256,7 @@ impl Proxy {
             access: handle.access.clone(),
             stage: watch::Sender::new(Stage::Serving),
             busy: AtomicUsize::new(0),
+            bodies: Arc::default(),
         });
         let mut senders = Vec::new();
         for index in 0..count {

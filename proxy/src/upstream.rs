@@ -254,6 +254,11 @@ impl Multiplexing {
         self.dialling.entry(key.clone()).or_default().clone()
     }
 
+    /// No request begins on a connection that is open now.
+    pub fn doubt(&mut self) {
+        self.open.clear();
+    }
+
     /// Closes what is closed already, too old, or was not used for long.
     pub fn sweep(&mut self, now: Instant) {
         self.open.retain(|_, open| {

@@ -71,6 +71,8 @@ pub struct Shared {
     pub stage: watch::Sender<Stage>,
     /// Requests and connections under way.
     pub busy: AtomicUsize,
+    /// Bytes of bodies that are held for authorizers.
+    pub bodies: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -131,6 +133,8 @@ pub struct Worker {
     pub called: RefCell<crate::access::Known>,
     /// Tokens that were believed.
     pub tokens: RefCell<crate::tokens::Known>,
+    /// What the last caller showed above its own certificate.
+    pub above: RefCell<crate::inbound::Above>,
     /// How often consumers asked what.
     consumed: RefCell<crate::consumers::Counts>,
     /// What is under way and is judged again when policies change.
@@ -167,6 +171,7 @@ impl Worker {
             balancers: RefCell::default(),
             called: RefCell::default(),
             tokens: RefCell::default(),
+            above: RefCell::new(std::rc::Rc::from([])),
             consumed: RefCell::default(),
             again: Default::default(),
             known_guards: RefCell::default(),
@@ -375,6 +380,13 @@ impl Worker {
             self.tell_context();
             transport::rt::sleep(limits::COUNT).await;
         }
+    }
+
+    /// Whom we believe changed: nothing begins on a connection whose peer was believed before.
+    pub fn doubt(&self) {
+        self.pool.borrow_mut().doubt(transport::rt::now());
+        self.multiplexed.borrow_mut().doubt();
+        self.tunnels.sweep(|_| true);
     }
 
     /// Closes what nobody will use again.

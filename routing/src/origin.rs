@@ -46,6 +46,15 @@ pub struct Origin {
     pub port: Option<u16>,
 }
 
+impl Origin {
+    /// By what scheme and port the client called, where the gateway is called by these itself: what it is sent back to is there.
+    pub fn called(&self, scheme: Scheme, port: u16) -> (Scheme, u16) {
+        let told = self.scheme.unwrap_or(scheme);
+        // Whoever says another scheme and no port means its usual one, not the gateway's own.
+        (told, self.port.unwrap_or(if told == scheme { port } else { told.default_port() }))
+    }
+}
+
 /// One proxy's word.
 #[derive(Debug, Default)]
 struct Said<'h> {

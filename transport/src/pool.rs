@@ -31,11 +31,13 @@ impl<W> Pooled<W> {
 pub struct Pool<K, W> {
     #[allow(clippy::vec_box, reason = "what is taken out and put back is the box")]
     kept: HashMap<K, Vec<Box<Pooled<W>>>, foldhash::fast::RandomState>,
+    /// What was opened until then is not kept any more.
+    doubted: Option<Instant>,
 }
 
 impl<K, W> Default for Pool<K, W> {
     fn default() -> Self {
-        Self { kept: HashMap::default() }
+        Self { kept: HashMap::default(), doubted: None }
     }
 }
 
@@ -54,6 +56,9 @@ impl<K: Hash + Eq, W> Pool<K, W> {
     }
 
     pub fn put(&mut self, key: K, mut pooled: Box<Pooled<W>>, now: Instant) {
+        if self.doubted.is_some_and(|until| pooled.opened <= until) {
+            return;
+        }
         pooled.connection.rest();
         pooled.since = now;
         let kept = self.kept.entry(key).or_default();
@@ -82,6 +87,12 @@ impl<K: Hash + Eq, W> Pool<K, W> {
     /// Closes everything whose key says so: an endpoint that left, an identity that changed.
     pub fn drop_where(&mut self, mut gone: impl FnMut(&K) -> bool) {
         self.kept.retain(|key, _| !gone(key));
+    }
+
+    /// Closes everything that is open now: what is unused at once, what is in use once it is done with.
+    pub fn doubt(&mut self, now: Instant) {
+        self.kept.clear();
+        self.doubted = Some(now);
     }
 
     pub fn len(&self) -> usize {

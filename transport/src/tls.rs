@@ -10,7 +10,7 @@ pub use peek::{Peeked, peek};
 use crate::rt::{self, Stream};
 use crate::{Error, limits};
 use model::{Fault, SpiffeId};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +117,11 @@ fn refused(error: &std::io::Error) -> Error {
 pub(crate) fn lost(error: &std::io::Error) -> Error {
     let refused = error.get_ref().is_some_and(|e| e.is::<rustls::Error>());
     Error::new(if refused { Fault::TlsFailed } else { Fault::UpstreamReset }, error.to_string())
+}
+
+/// The certificates that the peer of this stream showed, its own first.
+pub fn chain(stream: &Stream) -> &[CertificateDer<'static>] {
+    stream.tls().and_then(|tls| tls.get_ref().1.peer_certificates()).unwrap_or_default()
 }
 
 /// What is known of the peer of this stream.

@@ -8,6 +8,7 @@ use crate::failure::Outcome;
 use crate::mesh_flag::MeshFlag;
 use crate::units::moment;
 use frontends::{Object, Place};
+use model::access::{AccessMatch, AccessRule};
 use model::{Key, Kind, Labels, Locality, Method, ObjectRef, Report, RequestHead, Resource, Severity, Source, SpiffeId, Tunnel};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +63,36 @@ impl Live {
         files.iter().chain(others).cloned().collect()
     }
 
+    /// What no verdict could be given of, in words.
+    pub fn unjudged(&self, resources: &[Resource]) -> Vec<String> {
+        let mut silent: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for call in self.calls.iter().filter(|call| call.allowed > 0) {
+            let place = (call.namespace.clone(), call.service.clone());
+            if !self.called.contains_key(&place) {
+                let name = if call.service.is_empty() { &call.workload } else { &call.service };
+                *silent.entry((&call.namespace, name)).or_default() += call.allowed;
+            }
+        }
+        let mut told: Vec<String> = silent
+            .iter()
+            .map(|((namespace, name), count)| {
+                format!("{count} calls to {namespace}/{name}: no proxy of it is connected, or no Service leads there")
+            })
+            .collect();
+        let plain: BTreeSet<&str> =
+            self.calls.iter().filter(|call| call.allowed > 0 && !call.is_proven()).map(|call| call.source.as_str()).collect();
+        if !plain.is_empty() {
+            told.push(format!("{} callers that proved no identity were taken for callers in plaintext on this machine", plain.len()));
+        }
+        let rules =
+            resources.iter().filter_map(|resource| if let Resource::Access(policy) = resource { Some(&policy.rules) } else { None });
+        let blind = rules.flatten().filter(|rule| matches_of(rule).any(is_beyond_calls)).count();
+        if blind > 0 {
+            told.push(format!("{blind} rules read headers, hosts, tokens, keys or addresses, of which calls seen keep nothing: they were judged as if the calls brought none"));
+        }
+        told
+    }
+
     /// Calls that are let through now and would not be under these resources, told of the object that would deny them.
     pub fn cuts(&self, resources: &[Resource]) -> Vec<Report> {
         let access: Vec<Resource> =
@@ -79,6 +110,19 @@ impl Live {
             }
         }
         cut.into_iter().flat_map(|(by, calls)| reports(&by, &calls)).collect()
+    }
+}
+
+fn matches_of(rule: &AccessRule) -> impl Iterator<Item = &AccessMatch> {
+    rule.clauses.iter().flat_map(|clause| &clause.0).flat_map(|group| &group.0).flat_map(|term| &term.any)
+}
+
+/// Whether what it asks is not kept of calls.
+fn is_beyond_calls(one: &AccessMatch) -> bool {
+    match one {
+        AccessMatch::Method(_) | AccessMatch::Path(_) | AccessMatch::Unknown => false,
+        AccessMatch::PeerAddress(_) => true,
+        other => other.needs_request(),
     }
 }
 

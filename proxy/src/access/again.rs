@@ -1,4 +1,4 @@
-//! Calls that are under way are judged again when policies change: what is no longer allowed ends, the rest is not touched. Each worker hears of a
+//! Calls that are under way are judged again when policies or trust change: what is no longer allowed ends, the rest is not touched. Each worker hears of a
 //! change once and wakes what it carries; what ends by itself before costs a place in a list and no more.
 
 use crate::http::Stop;
@@ -90,6 +90,29 @@ impl Drop for Seat<'_> {
             self.again.take(at);
         }
     }
+}
+
+/// As [`while_allowed`], for what is made of requests that are judged themselves: they are let end by their own word, which is told of them.
+///
+/// # Errors
+/// The judge's.
+pub async fn while_believed(again: &Again, judge: impl Fn() -> Result<(), Stop>, work: impl Future<Output = ()>) -> Result<(), Stop> {
+    let mut seat = Seat { again, at: None };
+    let mut work = pin!(work);
+    let mut seen = again.changes.get();
+    poll_fn(|cx| {
+        let judged = if seen == again.changes.get() { Ok(()) } else { judge() };
+        seen = again.changes.get();
+        if work.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        again.put(&mut seat.at, cx.waker());
+        match judged {
+            Ok(()) => Poll::Pending,
+            Err(stop) => Poll::Ready(Err(stop)),
+        }
+    })
+    .await
 }
 
 /// Does `work` for as long as `judge`, asked at every change, allows it.

@@ -1,10 +1,14 @@
-//! The body of a request that an authorizer is told: held whole, up to the limit that its object sets, and sent on from there.
+//! The body of a request that an authorizer is told: held whole, up to the limit that its object sets and to one for all that a proxy holds, and sent on
+//! from there.
 
 use crate::http::Stop;
 use crate::http::down::{self, Downstream};
+use crate::limits;
+use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use model::{Fault, RequestHead, ResponseHead};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use transport::body::Length;
 
 pub fn too_long(most: u32, by: &Arc<str>) -> Stop {
@@ -15,14 +19,28 @@ pub fn too_long(most: u32, by: &Arc<str>) -> Stop {
 /// Reads the body whole; `None` where there is none. One that is longer is never told in part, for what is decided on a part is not decided on the rest.
 ///
 /// # Errors
-/// If it is longer than `most`, or breaks off.
-pub async fn hold(down: &mut Downstream<'_>, head: &mut RequestHead, most: u32, by: &Arc<str>) -> Result<Option<Bytes>, Stop> {
+/// If it is longer than `most`, breaks off, or there is no room for it.
+pub async fn hold(
+    worker: &Worker,
+    down: &mut Downstream<'_>,
+    head: &mut RequestHead,
+    most: u32,
+    by: &Arc<str>,
+) -> Result<Option<Bytes>, Stop> {
     let bytes = most as usize;
-    match down.from.length() {
+    let expected = match down.from.length() {
         Length::None => return Ok(None),
         Length::Known(length) if length > bytes as u64 => return Err(too_long(most, by)),
-        Length::Known(_) | Length::Open => {}
-    }
+        Length::Known(length) => length as usize,
+        Length::Open => bytes,
+    };
+    let room = Room::of(&worker.shared.bodies, expected).ok_or_else(|| {
+        let why = format!(
+            "no room to hold the body for the authorizer of {by}: this proxy holds {} bytes of bodies at most",
+            limits::BODIES_HELD
+        );
+        Stop { by: Some(by.clone()), ..Stop::new(Fault::Overflow, why) }
+    })?;
     if head.headers.remove("expect") {
         // The caller waits to be asked for it.
         down.to.inform(&mut ResponseHead::with_status(100), &head.method, head.version).await?;
@@ -38,5 +56,36 @@ pub async fn hold(down: &mut Downstream<'_>, head: &mut RequestHead, most: u32, 
     };
     let left = down::left(body);
     down.from.put_back(left);
-    if fits { Ok(Some(whole.freeze())) } else { Err(too_long(most, by)) }
+    if fits { Ok(Some(Bytes::from_owner(Held { whole, _room: room }))) } else { Err(too_long(most, by)) }
+}
+
+/// A body with its room, which is free again when nobody has the bytes any more.
+struct Held {
+    whole: BytesMut,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.whole
+    }
+}
+
+struct Room {
+    held: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Room {
+    fn of(held: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let more = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= limits::BODIES_HELD);
+        held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Self { held: held.clone(), bytes })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }

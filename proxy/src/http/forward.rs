@@ -58,7 +58,7 @@ pub async fn request(
     record.generation = snapshot.generation;
     let listener = plan::listener(&snapshot, client, head);
     let trusted = listener.as_ref().ok().and_then(|listener| listener.map(|listener| &listener.front.trusted));
-    let behind = prepare::origin(worker, client, trusted, head, record);
+    let (behind, called) = prepare::origin(worker, client, trusted, head, record);
     let due = Due::of(client, head, down.started);
     known?;
     let listener = listener?;
@@ -80,9 +80,9 @@ pub async fn request(
                 None => None,
             };
             judged.iter().for_each(|judged| judged.note(record));
-            let judge = |snapshot: &Snapshot| judged.as_ref().map_or(Ok(None), |judged| judged.judge(snapshot));
+            let judge = || judged.as_ref().map_or(Ok(()), Judged::again);
             record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot))?;
-            let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, due, held: None };
+            let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, called, due, held: None };
             if inquiry::is_needed(&snapshot, Some(&decision)) {
                 // Boxed apart, for hardly any request waits for anybody.
                 let asked = Box::pin(async {
@@ -95,10 +95,10 @@ pub async fn request(
                     routed.held = inquiry.held;
                     routed.run(down, head, &hop, record).await
                 });
-                return again::while_allowed(&worker.again, || judge(&worker.snapshot()).map(drop), asked).await;
+                return again::while_allowed(&worker.again, judge, asked).await;
             }
             let carried = Box::pin(routed.run(down, head, &hop, record));
-            again::while_allowed(&worker.again, || judge(&worker.snapshot()).map(drop), carried).await
+            again::while_allowed(&worker.again, judge, carried).await
         }
         Plan::Application { address, service } => {
             record.dialled_service = service.map(|s| worker.destination(s));
@@ -115,10 +115,10 @@ pub async fn request(
                     inquiry.at(&judged.standing()?, down, head, record).await?;
                     direct(worker, down, head, &hop, record, (key, inquiry.held), due).await
                 });
-                return again::while_allowed(&worker.again, || judged.judge(&worker.snapshot()).map(drop), asked).await;
+                return again::while_allowed(&worker.again, || judged.again(), asked).await;
             }
             let carried = Box::pin(direct(worker, down, head, &hop, record, (key, None), due));
-            again::while_allowed(&worker.again, || judged.judge(&worker.snapshot()).map(drop), carried).await
+            again::while_allowed(&worker.again, || judged.again(), carried).await
         }
         Plan::Outside { host, port } => {
             access::egress(worker, &snapshot, head.host())?;
@@ -206,6 +206,8 @@ struct Routed<'t> {
     snapshot: &'t Snapshot,
     decision: Decision<'t>,
     dialled: Option<&'t Arc<Service>>,
+    /// By what scheme and port a stranger called.
+    called: Option<(Scheme, u16)>,
     due: Due,
     /// The body, where an authorizer was told it.
     held: Option<Bytes>,
@@ -223,10 +225,7 @@ impl<'t> Routed<'t> {
         let decision = self.decision;
         record.way = plan::way(&decision);
         record.dialled_service = self.dialled.map(|s| self.worker.destination(s));
-        let (scheme, port) = match &self.client.ingress {
-            Ingress::Gateway { port, tls, .. } => (if tls.is_some() { Scheme::Https } else { Scheme::Http }, *port),
-            _ => (Scheme::Http, head.port().unwrap_or(80)),
-        };
+        let (scheme, port) = self.called.unwrap_or_else(|| (Scheme::Http, head.port().unwrap_or(80)));
         // Before filters take out what it is told by.
         let only = match decision.split() {
             [one] => Called::of(self.snapshot, &one.backend),

@@ -103,7 +103,7 @@ impl Inquiry<'_> {
     /// What was read for one may still be too long for another.
     async fn hold(&mut self, down: &mut Downstream<'_>, head: &mut RequestHead, most: u32, by: &Arc<str>) -> Result<(), Stop> {
         match &self.held {
-            None => self.held = authorizers::hold(down, head, most, by).await?,
+            None => self.held = authorizers::hold(self.worker, down, head, most, by).await?,
             Some(held) if held.len() > most as usize => return Err(authorizers::too_long(most, by)),
             Some(_) => {}
         }

@@ -79,6 +79,17 @@ impl<'c> Judged<'c> {
         access::request(self.worker, snapshot, &self.standing()?, self.head()?)
     }
 
+    /// Judges it while it is under way: also whether who brings it is still believed.
+    ///
+    /// # Errors
+    /// If it would not be let in now.
+    pub fn again(&self) -> Result<(), Stop> {
+        if let Ingress::Inbound { shown: Some(shown), .. } = &self.client.ingress {
+            shown.still(self.worker)?;
+        }
+        self.judge(&self.worker.snapshot()).map(drop)
+    }
+
     fn head(&self) -> Result<&RequestHead, Stop> {
         self.kept.head().ok_or_else(|| Stop::new(Fault::Internal, "a request was to be judged whose head is gone"))
     }
@@ -94,7 +105,9 @@ impl<'c> Judged<'c> {
 
 fn standing<'s>(client: &'s Client, place: &'s Place, who: &'s Who) -> Result<Standing<'s>, Stop> {
     let (at, identity) = match (place, &client.ingress) {
-        (Place::Workload(port), Ingress::Inbound { workload, identity, .. }) => (At::Workload { workload, port: *port }, identity.as_ref()),
+        (Place::Workload(port), Ingress::Inbound { workload, shown, .. }) => {
+            (At::Workload { workload, port: *port }, shown.as_ref().map(|shown| &shown.identity))
+        }
         (Place::Gateway(listener, route), _) => (At::Gateway { listener, route: &route.key }, None),
         _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
     };

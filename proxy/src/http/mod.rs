@@ -22,12 +22,13 @@ pub(crate) use plan::resolve as plan_resolve;
 pub(crate) use prepare::{end_hop, forget_origin, regular_path};
 
 use crate::access;
+use crate::inbound::Shown;
 use crate::limits;
 use crate::worker::{Stage, Worker};
 use bytes::{Bytes, BytesMut};
 use down::{Downstream, Sink};
 use futures_util::future::{Either, select};
-use model::{Fault, Key, RequestHead, ResponseHead, SpiffeId};
+use model::{Fault, Key, RequestHead, ResponseHead};
 use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -48,8 +49,8 @@ pub enum Ingress {
     Service { service: Key, port: u16 },
     /// The application calls anything by `http_proxy`; the host of each request says what. The secret guards the listener.
     ExplicitProxy { authorization: Arc<str> },
-    /// Another proxy calls the application behind this one or, without an identity, somebody in plaintext.
-    Inbound { service: Key, port: u16, workload: Key, application: SocketAddr, identity: Option<SpiffeId> },
+    /// Another proxy calls the application behind this one or, where nothing is shown, somebody in plaintext.
+    Inbound { service: Key, port: u16, workload: Key, application: SocketAddr, shown: Option<Rc<Shown>> },
 }
 
 /// What the TLS handshake of a stranger told.
@@ -90,7 +91,7 @@ impl Client {
 
     /// Members of the mesh are told why; strangers are not.
     pub fn is_member(&self) -> bool {
-        !matches!(self.ingress, Ingress::Gateway { .. } | Ingress::Inbound { identity: None, .. })
+        !matches!(self.ingress, Ingress::Gateway { .. } | Ingress::Inbound { shown: None, .. })
     }
 
     fn reporter(&self) -> Reporter {

@@ -26,11 +26,18 @@ pub fn request(worker: &Worker, client: &Client, head: &mut RequestHead) -> Resu
     Ok(hop)
 }
 
-/// Says where the request comes from: at gateways as the connection and trusted proxies have it, whatever strangers say of themselves.
-pub fn origin(worker: &Worker, client: &Client, trusted: Option<&TrustedProxies>, head: &mut RequestHead, record: &mut Record) -> Behind {
-    let Ingress::Gateway { tls, .. } = &client.ingress else {
+/// Says where the request comes from: at gateways as the connection and trusted proxies have it, whatever strangers say of themselves. There also by what
+/// scheme and port the client called.
+pub fn origin(
+    worker: &Worker,
+    client: &Client,
+    trusted: Option<&TrustedProxies>,
+    head: &mut RequestHead,
+    record: &mut Record,
+) -> (Behind, Option<(Scheme, u16)>) {
+    let Ingress::Gateway { tls, port, .. } = &client.ingress else {
         identify(worker, client.is_member(), head, record);
-        return Behind::Peer;
+        return (Behind::Peer, None);
     };
     let origin = match (trusted, client.address) {
         (Some(trusted), Some(peer)) => routing::origin::read(trusted, peer.ip(), &head.headers),
@@ -48,7 +55,8 @@ pub fn origin(worker: &Worker, client: &Client, trusted: Option<&TrustedProxies>
         record.client = Some(address);
     }
     identify(worker, origin.believed, head, record);
-    origin.behind
+    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+    (origin.behind, Some(origin.called(scheme, *port)))
 }
 
 /// The client, the proxies between, and whoever connects.

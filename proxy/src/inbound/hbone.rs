@@ -1,7 +1,7 @@
 //! HBONE, as ztunnel speaks it: CONNECT over HTTP/2 over mutual TLS, one stream a connection, bytes inside. The authority is a stranger's word: it
 //! leads to this workload's own addresses and ports, and to nothing else.
 
-use super::{Application, begin, refused};
+use super::{Application, Shown, begin, refused};
 use crate::access::{self, At, Standing, again};
 use crate::http::Stop;
 use crate::l4;
@@ -9,7 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
 use crate::worker::{Stage, Worker};
 use bytes::BytesMut;
-use model::{Fault, Key, SpiffeId};
+use model::{Fault, Key};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use transport::hbone::{self, Target};
 use transport::preface::Framing;
 use transport::{Stream, h1, h2, rt};
 
-pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, identity: SpiffeId, application: Rc<Application>) {
+pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, shown: Rc<Shown>, application: Rc<Application>) {
     let mut stages = worker.shared.stage.subscribe();
     let drained = async {
         // Without a sender the process ends anyway.
@@ -26,8 +26,8 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, iden
         rt::sleep(crate::limits::DRAIN_GRACE).await;
     };
     let one = |exchange| {
-        let (worker, identity, application) = (worker.clone(), identity.clone(), application.clone());
-        async move { tunnel(&worker, exchange, address, &identity, &application).await }
+        let (worker, shown, application) = (worker.clone(), shown.clone(), application.clone());
+        async move { tunnel(&worker, exchange, address, &shown, &application).await }
     };
     let served = match h2::Server::new(stream, BytesMut::new(), h2::Who::Member).await {
         Ok(server) => h2::serve(server, drained, one).await,
@@ -37,12 +37,13 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, iden
         && error.fault != Fault::DownstreamClosed
     {
         worker.ended(&error);
-        refused(&worker, address, Some(&identity), error.fault, &error.why);
+        refused(&worker, address, Some(&shown.identity), error.fault, &error.why);
     }
 }
 
 /// One tunnel, from its head to its record.
-async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr, identity: &SpiffeId, application: &Application) {
+async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr, shown: &Shown, application: &Application) {
+    let identity = &shown.identity;
     let _busy = worker.busy();
     let started = rt::now();
     let own = hbone::read_baggage(&exchange.head.headers);
@@ -80,7 +81,9 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
                     Err(error) => Err(Stop::from(error)),
                     Ok(stream) => {
                         let mut caller = h1::Connection::new(stream);
-                        let judge = || access::stream(worker, &worker.snapshot(), &standing(to.port())).map(drop);
+                        let judge = || {
+                            shown.still(worker).and_then(|()| access::stream(worker, &worker.snapshot(), &standing(to.port())).map(drop))
+                        };
                         let carried = l4::carry(worker, &mut caller.reader, &mut caller.writer, up, &mut record);
                         again::while_allowed(&worker.again, judge, carried).await
                     }

@@ -96,7 +96,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
     drop(snapshot);
     if is_http {
         let workload = application.workload.clone();
-        let ingress = Ingress::Inbound { service, port, workload, application: to, identity: None };
+        let ingress = Ingress::Inbound { service, port, workload, application: to, shown: None };
         let client = Client::new(ingress, Some(address), peer, Security::Plain);
         return Box::pin(http::serve(worker, h1::Connection { reader, writer }, client)).await;
     }

@@ -325,6 +325,29 @@ async fn bodies_are_told_whole_or_not_at_all_and_sent_on() {
     .await;
 }
 
+#[tokio::test]
+async fn bodies_that_are_held_have_a_bound_in_common() {
+    bounded(async {
+        let (port, heard) = http_authorizer(by_header).await;
+        let mut edge = Edge::new(port, Vec::new()).await;
+        edge.shop.mesh.put(vec![guard(at_gateway(), Asking { body: 8, ..by_http() })]);
+        let say = async || {
+            let mut shot = Shot::upload(edge.door, "shop.example", "/b", 8);
+            shot.headers.push(("authorization".into(), "good".into()));
+            fetch(&shot).await.unwrap().0.as_u16()
+        };
+        let held = &edge.gateway.worker.shared.bodies;
+        held.store(crate::limits::BODIES_HELD - 7, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(say().await, 503);
+        let record = edge.gateway.failed("overflow").await;
+        assert!(record["reason"].as_str().unwrap().starts_with("no room to hold the body"), "{record}");
+        assert!(heard.lock().unwrap().is_empty());
+        held.store(crate::limits::BODIES_HELD - 8, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!((say().await, say().await), (200, 200), "what was held is free again");
+    })
+    .await;
+}
+
 fn option(name: &str, value: &str) -> HeaderValueOption {
     let header = Some(HeaderValue { key: name.into(), value: value.into(), raw_value: Vec::new() });
     HeaderValueOption { header, append: None, append_action: 0 }

@@ -97,14 +97,45 @@ impl Mesh {
         self.access.send_replace(self.generation);
     }
 
+    /// One more root of the same mesh, which is believed from now on.
+    pub fn second_root(&mut self) -> Authority {
+        let domain = TrustDomain::parse("organza.local").unwrap();
+        let other = Authority::create(domain.clone(), SystemTime::now()).unwrap();
+        let roots: Vec<_> = self.authority.roots().into_iter().chain(other.roots()).collect();
+        self.trust.put(&domain, &roots).unwrap();
+        other
+    }
+
+    /// Believes the first root alone, and tells all proxies.
+    pub fn first_root_alone(&mut self) {
+        self.trust.put(&TrustDomain::parse("organza.local").unwrap(), &self.authority.roots()).unwrap();
+        self.generation += 1;
+        self.access.send_replace(self.generation);
+    }
+
     pub fn credentials(&mut self, name: &str) -> Credentials {
+        Self::signed(&mut self.authority, &self.trust, name)
+    }
+
+    fn signed(authority: &mut Authority, trust: &TrustStore, name: &str) -> Credentials {
         let csr = Csr::generate(&id(name)).unwrap();
-        let issued = self.authority.sign(&SignRequest::parse(&csr.der).unwrap(), &id(name), SystemTime::now()).unwrap();
-        Credentials::with_svid(Svid::new(issued.chain, csr.key()).unwrap(), self.trust.clone())
+        let issued = authority.sign(&SignRequest::parse(&csr.der).unwrap(), &id(name), SystemTime::now()).unwrap();
+        Credentials::with_svid(Svid::new(issued.chain, csr.key()).unwrap(), trust.clone())
+    }
+
+    /// A proxy whose certificate is under another root.
+    pub fn proxy_under(&mut self, authority: &mut Authority, identity: &str) -> Proxy {
+        let credentials = Self::signed(authority, &self.trust, identity);
+        self.proxy_with(identity, credentials)
     }
 
     /// A proxy that shows `identity`.
     pub fn proxy(&mut self, identity: &str) -> Proxy {
+        let credentials = self.credentials(identity);
+        self.proxy_with(identity, credentials)
+    }
+
+    fn proxy_with(&mut self, identity: &str, credentials: Credentials) -> Proxy {
         let (lines, records) = std::sync::mpsc::sync_channel(limits::LOG_LINES);
         let format = access_log::Format::Json;
         let name = identity.to_owned();
@@ -112,7 +143,7 @@ impl Mesh {
         let log = LogSink::new(lines, format, &metrics);
         let shared = Arc::new(Shared {
             snapshot: self.snapshot.clone(),
-            credentials: self.credentials(identity),
+            credentials,
             metrics,
             me: Me {
                 name: name.clone(),
@@ -131,6 +162,7 @@ impl Mesh {
             access: self.access.clone(),
             stage: watch::Sender::new(Stage::Serving),
             busy: AtomicUsize::new(0),
+            bodies: Arc::default(),
         });
         let worker = Worker::new(shared, 42);
         let (sender, receiver) = mpsc::unbounded_channel();

@@ -276,3 +276,33 @@ async fn strangers_are_not_told_what_the_proxy_beside_the_application_tells_the_
     })
     .await;
 }
+
+#[tokio::test]
+async fn redirects_and_cookies_follow_what_a_trusted_proxy_says_the_client_called() {
+    bounded(async {
+        for (trusted, location, secure) in [
+            (Trusted::Sources(vec![Cidr::parse("127.0.0.0/8").unwrap()]), "https://shop.example/there", true),
+            (Trusted::Nobody, "http://shop.example/there", false),
+        ] {
+            let mut edge = Edge::new(trusted, OriginField::XForwardedFor).await;
+            let target = || Target::Listener(key(Kind::Listener, "edge.web"));
+            let ask = async |door, path: &str| {
+                let mut shot = Shot::get(door, "shop.example", path);
+                let fields = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", "https")];
+                shot.headers.extend(fields.map(|(name, value)| (name.to_owned(), value.to_owned())));
+                fetch(&shot).await.unwrap().1
+            };
+            let mut rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+            let path = Some(model::route::PathEdit::Full("/there".into()));
+            rule.filters = vec![model::Filter::Redirect(model::route::Redirect { scheme: None, host: None, path, port: None, code: 302 })];
+            edge.shop.mesh.put(vec![resources::route(target(), rule)]);
+            assert_eq!(ask(edge.door, "/here").await["location"], location);
+            let mut rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+            rule.session = Some(super::session::cart(model::session::Carrier::Cookie));
+            edge.shop.mesh.put(vec![resources::route(target(), rule)]);
+            let cookie = ask(edge.door, "/").await["set-cookie"].to_str().unwrap().to_owned();
+            assert_eq!(cookie.contains("Secure"), secure, "{cookie}");
+        }
+    })
+    .await;
+}

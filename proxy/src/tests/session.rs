@@ -17,7 +17,7 @@ const B: &str = "HTTP/1.1 200 OK\r\nX-Backend: b\r\nContent-Length: 0\r\n\r\n";
 const C: &str = "HTTP/1.1 200 OK\r\nX-Backend: c\r\nContent-Length: 0\r\n\r\n";
 const BUSY: &str = "HTTP/1.1 503 Busy\r\nX-Backend: busy\r\nContent-Length: 0\r\n\r\n";
 
-fn cart(carrier: Carrier) -> Persistence {
+pub(super) fn cart(carrier: Carrier) -> Persistence {
     Persistence { name: "cart".into(), carrier, absolute: None, idle: None, key: Some(SessionKey([7; 32])) }
 }
 

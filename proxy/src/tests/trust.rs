@@ -4,9 +4,12 @@ use super::resources::{self, HTTP, Place, TCP};
 use super::{Shop, bounded, id, key};
 use crate::upstream::{self, UpstreamKey, Via};
 use model::{Fault, Kind, Resource};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use testkit::backend::Backend;
 use testkit::client::{Shot, fetch};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use transport::preface::Framing;
 
 #[tokio::test]
@@ -54,6 +57,78 @@ async fn a_service_that_this_workload_does_not_back_is_not_believed() {
             assert_eq!(dial(forged).await.unwrap_err().fault, Fault::MisdirectedRequest, "{forged}");
         }
         assert_eq!(backend.requests(), 1);
+    })
+    .await;
+}
+
+async fn opened(door: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(door).await.unwrap();
+    assert!(still_echoes(&mut stream).await);
+    stream
+}
+
+/// Whether bytes come back; not where the connection was ended.
+async fn still_echoes(stream: &mut TcpStream) -> bool {
+    let mut back = [0; 4];
+    stream.write_all(b"ping").await.is_ok() && stream.read_exact(&mut back).await.is_ok()
+}
+
+#[tokio::test]
+async fn who_is_under_a_root_that_is_dropped_is_cut_and_the_rest_lives_on() {
+    bounded(async {
+        let bytes = Backend::tcp("").await;
+        for by in [Place::organza, Place::hbone] {
+            let mut shop = Shop::new(bytes.address);
+            shop.mesh.put(resources::catalog(&[by("catalog-1", shop.tunnel, bytes.address.port())]));
+            let mut other = shop.mesh.second_root();
+            let mut dev = shop.mesh.proxy_under(&mut other, "dev");
+            let (ours, theirs) = (shop.web.named("catalog", TCP), dev.named("catalog", TCP));
+            let (mut kept, mut cut) = (opened(ours).await, opened(theirs).await);
+            shop.mesh.first_root_alone();
+            let mut rest = Vec::new();
+            let _ = cut.read_to_end(&mut rest).await;
+            let record = shop.catalog.failed("unauthenticated").await;
+            assert_eq!(record["source_principal"], "spiffe://organza.local/ns/shop/sa/dev");
+            assert!(record["reason"].as_str().unwrap().contains("is believed no more"), "{record}");
+            assert!(still_echoes(&mut kept).await, "who is believed still is not touched");
+            opened(ours).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_under_way_ends_with_the_trust_in_its_caller_and_its_record_says_so() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let mut other = shop.mesh.second_root();
+        let mut dev = shop.mesh.proxy_under(&mut other, "dev");
+        let (ours, theirs) = (shop.web.named("catalog", HTTP), dev.named("catalog", HTTP));
+        let begin = async |door: SocketAddr| {
+            let mut stream = TcpStream::connect(door).await.unwrap();
+            stream.write_all(b"POST / HTTP/1.1\r\nHost: catalog\r\nContent-Length: 4\r\n\r\nab").await.unwrap();
+            stream
+        };
+        let get = async |door: SocketAddr| fetch(&Shot::get(door, "catalog", "/")).await.unwrap().0.as_u16();
+        let (mut kept, mut cut) = (begin(ours).await, begin(theirs).await);
+        // Both are there once two more have gone through beside them.
+        assert_eq!((get(ours).await, get(theirs).await), (200, 200));
+        while backend.requests() < 4 {
+            tokio::task::yield_now().await;
+        }
+        shop.mesh.first_root_alone();
+        let record = shop.catalog.failed("unauthenticated").await;
+        assert_eq!(record["source_principal"], "spiffe://organza.local/ns/shop/sa/dev");
+        let mut answer = Vec::new();
+        let _ = cut.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        kept.write_all(b"cd").await.unwrap();
+        let mut answer = [0; 12];
+        kept.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        assert_eq!(get(ours).await, 200, "nothing begins on what was opened before, and all goes on");
+        assert_ne!(get(theirs).await, 200);
     })
     .await;
 }

@@ -131,3 +131,13 @@ fn however_long_it_is_so_many_are_read() {
     let origin = read(&trusted, "10.0.0.1".parse().unwrap(), &headers);
     assert_eq!((origin.behind, origin.between.len()), (Behind::Client("10.0.0.7".parse().unwrap()), limits::FORWARDED_HOPS - 1));
 }
+
+#[test]
+fn what_the_client_called_is_what_it_is_sent_back_to() {
+    let told = |scheme, port| Origin { scheme, port, ..Origin::default() }.called(Scheme::Http, 8080);
+    assert_eq!(told(None, None), (Scheme::Http, 8080));
+    assert_eq!(told(Some(Scheme::Http), None), (Scheme::Http, 8080));
+    assert_eq!(told(Some(Scheme::Https), None), (Scheme::Https, 443));
+    assert_eq!(told(Some(Scheme::Https), Some(8443)), (Scheme::Https, 8443));
+    assert_eq!(told(None, Some(9000)), (Scheme::Http, 9000));
+}

@@ -12,6 +12,7 @@ mod dist;
 mod faults;
 mod fuzz;
 mod image;
+mod jaeger;
 mod mutants;
 mod oci;
 mod peers;
@@ -33,6 +34,8 @@ cargo xtask CHORE
   test [ARGS]   every test, hermetic, no root needed (ARGS go to cargo test)
   test dashboard [--organza FILE]
                 the page: types, the committed build byte for byte, and a browser on a demo
+  test jaeger [--organza FILE] [--jaeger FILE]
+                spans in a real Jaeger, by gRPC and HTTP (builds it once, which takes a while; not part of ci)
   tidy          walls between crates, sizes, names, licences, links
   codegen [--check]
                 Rust from wire/proto/*.proto (with --features codegen)
@@ -95,6 +98,7 @@ fn chore() -> Result<()> {
             Ok(())
         }
         "test" if rest.first().is_some_and(|what| what == "dashboard") => dashboard::test(&rest[1..]),
+        "test" if rest.first().is_some_and(|what| what == "jaeger") => jaeger::test(&rest[1..]),
         "test" => test::run(&rest),
         "tidy" => tidy::run(),
         "bench" => bench::run(&rest),

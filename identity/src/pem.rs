@@ -10,6 +10,12 @@ pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> 
     within(text, "certificate chain", limits::PEM_BYTES)
 }
 
+/// What this machine believes of hosts outside the mesh; nothing where it has no list of its own.
+pub fn of_machine() -> Vec<u8> {
+    let places = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+    places.iter().find_map(|place| std::fs::read(place).ok()).unwrap_or_default()
+}
+
 /// The same for a bundle of roots, which may be a machine's own.
 pub fn roots(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     within(text, "roots", limits::ROOTS_BYTES)

@@ -28,6 +28,7 @@ pub mod telemetry;
 pub mod token;
 pub mod traffic;
 pub mod trusted;
+pub mod url;
 pub mod workload;
 
 pub use access::{AccessPolicy, AccessSettings};
@@ -45,7 +46,7 @@ pub use listener::{
     Certificate, ClientCertificates, Front, FrontLimits, GatewayCertificate, Listener, ListenerProtocol, ListenerTls, Normalisation,
     ProxyProtocol,
 };
-pub use matches::{Cidr, HeaderMatch, PathMatch, QueryMatch, Regex, RouteMatch, ValueMatch};
+pub use matches::{Cidr, HeaderMatch, PathMatch, QueryMatch, Regex, RegexError, RouteMatch, ValueMatch};
 pub use rate::RatePolicy;
 pub use report::{Condition, ConditionStatus, ListenerStatus, ParentStatus, Report, Severity, Status};
 pub use route::{Attachment, Filter, Rank, Retry, Route, RouteProtocol, Rule, Target, Timeouts};
@@ -54,6 +55,7 @@ pub use telemetry::{TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 pub use token::TokenIssuer;
 pub use traffic::{AttachedPolicy, TrafficPolicy};
 pub use trusted::{OriginField, Trusted, TrustedProxies};
+pub use url::BaseUrl;
 pub use workload::{Labels, Locality, Nearest, Workload};
 
 use std::sync::Arc;

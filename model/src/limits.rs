@@ -20,3 +20,9 @@ pub const APPLIED_FILTERS: usize = 34;
 pub const WEIGHT: u32 = 1_000_000;
 /// Longest path template of an access rule, in bytes.
 pub const PATH_TEMPLATE_BYTES: usize = 2048;
+/// Name of a file of access log lines, in bytes.
+pub const LINE_FILE_NAME: usize = 64;
+/// Smallest and largest size at which such a file is put aside, in bytes.
+pub const LINE_FILE_BYTES: (u64, u64) = (64 * 1024, 1024 * 1024 * 1024);
+/// Such files that are kept beside the one that is written, at most.
+pub const LINE_FILES: u32 = 100;

@@ -1,9 +1,13 @@
 //! What is told of requests, by whom it was set: shares of traces, which requests have a line in the access log, where both are sent. Values only; proxies
 //! decide by them.
 
-use crate::{HeaderMatch, Key, Origin};
+pub mod recorded;
+
+use crate::backend::{Shown, UpstreamRoots, UpstreamTls};
+use crate::url::{BaseUrl, UrlError};
+use crate::{HeaderMatch, Hostname, Key, Origin, RouteMatch, limits};
+pub use recorded::{Names, Pattern, RedactedField, Redaction};
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +46,20 @@ pub struct TelemetrySettings {
     pub spans: Option<Collector>,
     /// Which requests have a line in the access log.
     pub lines: Option<Lines>,
+    /// A request that none of these match has no line.
+    pub matches: Option<Vec<RouteMatch>>,
     /// Where lines go besides the proxy's own output.
     pub lines_to: Option<Collector>,
+    /// How the proxy itself writes them.
+    pub format: Option<LineFormat>,
+    /// Where it writes them, besides or instead of its output.
+    pub file: Option<Arc<LineFile>>,
+    /// Fields of the request that are recorded, in lower case.
+    pub request_headers: Option<Names>,
+    pub response_headers: Option<Names>,
+    pub redactions: Option<Arc<[Redaction]>>,
+    /// Label sets of a proxy's metrics; what comes after is counted under `other`.
+    pub series: Option<u32>,
 }
 
 impl TelemetrySettings {
@@ -56,7 +72,14 @@ impl TelemetrySettings {
             slower: self.slower.or(wider.slower),
             spans: self.spans.or_else(|| wider.spans.clone()),
             lines: self.lines.or(wider.lines),
+            matches: self.matches.or_else(|| wider.matches.clone()),
             lines_to: self.lines_to.or_else(|| wider.lines_to.clone()),
+            format: self.format.or(wider.format),
+            file: self.file.or_else(|| wider.file.clone()),
+            request_headers: self.request_headers.or_else(|| wider.request_headers.clone()),
+            response_headers: self.response_headers.or_else(|| wider.response_headers.clone()),
+            redactions: self.redactions.or_else(|| wider.redactions.clone()),
+            series: self.series.or(wider.series),
         }
     }
 }
@@ -73,7 +96,41 @@ pub enum Lines {
     Nothing,
 }
 
-/// A collector of OpenTelemetry (OTLP), without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LineFormat {
+    Json,
+    Text,
+}
+
+/// A file in the folder that is the proxy's own: nobody who writes policies chooses where on a machine is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LineFile {
+    pub name: Arc<str>,
+    /// It is put aside where it would grow larger ...
+    pub bytes: u64,
+    /// ... and so many of those are kept.
+    pub kept: u32,
+}
+
+impl LineFile {
+    /// # Errors
+    /// In words, if the name is no plain one, or a number is out of bounds.
+    pub fn new(name: &str, bytes: u64, kept: u32) -> Result<Self, &'static str> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if name.is_empty() || name.len() > limits::LINE_FILE_NAME || name.starts_with('.') || !name.bytes().all(is_plain) {
+            return Err("is no plain name of a file: letters, digits, dashes and dots, a dot not first");
+        }
+        if !(limits::LINE_FILE_BYTES.0..=limits::LINE_FILE_BYTES.1).contains(&bytes) {
+            return Err("is put aside at a size that is too small or too large");
+        }
+        if kept > limits::LINE_FILES {
+            return Err("is kept too often");
+        }
+        Ok(Self { name: name.into(), bytes, kept })
+    }
+}
+
+/// A collector of OpenTelemetry (OTLP).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Collector {
     pub protocol: CollectorProtocol,
@@ -82,6 +139,8 @@ pub struct Collector {
     pub port: u16,
     /// By HTTP: what stands before `/v1/traces`.
     pub prefix: Arc<str>,
+    /// Without it whoever stands on the way reads along.
+    pub tls: Option<Arc<UpstreamTls>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,66 +150,35 @@ pub enum CollectorProtocol {
     Http,
 }
 
-/// Why a text is no collector.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CollectorError {
-    Tls,
-    Scheme,
-    Host,
-    Prefix,
-}
-
-impl fmt::Display for CollectorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tls => {
-                "https:// is not spoken to collectors yet: name one that is reached in plain, on this machine or in a network of yours"
-            }
-            Self::Scheme => "is not an http:// URL",
-            Self::Host => "has no host, or a port that is none",
-            Self::Prefix => "has a path, which gRPC has not; a query or a fragment belong to neither",
-        })
-    }
-}
-
-impl std::error::Error for CollectorError {}
-
 impl Collector {
-    /// `http://HOST[:PORT][/PREFIX]`; the port is 4317 for gRPC, 4318 for HTTP where it is left out.
+    /// `http[s]://HOST[:PORT][/PREFIX]`; the port is 4317 for gRPC, 4318 for HTTP where it is left out. By https it is known by one of `roots`.
     ///
     /// # Errors
-    /// If it is no such URL.
-    pub fn parse(protocol: CollectorProtocol, url: &str) -> Result<Self, CollectorError> {
-        let rest =
-            url.strip_prefix("http://").ok_or(if url.starts_with("https://") { CollectorError::Tls } else { CollectorError::Scheme })?;
-        let (authority, prefix) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-        let prefix = prefix.trim_end_matches('/');
-        let is_path = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~%".contains(&b));
-        if !is_path || (protocol == CollectorProtocol::Grpc && !prefix.is_empty()) {
-            return Err(CollectorError::Prefix);
-        }
-        let usual = if protocol == CollectorProtocol::Grpc { 4317 } else { 4318 };
-        let (host, port) = match authority.parse::<SocketAddr>() {
-            Ok(address) => (address.ip().to_string(), address.port()),
-            Err(_) => match authority.rsplit_once(':').filter(|(host, _)| !host.ends_with(':') && !host.contains(':')) {
-                Some((host, port)) => (host.to_owned(), port.parse().map_err(|_| CollectorError::Host)?),
-                None => (authority.trim_start_matches('[').trim_end_matches(']').to_owned(), usual),
-            },
+    /// If it is no such URL, or has a path, which gRPC has not.
+    pub fn parse(protocol: CollectorProtocol, url: &str, roots: UpstreamRoots) -> Result<Self, UrlError> {
+        let BaseUrl { tls, host, port, prefix } = BaseUrl::parse(url)?;
+        let usual = match protocol {
+            CollectorProtocol::Grpc if !prefix.is_empty() => return Err(UrlError::Prefix),
+            CollectorProtocol::Grpc => 4317,
+            CollectorProtocol::Http => 4318,
         };
-        let is_name = host.parse::<std::net::IpAddr>().is_ok() || crate::Hostname::parse(&host).is_ok();
-        if !is_name || port == 0 {
-            return Err(CollectorError::Host);
-        }
-        Ok(Self { protocol, host: host.into(), port, prefix: prefix.into() })
+        let tls = match tls {
+            false => None,
+            true => Some(Arc::new(UpstreamTls {
+                server_name: Hostname::parse(&host).map_err(|_| UrlError::Host)?,
+                subject_alt_names: Vec::new(),
+                roots,
+                shown: Shown::Nothing,
+            })),
+        };
+        Ok(Self { protocol, host, port: port.unwrap_or(usual), prefix, tls })
     }
 }
 
 impl fmt::Display for Collector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "http://[{}]:{}{}", self.host, self.port, self.prefix),
-            false => write!(f, "http://{}:{}{}", self.host, self.port, self.prefix),
-        }
+        let url = BaseUrl { tls: self.tls.is_some(), host: self.host.clone(), port: Some(self.port), prefix: self.prefix.clone() };
+        write!(f, "{url}")
     }
 }
 

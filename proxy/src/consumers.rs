@@ -44,6 +44,12 @@ struct Desk {
 }
 
 impl Consumers {
+    /// Whether a header, in lower case, may bear a key of any of them.
+    pub fn bear_keys_in(&self, header: &str) -> bool {
+        let bears = |place: &KeyPlace| matches!(place, KeyPlace::Header(name) if **name == *header);
+        self.all.values().any(|held| held.said.from.iter().any(bears))
+    }
+
     /// As they are after these changes; `None` where none of them is their business.
     pub fn after(&self, changes: &[Change]) -> Option<Self> {
         let all = map::after(&self.all, Kind::Consumer, changes, |put| match put {

@@ -68,15 +68,17 @@ impl Queue {
 /// One of the two kinds, as it is counted.
 struct Kind {
     path: send::Path,
+    trust: send::Trust,
     sent: Gauge,
     dropped: Gauge,
 }
 
 impl Kind {
-    fn new(path: send::Path, signal: &str, metrics: &Metrics) -> Self {
+    fn new(path: send::Path, signal: &str, metrics: &Metrics, system_roots: Arc<[u8]>) -> Self {
         let labels = &[("signal", signal)];
         Self {
             path,
+            trust: send::Trust::new(system_roots),
             sent: metrics.counter("organza_otlp_sent", "Spans and lines that collectors took", labels),
             dropped: metrics.counter("organza_otlp_dropped", "Spans and lines that found no room, or that collectors did not take", labels),
         }
@@ -88,7 +90,7 @@ impl Kind {
         self.dropped.add(lost as f64);
         let Some(collector) = to.filter(|_| !lines.is_empty()) else { return };
         for part in lines.chunks(limits::OTLP_BATCH) {
-            let told = rt::timeout(limits::OTLP_TIME, send::send(collector, self.path, sender, part)).await;
+            let told = rt::timeout(limits::OTLP_TIME, send::send(collector, self.path, &self.trust, sender, part)).await;
             let (taken, why) = match told {
                 Some(Ok(rejected)) => (part.len().saturating_sub(usize::try_from(rejected).unwrap_or(usize::MAX)), None),
                 Some(Err(why)) => (0, Some(why)),
@@ -104,8 +106,9 @@ impl Kind {
 }
 
 /// Sends until dropped.
-pub async fn run(queue: Arc<Queue>, snapshot: snapshot::Shared, metrics: Metrics, sender: Sender) {
-    let (spans, lines) = (Kind::new(send::Path::Traces, "spans", &metrics), Kind::new(send::Path::Logs, "lines", &metrics));
+pub async fn run(queue: Arc<Queue>, snapshot: snapshot::Shared, metrics: Metrics, sender: Sender, system_roots: Arc<[u8]>) {
+    let spans = Kind::new(send::Path::Traces, "spans", &metrics, system_roots.clone());
+    let lines = Kind::new(send::Path::Logs, "lines", &metrics, system_roots);
     loop {
         let telling = snapshot.load().telling.clone();
         let base = telling.base();

@@ -7,14 +7,15 @@ use crate::datagrams::Ports;
 use crate::doors::{ApplicationDoor, Door, Doors, work};
 use crate::gauges::Gauges;
 use crate::handover::{self, HandoverError, Inheritance, Predecessor};
+use crate::lines::LogSink;
 use crate::names::Names;
 use crate::rim::{Handle, Rim, RimError};
-use crate::worker::{self, LogSink, Me, Shared, Stage};
+use crate::worker::{self, Me, Shared, Stage};
 use crate::{checks, limits, otlp, snapshot};
 use futures_util::future::Either;
 use model::{Key, Kind, Listener, Locality, Source};
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -120,7 +121,8 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
     }
     keep_up(&mut rim);
     let (otlp, sender) = (proxy.shared.otlp.clone(), otlp::Sender::of(&proxy.shared.me));
-    tokio::task::spawn_local(otlp::run(otlp, proxy.shared.snapshot.clone(), proxy.shared.metrics.clone(), sender));
+    let (snapshot, metrics, roots) = (proxy.shared.snapshot.clone(), proxy.shared.metrics.clone(), proxy.shared.system_roots.clone());
+    tokio::task::spawn_local(otlp::run(otlp, snapshot, metrics, sender, roots));
     let own = match &config.role {
         Role::Workload(workload) => workload.services.clone(),
         Role::Gateway { .. } => Vec::new(),
@@ -244,7 +246,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             snapshot: handle.shared.clone(),
             credentials: handle.credentials.clone(),
-            log: config.log.access.then(|| log_sink(config.log.json, &metrics)),
+            log: log_sink(config, &metrics),
             metrics,
             me,
             resolver: handle.resolver.clone(),
@@ -252,7 +254,7 @@ impl Proxy {
             flows: handle.flows.clone(),
             keys: Default::default(),
             otlp: Default::default(),
-            system_roots: system_roots(),
+            system_roots: identity::pem::of_machine().into(),
             access: handle.access.clone(),
             stage: watch::Sender::new(Stage::Serving),
             busy: AtomicUsize::new(0),
@@ -500,30 +502,9 @@ fn basic(user: &str, secret: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}")))
 }
 
-fn log_sink(json: bool, metrics: &Metrics) -> LogSink {
-    let (lines, receiver) = std::sync::mpsc::sync_channel::<String>(limits::LOG_LINES);
-    let format = if json { access_log::Format::Json } else { access_log::Format::Text };
-    let written = std::thread::Builder::new().name("access-log".into()).spawn(move || {
-        let mut out = io::BufWriter::new(io::stdout());
-        while let Ok(line) = receiver.recv() {
-            // A full disk loses lines, never requests.
-            let _ = out.write_all(line.as_bytes());
-            for line in receiver.try_iter() {
-                let _ = out.write_all(line.as_bytes());
-            }
-            let _ = out.flush();
-        }
-    });
-    if let Err(e) = written {
-        tracing::error!("no access log: {e}");
-    }
-    LogSink::new(lines, format, metrics)
-}
-
-/// Roots of the machine, for hosts outside the mesh.
-fn system_roots() -> Arc<[u8]> {
-    let places = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
-    places.iter().find_map(|place| std::fs::read(place).ok()).unwrap_or_default().into()
+fn log_sink(config: &Config, metrics: &Metrics) -> LogSink {
+    let format = if config.log.json { access_log::Format::Json } else { access_log::Format::Text };
+    LogSink::start(config.log.access, format, metrics, config.state.join("logs"))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 use crate::map::{self, Map};
 use model::telemetry::{Lines, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 use model::{Change, Key, Kind, RequestHead, Resource};
-use routing::header_holds;
+use routing::{header_holds, match_holds};
 use std::sync::Arc;
+use telemetry::headers::Wanted;
 use telemetry::{Sampling, Tell};
 
 #[derive(Debug, Default)]
@@ -44,6 +45,10 @@ impl Telling {
             }
         }
         telling.at_first = tell([None, None, Some(&telling.base)]);
+        if telling.base.matches.is_some() {
+            // What was never a request is matched by nothing.
+            telling.at_first.lines = Lines::Nothing;
+        }
         telling.policies = policies;
         telling
     }
@@ -58,6 +63,11 @@ impl Telling {
         &self.at_first
     }
 
+    /// Label sets that there may be.
+    pub fn series(&self) -> usize {
+        self.base.series.map_or(telemetry::limits::SERIES, |most| most as usize)
+    }
+
     /// What holds of a request, once it is known what it calls, and whether a trace that begins with it is recorded. `None`: what holds for all.
     pub fn of(&self, route: Option<&Key>, service: Option<&Key>, head: &RequestHead) -> (Option<Tell>, Sampling) {
         if self.policies.is_empty() {
@@ -69,7 +79,12 @@ impl Telling {
             true => Sampling::Share(telemetry::trace::WHOLE),
             false => find(nearest, |says| says.share).map_or(Sampling::Adaptive, Sampling::Share),
         };
-        (Some(tell(nearest)), sampling)
+        let mut tell = tell(nearest);
+        let matches = nearest.into_iter().flatten().find_map(|says| says.matches.as_deref());
+        if matches.is_some_and(|any| !any.iter().any(|wanted| match_holds(wanted, head))) {
+            tell.lines = Lines::Nothing;
+        }
+        (Some(tell), sampling)
     }
 }
 
@@ -77,6 +92,13 @@ fn tell(nearest: [Option<&TelemetrySettings>; 3]) -> Tell {
     Tell {
         slow: find(nearest, |says| says.slower).unwrap_or(telemetry::limits::SLOW),
         lines: find(nearest, |says| says.lines).unwrap_or(Lines::All),
+        headers: Wanted {
+            request: find(nearest, |says| says.request_headers.clone()),
+            response: find(nearest, |says| says.response_headers.clone()),
+        },
+        redactions: find(nearest, |says| says.redactions.clone()),
+        format: find(nearest, |says| says.format),
+        file: find(nearest, |says| says.file.clone()),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::flows::ContextCounts;
 use crate::guard::{self, Guard};
 use crate::limits;
+use crate::lines::LogSink;
 use crate::map::Map;
 use crate::pick::{Called, Choice, Picked, Tried};
 use crate::snapshot::Snapshot;
@@ -18,7 +19,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use telemetry::{Destination, Gauge, Metrics, Peer, Reporter, Sampler, Sampling, WorkerMetrics, access_log};
+use telemetry::{Destination, Metrics, Peer, Reporter, Sampler, Sampling, WorkerMetrics};
 use tokio::sync::watch;
 use transport::detect::ServerFirst;
 use transport::hbone::Tunnels;
@@ -54,7 +55,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub me: Me,
     pub resolver: crate::rim::Resolver,
-    pub log: Option<LogSink>,
+    pub log: LogSink,
     /// What keeps callers and endpoints of each service from harming each other.
     pub guards: Arc<guard::Guards>,
     /// Single requests that are told to the control plane.
@@ -82,34 +83,6 @@ impl Shared {
 
     pub fn is_draining(&self) -> bool {
         self.stage() != Stage::Serving
-    }
-}
-
-/// Where lines of the access log go; a thread of its own writes them.
-pub struct LogSink {
-    lines: std::sync::mpsc::SyncSender<String>,
-    /// Lines that came faster than they were written: no request waits for its line.
-    dropped: Gauge,
-    format: access_log::Format,
-}
-
-impl LogSink {
-    pub fn new(lines: std::sync::mpsc::SyncSender<String>, format: access_log::Format, metrics: &Metrics) -> Self {
-        let help = "Lines of the access log that were dropped because the writer was behind";
-        Self { lines, dropped: metrics.counter("organza_access_log_dropped", help, &[]), format }
-    }
-
-    /// Lines dropped so far.
-    pub fn dropped(&self) -> f64 {
-        self.dropped.get()
-    }
-
-    pub fn write(&self, record: &telemetry::Record) {
-        let mut line = String::with_capacity(512);
-        access_log::write_line(self.format, record, &mut line);
-        if self.lines.try_send(line).is_err() {
-            self.dropped.add(1.0);
-        }
     }
 }
 
@@ -244,6 +217,8 @@ impl Worker {
 
     /// Tells whoever is to know of it.
     fn tell(&self, record: &telemetry::Record, tell: &telemetry::Tell) {
+        let redacted = tell.redactions.as_deref().and_then(|redactions| telemetry::headers::redacted(record, redactions));
+        let record = redacted.as_ref().unwrap_or(record);
         let traced = tell.is_span(record);
         self.shared.flows.see(record, traced);
         if traced {
@@ -251,7 +226,7 @@ impl Worker {
         }
         if tell.has_line(record) {
             self.shared.otlp.line(record);
-            self.shared.log.iter().for_each(|log| log.write(record));
+            self.shared.log.write(record, tell);
         }
     }
 
@@ -368,12 +343,15 @@ impl Worker {
         let pooled = gauge("organza_worker_pooled_connections", "Unused connections that a worker keeps towards endpoints");
         let mut warned = false;
         loop {
-            if index == 0 && !warned && metrics.folded() > 0 {
-                warned = true;
-                tracing::warn!(
-                    "more than {} label sets: requests of further ones are counted under `other` (organza_metrics_folded_total)",
-                    telemetry::limits::SERIES
-                );
+            if index == 0 {
+                let most = self.shared.snapshot.load().telling.series();
+                metrics.limit_series(most);
+                if !warned && metrics.folded() > 0 {
+                    warned = true;
+                    tracing::warn!(
+                        "more than {most} label sets: further requests are counted under `other` (organza_metrics_folded_total)"
+                    );
+                }
             }
             tasks.set(transport::rt::tasks() as f64);
             pooled.set(self.pool.borrow().len() as f64);

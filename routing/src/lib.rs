@@ -34,7 +34,7 @@ mod table;
 pub use compiled::{CompiledRoute, SplitBackend};
 pub use decision::{Caller, Decision, Entry, Reason, Refusal, Spoken};
 pub use hosts::{Cost, canonical_host};
-pub use matching::header_holds;
+pub use matching::{header_holds, match_holds};
 pub use normalise::{PathError, normalise, reads_one_way};
 pub use origin::{Behind, Origin};
 pub use phases::{Phases, Written};

@@ -20,6 +20,11 @@ pub fn first_mismatch<'m>(condition: &'m RouteMatch, head: &RequestHead) -> Opti
     }
 }
 
+/// Whether all of it holds.
+pub fn match_holds(condition: &RouteMatch, head: &RequestHead) -> bool {
+    first_mismatch(condition, head).is_none()
+}
+
 /// For candidates that were found by their path.
 pub(crate) fn first_mismatch_but_path<'m>(condition: &'m RouteMatch, head: &RequestHead) -> Option<Mismatch<'m>> {
     if let Some(method) = condition.method.as_ref().filter(|method| **method != head.method) {

@@ -4,6 +4,7 @@ use crate::{Decided, Record, limits};
 use model::Rule;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -107,7 +108,17 @@ fn fields(record: &Record) -> Map<String, Value> {
         put("sampled", json!(trace.context.sampled));
     }
     put("request_id", json!(record.request_id));
+    put("request_headers", headers(&record.headers.request));
+    put("response_headers", headers(&record.headers.response));
     map
+}
+
+/// Those that a policy names; none is nothing.
+fn headers(found: &[(Arc<str>, String)]) -> Value {
+    match found {
+        [] => Value::Null,
+        _ => found.iter().map(|(name, value)| (name.to_string(), json!(value))).collect::<Map<_, _>>().into(),
+    }
 }
 
 fn write_text(record: &Record, out: &mut String) {
@@ -149,6 +160,9 @@ fn write_text(record: &Record, out: &mut String) {
         }
     }
     let _ = write!(out, " backend={:?}", or_dash(record.backend().as_deref()));
+    for (of, found) in [("request", &record.headers.request), ("response", &record.headers.response)] {
+        found.iter().for_each(|(name, value)| _ = write!(out, " {of}.{name}={value:?}"));
+    }
     if let Some(reason) = &record.reason {
         let _ = write!(out, " reason={:?}", cut(reason, limits::DETAIL_BYTES));
     }
@@ -173,7 +187,7 @@ fn span_text(span: [u8; 8]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn cut(text: &str, bytes: usize) -> &str {
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
         end -= 1;

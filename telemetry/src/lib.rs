@@ -7,6 +7,7 @@
 pub mod access_log;
 pub mod calls;
 pub mod edge;
+pub mod headers;
 pub mod histogram;
 mod idle;
 pub mod limits;

@@ -30,6 +30,10 @@ pub const CALL_SEGMENT_BYTES: usize = 64;
 pub const CALL_PATH_BYTES: usize = 256;
 /// Label value, in bytes; longer ones are cut.
 pub const LABEL_BYTES: usize = 128;
+/// Value of a recorded header, in bytes; longer ones are cut.
+pub const HEADER_VALUE_BYTES: usize = 256;
+/// Fields of one name that are joined to such a value.
+pub const HEADER_VALUES: usize = 16;
 /// Path in a log line, in bytes; longer ones are cut.
 pub const LOG_PATH_BYTES: usize = 1024;
 /// Reason in a log line or `Proxy-Status` details, in bytes.

@@ -16,7 +16,7 @@ use series::{Ending, Series};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ struct Store {
 struct Inner {
     workers: Mutex<Vec<Arc<Store>>>,
     series: Budget<(Pair, Ending)>,
+    /// How many fewer label sets than [`limits::SERIES`] there may be.
+    spared: AtomicUsize,
     edges: Budget<EdgeId>,
     /// Requests counted under `other`.
     folded: AtomicU64,
@@ -187,6 +189,11 @@ impl Metrics {
     /// Forgets cells of calls, whose counts were told.
     pub(crate) fn forget_calls(&self, told: &[Arc<CallCells>]) {
         self.0.calls.forget(told);
+    }
+
+    /// From now on there are at most so many label sets; [`limits::SERIES`] where that is fewer. Those that are there stay until they are idle.
+    pub fn limit_series(&self, most: usize) {
+        self.0.spared.store(limits::SERIES - most.min(limits::SERIES), Ordering::Relaxed);
     }
 
     /// Requests that were counted under `other`, since their label sets were over the budget.
@@ -377,7 +384,8 @@ impl Handle {
         if let Some((_, series)) = endings.iter().find(|(e, _)| *e == ending) {
             return series.clone();
         }
-        if !self.all.0.series.admit(&(self.pair.clone(), ending), limits::SERIES) {
+        let room = limits::SERIES - self.all.0.spared.load(Ordering::Relaxed);
+        if !self.all.0.series.admit(&(self.pair.clone(), ending), room) {
             // Not remembered: once there is room again, it is counted under its own name.
             self.all.0.folded.fetch_add(1, Ordering::Relaxed);
             return self.over.series(&self.pair, ending, &self.store);

@@ -1,9 +1,11 @@
 //! What happened to one request or one connection. Every field that any audience sees is declared here, once.
 //!
-//! Never in a record: header values, query strings, bodies. `Authorization`, cookies and keys cannot leak from what does not hold them.
+//! Never in a record: query strings, bodies, and of heads only the fields that a policy names. `Authorization`, cookies and keys, which no policy can name,
+//! cannot leak from what does not hold them.
 
+use crate::headers::{Recorded, Wanted};
 use crate::{Peer, Trace, limits};
-use model::telemetry::Lines;
+use model::telemetry::{LineFile, LineFormat, Lines, Redaction};
 use model::{Applied, Blame, Fault, Listener, Method, Route, Rule, WeightedBackend};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -136,11 +138,18 @@ pub struct Tell {
     /// An answer that took so long to begin makes a span in any case.
     pub slow: Duration,
     pub lines: Lines,
+    /// Fields of heads that are recorded.
+    pub headers: Wanted,
+    /// What is made unreadable before anybody is told.
+    pub redactions: Option<Arc<[Redaction]>>,
+    /// How the proxy itself writes lines, and into which file.
+    pub format: Option<LineFormat>,
+    pub file: Option<Arc<LineFile>>,
 }
 
 impl Default for Tell {
     fn default() -> Self {
-        Self { slow: limits::SLOW, lines: Lines::All }
+        Self { slow: limits::SLOW, lines: Lines::All, headers: Wanted::default(), redactions: None, format: None, file: None }
     }
 }
 
@@ -217,6 +226,8 @@ pub struct Record {
     pub generation: u64,
     pub trace: Option<Trace>,
     pub request_id: Option<Box<str>>,
+    /// Fields of both heads that a policy names.
+    pub headers: Recorded,
     /// What is told of it; where nothing was decided, what holds at this proxy for all.
     pub tell: Option<Tell>,
 }
@@ -260,6 +271,7 @@ impl Record {
             generation: 0,
             trace: None,
             request_id: None,
+            headers: Recorded::default(),
             tell: None,
         }
     }

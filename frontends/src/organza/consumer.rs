@@ -106,6 +106,12 @@ fn read(object: &Object) -> Result<Said, Wrong> {
     })
 }
 
+/// Headers in which keys of any consumer stand, in lower case, whatever else is said of it.
+pub(super) fn headers_of_keys(objects: &[Object]) -> Vec<String> {
+    let places = objects.iter().filter(|object| object.is(GROUP, KIND)).flat_map(|object| object.list("/spec/from"));
+    places.filter_map(|place| Some(text(place.get("header")?, "name")?.to_ascii_lowercase())).collect()
+}
+
 fn hash(value: &Value) -> Result<KeyHash, Wrong> {
     // What is written there may be the key itself: it is not said again.
     let wrong = || invalid("This is no SHA-256 in 64 hexadecimal digits.").fix("Write what organza access key prints.").at("sha256");

@@ -229,7 +229,8 @@ fn url(uri: &str, value: &Value, object: &Object, inventory: &Inventory) -> Resu
     Ok(KeysUrl { host: named, port, path: path.into(), tls })
 }
 
-fn roots(value: &Value, object: &Object, inventory: &Inventory) -> Result<UpstreamRoots, Wrong> {
+/// Whom a server is known by, as `caCertificateRefs` say: one's own authorities, or the system's.
+pub(super) fn roots(value: &Value, object: &Object, inventory: &Inventory) -> Result<UpstreamRoots, Wrong> {
     let bundle = Bundle::read(value, &object.object, inventory, backend_tls::REASONS);
     match bundle.wrong.into_iter().next() {
         Some(wrong) => Err(wrong),

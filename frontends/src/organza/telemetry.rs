@@ -1,12 +1,15 @@
 //! `TelemetryPolicy`: which traces are recorded, which requests have a line, where both are sent. It names what other passes made and changes nothing
 //! of it: each target becomes a resource of its own, so that a proxy is told of its own alone. Of two policies for one target the older holds.
 
-use super::GROUP;
+mod written;
+
 use super::settings::ROOT_NAMESPACE;
+use super::{GROUP, consumer, issuer};
 use crate::gateway_api::{condition, duration, matches, target};
 use crate::kubernetes::{Inventory, text};
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
+use model::backend::UpstreamRoots;
 use model::telemetry::{Collector, CollectorProtocol, Lines, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 use model::{HeaderMatch, Key, Kind, ObjectRef, ParentStatus, Report, Resource, Severity, Source, Status};
 use serde_json::Value;
@@ -20,16 +23,20 @@ const GATEWAY_API: &str = "gateway.networking.k8s.io";
 const WHOLE: u64 = 100_000;
 
 pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translation) {
-    let mut taken = BTreeMap::new();
+    let (mut taken, keys) = (BTreeMap::new(), consumer::headers_of_keys(objects));
     for policy in target::by_age(objects, |object| object.is(GROUP, KIND)) {
-        one(policy, objects, inventory, &mut taken, out);
+        one(policy, objects, (inventory, &keys), &mut taken, out);
     }
 }
 
 type Taken = BTreeMap<TelemetryTarget, ObjectRef>;
 
-fn one(object: &Object, objects: &[Object], inventory: &Inventory, taken: &mut Taken, out: &mut Translation) {
-    let read = settings(object).at("spec");
+/// What is there, and which headers bear keys of consumers.
+type Known<'k> = (&'k Inventory, &'k [String]);
+
+fn one(object: &Object, objects: &[Object], known: Known<'_>, taken: &mut Taken, out: &mut Translation) {
+    let inventory = known.0;
+    let read = settings(object, known).at("spec");
     out.reports.extend(read.as_ref().err().map(|wrong| wrong.report(&object.object)));
     let namespace = &object.object.namespace;
     let (mut ancestors, mut own) = (Vec::new(), Vec::new());
@@ -114,22 +121,37 @@ fn find(target: &Value, object: &Object, objects: &[Object], inventory: &Invento
     }
 }
 
-fn settings(object: &Object) -> Result<TelemetrySettings, Wrong> {
+fn settings(object: &Object, (inventory, keys): Known<'_>) -> Result<TelemetrySettings, Wrong> {
     let (tracing, log) = (object.at("/spec/tracing"), object.at("/spec/accessLog"));
     let (share, always) = sampling(&tracing["sampling"]).at("sampling").at("tracing")?;
     let wide = object.list("/spec/targetRefs").iter().all(|target| text(target, "kind") == Some("Gateway"));
-    let collector = |value: &Value| match (collector(value)?, wide) {
+    let collector = |value: &Value| match (collector(value, object, inventory)?, wide) {
         // What the schema would have refused can come here where nobody checked it.
         (Some(_), false) => Err(Wrong::new("Invalid", "A collector is named for a Gateway, a namespace or the mesh.".to_owned())),
         (found, _) => Ok(found),
     };
+    let wide_only = |has: bool, what: &str| match has && !wide {
+        true => Err(Wrong::new("Invalid", format!("{what} is said for a Gateway, a namespace or the mesh."))),
+        false => Ok(()),
+    };
+    let series = object.at("/spec/metrics/maxSeries").as_u64().and_then(|most| u32::try_from(most).ok());
+    wide_only(series.is_some(), "maxSeries").at("metrics")?;
+    wide_only(!log["format"].is_null() || !log["file"].is_null(), "How lines are written").at("accessLog")?;
+    let recorded = object.at("/spec/recorded");
     Ok(TelemetrySettings {
         share,
         always,
         slower: time(tracing, "slowerThan").at("tracing")?,
         spans: collector(&tracing["otlp"]).at("otlp").at("tracing")?,
         lines: lines(log).at("accessLog")?,
+        matches: written::matches(log).at("accessLog")?,
         lines_to: collector(&log["otlp"]).at("otlp").at("accessLog")?,
+        format: written::format(log).at("accessLog")?,
+        file: written::file(&log["file"]).at("file").at("accessLog")?,
+        request_headers: written::headers(recorded, "requestHeaders", keys).at("recorded")?,
+        response_headers: written::headers(recorded, "responseHeaders", keys).at("recorded")?,
+        redactions: written::redactions(recorded).at("recorded")?,
+        series,
     })
 }
 
@@ -168,15 +190,21 @@ fn time(value: &Value, field: &str) -> Result<Option<Duration>, Wrong> {
     text(value, field).map(|text| duration::read(text).at(field)).transpose()
 }
 
-fn collector(value: &Value) -> Result<Option<Collector>, Wrong> {
+fn collector(value: &Value, object: &Object, inventory: &Inventory) -> Result<Option<Collector>, Wrong> {
     let Some(endpoint) = text(value, "endpoint") else { return Ok(None) };
     let protocol = match text(value, "protocol") {
         None | Some("Grpc") => CollectorProtocol::Grpc,
         Some("HttpProtobuf") => CollectorProtocol::Http,
         Some(word) => return Err(Wrong::new("Invalid", format!("{word:?} is none of Grpc, HttpProtobuf.")).at("protocol")),
     };
-    let read = Collector::parse(protocol, endpoint);
-    read.map(Some).map_err(|why| Wrong::new("Invalid", format!("{endpoint:?} {why}.")).fix("Write http://HOST:PORT.").at("endpoint"))
+    let roots = issuer::roots(value, object, inventory)?;
+    if roots != UpstreamRoots::System && !endpoint.starts_with("https://") {
+        return Err(Wrong::new("Invalid", "caCertificateRefs are for an endpoint with https.".to_owned()).at("caCertificateRefs"));
+    }
+    let read = Collector::parse(protocol, endpoint, roots);
+    let wrong =
+        |why| Wrong::new("Invalid", format!("{endpoint:?} {why}.")).fix("Write https://HOST:PORT, or http:// in a network of yours.");
+    read.map(Some).map_err(|why| wrong(why).at("endpoint"))
 }
 
 #[cfg(test)]

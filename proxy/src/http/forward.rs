@@ -69,6 +69,9 @@ pub async fn request(
     let plan = plan::decide(&snapshot, namespace, client, listener, head)?;
     let (tell, sampling) = snapshot.telling.of(plan.route(), plan.service(), head);
     record.tell = tell;
+    if let Some(names) = record.tell.as_ref().and_then(|tell| tell.headers.request.as_ref()) {
+        record.headers.request = telemetry::headers::found(names, &head.headers, |name| snapshot.consumers.bear_keys_in(name));
+    }
     prepare::pass_trace(worker, head, record, sampling);
     match plan {
         Plan::Routed { decision, dialled } => {

@@ -100,9 +100,10 @@ impl Tries<'_, '_> {
         let (retry, worker, service, of_endpoint, asked) = (&mut self.retry, self.worker, &self.service, &mut self.ended, &mut self.asked);
         let resendable = self.held.is_some() || !down.from.has_body();
         let (mut pause, mut by_peer, mut kept) = (None, None, Vec::new());
-        let strangers = record.reporter == telemetry::Reporter::Gateway;
+        let (strangers, mut recording) = (record.reporter == telemetry::Reporter::Gateway, Recording::of(record));
         let ended = exchange::run(down, &mut up, what, &mut counts, |answer| {
             by_peer = mark::take(answer, believed);
+            recording.see(answer);
             let (ended, failure) = mark::judged(answer.status, by_peer);
             *of_endpoint = ended;
             let now = rt::now();
@@ -125,8 +126,7 @@ impl Tries<'_, '_> {
             }
         })
         .await;
-        record.request_bytes = counts.up;
-        record.response_bytes = counts.down;
+        (record.request_bytes, record.response_bytes) = (counts.up, counts.down);
         record.upstream_duration = counts.first_byte.map(|at| at.saturating_duration_since(down.started));
         if let Some(peer) = counts.peer.filter(|_| record.destination.workload.as_ref() == "unknown") {
             record.destination = Arc::new(peer);
@@ -202,4 +202,23 @@ fn patience(worker: &Worker, asked: &Asked, picked: Option<&pick::Picked<'_>>, n
     let soonest = asked.soonest(now);
     let others = || picked.is_some_and(|picked| worker.balancers.borrow().has_other(picked, &asked.by(now)));
     if soonest.is_zero() || others() { Duration::ZERO } else { soonest }
+}
+
+/// Fields of the answer's head that a policy names, of the last try.
+struct Recording<'r> {
+    wanted: Option<model::telemetry::Names>,
+    found: &'r mut Vec<(Arc<str>, String)>,
+}
+
+impl<'r> Recording<'r> {
+    fn of(record: &'r mut Record) -> Self {
+        let wanted = record.tell.as_ref().and_then(|tell| tell.headers.response.clone());
+        Self { wanted, found: &mut record.headers.response }
+    }
+
+    fn see(&mut self, answer: &ResponseHead) {
+        if let Some(names) = &self.wanted {
+            *self.found = telemetry::headers::found(names, &answer.headers, |_| false);
+        }
+    }
 }

@@ -8,8 +8,16 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use identity::alpn;
 use model::telemetry::{Collector, CollectorProtocol};
+use model::{BaseUrl, UpstreamTls};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
 use tonic::transport::{Endpoint, Uri};
 use transport::rt;
 use wire::otlp;
@@ -20,15 +28,65 @@ pub(super) enum Path {
     Logs,
 }
 
+/// Whom collectors by TLS are known by.
+#[derive(Debug)]
+pub(super) struct Trust {
+    system_roots: Arc<[u8]>,
+    /// Of the last one: roots are many, and read once.
+    known: RefCell<Option<(Collector, Arc<ClientConfig>)>>,
+}
+
+impl Trust {
+    pub fn new(system_roots: Arc<[u8]>) -> Self {
+        Self { system_roots, known: RefCell::default() }
+    }
+
+    fn config(&self, to: &Collector, tls: &UpstreamTls) -> Result<Arc<ClientConfig>, String> {
+        if let Some((_, config)) = self.known.borrow().as_ref().filter(|(known, _)| known == to) {
+            return Ok(config.clone());
+        }
+        let alpn: &[&[u8]] = match to.protocol {
+            CollectorProtocol::Grpc => &[alpn::H2],
+            CollectorProtocol::Http => &[alpn::HTTP1],
+        };
+        let config = identity::outside_client_config(tls, &self.system_roots, None, alpn, Arc::new(rt::Here::now()));
+        let config = config.map_err(|error| error.to_string())?;
+        *self.known.borrow_mut() = Some((to.clone(), config.clone()));
+        Ok(config)
+    }
+}
+
+/// A connection, by TLS or not.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 /// How many of them the collector refused.
-pub(super) async fn send(to: &Collector, path: Path, sender: &Sender, lines: &[String]) -> Result<u64, String> {
+pub(super) async fn send(to: &Collector, path: Path, trust: &Trust, sender: &Sender, lines: &[String]) -> Result<u64, String> {
     let answer = match (to.protocol, path) {
-        (CollectorProtocol::Grpc, Path::Traces) => grpc(to, otlp::TRACES, words::of_spans(lines, sender)).await?,
-        (CollectorProtocol::Grpc, Path::Logs) => grpc(to, otlp::LOGS, words::of_lines(lines, sender)).await?,
-        (CollectorProtocol::Http, Path::Traces) => http(to, "/v1/traces", otlp::bytes(&words::of_spans(lines, sender))).await?,
-        (CollectorProtocol::Http, Path::Logs) => http(to, "/v1/logs", otlp::bytes(&words::of_lines(lines, sender))).await?,
+        (CollectorProtocol::Grpc, Path::Traces) => grpc(to, trust, otlp::TRACES, words::of_spans(lines, sender)).await?,
+        (CollectorProtocol::Grpc, Path::Logs) => grpc(to, trust, otlp::LOGS, words::of_lines(lines, sender)).await?,
+        (CollectorProtocol::Http, Path::Traces) => http(to, trust, "/v1/traces", otlp::bytes(&words::of_spans(lines, sender))).await?,
+        (CollectorProtocol::Http, Path::Logs) => http(to, trust, "/v1/logs", otlp::bytes(&words::of_lines(lines, sender))).await?,
     };
     Ok(answer.partial_success.map_or(0, |partial| u64::try_from(partial.rejected).unwrap_or(0)))
+}
+
+async fn open(
+    here: &rt::Here,
+    address: SocketAddr,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+) -> std::io::Result<Box<dyn Wire>> {
+    let tcp = here.connect(address).await?;
+    Ok(match tls {
+        None => Box::new(tcp),
+        Some((config, name)) => Box::new(TlsConnector::from(config).connect(name, tcp).await?),
+    })
+}
+
+fn secured(to: &Collector, trust: &Trust) -> Result<Option<(Arc<ClientConfig>, ServerName<'static>)>, String> {
+    let Some(tls) = &to.tls else { return Ok(None) };
+    let name = ServerName::try_from(tls.server_name.as_str().to_owned()).map_err(|error| error.to_string())?;
+    Ok(Some((trust.config(to, tls)?, name)))
 }
 
 async fn address(to: &Collector) -> Result<SocketAddr, String> {
@@ -39,22 +97,24 @@ async fn address(to: &Collector) -> Result<SocketAddr, String> {
     found.next().ok_or_else(|| format!("{} has no address", to.host))
 }
 
-async fn grpc<M: otlp::Sent>(to: &Collector, method: &'static str, request: M) -> Result<otlp::Answer, String> {
-    let (address, here) = (address(to).await?, rt::Here::now());
+async fn grpc<M: otlp::Sent>(to: &Collector, trust: &Trust, method: &'static str, request: M) -> Result<otlp::Answer, String> {
+    let (address, here, tls) = (address(to).await?, rt::Here::now(), secured(to, trust)?);
     let connector = tower::service_fn(move |_: Uri| {
-        let here = here.clone();
-        async move { here.connect(address).await.map(TokioIo::new) }
+        let (here, tls) = (here.clone(), tls.clone());
+        async move { open(&here, address, tls).await.map(TokioIo::new) }
     });
-    let endpoint = Endpoint::from_shared(to.to_string()).map_err(|error| error.to_string())?;
+    // TLS is our own, by the roots that the policy names: to tonic it is a connection like any.
+    let plain = BaseUrl { tls: false, host: to.host.clone(), port: Some(to.port), prefix: to.prefix.clone() };
+    let endpoint = Endpoint::from_shared(plain.to_string()).map_err(|error| error.to_string())?;
     let channel = endpoint.connect_with_connector(connector).await.map_err(|error| error.to_string())?;
     otlp::export(channel, method, request).await.map_err(|status| format!("{:?}: {}", status.code(), status.message()))
 }
 
-async fn http(to: &Collector, path: &str, body: Vec<u8>) -> Result<otlp::Answer, String> {
-    let stream = rt::Here::now().connect(address(to).await?).await.map_err(|error| error.to_string())?;
+async fn http(to: &Collector, trust: &Trust, path: &str, body: Vec<u8>) -> Result<otlp::Answer, String> {
+    let stream = open(&rt::Here::now(), address(to).await?, secured(to, trust)?).await.map_err(|error| error.to_string())?;
     let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let request = Request::post(format!("{}{path}", to.prefix))
-        .header("host", format!("{}:{}", to.host, to.port))
+        .header("host", format!("{}:{}", BaseUrl::bracketed(&to.host), to.port))
         .header("content-type", "application/x-protobuf")
         .header("user-agent", concat!("organza/", env!("CARGO_PKG_VERSION")))
         .body(Full::new(Bytes::from(body)));

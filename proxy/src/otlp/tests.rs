@@ -6,13 +6,19 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use model::backend::UpstreamRoots;
 use model::telemetry::CollectorProtocol;
+use model::{Certificate, ClientCertificates, HostPattern, Key, Source};
+use rustls::time_provider::DefaultTimeProvider;
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 use telemetry::trace::carrier::Told;
 use telemetry::{Destination, Outcome, Peer, Reporter, Trace, TraceContext};
+use testkit::outsider::{Issued, Outsider};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use transport::tls;
 use wire::otlp::{LogsRequest, TracesRequest, Value};
 
 fn record(reporter: Reporter) -> Record {
@@ -34,8 +40,14 @@ fn sender() -> Sender {
     Sender { service: "web".into(), namespace: "shop".into(), version: "v1".into(), proxy: "web-1".into() }
 }
 
+type Heard = mpsc::UnboundedReceiver<(String, Bytes)>;
+
 /// Path and body of each request, answered as one that took all.
-async fn collector() -> (SocketAddr, mpsc::UnboundedReceiver<(String, Bytes)>) {
+async fn collector() -> (SocketAddr, Heard) {
+    collector_by(None).await
+}
+
+async fn collector_by(tls: Option<TlsAcceptor>) -> (SocketAddr, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (told, heard) = mpsc::unbounded_channel();
@@ -56,14 +68,25 @@ async fn collector() -> (SocketAddr, mpsc::UnboundedReceiver<(String, Bytes)>) {
                     Ok::<_, hyper::Error>(Response::builder().header("content-type", kind).body(body).unwrap())
                 }
             });
-            tokio::spawn(async move { drop(Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await) });
+            let tls = tls.clone();
+            tokio::spawn(async move {
+                let builder = Builder::new(TokioExecutor::new());
+                match tls {
+                    None => drop(builder.serve_connection(TokioIo::new(stream), answer).await),
+                    Some(tls) => {
+                        // Who does not believe us is gone.
+                        let Ok(stream) = tls.accept(stream).await else { return };
+                        drop(builder.serve_connection(TokioIo::new(stream), answer).await);
+                    }
+                }
+            });
         }
     });
     (address, heard)
 }
 
 fn at(address: SocketAddr, protocol: CollectorProtocol) -> Collector {
-    Collector::parse(protocol, &format!("http://{address}")).unwrap()
+    Collector::parse(protocol, &format!("http://{address}"), UpstreamRoots::System).unwrap()
 }
 
 /// One look at what waits, as the task does it each second.
@@ -76,7 +99,7 @@ async fn tell(kind: &Kind, waiting: &Waiting, to: Option<&Collector>) -> (f64, f
 async fn spans_go_by_grpc_and_by_http() {
     for (protocol, path) in [(CollectorProtocol::Grpc, wire::otlp::TRACES), (CollectorProtocol::Http, "/v1/traces")] {
         let (address, mut heard) = collector().await;
-        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new()));
+        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), Arc::from([])));
         let to = at(address, protocol);
         queue.span(&record(Reporter::Gateway));
         assert_eq!(tell(&kind, &queue.spans, Some(&to)).await, (0.0, 0.0), "nobody had asked for it yet");
@@ -103,7 +126,7 @@ async fn spans_go_by_grpc_and_by_http() {
 #[tokio::test]
 async fn lines_go_as_log_records_with_their_trace() {
     let (address, mut heard) = collector().await;
-    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new()));
+    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), Arc::from([])));
     let to = at(address, CollectorProtocol::Http);
     tell(&kind, &queue.lines, Some(&to)).await;
     queue.line(&record(Reporter::Source));
@@ -122,7 +145,7 @@ async fn a_collector_that_hangs_costs_counted_drops_and_no_request_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     for protocol in [CollectorProtocol::Grpc, CollectorProtocol::Http] {
         let to = at(listener.local_addr().unwrap(), protocol);
-        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new()));
+        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), Arc::from([])));
         tell(&kind, &queue.spans, Some(&to)).await;
         // No await here: whoever carries a request only writes it down.
         (0..limits::OTLP_LINES + 7).for_each(|_| queue.span(&record(Reporter::Source)));
@@ -135,8 +158,36 @@ async fn a_collector_that_hangs_costs_counted_drops_and_no_request_waits() {
 #[tokio::test]
 async fn what_a_collector_refuses_is_dropped_and_so_is_what_nobody_takes() {
     let refused = SocketAddr::from(([127, 0, 0, 1], 1));
-    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new()));
+    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), Arc::from([])));
     tell(&kind, &queue.spans, Some(&at(refused, CollectorProtocol::Grpc))).await;
     queue.span(&record(Reporter::Source));
     assert_eq!(tell(&kind, &queue.spans, Some(&at(refused, CollectorProtocol::Grpc))).await, (0.0, 1.0));
+}
+
+#[tokio::test]
+async fn a_collector_by_tls_is_believed_by_its_roots_alone() {
+    let (ours, theirs) = (Outsider::new("ours"), Outsider::new("theirs"));
+    let Issued { chain, key } = ours.issue(&["localhost"]);
+    let key_of = Key::new(Source::files(), model::Kind::Certificate, "shop", "collector");
+    let shown = Arc::new(Certificate { key: key_of, chain: chain.into_bytes().into(), private_key: key.into_bytes().into() });
+    let certificates = Arc::new(tls::Certificates::default());
+    certificates.put([(HostPattern::Any, &*shown)]).unwrap();
+    let config = tls::gateway_config(certificates, &ClientCertificates::Unasked, Arc::new(DefaultTimeProvider)).unwrap();
+    for protocol in [CollectorProtocol::Grpc, CollectorProtocol::Http] {
+        let acceptor = TlsAcceptor::from(config.clone());
+        let (address, mut heard) = collector_by(Some(acceptor)).await;
+        let url = format!("https://localhost:{}", address.port());
+        let given = |of: &Outsider| UpstreamRoots::Given(of.root.as_bytes().into());
+        let cases = [(given(&ours), "", true), (UpstreamRoots::System, &*ours.root, true), (given(&theirs), &*ours.root, false)];
+        for (roots, system, believed) in cases {
+            let to = Collector::parse(protocol, &url, roots).unwrap();
+            let system: Arc<[u8]> = system.as_bytes().into();
+            let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), system));
+            tell(&kind, &queue.spans, Some(&to)).await;
+            queue.span(&record(Reporter::Source));
+            let want = if believed { (1.0, 0.0) } else { (0.0, 1.0) };
+            assert_eq!(tell(&kind, &queue.spans, Some(&to)).await, want, "{protocol:?} {to}");
+            assert_eq!(heard.try_recv().is_ok(), believed);
+        }
+    }
 }

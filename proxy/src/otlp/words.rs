@@ -54,6 +54,7 @@ const NAMES: &[(&str, &str)] = &[
     ("grpc_status", "rpc.grpc.status_code"),
     ("sni", "tls.client.server_name"),
 ];
+const HEADERS: &[(&str, &str)] = &[("request_headers", "http.request.header"), ("response_headers", "http.response.header")];
 const SAID: &[&str] = &["trace_id", "span_id", "parent_span_id", "server_span_id", "start_time_ms", "duration_ms", "dialled_ms"];
 
 pub(super) fn of_spans(lines: &[String], sender: &Sender) -> otlp::TracesRequest {
@@ -129,8 +130,15 @@ fn flags(line: &Line) -> u32 {
 
 fn attributes(line: &Line) -> Vec<otlp::KeyValue> {
     let known = |name: &str| NAMES.iter().find(|(ours, _)| *ours == name).map(|(_, theirs)| (*theirs).to_owned());
-    let fields = line.iter().filter(|(name, _)| !SAID.contains(&name.as_str()));
-    fields.map(|(name, it)| pair(&known(name).unwrap_or_else(|| format!("organza.{name}")), value(it))).collect()
+    let fields = line.iter().filter(|(name, _)| !SAID.contains(&name.as_str()) && !HEADERS.iter().any(|(ours, _)| ours == name));
+    let fields = fields.map(|(name, it)| pair(&known(name).unwrap_or_else(|| format!("organza.{name}")), value(it)));
+    fields.chain(HEADERS.iter().flat_map(|(ours, theirs)| headers(line, ours, theirs))).collect()
+}
+
+/// One for each field that a policy has recorded.
+fn headers<'l>(line: &'l Line, ours: &str, theirs: &'l str) -> impl Iterator<Item = otlp::KeyValue> + use<'l> {
+    let found = line.get(ours).and_then(Value::as_object).into_iter().flatten();
+    found.map(move |(name, it)| pair(&format!("{theirs}.{name}"), value(it)))
 }
 
 fn value(it: &Value) -> otlp::AnyValue {

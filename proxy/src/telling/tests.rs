@@ -1,5 +1,5 @@
 use super::*;
-use model::{HeaderMatch, ObjectRef, Origin, Source, ValueMatch};
+use model::{HeaderMatch, ObjectRef, Origin, PathMatch, RouteMatch, Source, ValueMatch};
 use std::time::Duration;
 
 fn key(kind: Kind, name: &str) -> Key {
@@ -50,4 +50,19 @@ fn a_header_chooses_a_trace_whatever_the_share() {
     assert_eq!(telling.of(None, None, &head).1, Sampling::Share(0));
     head.headers.set("X-Debug", b"yes");
     assert_eq!(telling.of(None, None, &head).1, Sampling::Share(telemetry::trace::WHOLE));
+}
+
+#[test]
+fn lines_are_of_what_a_match_holds_for_and_label_sets_as_many_as_said() {
+    let of_api = RouteMatch { path: Some(PathMatch::prefix("/api")), ..RouteMatch::default() };
+    let says = TelemetrySettings { matches: Some(vec![of_api]), lines: Some(Lines::All), series: Some(70), ..TelemetrySettings::default() };
+    let telling = Telling::default().after(&[put("mesh", TelemetryTarget::Mesh, says)]).unwrap();
+    let lines = |path: &str| {
+        let mut head = RequestHead::default();
+        head.set_target(path);
+        telling.of(None, None, &head).0.unwrap().lines
+    };
+    assert_eq!((lines("/api/a"), lines("/apis")), (Lines::All, Lines::Nothing));
+    assert_eq!((&telling.at_first().lines, telling.series()), (&Lines::Nothing, 70));
+    assert_eq!(Telling::default().series(), telemetry::limits::SERIES);
 }

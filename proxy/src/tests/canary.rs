@@ -14,7 +14,7 @@ const SECRET: &str = "canary-5f2c91d0";
 
 /// All that a proxy has told, by every way.
 fn told(proxy: &super::Proxy) -> String {
-    let lines: Vec<String> = proxy.log.try_iter().collect();
+    let lines: Vec<String> = proxy.log.try_iter().map(|line| line.text).collect();
     let (flows, _) = proxy.worker.shared.flows.take(Instant::now());
     let flows = flows.into_iter().map(|flow| flow.line).collect::<Vec<_>>();
     format!("{}\n{}\n{}", lines.join("\n"), flows.join("\n"), proxy.worker.shared.metrics.encode())

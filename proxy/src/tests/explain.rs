@@ -253,7 +253,7 @@ async fn records(proxies: [&Proxy; 2], wanted: usize) -> BTreeMap<IpAddr, VecDeq
         }
         if count >= wanted {
             assert_eq!(count, wanted, "one record for each request");
-            assert!(proxies.iter().all(|proxy| proxy.worker.shared.log.as_ref().unwrap().dropped() == 0.0));
+            assert!(proxies.iter().all(|proxy| proxy.worker.shared.log.dropped() == 0.0));
             return all;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

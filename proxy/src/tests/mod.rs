@@ -37,9 +37,10 @@ mod trust;
 
 use crate::doors::{ApplicationDoor, Door, Doors, work};
 use crate::limits;
+use crate::lines::{Line, LogSink};
 use crate::rim::Resolver;
 use crate::snapshot::{Shared as Pointer, Snapshot};
-use crate::worker::{LogSink, Me, Shared, Stage, Worker};
+use crate::worker::{Me, Shared, Stage, Worker};
 use arc_swap::ArcSwap;
 use identity::{Authority, Credentials, Csr, SignRequest, Signer, Svid, TrustStore};
 use model::{Change, Key, Kind, Resource, Source, SpiffeId, TrustDomain};
@@ -140,7 +141,7 @@ impl Mesh {
         let format = access_log::Format::Json;
         let name = identity.to_owned();
         let metrics = Metrics::new();
-        let log = LogSink::new(lines, format, &metrics);
+        let log = LogSink::new(lines, true, format, &metrics);
         let shared = Arc::new(Shared {
             snapshot: self.snapshot.clone(),
             credentials,
@@ -153,7 +154,7 @@ impl Mesh {
                 metadata: PeerMetadata { workload: name.clone(), namespace: "shop".into(), app: name, ..PeerMetadata::default() },
             },
             resolver: Resolver::alone(self.snapshot.clone()),
-            log: Some(log),
+            log,
             guards: Default::default(),
             flows: Default::default(),
             keys: Default::default(),
@@ -175,7 +176,7 @@ impl Mesh {
 pub struct Proxy {
     pub worker: Rc<Worker>,
     doors: Doors,
-    log: Receiver<String>,
+    log: Receiver<Line>,
 }
 
 impl Proxy {
@@ -198,14 +199,14 @@ impl Proxy {
 
     /// The records that are there, in the order in which their requests ended.
     pub fn records(&self) -> impl Iterator<Item = Value> {
-        self.log.try_iter().map(|line| serde_json::from_str(&line).unwrap())
+        self.log.try_iter().map(|line| serde_json::from_str(&line.text).unwrap())
     }
 
     /// The next record, which may take a moment: it is written when all else is done.
     pub async fn record(&self) -> Value {
         for _ in 0..500 {
             if let Ok(line) = self.log.try_recv() {
-                return serde_json::from_str(&line).unwrap();
+                return serde_json::from_str(&line.text).unwrap();
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -3,7 +3,7 @@
 use super::resources::{self, HTTP};
 use super::{Shop, bounded, key};
 use crate::flows::ContextCounts;
-use model::telemetry::{Lines, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
+use model::telemetry::{Lines, Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 use model::{HeaderMatch, Kind, Resource, Target, ValueMatch};
 use serde_json::Value;
 use std::sync::Arc;
@@ -137,6 +137,37 @@ async fn a_policy_chooses_what_is_recorded_and_what_has_a_line() {
         fetch(&told(door, &[])).await.unwrap();
         shop.web.counted(4).await;
         assert_eq!((spans(&shop.web), lines(&shop)), (1, (1, 0)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn heads_are_recorded_as_far_as_a_policy_names_them_and_made_unreadable_as_it_says() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", HTTP);
+        let names = |names: &[&str]| Some(names.iter().map(|name| Arc::from(*name)).collect());
+        let redaction = |field, pattern: &str| Redaction { field, pattern: Pattern::new(pattern).unwrap(), replacement: "#".into() };
+        let says = TelemetrySettings {
+            request_headers: names(&["x-tenant", "cookie", "user-agent"]),
+            response_headers: names(&["content-length", "set-cookie"]),
+            redactions: Some(
+                [redaction(RedactedField::Path, "[0-9]+"), redaction(RedactedField::RequestHeader("x-tenant".into()), "-.*")].into(),
+            ),
+            ..TelemetrySettings::default()
+        };
+        shop.mesh.put(vec![policy(TelemetryTarget::Mesh, says)]);
+        let shot =
+            Shot { target: "/headers/4111".into(), ..told(door, &[("X-Tenant", "acme-4711"), ("Cookie", "id=secret"), ("X-Other", "x")]) };
+        fetch(&shot).await.unwrap();
+        for proxy in [&shop.web, &shop.catalog] {
+            let record = proxy.record().await;
+            assert_eq!(record["path"], "/headers/#", "{record}");
+            assert_eq!(record["request_headers"], serde_json::json!({"x-tenant": "acme#"}), "{record}");
+            assert!(record["response_headers"]["content-length"].is_string(), "{record}");
+            assert!(!record.to_string().contains("secret") && !record.to_string().contains("4711"), "{record}");
+        }
     })
     .await;
 }

@@ -103,6 +103,17 @@ fn label_sets_have_a_budget() {
 }
 
 #[test]
+fn a_policy_lowers_the_budget_and_never_raises_it() {
+    for (most, want) in [(20, 20), (limits::SERIES * 2, limits::SERIES)] {
+        let metrics = Metrics::new();
+        metrics.limit_series(most);
+        let mut worker = metrics.worker();
+        (0..want + 5).for_each(|i| worker.observe(&Record { source: peer(&format!("stranger-{i}")), ..record(200, 1) }));
+        assert_eq!(metrics.folded(), 5, "{most}");
+    }
+}
+
+#[test]
 fn what_is_over_the_budget_grows_nothing_and_finds_room_again() {
     let metrics = Metrics::new();
     let mut worker = metrics.worker();

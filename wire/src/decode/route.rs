@@ -69,17 +69,20 @@ fn status(code: u32) -> Result<u16> {
     u16::try_from(code).ok().filter(|code| (100..600).contains(code)).ok_or_else(|| wrong(format!("{code} is no HTTP status")))
 }
 
-fn ranked(m: v1::RankedMatch) -> Result<RankedMatch> {
-    let rank = some(m.rank).at("rank")?;
+fn ranked(mut m: v1::RankedMatch) -> Result<RankedMatch> {
+    let rank = some(m.rank.take()).at("rank")?;
     let order = rank.order.try_into().map_err(|_| wrong("has not five members")).at("order").at("rank")?;
+    let rank = Rank { order, created: rank.created, name: text(rank.name).at("rank.name")?, rule: rank.rule, position: rank.position };
+    Ok(RankedMatch { rank, matches: matches(m)? })
+}
+
+/// Without its rank.
+pub(super) fn matches(m: v1::RankedMatch) -> Result<RouteMatch> {
     let path = m.path.map(path).transpose().at("path")?;
     let method = m.method.map(|name| Method::parse(&name).ok_or_else(|| wrong("is no method"))).transpose().at("method")?;
     let headers = list(m.headers, "headers", header)?;
     let query = list(m.query, "query", |q| Ok(QueryMatch { name: text(q.name).at("name")?, value: value(q.value).at("value")? }))?;
-    Ok(RankedMatch {
-        rank: Rank { order, created: rank.created, name: text(rank.name).at("rank.name")?, rule: rank.rule, position: rank.position },
-        matches: RouteMatch { path, method, headers, query },
-    })
+    Ok(RouteMatch { path, method, headers, query })
 }
 
 fn path(m: v1::PathMatch) -> Result<PathMatch> {

@@ -1,11 +1,17 @@
 //! What is told of requests, read from bytes.
 
 use super::read::{Read, Result, list, some, text, word, wrong};
-use super::{key, key_of, origin, route, v1};
+use super::{header_name, key, key_of, origin, route, tls, v1};
 use model::Kind;
-use model::telemetry::{Collector, Lines, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
+use model::backend::UpstreamRoots;
+use model::telemetry::{
+    Collector, LineFile, LineFormat, Lines, Names, Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings, TelemetryTarget,
+    recorded,
+};
+use std::sync::Arc;
 use std::time::Duration;
-use v1::telemetry_policy::{Lines as L, Target as T};
+use v1::telemetry_policy::redaction::Field as R;
+use v1::telemetry_policy::{Format as F, Lines as L, Target as T};
 
 pub(super) fn policy(m: v1::TelemetryPolicy) -> Result<TelemetryPolicy> {
     let headers = |always: v1::telemetry_policy::Always| list(always.headers, "headers", route::header);
@@ -30,12 +36,52 @@ pub(super) fn policy(m: v1::TelemetryPolicy) -> Result<TelemetryPolicy> {
                 L::LinesErrorsAndSlower(micros) => Lines::ErrorsAndSlower(Duration::from_micros(micros)),
                 L::LinesNothing(_) => Lines::Nothing,
             }),
+            matches: m.matches.map(|matches| list(matches.any, "matches", route::matches)).transpose()?,
             lines_to: m.lines_to.map(collector).transpose().at("lines_to")?,
+            format: m.format.map(|format| match format {
+                F::Json(_) => LineFormat::Json,
+                F::Text(_) => LineFormat::Text,
+            }),
+            file: m
+                .file
+                .map(|file| LineFile::new(&file.name, file.bytes, file.kept).map(Arc::new).map_err(wrong))
+                .transpose()
+                .at("file")?,
+            request_headers: m.request_headers.map(names).transpose().at("request_headers")?,
+            response_headers: m.response_headers.map(names).transpose().at("response_headers")?,
+            redactions: m.redactions.map(|all| list(all.all, "redactions", redaction).map(Arc::from)).transpose()?,
+            series: m.series,
         },
+    })
+}
+
+/// What must never be recorded is refused here too, whoever was asked before.
+fn names(m: v1::telemetry_policy::Names) -> Result<Names> {
+    let names = list(m.names, "names", |name| {
+        let name = header_name(name)?;
+        if name.chars().any(|c| c.is_ascii_uppercase()) || !recorded::may_be_recorded(&name) {
+            return Err(wrong(format!("holds {name:?}, which is never recorded")));
+        }
+        Ok(name)
+    });
+    names.map(Arc::from)
+}
+
+fn redaction(m: v1::telemetry_policy::Redaction) -> Result<Redaction> {
+    Ok(Redaction {
+        field: match some(m.field).at("field")? {
+            R::Path(_) => RedactedField::Path,
+            R::RequestHeader(name) => RedactedField::RequestHeader(header_name(name).at("request_header")?),
+            R::ResponseHeader(name) => RedactedField::ResponseHeader(header_name(name).at("response_header")?),
+        },
+        pattern: Pattern::new(&m.pattern).map_err(wrong).at("pattern")?,
+        replacement: text(m.replacement).at("replacement")?,
     })
 }
 
 fn collector(m: v1::Collector) -> Result<Collector> {
     let protocol = word(m.protocol).at("protocol")?;
-    Collector::parse(protocol, &m.url).map_err(|why| wrong(why.to_string())).at("url")
+    // A collector by https whose roots are left out is known by the system's.
+    let roots = m.tls.map(tls::upstream).transpose().at("tls")?.map_or(UpstreamRoots::System, |tls| tls.roots);
+    Collector::parse(protocol, &m.url, roots).map_err(|why| wrong(why.to_string())).at("url")
 }

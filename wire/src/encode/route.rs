@@ -5,7 +5,7 @@ use crate::enums::Word;
 use crate::v1;
 use model::backend::ExternalName;
 use model::route::{HeaderEdits, PathEdit, RankedMatch};
-use model::{Attachment, Backend, Filter, PathMatch, Rule, Target, ValueMatch};
+use model::{Attachment, Backend, Filter, PathMatch, RouteMatch, Rule, Target, ValueMatch};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,21 +50,22 @@ fn rule(r: &Rule) -> v1::Rule {
 }
 
 fn ranked(m: &RankedMatch) -> v1::RankedMatch {
+    let rank = &m.rank;
+    let rank =
+        v1::Rank { order: rank.order.to_vec(), created: rank.created, name: text(&rank.name), rule: rank.rule, position: rank.position };
+    v1::RankedMatch { rank: Some(rank), ..matches(&m.matches) }
+}
+
+/// Without a rank, where there is no order among them.
+pub(super) fn matches(matches: &RouteMatch) -> v1::RankedMatch {
     use v1::path_match::Path as P;
     let path = |path: &PathMatch| match path {
         PathMatch::Exact(p) => P::Exact(text(p)),
         PathMatch::Prefix(p) => P::Prefix(text(p)),
         PathMatch::Regex(p) => P::Regex(p.pattern().to_owned()),
     };
-    let (rank, matches) = (&m.rank, &m.matches);
     v1::RankedMatch {
-        rank: Some(v1::Rank {
-            order: rank.order.to_vec(),
-            created: rank.created,
-            name: text(&rank.name),
-            rule: rank.rule,
-            position: rank.position,
-        }),
+        rank: None,
         path: matches.path.as_ref().map(|p| v1::PathMatch { path: Some(path(p)) }),
         method: matches.method.as_ref().map(|m| m.as_str().to_owned()),
         headers: matches.headers.iter().map(|h| named(&h.name, &h.value)).collect(),

@@ -1,11 +1,12 @@
 //! What is told of requests, as bytes.
 
-use super::{origin, route, text};
+use super::{origin, route, text, tls};
 use crate::enums::Word;
 use crate::v1;
-use model::telemetry::{Collector, Lines, TelemetryPolicy, TelemetryTarget};
+use model::telemetry::{Collector, LineFormat, Lines, Names, RedactedField, Redaction, TelemetryPolicy, TelemetryTarget};
 use std::time::Duration;
-use v1::telemetry_policy::{Always, Lines as L, Mesh, Nothing, Target as T};
+use v1::telemetry_policy::redaction::Field as R;
+use v1::telemetry_policy::{Always, Format as F, Lines as L, Matches, Mesh, Nothing, Redactions, Target as T};
 
 pub(super) fn policy(r: &TelemetryPolicy) -> v1::TelemetryPolicy {
     let says = &r.says;
@@ -24,6 +25,16 @@ pub(super) fn policy(r: &TelemetryPolicy) -> v1::TelemetryPolicy {
             TelemetryTarget::Service(key) => T::Service(text(key)),
             TelemetryTarget::Route(key) => T::Route(text(key)),
         }),
+        matches: says.matches.as_ref().map(|any| Matches { any: any.iter().map(route::matches).collect() }),
+        format: says.format.map(|format| match format {
+            LineFormat::Json => F::Json(Nothing {}),
+            LineFormat::Text => F::Text(Nothing {}),
+        }),
+        file: says.file.as_ref().map(|file| v1::telemetry_policy::LineFile { name: text(&file.name), bytes: file.bytes, kept: file.kept }),
+        request_headers: says.request_headers.as_ref().map(names),
+        response_headers: says.response_headers.as_ref().map(names),
+        redactions: says.redactions.as_ref().map(|all| Redactions { all: all.iter().map(redaction).collect() }),
+        series: says.series,
         lines: says.lines.map(|lines| match lines {
             Lines::All => L::LinesAll(Nothing {}),
             Lines::Errors => L::LinesErrors(Nothing {}),
@@ -33,10 +44,26 @@ pub(super) fn policy(r: &TelemetryPolicy) -> v1::TelemetryPolicy {
     }
 }
 
+fn names(names: &Names) -> v1::telemetry_policy::Names {
+    v1::telemetry_policy::Names { names: names.iter().map(text).collect() }
+}
+
+fn redaction(r: &Redaction) -> v1::telemetry_policy::Redaction {
+    v1::telemetry_policy::Redaction {
+        pattern: r.pattern.text().to_owned(),
+        replacement: text(&r.replacement),
+        field: Some(match &r.field {
+            RedactedField::Path => R::Path(Nothing {}),
+            RedactedField::RequestHeader(name) => R::RequestHeader(text(name)),
+            RedactedField::ResponseHeader(name) => R::ResponseHeader(text(name)),
+        }),
+    }
+}
+
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn collector(r: &Collector) -> v1::Collector {
-    v1::Collector { protocol: r.protocol.number(), url: r.to_string() }
+    v1::Collector { protocol: r.protocol.number(), url: r.to_string(), tls: r.tls.as_deref().map(tls::upstream) }
 }

@@ -1246,9 +1246,12 @@ pub mod token_issuer {
 pub struct Collector {
     #[prost(enumeration = "CollectorProtocol", tag = "1")]
     pub protocol: i32,
-    /// `<http://HOST:PORT/PREFIX`.>
+    /// `<http://HOST:PORT/PREFIX`,> or `<https://`,> which a proxy that does not know it refuses.
     #[prost(string, tag = "2")]
     pub url: ::prost::alloc::string::String,
+    /// Of https: its roots alone are read.
+    #[prost(message, optional, tag = "3")]
+    pub tls: ::core::option::Option<UpstreamTls>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TelemetryPolicy {
@@ -1268,10 +1271,26 @@ pub struct TelemetryPolicy {
     pub spans: ::core::option::Option<Collector>,
     #[prost(message, optional, tag = "16")]
     pub lines_to: ::core::option::Option<Collector>,
+    /// A request that none of these match has no line. They have no rank.
+    #[prost(message, optional, tag = "17")]
+    pub matches: ::core::option::Option<telemetry_policy::Matches>,
+    #[prost(message, optional, tag = "20")]
+    pub file: ::core::option::Option<telemetry_policy::LineFile>,
+    /// In lower case.
+    #[prost(message, optional, tag = "21")]
+    pub request_headers: ::core::option::Option<telemetry_policy::Names>,
+    #[prost(message, optional, tag = "22")]
+    pub response_headers: ::core::option::Option<telemetry_policy::Names>,
+    #[prost(message, optional, tag = "23")]
+    pub redactions: ::core::option::Option<telemetry_policy::Redactions>,
+    #[prost(uint32, optional, tag = "24")]
+    pub series: ::core::option::Option<u32>,
     #[prost(oneof = "telemetry_policy::Target", tags = "3, 4, 5, 6, 7")]
     pub target: ::core::option::Option<telemetry_policy::Target>,
     #[prost(oneof = "telemetry_policy::Lines", tags = "12, 13, 14, 15")]
     pub lines: ::core::option::Option<telemetry_policy::Lines>,
+    #[prost(oneof = "telemetry_policy::Format", tags = "18, 19")]
+    pub format: ::core::option::Option<telemetry_policy::Format>,
 }
 /// Nested message and enum types in `TelemetryPolicy`.
 pub mod telemetry_policy {
@@ -1284,6 +1303,51 @@ pub mod telemetry_policy {
     }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Nothing {}
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Matches {
+        #[prost(message, repeated, tag = "1")]
+        pub any: ::prost::alloc::vec::Vec<super::RankedMatch>,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct LineFile {
+        #[prost(string, tag = "1")]
+        pub name: ::prost::alloc::string::String,
+        #[prost(uint64, tag = "2")]
+        pub bytes: u64,
+        #[prost(uint32, tag = "3")]
+        pub kept: u32,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Names {
+        #[prost(string, repeated, tag = "1")]
+        pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    }
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Redactions {
+        #[prost(message, repeated, tag = "1")]
+        pub all: ::prost::alloc::vec::Vec<Redaction>,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Redaction {
+        #[prost(string, tag = "4")]
+        pub pattern: ::prost::alloc::string::String,
+        #[prost(string, tag = "5")]
+        pub replacement: ::prost::alloc::string::String,
+        #[prost(oneof = "redaction::Field", tags = "1, 2, 3")]
+        pub field: ::core::option::Option<redaction::Field>,
+    }
+    /// Nested message and enum types in `Redaction`.
+    pub mod redaction {
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+        pub enum Field {
+            #[prost(message, tag = "1")]
+            Path(super::Nothing),
+            #[prost(string, tag = "2")]
+            RequestHeader(::prost::alloc::string::String),
+            #[prost(string, tag = "3")]
+            ResponseHeader(::prost::alloc::string::String),
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Target {
         #[prost(message, tag = "3")]
@@ -1309,6 +1373,13 @@ pub mod telemetry_policy {
         LinesErrorsAndSlower(u64),
         #[prost(message, tag = "15")]
         LinesNothing(Nothing),
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Format {
+        #[prost(message, tag = "18")]
+        Json(Nothing),
+        #[prost(message, tag = "19")]
+        Text(Nothing),
     }
 }
 /// Fields of a head, by their names in lower case.

@@ -26,6 +26,15 @@ fn mistakes_are_told_with_their_place() {
         ("  acessLog: {lines: All}\n", "spec.acessLog"),
         ("  targetRefs: [{group: '', kind: Gateway, name: g}]\n", "spec.targetRefs[0]"),
         ("  targetRefs: [{group: '', kind: Service, name: s}]\n  tracing: {otlp: {endpoint: 'http://c'}}\n", "spec"),
+        ("  targetRefs: [{group: '', kind: Service, name: s}]\n  accessLog: {file: {}}\n", "spec"),
+        ("  targetRefs: [{group: '', kind: Service, name: s}]\n  metrics: {maxSeries: 50}\n", "spec"),
+        ("  metrics: {maxSeries: 10001}\n", "spec.metrics.maxSeries"),
+        ("  accessLog: {file: {name: ../x}}\n", "spec.accessLog.file.name"),
+        ("  accessLog: {format: Xml}\n", "spec.accessLog.format"),
+        ("  accessLog: {matches: [{paths: /}]}\n", "spec.accessLog.matches[0].paths"),
+        ("  recorded: {redactions: [{field: Path, name: a, pattern: b}]}\n", "spec.recorded.redactions[0]"),
+        ("  recorded: {redactions: [{field: RequestHeader, pattern: b}]}\n", "spec.recorded.redactions[0]"),
+        ("  accessLog: {otlp: {endpoint: 'http://c', caCertificateRefs: [{name: a}]}}\n", "spec.accessLog.otlp"),
     ];
     for (spec, place) in cases {
         let found: Vec<String> = problems(spec).iter().map(|problem| problem.report.path_text()).collect();
@@ -62,7 +71,7 @@ fn of_two_for_one_target_the_first_holds_and_the_other_says_so() {
 fn what_no_schema_saw_is_told_and_changes_nothing() {
     let service_target = json!([{"group": "", "kind": "Service", "name": "s"}]);
     let cases = [
-        (json!({"tracing": {"otlp": {"endpoint": "https://c"}}}), "spec.tracing.otlp.endpoint"),
+        (json!({"tracing": {"otlp": {"endpoint": "https://10.0.0.1"}}}), "spec.tracing.otlp.endpoint"),
         (json!({"tracing": {"otlp": {"endpoint": "http://c", "protocol": "Thrift"}}}), "spec.tracing.otlp.protocol"),
         (json!({"tracing": {"sampling": {"fraction": {"numerator": 3, "denominator": 2}}}}), "spec.tracing.sampling"),
         (json!({"tracing": {"slowerThan": "soon"}}), "spec.tracing.slowerThan"),
@@ -76,4 +85,23 @@ fn what_no_schema_saw_is_told_and_changes_nothing() {
     }
     let pod = run(&[policy("a", "p", json!({"targetRefs": [{"group": "", "kind": "Pod", "name": "s"}]}))]);
     assert_eq!(told(&pod), [("Invalid".to_owned(), "spec.targetRefs[0].kind".to_owned())]);
+}
+
+#[test]
+fn what_bears_keys_of_a_consumer_may_not_be_asked_for_either() {
+    let from = json!([{"type": "Header", "header": {"name": "X-Partner-Key"}}]);
+    let consumer = object("organza.dev/v1alpha1", "Consumer", ("b", "acme"), json!({"spec": {"from": from}}));
+    let t = run(&[policy("a", "one", json!({"recorded": {"requestHeaders": ["x-partner-key"]}})), consumer]);
+    assert!(told(&t).contains(&("Invalid".to_owned(), "spec.recorded.requestHeaders[0]".to_owned())), "{:?}", told(&t));
+    assert_eq!(made(&t), 0);
+}
+
+#[test]
+fn what_says_who_somebody_is_may_not_be_asked_for() {
+    for name in ["Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key"] {
+        for field in ["requestHeaders", "responseHeaders"] {
+            let t = run(&[policy("a", "one", json!({"recorded": {field: ["x-ok", name]}}))]);
+            assert_eq!((told(&t), made(&t)), (vec![("Invalid".to_owned(), format!("spec.recorded.{field}[1]"))], 0), "{name}");
+        }
+    }
 }

@@ -26,4 +26,14 @@ pub fn policy(policy: &TelemetryPolicy, out: &mut String) {
     says.spans.iter().for_each(|to| line(out, 1, format!("spans by {:?} to {to}", to.protocol)));
     says.lines.iter().for_each(|lines| line(out, 1, format!("lines {lines:?}")));
     says.lines_to.iter().for_each(|to| line(out, 1, format!("lines by {:?} to {to}", to.protocol)));
+    says.matches.iter().flatten().for_each(|one| line(out, 1, format!("lines of {one:?}")));
+    says.format.iter().for_each(|format| line(out, 1, format!("lines as {format:?}")));
+    says.file.iter().for_each(|file| line(out, 1, format!("lines into {} of {} B, {} kept", file.name, file.bytes, file.kept)));
+    for (what, names) in [("request", &says.request_headers), ("response", &says.response_headers)] {
+        names.iter().for_each(|names| line(out, 1, format!("records of the {what} {}", names.join(" "))));
+    }
+    for one in says.redactions.iter().flat_map(|all| all.iter()) {
+        line(out, 1, format!("redacts {:?} {:?} to {}", one.field, one.pattern, one.replacement));
+    }
+    says.series.iter().for_each(|most| line(out, 1, format!("series {most}")));
 }

@@ -12,14 +12,14 @@ use crate::program;
 use crate::supervise::{Program, Released, Restart, State, Supervised};
 use clap::Args;
 use control::kubernetes::{Cluster, Deployment};
-use control::{Control, ControlConfig};
-use model::TrustDomain;
+use control::{Beyond, Control, ControlConfig};
+use model::{BaseUrl, TrustDomain};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
-use wire::api::Status;
+use wire::api::{LinkTemplate, Status};
 
 /// What a user may say of the control plane; `up` hands it on.
 #[derive(Debug, Clone, Args)]
@@ -42,6 +42,32 @@ pub struct ControlFlags {
     /// The key of that authority, PEM
     #[arg(long, requires = "ca_cert", value_name = "FILE")]
     pub ca_key: Option<PathBuf>,
+    /// Where the dashboard reads of more than the last hour: a Prometheus that scrapes the proxies
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    pub prometheus: Option<BaseUrl>,
+    /// A link that the dashboard shows: NAME=URL with {service} (and {namespace}) or with {trace} in it; may be repeated
+    #[arg(long = "link", value_name = "NAME=URL", value_parser = link)]
+    pub links: Vec<LinkTemplate>,
+}
+
+fn base_url(text: &str) -> Result<BaseUrl, String> {
+    BaseUrl::parse(text).map_err(|e| format!("it {e}"))
+}
+
+/// Only what a browser opens as a page of the web: what else a URL may be could run in ours.
+fn link(text: &str) -> Result<LinkTemplate, String> {
+    let (name, url) = text.split_once('=').ok_or("it is not of the form NAME=URL")?;
+    let is_web = ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+    if name.trim().is_empty() || name.len() > 64 {
+        return Err("its name has 1 to 64 characters".to_owned());
+    }
+    if !is_web || url.len() > 1024 || !url.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("it leads to no http:// or https:// URL of at most 1024 plain characters".to_owned());
+    }
+    if url.contains("{service}") == url.contains("{trace}") {
+        return Err("it has either {service} or {trace} in it".to_owned());
+    }
+    Ok(LinkTemplate { name: name.trim().to_owned(), url: url.to_owned() })
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +146,7 @@ pub async fn run(args: ControlArgs) -> Outcome {
         svid_life: Duration::from_secs(args.flags.svid_life),
         own_ca: args.flags.ca_cert.zip(args.flags.ca_key),
         cluster: args.cluster.cluster().await?,
+        beyond: Beyond { prometheus: args.flags.prometheus, links: args.flags.links },
     };
     let control = Control::start(config).await.map_err(|e| Failure::problem("the control plane does not start").why(e))?;
     tracing::info!("control plane serves proxies on {}", control.xds_address);
@@ -210,6 +237,8 @@ pub async fn keep(place: &Place, files: &[PathBuf], flags: &ControlFlags, before
     command.extend(["--trust-domain".into(), flags.trust_domain.clone().into(), "--listen".into(), flags.listen.to_string().into()]);
     command.extend(["--dashboard".into(), flags.dashboard.to_string().into()]);
     command.extend(["--svid-life".into(), flags.svid_life.to_string().into()]);
+    command.extend(flags.prometheus.iter().flat_map(|url| ["--prometheus".into(), url.to_string().into()]));
+    command.extend(flags.links.iter().flat_map(|link| ["--link".into(), format!("{}={}", link.name, link.url).into()]));
     for (flag, file) in [("--ca-cert", &flags.ca_cert), ("--ca-key", &flags.ca_key)] {
         if let Some(file) = file {
             command.extend([flag.into(), whole(file)?.into()]);

@@ -266,5 +266,7 @@ pub fn control_flags() -> crate::control_process::ControlFlags {
         svid_life: 86_400,
         ca_cert: None,
         ca_key: None,
+        prometheus: None,
+        links: Vec::new(),
     }
 }

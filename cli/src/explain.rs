@@ -2,6 +2,7 @@
 //! running proxy has acknowledged with the code that carries traffic.
 
 mod judged;
+mod past;
 mod question;
 mod state;
 mod story;
@@ -33,6 +34,7 @@ Examples:
   organza explain GET http://catalog/items --from web -f DIR
   organza explain GET http://catalog/items --from web --claims ann.json --expect Allow
   organza explain POST https://shop.example.com/cart --from gateway/shop --sni www.example.com
+  organza explain --request 4bf92f3577b34da6a3ce929d0e0e4736
   organza explain udp://:53 --from gateway/shop --expect dns
   organza explain GET http://shop.example.com:8080/old --from gateway/shop --expect 301 -o json
 
@@ -46,15 +48,19 @@ and crowded.";
 #[command(after_help = EXAMPLES)]
 pub struct ExplainArgs {
     /// GET, POST …; of bytes that nobody reads, udp://:PORT or tcp://:PORT and no URL
-    method: String,
+    #[arg(required_unless_present = "request")]
+    method: Option<String>,
     /// As the caller writes it
     url: Option<String>,
     /// A header of the request, NAME:VALUE
     #[arg(short = 'H', long = "header", value_name = "NAME:VALUE")]
     headers: Vec<String>,
     /// Who sends: a service or proxy ([NAMESPACE/]NAME), or gateway/[NAMESPACE/]NAME
-    #[arg(long)]
-    from: String,
+    #[arg(long, required_unless_present = "request")]
+    from: Option<String>,
+    /// What became of one that was sent, hop by hop: its X-Request-Id, or the identifier of its trace
+    #[arg(long, value_name = "ID", conflicts_with_all = ["method", "url", "headers", "expect", "sni", "claims", "files"])]
+    request: Option<String>,
     /// Exit with 1 unless the request goes to this backend, and no other; several for a split. A number is the status that Organza answers itself; Allow or Deny is what policies of access say
     #[arg(long, value_name = "BACKEND|STATUS")]
     expect: Vec<String>,
@@ -82,10 +88,14 @@ pub struct ExplainArgs {
 }
 
 pub async fn run(args: ExplainArgs) -> Outcome {
-    let from = From::parse(&args.from, &args.namespace)?;
+    if let Some(id) = &args.request {
+        return past::tell(&args.ask.client().await?, id, args.output).await;
+    }
+    let (method, from) = (args.method.as_deref().unwrap_or_default(), args.from.as_deref().unwrap_or_default());
+    let from = From::parse(from, &args.namespace)?;
     let mut question = match &args.url {
-        Some(url) => Question::new(&args.method, url, &args.headers, args.sni.as_deref(), from)?,
-        None => Question::bytes(&args.method, from)?,
+        Some(url) => Question::new(method, url, &args.headers, args.sni.as_deref(), from)?,
+        None => Question::bytes(method, from)?,
     };
     let (known, whence, seen) = if args.files.is_empty() { live(&args, &question).await? } else { offline(&args.files)? };
     let token = args.claims.as_deref().map(claims).transpose()?;

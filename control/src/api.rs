@@ -8,6 +8,7 @@ pub(crate) mod told;
 use crate::core::{Core, now, seconds};
 use crate::dashboard::{Desk, roles};
 use crate::limits;
+use crate::prometheus::{Prometheus, Trouble};
 use crate::registry::{Refusal, Registrant};
 use crate::shell::started;
 use axum::body::{Body, Bytes};
@@ -41,6 +42,11 @@ pub struct Api {
     pub synced: tokio::sync::watch::Receiver<bool>,
     /// Who is let into the dashboard, and where that is.
     pub desk: Arc<Desk>,
+    /// Who has long history, if anybody.
+    pub prometheus: Option<Arc<Prometheus>>,
+    pub links: Arc<[api::LinkTemplate]>,
+    /// Where processes of this machine write what they say.
+    pub logs: Option<Arc<std::path::Path>>,
 }
 
 /// What is said where something cannot be done.
@@ -98,10 +104,13 @@ impl Api {
             .route(path::CALLS, get(|State(a): State<Self>| async move { Json(beside::calls(&a.core)) }))
             .route(path::GRAPH, get(graph))
             .route(path::HISTORY, get(history))
+            .route(path::LONG_HISTORY, get(long_history))
+            .route(path::PAGE, get(page))
             .route(path::WORKLOADS, get(|State(a): State<Self>| async move { Json(beside::workloads(&a.core)) }))
             .route(path::PROBLEMS, get(|State(a): State<Self>| async move { Json(beside::problems(&a.core)) }))
             .route(path::PAST_EVENTS, get(|State(a): State<Self>| async move { Json(a.core.past_events()) }))
             .route(path::FLOWS, get(flows))
+            .route(path::REQUESTS, get(request))
             .route(path::TRACES, get(traces))
             .route("/v1/traces/{id}", get(trace))
             .route(path::CERTIFICATES, get(|State(a): State<Self>| async move { Json(told::certificates(&a.core)) }))
@@ -126,6 +135,7 @@ impl Api {
     fn answers() -> Router<Self> {
         Self::tells()
             .route("/v1/proxies/{proxy}/resources", get(resources))
+            .route(path::LOGS, get(logs))
             .route(path::TAP, get(tap))
             .route(path::EVENTS, get(events))
             .route(path::DIFF, post(diff).layer(DefaultBodyLimit::max(limits::DIFF_BODY)))
@@ -278,10 +288,11 @@ async fn ready(State(api): State<Api>) -> Result<(), Refuse> {
 #[serde(deny_unknown_fields)]
 struct Window {
     seconds: Option<u64>,
+    at: Option<u64>,
 }
 
 async fn graph(State(api): State<Api>, Asked(window): Asked<Window>) -> Json<api::Graph> {
-    Json(picture::graph(&api.core, window.seconds.unwrap_or(limits::RATE_SECONDS as u64)))
+    Json(picture::graph(&api.core, window.seconds.unwrap_or(limits::RATE_SECONDS as u64), window.at))
 }
 
 #[derive(serde::Deserialize)]
@@ -297,9 +308,78 @@ async fn history(State(api): State<Api>, Asked(of): Asked<Of>) -> Result<Json<ap
     picture::history(&api.core, of.node.as_deref(), of.edge.as_deref()).map(Json).ok_or_else(refuse)
 }
 
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LongOf {
+    node: String,
+    #[serde(default = "a_day")]
+    hours: u64,
+}
+
+fn a_day() -> u64 {
+    24
+}
+
+async fn long_history(State(api): State<Api>, Asked(of): Asked<LongOf>) -> Result<Json<api::LongHistory>, Refuse> {
+    let none = || {
+        let fix = "scrape the proxies, and start the mesh with --prometheus URL (docs/prometheus.md)".to_owned();
+        Refuse::new(StatusCode::NOT_FOUND, "there is no Prometheus that knows more than the last hour", Some(fix))
+    };
+    let prometheus = api.prometheus.ok_or_else(none)?;
+    let told = prometheus.history(&of.node, of.hours, seconds(now())).await;
+    told.map(Json).map_err(|why| {
+        let (status, fix) = match why {
+            Trouble::Node(_) => (StatusCode::BAD_REQUEST, "ask by an id of /v1/graph"),
+            Trouble::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "ask again in a moment"),
+            Trouble::Down(..) => {
+                (StatusCode::BAD_GATEWAY, "see whether it runs, and whether --prometheus names it; the last hour is known without it")
+            }
+        };
+        Refuse::new(status, why.to_string(), Some(fix.into()))
+    })
+}
+
+/// On the socket, whoever asks may everything.
+async fn page(State(api): State<Api>, role: Option<Extension<api::DashboardRole>>) -> Json<api::PageFacts> {
+    let role = role.map_or(api::DashboardRole::Admin, |Extension(role)| role);
+    Json(api::PageFacts { role, long_history: api.prometheus.is_some(), links: api.links.to_vec() })
+}
+
 async fn flows(State(api): State<Api>) -> Json<api::FlowList> {
     let (items, dropped) = api.core.lock().flows.failed();
     Json(api::FlowList { items, dropped })
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    id: String,
+}
+
+async fn request(State(api): State<Api>, Asked(Which { id }): Asked<Which>) -> Result<Json<api::FlowList>, Refuse> {
+    let fix = "kept are the last that failed, and for ten minutes those that were slow or sampled (organza trace); a header or share of a TelemetryPolicy samples more";
+    let inner = api.core.lock();
+    let (items, (_, dropped)) = (inner.flows.of_request(&id), inner.flows.failed());
+    match items.is_empty() {
+        true => Err(Refuse::new(StatusCode::NOT_FOUND, format!("no request {id:?} is remembered"), Some(fix.into()))),
+        false => Ok(Json(api::FlowList { items, dropped })),
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whose {
+    of: String,
+}
+
+async fn logs(State(api): State<Api>, Asked(Whose { of }): Asked<Whose>) -> Result<Json<api::LogList>, Refuse> {
+    let elsewhere = || Refuse::new(StatusCode::NOT_FOUND, "logs of a cluster are not here", Some("kubectl logs POD".into()));
+    let folder = api.logs.ok_or_else(elsewhere)?;
+    let unnamed = || Refuse::new(StatusCode::BAD_REQUEST, format!("{of:?} is no name of a process"), None);
+    // Files: they may be slow.
+    let (folder, name) = (folder.to_path_buf(), of.clone());
+    let told = tokio::task::spawn_blocking(move || crate::logs::of(&folder, &name)).await;
+    told.ok().flatten().map(Json).ok_or_else(unnamed)
 }
 
 async fn traces(State(api): State<Api>, Asked(query): Asked<api::TraceQuery>) -> Json<api::TraceList> {

@@ -176,7 +176,8 @@ async fn known(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> R
     }
 }
 
-async fn as_session(session: &Session, request: Request, next: Next) -> Response {
+async fn as_session(session: &Session, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(session.role);
     let question = roles::Question::of(&request);
     let answer = match question.least() {
         None => refuse(StatusCode::METHOD_NOT_ALLOWED, "no browser may ask this"),

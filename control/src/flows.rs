@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use telemetry::span::{Line, word};
 use tokio::sync::mpsc;
 use wire::api::TapQuery;
 use wire::v1;
@@ -104,6 +105,21 @@ impl Flows {
     pub fn wanted(&mut self) -> Vec<v1::Tap> {
         self.taps.retain(|_, tap| !tap.lines.is_closed());
         self.taps.values().map(|tap| tap.wanted.clone()).collect()
+    }
+
+    /// All that is remembered of one request, by its identifier or that of its trace: what each proxy on its way said of it, the first first.
+    pub fn of_request(&self, id: &str) -> Vec<Value> {
+        let is = |line: &Line| word(line, "request_id") == id || word(line, "trace_id") == id;
+        let failed = self.failed.iter().filter_map(Value::as_object).filter(|line| is(line));
+        let mut found: Vec<&Line> = Vec::new();
+        for line in failed.chain(self.traces.lines(is)) {
+            if found.len() < limits::SPANS_OF_ONE && !found.contains(&line) {
+                found.push(line);
+            }
+        }
+        let began = |line: &Line| line.get("start_time_ms").and_then(Value::as_f64).unwrap_or(0.0);
+        found.sort_by(|a, b| began(a).total_cmp(&began(b)));
+        found.into_iter().cloned().map(Value::Object).collect()
     }
 
     /// The last that failed, the latest first, and how many flows were lost.

@@ -15,8 +15,10 @@ pub mod flows;
 pub mod graph;
 pub mod kubernetes;
 pub mod limits;
+pub mod logs;
 mod presence;
 pub mod processes;
+pub mod prometheus;
 pub mod registry;
 pub mod roots;
 pub mod serve;
@@ -60,6 +62,17 @@ pub struct ControlConfig {
     pub own_ca: Option<(PathBuf, PathBuf)>,
     /// Objects come from a cluster, and no files are read.
     pub cluster: Option<kubernetes::Cluster>,
+    /// What the dashboard shows beside what is known here.
+    pub beyond: Beyond,
+}
+
+/// What others know more of.
+#[derive(Debug, Clone, Default)]
+pub struct Beyond {
+    /// Has long history.
+    pub prometheus: Option<model::BaseUrl>,
+    /// Pages of others, for services and traces.
+    pub links: Vec<wire::api::LinkTemplate>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +169,8 @@ impl Control {
             _ => None,
         };
         let (core, credentials) = open(&config, store)?;
+        // In a cluster logs are the kubelets'.
+        let logs = config.cluster.is_none().then(|| config.state.join("logs").into());
         let (synced, is_synced) = watch::channel(config.cluster.is_none());
         let (serving, is_serving) = watch::channel(config.cluster.is_none());
         let source: Pin<Box<dyn Future<Output = ()> + Send>> = match config.cluster {
@@ -169,6 +184,7 @@ impl Control {
         };
         let here = browsers.local_addr().map_err(|e| StartError::Listen(config.dashboard.to_string(), e))?;
         let desk = Arc::new(dashboard::Desk::new(core.secret(), here)?);
+        let prometheus = config.beyond.prometheus.map(prometheus::Prometheus::new).transpose()?.map(Arc::new);
         let api = api::Api {
             core: core.clone(),
             xds_address: address.to_string(),
@@ -176,6 +192,9 @@ impl Control {
             release: env!("CARGO_PKG_VERSION"),
             synced: is_synced.clone(),
             desk: desk.clone(),
+            prometheus,
+            links: config.beyond.links.into(),
+            logs,
         };
         let page = dashboard::router(desk, api.clone().for_browsers());
         let unix = bind(&socket)?;

@@ -138,3 +138,23 @@ pub const API_QUIET: Duration = Duration::from_secs(300);
 pub const TROUBLE: Duration = Duration::from_secs(30);
 /// What Gateways are made of is applied again after so long, since others may have changed it.
 pub const APPLY_AGAIN: Duration = Duration::from_secs(60);
+/// To have an answer from a Prometheus.
+pub const PROMETHEUS_TIME: Duration = Duration::from_secs(5);
+/// One of its answers, in bytes.
+pub const PROMETHEUS_BYTES: usize = 4 * 1024 * 1024;
+/// Histories that are asked for at once; a further one is refused.
+pub const PROMETHEUS_ASKED: usize = 4;
+/// Of its own words on why it refuses, in characters.
+pub const PROMETHEUS_WORDS: usize = 256;
+/// Longest history that is asked for, in hours.
+pub const LONG_HOURS: u64 = 30 * 24;
+/// Points of such a history, about.
+pub const LONG_POINTS: u64 = 360;
+/// They are no closer than so many seconds ...
+pub const LONG_STEP: u64 = 30;
+/// ... and each tells of so many at least, for rates need two scrapes.
+pub const LONG_WINDOW: u64 = 120;
+/// Of a log, so many bytes of its end are read ...
+pub const LOG_TAIL_BYTES: u64 = 128 * 1024;
+/// ... and so many lines told.
+pub const LOG_TAIL_LINES: usize = 400;

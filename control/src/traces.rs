@@ -87,6 +87,11 @@ impl Traces {
         api::TraceList { items: items.take(limits::TRACES_TOLD).collect(), dropped: self.dropped }
     }
 
+    /// Lines of spans that this holds for, in no order; a gateway's has two of them.
+    pub fn lines(&self, wanted: impl Fn(&Line) -> bool) -> impl Iterator<Item = &Line> {
+        self.traces.values().flat_map(|trace| &trace.told).map(|told| &told.line).filter(move |line| wanted(line))
+    }
+
     pub fn of(&self, id: &str) -> Option<api::Trace> {
         let id = telemetry::trace::read_id(id)?;
         let trace = self.traces.get(&id)?;

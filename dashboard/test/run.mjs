@@ -117,6 +117,43 @@ const everything = await page.evaluate(async () => {
 });
 check(everything.includes('/status/503') && !everything.includes(secret), 'a secret in header, cookie and query is in no answer');
 
+// Requests as they end, for who may tap; a viewer is told what it takes, and is refused.
+await at('node/service/default/catalog');
+await page.getByRole('button', { name: 'Watch' }).click();
+const watched = page.locator('section', { has: page.getByRole('heading', { name: 'Live requests' }) });
+const live = await until('a request shows as it ends', async () => {
+  await fetch(new URL('/items', gateway)).catch(() => {});
+  return watched.locator('tr.flow').count();
+});
+if (live) check(true, 'a request shows as it ends');
+await page.getByRole('button', { name: 'Stop' }).click();
+const viewerContext = await browser.newContext();
+const viewer = await viewerContext.newPage();
+const viewerLink = (await run('dashboard', '--no-open', '--mesh', mesh, '--role', 'viewer')).split('\n')[0];
+await viewer.goto(`${viewerLink}`);
+await viewer.waitForSelector('[data-node]', { timeout: PATIENCE });
+const refusals = await viewer.evaluate(async () => {
+  const ask = async (path, method) => (await fetch(path, { method })).status;
+  return [await ask('v1/tap', 'GET'), await ask('v1/proxies/x/resources', 'GET'), await ask('v1/roots/rotate', 'POST'), await ask('v1/registrations', 'POST')];
+});
+check(refusals.join() === '403,403,403,405', `a viewer may not tap, read resources, rotate or register: ${refusals.join()}`);
+await viewer.goto(`${base}/#/node/service/default/catalog`);
+check(await until('a viewer is told what it takes', () => viewer.getByText('--role tapper').count()), 'a viewer is told what it takes');
+await viewerContext.close();
+
+// The last hour again.
+await at('graph');
+await page.waitForSelector('[data-node]');
+await page.locator('#back').fill('-20');
+await until('a moment that is over is shown', async () => (await page.locator('.replay label').innerText()).startsWith('As it was at'));
+const past = await page.evaluate(async () => {
+  const graph = async (query) => (await (await fetch(`v1/graph?${query}`)).json()).edges.reduce((sum, edge) => sum + edge.figures.requests, 0);
+  const now = Math.floor(Date.now() / 1000);
+  return [await graph(`seconds=3600`), await graph(`seconds=3600&at=${now - 3000}`)];
+});
+check(past[0] > 0 && past[1] === 0, `what was called now was not called fifty minutes ago: ${past.join()}`);
+await page.getByRole('button', { name: 'Back to now' }).click();
+
 // By keyboard.
 await at('graph');
 await page.waitForSelector('[data-node]');

@@ -17,8 +17,8 @@ pub use get::{
     ProxyResources, Route, RouteList, RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
 };
 pub use graph::{
-    DashboardLink, DashboardQuery, DashboardRole, EdgeVersion, Figures, Graph, GraphEdge, History, Node, NodeKind, NodeVersion, PastEvent,
-    PastEvents, Point, ProblemList, Workload, WorkloadList,
+    DashboardLink, DashboardQuery, DashboardRole, EdgeVersion, Figures, Graph, GraphEdge, History, LinkTemplate, Log, LogList, LongHistory,
+    LongPoint, Node, NodeKind, NodeVersion, PageFacts, PastEvent, PastEvents, Point, ProblemList, Workload, WorkloadList,
 };
 pub use join::{Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort};
 pub use trace::{Span, SpanKind, Trace, TraceList, TraceQuery, TraceSummary};
@@ -37,10 +37,14 @@ pub mod path {
     pub const EDGES: &str = "/v1/edges";
     /// Calls seen in the last seven days, by caller, port, method and path ([`super::CallList`]).
     pub const CALLS: &str = "/v1/calls";
-    /// The service graph; `?seconds=N` chooses the window, 10 where it is left out, at most an hour.
+    /// The service graph; `?seconds=N` chooses the window, 10 where it is left out, at most an hour; `?at=TIME` its end.
     pub const GRAPH: &str = "/v1/graph";
     /// The last hour of `?node=ID` or `?edge=ID`.
     pub const HISTORY: &str = "/v1/history";
+    /// The last `?hours=N` of `?node=ID`, from the Prometheus that the mesh was given ([`super::LongHistory`]).
+    pub const LONG_HISTORY: &str = "/v1/history/long";
+    /// What the dashboard may show: the reader's role, links out, whether there is a Prometheus ([`super::PageFacts`]).
+    pub const PAGE: &str = "/v1/page";
     pub const WORKLOADS: &str = "/v1/workloads";
     pub const PROBLEMS: &str = "/v1/problems";
     /// What events told, the last 512.
@@ -60,8 +64,12 @@ pub mod path {
     pub const DIFF: &str = "/v1/diff";
     /// Requests that failed or were denied, the last ([`super::FlowList`]).
     pub const FLOWS: &str = "/v1/flows";
+    /// What each proxy said of one request, `?id=` its identifier or its trace's ([`super::FlowList`]).
+    pub const REQUESTS: &str = "/v1/requests";
     /// The last traces ([`super::TraceList`]); `?service=&failed=&slower=` ([`super::TraceQuery`]).
     pub const TRACES: &str = "/v1/traces";
+    /// The last lines of a process of this machine and its proxy, `?of=NAME` ([`super::LogList`]).
+    pub const LOGS: &str = "/v1/logs";
     /// A stream of requests as they end, one JSON object a line; `?from=&to=&route=&status=` ([`super::TapQuery`]).
     pub const TAP: &str = "/v1/tap";
     /// POST answers a [`super::DashboardLink`]; `?role=` ([`super::DashboardQuery`]).
@@ -72,6 +80,11 @@ pub mod path {
     /// One trace ([`super::Trace`]).
     pub fn trace(id: &str) -> String {
         format!("{TRACES}/{id}")
+    }
+
+    /// One request ([`super::FlowList`]).
+    pub fn request(id: &str) -> String {
+        format!("{REQUESTS}?id={id}")
     }
 
     /// What one proxy has acknowledged ([`super::ProxyResources`]).

@@ -219,12 +219,15 @@ fn edge_id((source, destination, protocol): &EdgeKey) -> String {
     format!("{}→{}/{protocol}", source.id(), destination.id())
 }
 
-/// The graph over the last `window` seconds.
-pub fn graph(core: &Core, window: u64) -> api::Graph {
+/// The graph over the `window` seconds before `at`, or before now. What was counted is of then; who is there, and what configuration says, is of now.
+pub fn graph(core: &Core, window: u64, at: Option<u64>) -> api::Graph {
     let world = core.world();
     let inner = core.lock();
-    let time = seconds(now());
-    let window = window.clamp(1, limits::SLOT_SECONDS * limits::SLOTS as u64);
+    let (time, hour) = (seconds(now()), limits::SLOT_SECONDS * limits::SLOTS as u64);
+    let at = at.map(|at| at.clamp(time.saturating_sub(hour), time)).filter(|at| *at < time);
+    // Of what is over, seconds are not told apart any more.
+    let window = window.clamp(if at.is_some() { 2 * limits::SLOT_SECONDS } else { 1 }, hour);
+    let time = at.unwrap_or(time);
     let places = Places::of(&world, &inner.registry);
     let mut nodes: BTreeMap<Place, Node> =
         places.workloads.values().chain(places.services.values()).map(|p| (p.clone(), Node::default())).collect();

@@ -16,6 +16,7 @@ fn api(folder: &std::path::Path) -> Api {
         svid_life: std::time::Duration::from_secs(600),
         own_ca: None,
         cluster: None,
+        beyond: Default::default(),
     };
     let (core, _) = crate::open(&config, Arc::new(Memory::default())).unwrap();
     Api {
@@ -25,6 +26,9 @@ fn api(folder: &std::path::Path) -> Api {
         release: "0",
         synced: tokio::sync::watch::channel(true).1,
         desk: Arc::new(Desk::new(Some([7; 32]), ([127, 0, 0, 1], 2).into()).unwrap()),
+        prometheus: None,
+        links: Arc::from([]),
+        logs: None,
     }
 }
 

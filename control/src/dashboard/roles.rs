@@ -19,11 +19,14 @@ const TELLS: &[&str] = &[
     path::CALLS,
     path::GRAPH,
     path::HISTORY,
+    path::LONG_HISTORY,
+    path::PAGE,
     path::WORKLOADS,
     path::PROBLEMS,
     path::EVENTS,
     path::PAST_EVENTS,
     path::FLOWS,
+    path::REQUESTS,
     path::TRACES,
     path::CERTIFICATES,
     path::ROOTS,
@@ -37,6 +40,8 @@ pub fn least(method: &Method, asked: &str) -> Option<Role> {
         Method::GET | Method::HEAD => match asked {
             path::TAP => Some(Role::Tapper),
             path::TOKENS => Some(Role::Admin),
+            // What programs say of themselves may be anything.
+            path::LOGS => Some(Role::Operator),
             _ if below(path::PROXIES).is_some_and(|rest| rest.ends_with("/resources")) => Some(Role::Operator),
             _ if TELLS.contains(&asked) || below(path::TRACES).is_some() => Some(Role::Viewer),
             // The page itself.

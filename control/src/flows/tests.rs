@@ -50,3 +50,25 @@ fn there_are_only_so_many_taps_and_those_that_ended_make_room() {
     open.pop();
     assert!(flows.tap(&TapQuery::default()).is_some());
 }
+
+#[test]
+fn one_request_is_found_by_its_identifier_or_its_traces_at_every_proxy_once() {
+    let mut flows = Flows::default();
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let line = |span: &str, start: f64, id: &str| {
+        let more = format!("\"trace_id\":\"{trace}\",\"span_id\":\"{span}\",\"start_time_ms\":{start},\"duration_ms\":1.0");
+        format!("{{\"request_id\":\"{id}\",\"response_code\":503,{more}}}")
+    };
+    let told = |line: String, taps: &[u64]| v1::Flow { line, taps: taps.to_vec() };
+    flows.report("catalog-1", vec![told(line("00f067aa0ba902b8", 2.0, "r-1"), &[FAILURES, SPANS])], 0, 0);
+    flows.report(
+        "web-1",
+        vec![told(line("00f067aa0ba902b7", 1.0, "r-1"), &[SPANS]), told(line("00f067aa0ba902b9", 3.0, "r-2"), &[FAILURES])],
+        0,
+        0,
+    );
+    let told = |id: &str| flows.of_request(id).iter().map(|line| line["proxy"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(told("r-1"), ["web-1", "catalog-1"]);
+    assert_eq!(told(trace), ["web-1", "catalog-1", "web-1"]);
+    assert!(told("r-3").is_empty() && told("").is_empty());
+}

@@ -125,11 +125,13 @@ impl History {
     pub fn since(&self, now: u64, seconds: u64) -> Option<(EdgeTotals, u64)> {
         let mut sum = EdgeTotals::default();
         let mut first = None;
-        for slot in self.slots.iter().rev().take_while(|slot| slot.start + seconds > now) {
+        // `now` may be a moment that is over: what came later is nothing to it.
+        let until = || self.slots.iter().rev().skip_while(|slot| slot.start > now);
+        for slot in until().take_while(|slot| slot.start + seconds > now) {
             slot.add_to(&mut sum);
             first = Some(slot.start);
         }
-        let latest = self.slots.back().map_or(now, |slot| slot.start + self.step - 1);
+        let latest = until().next().map_or(now, |slot| slot.start + self.step - 1);
         let end = if latest < now && latest + LATE >= now { latest } else { now };
         first.map(|first| (sum, (end.saturating_sub(first) + 1).clamp(1, seconds.max(1))))
     }

@@ -39,6 +39,7 @@ impl Replica {
             svid_life: Duration::from_secs(600),
             own_ca: None,
             cluster: None,
+            beyond: Default::default(),
         };
         let (core, _) = open(&config, Arc::new(Memory::default())).unwrap();
         let cluster = Cluster { client: server.client(name), namespace: "organza-system".into(), replica: name.into(), deployment };

@@ -46,6 +46,7 @@ async fn start(folder: &Path) -> Control {
         svid_life: Duration::from_secs(600),
         own_ca: None,
         cluster: None,
+        beyond: Default::default(),
     })
     .await
     .unwrap()

@@ -73,6 +73,38 @@ export interface History {
   points: Point[];
 }
 
+export interface LongPoint {
+  time: number;
+  requests_per_second: number;
+  failures_per_second: number;
+  p50_millis: number | null;
+  p95_millis: number | null;
+  p99_millis: number | null;
+}
+
+export interface LongHistory {
+  time: number;
+  slot_seconds: number;
+  points: LongPoint[];
+}
+
+export interface LinkTemplate {
+  name: string;
+  url: string;
+}
+
+export interface PageFacts {
+  role: 'viewer' | 'tapper' | 'operator' | 'admin';
+  long_history: boolean;
+  links: LinkTemplate[];
+}
+
+export interface TapQuery {
+  from?: string;
+  to?: string;
+  route?: string;
+}
+
 export interface Problem {
   severity: 'note' | 'warning' | 'error';
   file: string;
@@ -313,7 +345,9 @@ const items = async <T>(path: string): Promise<T[]> => (await ask<Items<T>>(path
 
 export const api = {
   status: () => ask<Status>('status'),
-  graph: (seconds: number) => ask<Graph>(`graph?seconds=${seconds}`),
+  page: () => ask<PageFacts>('page'),
+  graph: (seconds: number, at = 0) => ask<Graph>(`graph?seconds=${seconds}${at > 0 ? `&at=${at}` : ''}`),
+  longHistory: (node: string, hours: number) => ask<LongHistory>(`history/long?node=${encodeURIComponent(node)}&hours=${hours}`),
   history: (of: { node: string } | { edge: string }) =>
     ask<History>('node' in of ? `history?node=${encodeURIComponent(of.node)}` : `history?edge=${encodeURIComponent(of.edge)}`),
   objects: () => items<MeshObject>('objects?manifests=true'),
@@ -323,8 +357,33 @@ export const api = {
   workloads: () => items<Workload>('workloads'),
   certificates: () => items<Certificate>('certificates'),
   problems: () => items<Problem>('problems'),
+  logs: (of: string) => items<{ name: string; lines: string[] }>(`logs?of=${encodeURIComponent(of)}`),
   events: () => items<PastEvent>('events/past'),
   traces: (failed: boolean) => ask<{ items: TraceSummary[]; dropped: number }>(failed ? 'traces?failed=true' : 'traces'),
   trace: (id: string) => ask<Trace>(`traces/${encodeURIComponent(id)}`),
   flows: () => ask<{ items: Flow[]; dropped: number }>('flows'),
 };
+
+/** Requests as they end, one by one, until the signal or the control plane ends it; `dropped` were too many to be told. */
+export async function tap(query: TapQuery, signal: AbortSignal, told: (flow: Flow) => void, dropped: (count: number) => void): Promise<void> {
+  const words = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
+  const answer = await fetch(`v1/tap?${words.toString()}`, { signal, cache: 'no-store' });
+  if (answer.status === 401) throw new Ended('the session has ended');
+  if (!answer.ok || !answer.body) {
+    const said = (await answer.json().catch(() => null)) as { error?: string } | null;
+    throw new Error(said?.error ?? `tap: ${answer.status}`);
+  }
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines.filter(Boolean)) {
+      const read = JSON.parse(line) as Flow & { dropped?: number };
+      if (typeof read.dropped === 'number') dropped(read.dropped);
+      else told(read);
+    }
+  }
+}

@@ -1,6 +1,6 @@
 // What the page knows now: asked again and again while it is looked at, and no more than that while it is hidden.
 
-import { Ended, api, type Graph, type PastEvent, type Problem, type Status } from './api';
+import { Ended, api, type Graph, type PageFacts, type PastEvent, type Problem, type Status } from './api';
 
 export const live = $state({
   graph: null as Graph | null,
@@ -9,6 +9,8 @@ export const live = $state({
   events: [] as PastEvent[],
   /** Seconds that figures are told over. */
   window: 10,
+  /** The moment that the graph is shown of; 0 for now. */
+  at: 0,
   paused: false,
   /** The control plane does not answer; what is shown is of before. */
   lost: false,
@@ -16,13 +18,16 @@ export const live = $state({
   ended: false,
 });
 
+/** What this reader may see and where links lead: asked once. */
+export const facts = $state({ value: null as PageFacts | null });
+
 /** How often figures are asked for, and what changes rarely. */
 const FIGURES = 1500;
 const REST = 5000;
 
 export async function refresh(): Promise<void> {
   try {
-    const [graph, status] = await Promise.all([api.graph(live.window), api.status()]);
+    const [graph, status] = await Promise.all([api.graph(live.window, live.at), api.status()]);
     live.graph = graph;
     live.status = status;
     live.lost = false;
@@ -53,6 +58,7 @@ export function start(): () => void {
       await new Promise((done) => setTimeout(done, pause));
     }
   };
+  void api.page().then((told) => (facts.value = told), note);
   void repeat(refresh, FIGURES);
   void repeat(rest, REST);
   return () => {

@@ -112,6 +112,7 @@ impl Mesh {
             svid_life: SVID_LIFE,
             own_ca: None,
             cluster: None,
+            beyond: Default::default(),
         };
         let (core, credentials) = control::open(&config, Arc::new(self.store.clone())).expect("a control plane");
         let door = Knock(self.network.listen(CONTROL, XDS).expect("nobody else is there"));

@@ -130,6 +130,60 @@ pub struct History {
     pub points: Vec<Point>,
 }
 
+/// A moment of a node, as a Prometheus tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LongPoint {
+    /// In seconds since the Unix epoch.
+    pub time: u64,
+    pub requests_per_second: f64,
+    pub failures_per_second: f64,
+    /// Milliseconds; `null` where nothing was asked.
+    pub p50_millis: Option<f64>,
+    pub p95_millis: Option<f64>,
+    pub p99_millis: Option<f64>,
+}
+
+/// Hours or days of a node, oldest first. What was not scraped is not there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LongHistory {
+    pub time: u64,
+    /// Between two points.
+    pub slot_seconds: u64,
+    pub points: Vec<LongPoint>,
+}
+
+/// What one process wrote last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// `catalog-v1`; of its proxy `proxy-catalog-v1`.
+    pub name: String,
+    /// The latest last.
+    pub lines: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogList {
+    pub items: Vec<Log>,
+}
+
+/// Where a page of somebody else's shows more of a service or a trace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkTemplate {
+    pub name: String,
+    /// An http or https URL with `{service}` (and perhaps `{namespace}`), or with `{trace}`.
+    pub url: String,
+}
+
+/// What the dashboard may show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageFacts {
+    /// Of who asks.
+    pub role: DashboardRole,
+    /// Whether there is a longer history than the last hour.
+    pub long_history: bool,
+    pub links: Vec<LinkTemplate>,
+}
+
 /// A process of the mesh.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workload {

@@ -124,6 +124,20 @@ fn what_users_see_is_as_it_was_recorded() {
     recorded(&mut names, "graph.json", &graph());
     let history = History { time: 1_790_000_000, slot_seconds: 10, points: vec![Point { time: 1_789_999_990, figures: figures() }] };
     recorded(&mut names, "history.json", &history);
+    let (p50, p95, p99) = (Some(1.5), Some(4.0), None);
+    let point = LongPoint {
+        time: 1_789_999_980,
+        requests_per_second: 12.5,
+        failures_per_second: 0.25,
+        p50_millis: p50,
+        p95_millis: p95,
+        p99_millis: p99,
+    };
+    recorded(&mut names, "history-long.json", &LongHistory { time: 1_790_000_000, slot_seconds: 60, points: vec![point] });
+    let log = Log { name: text("web-1"), lines: vec![text("listens on 8000")] };
+    recorded(&mut names, "logs.json", &LogList { items: vec![log] });
+    let link = LinkTemplate { name: text("Jaeger"), url: text("https://jaeger.example/trace/{trace}") };
+    recorded(&mut names, "page.json", &PageFacts { role: DashboardRole::Tapper, long_history: true, links: vec![link] });
     recorded(&mut names, "workloads.json", &WorkloadList { generation: 12, items: vec![workload()] });
     recorded(&mut names, "problems.json", &ProblemList { generation: 12, items: vec![located()] });
     let flows = FlowList { items: vec![serde_json::json!({"proxy": "web-v1"})], dropped: 3 };

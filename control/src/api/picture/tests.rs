@@ -80,7 +80,7 @@ fn edge(source: &str, service: &str, destination: &str, requests: u64) -> (EdgeI
 fn drawn(edges: Vec<(EdgeId, EdgeTotals)>) -> (Core, api::Graph) {
     let core = core();
     core.lock().graph.report("any", EdgeDelta { incarnation: 1, sequence: 1, edges, calls: Vec::new() }, seconds(now()));
-    let graph = graph(&core, 10);
+    let graph = graph(&core, 10, None);
     (core, graph)
 }
 
@@ -194,7 +194,7 @@ fn what_proxies_say_of_a_service_marks_it_and_is_a_problem() {
         ..Findings::default()
     };
     core.lock().ejections.report(("job", 1), found, seconds(now()));
-    assert_eq!(marks(&super::graph(&core, 10)), ["breaker", "crowded", "split"]);
+    assert_eq!(marks(&super::graph(&core, 10, None)), ["breaker", "crowded", "split"]);
     let reasons: Vec<String> = super::super::beside::problems(&core).items.into_iter().map(|problem| problem.reason).collect();
     assert_eq!(reasons, ["BreakerOpen", "Crowded"]);
 }

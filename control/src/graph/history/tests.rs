@@ -26,6 +26,16 @@ fn what_is_added_comes_back_whole_summed_by_slot() {
 }
 
 #[test]
+fn a_moment_that_is_over_is_told_as_it_was() {
+    let mut history = History::new(10, 360);
+    (0..5).for_each(|n| history.add(&counts(n + 1, 5), 1000 + n * 10));
+    let requests = |at| history.since(at, 20).map(|(sum, seconds)| (sum.requests, seconds));
+    assert_eq!(requests(1019), Some((1 + 2, 20)));
+    assert_eq!(requests(1049), Some((4 + 5, 20)));
+    assert_eq!(requests(999), None);
+}
+
+#[test]
 fn it_keeps_so_many_slots_and_forgets_those_that_are_too_old_however_few() {
     let mut history = History::new(10, 6);
     (0..100).for_each(|n| history.add(&counts(1, 1), n * 10));

@@ -1,0 +1,37 @@
+use super::*;
+use serde_json::json;
+
+#[test]
+fn each_hop_says_what_decided_and_why_it_ended_so() {
+    let caller = json!({
+        "method": "GET", "authority": "catalog", "path": "/items\u{1b}[2J", "proxy": "web-1", "reporter": "source", "security": "mutual_tls",
+        "source_workload": "web", "destination_service": "catalog.shop.svc.cluster.local", "route": "HTTPRoute shop/catalog", "rule": "rule-0",
+        "match_index": 1, "filters": ["RequestHeaderModifier"], "backend": "shop/catalog-v1:80", "endpoint": "127.0.0.1:9001", "attempt": 2,
+        "response_code": 403, "duration_ms": 1.5, "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "generation": 7,
+    });
+    let called = json!({
+        "method": "GET", "path": "/items", "proxy": "catalog-1", "reporter": "destination", "security": "mutual_tls", "attempt": 1,
+        "source_principal": "spiffe://organza.local/ns/shop/sa/web", "destination_workload": "catalog", "response_code": 403, "duration_ms": 0.2,
+        "fault": "access_denied", "reason": "no rule allows it", "verdict_by": "AccessPolicy shop/catalog", "verdict_rule": "admins",
+    });
+    let want = "\
+GET catalog/items\u{fffd}[2J at web-1 (source, mutual_tls)
+  from       web
+  to         catalog.shop.svc.cluster.local
+  decided by HTTPRoute shop/catalog, rule-0, match 1
+  filters    RequestHeaderModifier
+  backend    shop/catalog-v1:80 at 127.0.0.1:9001
+  tries      2, the last was answered
+  answer     403 after 1.5 ms
+  trace      4bf92f3577b34da6a3ce929d0e0e4736
+  generation 7
+
+GET /items at catalog-1 (destination, mutual_tls)
+  from       spiffe://organza.local/ns/shop/sa/web
+  to         catalog
+  answer     403 after 0.2 ms
+  why        access_denied: no rule allows it, by AccessPolicy shop/catalog, rule admins
+";
+    assert_eq!(text(&[caller, called]), want);
+    assert_eq!(text(&[json!({"protocol": "tcp", "proxy": "web-1"})]), "TCP at web-1 (source, none)\n");
+}

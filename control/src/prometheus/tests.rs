@@ -1,0 +1,106 @@
+use super::*;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+
+const NOW: u64 = 1_790_000_000;
+
+/// A Prometheus that answers this, and what it was asked.
+async fn answering(
+    status: StatusCode,
+    answer: impl Fn(&str) -> Value + Clone + Send + Sync + 'static,
+) -> (Prometheus, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = asked.clone();
+    let ask = move |Query(query): Query<HashMap<String, String>>| {
+        let question = query["query"].clone();
+        heard.lock().unwrap().push(question.clone());
+        async move { (status, Json(answer(&question))) }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/base/api/v1/query_range", get(ask));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (at(address), asked)
+}
+
+fn at(address: SocketAddr) -> Prometheus {
+    Prometheus::new(BaseUrl::parse(&format!("http://{address}/base")).unwrap()).unwrap()
+}
+
+fn series(value: &str) -> Value {
+    json!({"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": [[1_789_999_920, value], [1_789_999_980.0, "NaN"]]}]}})
+}
+
+#[tokio::test]
+async fn a_nodes_history_is_asked_by_its_labels_and_read_as_figures() {
+    let answer = |question: &str| match question {
+        q if q.contains("response_flags") => series("9.5"),
+        q if q.contains("0.99") => series("NaN"),
+        q if q.contains("quantile") => series("4"),
+        _ => series("10"),
+    };
+    let (prometheus, asked) = answering(StatusCode::OK, answer).await;
+    let told = prometheus.history("service/shop/catalog", 6, NOW).await.unwrap();
+    assert_eq!(told.slot_seconds, 60);
+    let point = &told.points[0];
+    assert_eq!((told.points.len(), point.time, point.requests_per_second, point.failures_per_second), (1, 1_789_999_920, 10.0, 0.5));
+    assert_eq!((point.p50_millis, point.p95_millis, point.p99_millis), (Some(4.0), Some(4.0), None));
+    let asked = asked.lock().unwrap();
+    let labels = "reporter=\"source\",destination_service_name=\"catalog\",destination_service_namespace=\"shop\"";
+    assert!(asked.len() == 5 && asked.iter().all(|question| question.contains(labels) && question.contains(" or ")), "{asked:?}");
+}
+
+#[test]
+fn nodes_are_asked_for_as_they_are_labelled_and_names_cannot_leave_their_quotes() {
+    let labels = |id: &str| Of::node(id).map(|of| of.labels);
+    assert_eq!(labels("gateway/shop/edge").as_deref(), Some("source_workload=\"gateway-edge\",source_workload_namespace=\"shop\""));
+    assert_eq!(labels("client/shop/cron").as_deref(), Some("source_workload=\"cron\",source_workload_namespace=\"shop\""));
+    assert_eq!(labels("outside//api.example").as_deref(), Some("destination_service_name=\"api.example\""));
+    assert_eq!(
+        labels("client/a/b\"} or vector(1) # \\").as_deref(),
+        Some("source_workload=\"b\\\"} or vector(1) # \\\\\",source_workload_namespace=\"a\"")
+    );
+    for id in ["", "service", "service/shop", "service/shop/", "outside//strangers", "node/a/b"] {
+        assert_eq!(labels(id), None, "{id}");
+    }
+    assert_eq!((step(1), step(24), step(720)), (30, 240, 7200));
+}
+
+#[tokio::test]
+async fn what_prometheus_refuses_and_what_is_none_is_said() {
+    let refusal = json!({"status": "error", "errorType": "bad_data", "error": "too many points"});
+    let why = |told: Result<LongHistory, Trouble>| told.unwrap_err().to_string();
+    let (refusing, _) = answering(StatusCode::BAD_REQUEST, move |_| refusal.clone()).await;
+    assert!(why(refusing.history("service/a/b", 1, NOW).await).ends_with("refuses: too many points"));
+    let (other, _) = answering(StatusCode::OK, |_| json!("hello")).await;
+    assert!(why(other.history("service/a/b", 1, NOW).await).ends_with("does not answer as Prometheus does"));
+    let (broken, _) = answering(StatusCode::INTERNAL_SERVER_ERROR, |_| json!({})).await;
+    assert!(why(broken.history("service/a/b", 1, NOW).await).contains("answers 500"));
+    let (large, _) = answering(StatusCode::OK, |_| json!({"status": "x".repeat(limits::PROMETHEUS_BYTES)})).await;
+    assert!(why(large.history("service/a/b", 1, NOW).await).contains("answers more than"));
+    assert_eq!(large.history("a", 1, NOW).await, Err(Trouble::Node("a".into())));
+    let gone = at(SocketAddr::from(([127, 0, 0, 1], 1)));
+    assert!(why(gone.history("service/a/b", 1, NOW).await).contains("is not reached"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_is_given_up_and_asked_by_few_at_once() {
+    // It takes connections, and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let prometheus = Arc::new(at(listener.local_addr().unwrap()));
+    let ask = || {
+        let prometheus = prometheus.clone();
+        async move { prometheus.history("service/a/b", 1, NOW).await.unwrap_err().to_string() }
+    };
+    let told = futures_util::future::join_all((0..limits::PROMETHEUS_ASKED + 2).map(|_| ask())).await;
+    assert_eq!(told.iter().filter(|why| why.ends_with("gave no answer within 5 s")).count(), limits::PROMETHEUS_ASKED, "{told:?}");
+    assert_eq!(told.iter().filter(|why| why.contains("as many as may")).count(), 2, "{told:?}");
+    assert!(ask().await.ends_with("gave no answer within 5 s"), "there is room again");
+}

@@ -1,6 +1,6 @@
 //! What can happen to a mesh while requests go on, and what of it may cost any.
 
-use crate::mesh::{CONTROL, GATEWAY, REPLICAS, WEB};
+use crate::mesh::{CONTROL, GATEWAY, PEER, REPLICAS, WEB};
 use crate::network::Node;
 use crate::scenario::Run;
 use crate::stream::Road;
@@ -12,6 +12,7 @@ pub enum Happening {
     KillReplica,
     KillGateway,
     RestartReplica,
+    Upgrade,
     Pause,
     PauseProxy,
     Cut,
@@ -34,6 +35,7 @@ pub const ALL: &[Happening] = &[
     Happening::KillReplica,
     Happening::KillGateway,
     Happening::RestartReplica,
+    Happening::Upgrade,
     Happening::Pause,
     Happening::PauseProxy,
     Happening::Cut,
@@ -63,6 +65,7 @@ impl Happening {
                 run.mesh.drain(replica).await;
                 run.mesh.start(replica);
             }
+            Self::Upgrade => upgrade(run).await,
             Self::Pause => {
                 let replica = run.busy_replica().await;
                 pause(run, replica, true).await;
@@ -156,6 +159,16 @@ async fn kill_gateway(run: &mut Run) {
     run.ledger.borrow_mut().is_back(GATEWAY);
 }
 
+/// A proxy is replaced by a process of the next release, which costs nobody anything.
+async fn upgrade(run: &mut Run) {
+    let node = anyone(run).await;
+    run.event("hot restart", &format!("the proxy of node {node} hands its doors over"), |f| f.is_at(node));
+    match run.mesh.upgrade(node).await {
+        Ok(()) => run.ledger.borrow_mut().note(format_args!("node {node} has a successor, and {} before it", run.mesh.elders(node))),
+        Err(why) => run.violation(why),
+    }
+}
+
 async fn pause(run: &mut Run, node: Node, whole: bool) {
     run.meet(|f| f.is_at(node)).await;
     let (kind, what) = if whole { ("pause", "node") } else { ("proxy pause", "the proxy of node") };
@@ -210,7 +223,8 @@ async fn reset(run: &mut Run) {
     let ways = run.ledger.borrow().ways();
     let (from, to) = *run.random.one_of(&ways);
     let what = format!("a connection of nodes {from} and {to} is reset");
-    run.event("connection loss", &what, |f| f.entrance == from && f.seen.contains(&to));
+    let kind = if from == PEER { "tunnel loss" } else { "connection loss" };
+    run.event(kind, &what, |f| f.entrance == from && f.seen.contains(&to));
     run.ledger.borrow_mut().kill(None, |f| f.entrance == from && (f.seen.contains(&to) || !f.idempotent));
     let draw = run.random.next();
     run.mesh.network.reset_one(draw, from, to);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 pub struct Flight {
     pub entrance: Node,
     pub idempotent: bool,
-    /// Nodes whose application it reached.
+    /// Nodes whose application it reached, or to which it was sent through a tunnel.
     pub seen: BTreeSet<Node>,
     /// The kill that cost its caller the try before.
     again_after: Option<usize>,
@@ -89,6 +89,14 @@ impl Ledger {
     /// Whether this entrance is killed and not back yet.
     pub fn is_down(&self, entrance: Node) -> bool {
         self.kills.iter().any(|kill| kill.down == Some(entrance))
+    }
+
+    /// By one that chose the node itself; nobody else will try it elsewhere.
+    pub fn sent(&mut self, id: u64, node: Node) {
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.seen.insert(node);
+        }
+        self.note(format_args!("request {id} is in a tunnel to node {node}"));
     }
 
     pub fn arrived(&mut self, id: u64, node: Node) {

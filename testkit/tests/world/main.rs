@@ -13,6 +13,7 @@ mod random;
 mod scenario;
 mod stream;
 mod traffic;
+mod tunnel;
 mod wish;
 
 use ledger::Ledger;

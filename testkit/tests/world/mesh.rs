@@ -7,6 +7,7 @@ use crate::node::Process;
 use crate::random::Random;
 use crate::stream::VirtualWire;
 use crate::traffic::{self, Speaks};
+use crate::tunnel::{Known, Peer};
 use crate::wish::Wish;
 use control::ControlConfig;
 use control::core::Core;
@@ -14,6 +15,7 @@ use control::serve::Entrance;
 use control::store::Memory;
 use identity::{Csr, Svid};
 use model::{Key, Kind, Source, SpiffeId, TrustDomain};
+use proxy::Begin;
 use proxy::config::{Config, Control, GatewayPorts, Log, Outbound, Role, Workload};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,6 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use transport::rt::Machine;
 use wire::api::{RegistrationRequest, WorkloadPort};
 
 pub const CONTROL: Node = 1;
@@ -31,6 +35,8 @@ pub const GATEWAY: Node = 2;
 pub const WEB: Node = 3;
 /// Replicas come after.
 pub const REPLICAS: Node = 4;
+/// A peer of another make, beyond callers and replicas.
+pub const PEER: Node = 250;
 
 pub const XDS: u16 = 15_010;
 pub const TUNNEL: u16 = 15_008;
@@ -41,6 +47,10 @@ const APPLICATION: u16 = 8000;
 const LEAST: usize = 2;
 /// A proxy has one to so many.
 const WORKERS: u64 = 3;
+/// Proxies begin a release before the control plane's, and each hot restart is by the next one, and from the last by the first again.
+const RELEASES: [&str; 3] = ["0.9.0", env!("CARGO_PKG_VERSION"), "99.0.0"];
+/// Longest that a successor takes to have the doors.
+const TAKEN_OVER: Duration = Duration::from_secs(10);
 pub const SECRET: &str = "sixteen-characters";
 /// Short, so that each proxy asks for the next one while a seed runs.
 pub const SVID_LIFE: Duration = Duration::from_secs(24);
@@ -65,9 +75,47 @@ pub struct Member {
     config: Config,
     /// Of a replica.
     version: Option<u8>,
-    proxy: Option<Process>,
+    proxy: Option<Running>,
+    /// Processes of the proxy that have a successor, and some connections still.
+    elders: Vec<Running>,
     application: Option<Process>,
-    stop: Option<oneshot::Sender<()>>,
+}
+
+/// One process of a proxy.
+struct Running {
+    process: Process,
+    /// Dropping it asks for its end.
+    stop: oneshot::Sender<()>,
+}
+
+impl Member {
+    /// Starts a process of its proxy.
+    fn run(&self, machine: Arc<dyn Machine>, begin: Begin) -> Running {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (config, name) = (self.config.clone(), self.name.clone());
+        let life = async move {
+            let stopped = async { drop(stopped.await) };
+            if let Err(e) = proxy::run(config, begin, Arc::new(|_: &str| Ok(())), stopped).await {
+                panic!("{name} ends: {e}");
+            }
+        };
+        Running { process: Process::start(machine, life), stop }
+    }
+
+    /// Which file the admin socket is, of those that had its name.
+    fn admin(&self) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(&self.config.admin).ok().map(|about| about.ino())
+    }
+
+    /// What the proxy's process says of itself, as its supervisor asks for it.
+    async fn says(&self) -> std::io::Result<String> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::UnixStream::connect(&self.config.admin).await?;
+        stream.write_all(b"GET /process HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.map(|_| text)
+    }
 }
 
 pub struct Mesh {
@@ -80,6 +128,7 @@ pub struct Mesh {
     random: Random,
     wish: Wish,
     edits: u32,
+    known: Rc<RefCell<Known>>,
 }
 
 fn domain() -> TrustDomain {
@@ -90,7 +139,18 @@ impl Mesh {
     pub fn new(network: Network, ledger: Rc<RefCell<Ledger>>, random: Random) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the disks");
         let store = Memory::default();
-        Self { network, ledger, members: BTreeMap::new(), folder, store, control: None, random, wish: Wish::default(), edits: 0 }
+        Self {
+            network,
+            ledger,
+            members: BTreeMap::new(),
+            folder,
+            store,
+            control: None,
+            random,
+            wish: Wish::default(),
+            edits: 0,
+            known: Rc::default(),
+        }
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -115,12 +175,13 @@ impl Mesh {
             beyond: Default::default(),
         };
         let (core, credentials) = control::open(&config, Arc::new(self.store.clone())).expect("a control plane");
-        let door = Knock(self.network.listen(CONTROL, XDS).expect("nobody else is there"));
+        let door = Knock(self.network.listen(CONTROL, config.listen).expect("nobody else is there"));
         let (served, kept, shown) = (core.clone(), core.clone(), credentials.clone());
         let tasks = vec![
             tokio::spawn(async move { control::serve::serve(served, door, shown).await.expect("proxies are served") }),
             tokio::spawn(control::keep(kept, credentials)),
         ];
+        self.known.borrow_mut().core = Some(core.clone());
         self.control = Some(ControlPlane { core, tasks });
         self.read();
     }
@@ -128,6 +189,7 @@ impl Mesh {
     /// As SIGKILL.
     pub async fn kill_control(&mut self) {
         let Some(control) = self.control.take() else { return };
+        self.known.borrow_mut().core = None;
         self.network.sever(CONTROL);
         control.core.end();
         for task in control.tasks {
@@ -197,9 +259,9 @@ impl Mesh {
             log: Log::default(),
             drain_seconds: 30,
             linger_seconds: 3600,
-            release: proxy::config::release(),
+            release: RELEASES[0].into(),
         };
-        let member = Member { name: name.to_owned(), config, version, proxy: None, application: None, stop: None };
+        let member = Member { name: name.to_owned(), config, version, proxy: None, elders: Vec::new(), application: None };
         self.members.insert(node, member);
         self.start(node);
     }
@@ -209,30 +271,59 @@ impl Mesh {
         let machine = self.network.node(node);
         let Some(member) = self.members.get_mut(&node) else { return };
         if member.application.is_none() && matches!(&member.config.role, Role::Workload(w) if w.application.is_some()) {
-            let door = self.network.listen(node, APPLICATION).expect("nobody else is there");
+            let door = self.network.listen(node, loopback(APPLICATION)).expect("nobody else is there");
             let random = Random::new(self.random.next());
             let life = traffic::serve(door, node, speaks(member.version.unwrap_or(1)), self.ledger.clone(), random);
             member.application = Some(Process::start(machine.clone(), life));
         }
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (config, name) = (member.config.clone(), member.name.clone());
-        let life = async move {
-            let stopped = async { drop(stopped.await) };
-            if let Err(e) = proxy::run(config, proxy::Begin::Alone, Arc::new(|_: &str| Ok(())), stopped).await {
-                panic!("{name} ends: {e}");
+        member.proxy = Some(member.run(machine, Begin::Alone));
+    }
+
+    /// As `organza up --upgrade`: another process of the proxy takes over its doors, and the one before lets its connections end. Says why it did not.
+    pub async fn upgrade(&mut self, node: Node) -> Result<(), String> {
+        let machine = self.network.node(node);
+        let Some(member) = self.members.get_mut(&node) else { return Err("there is no such node".into()) };
+        let before = member.admin();
+        let at = RELEASES.iter().position(|release| *release == member.config.release).unwrap_or(0);
+        let release = RELEASES[(at + 1) % RELEASES.len()];
+        member.config.release = release.into();
+        let successor = member.run(machine, Begin::AsSuccessor);
+        member.elders.extend(member.proxy.replace(successor));
+        let begun = Instant::now();
+        loop {
+            // Until it has the doors, what is said under this name is the elder's word.
+            let said = if member.admin() == before { String::new() } else { member.says().await.unwrap_or_default() };
+            if said.contains("\"serving\":true") && said.contains("\"took_over\":\"") {
+                break;
             }
-        };
-        member.proxy = Some(Process::start(machine, life));
-        member.stop = Some(stop);
+            if begun.elapsed() > TAKEN_OVER {
+                return Err(format!("the successor does not have the doors of node {node}: {said:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Proxies that the control plane does not know as what they are: connected, and of their release. Those that are cut off from it are left out.
+    pub fn misknown(&self) -> Vec<String> {
+        let known = self.core().lock();
+        let of = |member: &Member| known.sessions.get(&member.config.proxy);
+        let wrong = |member: &&Member| of(member).is_some_and(|session| session.connected && session.release != member.config.release);
+        self.members.values().filter(wrong).map(|member| format!("{} is of release {}", member.name, member.config.release)).collect()
+    }
+
+    /// Processes that have a successor and are not over yet.
+    pub fn elders(&self, node: Node) -> usize {
+        self.members.get(&node).map_or(0, |member| member.elders.iter().filter(|elder| !elder.process.is_over()).count())
     }
 
     /// The whole node dies; its disk stays.
     pub async fn kill(&mut self, node: Node) {
         let Some(member) = self.members.get_mut(&node) else { return };
-        let (proxy, application) = (member.proxy.take(), member.application.take());
-        member.stop = None;
+        let proxies = std::mem::take(&mut member.elders).into_iter().chain(member.proxy.take()).map(|running| running.process);
+        let processes: Vec<_> = proxies.chain(member.application.take()).collect();
         self.network.sever(node);
-        for process in proxy.into_iter().chain(application) {
+        for process in processes {
             process.kill().await;
         }
     }
@@ -240,10 +331,16 @@ impl Mesh {
     /// The proxy drains and ends; its application goes on.
     pub async fn drain(&mut self, node: Node) {
         let Some(member) = self.members.get_mut(&node) else { return };
-        // Dropping it says so too.
-        member.stop = None;
-        if let Some(proxy) = member.proxy.take() {
-            proxy.ended().await;
+        let (stops, processes): (Vec<_>, Vec<_>) = member
+            .proxy
+            .take()
+            .into_iter()
+            .chain(std::mem::take(&mut member.elders))
+            .map(|running| (running.stop, running.process))
+            .unzip();
+        drop(stops);
+        for process in processes {
+            process.ended().await;
         }
     }
 
@@ -251,6 +348,7 @@ impl Mesh {
     pub async fn leave(&mut self, node: Node) {
         let Some(member) = self.members.get(&node) else { return };
         self.core().deregister(&member.config.proxy);
+        self.known.borrow_mut().replicas.remove(&node);
         self.drain(node).await;
         self.kill(node).await;
         self.members.remove(&node);
@@ -260,7 +358,8 @@ impl Mesh {
     pub fn pause(&self, node: Node, whole: bool, paused: bool) {
         let Some(member) = self.members.get(&node) else { return };
         let application = member.application.as_ref().filter(|_| whole);
-        member.proxy.iter().chain(application).for_each(|process| process.pause(paused));
+        let proxies = member.proxy.iter().chain(&member.elders).map(|running| &running.process);
+        proxies.chain(application).for_each(|process| process.pause(paused));
     }
 
     pub fn replica(&mut self, node: Node, version: u8) {
@@ -279,6 +378,14 @@ impl Mesh {
         };
         let role = Workload { application: Some(loopback(APPLICATION)), inbound: Some(tunnel), ..workload() };
         self.join(node, &name, request, Role::Workload(role), Some(version));
+        self.known.borrow_mut().replicas.insert(node, version);
+    }
+
+    /// A peer that speaks HBONE and has an identity of the mesh. It is no proxy of ours: the control plane signs for it, and waits for it with nothing.
+    pub fn peer(&mut self) -> Peer {
+        let id = SpiffeId::new(domain(), "shop", "ztunnel").expect("an identity");
+        let random = Random::new(self.random.next());
+        Peer::new(self.network.clone(), PEER, self.known.clone(), random, id, APPLICATION)
     }
 
     pub fn web(&mut self) {
@@ -327,6 +434,6 @@ fn workload() -> Workload {
 }
 
 /// What a version of the service speaks.
-fn speaks(version: u8) -> Speaks {
+pub fn speaks(version: u8) -> Speaks {
     if version == 2 { Speaks::Http2 } else { Speaks::Http1 }
 }

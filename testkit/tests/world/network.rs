@@ -4,8 +4,11 @@
 use crate::random::Random;
 use crate::stream::{Pipe, Road, VirtualWire, pipe};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
@@ -142,22 +145,33 @@ impl Network {
         }
     }
 
-    /// Port 0 takes a free one.
-    pub fn listen(&self, node: Node, port: u16) -> io::Result<Arc<Door>> {
+    /// Port 0 takes a free one. A node has one door of a port, whatever address it was opened at; it is known by that, as a socket is.
+    pub fn listen(&self, node: Node, at: SocketAddr) -> io::Result<Arc<Door>> {
         let mut state = self.lock();
-        if state.doors.get(&(node, port)).is_some_and(|door| door.strong_count() > 0) {
+        if state.doors.get(&(node, at.port())).is_some_and(|door| door.strong_count() > 0) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        let port = match port {
+        let port = match at.port() {
             0 => {
                 state.last_port += 1;
                 state.last_port
             }
             port => port,
         };
-        let door = Arc::new(Door { address: SocketAddr::new(address(node).into(), port), waiting: Mutex::default() });
+        // A file without a name or content: nothing is asked of it but which one it is.
+        let token = File::from(OwnedFd::from(std::io::pipe()?.0));
+        let door = Arc::new(Door { address: SocketAddr::new(at.ip(), port), token, waiting: Mutex::default() });
         state.doors.insert((node, port), Arc::downgrade(&door));
         Ok(door)
+    }
+
+    /// The listening socket for which a descriptor stands, in whatever process of the node.
+    fn adopt(&self, node: Node, descriptor: OwnedFd) -> io::Result<Arc<Door>> {
+        let wanted = number(&File::from(descriptor))?;
+        let state = self.lock();
+        let mut own = state.doors.iter().filter(|((at, _), _)| *at == node).filter_map(|(_, door)| door.upgrade());
+        let is_it = |door: &Arc<Door>| number(&door.token).is_ok_and(|number| number == wanted);
+        own.find(is_it).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it stands for no listening socket of this node"))
     }
 
     /// A stream from a node to an address; loopback is the node itself.
@@ -216,7 +230,10 @@ impl Machine for Place {
         Box::pin(async move { this.network.connect(this.node, to).await.map(|wire| Box::new(wire) as Box<dyn Wire>) })
     }
     fn bind(&self, at: SocketAddr) -> io::Result<Arc<dyn Accept>> {
-        self.network.listen(self.node, at.port()).map(|door| door as Arc<dyn Accept>)
+        self.network.listen(self.node, at).map(|door| door as Arc<dyn Accept>)
+    }
+    fn adopt(&self, descriptor: OwnedFd) -> io::Result<Arc<dyn Accept>> {
+        self.network.adopt(self.node, descriptor).map(|door| door as Arc<dyn Accept>)
     }
     fn wall(&self) -> SystemTime {
         self.network.wall(self.node)
@@ -228,10 +245,17 @@ impl Machine for Place {
     }
 }
 
+/// By which the kernel tells open files apart, whatever their descriptors.
+fn number(file: &File) -> io::Result<(u64, u64)> {
+    file.metadata().map(|about| (about.dev(), about.ino()))
+}
+
 /// A listening socket.
 #[derive(Debug)]
 pub struct Door {
     address: SocketAddr,
+    /// What the kernel carries from process to process in its stead.
+    token: File,
     waiting: Mutex<(VecDeque<VirtualWire>, Vec<Waker>)>,
 }
 
@@ -261,6 +285,9 @@ impl Door {
 impl Accept for Door {
     fn address(&self) -> SocketAddr {
         self.address
+    }
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.token.as_fd()
     }
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Box<dyn Wire>>> {
         self.poll_next(cx).map(|wire| Ok(Box::new(wire) as Box<dyn Wire>))

@@ -41,6 +41,10 @@ impl Process {
         let _ = self.task.await;
     }
 
+    pub fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// Comes when it has ended of itself.
     pub async fn ended(self) {
         self.task.await.expect("a process of the world panicked");

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 const EVENTS: u64 = 8;
 /// Callers at each entrance.
 const CALLERS: Node = 3;
+/// Callers at the peer that speaks HBONE.
+const TUNNELLING: usize = 1;
 /// After the last event, to settle.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Longest that the rest of a rotation takes: what the old root signed ends, and a renewal before that.
@@ -80,6 +82,9 @@ impl Run {
             self.rest(200, 1_500).await;
         }
         self.renewals().await;
+        for who in self.mesh.misknown() {
+            self.violation(format!("the control plane takes a proxy for another: {who}"));
+        }
         self.rotated().await;
         tokio::time::sleep(SETTLE).await;
         self.stop.set(true);
@@ -104,6 +109,7 @@ impl Run {
                 // Each third at either entrance.
                 http2: number == 0,
                 authorization: None,
+                tunnels: None,
             };
             let inside = Caller {
                 node: WEB,
@@ -115,6 +121,22 @@ impl Run {
             for caller in [outside, inside] {
                 self.callers.push(tokio::task::spawn_local(caller.run(Random::new(self.random.next()))));
             }
+        }
+        let peer = Rc::new(self.mesh.peer());
+        for _ in 0..TUNNELLING {
+            let caller = Caller {
+                network: self.mesh.network.clone(),
+                ledger: self.ledger.clone(),
+                stop: self.stop.clone(),
+                node: mesh::PEER,
+                // Not asked: it chooses for itself.
+                address: SocketAddr::new(address(mesh::PEER).into(), 0),
+                entrance: mesh::PEER,
+                http2: false,
+                authorization: None,
+                tunnels: Some(peer.clone()),
+            };
+            self.callers.push(tokio::task::spawn_local(caller.run(Random::new(self.random.next()))));
         }
     }
 
@@ -170,7 +192,7 @@ impl Run {
         self.ledger.borrow_mut().note("the old root is believed no more");
     }
 
-    fn violation(&self, what: impl Into<String>) {
+    pub fn violation(&self, what: impl Into<String>) {
         self.ledger.borrow_mut().violations.push(what.into());
     }
 }

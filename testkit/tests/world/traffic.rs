@@ -1,10 +1,11 @@
 //! Applications: those that call, one request after another on connections that they keep, and those that answer after a while. Callers never
-//! try again by themselves: what the mesh loses is seen.
+//! try again by themselves what they began to send: what the mesh loses is seen.
 
 use crate::ledger::{End, Ledger};
 use crate::network::{Door, Network, Node};
 use crate::random::Random;
 use crate::stream::VirtualWire;
+use crate::tunnel::Peer;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -44,6 +45,8 @@ pub struct Caller {
     pub http2: bool,
     /// Of requests to an explicit proxy.
     pub authorization: Option<String>,
+    /// It calls replicas itself, by these.
+    pub tunnels: Option<Rc<Peer>>,
 }
 
 /// A connection of either kind.
@@ -60,17 +63,20 @@ impl Sender {
         }
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
-        match self {
-            Self::Http1(sender) => {
-                sender.ready().await?;
-                sender.send_request(request).await
-            }
-            Self::Http2(sender) => {
-                sender.ready().await?;
-                sender.send_request(request).await
-            }
+    /// Gives back what it did not begin to send.
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, (String, Option<Request<Full<Bytes>>>)> {
+        let ready = match self {
+            Self::Http1(sender) => sender.ready().await,
+            Self::Http2(sender) => sender.ready().await,
+        };
+        if let Err(gone) = ready {
+            return Err((gone.to_string(), Some(request)));
         }
+        let sent = match self {
+            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http2(sender) => sender.try_send_request(request).await,
+        };
+        sent.map_err(|mut failed| (failed.error().to_string(), failed.take_message()))
     }
 }
 
@@ -116,24 +122,38 @@ impl Caller {
     }
 
     async fn ask(&self, id: u64, body: usize, connection: &mut Option<Sender>) -> Result<(), String> {
-        let mut sender = match connection.take().filter(|sender| !sender.is_closed()) {
+        let kept = connection.take().filter(|sender| !sender.is_closed());
+        let was_kept = kept.is_some();
+        let mut sender = match kept {
             Some(sender) => sender,
-            None => self.open().await?,
+            None => self.open(id).await?,
         };
         let method = if body == 0 { "GET" } else { "POST" };
-        let whole = self.authorization.is_some() || self.http2;
+        let is_http2 = matches!(sender, Sender::Http2(_));
+        let whole = self.authorization.is_some() || is_http2;
         let uri = if whole { format!("http://catalog/{id}") } else { format!("/{id}") };
         let mut request = Request::builder().method(method).uri(uri).header("x-id", id);
-        if !self.http2 {
+        if !is_http2 {
             request = request.header("host", "catalog");
         }
         if let Some(authorization) = &self.authorization {
             request = request.header("proxy-authorization", authorization);
         }
         let request = request.body(Full::new(Bytes::from(vec![b'x'; body]))).map_err(|e| e.to_string())?;
-        let (head, body) = sender.send(request).await.map_err(|e| e.to_string())?.into_parts();
+        let answer = match sender.send(request).await {
+            Ok(answer) => answer,
+            // Whoever ends a kept connection in order says so, and what crosses with that goes on another, unsent as it is.
+            Err((_, Some(unsent))) if was_kept => {
+                self.ledger.borrow_mut().note(format_args!("request {id} goes on another connection"));
+                sender = self.open(id).await?;
+                sender.send(unsent).await.map_err(|(why, _)| why)?
+            }
+            Err((why, _)) => return Err(why),
+        };
+        let (head, body) = answer.into_parts();
         let text = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-        *connection = Some(sender);
+        // A tunnel is for one request: where the next one goes is drawn anew.
+        *connection = Some(sender).filter(|_| self.tunnels.is_none());
         if head.status != StatusCode::OK {
             let why = head.headers.get("proxy-status").and_then(|v| v.to_str().ok()).unwrap_or_default();
             return Err(format!("status {} {why}", head.status.as_u16()));
@@ -144,17 +164,27 @@ impl Caller {
         Ok(())
     }
 
-    async fn open(&self) -> Result<Sender, String> {
-        let wire = TokioIo::new(self.network.connect(self.node, self.address).await.map_err(|e| e.to_string())?);
-        if self.http2 {
-            let (sender, connection) = http2::handshake(Here, wire).await.map_err(|e| e.to_string())?;
-            tokio::task::spawn_local(connection);
-            return Ok(Sender::Http2(sender));
+    async fn open(&self, id: u64) -> Result<Sender, String> {
+        if let Some(peer) = &self.tunnels {
+            let (stream, node, speaks) = peer.open().await?;
+            // From here on it is with that node.
+            self.ledger.borrow_mut().sent(id, node);
+            return greet(TokioIo::new(stream), speaks == Speaks::Http2).await;
         }
-        let (sender, connection) = http1::handshake(wire).await.map_err(|e| e.to_string())?;
-        tokio::task::spawn_local(connection);
-        Ok(Sender::Http1(sender))
+        let wire = TokioIo::new(self.network.connect(self.node, self.address).await.map_err(|e| e.to_string())?);
+        greet(wire, self.http2).await
     }
+}
+
+async fn greet(wire: impl hyper::rt::Read + hyper::rt::Write + Unpin + 'static, is_http2: bool) -> Result<Sender, String> {
+    if is_http2 {
+        let (sender, connection) = http2::handshake(Here, wire).await.map_err(|e| e.to_string())?;
+        tokio::task::spawn_local(connection);
+        return Ok(Sender::Http2(sender));
+    }
+    let (sender, connection) = http1::handshake(wire).await.map_err(|e| e.to_string())?;
+    tokio::task::spawn_local(connection);
+    Ok(Sender::Http1(sender))
 }
 
 /// Answers on its node until it is killed.

@@ -50,16 +50,26 @@ impl Group {
     /// If there is none, or one does not listen on the same address as the first.
     pub fn adopt(sockets: Vec<OwnedFd>) -> io::Result<Self> {
         let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "what was handed over is no group of listening sockets");
+        let here = Here::now();
         let mut group: Option<Self> = None;
         for socket in sockets {
-            let socket = Socket::from(socket);
-            let address = socket.local_addr()?.as_socket().filter(|_| socket.is_listener().unwrap_or(false)).ok_or_else(wrong)?;
-            socket.set_nonblocking(true)?;
+            let (address, socket) = match here.machine() {
+                Some(machine) => {
+                    let accept = machine.adopt(socket)?;
+                    (accept.address(), Bound::Virtual(accept))
+                }
+                None => {
+                    let socket = Socket::from(socket);
+                    let address = socket.local_addr()?.as_socket().filter(|_| socket.is_listener().unwrap_or(false)).ok_or_else(wrong)?;
+                    socket.set_nonblocking(true)?;
+                    (address, Bound::Tcp(socket.into()))
+                }
+            };
             let group = group.get_or_insert_with(|| Self { address, sockets: Vec::new() });
             if group.address != address {
                 return Err(wrong());
             }
-            group.sockets.push(Bound::Tcp(socket.into()));
+            group.sockets.push(socket);
         }
         group.ok_or_else(wrong)
     }
@@ -78,11 +88,11 @@ impl Group {
         (0..workers).map(share).collect()
     }
 
-    /// The sockets, for a successor; none where they are not the kernel's.
+    /// The sockets, for a successor.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.sockets.iter().filter_map(|socket| match socket {
-            Bound::Tcp(socket) => Some(socket.as_fd()),
-            Bound::Virtual(_) => None,
+        self.sockets.iter().map(|socket| match socket {
+            Bound::Tcp(socket) => socket.as_fd(),
+            Bound::Virtual(accept) => accept.descriptor(),
         })
     }
 

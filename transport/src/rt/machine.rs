@@ -10,6 +10,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,6 +29,8 @@ pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Wire>>> + s
 /// A listening socket that is none of the kernel's.
 pub trait Accept: std::marker::Send + Sync + Debug {
     fn address(&self) -> SocketAddr;
+    /// What stands for it where a process hands it to its successor, for the kernel carries nothing else.
+    fn descriptor(&self) -> BorrowedFd<'_>;
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Box<dyn Wire>>>;
 }
 
@@ -37,6 +40,11 @@ pub trait Machine: std::marker::Send + Sync + Debug {
     /// # Errors
     /// `AddrInUse` where somebody listens there.
     fn bind(&self, at: SocketAddr) -> io::Result<Arc<dyn Accept>>;
+    /// The listening socket that a descriptor stands for.
+    ///
+    /// # Errors
+    /// If it stands for none of this machine.
+    fn adopt(&self, descriptor: OwnedFd) -> io::Result<Arc<dyn Accept>>;
     fn wall(&self) -> SystemTime;
     fn seed(&self) -> u64;
 }

@@ -127,6 +127,7 @@ pub async fn run(args: ExplainArgs) -> Outcome {
         Output::Json => {
             let mut told = story.to_json();
             told["access"] = judged.to_json();
+            told["authentication"] = judged.authentication_to_json();
             told["limits"] = judged.limits_to_json();
             told["asks"] = judged.asks_to_json();
             if let (Some(told), Some(Value::Object(state))) = (told.as_object_mut(), state.as_ref().map(State::to_json)) {

@@ -84,6 +84,10 @@ fn consumers_are_known_by_keys_of_which_files_hold_the_hash_alone() {
     assert_eq!((status(&[]), status(&["-H", &format!("X-Api-Key: {hash}")])), ("401".into(), "401".into()));
     let (code, said, error) = mesh.run(&["access", "check", "web", "web", "--consumer", "acme", "--path", "/", "--expect", "Allow"]);
     assert_eq!(code, 0, "{said}{error}");
+    let (code, said, error) = mesh.run(&["explain", "GET", "http://web/", "--from", "web", "--expect", "Deny"]);
+    assert!(code == 0 && said.contains("401, for Consumer default/acme demands a key"), "{said}{error}");
+    let (code, said, error) = mesh.run(&["explain", "GET", "http://web/", "--from", "web", "--consumer", "acme", "--expect", "Allow"]);
+    assert!(code == 0 && said.contains("proof      default/web: a key of Consumer default/acme"), "{said}{error}");
     assert_eq!(mesh.run(&["access", "check", "web", "web", "--consumer", "nobody", "--path", "/"]).0, 2);
     web.stop(SOON);
     up.stop(SOON);

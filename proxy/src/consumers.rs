@@ -7,7 +7,7 @@ mod place;
 
 pub use counts::Counts;
 
-use crate::access::{self, Standing};
+use crate::access::{self, At, Called, Standing};
 use crate::http::Stop;
 use crate::map::{self, Map};
 use crate::snapshot::Snapshot;
@@ -155,6 +155,28 @@ pub fn read(
         places.iter().for_each(|place| place::take_off(place, head));
     }
     Ok(Some(held.told.clone()))
+}
+
+/// What is made of a caller there, in words, and whether it gets any further; `None` where nobody reads keys.
+pub fn told(snapshot: &Snapshot, standing: &Standing<'_>) -> Option<(bool, String)> {
+    let called = match standing.at {
+        At::Workload { workload, port } => Called::of(snapshot, workload, port),
+        At::Gateway { .. } => Called::default(),
+    };
+    // Where the workload is not known nothing is said of it.
+    let (place, _) = access::place(snapshot, standing, &called).ok()?;
+    let desks = snapshot.consumers.targets.sets(&place);
+    let mut all = desks.iter().flat_map(|desk| desk.by_hash.values());
+    let demands = desks.iter().find_map(|desk| desk.demands.as_ref());
+    Some(match (standing.consumer, demands) {
+        (Some(consumer), _) => match all.any(|held| held.told.name == consumer.name) {
+            true => (true, format!("a key of Consumer {}", consumer.name)),
+            false if demands.is_none() && desks.iter().all(|desk| desk.places.is_empty()) => return None,
+            false => (false, format!("401, for no key of Consumer {} is known here", consumer.name)),
+        },
+        (None, Some(held)) => (false, format!("401, for {} demands a key, and there is none", held.said.origin.object)),
+        (None, None) => (true, format!("no key, and {} demands none", all.next()?.said.origin.object)),
+    })
 }
 
 fn identify(desks: &[&Desk], places: &[&KeyPlace], head: &RequestHead) -> Result<Option<Arc<Held>>, Refused> {

@@ -170,6 +170,28 @@ pub fn would(snapshot: &Snapshot, door: Door<'_>, token: Option<&Token>, head: &
     }
 }
 
+/// What is made of a caller with this token at a door, in words, and whether it gets any further; `None` where nobody reads tokens.
+pub fn told(snapshot: &Snapshot, door: Door<'_>, token: Option<&Token>) -> Option<(bool, String)> {
+    let called = match door {
+        Door::Workload(workload, port) => Called::of(snapshot, workload, port),
+        Door::Gateway(_) => Called::default(),
+    };
+    // Where the workload is not known nothing is said of it.
+    let found = guards(snapshot, door, &called).ok()?;
+    let by = |issuer: &Issuer| issuer.said.origin.object.to_string();
+    let first = found.first()?;
+    Some(match token {
+        Some(token) => match found.iter().find(|issuer| !issuer.said.issuer.is_empty() && issuer.said.issuer == token.issuer) {
+            Some(issuer) => (true, format!("a token of {}, as {} believes it", token.issuer, by(issuer))),
+            None => (false, format!("401, for no issuer of tokens here is {:?}", token.issuer)),
+        },
+        None => match found.iter().find(|issuer| issuer.said.required) {
+            Some(issuer) => (false, format!("401, for {} demands a token, and there is none", by(issuer))),
+            None => (true, format!("no token, and {} demands none", by(first))),
+        },
+    })
+}
+
 /// The token that stands there once; `None` where there is none, or what is there is none of ours to read.
 fn bearer(head: &RequestHead) -> Result<Option<String>, Refused> {
     let mut fields = head.headers.get_all("authorization");

@@ -9,6 +9,7 @@ use model::{
 };
 use proxy::Snapshot;
 use proxy::access::{Asked, At, Consumer, Standing, would};
+use proxy::consumers;
 use proxy::tokens::{self, Token};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -151,6 +152,18 @@ impl Called {
         self.stranger(port).map_or_else(Vec::new, |standing| proxy::rates::of(&self.snapshot, &standing))
     }
 
+    /// What is made of who the caller says it is, in words, and whether it gets any further.
+    pub fn authentication(&self, port: u16) -> Vec<(bool, String)> {
+        self.ports().get(&port).map_or_else(Vec::new, |behind| self.proofs(*behind))
+    }
+
+    fn proofs(&self, behind: u16) -> Vec<(bool, String)> {
+        let at = At::Workload { workload: &self.workload, port: behind };
+        let standing = Standing { consumer: self.consumer.as_ref(), ..Standing::stranger(at) };
+        let token = tokens::told(&self.snapshot, tokens::Door::Workload(&self.workload, behind), self.token.as_ref());
+        token.into_iter().chain(consumers::told(&self.snapshot, &standing)).collect()
+    }
+
     /// Authorizers outside that are asked about requests there, in words.
     pub fn authorizers(&self, port: u16) -> Vec<String> {
         self.stranger(port).map_or_else(Vec::new, |standing| proxy::authorizers::of(&self.snapshot, &standing))
@@ -169,6 +182,9 @@ impl Called {
         let standing = Standing { identity: caller, address, token, consumer, ..Standing::stranger(at) };
         let told = |asked| would(&self.snapshot, &standing, asked);
         if let Some(head) = head {
+            if let Some((_, why)) = self.proofs(port).into_iter().find(|(passes, _)| !passes) {
+                return Verdict { word: "no", why, by: None, rule: None, dry_run: None };
+            }
             let mut head = head.clone();
             match routing::normalise(head.path(), self.normalisation()).map(std::borrow::Cow::into_owned) {
                 Ok(path) => head.set_path(&path),

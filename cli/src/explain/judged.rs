@@ -11,7 +11,8 @@ use crate::failure::{Failure, Outcome};
 use frontends::Object;
 use model::{RequestHead, ServiceRef, SpiffeId};
 use proxy::access::{Asked, At, Standing, would};
-use proxy::tokens::Token;
+use proxy::consumers;
+use proxy::tokens::{self, Token};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use wire::api::{Proxy, ProxyList, Role};
@@ -20,6 +21,8 @@ use wire::api::{Proxy, ProxyList, Role};
 #[derive(Debug, Default)]
 pub struct Judged {
     verdicts: Vec<(String, Verdict)>,
+    /// What is made of who the caller says it is.
+    authentication: Vec<(String, String)>,
     limits: Vec<(String, String)>,
     /// Authorizers outside that are asked, and whom.
     asks: Vec<(String, String)>,
@@ -66,6 +69,9 @@ pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Wh
         let verdicts = called.verdicts(caller.as_ref(), proofs.address, Some(to.port), head);
         let word = together(&verdicts);
         let who = format!("{}/{}", to.service.namespace, to.service.name);
+        // Bytes bring neither tokens nor keys.
+        let read = question.bytes.is_none().then(|| called.authentication(to.port)).into_iter().flatten();
+        judged.authentication.extend(read.map(|(_, told)| (who.clone(), told)));
         judged.limits.extend(called.limits(to.port).into_iter().map(|limit| (who.clone(), limit)));
         judged.asks.extend(called.authorizers(to.port).into_iter().map(|asks| (who.clone(), asks)));
         if let Some((_, verdict)) = verdicts.into_iter().next() {
@@ -125,6 +131,16 @@ fn at_gateway(
     judged.limits.extend(limits.map(|limit| (who.clone(), limit)));
     let asks = question.bytes.is_none().then(|| proxy::authorizers::of(snapshot, &standing)).into_iter().flatten();
     judged.asks.extend(asks.map(|asks| (who.clone(), asks)));
+    let read = question.bytes.is_none().then(|| {
+        let token = tokens::told(snapshot, tokens::Door::Gateway(listener), token);
+        token.into_iter().chain(consumers::told(snapshot, &standing)).collect::<Vec<_>>()
+    });
+    let read = read.unwrap_or_default();
+    judged.authentication.extend(read.iter().map(|(_, told)| (who.clone(), told.clone())));
+    if let Some((_, why)) = read.into_iter().find(|(passes, _)| !passes) {
+        judged.verdicts.push((who, Verdict { word: "no", why, by: None, rule: None, dry_run: None }));
+        return Ok(());
+    }
     judged.verdicts.push((who, Verdict::of(if told.allowed { "yes" } else { "no" }, told)));
     Ok(())
 }
@@ -136,9 +152,11 @@ impl Judged {
             let may = if verdict.word == "some" { "depends on the request: " } else { "" };
             format!("{head:<10} {who}: {may}{}", verdict.why)
         };
+        let read = self.authentication.iter().enumerate().map(|(i, one)| ("proof", i, one));
         let limits = self.limits.iter().enumerate().map(|(i, one)| ("limits", i, one));
         let asks = self.asks.iter().enumerate().map(|(i, one)| ("asks", i, one));
-        let more = limits.chain(asks).map(|(head, i, (who, what))| format!("{:<10} {who}: {what}", if i == 0 { head } else { "" }));
+        let more =
+            read.chain(limits).chain(asks).map(|(head, i, (who, what))| format!("{:<10} {who}: {what}", if i == 0 { head } else { "" }));
         self.verdicts.iter().enumerate().map(line).chain(more).collect()
     }
 
@@ -149,6 +167,10 @@ impl Judged {
             told
         };
         json!(self.verdicts.iter().map(one).collect::<Vec<_>>())
+    }
+
+    pub fn authentication_to_json(&self) -> Value {
+        json!(self.authentication.iter().map(|(who, told)| json!({"by": who, "proof": told})).collect::<Vec<_>>())
     }
 
     pub fn asks_to_json(&self) -> Value {

@@ -7,7 +7,7 @@ use crate::process;
 use crate::running::{Running, free_ports, wait_for_port};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 const H2SPEC: &str = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible";
@@ -26,7 +26,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
 }
 
 fn h2() -> Result<()> {
-    let h2spec = h2spec()?;
+    let h2spec = process::go_tool("h2spec", H2SPEC)?;
     process::run(&process::cargo(), &["build", "--release", "--locked", "-p", "cli"])?;
     let organza = crate::root().join("target/release/organza");
     let folder = std::env::temp_dir().join(format!("organza-h2-{}", std::process::id()));
@@ -73,24 +73,6 @@ fn spec(h2spec: &Path, how: &str, arguments: &[&str], exceptions: &[(&str, &str)
         bail!("h2spec {how}: failed: {}", bad.join("; "));
     }
     Ok(())
-}
-
-/// The one on the path, or one built into the folder of finished programs.
-fn h2spec() -> Result<PathBuf> {
-    if process::present("h2spec") {
-        return Ok("h2spec".into());
-    }
-    let folder = crate::root().join("target/tools");
-    let program = folder.join("h2spec");
-    if !program.exists() {
-        println!("building {H2SPEC}");
-        let status =
-            Command::new("go").args(["install", H2SPEC]).env("GOBIN", &folder).env("GOFLAGS", "-mod=mod").stdin(Stdio::null()).status();
-        if !status.context("cannot run go, which builds h2spec")?.success() {
-            bail!("h2spec was not built");
-        }
-    }
-    Ok(program)
 }
 
 /// Certificate and key in one text, as base64 for a Secret.

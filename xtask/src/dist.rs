@@ -1,5 +1,7 @@
 //! `cargo xtask dist`: what is given to people: a tarball with the static program, completions, manual pages, systemd's unit and the list of parts; the
-//! container image; and the checksums of both. The same commit gives the same bytes.
+//! container image; the Helm chart; and the checksums of all. The same commit gives the same bytes.
+
+mod chart;
 
 use crate::image::{self, Profile};
 use crate::{oci, process};
@@ -27,7 +29,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let profile = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Profile::Release,
         ["--dev"] => Profile::Dev,
-        _ => bail!("cargo xtask dist [--dev]"),
+        ["chart"] => {
+            process::run(&process::cargo(), &["build", "--release", "--locked", "-p", "cli"])?;
+            return chart::check(&crate::root().join("target/release/organza"));
+        }
+        ["chart", "--organza", file] => return chart::check(&std::path::absolute(file)?),
+        _ => bail!("cargo xtask dist [--dev | chart [--organza FILE]]"),
     };
     let version = image::version()?;
     let built = image::build(profile)?;
@@ -37,8 +44,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
     fs::write(folder.join(&tarball), oci::gzip(&oci::tar(&content(&version, profile)?))?)?;
     let packed = format!("organza-{version}-image.tar");
     fs::copy(&built, folder.join(&packed))?;
+    let chart = format!("organza-chart-{version}.tgz");
+    fs::write(folder.join(&chart), chart::package()?)?;
     let mut sums = String::new();
-    for name in [&packed, &tarball] {
+    for name in [&chart, &packed, &tarball] {
         let bytes = fs::read(folder.join(name))?;
         println!("{FOLDER}/{name} {} bytes", bytes.len());
         sums += &format!("{}  {name}\n", oci::digest(&bytes));

@@ -46,7 +46,9 @@ cargo xtask CHORE
   image [--dev] the container image: static, not root, with its list of parts (target/static)
   conformance gateway [--dev | --organza FILE] [--keep] [--test NAME] [--name CLUSTER]
                 the Gateway API's own suite, whole, against Organza on a real cluster
-  dist [--dev]  what is given to people: tarball, image, checksums (target/dist)
+  dist [--dev]  what is given to people: tarball, image, Helm chart, checksums (target/dist)
+  dist chart [--organza FILE]
+                whether Helm makes of the chart what `organza install` prints
   picture [--organza FILE]
                 docs/demo.svg, drawn from what the demo writes to a terminal
   bench [--case NAME] [--rounds N] [--json FILE]
@@ -71,9 +73,9 @@ cargo xtask CHORE
                 one input once more
   mutants [NAME]
                 puts eighteen known bugs back, one at a time, and shows which test catches each
-  ci [--gateway]
-                install what tests need, then format, clippy, tidy, codegen, test, demo, conformance, dashboard;
-                with the Gateway API's suite too, which takes root and namespaces
+  ci [--without-gateway]
+                install what tests need, then format, clippy, tidy, codegen, test, demo, pins, dashboard, conformance;
+                the Gateway API's suite takes root and namespaces
 ";
 
 fn main() -> ExitCode {

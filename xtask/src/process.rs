@@ -64,3 +64,21 @@ pub fn present(program: &str) -> bool {
     // Network tools live in sbin, which is not on everybody's path.
     std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|folder| folder.join(program).is_file())
 }
+
+/// A program of Go's module proxy: the one on the path, or one built into the folder of finished programs.
+pub fn go_tool(name: &str, module: &str) -> Result<PathBuf> {
+    if present(name) {
+        return Ok(name.into());
+    }
+    let folder = crate::root().join("target/tools");
+    let program = folder.join(name);
+    if !program.exists() {
+        println!("building {module}");
+        let status =
+            Command::new("go").args(["install", module]).env("GOBIN", &folder).env("GOFLAGS", "-mod=mod").stdin(Stdio::null()).status();
+        if !status.with_context(|| format!("cannot run go, which builds {name}"))?.success() {
+            bail!("{name} was not built");
+        }
+    }
+    Ok(program)
+}

@@ -34,7 +34,7 @@ pub struct Registrant {
     pub started: u64,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Registry {
     entries: BTreeMap<String, Entry>,
     /// Those that nobody is sent to while their streams are gone. Not stored: after a start everybody is expected back.
@@ -44,7 +44,7 @@ pub struct Registry {
 }
 
 /// One that was taken out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Departed {
     proxy: String,
     identity: SpiffeId,
@@ -275,13 +275,12 @@ impl Registry {
 
     /// Services that members name and no object declares.
     pub fn implicit_services(&self, objects: &[Object]) -> Vec<Object> {
-        let declared = |namespace: &str, name: &str| {
-            objects.iter().any(|o| o.is("", "Service") && *o.object.namespace == *namespace && *o.object.name == *name)
-        };
+        let services = objects.iter().filter(|o| o.is("", "Service"));
+        let declared: BTreeSet<(&str, &str)> = services.map(|o| (&*o.object.namespace, &*o.object.name)).collect();
         let mut made: BTreeMap<(String, String), Object> = BTreeMap::new();
         for entry in self.entries.values() {
             let Some(name) = &entry.request.service else { continue };
-            if !declared(&entry.request.namespace, name) {
+            if !declared.contains(&(&*entry.request.namespace, &**name)) {
                 let place = (entry.request.namespace.clone(), name.clone());
                 made.entry(place).or_insert_with(|| implicit_service(entry, name));
             }

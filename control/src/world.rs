@@ -3,6 +3,7 @@
 
 use crate::registry::Registry;
 use crate::sessions;
+use frontends::kubernetes::slices;
 use frontends::{Object, Options, translate};
 use model::{Key, Report, Resource, Status, TrustBundle, TrustDomain};
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ pub struct World {
     pub objects: Arc<Vec<Object>>,
     pub reports: Vec<Report>,
     pub statuses: Vec<Status>,
+    /// Who was registered when it was made.
+    pub registry: Arc<Registry>,
 }
 
 /// What a world is made from.
@@ -41,6 +44,9 @@ pub struct Ingredients<'a> {
 impl World {
     /// The world after a change, or `None` where nothing that a proxy sees and nothing that status says is different.
     pub fn next(&self, from: Ingredients<'_>) -> Option<Self> {
+        if let Some(next) = self.after_slices(&from) {
+            return Some(next);
+        }
         let workloads = from.registry.workloads();
         let mut objects = Vec::clone(&from.objects);
         objects.extend(from.registry.implicit_services(&from.objects));
@@ -70,7 +76,27 @@ impl World {
         if !changed && told {
             return None;
         }
-        Some(Self { generation, items, objects: from.objects, reports: translation.reports, statuses: translation.statuses })
+        let registry = Arc::new(from.registry.clone());
+        Some(Self { generation, items, objects: from.objects, reports: translation.reports, statuses: translation.statuses, registry })
+    }
+
+    /// The world after a change of EndpointSlices alone, which is the same as the whole translation makes; `None` where that has to be asked.
+    fn after_slices(&self, from: &Ingredients<'_>) -> Option<Self> {
+        let services = slices::changed_alone(&self.objects, &from.objects)?;
+        let bundle = bundle(from.trust_domain, from.roots.clone());
+        if *self.registry != *from.registry || self.get(bundle.key())?.resource != bundle {
+            return None;
+        }
+        let generation = self.generation + 1;
+        let mut items = self.items.clone();
+        for endpoints in slices::endpoints(&from.objects, &services, &Options { workloads: &from.registry.workloads() })? {
+            let resource = sessions::keyed(from.registry.located(Resource::Endpoints(Arc::new(endpoints))), from.secret);
+            let item = items.get_mut(resource.key())?;
+            if item.resource != resource {
+                *item = Item { encoded: Arc::new(Encoded::new(&resource)), resource, modified: generation };
+            }
+        }
+        Some(Self { generation, items, objects: from.objects.clone(), ..self.clone() })
     }
 
     /// Keys of the services that a workload backs.

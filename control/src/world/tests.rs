@@ -350,3 +350,67 @@ fn whoever_asks_an_authorizer_can_reach_it_and_nobody_else_hears_of_it() {
     };
     assert_eq!((sees("gateway-front"), sees("web"), sees("c")), ((1, true, true), (1, false, true), (0, false, false)));
 }
+
+fn slice(name: &str, service: Option<&str>, kind: &str, endpoints: &[(&str, bool)]) -> Object {
+    let endpoints = endpoints.iter().map(|(address, ready)| json!({"addresses": [address], "conditions": {"ready": ready}}));
+    let labels = service.map_or(json!({}), |service| json!({"kubernetes.io/service-name": service}));
+    Object {
+        object: ObjectRef::new("discovery.k8s.io", "EndpointSlice", "shop", name),
+        value: Arc::new(json!({
+            "metadata": {"namespace": "shop", "name": name, "labels": labels}, "addressType": kind,
+            "ports": [{"name": "http", "port": 8080}], "endpoints": endpoints.collect::<Vec<_>>(),
+        })),
+        ..object("EndpointSlice", name, json!({}))
+    }
+}
+
+/// Whatever slices become, the short way makes the world that the whole translation makes; and it is taken where nothing else changed.
+#[test]
+fn slices_alone_make_the_world_that_all_objects_make() {
+    let service = |name: &str| object("Service", name, json!({"ports": [{"name": "http", "port": 80, "targetPort": 8080}]}));
+    let others = || vec![service("api"), service("db"), route(90)];
+    let plain = |name: &str, of: &str, endpoints: &[(&str, bool)]| slice(name, Some(of), "IPv4", endpoints);
+    let one = || plain("api-1", "api", &[("10.0.0.1", true), ("10.0.0.2", true)]);
+    let cases: Vec<(bool, Vec<Object>)> = vec![
+        (true, vec![plain("api-1", "api", &[("10.0.0.1", false), ("10.0.0.2", true)])]),
+        (true, vec![one(), plain("api-2", "api", &[("10.0.0.3", true)])]),
+        (true, vec![one(), plain("db-1", "db", &[("10.0.1.1", true)])]),
+        (true, vec![plain("api-1", "db", &[("10.0.0.1", true)])]),
+        (true, Vec::new()),
+        (false, vec![one(), plain("none-1", "nobody", &[("10.0.0.9", true)])]),
+        (false, vec![one(), plain("mine", "web", &[("10.0.0.9", true)])]),
+        (false, vec![slice("api-1", None, "IPv4", &[("10.0.0.1", true)])]),
+        (false, vec![slice("api-1", Some("api"), "FQDN", &[("a.example.com", true)])]),
+        (false, vec![plain("api-1", "api", &[("10.0.0.1", true), ("nowhere", true)])]),
+        (false, vec![one(), plain("api-1", "api", &[("10.0.0.7", true)])]),
+        (false, vec![plain("api-1", "api", &[("10.0.0.1", false)]), service("third")]),
+    ];
+    let first = next(&World::default(), others().into_iter().chain([one()]).collect()).unwrap();
+    for (short, slices) in cases {
+        let objects: Vec<Object> = others().into_iter().chain(slices).collect();
+        let (members, domain) = (members(), TrustDomain::parse("organza.local").unwrap());
+        let from = Ingredients {
+            objects: Arc::new(objects.clone()),
+            registry: &members,
+            trust_domain: &domain,
+            roots: vec![vec![1, 2, 3]],
+            secret: Some(&[9; 32]),
+            in_cluster: false,
+        };
+        assert_eq!(first.after_slices(&from).is_some(), short, "{objects:?}");
+        let (after, whole) = (next(&first, objects.clone()).unwrap(), next(&World::default(), objects).unwrap());
+        let resources = |world: &World| world.resources().cloned().collect::<Vec<_>>();
+        assert_eq!(resources(&after), resources(&whole));
+        assert_eq!((&after.reports, &after.statuses), (&whole.reports, &whole.statuses));
+        let back = next(&after, others().into_iter().chain([one()]).collect()).unwrap();
+        assert_eq!((resources(&back), &back.reports), (resources(&first), &first.reports));
+        for (key, item) in &after.items {
+            let was = first.get(key).filter(|was| was.resource == item.resource);
+            assert_eq!(item.modified, was.map_or(after.generation, |was| was.modified), "{key}");
+        }
+    }
+    let mut joined = members();
+    joined.remove("web", Vec::new());
+    let after = of(&first, others().into_iter().chain([plain("api-1", "api", &[("10.0.0.1", false)])]).collect(), &joined).unwrap();
+    assert!(after.get(&Key::parse("organza/workload/shop/web").unwrap()).is_none(), "who left meanwhile is seen too");
+}

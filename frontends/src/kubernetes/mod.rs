@@ -9,10 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 
 mod service;
+pub mod slices;
 pub mod slim;
 
 /// Namespace and name.
-type Name = (Arc<str>, Arc<str>);
+pub type Name = (Arc<str>, Arc<str>);
 
 /// What later passes look references up in.
 #[derive(Debug, Default)]

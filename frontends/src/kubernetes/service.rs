@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// EndpointSlices by namespace and name of their Service.
 pub fn by_service(objects: &[Object]) -> BTreeMap<Name, Vec<&Object>> {

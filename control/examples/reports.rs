@@ -11,6 +11,11 @@ const PROXIES: usize = 1000;
 const SERVICES: usize = 100;
 const EDGES: usize = 50;
 
+#[path = "../../bench/meter.rs"]
+mod meter;
+
+use meter::{processor, resident};
+
 fn main() {
     let seconds: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(3700);
     let mut graph = Graph::default();
@@ -52,16 +57,4 @@ fn edge(service: usize, n: usize, second: u64) -> (EdgeId, EdgeTotals) {
     let mut counts = EdgeTotals { requests: 10, request_bytes: 1000, response_bytes: 50_000, ..EdgeTotals::default() };
     (0..10).for_each(|i| counts.latency.record(Duration::from_micros(500 + 300 * i + second % 7 * 100)));
     (id, counts)
-}
-
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|text| text.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1000
-}
-
-/// Time of the processor that this thread had.
-fn processor() -> Duration {
-    let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(said.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0))
 }

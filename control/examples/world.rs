@@ -14,6 +14,11 @@ use std::time::Duration;
 
 const CHANGES: usize = 10;
 
+#[path = "../../bench/meter.rs"]
+mod meter;
+
+use meter::{resident, timed};
+
 fn main() {
     let asked: Vec<usize> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
     let [services, endpoints, routes] = asked[..] else { return run(1000, 10_000, 5000) };
@@ -102,20 +107,6 @@ fn route(at: usize, services: usize, change: usize) -> Object {
     object("gateway.networking.k8s.io", "HTTPRoute", &name, json!({"metadata": {"name": name, "namespace": "shop"}, "spec": spec}))
 }
 
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let before = processor();
-    let made = work();
-    (made, processor().saturating_sub(before))
-}
-
-/// Time of the processor that this thread had.
-fn processor() -> Duration {
-    let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(said.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0))
-}
-
 fn memory() -> u64 {
-    let said = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = said.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) / 1024
+    resident() >> 20
 }

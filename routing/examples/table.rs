@@ -16,6 +16,11 @@ const BATCH: u32 = 256;
 /// Enough of them for the kernel's account to have grown.
 const EDITS: u32 = 1000;
 
+#[path = "../../bench/meter.rs"]
+mod meter;
+
+use meter::timed;
+
 fn main() {
     let rules: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10_000);
     let changes: Vec<Change> = (0..rules.min(HOSTS)).map(|host| put(host, rules, "/items")).collect();
@@ -51,18 +56,6 @@ fn whole(table: &Table, entry: &Entry, number: usize) -> Option<u64> {
     filters::apply_response(&decision, Some(backend), &pending, &mut answer, &mut applied);
     std::hint::black_box((patience, answer));
     Some(u64::from(backend.index))
-}
-
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let before = processor();
-    let made = work();
-    (made, processor().saturating_sub(before))
-}
-
-/// Time of the processor that this thread had.
-fn processor() -> Duration {
-    let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(said.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 fn key(kind: Kind, name: &str) -> Key {

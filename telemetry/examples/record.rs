@@ -9,6 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use telemetry::{Destination, Metrics, Outcome, Peer, Record, Reporter, Security};
 
+#[path = "../../bench/meter.rs"]
+mod meter;
+
+use meter::processor;
+
 fn main() {
     let requests: u32 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(2_000_000);
     for reporter in [Reporter::Source, Reporter::Destination] {
@@ -46,10 +51,4 @@ fn record(reporter: Reporter) -> Record {
         dialled_service: Some(Arc::new(Destination { host: "catalog".into(), name: "catalog".into(), namespace: "shop".into() })),
         ..Record::begin(UNIX_EPOCH, reporter, peer("web"), peer("catalog"))
     }
-}
-
-/// Time of the processor that this thread had.
-fn processor() -> Duration {
-    let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(said.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0))
 }

@@ -143,3 +143,6 @@ fn refusal(path: &str, status: hyper::StatusCode, body: &[u8]) -> Failure {
         Err(_) => Failure::problem(format!("{path} answered {status}")).why(String::from_utf8_lossy(body).trim()),
     }
 }
+
+#[cfg(test)]
+mod tests;

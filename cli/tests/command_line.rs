@@ -16,6 +16,7 @@ fn exit_codes_are_the_documented_ones() {
         &["logs", "--nonsense"],
         &["down", "--mesh", "No Such Name"],
         &["load", "ftp://x/"],
+        &["load", "http://127.0.0.1:1/", "-c", "4097"],
         &["run"],
         &["run", "--service", "web", "--", "true"],
     ] {

@@ -355,3 +355,6 @@ fn check(request: &RegistrationRequest) -> Result<(), Refusal> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

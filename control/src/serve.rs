@@ -472,3 +472,6 @@ fn edge(edge: v1::Edge) -> Option<(EdgeId, EdgeTotals)> {
     };
     Some((id, totals))
 }
+
+#[cfg(test)]
+mod tests;

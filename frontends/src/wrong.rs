@@ -82,3 +82,6 @@ impl<T> Within for Result<T, Wrong> {
         self.map_err(|wrong| wrong.item(index))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -299,3 +299,6 @@ impl Known {
         self.0.insert(digest, verified);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -520,3 +520,6 @@ impl Names {
         self.0.insert(name.to_owned(), (addresses, now));
     }
 }
+
+#[cfg(test)]
+mod tests;

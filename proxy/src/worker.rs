@@ -419,3 +419,6 @@ pub fn expected_identities(service: &model::Service, endpoint: &model::Endpoint)
         None => service.identities.iter().cloned().collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

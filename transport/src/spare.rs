@@ -42,3 +42,6 @@ pub fn keep_response(mut head: ResponseHead) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

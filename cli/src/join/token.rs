@@ -141,3 +141,6 @@ async fn dial(control: SocketAddr, tls: TlsConnector) -> std::io::Result<TlsStre
         _ => Err(std::io::Error::other("who answers there is not the control plane")),
     }
 }
+
+#[cfg(test)]
+mod tests;

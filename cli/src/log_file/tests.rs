@@ -23,3 +23,13 @@ fn rotation_keeps_a_bounded_number_of_bounded_files() {
     assert!(sizes.iter().all(|(_, size)| *size <= limits::LOG_BYTES), "{sizes:?}");
     std::fs::remove_dir_all(&folder).expect("cleaned");
 }
+
+#[tokio::test]
+async fn a_line_that_is_too_long_is_broken_in_two() {
+    let path = std::env::temp_dir().join(format!("organza-log-line-{}", std::process::id()));
+    let log = LogFile::open(&path).expect("log");
+    log.copy(&*vec![b'x'; limits::LOG_LINE + 5]).await;
+    let lengths: Vec<usize> = std::fs::read_to_string(&path).expect("text").lines().map(str::len).collect();
+    std::fs::remove_file(&path).expect("cleaned");
+    assert_eq!(lengths, [limits::LOG_LINE, 5]);
+}

@@ -247,3 +247,6 @@ async fn first_to_end(children: &mut [Child]) -> usize {
     let ends = children.iter_mut().map(|child| Box::pin(child.wait()));
     futures_util::future::select_all(ends).await.1
 }
+
+#[cfg(test)]
+mod tests;

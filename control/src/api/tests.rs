@@ -74,3 +74,43 @@ async fn a_browser_is_not_answered() {
         assert_eq!(ask(&questions, "GET", path::STATUS, host).await, StatusCode::FORBIDDEN, "{host:?}");
     }
 }
+
+#[tokio::test]
+async fn bodies_are_of_so_many_bytes_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = self::api(folder.path()).router();
+    let send = async |path: &str, bytes: usize| {
+        let question = Question::builder().method("POST").uri(path).header("host", HOST).header("content-type", "application/json");
+        owner.clone().oneshot(question.body(Body::from(" ".repeat(bytes))).unwrap()).await.unwrap().status()
+    };
+    for (path, most) in [(path::TOKENS, limits::API_BODY), (path::DIFF, limits::DIFF_BODY)] {
+        // It is no JSON, but is read.
+        assert_ne!(send(path, most).await, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+        assert_eq!(send(path, most + 1).await, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_and_remembered_has_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let core = self::api(folder.path()).core;
+    let mut slow = core.events.subscribe();
+    let before = core.past_events().items.len();
+    assert!(before < limits::PAST_EVENTS);
+    (0..=limits::EVENTS as u64).for_each(|n| core.tell(Event::Mended { serving: n, time: 0 }));
+    assert_eq!(core.past_events().items.len(), limits::PAST_EVENTS);
+    assert!(matches!(slow.try_recv(), Err(tokio::sync::broadcast::error::TryRecvError::Lagged(1))));
+    let problem = api::Located {
+        severity: api::Severity::Error,
+        file: "f.yaml".into(),
+        line: 1,
+        column: 1,
+        object: String::new(),
+        path: String::new(),
+        reason: "Unreadable".into(),
+        message: "it is no YAML".into(),
+        fix: None,
+    };
+    core.read(crate::files::Read { objects: Vec::new(), problems: vec![problem; limits::PROBLEMS + 1] });
+    assert_eq!(beside::problems(&core).items.len(), limits::PROBLEMS);
+}

@@ -215,3 +215,34 @@ fn links_and_sessions_end_by_time_and_links_by_number() {
     assert!(desk.admits(&headers, 2000 + limits::DASHBOARD_SESSION - 1).is_some());
     assert!(desk.admits(&headers, 2000 + limits::DASHBOARD_SESSION).is_none());
 }
+
+/// Time goes on only where nobody has anything to do.
+#[tokio::test(start_paused = true)]
+async fn browsers_are_so_many_and_have_so_long_to_say_what_they_want() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(serve(listener, answers()));
+    let begun = tokio::time::Instant::now();
+    let says = async |text: &str| {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    };
+    let ends = async |mut stream: tokio::net::TcpStream| {
+        let mut all = String::new();
+        tokio::time::timeout(limits::DASHBOARD_HEAD * 3, stream.read_to_string(&mut all)).await.expect("it ends").unwrap();
+        all
+    };
+    let mut silent = Vec::new();
+    for _ in 0..limits::DASHBOARD_CONNECTIONS {
+        silent.push(says("GET / HTTP/1.1\r\n").await);
+    }
+    let late = ends(says("GET /v1/status HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await).await;
+    assert!(late.contains("the mesh"), "{late}");
+    assert!(begun.elapsed() >= limits::DASHBOARD_HEAD, "the silent ones were in its way until their time was over");
+    for one in silent {
+        ends(one).await;
+    }
+    serving.abort();
+}

@@ -85,3 +85,19 @@ fn of_two_processes_of_a_proxy_the_one_with_more_connections_is_told() {
     assert_eq!(all.crowded("shop", "catalog", 11)["web"].open, 3);
     assert!(all.crowded("shop", "catalog", 11 + limits::EJECTION_SECONDS).is_empty(), "a proxy that went away is not believed");
 }
+
+#[test]
+fn so_much_is_remembered_of_one_proxy() {
+    let out = Ejection {
+        namespace: "shop".into(),
+        service: "catalog".into(),
+        endpoint: "a".into(),
+        cause: "5 × 503".into(),
+        since_millis: 1000,
+        left_millis: 0,
+        unhealthy: false,
+    };
+    let mut all = Ejections::default();
+    all.report(("web", 1), found(vec![out; limits::EJECTIONS + 1], Vec::new()), 10);
+    assert_eq!(all.0[&("web".to_owned(), 1)].found.ejections.len(), limits::EJECTIONS);
+}

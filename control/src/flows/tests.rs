@@ -72,3 +72,13 @@ fn one_request_is_found_by_its_identifier_or_its_traces_at_every_proxy_once() {
     assert_eq!(told(trace), ["web-1", "catalog-1", "web-1"]);
     assert!(told("r-3").is_empty() && told("").is_empty());
 }
+
+#[test]
+fn so_much_is_read_of_one_report_and_taps_are_told_their_rate() {
+    let mut flows = Flows::default();
+    let nonsense = v1::Flow { line: String::new(), taps: Vec::new() };
+    flows.report("web-1", vec![nonsense; limits::FLOWS_OF_ONE + 7], 0, 0);
+    assert_eq!(flows.failed().1, limits::FLOWS_OF_ONE as u64, "the others are not even looked at");
+    let _tap = flows.tap(&TapQuery::default()).unwrap();
+    assert_eq!(flows.wanted()[0].per_second, limits::TAP_RATE);
+}

@@ -109,13 +109,17 @@ pub async fn connect(context: Option<&str>) -> Result<Client, ConnectError> {
         }
         None => Config::infer().await?,
     };
+    bound(&mut config);
+    Ok(Client::try_from(config)?)
+}
+
+fn bound(config: &mut Config) {
     // Pauses are ours: a watch says what is wrong while it waits.
     config.default_retry = false;
     config.connect_timeout = Some(limits::API_CONNECT);
     // A little longer than a watch is quiet.
     config.read_timeout = Some(limits::API_QUIET);
     config.reset_reader_on_write = true;
-    Ok(Client::try_from(config)?)
 }
 
 /// Which of the kinds that we read an API server has, for who only asks.

@@ -37,10 +37,7 @@ impl Notes {
             };
             match self.recorder.publish(&event, &reference).await {
                 Ok(()) => {
-                    if self.told.len() >= limits::TOLD_EVENTS {
-                        self.told.clear();
-                    }
-                    self.told.insert((reference.uid.unwrap_or_default(), note));
+                    remember(&mut self.told, reference.uid.unwrap_or_default(), note);
                 }
                 Err(e) => {
                     tracing::warn!("an event about {}: {}", report.object, watch::told(&e));
@@ -72,6 +69,13 @@ impl Notes {
     }
 }
 
+fn remember(told: &mut HashSet<(String, String)>, uid: String, note: String) {
+    if told.len() >= limits::TOLD_EVENTS {
+        told.clear();
+    }
+    told.insert((uid, note));
+}
+
 fn text(report: &Report) -> String {
     let path = report.path_text();
     let fix = report.fix.as_ref().map_or_else(String::new, |fix| format!(" {fix}"));
@@ -83,3 +87,6 @@ fn text(report: &Report) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

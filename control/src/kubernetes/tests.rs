@@ -21,3 +21,18 @@ fn what_a_cluster_lacks_is_said_with_what_to_do() {
     ];
     assert_eq!(told(&found), expected);
 }
+
+/// Time goes on only where nobody has anything to do.
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_says_nothing_is_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
+    let mut config = Config::new(url);
+    bound(&mut config);
+    assert_eq!(config.connect_timeout, Some(limits::API_CONNECT));
+    let client = Client::try_from(config).unwrap();
+    let begun = tokio::time::Instant::now();
+    let asked = tokio::time::timeout(limits::API_QUIET * 3, client.apiserver_version()).await;
+    assert!(asked.expect("it is given up").is_err());
+    assert!(begun.elapsed() >= limits::API_QUIET);
+}

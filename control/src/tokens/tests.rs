@@ -25,3 +25,18 @@ fn a_token_lets_one_in_once_and_in_time() {
     assert!(tokens.redeem("33", None, 200 + 25 * 3600).is_ok());
     assert!(tokens.withdraw(&kept.id).is_some());
 }
+
+#[test]
+fn so_many_tokens_may_be_unused_and_so_many_are_remembered() {
+    let request = TokenRequest { namespace: "shop".into(), service_account: "db".into(), services: Vec::new(), ttl_seconds: u64::MAX };
+    let mut tokens = Tokens::default();
+    let kept = tokens.create("0".into(), &request, 100).unwrap();
+    assert_eq!(kept.expires, 100 + limits::TOKEN_LIFE.as_secs());
+    (1..limits::TOKENS).for_each(|i| drop(tokens.create(i.to_string(), &request, 100).unwrap()));
+    assert!(tokens.create("one too many".into(), &request, 100).is_none());
+    tokens.redeem("7", None, 101).unwrap();
+    assert!(tokens.create("now there is room".into(), &request, 101).is_some());
+    let used = |i: usize| Kept { hash: i.to_string(), used: Some(101), ..kept.clone() };
+    let full = |count: usize| Tokens::load((0..count).map(used)).create("new".into(), &request, 102).is_none();
+    assert!(full(limits::TOKENS_REMEMBERED) && !full(limits::TOKENS_REMEMBERED - 1));
+}

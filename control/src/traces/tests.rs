@@ -49,3 +49,10 @@ fn nothing_grows_beyond_its_bounds_and_what_found_no_room_is_counted() {
     traces.put(&line(9_000_000, 1, 1, 200), 10, limits::TRACE_SECONDS + 1);
     assert_eq!((traces.traces.len(), traces.bytes), (1, 10));
 }
+
+#[test]
+fn a_list_tells_so_many() {
+    let mut traces = Traces::default();
+    (0..limits::TRACES_TOLD as u64 + 5).for_each(|n| traces.put(&line(n + 1, 1, 1, 200), 10, 0));
+    assert_eq!(traces.list(&TraceQuery::default()).items.len(), limits::TRACES_TOLD);
+}

@@ -347,3 +347,30 @@ async fn the_socket_is_its_owners_alone_and_answers_mistakes_in_json() {
     control.stop().await;
     assert!(!socket.exists());
 }
+
+#[tokio::test]
+async fn a_message_is_of_so_many_bytes_and_a_report_of_so_many_edges() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = start(folder.path()).await;
+    let web = register(&control.core, "web", None, 0);
+    let mut telemetry = wire::grpc::TelemetryClient::new(secured(control.xds_address, &credentials(&control.core, &web)).await);
+    let report = |sequence| v1::ReportRequest { proxy: web.clone(), incarnation: 7, sequence, ..Default::default() };
+    let sized = |bytes: usize| v1::ReportRequest { flows: vec![v1::Flow { line: "x".repeat(bytes), taps: Vec::new() }], ..report(1) };
+    let most = wire::limits::MESSAGE_BYTES;
+    // A little is not of the line.
+    assert!(telemetry.report(sized(most - 1000)).await.is_ok());
+    assert_eq!(telemetry.report(sized(most)).await.unwrap_err().code(), Code::OutOfRange);
+    let edge = v1::Edge {
+        reporter: "source".into(),
+        source_workload: "web".into(),
+        destination_workload: "db".into(),
+        protocol: "http".into(),
+        security: "mutual_tls".into(),
+        requests: 1,
+        ..v1::Edge::default()
+    };
+    let edges = vec![edge; wire::limits::EDGES + 7];
+    telemetry.report(v1::ReportRequest { edges, ..report(2) }).await.unwrap();
+    let requests: u64 = control.core.lock().graph.edges(0, 10).map(|told| told.totals.requests).sum();
+    assert_eq!(requests, wire::limits::EDGES as u64);
+}

@@ -112,3 +112,15 @@ fn the_fingerprint_tells_what_was_written_and_not_where() {
     assert_eq!(one(service), one(&format!("\n# moved down\n{service}")));
     assert_ne!(one(service), one(&format!("{service}spec: {{ports: [{{port: 80}}]}}\n")));
 }
+
+#[test]
+fn files_and_texts_are_of_so_many_bytes_and_no_more() {
+    let path = std::env::temp_dir().join(format!("ogz-huge-{}.yaml", std::process::id()));
+    // Without a byte on the disk.
+    std::fs::File::create(&path).and_then(|file| file.set_len(limits::FILE_BYTES + 1)).unwrap();
+    let read = read(&path);
+    std::fs::remove_file(&path).unwrap();
+    assert!(read.unwrap_err().contains("larger than 16 MiB"));
+    let (objects, problems) = parse("f.yaml", &"#".repeat(limits::FILE_BYTES as usize + 1));
+    assert_eq!((objects.len(), problems.len()), (0, 1));
+}

@@ -33,6 +33,7 @@ fn a_broken_rule_answers_500_and_the_others_are_served() {
         (json!({"timeouts": {"request": "1s", "backendRequest": "2s"}}), ".timeouts.backendRequest"),
         (json!({"retry": {"codes": [503, 200]}}), ".retry.codes[1]"),
         (json!({"retry": {"attempts": 0}}), ".retry.attempts"),
+        (json!({"retry": {"attempts": 101}}), ".retry.attempts"),
         (json!({"backendRefs": [{"name": "s", "port": 80, "weight": -1}]}), ".backendRefs[0].weight"),
         (json!({"backendRefs": [{"name": "s", "port": 80, "filters": [{"type": "CORS"}]}]}), ".backendRefs[0].filters[0].type"),
         (
@@ -374,4 +375,15 @@ fn a_class_of_ours_is_accepted_unless_it_has_parameters() {
         let places: Vec<_> = t.reports.iter().map(Report::path_text).collect();
         assert!(places.is_empty() || places == ["spec.parametersRef.kind", "spec.gatewayClassName"]);
     }
+}
+
+#[test]
+fn a_policy_names_so_many_gateways_or_targets_in_its_status() {
+    let targets: Vec<_> =
+        (0..=crate::limits::ANCESTORS).map(|i| json!({"group": "", "kind": "Service", "name": format!("s{i}")})).collect();
+    let validation = json!({"hostname": "s.example", "wellKnownCACertificates": "System"});
+    let spec = json!({"spec": {"targetRefs": targets, "validation": validation}});
+    let t = run(&[object(API, "BackendTLSPolicy", ("a", "p"), spec)]);
+    let status = t.statuses.iter().find(|status| *status.object.kind == *"BackendTLSPolicy").unwrap();
+    assert_eq!(status.parents.len(), crate::limits::ANCESTORS);
 }

@@ -1,7 +1,8 @@
 //! The published examples, valid and invalid, are the measure: every valid one passes, every invalid one is refused.
 
 use super::*;
-use crate::file;
+use crate::{file, limits};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 fn third_party(folder: &str) -> Vec<PathBuf> {
@@ -128,4 +129,15 @@ fn what_was_found_good_is_not_judged_again_until_it_is_written_anew() {
     assert_eq!(*check_again(read("80"), &before).0[0].value, "judged");
     assert_eq!(check_again(read("81"), &before).0[0].at("/spec/ports/0/port"), 81);
     assert_eq!(check_again(read("0"), &before).1.len(), 1);
+}
+
+#[test]
+fn fields_are_all_named_where_they_are_few() {
+    let object = crate::Object::new(model::ObjectRef::new("", "Odd", "a", "b"), "v1", json!({"~": 1}));
+    let fix = |fields: usize| {
+        let known: serde_json::Map<_, _> = (0..fields).map(|i| (format!("field-{i}"), json!({}))).collect();
+        structure::unknown_fields(&json!({ "properties": known }), &object).remove(0).fix
+    };
+    assert!(fix(limits::FIELDS_LISTED).unwrap().starts_with("known here: field-0"));
+    assert_eq!(fix(limits::FIELDS_LISTED + 1), None);
 }

@@ -37,6 +37,10 @@ fn svids_live_a_day_and_never_longer_than_their_issuer() {
     let late = authority.issuing_not_after().unwrap() - Duration::from_secs(60);
     assert_eq!(issue(&mut authority, &web(), late).not_after(), late + Duration::from_secs(60));
     assert!(svid.check(now()).is_ok());
+    assert!(svid.check(now() - limits::BACKDATE).is_ok(), "a clock that goes a little slow");
+    assert_eq!((svid.signed_at(), svid.life()), (now(), limits::SVID_LIFE));
+    let second = Duration::from_secs(1);
+    assert!(matches!(svid.check(now() - limits::BACKDATE - second), Err(Error::NotYetValid { .. })));
     assert!(matches!(svid.check(now() - Duration::from_secs(3600)), Err(Error::NotYetValid { .. })), "a clock an hour slow has a reason");
     assert!(matches!(svid.check(now() + Duration::from_secs(25 * 3600)), Err(Error::Expired { .. })));
 }
@@ -127,4 +131,12 @@ fn secrets_do_not_show() {
     let svid = issue(&mut authority, &web(), now());
     assert_eq!(Svid::from_pem(svid.to_pem().as_bytes()).unwrap().id(), svid.id());
     assert!(!format!("{svid:?}").contains("PRIVATE"));
+}
+
+#[test]
+fn a_root_signs_for_ten_years_and_what_it_signed_for_one() {
+    let authority = Authority::create(domain(), now()).unwrap();
+    let (start, end) = times(&authority.roots()[0]).unwrap();
+    assert_eq!((start, end), (now() - limits::BACKDATE, now() + limits::ROOT_LIFE));
+    assert_eq!(authority.issuing_not_after().unwrap(), now() + limits::ISSUING_LIFE);
 }

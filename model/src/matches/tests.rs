@@ -8,6 +8,8 @@ fn regexes_match_whole_values_and_have_limits() {
     assert!(Regex::new("a)(b").is_err(), "brackets added for anchoring must not make it valid");
     assert!(Regex::new(&"a".repeat(2000)).is_err());
     assert!(Regex::new("(?:a{1000}){1000}").is_err(), "a program without bound is refused");
+    // The crate's own bound is forty times as wide.
+    assert!(Regex::new("(?:a{100}){10}").is_ok() && Regex::new("(?:a{100}){100}").is_err(), "one of {}", limits::REGEX_PROGRAM_BYTES);
 }
 
 #[test]

@@ -119,3 +119,6 @@ async fn tcp(worker: &Rc<Worker>, key: UpstreamKey, send: &[u8], receive: &[u8])
     }
     Ok(Ok(()))
 }
+
+#[cfg(test)]
+mod tests;

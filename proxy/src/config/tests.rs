@@ -1,4 +1,5 @@
-use super::{Config, Role};
+use super::{Config, ConfigError, Role};
+use crate::limits;
 
 const GATEWAY: &str = r#"{
   "mesh": "demo", "proxy": "edge", "namespace": "shop", "identity": "spiffe://organza.local/ns/shop/sa/edge",
@@ -13,6 +14,16 @@ fn reads_what_it_writes() {
     assert!(matches!(config.role, Role::Gateway { .. }));
     assert_eq!(Config::parse(&serde_json::to_string(&config).unwrap()).unwrap(), config);
     assert_eq!(config.control.identity().unwrap().to_string(), "spiffe://organza.local/ns/organza-system/sa/control");
+}
+
+#[test]
+fn a_file_is_of_so_many_bytes_and_no_more() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = |length: u64| format!("{GATEWAY}{}", " ".repeat(usize::try_from(length).unwrap() - GATEWAY.len()));
+    std::fs::write(file.path(), text(limits::CONFIG_BYTES)).unwrap();
+    assert!(Config::load(file.path()).is_ok());
+    std::fs::write(file.path(), text(limits::CONFIG_BYTES + 1)).unwrap();
+    assert!(matches!(Config::load(file.path()), Err(ConfigError::TooLarge(_))));
 }
 
 #[test]

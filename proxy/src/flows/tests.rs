@@ -115,3 +115,13 @@ fn spans_that_are_too_many_are_counted_and_take_no_room_from_others() {
     let (told, dropped) = flows.take(Instant::now());
     assert_eq!((told.len(), dropped), (limits::SPAN_FLOWS + 5, 1000 - limits::SPAN_FLOWS as u64));
 }
+
+#[test]
+fn so_many_taps_are_looked_at_and_so_many_requests_told() {
+    let (flows, now) = (Flows::default(), Instant::now());
+    let taps = (0..=limits::TAPS as u64).map(|id| v1::Tap { id: id + 100, per_second: u32::MAX, ..Default::default() });
+    flows.tap(taps.collect(), now);
+    (0..=limits::FLOWS).for_each(|_| see(&flows, &record(200)));
+    let (told, dropped) = flows.take(now);
+    assert_eq!((told.len(), dropped, told[0].taps.len()), (limits::FLOWS, 1, limits::TAPS));
+}

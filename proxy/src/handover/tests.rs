@@ -5,6 +5,7 @@ mod datagrams;
 use super::*;
 use crate::run::{Begin, run};
 use crate::snapshot::file::{self, Stored};
+use crate::tests::quiet::took;
 use crate::tests::resources::{HTTP, Place, TCP, service};
 use crate::tests::{id, key};
 use identity::{Authority, Csr, SignRequest, Signer, Svid};
@@ -322,4 +323,30 @@ async fn what_is_still_open_at_the_end_of_the_time_is_ended() {
     good(home.http);
     successor.stop();
     assert_eq!(successor.ended().await, Ok(()));
+}
+
+/// Time goes on only where nobody has anything to do.
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_waited_for_so_long_at_each_word() {
+    let (web, bytes) = backends().await;
+    let home = Home::new(&web, &bytes, |_| ());
+    let _silent = UnixListener::bind(home.config.handover_socket()).unwrap();
+    let (asked, time) = took(ask(&home.config)).await;
+    assert!(matches!(asked, Err(Error::Late)));
+    assert_eq!(time, limits::SUCCESSOR_READY);
+    let (_silent, stream) = UnixStream::pair().unwrap();
+    let (greeted, time) = took(greet(stream, &home.config)).await;
+    assert!(matches!(greeted, Err(Error::Late)));
+    assert_eq!(time, limits::HANDOVER_WORD);
+    let (_silent, stream) = UnixStream::pair().unwrap();
+    let proxy = home.config.proxy.clone();
+    let successor = Ask { protocol: PROTOCOL, proxy, release: "1".into(), pid: 1, seats: false, datagrams: false };
+    let mut predecessor = Predecessor { channel: Channel::new(stream), successor, release: "0".into() };
+    let (doors, ports) = (Doors::new(Vec::new()), Ports::new(Vec::new(), telemetry::Metrics::new()));
+    let (ready, time) = took(predecessor.offer(&doors, &ports, None, (0, 0))).await;
+    assert!(matches!(ready, Err(Error::Late)));
+    assert_eq!(time, limits::SUCCESSOR_READY);
+    let (taken, time) = took(predecessor.released()).await;
+    assert!(matches!(taken, Err(Error::Late)));
+    assert_eq!(time, limits::HANDOVER_WORD);
 }

@@ -280,7 +280,8 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         deadline: Option<(Instant, Fault)>,
     ) -> Result<Progress, Broken> {
         let mut state = Upload::Going;
-        for _ in 0..limits::INFORMATIONAL {
+        // The last is the answer itself.
+        for told in 0..=limits::INFORMATIONAL {
             let read = up.head(head, self.method, &mut self.counts.peer);
             let shape = beside(upload.as_mut(), &mut state, self.whole, read, self.to.gone(), deadline).await?.map_err(Broken::Upstream)?;
             self.counts.first_byte.get_or_insert_with(rt::now);
@@ -288,7 +289,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
                 (101, _) => return self.upgrade(head).await,
                 (_, Shape::Informational) => {
                     // With `Connection: close` it is a peer's word to us that it is leaving.
-                    if !strip_hop_by_hop(&mut head.headers, head.version).close {
+                    if !strip_hop_by_hop(&mut head.headers, head.version).close && told < limits::INFORMATIONAL {
                         self.to.inform(head, self.method, self.version).await.map_err(Broken::Caller)?;
                     }
                 }
@@ -473,7 +474,7 @@ pub async fn ask(
     let (mut upward, mut replies) = begin(up, head, body.length(), &Hop::default(), &mut Counts::default())?;
     pump(&mut body, &mut upward, &mut 0).await.map_err(|(_, e)| e)?;
     let mut answer = ResponseHead::default();
-    for _ in 0..limits::INFORMATIONAL {
+    for _ in 0..=limits::INFORMATIONAL {
         let shape = replies.head(&mut answer, &method, &mut None).await?;
         if answer.status < 200 {
             continue;
@@ -529,3 +530,6 @@ pub async fn asked<'b>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

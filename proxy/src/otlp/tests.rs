@@ -1,4 +1,5 @@
 use super::*;
+use crate::tests::quiet::{Network, on, took};
 use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -190,4 +191,42 @@ async fn a_collector_by_tls_is_believed_by_its_roots_alone() {
             assert_eq!(heard.try_recv().is_ok(), believed);
         }
     }
+}
+
+#[tokio::test]
+async fn what_waits_goes_in_requests_of_so_many() {
+    let (address, mut heard) = collector().await;
+    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), Arc::from([])));
+    let to = at(address, CollectorProtocol::Http);
+    tell(&kind, &queue.lines, Some(&to)).await;
+    (0..=limits::OTLP_BATCH).for_each(|_| queue.line(&record(Reporter::Source)));
+    assert_eq!(tell(&kind, &queue.lines, Some(&to)).await, (limits::OTLP_BATCH as f64 + 1.0, 0.0));
+    let mut sizes = Vec::new();
+    while let Ok((_, body)) = heard.try_recv() {
+        let request: LogsRequest = wire::otlp::read(&body).unwrap();
+        sizes.push(request.resource_logs[0].scope_logs[0].log_records.len());
+    }
+    assert_eq!(sizes, [limits::OTLP_BATCH, 1]);
+}
+
+#[test]
+fn a_collector_is_given_so_long_and_is_read_up_to_a_length() {
+    let to = at("10.0.0.1:4318".parse().unwrap(), CollectorProtocol::Http);
+    let told = |network| {
+        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), Arc::from([])));
+        let ((), time) = on(network, async {
+            kind.tell(&queue.lines, Some(&to), &sender()).await;
+            queue.line(&record(Reporter::Source));
+            took(kind.tell(&queue.lines, Some(&to), &sender())).await
+        });
+        (kind.sent.get(), kind.dropped.get(), time)
+    };
+    assert_eq!(told(Network::Silent), (0.0, 1.0, limits::OTLP_TIME));
+    // A field that nobody knows, as long as the rest of the answer; then of an answer that is too long all is left unread.
+    let answer = |length: usize| format!("HTTP/1.1 503 No\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length));
+    let why = |length: usize| {
+        on(Network::says(answer(length)).0, async { send::send(&to, send::Path::Logs, &send::Trust::new(Arc::from([])), &sender(), &["{}".to_owned()]).await.unwrap_err() })
+    };
+    assert_eq!(why(limits::OTLP_ANSWER), "it answered 503 Service Unavailable");
+    assert_eq!(why(limits::OTLP_ANSWER + 1), "length limit exceeded");
 }

@@ -42,3 +42,6 @@ impl LastWord {
         self.told.send_replace(true);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,3 +46,6 @@ impl Resolver {
         found.ok_or(Fault::NoSuchService)
     }
 }
+
+#[cfg(test)]
+mod tests;

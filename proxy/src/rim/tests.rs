@@ -1,7 +1,8 @@
 //! A rim against a small control plane over loopback, with real certificates.
 
-use super::Rim;
+use super::{Question, Rim};
 use crate::config::Config;
+use crate::tests::quiet::{Network, on, took};
 use identity::{Authority, ClientAuth, Credentials, Csr, SignRequest, Signer, Svid, TrustStore, alpn};
 use model::{Endpoints, Fault, Hostname, Key, ObjectRef, Origin, Resource, Service, SpiffeId, TrustDomain};
 use std::collections::BTreeMap;
@@ -190,4 +191,56 @@ async fn scenario(folder: &std::path::Path) {
 fn a_rim_applies_refuses_resolves_and_restarts_without_control() {
     let folder = tempfile::tempdir().unwrap();
     transport::rt::run(scenario(folder.path())).unwrap();
+}
+
+/// A rim whose control plane is wherever the network of the test leads.
+fn rim(folder: &std::path::Path) -> Rim {
+    let now = SystemTime::now();
+    let mut authority = Authority::create(TrustDomain::parse("organza.local").unwrap(), now).unwrap();
+    let svid = folder.join("svid");
+    crate::snapshot::file::write_private(&svid, issue(&mut authority, ("shop", "web"), now).to_pem().as_bytes()).unwrap();
+    let roots = identity::pem::encode_chain(authority.roots().iter().map(Vec::as_slice));
+    let document = serde_json::json!({
+        "mesh": "test", "proxy": "web", "namespace": "shop", "identity": "spiffe://organza.local/ns/shop/sa/web",
+        "role": { "workload": {} }, "state": folder, "svid": svid, "admin": folder.join("admin.sock"),
+        "control": { "addresses": ["10.0.0.1:15012"], "trustRoots": roots, "trustDomain": "organza.local" },
+    });
+    Rim::open(Config::parse(&document.to_string()).unwrap(), Metrics::new(), 1, now).unwrap()
+}
+
+#[test]
+fn so_many_names_are_known_and_new_ones_are_refused_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rim = rim(folder.path());
+    let mut ask = |name: usize| {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        rim.ask(Question { subscription: format!("host/shop/{name}").into(), reply });
+        answer
+    };
+    // What is its own is one of them.
+    let mut waiting: Vec<_> = (1..crate::limits::NAMES).map(&mut ask).collect();
+    let closed =
+        |answer: &mut tokio::sync::oneshot::Receiver<_>| answer.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Closed);
+    assert!(!waiting.iter_mut().any(closed));
+    assert!(closed(&mut ask(0)));
+}
+
+#[test]
+fn the_control_plane_is_dialled_for_so_long_and_its_answers_are_awaited_for_so_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rim = rim(folder.path());
+    for network in [Network::Nowhere, Network::Silent] {
+        let dialled = on(network, took(super::connect::channel(&rim.config, &rim.handle.credentials)));
+        assert_eq!((dialled.0.is_err(), dialled.1), (true, crate::limits::CONNECT));
+    }
+    on(Network::Silent, async {
+        let dial = tower::service_fn(|_: tonic::transport::Uri| async {
+            transport::rt::Here::now().connect("10.0.0.1:1".parse().unwrap()).await.map(hyper_util::rt::TokioIo::new)
+        });
+        let channel = tonic::transport::Endpoint::from_static("http://control").connect_with_connector(dial).await.unwrap();
+        let leaver = rim.handle.leaver.clone();
+        let left = tokio::task::spawn_local(async move { took(leaver.leave()).await });
+        rim.leaves.recv().await.unwrap().carry_out(channel, "web".to_owned());
+        assert_eq!(left.await.unwrap(), (Err("no answer in time".to_owned()), crate::limits::ANSWER));
+    });
 }

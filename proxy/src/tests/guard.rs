@@ -5,6 +5,7 @@ use super::{Mesh, Proxy, bounded, key};
 use crate::worker::Worker;
 use model::traffic::{AttachedPolicy, Breaker, Ejection, RequestLimits, TrafficPolicy};
 use model::{Fault, Kind, ObjectRef, Origin, Resource, Retry, Timeouts};
+use routing::eject::Ended;
 use routing::retry::{Failure, Next, RetryState};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -399,4 +400,16 @@ async fn a_slow_endpoint_holds_its_own_places_and_no_others() {
         assert!(slow.requests() > 2);
     })
     .await;
+}
+
+#[test]
+fn of_those_that_are_left_out_so_many_are_told() {
+    let (guards, metrics, now) = (crate::guard::Guards::default(), telemetry::Metrics::new(), Instant::now());
+    let guard = guards.of(&(key(Kind::Service, "catalog"), Some(HTTP)), &metrics);
+    let policy = TrafficPolicy { ejection: Ejection { max_percent: 100, ..Ejection::default() }, ..TrafficPolicy::default() };
+    let all = crate::limits::EJECTIONS_TOLD + 1;
+    for name in (0..all).map(|i| Arc::from(format!("e{i}"))) {
+        (0..3).for_each(|_| guard.ended(&policy, &name, Ended::Failed(Fault::ConnectRefused), Duration::ZERO, all, now));
+    }
+    assert_eq!(guards.out(now).len(), all - 1);
 }

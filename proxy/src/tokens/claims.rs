@@ -50,3 +50,6 @@ pub fn header(token: &Token, path: &[Arc<str>]) -> Option<String> {
     let value = claim.texts.join(",");
     (!value.is_empty() && value.len() <= limits::CLAIM_HEADER_BYTES && value.bytes().all(model::http::is_value_byte)).then_some(value)
 }
+
+#[cfg(test)]
+mod tests;

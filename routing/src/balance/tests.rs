@@ -261,3 +261,12 @@ fn priority_goes_before_distance() {
     b.stand(&all, &["far"], None, Instant::now());
     assert_eq!(counts(&mut b, &["far", "near"], 100), [0, 100]);
 }
+
+#[test]
+fn a_ring_is_of_so_many_points_however_unlike_the_weights() {
+    let (light, heavy) = ((0, "light", 1), (1, "heavy", 1_000_000));
+    let points = |named: &[(u32, &str, u32)]| hashing::Ring::new(named).walk(0).count();
+    // One more for each whose share is rounded up.
+    assert_eq!(points(&[light, heavy]), limits::RING_LARGEST + 1);
+    assert_eq!(points(&[light]), limits::RING_SMALLEST);
+}

@@ -189,3 +189,13 @@ fn one_that_moved_or_left_starts_anew() {
     b.outliers.keep(&set(vec![endpoint("stays", 1), endpoint("moves", 2)]));
     assert_eq!(b.out(), ["stays"]);
 }
+
+#[test]
+fn behaviour_is_kept_of_so_many_endpoints_and_of_no_more() {
+    let mut b = Bench::new(policy(), limits::EJECTION_ENDPOINTS + 1);
+    (0..limits::EJECTION_ENDPOINTS).for_each(|i| drop(b.see(&format!("e{i}"), Ended::Answered(200))));
+    assert!(b.many("late", Ended::Answered(500), 100).is_empty());
+    b.many("e0", Ended::Answered(500), 5);
+    assert_eq!(b.out(), ["e0"]);
+    assert_eq!(b.outliers.members.len(), limits::EJECTION_ENDPOINTS);
+}

@@ -366,3 +366,11 @@ fn an_invalid_backend_keeps_its_share_and_answers_500() {
     assert!(quarters[1..].iter().all(|quarter| *quarter == Err(Fault::InvalidBackend)), "{quarters:?}");
     assert_eq!(Fault::InvalidBackend.http_status(), 500);
 }
+
+#[test]
+fn matches_that_came_close_are_told_up_to_a_number() {
+    let matches = (0..crate::limits::EXPLAINED_NEAR_MISSES as u32 + 5).map(|i| (i, on_path(PathMatch::Exact(format!("/{i}").into()))));
+    let table = Table::default().apply(&[put(&route("r", Target::Listener(listener_key()), &["a.example"], matches.collect()))]);
+    let told = explain(&table, &Entry::Listener(listener_key()), &request("a.example", "/nowhere"));
+    assert_eq!(told.near_misses.len(), crate::limits::EXPLAINED_NEAR_MISSES);
+}

@@ -130,3 +130,17 @@ fn a_policy_shapes_the_budget() {
     budget.adopt(small, now);
     assert!(!budget.withdraw(now), "the same rule fills nothing");
 }
+
+#[test]
+fn pauses_grow_up_to_a_bound_unless_a_rule_asks_for_longer_ones() {
+    let (now, mut budget) = setup();
+    let second = Duration::from_secs;
+    for (backoff, longest) in [(second(6), limits::BACKOFF_LONGEST), (second(11), second(11))] {
+        let policy = Retry { backoff, ..policy() };
+        let mut state = RetryState::new(Some(&policy), Timeouts::default(), true, now);
+        for _ in 0..policy.attempts {
+            let next = state.on_failure(Failure::Status(503), true, NOW, &mut budget, now, u32::MAX);
+            assert_eq!(next, Next::RetryAfter(longest), "{backoff:?}");
+        }
+    }
+}

@@ -106,3 +106,22 @@ fn a_decision_is_told_whole() {
         filters=\"RequestHeaderModifier, backend ResponseHeaderModifier\" backend=\"shop/catalog-v2:80\"\n";
     assert!(out.ends_with(want), "{out}");
 }
+
+#[test]
+fn what_peers_and_callers_say_is_cut_in_labels_and_lines() {
+    let long = "\u{fc}".repeat(4 * limits::LABEL_BYTES);
+    let peer = Arc::new(Peer::claimed(&long, &long, &long, &long, &long, None));
+    for label in [&peer.workload, &peer.namespace, &peer.app, &peer.version, &peer.cluster] {
+        assert_eq!(label.len(), limits::LABEL_BYTES);
+    }
+    let mut record = Record::begin(UNIX_EPOCH, Reporter::Source, peer.clone(), peer);
+    record.outcome = Outcome::Failed(Fault::NoRoute);
+    record.authority = long.clone();
+    record.sni = Some(long.clone().into());
+    record.reason = Some(long.into());
+    let mut line = String::new();
+    write_line(Format::Json, &record, &mut line);
+    let value: Value = serde_json::from_str(&line).unwrap();
+    let len = |field: &str| value[field].as_str().unwrap().len();
+    assert_eq!([len("authority"), len("sni"), len("reason")], [limits::LABEL_BYTES, limits::LABEL_BYTES, limits::DETAIL_BYTES]);
+}

@@ -225,3 +225,15 @@ fn a_bucket_leads_to_a_trace_where_the_reader_knows_how_to_read_that() {
     assert_eq!(Exposition::accepted("text/plain;version=0.0.4;q=0.2,application/openmetrics-text;version=1.0.0"), Exposition::OpenMetrics);
     assert_eq!(Exposition::accepted("*/*"), Exposition::Text);
 }
+
+#[test]
+fn what_is_found_by_address_is_forgotten_when_it_is_too_much() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let others: Vec<Record> = (0..=limits::RECENT).map(|_| Record { source: peer("one"), ..record(200, 1) }).collect();
+    for (i, other) in others.iter().enumerate() {
+        worker.observe(other);
+        assert_eq!(worker.recent.len(), i % limits::RECENT + 1);
+    }
+    assert_eq!((metrics.folded(), worker.handles.len()), (0, 1), "all are of one label set");
+}

@@ -180,6 +180,12 @@ impl Streams {
         self.places.len() - self.free.len()
     }
 
+    /// Places that there is memory for.
+    #[cfg(test)]
+    pub fn memory(&self) -> usize {
+        self.places.len()
+    }
+
     pub fn find(&self, id: u32) -> Option<Place> {
         // Most frames are of one of the first or the last few.
         let at = self.open.binary_search_by_key(&id, |(id, _)| *id).ok()?;

@@ -127,3 +127,40 @@ fn baggage_is_read_up_to_a_length() {
     };
     assert_eq!((read(limits::BAGGAGE_BYTES).as_str(), read(limits::BAGGAGE_BYTES + 1).as_str()), ("web", ""));
 }
+
+/// A peer that takes streams and never answers.
+async fn silent(stream: Stream) {
+    let server = Server::new(stream, BytesMut::new(), Who::Member).await.unwrap();
+    let served = serve(server, std::future::pending(), |exchange| async move {
+        let _held = exchange;
+        std::future::pending().await
+    });
+    let _ = served.await;
+}
+
+#[test]
+fn a_peer_that_does_not_answer_is_given_so_long_and_no_longer() {
+    run(async {
+        let (a, b) = Stream::pair(1 << 16);
+        rt::spawn(silent(b));
+        let begun = rt::now();
+        let opened = Tunnels::default().open("peer", "10.0.0.1:80", &own(), async { Ok(a) }).await;
+        assert_eq!(opened.unwrap_err().fault, Fault::ConnectTimeout);
+        assert_eq!(rt::now().saturating_duration_since(begun), limits::CONNECT_TIME);
+    });
+}
+
+#[test]
+fn connections_to_one_peer_are_so_many_and_no_more() {
+    run(async {
+        let (tunnels, dialled) = (Tunnels::default(), Rc::new(Cell::new(0)));
+        let mut open = Vec::new();
+        for _ in 0..limits::HBONE_CONNECTIONS * limits::H2_STREAMS as usize {
+            open.push(tunnels.open("peer", "10.0.0.1:80", &own(), dial(dialled.clone())).await.unwrap());
+        }
+        assert_eq!(dialled.get() as usize, limits::HBONE_CONNECTIONS);
+        let full = tunnels.open("peer", "10.0.0.1:80", &own(), dial(dialled.clone())).await.unwrap_err();
+        assert_eq!((full.fault, dialled.get() as usize), (Fault::Overflow, limits::HBONE_CONNECTIONS));
+        assert!(tunnels.open("another", "10.0.0.1:80", &own(), dial(dialled.clone())).await.is_ok());
+    });
+}

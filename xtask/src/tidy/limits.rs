@@ -1,5 +1,5 @@
 //! Every limit is in `docs/limits.md`, and nothing else is: what a user can run into can be looked up. Beside each stands the test that fails without it, and
-//! those that have none yet become fewer. Knows lines, not Rust.
+//! those that have none yet become fewer. Settings stand in tables of their own. Knows lines, not Rust.
 
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/limits.md";
 /// Limits that name no test yet. Never more than that.
-const OWED: usize = 178;
+const OWED: usize = 15;
+/// Begins the table of what nobody can exceed, and no test is owed for.
+const SETTINGS: &str = "| setting |";
 
 pub fn check(files: &[PathBuf]) -> Result<Vec<String>> {
     let page = std::fs::read_to_string(crate::root().join(PAGE))?;
@@ -50,7 +52,7 @@ fn untested(page: &str, tests: &BTreeSet<String>, owed: usize) -> Vec<String> {
             complaints.push(format!("{PAGE}: the last column of each table is the test"));
             continue;
         }
-        for row in part.lines().filter(|line| line.starts_with("| `")) {
+        for row in part.lines().take_while(|line| !line.starts_with(SETTINGS)).filter(|line| line.starts_with("| `")) {
             let name = row.split('`').nth(1).unwrap_or_default();
             let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
             let named: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();

@@ -32,3 +32,12 @@ fn what_nobody_holds_is_taken_at_once_and_ones_own_is_renewed() {
     assert_eq!(election.decide(Some(&spec("me", 1, 3)), now), Step::Renew);
     assert_eq!(election.decide(Some(&spec("other", 1, 4)), now), Step::Wait);
 }
+
+#[test]
+fn a_lease_that_does_not_say_how_long_it_is_has_the_usual_length() {
+    let (start, mut election) = (monotone(), Election::new("me".into()));
+    let silent = LeaseSpec { lease_duration_seconds: None, ..spec("other", 1, 4) };
+    assert_eq!(election.decide(Some(&silent), start), Step::Wait);
+    assert_eq!(election.decide(Some(&silent), start + limits::LEASE - Duration::from_millis(1)), Step::Wait);
+    assert_eq!(election.decide(Some(&silent), start + limits::LEASE), Step::Take { transitions: 5 });
+}

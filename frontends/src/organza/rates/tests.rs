@@ -57,6 +57,7 @@ fn what_no_schema_saw_limits_by_what_can_be_read() {
         json!({"name": "x", "requests": 0}),
         json!({"name": "x", "requests": 1, "burst": 2_000_000}),
         json!({"name": "x", "requests": 1, "window": "0s"}),
+        json!({"name": "x", "requests": 1, "window": "25h"}),
         json!({"name": "x", "requests": 1, "by": "all"}),
         json!({"name": "x", "requests": 1, "by": [{"type": "Header", "header": {"name": "a b"}}]}),
     ];

@@ -1,4 +1,4 @@
-use super::{Buckets, Price};
+use super::{Apart, Buckets, Price, nanos};
 use crate::limits;
 use model::rate::RateLimit;
 use std::sync::Barrier;
@@ -81,4 +81,15 @@ fn callers_are_apart_and_so_many_are_kept_the_rest_share_one() {
     let later = start + Duration::from_secs(10);
     buckets.take(&name(limits::RATE_KEYS + 1), price, later).unwrap();
     assert_eq!(buckets.apart().full_at.len(), 1);
+}
+
+#[test]
+fn places_are_looked_for_now_and_then_and_not_by_each_who_finds_none() {
+    let names = (0..limits::RATE_KEYS as u64).map(|i| (i.to_be_bytes().into(), 10));
+    let mut apart = Apart { full_at: names.collect(), sweep_at: 0 };
+    assert!(!apart.has_place(5), "none is full again");
+    let again = 5 + nanos(limits::RATE_SWEEP);
+    assert!(!apart.has_place(again - 1), "all are, and nobody looks yet");
+    assert_eq!(apart.full_at.len(), limits::RATE_KEYS);
+    assert!(apart.has_place(again));
 }

@@ -1,4 +1,5 @@
 use super::{SnapshotError, Stored, decode, encode, read, write};
+use crate::limits;
 use sha2::Digest;
 use std::os::unix::fs::PermissionsExt;
 use wire::delta::Applied;
@@ -46,4 +47,12 @@ fn a_name_of_a_later_release_costs_itself_alone() {
     let body = [&wire::stored::to_bytes(&message)[..], &[0x80, 0x7d, 0x07]].concat();
     let whole = [&super::MAGIC[..], &sha2::Sha256::digest(&body), &body].concat();
     assert_eq!(decode(&whole).unwrap(), stored());
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    // Without a byte on the disk.
+    file.as_file().set_len(limits::SNAPSHOT_BYTES + 1).unwrap();
+    assert!(matches!(read(file.path()), Err(SnapshotError::TooLarge)));
 }

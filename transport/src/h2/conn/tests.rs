@@ -321,3 +321,27 @@ fn an_answer_says_how_long_it_is_and_is_held_to_it() {
     assert_eq!(answer("5", &[], Method::Get, 11), (None, Length::None));
     assert!(broken(answer("5", &[data(5, true)], Method::Head, 8).0));
 }
+
+#[test]
+fn so_many_interim_answers_come_before_the_final_one_and_no_more() {
+    let mut connection = begun(Facing::Upstream, b"");
+    let place = connection.ask(&request(), crate::body::Length::None).unwrap();
+    // `:status: 103`, not indexed.
+    let interim = frame(kind::HEADERS, flag::END_HEADERS, 1, &[0x08, 3, b'1', b'0', b'3']);
+    receive(&mut connection, &interim.repeat(limits::INFORMATIONAL));
+    assert_eq!(connection.streams.get(place).over, None);
+    receive(&mut connection, &interim);
+    assert!(matches!(connection.streams.get(place).over, Some(Over::Broken(code::PROTOCOL_ERROR, _))));
+    assert_eq!(connection.end(), None, "others go on");
+}
+
+#[test]
+fn an_idle_connection_keeps_the_memory_of_a_few_streams() {
+    let mut streams = super::super::streams::Streams::default();
+    let places: Vec<Place> = (0..100).map(|i| streams.begin(2 * i + 1, Window::new(0))).collect();
+    streams.shrink();
+    assert_eq!(streams.memory(), 100, "they are somebody's");
+    places.into_iter().for_each(|place| streams.close(place, Closed::ByPeer));
+    streams.shrink();
+    assert_eq!((streams.memory(), streams.held()), (limits::H2_KEPT_PLACES, 0));
+}

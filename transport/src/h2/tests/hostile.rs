@@ -353,3 +353,23 @@ fn a_server_that_floods_loses_its_connection() {
         assert!(!client.is_usable());
     });
 }
+
+#[test]
+fn who_does_not_listen_is_told_goodbye_for_a_moment_and_no_longer() {
+    run(async {
+        // Far less than the answers to all these frames.
+        let (client, server) = tokio::io::duplex(256);
+        let (_unread, mut write) = tokio::io::split(client);
+        rt::spawn(async move {
+            let pings = frame(PING, 0, 0, &[0; 8]).repeat(2000);
+            let _ = write.write_all(&[CLIENT_PREFACE, &frame(SETTINGS, 0, 0, b""), &pings].concat()).await;
+            std::future::pending().await
+        });
+        let begun = rt::now();
+        let mut server = Server::new(Stream::Virtual(server), BytesMut::new(), Who::Stranger).await.unwrap();
+        let ended = rt::timeout(limits::BODY_IDLE, server.next()).await.expect("it does not wait for the peer");
+        assert_eq!(ended.map(drop).unwrap_err().cause, Some("h2_ping_flood"));
+        // One for the last frame, one for the end of the stream.
+        assert!(rt::now().saturating_duration_since(begun) <= 2 * limits::H2_GOODBYE);
+    });
+}

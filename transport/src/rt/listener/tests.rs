@@ -45,6 +45,8 @@ fn sockets_ask_whether_the_peer_is_there() {
     let accepted = SockRef::from(&accepted);
     assert!(accepted.keepalive().unwrap());
     assert_eq!(accepted.tcp_keepalive_time().unwrap(), limits::TCP_KEEPALIVE_IDLE);
+    assert_eq!(accepted.tcp_keepalive_interval().unwrap(), limits::TCP_KEEPALIVE_INTERVAL);
+    assert_eq!(accepted.tcp_keepalive_retries().unwrap(), limits::TCP_KEEPALIVE_PROBES);
 }
 
 /// Addresses of the callers that are accepted from these sockets.

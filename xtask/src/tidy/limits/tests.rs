@@ -21,6 +21,8 @@ fn a_test_that_is_named_and_not_there_is_told_and_those_that_are_owed_become_few
     let both = tests(&["it_is", "it_was"]);
     assert!(untested(PAGE, &both, 1).is_empty());
     assert_eq!(untested(PAGE, &both, 0), ["docs/limits.md: 1 limits name no test, 0 may: name the test that fails without it"]);
+    let settings = "\n## X (`x`)\n\n| limit | test |\n|---|---|\n| `A` | `it_is` |\n\n| setting | value |\n|---|---|\n| `EVERY` | 1 s |\n";
+    assert!(untested(settings, &both, 0).is_empty(), "how often something is done is no limit");
     assert_eq!(
         untested("\n## X (`x`)\n\n| limit | default |\n|---|---|\n| `A` | 1 |\n", &both, 0).len(),
         1,

@@ -1,0 +1,16 @@
+use super::*;
+
+#[test]
+fn so_much_is_read_of_a_file_with_a_token() {
+    let path = std::env::temp_dir().join(format!("organza-token-{}", std::process::id()));
+    let token = Token::create(b"root", "10.0.0.1:15012").expect("a token");
+    let read = |blanks: usize| {
+        std::fs::write(&path, format!("{}{}.", &*token.to_text(), " ".repeat(blanks))).expect("written");
+        super::read(&path).is_ok_and(|found| found == token)
+    };
+    let length = token.to_text().len();
+    let most = usize::try_from(limits::TOKEN_BYTES).expect("a length");
+    // The point is no part of a token.
+    assert!(read(most - length) && !read(most - length - 1));
+    std::fs::remove_file(path).expect("cleaned");
+}

@@ -76,7 +76,7 @@ async fn handshakes_under_way_are_limited_by_themselves() {
         drop(silent);
         let mut alert = Vec::new();
         let _ = third.read_to_end(&mut alert).await;
-        until(|| proxy.worker.shared.metrics.encode().contains("organza_downstream_cx_ended_total{cause=\"tls_malformed\"} 1")).await;
+        until(|| proxy.worker.shared.metrics.encode().contains("organza_downstream_cx_ended_total{cause=\"tls_plaintext\"} 1")).await;
         until(|| !room.is_full()).await;
         // A door that closes while it is full is closed all the same.
         let _silent = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];

@@ -225,7 +225,9 @@ fn a_collector_is_given_so_long_and_is_read_up_to_a_length() {
     // A field that nobody knows, as long as the rest of the answer; then of an answer that is too long all is left unread.
     let answer = |length: usize| format!("HTTP/1.1 503 No\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length));
     let why = |length: usize| {
-        on(Network::says(answer(length)).0, async { send::send(&to, send::Path::Logs, &send::Trust::new(Arc::from([])), &sender(), &["{}".to_owned()]).await.unwrap_err() })
+        on(Network::says(answer(length)).0, async {
+            send::send(&to, send::Path::Logs, &send::Trust::new(Arc::from([])), &sender(), &["{}".to_owned()]).await.unwrap_err()
+        })
     };
     assert_eq!(why(limits::OTLP_ANSWER), "it answered 503 Service Unavailable");
     assert_eq!(why(limits::OTLP_ANSWER + 1), "length limit exceeded");

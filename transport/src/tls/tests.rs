@@ -227,7 +227,7 @@ async fn spoken_to(bytes: &[u8], leaves: bool) -> Error {
 #[tokio::test(start_paused = true)]
 async fn handshakes_that_are_none_or_never_end_are_ended() {
     for (bytes, leaves, fault, cause) in [
-        (&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], false, Fault::MalformedRequest, "tls_malformed"),
+        (&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], false, Fault::MalformedRequest, "tls_plaintext"),
         (b"\x16\x03\x01\xff\xff", false, Fault::MalformedRequest, "tls_malformed"),
         // The beginning of a ClientHello, for ever.
         (b"\x16\x03\x01\x00\x80\x01", false, Fault::SlowRequest, "tls_handshake_timeout"),

@@ -1,5 +1,5 @@
-// What the examples that measure (`examples/*.rs` of several crates) have alike: what a piece of work took of this thread's processor, for the machine may
-// be busy, and what the process holds. Each takes it in by its path; it is no crate, so that none of them has to be built for it.
+//! What the examples that measure (`examples/*.rs` of several crates) have alike: what a piece of work took of this thread's processor, for the machine may
+//! be busy, and what the process holds. Each takes it in by its path; it is no crate, so that none of them has to be built for it.
 #![allow(dead_code, reason = "each example uses what it needs")]
 
 use std::time::Duration;

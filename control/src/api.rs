@@ -245,9 +245,10 @@ async fn register_again(
     Extension(registrant): Extension<Option<Registrant>>,
     Path(proxy): Path<String>,
     Question(request): Question<api::RegistrationRequest>,
-) -> Result<Json<bool>, Refuse> {
+) -> Result<(StatusCode, Json<bool>), Refuse> {
     let refuse = |e: Refusal| Refuse::new(StatusCode::CONFLICT, e.what, e.fix);
-    api.core.register_again(&proxy, request, registrant).map(Json).map_err(refuse)
+    let is_news = api.core.register_again(&proxy, request, registrant).map_err(refuse)?;
+    Ok((if is_news { StatusCode::CREATED } else { StatusCode::OK }, Json(is_news)))
 }
 
 fn roots(api: &Api) -> String {

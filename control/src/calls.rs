@@ -7,6 +7,7 @@ use crate::limits;
 use crate::store::Txn;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use telemetry::{CallCounts, CallId, Protocol};
 
 /// What was called: a service or, where none leads there, a workload.
@@ -44,6 +45,8 @@ const DAY: u64 = 24 * 3600;
 
 impl Seen {
     fn add(&mut self, counts: &CallCounts, now: u64) {
+        // What an older release kept says it by `last` alone, which moves now.
+        self.last_allowed = self.last_allowed();
         if self.days.is_empty() {
             self.first = now;
         }
@@ -171,8 +174,11 @@ impl Calls {
     /// Where a call is counted, which is made where it is new and there is room.
     fn place(&mut self, called: &Called, source: &str, call: Call, allowed: bool) -> Option<&mut Seen> {
         let sources = self.all.entry(called.clone()).or_default();
-        if !sources.contains_key(source) && sources.len() >= limits::CALLERS {
-            return None;
+        if !sources.contains_key(source) {
+            let gone = make_room(sources, source, allowed)?;
+            self.kinds = self.kinds.saturating_sub(gone.len());
+            let counts = gone.values().map(|seen| seen.counts().denied);
+            self.left_out = self.left_out.saturating_add(counts.fold(0, u64::saturating_add));
         }
         let of = sources.entry(source.to_owned()).or_default();
         let before = of.len();
@@ -253,6 +259,28 @@ impl Calls {
     }
 }
 
+/// Room for one more caller, and what went for it: who was let through takes the place of who never was, the longest silent first. `None` where there is
+/// none.
+fn make_room(sources: &mut BTreeMap<String, Of>, source: &str, allowed: bool) -> Option<Of> {
+    let by_address = || sources.keys().filter(|known| is_address(known)).count();
+    let is_narrow = is_address(source) && by_address() >= limits::CALLERS_BY_ADDRESS;
+    if !is_narrow && sources.len() < limits::CALLERS {
+        return Some(Of::new());
+    }
+    if !allowed {
+        return None;
+    }
+    let only_knocked = |of: &Of| of.values().all(|seen| seen.counts().allowed == 0);
+    let may_go = sources.iter().filter(|(known, of)| (!is_narrow || is_address(known)) && only_knocked(of));
+    let goes = may_go.min_by_key(|(_, of)| of.values().map(|seen| seen.last).max()).map(|(known, _)| known.clone())?;
+    sources.remove(&goes)
+}
+
+/// A caller in plaintext, of whom nothing else is known.
+fn is_address(source: &str) -> bool {
+    source.parse::<IpAddr>().is_ok()
+}
+
 fn kept(source: &str, call: &Call, seen: &Seen) -> Kept {
     Kept { source: source.to_owned(), call: call.clone(), seen: seen.clone() }
 }
@@ -263,7 +291,7 @@ pub fn read(call: wire::v1::Call) -> Option<(CallId, CallCounts)> {
     let protocol = [Protocol::Http, Protocol::Grpc, Protocol::Tcp].into_iter().find(|p| p.as_str() == call.protocol)?;
     let names = [&call.namespace, &call.service, &call.workload].into_iter().all(|text| name(text)) && !call.namespace.is_empty();
     let is_one = call.service.is_empty() != call.workload.is_empty();
-    let source = call.source.is_empty() || model::SpiffeId::parse(&call.source).is_ok() || call.source.parse::<std::net::IpAddr>().is_ok();
+    let source = call.source.is_empty() || model::SpiffeId::parse(&call.source).is_ok() || is_address(&call.source);
     let method = call.method.is_empty() || model::Method::parse(&call.method).is_some();
     let path = call.path.is_empty() || call.path.len() <= limits::CALL_PATH && model::access::PathTemplate::parse(&call.path).is_ok();
     let is_whole = names && is_one && source && method && path;

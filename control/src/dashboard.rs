@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use identity::seal;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -97,6 +97,12 @@ impl Desk {
         ours.find_map(|value| Session::read(&seal::open(&self.key, CONTEXT, value.as_bytes())?).filter(|session| session.ends > now))
     }
 
+    /// What somebody asks who was let in, and who that is.
+    fn asked(&self, request: &Request, now: u64) -> Option<(String, roles::Question)> {
+        let session = self.admits(request.headers(), now)?;
+        Some((session.who(), roles::Question::below(&self.mount, request)?))
+    }
+
     /// Whether a page of ours asks for it, and not just no other: what changes something needs its word.
     fn says_so(&self, headers: &HeaderMap) -> bool {
         headers.contains_key(header::ORIGIN) && self.comes_from_us(headers)
@@ -132,6 +138,11 @@ impl Session {
         let role = Role::ALL.into_iter().find(|known| *known as u8 == *role)?;
         Some(Self { ends, role, number: u32::from_be_bytes(number.try_into().ok()?) })
     }
+
+    /// As the audit has it.
+    fn who(&self) -> String {
+        format!("{} {:08x} of the dashboard", self.role.as_str(), self.number)
+    }
 }
 
 /// Everything that a browser may ask; `answers` are those of the API, each for whom [`roles`] says.
@@ -154,11 +165,21 @@ pub fn router(desk: Arc<Desk>, answers: Router) -> Router {
 
 /// What holds for every request and every answer.
 async fn careful(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
-    let mut answer = match request.method() {
-        _ if !desk.comes_from_us(request.headers()) => refuse(StatusCode::FORBIDDEN, "this page is served to its own origin alone"),
-        &Method::GET | &Method::HEAD => next.run(request).await,
-        &Method::POST | &Method::DELETE if desk.says_so(request.headers()) => next.run(request).await,
-        _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "this page asks for no such thing"),
+    let refusal = match *request.method() {
+        _ if !desk.comes_from_us(request.headers()) => Some((StatusCode::FORBIDDEN, "this page is served to its own origin alone")),
+        Method::GET | Method::HEAD => None,
+        Method::POST | Method::DELETE if desk.says_so(request.headers()) => None,
+        _ => Some((StatusCode::METHOD_NOT_ALLOWED, "this page asks for no such thing")),
+    };
+    let mut answer = match refusal {
+        None => next.run(request).await,
+        Some((status, why)) => {
+            // A page of another origin that has the cookie of a browser tries to change something: that is written down as well.
+            if let Some((who, question)) = desk.asked(&request, seconds(now())) {
+                question.audit(&who, status);
+            }
+            refuse(status, why)
+        }
     };
     for (name, value) in page::HEADERS {
         answer.headers_mut().entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
@@ -187,8 +208,7 @@ async fn as_session(session: &Session, mut request: Request, next: Next) -> Resp
         }
         Some(_) => next.run(request).await,
     };
-    let who = format!("{} {:08x} of the dashboard", session.role.as_str(), session.number);
-    question.audit(&who, answer.status());
+    question.audit(&session.who(), answer.status());
     answer
 }
 
@@ -239,8 +259,9 @@ pub async fn serve(listener: TcpListener, router: Router) {
         };
         let service = hyper_util::service::TowerToHyperService::new(router.clone());
         tokio::spawn(async move {
-            let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::DASHBOARD_HEAD);
+            // Browsers speak HTTP/1 where there is no TLS. To wait for what version it is would have no end: who says nothing would keep his place.
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(limits::DASHBOARD_HEAD);
             if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
                 tracing::debug!("dashboard: {e}");
             }

@@ -38,6 +38,8 @@ pub const CALL_DAYS: u64 = 7;
 pub const CALLS: usize = 20_000;
 /// ... by so many callers of one service ...
 pub const CALLERS: usize = 256;
+/// ... of whom so many are known by an address alone: in plaintext anybody may be as many as he likes ...
+pub const CALLERS_BY_ADDRESS: usize = 32;
 /// ... each by so many paths that were let through, and as many that were not; what comes then folds into what it begins with.
 pub const CALL_PATHS: usize = 64;
 /// Longest path of a call, in bytes.

@@ -69,14 +69,20 @@ impl Of {
         each.collect::<Vec<_>>().join(" or ")
     }
 
-    /// In this order: requests and successes a second, then the three quantiles.
+    /// In this order: requests and failures a second, then the three quantiles.
     fn questions(&self, window: u64) -> [String; 5] {
-        let rate = |more: &'static str| self.sum(|labels| format!("sum(rate(istio_requests_total{{{labels}{more}}}[{window}s]))"));
+        let rate = |labels: &str, more: &str| format!("sum(rate(istio_requests_total{{{labels}{more}}}[{window}s]))");
+        let requests = self.sum(|labels| rate(labels, ""));
+        // Of one reporter both: where its callers saw nothing succeed, what the called side saw succeed is no answer.
+        let failures = self.sum(|labels| {
+            let (all, good) = (rate(labels, ""), rate(labels, SUCCESS));
+            format!("({all} - ({good} or {all} * 0))")
+        });
         let quantile = |q: f64| {
             let bucket = "istio_request_duration_milliseconds_bucket";
             self.sum(|labels| format!("histogram_quantile({q}, sum by (le) (rate({bucket}{{{labels}}}[{window}s])))"))
         };
-        [rate(""), rate(SUCCESS), quantile(0.5), quantile(0.95), quantile(0.99)]
+        [requests, failures, quantile(0.5), quantile(0.95), quantile(0.99)]
     }
 }
 
@@ -146,7 +152,7 @@ fn points(answers: &[BTreeMap<u64, f64>]) -> Vec<LongPoint> {
     let point = |(time, rate): (&u64, &f64)| LongPoint {
         time: *time,
         requests_per_second: *rate,
-        failures_per_second: (rate - at(1, *time).unwrap_or(0.0)).max(0.0),
+        failures_per_second: at(1, *time).unwrap_or(0.0).max(0.0),
         p50_millis: at(2, *time),
         p95_millis: at(3, *time),
         p99_millis: at(4, *time),

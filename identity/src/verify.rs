@@ -1,6 +1,7 @@
 //! Verification of peers by SPIFFE (X509-SVID, section 5): chain to a root of the trust domain that the leaf names, exactly one URI name, no
 //! DNS name looked at; then, for a client, the identity must be one that is registered for the destination.
 
+use crate::svid::times;
 use crate::trust::TrustStore;
 use crate::{Error, limits};
 use model::SpiffeId;
@@ -80,8 +81,9 @@ pub fn peer_identity(leaf: &CertificateDer<'_>) -> Result<SpiffeId, Error> {
     }
 }
 
-/// Whether the chain that a client showed leads to a root that is believed now. Time is not asked again: that its certificate ended meanwhile ends no
-/// connection.
+/// Whether the chain that a client showed leads to a root that is believed now. That its certificate ended meanwhile ends no connection, nor does a root
+/// that goes after it: one is retired when the last certificate under it has ended, and a rotation loses nothing. Whoever's certificate is valid still
+/// and leads nowhere any more was under a root that is distrusted.
 ///
 /// # Errors
 /// If it leads to none.
@@ -89,8 +91,11 @@ pub fn still_trusted(
     trust: &TrustStore,
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
-    shown: SystemTime,
+    (shown, now): (SystemTime, SystemTime),
 ) -> Result<(), Error> {
+    if times(leaf).is_ok_and(|(_, end)| end <= now) {
+        return Ok(());
+    }
     let id = peer_identity(leaf)?;
     let anchors = trust.anchors(id.trust_domain()).ok_or_else(|| Error::UnknownTrustDomain(id.trust_domain().to_string()))?;
     let shown = UnixTime::since_unix_epoch(Duration::from_secs(crate::unix_seconds(shown)));

@@ -335,14 +335,18 @@ pub struct AccessSettings {
     pub egress: Egress,
     pub explain_denials: ExplainDenials,
     pub mtls: Mtls,
-    /// What of it is otherwise; a port goes before its service.
+    /// What of it is otherwise; a port goes before its service, and of two for the same the stricter.
     pub mtls_of: Vec<MtlsOf>,
 }
 
 impl AccessSettings {
     /// What holds for a service's port.
     pub fn mtls_at(&self, service: &Key, port: u16) -> Mtls {
-        let of = |at: Option<u16>| self.mtls_of.iter().find(|one| one.service == *service && one.port == at).map(|one| one.mtls);
+        let of = |at: Option<u16>| {
+            let mut all = self.mtls_of.iter().filter(|one| one.service == *service && one.port == at).map(|one| one.mtls);
+            let first = all.next()?;
+            Some(if all.any(|mtls| mtls == Mtls::Strict) { Mtls::Strict } else { first })
+        };
         of(Some(port)).or_else(|| of(None)).unwrap_or(self.mtls)
     }
 

@@ -26,3 +26,5 @@ pub const LINE_FILE_NAME: usize = 64;
 pub const LINE_FILE_BYTES: (u64, u64) = (64 * 1024, 1024 * 1024 * 1024);
 /// Such files that are kept beside the one that is written, at most.
 pub const LINE_FILES: u32 = 100;
+/// What all of them may take of a disk together, in bytes: whoever writes policies for a namespace fills no node.
+pub const LINE_FILES_BYTES: u64 = 1024 * 1024 * 1024;

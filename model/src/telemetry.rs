@@ -126,6 +126,9 @@ impl LineFile {
         if kept > limits::LINE_FILES {
             return Err("is kept too often");
         }
+        if bytes.saturating_mul(u64::from(kept) + 1) > limits::LINE_FILES_BYTES {
+            return Err("takes more than 1 GiB with those that are kept: lower maxBytes or kept");
+        }
         Ok(Self { name: name.into(), bytes, kept })
     }
 }

@@ -8,7 +8,7 @@ use crate::map::Map;
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::access::{AccessPolicy, AccessSettings, Egress, ExplainDenials};
-use model::{Change, Fault, Key, Kind, Listener, RequestHead, Resource, SpiffeId};
+use model::{AppProtocol, Change, Fault, Key, Kind, Listener, RequestHead, Resource, SpiffeId};
 pub use policy::Consumer;
 use policy::{Attributes, Decided, Engine, Moment, Place, Request, Token, Verdict};
 pub use routing::Behind;
@@ -81,6 +81,15 @@ impl Called {
         }
         called
     }
+
+    /// Whether every service that leads there says that it is of bytes, so that nobody waits for a key or a token.
+    fn is_of_bytes(&self, snapshot: &Snapshot) -> bool {
+        let of_bytes = |(service, number): &(Key, u16)| {
+            let port = snapshot.table.service(service).and_then(|service| service.port(*number));
+            port.is_some_and(|port| matches!(port.protocol, AppProtocol::Tcp | AppProtocol::Tls))
+        };
+        !self.services.is_empty() && self.services.iter().all(of_bytes)
+    }
 }
 
 /// What was worked out of the ports of applications, for one generation.
@@ -141,7 +150,32 @@ pub enum At<'a> {
 /// Judges bytes.
 pub fn stream(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<Option<Arc<str>>, Stop> {
     let judged = judge(worker, snapshot, standing, Moment::Stream);
-    judged.inspect_err(|stop| count_denied(worker, stop))
+    let dry_run = judged.inspect_err(|stop| count_denied(worker, stop))?;
+    proven(worker, snapshot, standing).map(|()| dry_run)
+}
+
+/// Bytes bring no key and no token: beside workloads they do not pass where one is demanded, unless their port is declared as one of bytes.
+///
+/// # Errors
+/// If one is demanded there.
+pub fn proven(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<(), Stop> {
+    if snapshot.consumers.is_empty() && snapshot.tokens.is_empty() {
+        return Ok(());
+    }
+    let called = called(worker, snapshot, standing);
+    proven_at(snapshot, standing, &called)
+}
+
+fn proven_at(snapshot: &Snapshot, standing: &Standing<'_>, called: &Called) -> Result<(), Stop> {
+    let At::Workload { .. } = standing.at else { return Ok(()) };
+    if called.is_of_bytes(snapshot) {
+        return Ok(());
+    }
+    let (place, _) = place(snapshot, standing, called)?;
+    let key = snapshot.consumers.demanded(&place).map(|by| (by, "key"));
+    let Some((by, what)) = key.or_else(|| snapshot.tokens.demanded(&place).map(|by| (by, "token"))) else { return Ok(()) };
+    let why = format!("{by} demands a {what}, and bytes bring none");
+    Err(Stop { by: Some(by), ..Stop::new(Fault::Unauthenticated, why) })
 }
 
 /// Judges a request whose path was made regular. What is allowed, and would not be if all that is tried out were in force, is told.
@@ -294,9 +328,16 @@ pub fn would(snapshot: &Snapshot, standing: &Standing<'_>, asked: Asked<'_>) -> 
         Asked::Stream => Moment::Stream,
         Asked::Request(head) => Moment::Request(of_head(head, standing, &mut buffer)),
     };
-    match decide(snapshot, standing, &called, moment) {
-        Err(stop) => Told { allowed: false, why: stop.why, by: None, rule: None, dry_run: None },
-        Ok((_, verdict)) => Told {
+    let proven = match asked {
+        Asked::Stream => proven_at(snapshot, standing, &called),
+        Asked::Opened | Asked::Request(_) => Ok(()),
+    };
+    match (decide(snapshot, standing, &called, moment), proven) {
+        (Err(stop), _) => Told { allowed: false, why: stop.why, by: None, rule: None, dry_run: None },
+        (Ok((_, verdict)), Err(stop)) if verdict.is_allowed() => {
+            Told { allowed: false, why: stop.why, by: stop.by, rule: None, dry_run: None }
+        }
+        (Ok((_, verdict)), _) => Told {
             allowed: verdict.is_allowed(),
             why: verdict.decided.to_string(),
             by: verdict.decided.because.by(),

@@ -16,6 +16,7 @@ use model::consumer::{Consumer, KeyHash, KeyPlace};
 use model::{Change, Fault, Key, Kind, RequestHead, Resource};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use std::sync::Arc;
 pub struct Consumers {
     all: Map<Key, Arc<Held>>,
     targets: policy::Targets<Desk>,
+    /// Names of headers that bear keys, in lower case.
+    headers: HashSet<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -46,8 +49,7 @@ struct Desk {
 impl Consumers {
     /// Whether a header, in lower case, may bear a key of any of them.
     pub fn bear_keys_in(&self, header: &str) -> bool {
-        let bears = |place: &KeyPlace| matches!(place, KeyPlace::Header(name) if **name == *header);
-        self.all.values().any(|held| held.said.from.iter().any(bears))
+        self.headers.contains(header)
     }
 
     /// As they are after these changes; `None` where none of them is their business.
@@ -62,11 +64,22 @@ impl Consumers {
         for (_, held) in sorted {
             held.said.targets.iter().for_each(|target| targets.set(target).add(held));
         }
-        Some(Self { all, targets })
+        let header = |place: &KeyPlace| match place {
+            KeyPlace::Header(name) => Some(name.clone()),
+            KeyPlace::Query(_) | KeyPlace::Cookie(_) => None,
+        };
+        let headers = all.values().flat_map(|held| held.said.from.iter().filter_map(header)).collect();
+        Some(Self { all, targets, headers })
     }
 
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Who demands a key there.
+    pub fn demanded(&self, place: &policy::Place<'_>) -> Option<Arc<str>> {
+        let sets = self.targets.sets(place);
+        sets.into_iter().find_map(|desk| desk.demands.as_ref()).map(|held| held.said.origin.object.to_string().into())
     }
 
     /// A consumer by `namespace/name`, for those who ask what would become of its requests.
@@ -168,9 +181,17 @@ pub fn told(snapshot: &Snapshot, standing: &Standing<'_>) -> Option<(bool, Strin
     let desks = snapshot.consumers.targets.sets(&place);
     let mut all = desks.iter().flat_map(|desk| desk.by_hash.values());
     let demands = desks.iter().find_map(|desk| desk.demands.as_ref());
+    let knows = |desk: &Desk, name: &str| desk.by_hash.values().any(|held| *held.told.name == *name);
+    let foreign = |name: &str| desks.iter().filter(|desk| !knows(desk, name)).find_map(|desk| desk.demands.as_ref());
     Some(match (standing.consumer, demands) {
         (Some(consumer), _) => match all.any(|held| held.told.name == consumer.name) {
-            true => (true, format!("a key of Consumer {}", consumer.name)),
+            true => match foreign(&consumer.name) {
+                None => (true, format!("a key of Consumer {}", consumer.name)),
+                Some(held) => (
+                    false,
+                    format!("401, for {} demands a key of its own, and knows none of Consumer {}", held.said.origin.object, consumer.name),
+                ),
+            },
             false if demands.is_none() && desks.iter().all(|desk| desk.places.is_empty()) => return None,
             false => (false, format!("401, for no key of Consumer {} is known here", consumer.name)),
         },
@@ -193,6 +214,10 @@ fn identify(desks: &[&Desk], places: &[&KeyPlace], head: &RequestHead) -> Result
         return if desks.iter().any(|desk| desk.demands.is_some()) { Err(Refused::Missing) } else { Ok(None) };
     };
     let known = |desk: &&Desk| desk.by_hash.get(&hash).filter(|held| held.said.from.contains(place)).cloned();
+    // Whose target demands a key believes its own alone: who may write a route does not let in to the Gateway.
+    if desks.iter().any(|desk| desk.demands.is_some() && known(desk).is_none()) {
+        return Err(Refused::Unknown);
+    }
     desks.iter().find_map(known).ok_or(Refused::Unknown).map(Some)
 }
 

@@ -207,7 +207,7 @@ fn begin(worker: &Worker, address: SocketAddr, peer: Arc<Peer>) -> Record {
 fn stopped(worker: &Worker, address: SocketAddr, peer: Arc<Peer>, stop: &Stop, hello: &Hello) {
     let mut record = begin(worker, address, peer);
     // A service that this workload does not back is none of its own.
-    if stop.fault == Fault::AccessDenied {
+    if matches!(stop.fault, Fault::AccessDenied | Fault::Unauthenticated) {
         record.dialled_service = worker.snapshot().table.service(&hello.service).map(|s| worker.destination(s));
         record.service_port = hello.service_port;
     }

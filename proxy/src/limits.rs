@@ -70,6 +70,8 @@ pub const SESSIONS_AT_ONCE: usize = 128;
 pub const COUNT: Duration = Duration::from_secs(1);
 /// Lines of the access log waiting to be written; what comes over is counted and dropped.
 pub const LOG_LINES: usize = 8192;
+/// A file of such lines that cannot be written is tried again after this.
+pub const LOG_FILE_AGAIN: Duration = Duration::from_secs(1);
 /// TLS client configurations kept per worker, one per kind of TLS and set of expected identities.
 pub const TLS_CONFIGS: usize = 4096;
 /// Longest request identifier that is taken over from a caller, in bytes.

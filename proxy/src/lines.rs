@@ -9,7 +9,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Instant;
 use telemetry::{Gauge, Metrics, Record, Tell, access_log};
+use transport::rt;
 
 /// One line, with its end, and where it goes.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ fn write(lines: &Receiver<Line>, output: impl Write, folder: &Path, lost: &Gauge
             if line.output && out.write_all(line.text.as_bytes()).is_err() {
                 lost.add(1.0);
             }
-            if !file.line(line.text.trim_end_matches('\n'), line.file, folder) {
+            if !file.line(line.text.trim_end_matches('\n'), line.file, folder, rt::now()) {
                 lost.add(1.0);
             }
         }
@@ -93,22 +95,32 @@ fn write(lines: &Receiver<Line>, output: impl Write, folder: &Path, lost: &Gauge
 struct Written {
     wanted: Option<Arc<LineFile>>,
     open: Option<Rotated>,
-    /// It could not be written, which was said.
-    failed: bool,
+    /// When it was last tried in vain, which was said once; until a line is written again.
+    failed: Option<Instant>,
 }
 
 impl Written {
     /// Whether the line is where it should be.
-    fn line(&mut self, line: &str, wanted: Option<Arc<LineFile>>, folder: &Path) -> bool {
+    fn line(&mut self, line: &str, wanted: Option<Arc<LineFile>>, folder: &Path, now: Instant) -> bool {
         if self.wanted != wanted {
             *self = Self { wanted, ..Self::default() };
         }
-        let Some(wanted) = &self.wanted else { return true };
-        let written = self.open(wanted.clone(), folder).and_then(|open| open.line(line.as_bytes()));
-        if let Err(e) = &written {
-            self.open = None;
-            if !std::mem::replace(&mut self.failed, true) {
-                tracing::warn!("the access log {} cannot be written: {e}; its lines are dropped and counted", wanted_name(&self.wanted));
+        let Some(wanted) = self.wanted.clone() else { return true };
+        // A full disk can be opened and takes nothing: what fails is not tried anew for each line.
+        if self.failed.is_some_and(|at| now.saturating_duration_since(at) < limits::LOG_FILE_AGAIN) {
+            return false;
+        }
+        let written = self.open(wanted, folder).and_then(|open| open.line(line.as_bytes()));
+        match &written {
+            Ok(()) => self.failed = None,
+            Err(e) => {
+                self.open = None;
+                if self.failed.replace(now).is_none() {
+                    tracing::warn!(
+                        "the access log {} cannot be written: {e}; its lines are dropped and counted",
+                        wanted_name(&self.wanted)
+                    );
+                }
             }
         }
         written.is_ok()
@@ -118,7 +130,6 @@ impl Written {
         if self.open.is_none() {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             self.open = Some(Rotated::open(&folder.join(&*wanted.name), wanted.bytes, wanted.kept)?);
-            self.failed = false;
         }
         self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }

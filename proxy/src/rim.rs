@@ -245,7 +245,9 @@ impl Rim {
         let bad = |change: &Change| refused.iter().any(|r| r.name == change.key().to_string());
         let changes: Vec<Change> = step.changes.into_iter().filter(|change| !bad(change)).collect();
         let after = Arc::new(before.apply(step.generation, &changes, &answers));
-        let judges = !Arc::ptr_eq(&before.access, &after.access);
+        // Where a key or a token is demanded from now on, bytes that are under way end.
+        let demands = !Arc::ptr_eq(&before.consumers, &after.consumers) || !Arc::ptr_eq(&before.tokens, &after.tokens);
+        let judges = demands || !Arc::ptr_eq(&before.access, &after.access);
         self.handle.shared.store(after);
         if judges || believes {
             self.handle.access.send_replace(step.generation);

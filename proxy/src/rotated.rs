@@ -1,4 +1,5 @@
 //! A file of lines that is put aside where it would grow too large, so that whoever is chatty fills no disk. For its owner alone. It knows no line.
+//! Another process may write the same file, as both of a hot restart do: who finds it put aside goes on in the new one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -30,8 +31,13 @@ impl Rotated {
     /// # Errors
     /// If it cannot be written.
     pub fn line(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.size > 0 && self.size + line.len() as u64 + 1 > self.most {
-            self.rotate()?;
+        let more = line.len() as u64 + 1;
+        if self.is_full(more) {
+            // Another process may have put it aside, or emptied it: what is there now decides.
+            self.reopen()?;
+            if self.is_full(more) {
+                self.rotate()?;
+            }
         }
         let mut whole = Vec::with_capacity(line.len() + 1);
         whole.extend_from_slice(line);
@@ -41,20 +47,34 @@ impl Rotated {
         Ok(())
     }
 
+    fn is_full(&self, more: u64) -> bool {
+        self.size > 0 && self.size + more > self.most
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let file = append_to(&self.path)?;
+        self.size = file.metadata()?.len();
+        self.file = file;
+        Ok(())
+    }
+
     fn rotate(&mut self) -> io::Result<()> {
         if self.kept == 0 {
-            self.file.set_len(0)?;
+            // Not emptied: another process may have just begun to write it.
+            unless_gone(std::fs::remove_file(&self.path))?;
         }
         for n in (1..=self.kept).rev() {
             let from = if n == 1 { self.path.clone() } else { numbered(&self.path, n - 1) };
-            match std::fs::rename(from, numbered(&self.path, n)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            unless_gone(std::fs::rename(from, numbered(&self.path, n)))?;
         }
-        self.file = append_to(&self.path)?;
-        self.size = 0;
-        Ok(())
+        self.reopen()
+    }
+}
+
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -67,3 +87,6 @@ fn numbered(path: &Path, n: u32) -> PathBuf {
 fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
+
+#[cfg(test)]
+mod tests;

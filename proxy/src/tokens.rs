@@ -69,6 +69,11 @@ impl Issuers {
         self.all.is_empty()
     }
 
+    /// Who demands a token there.
+    pub fn demanded(&self, place: &Place<'_>) -> Option<Arc<str>> {
+        self.of(place).iter().find(|issuer| issuer.said.required).map(|issuer| issuer.by())
+    }
+
     /// Those whose keys are fetched.
     pub fn fetched(&self) -> impl Iterator<Item = &Arc<TokenIssuer>> {
         self.all.values().map(|issuer| &issuer.said).filter(|said| matches!(said.keys, KeySource::Url(_)))

@@ -1,7 +1,8 @@
 //! Calls seen: who called which port of which service, by which method, on paths of which form. Counted by the called side, where the identity of
-//! the caller is proven and policies of access are asked; sent with the edges. A path becomes a [`template`] before it is counted: no number, name or
-//! key of a person stands in one, and never a query. Bounded, for all and for each caller: what finds no room is counted under a coarser path, and at last
-//! left out and counted as that. What was not seen for a while makes room once it was told.
+//! the caller is proven and policies of access are asked; sent with the edges. A path becomes a [`template`] before it is counted: no number and no
+//! key stands in one, and never a query. Words stay as they are, somebody's name among them, and redactions of policies do not reach them
+//! (decisions/0040). Bounded, for all and for each caller: what finds no room is counted under a coarser path, and at last left out and counted as
+//! that. What was not seen for a while makes room once it was told.
 
 use crate::histogram::bump;
 use crate::idle::Idle;

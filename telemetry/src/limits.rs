@@ -32,6 +32,10 @@ pub const CALL_PATH_BYTES: usize = 256;
 pub const LABEL_BYTES: usize = 128;
 /// Value of a recorded header, in bytes; longer ones are cut.
 pub const HEADER_VALUE_BYTES: usize = 256;
+/// So much of it is looked at, so that it is redacted before it is cut.
+pub const HEADER_READ_BYTES: usize = 8 * 1024;
+/// Names and values recorded of one head, in bytes as JSON has them: with both heads a line still fits into what the control plane reads of a flow.
+pub const HEADERS_BYTES: usize = 1024;
 /// Fields of one name that are joined to such a value.
 pub const HEADER_VALUES: usize = 16;
 /// Path in a log line, in bytes; longer ones are cut.

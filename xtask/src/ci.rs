@@ -99,7 +99,7 @@ impl Steps {
     /// Prints what each took beside what it may take.
     fn end(self) -> Result<()> {
         for (name, took) in &self.took {
-            let budget = BUDGET.iter().find(|(of, _)| of == name).map_or(0, |(_, minutes)| minutes * 60);
+            let budget = BUDGET.iter().find(|(of, _)| of == name).with_context(|| format!("{name} has no budget"))?.1 * 60;
             let over = if took.as_secs() > budget { "  over its budget" } else { "" };
             println!("{name:>19} {:>7.1} s of {budget:>4}{over}", took.as_secs_f64());
         }

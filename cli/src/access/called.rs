@@ -182,8 +182,8 @@ impl Called {
         let standing = Standing { identity: caller, address, token, consumer, ..Standing::stranger(at) };
         let told = |asked| would(&self.snapshot, &standing, asked);
         if let Some(head) = head {
-            if let Some((_, why)) = self.proofs(port).into_iter().find(|(passes, _)| !passes) {
-                return Verdict { word: "no", why, by: None, rule: None, dry_run: None };
+            if let Some(unproven) = self.unproven(port) {
+                return unproven;
             }
             let mut head = head.clone();
             match routing::normalise(head.path(), self.normalisation()).map(std::borrow::Cow::into_owned) {
@@ -198,8 +198,15 @@ impl Called {
         match (opened.allowed, bytes.allowed) {
             (false, _) => Verdict::of("no", opened),
             (true, true) => Verdict::of("yes", bytes),
-            (true, false) => Verdict::of("some", opened),
+            // Where bytes pass nobody waits for a proof; else no request passes without.
+            (true, false) => self.unproven(port).unwrap_or_else(|| Verdict::of("some", opened)),
         }
+    }
+
+    /// What is said of requests where a proof is demanded that the caller does not bring.
+    fn unproven(&self, port: u16) -> Option<Verdict> {
+        let (_, why) = self.proofs(port).into_iter().find(|(passes, _)| !passes)?;
+        Some(Verdict { word: "no", why, by: None, rule: None, dry_run: None })
     }
 }
 

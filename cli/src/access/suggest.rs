@@ -49,14 +49,20 @@ pub async fn run(args: &SuggestArgs) -> Outcome {
     // What is only denied now was not made lately by anybody who may.
     let lately = |call: &&Call| wanted(&call.namespace) && call.last_allowed.map_or(call.last_seen, |last| last) >= since;
     let seen: Vec<&Call> = calls.items.iter().filter(lately).collect();
-    if args.mtls {
-        print!("{}", mtls(&seen, since, now));
-        return Ok(());
-    }
+    // Where nothing was seen nobody can say whom it would cut.
     if !seen.iter().any(|call| call.allowed > 0) {
-        return Err(Failure::problem("no call was seen that a policy could be written from")
+        let what = if args.mtls {
+            "no call was seen, so that nobody can say whom it would cut"
+        } else {
+            "no call was seen that a policy could be written from"
+        };
+        return Err(Failure::problem(what)
             .why("calls are told by the proxies of the called side, each five seconds")
             .remedy("organza get calls -A shows what was seen"));
+    }
+    if args.mtls {
+        print!("{}", mtls(&seen, calls.left_out, since, now));
+        return Ok(());
     }
     let known: BTreeSet<(&str, &str)> =
         services.items.iter().filter(|s| wanted(&s.namespace)).map(|s| (s.namespace.as_str(), s.name.as_str())).collect();
@@ -71,7 +77,7 @@ pub async fn run(args: &SuggestArgs) -> Outcome {
 type Callers<'a> = BTreeMap<&'a str, (u64, u64)>;
 
 /// Whom `mtls: Strict` would cut: callers that were let in without proving who they are, by the address that they are known by.
-pub fn mtls(calls: &[&Call], since: u64, now: u64) -> String {
+pub fn mtls(calls: &[&Call], left_out: u64, since: u64, now: u64) -> String {
     let mut cut: BTreeMap<(&str, &str), Callers<'_>> = BTreeMap::new();
     let mut safe: BTreeSet<(&str, &str)> = BTreeSet::new();
     for call in calls.iter().filter(|call| call.allowed > 0) {
@@ -95,6 +101,9 @@ pub fn mtls(calls: &[&Call], since: u64, now: u64) -> String {
         safe.iter().filter(|called| !cut.contains_key(*called)).map(|(namespace, name)| format!("{namespace}/{name}")).collect();
     if !names.is_empty() && !cut.is_empty() {
         _ = writeln!(out, "Nobody of those who called {}.", plain(&names.join(", ")));
+    }
+    if left_out > 0 {
+        _ = writeln!(out, "{left_out} calls found no room and are not in it: it may cut more.");
     }
     out
 }

@@ -195,3 +195,38 @@ fn nonsense_is_no_call() {
         assert!(read(call).is_none(), "{n}");
     }
 }
+
+#[test]
+fn a_denial_after_an_upgrade_is_not_taken_for_a_call_that_was_let_through() {
+    let mut kept = Seen { last: NOW, days: vec![(NOW / DAY, 5, 0)], ..Seen::default() };
+    kept.add(&CallCounts { allowed: 0, denied: 1 }, NOW + 50);
+    assert_eq!((kept.last, kept.last_allowed()), (NOW + 50, Some(NOW)));
+}
+
+#[test]
+fn who_only_knocks_keeps_nobody_out_who_is_let_through() {
+    let from = |n: usize| CallId { source: format!("10.0.{}.{}", n / 256, n % 256).into(), ..call("", "GET", "/") };
+    let sources = |calls: &Calls| calls.told().map(|told| told.source.to_owned()).collect::<BTreeSet<_>>();
+    let mut calls = Calls::default();
+    // Addresses take a part of the places alone.
+    for n in 0..300 {
+        seen(&mut calls, from(n), 0, 1, NOW + n as u64);
+    }
+    assert_eq!((calls.kinds, calls.left_out()), (limits::CALLERS_BY_ADDRESS, 300 - limits::CALLERS_BY_ADDRESS as u64));
+    // One that is let through takes the place of the one that was silent longest.
+    seen(&mut calls, from(1000), 1, 0, NOW + 400);
+    assert!(!sources(&calls).contains("10.0.0.0") && sources(&calls).contains("10.0.0.1") && sources(&calls).contains("10.0.3.232"));
+    assert_eq!((calls.kinds, calls.left_out()), (limits::CALLERS_BY_ADDRESS, 301 - limits::CALLERS_BY_ADDRESS as u64));
+    // The same for the rest: identities that were only denied fill the table, and hold it against nobody who is let through.
+    for n in limits::CALLERS_BY_ADDRESS..limits::CALLERS {
+        seen(&mut calls, call(&word(n), "GET", "/"), 0, 1, NOW + 500);
+    }
+    let left_out = calls.left_out();
+    seen(&mut calls, call("late", "GET", "/"), 0, 1, NOW + 600);
+    assert_eq!((calls.kinds, calls.left_out()), (limits::CALLERS, left_out + 1));
+    seen(&mut calls, call("web", "GET", "/"), 1, 0, NOW + 600);
+    assert!(sources(&calls).iter().any(|source| source.ends_with("/web")) && !sources(&calls).contains("10.0.0.1"));
+    assert_eq!((calls.kinds, calls.left_out()), (limits::CALLERS, left_out + 2));
+    // Nobody goes who was let through.
+    assert!(sources(&calls).contains("10.0.3.232"));
+}

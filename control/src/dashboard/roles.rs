@@ -58,9 +58,9 @@ pub fn least(method: &Method, asked: &str) -> Option<Role> {
 }
 
 /// Whether it is written down who asked.
-fn is_audited(method: &Method, asked: &str) -> bool {
-    // Processes that say that they are there still, or want their next certificate, are no news.
-    let is_routine = *method == Method::PUT || asked == path::SIGN;
+fn is_audited(method: &Method, asked: &str, status: StatusCode) -> bool {
+    // Processes that say that they are there still, or want their next certificate, are no news; that one was taken in again by it is.
+    let is_routine = *method == Method::PUT && status != StatusCode::CREATED || asked == path::SIGN;
     let only_tells = matches!(*method, Method::GET | Method::HEAD) && asked != path::TAP;
     asked.starts_with("/v1/") && !is_routine && !only_tells
 }
@@ -77,14 +77,20 @@ impl Question {
         Self { method: request.method().clone(), uri: request.uri().clone() }
     }
 
+    /// The same where this name stands before it, as it does at the door.
+    pub fn below(mount: &str, request: &Request) -> Option<Self> {
+        let asked = request.uri().path_and_query()?.as_str().strip_prefix('/')?.strip_prefix(mount)?;
+        Some(Self { method: request.method().clone(), uri: asked.parse().ok()? })
+    }
+
     pub fn least(&self) -> Option<Role> {
         least(&self.method, self.uri.path())
     }
 
     /// What is written down of it, with what became of it; `None` where nothing is.
-    fn verdict(&self, status: StatusCode) -> Option<(String, &'static str)> {
+    pub(super) fn verdict(&self, status: StatusCode) -> Option<(String, &'static str)> {
         let what = || format!("{} {}", self.method, self.uri.path_and_query().map_or("", |what| what.as_str()));
-        is_audited(&self.method, self.uri.path()).then(|| {
+        is_audited(&self.method, self.uri.path(), status).then(|| {
             let verdict = match status {
                 StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => "denied",
                 status if status.is_success() => "done",

@@ -189,6 +189,19 @@ async fn what_changes_something_is_asked_by_our_own_page_alone() {
         let (status, _, _) = ask(&desk, "POST", "/v1/roots/rotate", &headers).await;
         assert!(matches!(status, StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED), "{origin:?}: {status}");
     }
+    // That it was tried is written down, with who had the cookie.
+    let tried = |path: &str, cookie: &str| {
+        let request = Question::builder().method("POST").uri(path).header("cookie", cookie).body(Body::empty()).unwrap();
+        let (who, question) = desk.asked(&request, seconds(now()))?;
+        assert!(who.starts_with("admin ") && who.ends_with(" of the dashboard"), "{who}");
+        question.verdict(StatusCode::FORBIDDEN)
+    };
+    let rotate = format!("/{}/v1/roots/rotate", desk.mount);
+    assert_eq!(tried(&rotate, &cookie), Some(("POST /v1/roots/rotate".to_owned(), "denied")));
+    assert_eq!(
+        (tried(&rotate, "organza=A"), tried("/v1/roots/rotate", &cookie), tried(&format!("/{}", desk.mount), &cookie)),
+        (None, None, None)
+    );
     // A cookie of a release without roles looks on.
     let old = seal::seal(&desk.key, CONTEXT, &u64::MAX.to_be_bytes()).unwrap();
     let mut headers = HeaderMap::new();
@@ -235,8 +248,9 @@ async fn browsers_are_so_many_and_have_so_long_to_say_what_they_want() {
         all
     };
     let mut silent = Vec::new();
-    for _ in 0..limits::DASHBOARD_CONNECTIONS {
-        silent.push(says("GET / HTTP/1.1\r\n").await);
+    for n in 0..limits::DASHBOARD_CONNECTIONS {
+        // Nothing at all, what may be the beginning of any version, and half a head.
+        silent.push(says(["", "P", "GET / HTTP/1.1\r\n"][n % 3]).await);
     }
     let late = ends(says("GET /v1/status HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await).await;
     assert!(late.contains("the mesh"), "{late}");

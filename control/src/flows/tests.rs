@@ -26,6 +26,27 @@ fn nonsense_is_counted_and_kept_by_nobody() {
 }
 
 #[test]
+fn whatever_a_caller_writes_into_its_request_its_flow_fits() {
+    let peer = telemetry::Peer { principal: "p".repeat(256).into(), ..telemetry::Peer::unknown() };
+    let peer = std::sync::Arc::new(peer);
+    let mut record = telemetry::Record::begin(std::time::UNIX_EPOCH, telemetry::Reporter::Gateway, peer.clone(), peer);
+    // What takes twice the room in JSON.
+    let quotes = "\"".repeat(64 * 1024);
+    (record.path, record.authority, record.reason) = (quotes.clone(), quotes.clone(), Some(quotes.as_str().into()));
+    let names: Vec<Arc<str>> = (0..16).map(|i| format!("x-{i:040}").into()).collect();
+    let mut headers = model::HeaderBlock::default();
+    names.iter().for_each(|name| headers.push(name, &quotes.as_bytes()[..4096]));
+    let found = |head| telemetry::headers::found(&names.clone().into(), &headers, (head, &[]), |_| false);
+    record.headers.request = found(telemetry::headers::Head::Request);
+    record.headers.response = found(telemetry::headers::Head::Response);
+    let mut line = String::new();
+    telemetry::access_log::write_line(telemetry::access_log::Format::Json, &record, &mut line);
+    let mut flows = Flows::default();
+    flows.report("web-1", vec![v1::Flow { line, taps: vec![FAILURES] }], 0, 0);
+    assert_eq!((flows.failed().0.len(), flows.failed().1), (1, 0));
+}
+
+#[test]
 fn a_tap_hears_what_is_its_own_loses_what_it_does_not_read_and_ends_when_dropped() {
     let mut flows = Flows::default();
     let query = TapQuery { status: Some("5xx".parse().unwrap()), to: Some("catalog".into()), ..TapQuery::default() };

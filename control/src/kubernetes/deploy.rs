@@ -144,7 +144,8 @@ impl Made<'_> {
             },
             "containers": [self.container()],
             "volumes": [
-                {"name": "state", "emptyDir": {}},
+                // Its own state and a file of access log lines, as large as a policy may have it.
+                {"name": "state", "emptyDir": {"sizeLimit": "2Gi"}},
                 {"name": "roots", "configMap": {"name": self.name}},
                 {"name": "token", "projected": {"sources": [
                     {"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": 3600, "path": "token"}},
@@ -201,8 +202,15 @@ impl Made<'_> {
         if let Some(wanted) = static_addresses(self.gateway).next() {
             spec["loadBalancerIP"] = wanted.into();
         }
-        for field in ["externalTrafficPolicy", "loadBalancerClass", "loadBalancerSourceRanges"] {
-            if let Some(value) = asked.get(field) {
+        // A class and a Gateway may say together what neither says alone, and a Service that is refused would take its ports along.
+        let is_balancer = spec["type"] == "LoadBalancer";
+        let fitting = [
+            ("externalTrafficPolicy", spec["type"] != "ClusterIP"),
+            ("loadBalancerClass", is_balancer),
+            ("loadBalancerSourceRanges", is_balancer),
+        ];
+        for (field, fits) in fitting {
+            if let Some(value) = asked.get(field).filter(|_| fits) {
                 spec[field] = value.clone();
             }
         }

@@ -41,7 +41,7 @@ fn series(value: &str) -> Value {
 #[tokio::test]
 async fn a_nodes_history_is_asked_by_its_labels_and_read_as_figures() {
     let answer = |question: &str| match question {
-        q if q.contains("response_flags") => series("9.5"),
+        q if q.contains("response_flags") => series("0.5"),
         q if q.contains("0.99") => series("NaN"),
         q if q.contains("quantile") => series("4"),
         _ => series("10"),
@@ -103,4 +103,69 @@ async fn one_that_hangs_is_given_up_and_asked_by_few_at_once() {
     assert_eq!(told.iter().filter(|why| why.ends_with("gave no answer within 5 s")).count(), limits::PROMETHEUS_ASKED, "{told:?}");
     assert_eq!(told.iter().filter(|why| why.contains("as many as may")).count(), 2, "{told:?}");
     assert!(ask().await.ends_with("gave no answer within 5 s"), "there is room again");
+}
+
+/// A question of sums alone as Prometheus answers it, where this is known by labels; `None` is a vector without anything in it.
+fn either(rest: &mut &str, known: &dyn Fn(&str) -> Option<f64>) -> Option<f64> {
+    let mut value = difference(rest, known);
+    while let Some(after) = rest.strip_prefix(" or ") {
+        *rest = after;
+        let other = difference(rest, known);
+        value = value.or(other);
+    }
+    value
+}
+
+fn difference(rest: &mut &str, known: &dyn Fn(&str) -> Option<f64>) -> Option<f64> {
+    let mut value = product(rest, known);
+    while let Some(after) = rest.strip_prefix(" - ") {
+        *rest = after;
+        let other = product(rest, known);
+        value = value.zip(other).map(|(all, less)| all - less);
+    }
+    value
+}
+
+fn product(rest: &mut &str, known: &dyn Fn(&str) -> Option<f64>) -> Option<f64> {
+    let value = if let Some(after) = rest.strip_prefix('(') {
+        *rest = after;
+        let value = either(rest, known);
+        *rest = rest.strip_prefix(')').unwrap();
+        value
+    } else {
+        let (labels, after) = rest.strip_prefix("sum(rate(istio_requests_total{").unwrap().split_once("}[").unwrap();
+        *rest = after.split_once("]))").unwrap().1;
+        known(labels)
+    };
+    let Some(after) = rest.strip_prefix(" * 0") else { return value };
+    *rest = after;
+    value.map(|value| value * 0.0)
+}
+
+#[tokio::test]
+async fn what_callers_saw_fail_is_not_outweighed_by_what_the_called_side_saw_succeed() {
+    // By the reporter: all, and what succeeded of it; nothing is told of what never was.
+    for (source, destination, requests, failures) in [
+        ((Some(10.0), None), (Some(10.0), Some(10.0)), 10.0, 10.0),
+        ((Some(10.0), Some(7.0)), (Some(12.0), Some(12.0)), 10.0, 3.0),
+        ((None, None), (Some(4.0), Some(3.0)), 4.0, 1.0),
+        ((None, None), (Some(4.0), None), 4.0, 4.0),
+    ] {
+        let answer = move |question: &str| {
+            if question.contains("quantile") {
+                return series("4");
+            }
+            let known = |labels: &str| {
+                let (all, good) = if labels.contains("reporter=\"source\"") { source } else { destination };
+                if labels.contains("response_flags") { good } else { all }
+            };
+            let mut rest = question;
+            let value: Option<f64> = either(&mut rest, &known);
+            assert_eq!(rest, "", "{question}");
+            series(&value.map_or_else(|| "NaN".to_owned(), |value| value.to_string()))
+        };
+        let (prometheus, _) = answering(StatusCode::OK, answer).await;
+        let told = prometheus.history("service/shop/catalog", 6, NOW).await.unwrap();
+        assert_eq!((told.points[0].requests_per_second, told.points[0].failures_per_second), (requests, failures));
+    }
 }

@@ -27,7 +27,7 @@ pub fn changed_alone(before: &[Object], after: &[Object]) -> Option<BTreeSet<Nam
     (!services.is_empty()).then_some(services)
 }
 
-/// Who answers for these Services; `None` where one is not declared.
+/// Who answers for these Services; `None` where one is not declared, or twice.
 pub fn endpoints(objects: &[Object], services: &BTreeSet<Name>, options: &Options<'_>) -> Option<Vec<Endpoints>> {
     let slices = service::by_service(objects);
     let name = |object: &Object| (object.object.namespace.clone(), object.object.name.clone());

@@ -109,14 +109,15 @@ impl Settings {
         self.origins.insert(object.object.namespace.clone(), object.origin());
         // What cannot be read of who may call is the narrowest that could have been meant, whatever is wrong with the rest.
         let (default_access, egress) = (default_access(object), egress(object));
+        let overrides = mtls::overrides(object, inventory);
         let mesh = Mesh {
             normalisation: level(object).ok().flatten(),
             default_access: *default_access.as_ref().unwrap_or(&Some(DefaultAccess::Deny)),
             egress: *egress.as_ref().unwrap_or(&Some(Egress::Registered)),
             explain_denials: denials(object).unwrap_or(Some(ExplainDenials::Never)),
-            mtls: mtls::read(object).unwrap_or(Some(Mtls::Strict)),
-            // Where one of them cannot be read it may have been meant to close: then none of them opens.
-            mtls_of: mtls::overrides(object, inventory).unwrap_or_default(),
+            // Where one of the overrides cannot be read it may have been meant to close: then nothing opens.
+            mtls: if overrides.is_err() { Some(Mtls::Strict) } else { mtls::read(object).unwrap_or(Some(Mtls::Strict)) },
+            mtls_of: overrides.as_ref().ok().cloned().unwrap_or_default(),
             // Whoever cannot be read is nobody.
             trusted: trusted::read(object).unwrap_or_else(|_| Some(TrustedProxies::default())),
         };
@@ -126,7 +127,7 @@ impl Settings {
         egress.at("spec")?;
         denials(object).at("spec")?;
         mtls::read(object).at("spec")?;
-        mtls::overrides(object, inventory).at("spec")?;
+        overrides.at("spec")?;
         trusted::read(object).at("spec").map(drop)
     }
 

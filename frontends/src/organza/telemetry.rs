@@ -1,5 +1,6 @@
 //! `TelemetryPolicy`: which traces are recorded, which requests have a line, where both are sent. It names what other passes made and changes nothing
-//! of it: each target becomes a resource of its own, so that a proxy is told of its own alone. Of two policies for one target the older holds.
+//! of it: each target becomes a resource of its own, so that a proxy is told of its own alone. Of two policies for one target the older holds, also
+//! where it cannot be read: then it is in force as far as it redacts, and no further.
 
 mod written;
 
@@ -35,8 +36,14 @@ type Taken = BTreeMap<TelemetryTarget, ObjectRef>;
 type Known<'k> = (&'k Inventory, &'k [String]);
 
 fn one(object: &Object, objects: &[Object], known: Known<'_>, taken: &mut Taken, out: &mut Translation) {
-    let inventory = known.0;
-    let read = settings(object, known).at("spec");
+    let (inventory, keys) = known;
+    let mut read = settings(object, inventory).at("spec");
+    if let Ok(says) = &mut read {
+        let mut withheld = written::withhold(&mut says.request_headers, "requestHeaders", keys);
+        withheld.extend(written::withhold(&mut says.response_headers, "responseHeaders", keys));
+        let told = |wrong: Wrong| Report { severity: Severity::Warning, ..wrong.at("recorded").at("spec").report(&object.object) };
+        out.reports.extend(withheld.into_iter().map(told));
+    }
     out.reports.extend(read.as_ref().err().map(|wrong| wrong.report(&object.object)));
     let namespace = &object.object.namespace;
     let (mut ancestors, mut own) = (Vec::new(), Vec::new());
@@ -77,15 +84,15 @@ fn place(
         }
     };
     taken.insert(target.clone(), object.object.clone());
-    match read {
-        Err(wrong) => condition("Accepted", false, "Invalid", &wrong.message),
-        Ok(says) => {
-            let key = Key::new(Source::files(), Kind::Telemetry, &object.object.namespace, &format!("{}.{number}", object.object.name));
-            let policy = TelemetryPolicy { key, origin: object.origin(), target, says: says.clone() };
-            out.resources.push(Resource::Telemetry(Arc::new(policy)));
-            condition("Accepted", true, "Accepted", "The policy is in force.")
-        }
+    let (says, accepted) = match read {
+        Ok(says) => (Some(says.clone()), condition("Accepted", true, "Accepted", "The policy is in force.")),
+        Err(wrong) => (written::hidden(object.at("/spec/recorded")), condition("Accepted", false, "Invalid", &wrong.message)),
+    };
+    if let Some(says) = says {
+        let key = Key::new(Source::files(), Kind::Telemetry, &object.object.namespace, &format!("{}.{number}", object.object.name));
+        out.resources.push(Resource::Telemetry(Arc::new(TelemetryPolicy { key, origin: object.origin(), target, says })));
     }
+    accepted
 }
 
 fn free(target: &TelemetryTarget, object: &Object, taken: &Taken) -> Result<(), Wrong> {
@@ -121,7 +128,7 @@ fn find(target: &Value, object: &Object, objects: &[Object], inventory: &Invento
     }
 }
 
-fn settings(object: &Object, (inventory, keys): Known<'_>) -> Result<TelemetrySettings, Wrong> {
+fn settings(object: &Object, inventory: &Inventory) -> Result<TelemetrySettings, Wrong> {
     let (tracing, log) = (object.at("/spec/tracing"), object.at("/spec/accessLog"));
     let (share, always) = sampling(&tracing["sampling"]).at("sampling").at("tracing")?;
     let wide = object.list("/spec/targetRefs").iter().all(|target| text(target, "kind") == Some("Gateway"));
@@ -148,8 +155,8 @@ fn settings(object: &Object, (inventory, keys): Known<'_>) -> Result<TelemetrySe
         lines_to: collector(&log["otlp"]).at("otlp").at("accessLog")?,
         format: written::format(log).at("accessLog")?,
         file: written::file(&log["file"]).at("file").at("accessLog")?,
-        request_headers: written::headers(recorded, "requestHeaders", keys).at("recorded")?,
-        response_headers: written::headers(recorded, "responseHeaders", keys).at("recorded")?,
+        request_headers: written::headers(recorded, "requestHeaders").at("recorded")?,
+        response_headers: written::headers(recorded, "responseHeaders").at("recorded")?,
         redactions: written::redactions(recorded).at("recorded")?,
         series,
     })

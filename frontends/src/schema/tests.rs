@@ -84,6 +84,13 @@ fn mistakes_are_found_where_they_stand_and_told_how_to_mend() {
     // A rule of the CRD in CEL: a Service needs a port.
     let found = one(&format!("{route}    - name: b\n"));
     assert!(found.report.message.contains("port"), "{found:?}");
+    // What is left out counts as its default: four are kept.
+    let telemetry =
+        "apiVersion: organza.dev/v1alpha1\nkind: TelemetryPolicy\nmetadata: {name: a}\nspec: {accessLog: {file: {maxBytes: 536870912}}}\n";
+    let found = one(telemetry);
+    assert!(found.report.message.contains("lower either"), "{found:?}");
+    let (_, fits) = check(file::parse("f.yaml", &telemetry.replace("536870912}", "536870912, kept: 1}")).0);
+    assert!(fits.is_empty(), "{fits:?}");
     let found = one("apiVersion: gateway.networking.k8s.io/v1\nkind: HttpRoute\nmetadata: {name: a}\n");
     assert_eq!((&*found.report.reason, found.place.line), ("UnknownKind", 2));
     assert!(found.report.fix.unwrap().contains("HTTPRoute"));

@@ -40,3 +40,31 @@ fn prefixes_are_by_segments_or_by_letters() {
     }
     assert!(AccessPath::segments("/").is_match("/x") && AccessPath::Suffix(".git".into()).is_match("/a/.git"));
 }
+
+#[test]
+fn of_two_words_for_one_port_strict_wins() {
+    use crate::{Kind, ObjectRef, Source};
+    let orders = || Key::new(Source::files(), Kind::Service, "shop", "orders");
+    let of = |port, mtls| MtlsOf { service: orders(), port, mtls };
+    let settings = |mtls_of| AccessSettings {
+        key: Key::new(Source::files(), Kind::AccessSettings, "shop", "default"),
+        origin: Origin::new(ObjectRef::new("organza.dev", "MeshConfig", "shop", "default"), ""),
+        default_access: DefaultAccess::AllowMeshed,
+        egress: Egress::Any,
+        explain_denials: ExplainDenials::Meshed,
+        mtls: Mtls::Permissive,
+        mtls_of,
+    };
+    let (strict, permissive) = (Mtls::Strict, Mtls::Permissive);
+    let cases = [
+        (vec![], permissive),
+        (vec![of(None, permissive), of(None, strict)], strict),
+        (vec![of(None, strict), of(None, permissive)], strict),
+        (vec![of(None, strict), of(Some(80), permissive)], permissive),
+        (vec![of(Some(80), permissive), of(Some(80), strict), of(None, permissive)], strict),
+        (vec![of(Some(81), strict)], permissive),
+    ];
+    for (mtls_of, want) in cases {
+        assert_eq!(settings(mtls_of.clone()).mtls_at(&orders(), 80), want, "{mtls_of:?}");
+    }
+}

@@ -20,11 +20,43 @@ pub const NEVER: &[&str] = &[
     "x-csrf-token",
     "x-amz-security-token",
     "x-forwarded-client-cert",
+    "sec-websocket-protocol",
+    "authentication-info",
+    "proxy-authentication-info",
+    "x-forwarded-access-token",
+    "x-access-token",
+    "x-id-token",
+    "x-amzn-oidc-data",
+    "x-amzn-oidc-accesstoken",
+    "x-goog-iap-jwt-assertion",
+    "x-vault-token",
+    "private-token",
+];
+
+/// Fields whose values are addresses: a query, which no record holds, stands in them too. In lower case.
+pub const ADDRESSES: &[&str] = &[
+    "referer",
+    "location",
+    "content-location",
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-forwarded-uri",
+    "x-envoy-original-path",
 ];
 
 /// Whether a field of this name, in lower case, may be recorded.
 pub fn may_be_recorded(name: &str) -> bool {
     !NEVER.contains(&name)
+}
+
+/// What may be recorded of the value of a field of this name, in lower case: of an address what stands before its query and its fragment.
+pub fn recordable<'v>(name: &str, value: &'v [u8]) -> &'v [u8] {
+    let end = || value.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    match ADDRESSES.contains(&name) {
+        true => &value[..end().unwrap_or(value.len())],
+        false => value,
+    }
 }
 
 /// Names of fields, in lower case.

@@ -49,10 +49,14 @@ fn takes_plaintext(settings: &AccessSettings, call: &Call) -> bool {
     let said = |service: &model::Key, port: u16| {
         let mut said = settings.mtls;
         for exact in [false, true] {
-            for one in settings.mtls_of.iter().rev().filter(|one| one.service == *service && one.port.is_some() == exact) {
-                if one.port.is_none_or(|only| only == port) {
-                    said = one.mtls;
-                }
+            let here = |one: &&model::access::MtlsOf| {
+                one.service == *service && one.port.is_some() == exact && one.port.is_none_or(|only| only == port)
+            };
+            let words: Vec<Mtls> = settings.mtls_of.iter().filter(here).map(|one| one.mtls).collect();
+            if words.contains(&Mtls::Strict) {
+                said = Mtls::Strict;
+            } else if !words.is_empty() {
+                said = Mtls::Permissive;
             }
         }
         said

@@ -92,7 +92,8 @@ impl Drop for Seat<'_> {
     }
 }
 
-/// As [`while_allowed`], for what is made of requests that are judged themselves: they are let end by their own word, which is told of them.
+/// As [`while_allowed`], for what is made of requests that are judged themselves: they are let end by their own word, which is told of them. It is judged
+/// before it begins too, for what changed since the handshake is no change that is heard of here.
 ///
 /// # Errors
 /// The judge's.
@@ -100,6 +101,7 @@ pub async fn while_believed(again: &Again, judge: impl Fn() -> Result<(), Stop>,
     let mut seat = Seat { again, at: None };
     let mut work = pin!(work);
     let mut seen = again.changes.get();
+    judge()?;
     poll_fn(|cx| {
         let judged = if seen == again.changes.get() { Ok(()) } else { judge() };
         seen = again.changes.get();
@@ -142,3 +144,6 @@ pub async fn while_allowed<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,31 +32,37 @@ pub async fn hold(
         Length::None => return Ok(None),
         Length::Known(length) if length > bytes as u64 => return Err(too_long(most, by)),
         Length::Known(length) => length as usize,
-        Length::Open => bytes,
+        Length::Open => 0,
     };
-    let room = Room::of(&worker.shared.bodies, expected).ok_or_else(|| {
+    let no_room = || {
         let why = format!(
             "no room to hold the body for the authorizer of {by}: this proxy holds {} bytes of bodies at most",
             limits::BODIES_HELD
         );
         Stop { by: Some(by.clone()), ..Stop::new(Fault::Overflow, why) }
-    })?;
+    };
+    // Who only says that much will come has none of the room that others need: it is taken as bytes come.
+    let mut room = Room::none(&worker.shared.bodies);
+    if !room.fits(expected) {
+        return Err(no_room());
+    }
     if head.headers.remove("expect") {
         // The caller waits to be asked for it.
         down.to.inform(&mut ResponseHead::with_status(100), &head.method, head.version).await?;
     }
     let mut body = down.from.body();
     let mut whole = BytesMut::new();
-    let fits = loop {
+    let held = loop {
         match body.chunk().await? {
-            None => break true,
-            Some(piece) if whole.len() + piece.len() > bytes => break false,
+            None => break Ok(()),
+            Some(piece) if whole.len() + piece.len() > bytes => break Err(too_long(most, by)),
+            Some(piece) if !room.grow(piece.len()) => break Err(no_room()),
             Some(piece) => whole.extend_from_slice(&piece),
         }
     };
     let left = down::left(body);
     down.from.put_back(left);
-    if fits { Ok(Some(Bytes::from_owner(Held { whole, _room: room }))) } else { Err(too_long(most, by)) }
+    held.map(|()| Some(Bytes::from_owner(Held { whole, _room: room })))
 }
 
 /// A body with its room, which is free again when nobody has the bytes any more.
@@ -77,10 +83,23 @@ struct Room {
 }
 
 impl Room {
-    fn of(held: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+    fn none(held: &Arc<AtomicUsize>) -> Self {
+        Self { held: held.clone(), bytes: 0 }
+    }
+
+    /// Whether so much more would fit now.
+    fn fits(&self, bytes: usize) -> bool {
+        self.held.load(Ordering::Relaxed).checked_add(bytes).is_some_and(|sum| sum <= limits::BODIES_HELD)
+    }
+
+    /// Takes so much more, or nothing where it does not fit.
+    fn grow(&mut self, bytes: usize) -> bool {
         let more = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= limits::BODIES_HELD);
-        held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Self { held: held.clone(), bytes })
+        let has_grown = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok();
+        if has_grown {
+            self.bytes += bytes;
+        }
+        has_grown
     }
 }
 
@@ -89,3 +108,6 @@ impl Drop for Room {
         self.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

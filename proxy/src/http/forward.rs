@@ -65,13 +65,12 @@ pub async fn request(
     record.listener = listener.cloned();
     let namespace = &worker.shared.me.namespace;
     prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
-    let token = if snapshot.tokens.is_empty() { None } else { Box::pin(token(worker, &snapshot, client, listener, head)).await? };
+    let token = if snapshot.tokens.is_empty() { Ok(None) } else { Box::pin(token(worker, &snapshot, client, listener, head)).await };
+    let token = token.inspect_err(|_| record.tell = plan::tell_of_stopped(&snapshot, namespace, client, listener, head))?;
     let plan = plan::decide(&snapshot, namespace, client, listener, head)?;
     let (tell, sampling) = snapshot.telling.of(plan.route(), plan.service(), head);
     record.tell = tell;
-    if let Some(names) = record.tell.as_ref().and_then(|tell| tell.headers.request.as_ref()) {
-        record.headers.request = telemetry::headers::found(names, &head.headers, |name| snapshot.consumers.bear_keys_in(name));
-    }
+    prepare::record_fields(&snapshot, head, record);
     prepare::pass_trace(worker, head, record, sampling);
     match plan {
         Plan::Routed { decision, dialled } => {

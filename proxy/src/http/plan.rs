@@ -7,7 +7,7 @@ use model::{Applied, Fault, Hostname, Key, Listener, Normalisation, RequestHead,
 use routing::{Caller, Decision, Entry, Refusal, SplitBackend};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use telemetry::{Decided, Record, Way};
+use telemetry::{Decided, Record, Tell, Way};
 
 const UNVOUCHED: &str = "the connection is older than the listener's demand for certificates: open another";
 
@@ -132,6 +132,18 @@ fn outside<'t>(host: &str, port: u16) -> Result<Plan<'t>, Stop> {
         }
     };
     Ok(Plan::Outside { host, port })
+}
+
+/// What is told of a request whose token stopped it, as its route has it: what that redacts holds of a refusal too. `None` where there is no route.
+pub fn tell_of_stopped(
+    snapshot: &Snapshot,
+    namespace: &str,
+    client: &Client,
+    listener: Option<&Arc<Listener>>,
+    head: &RequestHead,
+) -> Option<Tell> {
+    let plan = decide(snapshot, namespace, client, listener, head).ok()?;
+    snapshot.telling.of(plan.route(), plan.service(), head).0
 }
 
 /// Makes sure that the control plane was asked what `head` calls, the first time that it is called.

@@ -3,11 +3,13 @@
 
 use super::{Client, Ingress, Stop};
 use crate::limits;
+use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::{Fault, Method, Normalisation, RequestHead, Scheme, TrustedProxies};
 use routing::{Behind, Origin};
 use std::borrow::Cow;
 use std::net::IpAddr;
+use telemetry::headers::Head;
 use telemetry::trace::carrier;
 use telemetry::{Record, Reporter, Sampling, Trace, TraceContext, write_hex};
 use transport::h1::{Hop, strip_hop_by_hop};
@@ -166,6 +168,15 @@ pub fn pass_trace(worker: &Worker, head: &mut RequestHead, record: &mut Record, 
         trace.context.sampled = worker.samples(sampling, trace.context.draw());
     }
     carrier::write(&mut head.headers, &trace.context, &trace.told);
+}
+
+/// Writes down what a policy names of the head, as it came.
+pub fn record_fields(snapshot: &Snapshot, head: &RequestHead, record: &mut Record) {
+    let Some(tell) = &record.tell else { return };
+    let Some(names) = &tell.headers.request else { return };
+    let redactions = (Head::Request, tell.redactions.as_deref().unwrap_or_default());
+    let found = telemetry::headers::found(names, &head.headers, redactions, |name| snapshot.consumers.bear_keys_in(name));
+    record.headers.request = found;
 }
 
 /// A random UUID (RFC 9562, version 4).

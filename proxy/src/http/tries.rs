@@ -16,6 +16,7 @@ use routing::retry_after::{self, Asked};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use telemetry::headers::Head;
 use telemetry::{Outcome, Record};
 use transport::h1::Hop;
 use transport::{Error, rt};
@@ -207,18 +208,21 @@ fn patience(worker: &Worker, asked: &Asked, picked: Option<&pick::Picked<'_>>, n
 /// Fields of the answer's head that a policy names, of the last try.
 struct Recording<'r> {
     wanted: Option<model::telemetry::Names>,
+    redactions: Option<Arc<[model::telemetry::Redaction]>>,
     found: &'r mut Vec<(Arc<str>, String)>,
 }
 
 impl<'r> Recording<'r> {
     fn of(record: &'r mut Record) -> Self {
         let wanted = record.tell.as_ref().and_then(|tell| tell.headers.response.clone());
-        Self { wanted, found: &mut record.headers.response }
+        let redactions = record.tell.as_ref().and_then(|tell| tell.redactions.clone());
+        Self { wanted, redactions, found: &mut record.headers.response }
     }
 
     fn see(&mut self, answer: &ResponseHead) {
         if let Some(names) = &self.wanted {
-            *self.found = telemetry::headers::found(names, &answer.headers, |_| false);
+            let redactions = (Head::Response, self.redactions.as_deref().unwrap_or_default());
+            *self.found = telemetry::headers::found(names, &answer.headers, redactions, |_| false);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! rules that cannot know who they are (`decisions/0038`).
 
 use super::{Application, begin};
-use crate::access::{self, At, Standing};
+use crate::access::{self, At, Standing, again};
 use crate::detect::{Found, detect};
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4;
@@ -81,7 +81,10 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
                 judge()?;
                 Ok(worker.connect(UpstreamKey::plain(to, Framing::Tcp), true).await?)
             };
-            match detect(&mut reader, Reads::Anything, dial).await {
+            // Where routes are, or a key or a token is demanded, nothing passes unread.
+            let guarded = l4::has_routes(&snapshot, &service, port) || access::proven(&worker, &snapshot, &standing(&to)).is_err();
+            let reads = if guarded { Reads::HttpAlone } else { Reads::Anything };
+            match detect(&mut reader, reads, dial).await {
                 Ok(Found::Http) => true,
                 Ok(Found::Opaque(up, _)) => {
                     opened = up;
@@ -98,7 +101,13 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
         let workload = application.workload.clone();
         let ingress = Ingress::Inbound { service, port, workload, application: to, shown: None };
         let client = Client::new(ingress, Some(address), peer, Security::Plain);
-        return Box::pin(http::serve(worker, h1::Connection { reader, writer }, client)).await;
+        // Between requests nobody else would see that Strict is back.
+        let judge = || access::plaintext(&worker, &worker.snapshot(), &standing(&to));
+        let served = Box::pin(http::serve(worker.clone(), h1::Connection { reader, writer }, client));
+        if let Err(stop) = again::while_believed(&worker.again, judge, served).await {
+            end(&worker, record, &stop);
+        }
+        return;
     }
     let open = async |record: &mut Record| {
         record.dry_run = judge()?;

@@ -48,7 +48,7 @@ impl Shown {
             return Ok(());
         }
         let doubted = |e: identity::Error| Stop::new(Fault::Unauthenticated, format!("{} is believed no more: {e}", self.identity));
-        identity::still_trusted(trust, &self.leaf, &self.above, self.at).map_err(doubted)?;
+        identity::still_trusted(trust, &self.leaf, &self.above, (self.at, rt::wall())).map_err(doubted)?;
         self.stood.set(changes);
         Ok(())
     }

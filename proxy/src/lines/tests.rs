@@ -1,6 +1,6 @@
 use super::*;
 use std::sync::mpsc::channel;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 use telemetry::{Peer, Reporter};
 
 fn record(path: &str) -> Record {
@@ -72,4 +72,22 @@ fn a_proxy_without_output_and_file_writes_nothing_and_a_policy_chooses_the_form(
     let (json, text) = (receiver.recv().unwrap(), receiver.recv().unwrap());
     assert!(json.text.starts_with('{') && !json.output && json.file.is_some(), "{json:?}");
     assert!(!text.text.starts_with('{') && text.text.contains("/c"), "{text:?}");
+}
+
+#[test]
+fn a_full_disk_is_said_once_and_tried_once_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    // It opens, and takes nothing.
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let (mut open, begun) = (Written::default(), Instant::now());
+    let mut line = |millis: u64| {
+        let written = open.line("one", file("a", 100, 1), folder.path(), begun + Duration::from_millis(millis));
+        (written, open.failed.map(|at| at.duration_since(begun).as_millis()))
+    };
+    assert_eq!((line(0), line(1), line(999)), ((false, Some(0)), (false, Some(0)), (false, Some(0))));
+    assert_eq!((line(1000), line(1500)), ((false, Some(1000)), (false, Some(1000))));
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((line(1999), line(2000), line(2001)), ((false, Some(1000)), (true, None), (true, None)));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\none\n");
 }

@@ -3,8 +3,10 @@
 
 use super::access::{any_of, policy as access};
 use super::grpc::{answer, client, post};
-use super::resources::{self, GRPC, HTTP};
-use super::{Shop, bounded, key};
+use super::plain::{echo, only, permissive};
+use super::resources::{self, DETECT, GRPC, HTTP, TCP};
+use super::{Shop, bounded, id, key};
+use crate::upstream::{UpstreamKey, Via};
 use model::access::{AccessMatch, AccessTarget, Action, TextMatch};
 use model::consumer::{Consumer, KeyPlace};
 use model::rate::{CountBy, RateLimit, RatePolicy};
@@ -17,6 +19,7 @@ use std::time::Duration;
 use testkit::backend::Backend;
 use testkit::client::{Shot, fetch};
 use transport::body::Length;
+use transport::preface::Framing;
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
@@ -156,6 +159,37 @@ async fn a_gateways_route_is_the_api_that_is_consumed() {
         assert_eq!(record["consumer"], serde_json::Value::Null);
         let record = gateway.record().await;
         assert_eq!((&record["consumer"], &record["api"]), (&"shop/acme".into(), &"HTTPRoute shop/test".into()));
+        // Who may write a route lets nobody in at the listener, nor the reverse: whoever demands a key knows it.
+        let at_listener = AccessTarget::Listener(key(Kind::Listener, "edge.web"));
+        shop.mesh.put(vec![put(consumer("edge", at_listener.clone(), "edge-key"))]);
+        let of = async |secret: &str| get(door, "/", &[("x-api-key", secret)]).await.0;
+        assert_eq!((of("s3cret").await, of("edge-key").await), (401, 401));
+        let targets = vec![at_listener, AccessTarget::Route(key(Kind::Route, "httproute.test"))];
+        shop.mesh.put(vec![put(Consumer { targets, ..consumer("both", on_catalog(), "both-key") })]);
+        assert_eq!(of("both-key").await, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bytes_bring_no_key_and_pass_only_where_their_port_is_declared_so() {
+    bounded(async {
+        let backend = Backend::tcp("").await;
+        for (port, passes) in [(DETECT, false), (TCP, true)] {
+            let mut shop = Shop::new(backend.address);
+            only(&mut shop, port, backend.address.port());
+            shop.mesh.put(vec![permissive(), put(consumer("acme", on_catalog(), "s3cret"))]);
+            assert_eq!(echo(shop.web.named("catalog", port)).await == b"ping", passes, "{port}");
+            if !passes {
+                let record = shop.catalog.failed("unauthenticated").await;
+                assert_eq!(record["reason"], "Consumer shop/acme demands a key, and bytes bring none");
+                assert_eq!(record["verdict_by"], "Consumer shop/acme");
+            }
+            let via = Via::Hbone { expected: [id("catalog")].into(), authority: format!("catalog:{port}").as_str().into() };
+            let tunnel = UpstreamKey { address: shop.tunnel, via, framing: Framing::Tcp, counted: None };
+            assert_eq!(shop.web.worker.connect(tunnel, true).await.is_ok(), passes, "{port} by HBONE");
+            assert_eq!(echo(shop.tunnel).await == b"ping", passes, "{port} in plaintext");
+        }
     })
     .await;
 }

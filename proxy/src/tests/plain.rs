@@ -19,12 +19,12 @@ fn settings(default_access: DefaultAccess, mtls: Mtls, mtls_of: Vec<MtlsOf>) -> 
     Resource::AccessSettings(Arc::new(AccessSettings { key, origin, default_access, egress, explain_denials, mtls, mtls_of }))
 }
 
-fn permissive() -> Resource {
+pub fn permissive() -> Resource {
     settings(DefaultAccess::AllowMeshed, Mtls::Permissive, vec![])
 }
 
 /// The catalog's endpoint with one port alone.
-fn only(shop: &mut Shop, port: u16, to: u16) {
+pub fn only(shop: &mut Shop, port: u16, to: u16) {
     let mut all = resources::catalog(&[Place::organza("catalog-1", shop.tunnel, to)]);
     for resource in &mut all {
         if let Resource::Endpoints(endpoints) = resource {
@@ -45,7 +45,7 @@ async fn get(tunnel: SocketAddr, path: &str) -> Option<u16> {
     fetch(&Shot::get(tunnel, "catalog", path)).await.ok().map(|(status, ..)| status.as_u16())
 }
 
-async fn echo(tunnel: SocketAddr) -> Vec<u8> {
+pub async fn echo(tunnel: SocketAddr) -> Vec<u8> {
     let mut stream = TcpStream::connect(tunnel).await.unwrap();
     let _ = stream.write_all(b"ping").await;
     let _ = stream.shutdown().await;
@@ -136,6 +136,27 @@ async fn bytes_come_in_plaintext_too_and_end_when_strict_comes_back() {
             assert_eq!(shop.catalog.failed("access_denied").await["verdict_by"], "MeshConfig shop/default");
             assert_ne!(echo(shop.tunnel).await, b"ping");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_waits_for_its_next_request_ends_when_strict_comes_back() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        only(&mut shop, HTTP, backend.address.port());
+        shop.mesh.put(vec![permissive()]);
+        let mut idle = TcpStream::connect(shop.tunnel).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nhost: catalog\r\n\r\n").await.unwrap();
+        let mut first = [0; 12];
+        idle.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        assert_eq!(shop.catalog.record().await["response_code"], 200);
+        shop.mesh.put(vec![settings(DefaultAccess::AllowMeshed, Mtls::Strict, vec![])]);
+        // It ends, long before an idle connection would.
+        let _ = idle.read_to_end(&mut Vec::new()).await;
+        assert_eq!(shop.catalog.failed("access_denied").await["verdict_by"], "MeshConfig shop/default");
     })
     .await;
 }

@@ -12,6 +12,7 @@ use model::access::{AccessMatch, AccessTarget, Action, Clause, Group, Term, Text
 use model::backend::ExternalName;
 use model::rate::{CountBy, RateLimit, RatePolicy};
 use model::route::RankedMatch;
+use model::telemetry::{Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 use model::token::{Algorithm, ClaimHeader, KeySource, KeysUrl, TokenIssuer};
 use model::{HeaderMatch, Kind, ObjectRef, Origin, Rank, Resource, RouteMatch, Target, ValueMatch};
 use serde_json::{Value, json};
@@ -66,6 +67,25 @@ async fn get(door: SocketAddr, token: Option<&str>, more: &[(&str, &str)]) -> (u
     let body = String::from_utf8_lossy(&body).to_ascii_lowercase();
     let user = body.lines().find_map(|line| line.split_once("x-user").map(|(_, rest)| rest));
     (status.as_u16(), challenge, user.unwrap_or("").trim_matches([':', ' ', '"', ',', '\r']).to_owned())
+}
+
+#[tokio::test]
+async fn what_a_policy_redacts_is_redacted_in_a_refusal_too() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let redaction = Redaction { field: RedactedField::Path, pattern: Pattern::new("[0-9]+").unwrap(), replacement: "#".into() };
+        let says = TelemetrySettings { redactions: Some([redaction].into()), ..TelemetrySettings::default() };
+        let (target, origin) = (TelemetryTarget::Service(key(Kind::Service, "catalog")), resources::origin("TelemetryPolicy", "p"));
+        let telling = TelemetryPolicy { key: key(Kind::Telemetry, "p.0"), origin, target, says };
+        let guard = issuer(on_catalog(), inline(&[&Issuer::new("k1")]), true);
+        shop.mesh.put(vec![guard, Resource::Telemetry(Arc::new(telling))]);
+        let door = shop.web.named("catalog", HTTP);
+        let (status, ..) = ask(&Shot::get(door, "catalog", "/cards/4111")).await.unwrap();
+        let record = shop.catalog.failed("unauthenticated").await;
+        assert_eq!((status.as_u16(), &record["path"]), (401, &"/cards/#".into()));
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -241,7 +241,7 @@ pub enum DashboardRole {
     Viewer,
     /// Be shown requests as they end.
     Tapper,
-    /// Ask what a change would do, and take processes out.
+    /// Ask what a change would do, and read what processes wrote and what their proxies were told.
     Operator,
     /// Let others in: browsers and machines; rotate the root.
     Admin,

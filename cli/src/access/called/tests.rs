@@ -53,3 +53,27 @@ fn files_are_asked_port_by_port() {
     assert_eq!(together(&called.verdicts(Some(&web), local, None, None)), "some");
     assert!(Called::of_files(&objects, "prod", "nobody").is_err());
 }
+
+#[test]
+fn a_key_that_is_demanded_and_missing_is_told_without_a_path_too() {
+    let consumer = "\
+apiVersion: organza.dev/v1alpha1
+kind: Consumer
+metadata: {name: acme, namespace: prod}
+spec:
+  targetRefs: [{kind: Service, name: orders}]
+  keys: [{sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}]
+";
+    let (objects, broken) = frontends::file::parse("all.yaml", &format!("{FILES}---\n{consumer}"));
+    assert!(broken.is_empty(), "{broken:?}");
+    let called = || Called::of_files(&objects, "prod", "orders").unwrap();
+    let (web, local) = (id("prod", "web"), IpAddr::from([127, 0, 0, 1]));
+    let words = |called: &Called| {
+        called.verdicts(Some(&web), local, None, None).into_iter().map(|(port, verdict)| (port, verdict.word)).collect::<Vec<_>>()
+    };
+    // A port that is declared as one of bytes has nothing in which a key could stand.
+    assert_eq!(words(&called()), [(80, "no"), (5432, "yes")]);
+    let why = called().verdicts(Some(&web), local, Some(80), None).remove(0).1.why;
+    assert_eq!(why, "401, for Consumer prod/acme demands a key, and there is none");
+    assert_eq!(words(&called().consuming(Some("prod/acme")).unwrap()), [(80, "some"), (5432, "yes")]);
+}

@@ -162,7 +162,7 @@ fn what_is_too_much_for_one_policy_or_rule_becomes_several() {
 #[test]
 fn strict_cuts_whoever_proved_nothing_and_was_let_in() {
     let plain = |source: &str, allowed, denied| Call { source: source.into(), ..call("a/b", "catalog", "GET", "/", allowed, denied) };
-    let told = |calls: &[Call]| mtls(&calls.iter().collect::<Vec<_>>(), 0, 1_790_000_700);
+    let told = |calls: &[Call]| mtls(&calls.iter().collect::<Vec<_>>(), 0, 0, 1_790_000_700);
     let (web, denied) = (call("shop/web", "catalog", "GET", "/", 5, 0), plain("10.0.0.9", 0, 7));
     assert!(told(&[web.clone(), denied.clone()]).trim_end().ends_with("mtls: Strict would cut nobody."), "who is denied is cut already");
     let early = Call { last_allowed: Some(1_790_000_000), ..plain("10.0.0.7", 2, 1) };
@@ -175,6 +175,7 @@ fn strict_cuts_whoever_proved_nothing_and_was_let_in() {
         "{text}"
     );
     assert_eq!(lines[3], "Nobody of those who called shop/idle.");
+    assert!(mtls(&[], 7, 0, 1).ends_with("7 calls found no room and are not in it: it may cut more.\n"));
 }
 
 #[test]

@@ -15,6 +15,8 @@ fn taps_and_changes_are_written_down_with_what_became_of_them() {
     assert_eq!(verdict(Method::POST, "/v1/registrations", StatusCode::METHOD_NOT_ALLOWED), said("POST /v1/registrations", "denied"));
     assert_eq!(verdict(Method::DELETE, "/v1/tokens/a", StatusCode::NOT_FOUND), said("DELETE /v1/tokens/a", "failed"));
     assert_eq!(verdict(Method::POST, "/v1/roots/rotate", StatusCode::CONFLICT), said("POST /v1/roots/rotate", "failed"));
+    // A process that was forgotten, and is taken in again.
+    assert_eq!(verdict(Method::PUT, "/v1/registrations/web-1", StatusCode::CREATED), said("PUT /v1/registrations/web-1", "done"));
 }
 
 #[test]

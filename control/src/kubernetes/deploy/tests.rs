@@ -52,6 +52,7 @@ fn everything_is_the_gateways_own_and_carries_its_labels() {
     let pod = &made[2]["spec"]["template"];
     assert_eq!(pod["metadata"]["labels"]["team"], "shop");
     assert_eq!(made[2]["spec"]["replicas"], Value::Null, "an autoscaler may set them");
+    assert_eq!(pod["spec"]["volumes"][0]["emptyDir"]["sizeLimit"], "2Gi", "its lines fill no node");
     assert_eq!(pod["spec"]["volumes"][2]["projected"]["sources"][0]["serviceAccountToken"]["audience"], AUDIENCE);
     let service = &made[3]["spec"];
     assert_eq!(service["ports"][0], json!({"name": "udp-53", "port": 53, "targetPort": 53, "protocol": "UDP"}));
@@ -98,7 +99,7 @@ fn parameters_say_how_many_there_are_and_where_they_run() {
         "tolerations": [{"key": "edge", "operator": "Exists"}],
     });
     let service = json!({
-        "type": "NodePort", "externalTrafficPolicy": "Local", "loadBalancerSourceRanges": ["192.0.2.0/24"], "annotations": {"cloud": "nlb"},
+        "type": "LoadBalancer", "externalTrafficPolicy": "Local", "loadBalancerSourceRanges": ["192.0.2.0/24"], "annotations": {"cloud": "nlb"},
     });
     let asked = Deployed { deployment: map(deployment.clone()), service: map(service.clone()) };
     let gateway = gateway("web", json!({"infrastructure": {"annotations": {"note": "x"}}}));
@@ -114,4 +115,9 @@ fn parameters_say_how_many_there_are_and_where_they_run() {
     }
     assert_eq!(made[3]["metadata"]["annotations"], json!({"note": "x", "cloud": "nlb"}));
     assert_eq!(made[2]["metadata"]["annotations"], json!({"note": "x"}));
+    let plain =
+        Deployed { service: map(json!({"type": "ClusterIP", "externalTrafficPolicy": "Local", "loadBalancerClass": "x"})), ..asked };
+    let made = objects(&gateway, "u", &ports(&[(80, false)]), &settings(), &plain);
+    assert_eq!(made[3]["spec"]["type"], "ClusterIP");
+    assert!(made[3]["spec"].get("externalTrafficPolicy").or(made[3]["spec"].get("loadBalancerClass")).is_none(), "{}", made[3]);
 }

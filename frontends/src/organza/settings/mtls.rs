@@ -27,7 +27,15 @@ pub fn overrides(object: &Object, inventory: &Inventory) -> Result<Vec<MtlsOf>, 
         odd => return Err(Wrong::new("Invalid", format!("{odd} is no list.")).at("mtlsOverrides")),
     };
     let one = |(i, value): (usize, &Value)| one(namespace, value, inventory).item(i).at("mtlsOverrides");
-    all.iter().enumerate().map(one).collect()
+    let read = all.iter().enumerate().map(one).collect::<Result<Vec<_>, Wrong>>()?;
+    for (i, one) in read.iter().enumerate() {
+        if read[..i].iter().any(|other| (&other.service, other.port) == (&one.service, one.port)) {
+            let port = one.port.map_or_else(String::new, |port| format!(", port {port},"));
+            let wrong = Wrong::new("Invalid", format!("Service {}{port} stands here twice.", one.service.name));
+            return Err(wrong.fix("Say it once.").item(i).at("mtlsOverrides"));
+        }
+    }
+    Ok(read)
 }
 
 fn one(namespace: &str, value: &Value, inventory: &Inventory) -> Result<MtlsOf, Wrong> {

@@ -88,12 +88,38 @@ fn what_no_schema_saw_is_told_and_changes_nothing() {
 }
 
 #[test]
-fn what_bears_keys_of_a_consumer_may_not_be_asked_for_either() {
+fn what_bears_keys_of_a_consumer_is_left_out_and_the_rest_of_the_policy_holds() {
     let from = json!([{"type": "Header", "header": {"name": "X-Partner-Key"}}]);
     let consumer = object("organza.dev/v1alpha1", "Consumer", ("b", "acme"), json!({"spec": {"from": from}}));
-    let t = run(&[policy("a", "one", json!({"recorded": {"requestHeaders": ["x-partner-key"]}})), consumer]);
-    assert!(told(&t).contains(&("Invalid".to_owned(), "spec.recorded.requestHeaders[0]".to_owned())), "{:?}", told(&t));
-    assert_eq!(made(&t), 0);
+    let recorded = json!({"requestHeaders": ["x-a", "x-partner-key"], "redactions": [{"field": "Path", "pattern": "[0-9]"}]});
+    let t = run(&[policy("a", "one", json!({"recorded": recorded})), consumer]);
+    assert!(told(&t).contains(&("BearsKeys".to_owned(), "spec.recorded.requestHeaders[1]".to_owned())), "{:?}", told(&t));
+    assert_eq!(says(&t), [(Some(vec!["x-a".to_owned()]), 1)]);
+}
+
+/// Of each policy in force the fields of requests that are recorded, and how many redactions there are.
+fn says(t: &Translation) -> Vec<(Option<Vec<String>>, usize)> {
+    let of = |resource: &Resource| match resource {
+        Resource::Telemetry(policy) => {
+            let names = policy.says.request_headers.as_ref().map(|names| names.iter().map(ToString::to_string).collect());
+            Some((names, policy.says.redactions.as_ref().map_or(0, |all| all.len())))
+        }
+        _ => None,
+    };
+    t.resources.iter().filter_map(of).collect()
+}
+
+#[test]
+fn of_a_policy_that_cannot_be_read_redactions_hold_and_no_field_is_recorded() {
+    let redactions = json!([{"field": "Path", "pattern": "[0-9]"}, {"field": "Path", "pattern": "("}]);
+    let recorded = json!({"requestHeaders": ["x-a"], "redactions": redactions});
+    let t = run(&[policy("a", "one", json!({"recorded": recorded})), policy("a", "two", json!({}))]);
+    assert_eq!(says(&t), [(Some(Vec::new()), 1)]);
+    // The younger one says whose the target is.
+    let reasons: Vec<_> = told(&t).into_iter().map(|(reason, _)| reason).collect();
+    assert_eq!(reasons, ["Invalid", "Conflicted"]);
+    let elsewhere = json!({"recorded": {"redactions": [{"field": "Path", "pattern": "a"}]}, "tracing": {"slowerThan": "soon"}});
+    assert_eq!(says(&run(&[policy("a", "one", elsewhere)])), [(Some(Vec::new()), 1)]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use model::RouteMatch;
 use model::telemetry::recorded::may_be_recorded;
-use model::telemetry::{LineFile, LineFormat, Names, Pattern, RedactedField, Redaction};
+use model::telemetry::{LineFile, LineFormat, Names, Pattern, RedactedField, Redaction, TelemetrySettings};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -46,15 +46,26 @@ pub fn file(value: &Value) -> Result<Option<Arc<LineFile>>, Wrong> {
     made.map(|file| Some(Arc::new(file))).map_err(|why| invalid(format!("{name:?} {why}.")))
 }
 
-/// `keys`: headers that bear keys of consumers, in lower case.
-pub fn headers(recorded: &Value, field: &str, keys: &[String]) -> Result<Option<Names>, Wrong> {
-    let read = |(i, value): (usize, &Value)| {
-        let name = value.as_str().unwrap_or("");
-        let bears_key = |name: &Arc<str>| keys.iter().any(|key| **key == **name);
-        let wrong = |name: &Arc<str>| invalid(format!("{name} bears keys of a Consumer, and is never recorded.")).fix("Take it out.");
-        header(name).and_then(|name| if bears_key(&name) { Err(wrong(&name)) } else { Ok(name) }).item(i).at(field)
-    };
+pub fn headers(recorded: &Value, field: &str) -> Result<Option<Names>, Wrong> {
+    let read = |(i, value): (usize, &Value)| header(value.as_str().unwrap_or("")).item(i).at(field);
     list(recorded, field).map(|all| all.iter().enumerate().map(read).collect()).transpose()
+}
+
+/// Takes out of the names of this field what bears keys of consumers (`keys`, in lower case), and tells of each. No more than that: whoever may write a
+/// Consumer anywhere would else put out of force what others redact.
+pub fn withhold(names: &mut Option<Names>, field: &str, keys: &[String]) -> Vec<Wrong> {
+    let Some(all) = names else { return Vec::new() };
+    let bears_key = |name: &str| keys.iter().any(|key| **key == *name);
+    let told = |(i, name): (usize, &Arc<str>)| {
+        let message = format!("{name} bears keys of a Consumer, and is not recorded.");
+        Wrong::new("BearsKeys", message).fix("Take it out.").item(i).at(field)
+    };
+    let withheld: Vec<Wrong> = all.iter().enumerate().filter(|(_, name)| bears_key(name)).map(told).collect();
+    if !withheld.is_empty() {
+        let left: Names = all.iter().filter(|name| !bears_key(name)).cloned().collect();
+        *all = left;
+    }
+    withheld
 }
 
 /// In lower case.
@@ -72,6 +83,17 @@ fn header(name: &str) -> Result<Arc<str>, Wrong> {
 pub fn redactions(recorded: &Value) -> Result<Option<Arc<[Redaction]>>, Wrong> {
     let read = |(i, value): (usize, &Value)| redaction(value).item(i).at("redactions");
     list(recorded, "redactions").map(|all| all.iter().enumerate().map(read).collect()).transpose()
+}
+
+/// What holds of a policy that cannot be read, so that a mistake in it never shows what it hides: those of its redactions that can be read, and of heads
+/// nothing is recorded, for what should be redacted there may be what cannot be read. `None` where it redacts nothing.
+pub fn hidden(recorded: &Value) -> Option<TelemetrySettings> {
+    let said = list(recorded, "redactions").filter(|said| !said.is_empty())?;
+    let readable: Vec<Redaction> = said.iter().filter_map(|value| redaction(value).ok()).collect();
+    // Where none can be read, those of the next wider policy are better than none.
+    let redactions = (!readable.is_empty()).then(|| readable.into());
+    let nothing = || Some(Names::from([]));
+    Some(TelemetrySettings { request_headers: nothing(), response_headers: nothing(), redactions, ..TelemetrySettings::default() })
 }
 
 fn redaction(value: &Value) -> Result<Redaction, Wrong> {

@@ -12,8 +12,20 @@ fn what_matches_anywhere_is_replaced_and_what_does_not_is_left() {
 
 #[test]
 fn who_somebody_is_may_never_be_recorded() {
-    for name in ["authorization", "proxy-authorization", "cookie", "set-cookie"] {
+    for name in
+        ["authorization", "proxy-authorization", "cookie", "set-cookie", "sec-websocket-protocol", "x-amzn-oidc-data", "private-token"]
+    {
         assert!(!may_be_recorded(name), "{name}");
     }
     assert!(may_be_recorded("user-agent"));
+}
+
+#[test]
+fn of_an_address_its_query_and_fragment_are_left_out() {
+    for name in ADDRESSES {
+        assert_eq!(recordable(name, b"https://a.example/b?token=c#d"), b"https://a.example/b", "{name}");
+        assert_eq!(recordable(name, b"/b#access_token=c"), b"/b", "{name}");
+    }
+    assert_eq!(recordable("location", b"/b"), b"/b");
+    assert_eq!(recordable("x-note", b"why?"), b"why?");
 }

@@ -65,3 +65,18 @@ fn what_is_never_recorded_is_refused_by_the_proxy_too() {
         assert!(decode(&encode(&sample)).is_err(), "{name}");
     }
 }
+
+#[test]
+fn what_lines_take_of_a_disk_is_bounded_with_all_that_are_kept() {
+    let most = model::limits::LINE_FILES_BYTES;
+    for (bytes, kept, fits) in [(most, 0, true), (most, 1, false), (most / 4, 3, true), (most / 4 + 1, 3, false), (most / 100, 100, false)]
+    {
+        // A control plane that was told otherwise is not believed.
+        let file = LineFile { name: "a".into(), bytes, kept };
+        let says = TelemetrySettings { file: Some(Arc::new(file)), ..TelemetrySettings::default() };
+        let sample = Resource::Telemetry(Arc::new(TelemetryPolicy { says, ..policy() }));
+        assert_eq!(decode(&encode(&sample)).is_ok(), fits, "{bytes} {kept}");
+        assert_eq!(LineFile::new("a", bytes, kept).is_ok_and(|file| file.kept == kept), fits, "{bytes} {kept}");
+    }
+    assert!(LineFile::new("a", most, 1).unwrap_err().contains("lower maxBytes or kept"));
+}

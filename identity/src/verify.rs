@@ -82,8 +82,8 @@ pub fn peer_identity(leaf: &CertificateDer<'_>) -> Result<SpiffeId, Error> {
 }
 
 /// Whether the chain that a client showed leads to a root that is believed now. That its certificate ended meanwhile ends no connection, nor does a root
-/// that goes after it: one is retired when the last certificate under it has ended, and a rotation loses nothing. Whoever's certificate is valid still
-/// and leads nowhere any more was under a root that is distrusted.
+/// that goes after it: one is retired when the last certificate under it has ended, by a clock that may be [`limits::BACKDATE`] ahead of ours, and a rotation
+/// loses nothing. Whoever's certificate is valid for longer and leads nowhere any more was under a root that is distrusted.
 ///
 /// # Errors
 /// If it leads to none.
@@ -93,7 +93,7 @@ pub fn still_trusted(
     intermediates: &[CertificateDer<'_>],
     (shown, now): (SystemTime, SystemTime),
 ) -> Result<(), Error> {
-    if times(leaf).is_ok_and(|(_, end)| end <= now) {
+    if times(leaf).is_ok_and(|(_, end)| end <= now + limits::BACKDATE) {
         return Ok(());
     }
     let id = peer_identity(leaf)?;

@@ -6,7 +6,8 @@ pub mod suggest;
 
 use crate::ask_flag::AskFlag;
 use crate::client::Client;
-use crate::failure::{Context, Failure, Outcome};
+use crate::failure::{Failure, Outcome};
+use crate::join::{by_chance, hex};
 use crate::output::Output;
 use crate::{explain, files, table};
 use called::{Called, Verdict};
@@ -106,10 +107,7 @@ pub async fn run(args: AccessArgs) -> Outcome {
 
 /// 256 bits by chance: what nobody guesses needs no slow hash.
 fn key() -> Outcome {
-    let mut bytes = [0u8; 32];
-    aws_lc_rs::rand::fill(&mut bytes).doing(|| "make a key".into())?;
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let key = hex(&bytes);
+    let key = by_chance::<32>()?;
     println!("key     {key}");
     println!("sha256  {}", hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes()).as_ref()));
     Ok(())

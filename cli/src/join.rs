@@ -434,9 +434,18 @@ fn key(text: &str) -> Outcome<model::Key> {
 
 /// 128 bits, in hexadecimal, so that it needs no escapes in a URL.
 fn secret() -> Outcome<String> {
-    let mut bytes = [0u8; 16];
+    by_chance::<16>()
+}
+
+/// So many bytes that nobody guesses, in hexadecimal.
+pub fn by_chance<const BYTES: usize>() -> Outcome<String> {
+    let mut bytes = [0u8; BYTES];
     aws_lc_rs::rand::fill(&mut bytes).doing(|| "make a secret".into())?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whole or not at all, for its owner alone.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use clap::Args;
 use http_body_util::BodyExt;
 use hyper::Method;
+use model::url::escaped;
 use serde_json::Value;
 use wire::api::{StatusMatch, TapQuery, path};
 
@@ -94,16 +95,6 @@ fn asked(query: &TapQuery) -> String {
     let parts = [("from", &query.from), ("to", &query.to), ("route", &query.route), ("status", &status)];
     let parts: Vec<String> = parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", escaped(value.as_ref()?)))).collect();
     if parts.is_empty() { path::TAP.to_owned() } else { format!("{}?{}", path::TAP, parts.join("&")) }
-}
-
-/// As a value in a query.
-pub fn escaped(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 /// `web-v1 → catalog  GET catalog/items  200  4.2 ms  mTLS  HTTPRoute shop/catalog split → shop/catalog-v1:80`.

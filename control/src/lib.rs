@@ -349,3 +349,6 @@ fn bind(path: &Path) -> Result<UnixListener, StartError> {
     std::fs::rename(&beside, path).map_err(fail)?;
     Ok(listener)
 }
+
+#[cfg(test)]
+mod tests;

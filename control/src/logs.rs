@@ -9,8 +9,7 @@ use wire::api::{Log, LogList};
 
 /// Of a process and of its proxy, as far as there are such files; `None` where the name is none.
 pub fn of(folder: &Path, name: &str) -> Option<LogList> {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if name.is_empty() || name.len() > model::limits::HOSTNAME_BYTES || name.starts_with('.') || !name.bytes().all(is_plain) {
+    if !model::telemetry::is_plain_name(name, model::limits::HOSTNAME_BYTES) {
         return None;
     }
     let names = [name.to_owned(), format!("proxy-{name}")];

@@ -112,12 +112,17 @@ pub struct LineFile {
     pub kept: u32,
 }
 
+/// Whether a text of at most `most` bytes names a file of the folder that it is meant for, and none elsewhere.
+pub fn is_plain_name(name: &str, most: usize) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() <= most && !name.starts_with('.') && name.bytes().all(is_plain)
+}
+
 impl LineFile {
     /// # Errors
     /// In words, if the name is no plain one, or a number is out of bounds.
     pub fn new(name: &str, bytes: u64, kept: u32) -> Result<Self, &'static str> {
-        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if name.is_empty() || name.len() > limits::LINE_FILE_NAME || name.starts_with('.') || !name.bytes().all(is_plain) {
+        if !is_plain_name(name, limits::LINE_FILE_NAME) {
             return Err("is no plain name of a file: letters, digits, dashes and dots, a dot not first");
         }
         if !(limits::LINE_FILE_BYTES.0..=limits::LINE_FILE_BYTES.1).contains(&bytes) {

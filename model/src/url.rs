@@ -88,5 +88,19 @@ impl fmt::Display for BaseUrl {
     }
 }
 
+/// A text as a value in a query, or as a segment of a path (RFC 3986, section 2.3): everything but what needs no escape.
+pub fn escaped(text: &str) -> String {
+    use fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(b)),
+            // A String takes all that is written.
+            _ => _ = write!(out, "%{b:02X}"),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests;

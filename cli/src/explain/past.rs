@@ -4,7 +4,7 @@
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
-use crate::tap::escaped;
+use model::url::escaped;
 use serde_json::Value;
 use std::fmt::Write;
 use wire::api::{FlowList, path};

@@ -6,18 +6,7 @@ use axum::http::Request as Question;
 use tower::ServiceExt;
 
 fn api(folder: &std::path::Path) -> Api {
-    let config = crate::ControlConfig {
-        mesh: "test".into(),
-        state: folder.to_owned(),
-        paths: Vec::new(),
-        trust_domain: model::TrustDomain::parse("organza.local").unwrap(),
-        listen: ([127, 0, 0, 1], 0).into(),
-        dashboard: ([127, 0, 0, 1], 0).into(),
-        svid_life: std::time::Duration::from_secs(600),
-        own_ca: None,
-        cluster: None,
-        beyond: Default::default(),
-    };
+    let config = crate::tests::config(folder);
     let (core, _) = crate::open(&config, Arc::new(Memory::default())).unwrap();
     Api {
         core,

@@ -8,6 +8,7 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use identity::alpn;
 use model::backend::{Shown, UpstreamRoots};
+use model::url::escaped;
 use model::{BaseUrl, Hostname, UpstreamTls};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -91,16 +92,4 @@ impl Door {
             (status, _) => Err(format!("answers {status}")),
         }
     }
-}
-
-/// Of a query's value, everything but what needs no escape.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for b in text.bytes() {
-        match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(b)),
-            _ => _ = write!(out, "%{b:02X}"),
-        }
-    }
-    out
 }

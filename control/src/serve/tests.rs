@@ -18,18 +18,7 @@ impl Entrance for One {
 #[tokio::test(start_paused = true)]
 async fn a_proxy_has_so_long_to_shake_hands() {
     let folder = tempfile::tempdir().unwrap();
-    let config = crate::ControlConfig {
-        mesh: "test".into(),
-        state: folder.path().to_owned(),
-        paths: Vec::new(),
-        trust_domain: model::TrustDomain::parse("organza.local").unwrap(),
-        listen: ([127, 0, 0, 1], 0).into(),
-        dashboard: ([127, 0, 0, 1], 0).into(),
-        svid_life: std::time::Duration::from_secs(600),
-        own_ca: None,
-        cluster: None,
-        beyond: Default::default(),
-    };
+    let config = crate::tests::config(folder.path());
     let (core, credentials) = crate::open(&config, Arc::new(Memory::default())).unwrap();
     let (mut silent, stream) = tokio::io::duplex(1024);
     let serving = tokio::spawn(serve(core, One(Some(stream)), credentials));

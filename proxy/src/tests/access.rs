@@ -75,7 +75,7 @@ async fn grpc_status(door: SocketAddr) -> String {
 }
 
 /// What an echo of bytes brings back, empty where the connection is closed.
-async fn echo(door: SocketAddr) -> Vec<u8> {
+pub async fn echo(door: SocketAddr) -> Vec<u8> {
     let mut stream = TcpStream::connect(door).await.unwrap();
     // Who is refused may be gone before it is written to.
     let _ = stream.write_all(b"ping").await;

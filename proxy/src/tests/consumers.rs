@@ -1,9 +1,9 @@
 //! Consumers over real connections: whose key lets in and whose does not, what applications, policies, limits and records learn of it, and that a key
 //! itself is told nobody.
 
-use super::access::{any_of, policy as access};
+use super::access::{any_of, echo, policy as access};
 use super::grpc::{answer, client, post};
-use super::plain::{echo, only, permissive};
+use super::plain::{only, permissive};
 use super::resources::{self, DETECT, GRPC, HTTP, TCP};
 use super::{Shop, bounded, id, key};
 use crate::upstream::{UpstreamKey, Via};

@@ -1,6 +1,6 @@
 //! What comes to a workload in plaintext: refused where only mutual TLS is let in, judged and counted by address where it is let in beside.
 
-use super::access::{any_of, policy};
+use super::access::{any_of, echo, policy};
 use super::resources::{self, DETECT, HTTP, Place, TCP};
 use super::{Shop, bounded, key};
 use model::access::*;
@@ -43,15 +43,6 @@ fn on_catalog() -> AccessTarget {
 /// The status of a request in plaintext; nothing where the connection is closed.
 async fn get(tunnel: SocketAddr, path: &str) -> Option<u16> {
     fetch(&Shot::get(tunnel, "catalog", path)).await.ok().map(|(status, ..)| status.as_u16())
-}
-
-pub async fn echo(tunnel: SocketAddr) -> Vec<u8> {
-    let mut stream = TcpStream::connect(tunnel).await.unwrap();
-    let _ = stream.write_all(b"ping").await;
-    let _ = stream.shutdown().await;
-    let mut back = Vec::new();
-    let _ = stream.read_to_end(&mut back).await;
-    back
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ pub fn stranger_config(
 }
 
 /// Bundles hold the odd root that cannot be read; what matters is that some can.
-fn anchors(pem: &[u8]) -> Result<Vec<TrustAnchor<'static>>, Error> {
+pub(crate) fn anchors(pem: &[u8]) -> Result<Vec<TrustAnchor<'static>>, Error> {
     let certificates = crate::pem::roots(pem)?;
     let read: Vec<_> = certificates.iter().filter_map(|c| webpki::anchor_from_trusted_cert(c).ok().map(|a| a.to_owned())).collect();
     match read.is_empty() {

@@ -31,6 +31,7 @@ pub use rotation::{Rotation, Step};
 pub use svid::Svid;
 pub use token::Token;
 pub use trust::TrustStore;
+pub use verify::clients::vouched_for;
 pub use verify::{Expected, peer_identity, still_trusted};
 
 use model::SpiffeId;

@@ -156,9 +156,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Whether it serves only those who showed a certificate that it believes.
-    pub fn requires_certificates(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| matches!(tls.clients, ClientCertificates::Required(_)))
+    /// The roots (PEM) of which one must vouch for each of its clients, where it serves nobody else.
+    pub fn roots_of_clients(&self) -> Option<&Arc<[u8]>> {
+        match &self.tls.as_ref()?.clients {
+            ClientCertificates::Required(roots) => Some(roots),
+            ClientCertificates::Unasked | ClientCertificates::Insecure(_) => None,
+        }
     }
 
     /// `shop/edge/web`: the gateway, and the listener's name in it.

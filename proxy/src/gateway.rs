@@ -1,6 +1,11 @@
 //! A gateway's port: strangers' connections, in plain or by TLS with the certificate that their SNI asks for; HTTP/1 or HTTP/2, as ALPN or the
 //! first bytes say, or bytes that are carried unread. Where listeners of several kinds share a port, the SNI says whose a connection is.
 
+mod vouched;
+
+pub use vouched::Vouched;
+
+use crate::access::again;
 use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4::listener::{self, Knock};
@@ -131,7 +136,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gate
         Spoken::Nothing => {}
         Spoken::Http => {
             drop(snapshot);
-            gate.http(stream, None, false).await;
+            gate.http(stream, None, None).await;
         }
         Spoken::Https => {
             drop(snapshot);
@@ -207,8 +212,23 @@ struct Gate<'t> {
 }
 
 impl Gate<'_> {
-    /// `vouched`: the client showed a certificate that was required of it.
-    async fn http(self, stream: Stream, proof: Option<Proof>, vouched: bool) {
+    /// `vouched`: the certificate that was required of the client. When it is believed no more the connection ends, and first what is under way on it.
+    async fn http(self, stream: Stream, proof: Option<Proof>, vouched: Option<Rc<Vouched>>) {
+        let Some(shown) = vouched.clone() else { return self.requests(stream, proof, None).await };
+        let (worker, gateway, port) = (self.worker.clone(), self.gateway.clone(), self.port);
+        let sni = proof.as_ref().and_then(|proof| proof.sni.clone()).unwrap_or_default();
+        let judge = || {
+            let snapshot = worker.snapshot();
+            let roots = snapshot.table.listener_for(&gateway, port, true, &sni).and_then(|listener| listener.roots_of_clients());
+            roots.map_or(Ok(()), |roots| shown.still(roots))
+        };
+        let served = Box::pin(self.requests(stream, proof, vouched));
+        if let Err(stop) = again::while_believed(&worker.again, judge, served).await {
+            worker.ended(&Error::new(stop.fault, stop.why).with_cause("tls_client_certificate_untrusted"));
+        }
+    }
+
+    async fn requests(self, stream: Stream, proof: Option<Proof>, vouched: Option<Rc<Vouched>>) {
         let security = if proof.is_some() { Security::Tls } else { Security::Plain };
         let is_h2 = proof.as_ref().is_some_and(|proof| proof.alpn.as_deref() == Some(alpn::H2));
         let tls = proof.map(|proof| http::Secured { sni: proof.sni, vouched });
@@ -232,7 +252,11 @@ impl Gate<'_> {
         };
         drop(shaking);
         let proof = tls::proof(&stream).unwrap_or_default();
-        self.http(stream, Some(proof), matches!(clients, ClientCertificates::Required(_))).await;
+        let vouched = match clients {
+            ClientCertificates::Required(roots) => Some(Rc::new(Vouched::new(tls::chain(&stream), roots, transport::rt::wall()))),
+            ClientCertificates::Unasked | ClientCertificates::Insecure(_) => None,
+        };
+        self.http(stream, Some(proof), vouched).await;
     }
 
     /// TLS of which the server name says whose it is.

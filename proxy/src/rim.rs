@@ -65,7 +65,7 @@ pub struct Handle {
     pub leaver: Leaver,
     /// What is told before the process ends.
     pub last: LastWord,
-    /// Told the generation in which policies of access changed, or trust.
+    /// Told the generation in which policies of access changed, or whom anybody believes.
     pub access: watch::Sender<u64>,
     /// Writes the snapshot, and knows whether the proxy's files are this process's to write.
     pub saver: Arc<Saver>,
@@ -245,11 +245,9 @@ impl Rim {
         let bad = |change: &Change| refused.iter().any(|r| r.name == change.key().to_string());
         let changes: Vec<Change> = step.changes.into_iter().filter(|change| !bad(change)).collect();
         let after = Arc::new(before.apply(step.generation, &changes, &answers));
-        // Where a key or a token is demanded from now on, bytes that are under way end.
-        let demands = !Arc::ptr_eq(&before.consumers, &after.consumers) || !Arc::ptr_eq(&before.tokens, &after.tokens);
-        let judges = demands || !Arc::ptr_eq(&before.access, &after.access);
+        let judged = believes || is_judged_again(&before, &after, &changes);
         self.handle.shared.store(after);
-        if judges || believes {
+        if judged {
             self.handle.access.send_replace(step.generation);
         }
         for one in step.unreadable.iter().chain(&refused) {
@@ -373,6 +371,13 @@ fn trust(credentials: &Credentials, own: &TrustDomain, changes: &[Change]) -> Ve
         }
     }
     refused
+}
+
+/// Whether what is under way may be allowed no more: by policies, by keys and tokens that are demanded from now on, or by what listeners believe.
+fn is_judged_again(before: &Snapshot, after: &Snapshot, changes: &[Change]) -> bool {
+    let demands = !Arc::ptr_eq(&before.consumers, &after.consumers) || !Arc::ptr_eq(&before.tokens, &after.tokens);
+    let asks = changes.iter().any(|change| change.key().kind == Kind::Listener);
+    demands || asks || !Arc::ptr_eq(&before.access, &after.access)
 }
 
 /// SplitMix64 over the seed that the process was given.

@@ -8,7 +8,21 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use webpki::KeyUsage;
+
+/// Whether these roots (PEM) vouch for the chain that a stranger showed at that time. That a certificate ended meanwhile ends no connection.
+///
+/// # Errors
+/// If none of the roots can be read, or none vouches for it.
+pub fn vouched_for(roots: &[u8], chain: &[CertificateDer<'_>], shown: SystemTime) -> Result<(), crate::Error> {
+    let unvouched = |why: String| crate::Error::Chain(why);
+    let (leaf, intermediates) = chain.split_first().ok_or_else(|| unvouched("nothing was shown".into()))?;
+    let shown = UnixTime::since_unix_epoch(Duration::from_secs(crate::unix_seconds(shown)));
+    let anchors = crate::config::anchors(roots)?;
+    let verified = verify_chain(leaf, intermediates, &anchors, shown, KeyUsage::client_auth(), crate::provider());
+    verified.map_err(|e| unvouched(e.to_string()))
+}
 
 #[derive(Debug)]
 pub(crate) struct ClientsVerifier {

@@ -1,6 +1,6 @@
 //! A request before its judge: where it is judged, who brings it, and its head as it was, for it may be judged again while it is under way.
 
-use super::{Client, Ingress, Stop};
+use super::{Client, Ingress, Stop, plan};
 use crate::access::{self, At, Behind, Standing, again};
 use crate::consumers;
 use crate::rates;
@@ -87,7 +87,12 @@ impl<'c> Judged<'c> {
         if let Ingress::Inbound { shown: Some(shown), .. } = &self.client.ingress {
             shown.still(self.worker)?;
         }
-        self.judge(&self.worker.snapshot()).map(drop)
+        let snapshot = self.worker.snapshot();
+        if let (Place::Gateway(then, _), Ingress::Gateway { tls, .. }) = (&self.place, &self.client.ingress) {
+            let now = snapshot.table.listeners_of(&then.gateway).iter().find(|now| now.key == then.key);
+            plan::vouched(now.unwrap_or(then), tls.as_ref())?;
+        }
+        self.judge(&snapshot).map(drop)
     }
 
     fn head(&self) -> Result<&RequestHead, Stop> {

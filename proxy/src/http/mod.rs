@@ -22,6 +22,7 @@ pub(crate) use plan::resolve as plan_resolve;
 pub(crate) use prepare::{end_hop, forget_origin, regular_path};
 
 use crate::access;
+use crate::gateway::Vouched;
 use crate::inbound::Shown;
 use crate::limits;
 use crate::worker::{Stage, Worker};
@@ -58,8 +59,8 @@ pub enum Ingress {
 pub struct Secured {
     /// The name that was asked for.
     pub sni: Option<String>,
-    /// Whether a certificate was required and shown.
-    pub vouched: bool,
+    /// The certificate that was required and shown.
+    pub vouched: Option<Rc<Vouched>>,
 }
 
 /// One connection as requests see it.

@@ -1,6 +1,6 @@
 //! Where a request is to go: decided by the table for gateways and callers, fixed for what another proxy sends to the application behind this one.
 
-use super::{Client, Ingress, Stop};
+use super::{Client, Ingress, Secured, Stop};
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use model::{Applied, Fault, Hostname, Key, Listener, Normalisation, RequestHead, Service};
@@ -61,14 +61,24 @@ pub fn listener<'t>(snapshot: &'t Snapshot, client: &Client, head: &RequestHead)
     let Ingress::Gateway { gateway, port, tls } = &client.ingress else { return Ok(None) };
     let sni = tls.as_ref().map(|tls| tls.sni.as_deref());
     let listener = snapshot.table.gateway_listener(gateway, *port, sni, head.host()).map_err(|r| refused(&r))?;
-    let vouched = tls.as_ref().is_some_and(|tls| tls.vouched);
-    match listener.requires_certificates() && !vouched {
-        true => {
-            let stop = Stop::new(Fault::MisdirectedRequest, UNVOUCHED);
-            Err(Stop { by: Some(Arc::from(listener.origin.object.to_string())), ..stop })
-        }
-        false => Ok(Some(listener)),
-    }
+    // On another connection the client may show another certificate.
+    let again = |stop| Stop { fault: Fault::MisdirectedRequest, ..stop };
+    vouched(listener, tls.as_ref()).map_err(again)?;
+    Ok(Some(listener))
+}
+
+/// # Errors
+/// If the listener demands certificates of its clients, and what this connection showed is none that it believes.
+pub fn vouched(listener: &Listener, tls: Option<&Secured>) -> Result<(), Stop> {
+    let Some(roots) = listener.roots_of_clients() else { return Ok(()) };
+    let stop = match tls.and_then(|tls| tls.vouched.as_ref()) {
+        None => Stop::new(Fault::MisdirectedRequest, UNVOUCHED),
+        Some(shown) => match shown.still(roots) {
+            Ok(()) => return Ok(()),
+            Err(stop) => stop,
+        },
+    };
+    Err(Stop { by: Some(Arc::from(listener.origin.object.to_string())), ..stop })
 }
 
 /// How far the path is made regular: as the gateway's listener has it, else as the service that is called, so that both ends of a hop read the same

@@ -1,8 +1,10 @@
 //! A rim against a small control plane over loopback, with real certificates.
 
-use super::{Question, Rim};
+use super::{Question, Rim, is_judged_again};
 use crate::config::Config;
+use crate::snapshot::Snapshot;
 use crate::tests::quiet::{Network, on, took};
+use crate::tests::resources;
 use identity::{Authority, ClientAuth, Credentials, Csr, SignRequest, Signer, Svid, TrustStore, alpn};
 use model::{Endpoints, Fault, Hostname, Key, ObjectRef, Origin, Resource, Service, SpiffeId, TrustDomain};
 use std::collections::BTreeMap;
@@ -243,4 +245,15 @@ fn the_control_plane_is_dialled_for_so_long_and_its_answers_are_awaited_for_so_l
         rim.leaves.recv().await.unwrap().carry_out(channel, "web".to_owned());
         assert_eq!(left.await.unwrap(), (Err("no answer in time".to_owned()), crate::limits::ANSWER));
     });
+}
+
+#[test]
+fn listeners_have_all_that_is_under_way_judged_again_and_endpoints_do_not() {
+    let before = Snapshot::default();
+    let is_heard = |resource: Resource| {
+        let changes = [model::Change::Put(resource)];
+        is_judged_again(&before, &before.apply(1, &changes, &BTreeMap::new()), &changes)
+    };
+    assert!(is_heard(resources::listener(443, None)));
+    assert!(resources::catalog(&[]).into_iter().all(|resource| !is_heard(resource)));
 }

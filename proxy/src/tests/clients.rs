@@ -123,25 +123,79 @@ async fn only_those_whom_the_roots_vouch_for_are_let_in() {
     .await;
 }
 
+/// A request of which the half is sent.
+async fn begin(stream: &mut Stream) {
+    stream.write_all(b"POST /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nab").await.unwrap();
+}
+
+/// Whatever comes until the connection ends.
+async fn rest(stream: &mut Stream) -> Vec<u8> {
+    let mut all = Vec::new();
+    // How it ends is all the same.
+    let _ = stream.read_to_end(&mut all).await;
+    all
+}
+
 #[tokio::test]
-async fn renewed_roots_hold_for_new_connections_and_end_no_old_one() {
+async fn who_is_under_a_root_that_is_taken_away_is_cut_and_the_rest_lives_on() {
     bounded(async {
         let backend = Backend::http("catalog").await;
         let mut shop = Shop::new(backend.address);
         let (mut old, mut new) = (Club::new(), Club::new());
-        let (_gateway, door) = edge(&mut shop, ClientCertificates::Required(old.roots()));
+        let required = |roots: &[&Arc<[u8]>]| {
+            let all: Vec<u8> = roots.iter().flat_map(|one| one.iter().copied()).collect();
+            vec![listener("web", "*", ClientCertificates::Required(all.into()))]
+        };
+        let (gateway, door) = edge(&mut shop, ClientCertificates::Required(old.roots()));
         let (before, after) = (old.member(&shop), new.member(&shop));
-        let mut kept = connect(door, &before, alpn::HTTP1).await.unwrap();
+        let [mut idle, mut busy] = [connect(door, &before, alpn::HTTP1).await.unwrap(), connect(door, &before, alpn::HTTP1).await.unwrap()];
+        assert_eq!(get(&mut idle).await.unwrap(), 200);
+        shop.mesh.put(required(&[&old.roots(), &new.roots()]));
+        assert_eq!(get(&mut idle).await.unwrap(), 200, "a root beside it takes nothing away");
+        let [mut kept, mut carried] =
+            [connect(door, &after, alpn::HTTP1).await.unwrap(), connect(door, &after, alpn::HTTP1).await.unwrap()];
         assert_eq!(get(&mut kept).await.unwrap(), 200);
-        shop.mesh.put(vec![listener("web", "*", ClientCertificates::Required(new.roots()))]);
-        assert_eq!(once(door, &after).await.unwrap(), 200);
-        assert!(once(door, &before).await.is_err());
-        assert_eq!(get(&mut kept).await.unwrap(), 200, "who was let in stays");
-        let both = [&*old.roots(), &*new.roots()].concat();
-        shop.mesh.put(vec![listener("web", "*", ClientCertificates::Required(both.into()))]);
-        for member in [&before, &after] {
-            assert_eq!(once(door, member).await.unwrap(), 200);
+        begin(&mut busy).await;
+        begin(&mut carried).await;
+        while backend.requests() < 5 {
+            tokio::task::yield_now().await;
         }
+        shop.mesh.put(required(&[&new.roots()]));
+        let record = gateway.failed("unauthenticated").await;
+        assert!(record["reason"].as_str().unwrap().contains("is believed no more"), "{record}");
+        assert_eq!(record["verdict_by"], "Gateway shop/edge", "{record}");
+        for mut cut in [idle, busy] {
+            let said = rest(&mut cut).await;
+            assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
+        }
+        assert!(once(door, &before).await.is_err());
+        assert_eq!(get(&mut kept).await.unwrap(), 200, "who is believed still is not touched");
+        carried.write_all(b"cd").await.unwrap();
+        let mut answer = [0; 12];
+        carried.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        assert!(gateway.worker.shared.metrics.encode().contains("tls_client_certificate_untrusted"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn streams_end_with_the_trust_in_their_connections_certificate() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let (mut old, mut new) = (Club::new(), Club::new());
+        let (gateway, door) = edge(&mut shop, ClientCertificates::Required(old.roots()));
+        let stream = connect(door, &old.member(&shop), alpn::H2).await.unwrap();
+        let client = h2::Client::new(stream, BytesMut::new()).await.unwrap();
+        let (_up, mut reply) = client.request(&post("a.example", "/2", false), Length::Open).unwrap();
+        while backend.requests() < 1 {
+            tokio::task::yield_now().await;
+        }
+        shop.mesh.put(vec![listener("web", "*", ClientCertificates::Required(new.roots()))]);
+        assert!(answer(&mut reply).await.is_err());
+        gateway.failed("unauthenticated").await;
+        assert!(once(door, &new.member(&shop)).await.is_ok());
     })
     .await;
 }
@@ -162,7 +216,15 @@ async fn a_connection_that_showed_nothing_is_of_no_use_once_certificates_are_req
             let mut kept = connect(door, &stranger, alpn::HTTP1).await.unwrap();
             assert_eq!(get(&mut kept).await.unwrap(), 200);
             gateway.record().await;
+            let mut busy = connect(door, &stranger, alpn::HTTP1).await.unwrap();
+            let there = backend.requests();
+            begin(&mut busy).await;
+            while backend.requests() == there {
+                tokio::task::yield_now().await;
+            }
             shop.mesh.put(vec![listener("web", "*", ClientCertificates::Required(club.roots()))]);
+            assert!(rest(&mut busy).await.is_empty(), "what is under way ends");
+            gateway.failed("misdirected_request").await;
             assert_eq!(get(&mut kept).await.unwrap(), 421);
             let record = gateway.record().await;
             assert_eq!((&record["fault"], &record["verdict_by"]), (&"misdirected_request".into(), &"Gateway shop/edge".into()), "{record}");

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use wire::api::{LinkTemplate, Status};
 
@@ -256,23 +257,32 @@ pub async fn keep(place: &Place, files: &[PathBuf], flags: &ControlFlags, before
         return Ok(Kept { child, program, client });
     }
     let kept = Supervised::start(program.clone())?;
+    if !answers(&client, &kept.state).await {
+        kept.stop().await;
+        return Err(Failure::problem("the control plane does not start").why(last_line(&log)).remedy(format!("read {}", log.display())));
+    }
+    Ok(Kept { child: kept, program, client })
+}
+
+/// Waits until a control plane that was started answers; whether it does.
+async fn answers(client: &Client, state: &watch::Receiver<State>) -> bool {
     let (begun, mut told) = (Instant::now(), false);
     while client.text(wire::api::path::STATUS).await.is_err() {
-        let running = matches!(*kept.state.borrow(), State::Running { .. });
+        let running = matches!(*state.borrow(), State::Running { .. });
         if running && begun.elapsed() > limits::READY && !told {
             told = true;
             eprintln!("organza: the control plane is there and does not answer yet; it reads its files first, and many take a while");
         }
         if !running || begun.elapsed() > limits::READING {
-            kept.stop().await;
-            return Err(Failure::problem("the control plane does not start")
-                .why(last_line(&log))
-                .remedy(format!("read {}", log.display())));
+            return false;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(Kept { child: kept, program, client })
+    true
 }
+
+#[cfg(test)]
+mod tests;
 
 fn whole(file: &std::path::Path) -> Outcome<PathBuf> {
     std::path::absolute(file).doing(|| format!("find {}", file.display()))

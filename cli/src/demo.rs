@@ -90,10 +90,14 @@ pub async fn run<C: ControlPlane>(args: DemoArgs, start: impl AsyncFnOnce(&Place
 
 /// `demo`, or `demo-2` and so on where that one is up already.
 fn own_place() -> Outcome<(Place, Taken)> {
+    free_place(Place::of)
+}
+
+fn free_place(of: impl Fn(&str) -> Outcome<Place>) -> Outcome<(Place, Taken)> {
     let mut last = None;
     for n in 1..=limits::DEMOS {
         let name = if n == 1 { "demo".to_owned() } else { format!("demo-{n}") };
-        let place = Place::of(&name)?;
+        let place = of(&name)?;
         match place.take() {
             Ok(taken) => return Ok((place, taken)),
             Err(failure) if place.is_taken() => last = Some(failure),
@@ -270,3 +274,6 @@ pub fn control_flags() -> crate::control_process::ControlFlags {
         links: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,8 +65,7 @@ impl Dial {
     }
 
     pub async fn connect(&self) -> Result<Sender, Trouble> {
-        let stream = tokio::time::timeout(limits::CONNECT, TcpStream::connect(&self.address)).await;
-        let stream = stream.map_err(|_| Trouble::Connect)?.map_err(|_| Trouble::Connect)?;
+        let stream = in_time(TcpStream::connect(&self.address)).await?;
         // Small requests must not wait for one another's acknowledgement; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|_| Trouble::Connect)?;
@@ -106,6 +105,11 @@ impl Dial {
     }
 }
 
+async fn in_time<T>(connecting: impl Future<Output = std::io::Result<T>>) -> Result<T, Trouble> {
+    let connected = tokio::time::timeout(limits::CONNECT, connecting).await;
+    connected.map_err(|_| Trouble::Connect)?.map_err(|_| Trouble::Connect)
+}
+
 /// One request and its whole answer. A connection that closed while it was idle gives the request back unsent; only then is another
 /// connection tried, which is no retry: nothing had left this process.
 pub async fn exchange<F>(
@@ -141,3 +145,6 @@ async fn finish(answer: hyper::Result<hyper::Response<hyper::body::Incoming>>) -
 fn has_port(authority: &str) -> bool {
     authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,3 +137,6 @@ pub async fn check(program: &Path) -> Outcome {
             .remedy("organza down, then up with that program")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,10 +20,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
 use futures_util::{StreamExt, stream};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use identity::Token;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
 use wire::api::{self, Event, path};
@@ -188,14 +189,20 @@ pub async fn serve(listener: UnixListener, router: Router) {
         };
         let Some(peer) = stream.peer_cred().ok().filter(|peer| peer.uid() == owner) else { continue };
         let registrant = peer.pid().and_then(|pid| Some(Registrant { pid, started: started(pid)? }));
-        let service = hyper_util::service::TowerToHyperService::new(router.clone().layer(Extension(registrant)));
-        tokio::spawn(async move {
-            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
-                tracing::debug!("control socket: {e}");
-            }
-        });
+        answer(stream, router.clone().layer(Extension(registrant)));
     }
+}
+
+fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let service = hyper_util::service::TowerToHyperService::new(router);
+    tokio::spawn(async move {
+        // One version alone: to wait for which it is would have no end.
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(limits::API_HEAD);
+        if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
+            tracing::debug!("control socket: {e}");
+        }
+    });
 }
 
 /// `?manifests=true`.

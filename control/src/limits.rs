@@ -76,6 +76,8 @@ pub const EJECTIONS: usize = 1000;
 pub const EJECTION_SECONDS: u64 = 10;
 /// Connections of browsers at once; further ones wait.
 pub const DASHBOARD_CONNECTIONS: usize = 128;
+/// Who asks the control socket has so long to say what it wants, and between two questions.
+pub const API_HEAD: Duration = Duration::from_secs(30);
 /// A browser has so long to say what it wants.
 pub const DASHBOARD_HEAD: Duration = Duration::from_secs(30);
 /// Links that nobody has used yet; the eldest ends for a new one beyond.

@@ -17,3 +17,16 @@ pub fn config(folder: &Path) -> ControlConfig {
         beyond: Default::default(),
     }
 }
+
+#[tokio::test]
+async fn a_control_plane_that_ends_waits_so_long_for_what_is_open_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = Control::start(config(folder.path())).await.unwrap();
+    // A connection that does not end still holds it.
+    let held = control.core.clone();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    tokio::time::timeout(limits::SHUTDOWN * 3, control.stop()).await.expect("it ends");
+    assert!(begun.elapsed() >= limits::SHUTDOWN, "{:?}", begun.elapsed());
+    drop(held);
+}

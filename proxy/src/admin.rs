@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -110,7 +110,9 @@ pub async fn serve_metrics(listener: Arc<TcpListener>, router: Router) {
 fn answer(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static, router: Router) {
     tokio::spawn(async move {
         let service = hyper_util::service::TowerToHyperService::new(router);
-        let served = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        // One version alone: to wait for which it is would have no end.
+        let mut served = hyper::server::conn::http1::Builder::new();
+        served.timer(TokioTimer::new()).header_read_timeout(crate::limits::ADMIN_HEAD);
         if let Err(error) = served.serve_connection(TokioIo::new(stream), service).await {
             tracing::debug!(%error, "admin connection broke off");
         }

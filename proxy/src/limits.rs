@@ -166,3 +166,6 @@ pub const AUTHORIZER_BYTES: usize = 64 * 1024;
 pub const GRPC_MESSAGE_BYTES: usize = 1024;
 /// How deep questions of authorizers about questions of authorizers may be: those that guard each other would never come to an answer.
 pub const ASKED_DEEP: u8 = 3;
+
+/// Who asks the admin socket or for metrics has so long to say what it wants, and between two questions: longer than scrapers pause.
+pub const ADMIN_HEAD: Duration = Duration::from_secs(150);

@@ -22,3 +22,15 @@ async fn an_answer_is_of_so_many_bytes_and_no_more() {
     server.await.expect("the server ends");
     std::fs::remove_file(socket).expect("cleaned");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_waited_for_so_long_and_no_longer() {
+    let socket = std::env::temp_dir().join(format!("organza-client-silent-{}.sock", std::process::id()));
+    let _silent = UnixListener::bind(&socket).expect("a socket");
+    let begun = tokio::time::Instant::now();
+    let client = Client::admin(&socket, "web");
+    let late = tokio::time::timeout(limits::ANSWER * 2, client.text("/")).await.expect("it is given up").expect_err("no answer");
+    assert!(late.what.contains("does not answer"), "{late}");
+    assert_eq!(begun.elapsed(), limits::ANSWER);
+    std::fs::remove_file(socket).expect("cleaned");
+}

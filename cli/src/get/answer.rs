@@ -19,6 +19,12 @@ pub struct Answer {
     existing: Vec<(String, String)>,
 }
 
+impl Answer {
+    pub fn empty(target: Target) -> Self {
+        Self { target, generation: None, items: Vec::new(), existing: Vec::new() }
+    }
+}
+
 pub struct Item {
     pub shown: Shown,
     /// `Null` where only lines are wanted.
@@ -35,12 +41,7 @@ pub async fn fetch(client: &Client, target: &Target, args: &GetArgs) -> Outcome<
         true => manifests(client).await?,
         false => BTreeMap::new(),
     };
-    let mut answer = Answer {
-        target: target.clone(),
-        generation: whole.get("generation").and_then(Value::as_u64),
-        items: Vec::new(),
-        existing: Vec::new(),
-    };
+    let mut answer = Answer { generation: whole.get("generation").and_then(Value::as_u64), ..Answer::empty(target.clone()) };
     for item in found {
         let shown = tables::shown(target.kind, &item).map_err(|error| {
             Failure::problem("an item of the control plane's answer is not understood")

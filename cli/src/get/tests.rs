@@ -101,3 +101,22 @@ fn who_leaves_an_endpoint_out_is_told_with_why() {
     assert_eq!(shown.cells[6], "a 12 s ago after 5 × 503 by web-1, b unhealthy 12 s: GET /healthz answered 503 (3 in a row) by edge-1");
     assert_eq!(shown.cells[7], "open 4 s after 60 % of 20 requests failed by web-1, 10 of 10 connections, 3 waiting, by edge-1");
 }
+
+/// What a command line says.
+#[derive(clap::Parser)]
+struct Typed {
+    #[command(flatten)]
+    args: GetArgs,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_that_is_gone_is_watched_for_so_long_and_no_longer() {
+    let args = <Typed as clap::Parser>::parse_from(["get", "routes", "-w"]).args;
+    let nobody = Client::admin(std::path::Path::new("/nowhere/control.sock"), "control");
+    let target = target::parse(&args.what).expect("targets").remove(0);
+    let begun = Instant::now();
+    let watched = watch(&nobody, &args, vec![Answer::empty(target)], vec![None]);
+    let gone = tokio::time::timeout(limits::WATCH_PATIENCE * 2, watched).await.expect("it is given up").expect_err("nobody is there");
+    assert_eq!(gone.code, Code::Unreachable);
+    assert!(begun.elapsed() >= limits::WATCH_PATIENCE && begun.elapsed() <= limits::WATCH_PATIENCE + limits::WATCH_EVERY);
+}

@@ -24,3 +24,15 @@ fn exposed_is_what_listens_beyond_loopback() {
     let seen: Vec<(u16, bool, u64)> = parse(table).into_iter().map(|l| (l.port, l.loopback, l.inode)).collect();
     assert_eq!(seen, [(8080, true, 11), (8081, false, 12), (8083, true, 14)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_to_listen_is_waited_for_so_long_and_no_longer() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("address").port();
+    await_listener(port).await.expect("it listens");
+    drop(taken);
+    let begun = tokio::time::Instant::now();
+    let late = tokio::time::timeout(limits::READY * 2, await_listener(port)).await.expect("it is given up").expect_err("nobody is there");
+    assert!(late.what.contains("nothing listens"), "{late}");
+    assert_eq!(begun.elapsed(), limits::READY);
+}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits;
 use std::time::Duration;
 
 fn program(name: &str, script: &str, restart: Restart) -> (Program, PathBuf) {
@@ -21,6 +22,27 @@ async fn a_child_drains_on_sigterm_and_its_words_are_kept() {
     wait_for(&folder, "up").await;
     child.stop().await;
     wait_for(&folder, "drained").await;
+    std::fs::remove_dir_all(folder).expect("cleaned");
+}
+
+#[tokio::test]
+async fn a_child_that_does_not_drain_is_killed_when_its_time_is_over() {
+    let (program, folder) = program("deaf", "trap '' TERM; echo up; while :; do sleep 0.05; done", Restart::Never);
+    let child = Supervised::start(program).expect("started");
+    let pid = running(&child).expect("it runs");
+    wait_for(&folder, "up").await;
+    tokio::time::pause();
+    let mut stopping = tokio::spawn(child.stop());
+    // Its keeper hears of it and begins to wait.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::advance(limits::DRAIN - Duration::from_millis(1)).await;
+    assert!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "it has its time");
+    tokio::time::advance(Duration::from_millis(2)).await;
+    tokio::time::resume();
+    tokio::time::timeout(Duration::from_secs(60), &mut stopping).await.expect("it is killed").expect("stopped");
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
     std::fs::remove_dir_all(folder).expect("cleaned");
 }
 

@@ -103,3 +103,18 @@ async fn what_is_told_and_remembered_has_bounds() {
     core.read(crate::files::Read { objects: Vec::new(), problems: vec![problem; limits::PROBLEMS + 1] });
     assert_eq!(beside::problems(&core).items.len(), limits::PROBLEMS);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_say_what_it_wants_keeps_the_socket_for_so_long_and_no_longer() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    // Nothing at all, what may be the beginning of any version, and half a head.
+    for said in ["", "P", "GET /v1/status HTTP/1.1\r\n"] {
+        let (mut silent, served) = tokio::io::duplex(1024);
+        answer(served, Router::new());
+        silent.write_all(said.as_bytes()).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let ended = tokio::time::timeout(limits::API_HEAD * 2, silent.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "{said:?}: it is ended");
+        assert_eq!(begun.elapsed(), limits::API_HEAD, "{said:?}");
+    }
+}

@@ -75,8 +75,10 @@ pub async fn run(cluster: &Cluster, leads: &watch::Sender<Lead>) {
     let mut until: Option<Instant> = None;
     loop {
         let begun = monotone();
-        let stood: Result<Result<Lead, kube::Error>, _> =
-            tokio::time::timeout(limits::LEASE_RENEW, stand(&api, &mut election, begun)).await;
+        // Who leads is done when the time is over, though the API server has not answered yet.
+        let left = until.map(|until| until.saturating_duration_since(begun)).filter(|left| !left.is_zero());
+        let patience = left.unwrap_or(limits::LEASE_RENEW);
+        let stood: Result<Result<Lead, kube::Error>, _> = tokio::time::timeout(patience, stand(&api, &mut election, begun)).await;
         match &stood {
             Ok(Ok(Lead::Us)) => until = Some(begun + limits::LEASE_RENEW),
             Ok(Ok(_)) => until = None,
@@ -131,8 +133,12 @@ async fn stand(api: &Api<Lease>, election: &mut Election, now: Instant) -> Resul
     }
 }
 
-/// Gives the lease back, so that the next one need not wait. Nobody minds if that fails.
+/// Gives the lease back, so that the next one need not wait. Nobody minds if that fails or takes too long.
 pub async fn leave(cluster: &Cluster) {
+    let _ = tokio::time::timeout(limits::LEASE_LEAVE, give_back(cluster)).await;
+}
+
+async fn give_back(cluster: &Cluster) {
     let api: Api<Lease> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let Ok(Some(mut lease)) = api.get_opt(NAME).await else { return };
     let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_ref() == Some(&cluster.replica)) else { return };

@@ -250,7 +250,7 @@ pub async fn run(cluster: Cluster, core: Arc<Core>, svid_life: Duration, synced:
         _ = all => {}
     }
     if *leads.borrow() == Lead::Us {
-        let _ = tokio::time::timeout(limits::LEASE_LEAVE, lease::leave(&cluster)).await;
+        lease::leave(&cluster).await;
     }
 }
 

@@ -1,5 +1,6 @@
-use super::{Admin, bind, serve};
+use super::{Admin, answer, bind, serve};
 use crate::config::Config;
+use crate::limits;
 use crate::rim::Leaver;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -75,4 +76,18 @@ async fn scenario(folder: &Path) {
 fn the_owner_reads_and_steers_and_sees_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     transport::rt::run(scenario(folder.path())).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_say_what_it_wants_is_waited_for_so_long_and_no_longer() {
+    // Nothing at all, what may be the beginning of any version, and half a head.
+    for said in ["", "P", "GET /metrics HTTP/1.1\r\n"] {
+        let (mut silent, served) = tokio::io::duplex(1024);
+        answer(served, axum::Router::new());
+        silent.write_all(said.as_bytes()).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let ended = tokio::time::timeout(limits::ADMIN_HEAD * 2, silent.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "{said:?}: it is ended");
+        assert_eq!(begun.elapsed(), limits::ADMIN_HEAD, "{said:?}");
+    }
 }

@@ -135,6 +135,19 @@ impl Client {
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
+    /// The next answer, to whatever was said or is said again until one comes.
+    async fn heard_in_the_end(&self) -> String {
+        let asking = async {
+            loop {
+                self.say(b"?").await;
+                if let Ok(answer) = tokio::time::timeout(Duration::from_millis(100), self.hear()).await {
+                    return answer;
+                }
+            }
+        };
+        tokio::time::timeout(SOON, asking).await.expect("an answer comes")
+    }
+
     async fn ask(&self, word: &str) -> String {
         self.say(word.as_bytes()).await;
         let answer = self.hear().await;
@@ -333,15 +346,35 @@ async fn what_a_dead_endpoint_did_not_hear_is_said_to_another() {
         drop(dies);
         edge.mesh.put(service("dns", &[port, stays.port()]));
         client.say(b"lost").await;
-        let led = async {
-            loop {
-                client.say(b"?").await;
-                if let Ok(answer) = tokio::time::timeout(Duration::from_millis(100), client.hear()).await {
-                    return answer;
-                }
+        assert!(client.heard_in_the_end().await.starts_with("stays "));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_to_be_kept_is_lost_with_the_endpoint_that_did_not_hear_it() {
+    bounded(async {
+        let one = echo("one").await;
+        let most = crate::limits::DATAGRAM_KEPT;
+        for length in [most, most + 1] {
+            let mut all = vec![listener(FrontLimits::default()), route(vec![backend("dns", 1)])];
+            // Half of the clients are led to the dead one first.
+            all.extend(service("dns", &[nobody(), one.port()]));
+            let edge = Edge::new(all);
+            let long = "x".repeat(length);
+            let mut lost = 0;
+            for _ in 0..4 {
+                let client = edge.client().await;
+                client.say(long.as_bytes()).await;
+                // What is lost is made up for by a shorter one, which would take the place of what is kept if it came too soon.
+                let heard = match length <= most {
+                    true => client.hear().await,
+                    false => client.heard_in_the_end().await,
+                };
+                lost += usize::from(!heard.ends_with(&long));
             }
-        };
-        assert!(tokio::time::timeout(SOON, led).await.unwrap().starts_with("stays "));
+            assert_eq!(lost > 0, length > most, "{length}: {lost}");
+        }
     })
     .await;
 }

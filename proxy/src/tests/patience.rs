@@ -166,3 +166,15 @@ fn identifiers_of_requests_are_taken_over_up_to_a_length() {
         });
     }
 }
+
+#[test]
+fn what_is_under_way_may_end_for_so_long_and_no_longer() {
+    on(Network::Nowhere, async {
+        let (_mesh, web) = web(to_catalog());
+        let _under_way = web.worker.busy();
+        let (handing, doors) = tokio::sync::mpsc::unbounded_channel();
+        drop(handing);
+        let ((), time) = took(crate::doors::work(web.worker.clone(), doors)).await;
+        assert_eq!(time, limits::DRAIN);
+    });
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/limits.md";
 /// Limits that name no test yet. Never more than that.
-const OWED: usize = 15;
+const OWED: usize = 0;
 /// Begins the table of what nobody can exceed, and no test is owed for.
 const SETTINGS: &str = "| setting |";
 

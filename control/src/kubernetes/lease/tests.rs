@@ -1,4 +1,7 @@
 use super::*;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 fn spec(holder: &str, renewed: i64, transitions: i32) -> LeaseSpec {
     LeaseSpec {
@@ -40,4 +43,57 @@ fn a_lease_that_does_not_say_how_long_it_is_has_the_usual_length() {
     assert_eq!(election.decide(Some(&silent), start), Step::Wait);
     assert_eq!(election.decide(Some(&silent), start + limits::LEASE - Duration::from_millis(1)), Step::Wait);
     assert_eq!(election.decide(Some(&silent), start + limits::LEASE), Step::Take { transitions: 5 });
+}
+
+/// An API server that answers so many questions, and then none: there is no lease yet, and what is written is taken.
+fn cluster(answers: usize) -> Cluster {
+    let left = Arc::new(AtomicUsize::new(answers));
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let left = left.clone();
+        async move {
+            if left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err() {
+                std::future::pending::<()>().await;
+            }
+            let (status, body) = match *request.method() {
+                http::Method::GET => {
+                    let nothing =
+                        r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","message":"no lease","code":404}"#;
+                    (404, bytes::Bytes::from_static(nothing.as_bytes()))
+                }
+                _ => (201, request.into_body().collect_bytes().await.unwrap()),
+            };
+            let answer = http::Response::builder().status(status).body(kube::client::Body::from(body.to_vec()));
+            Ok::<_, std::convert::Infallible>(answer.unwrap())
+        }
+    });
+    let client = kube::Client::new(service, "organza");
+    Cluster { client, namespace: "organza".into(), replica: "me".into(), deployment: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_renew_steps_down_before_another_may_step_up() {
+    let leads = watch::Sender::new(Lead::Nobody);
+    let mut seen = leads.subscribe();
+    let begun = tokio::time::Instant::now();
+    // The lease is looked for and written; then the API server hangs.
+    let cluster = cluster(2);
+    let stepped_down = async {
+        seen.wait_for(|lead| *lead == Lead::Us).await.unwrap();
+        assert!(begun.elapsed().is_zero());
+        seen.wait_for(|lead| *lead != Lead::Us).await.unwrap();
+        begun.elapsed()
+    };
+    let stepped_down = tokio::time::timeout(limits::LEASE * 4, stepped_down);
+    tokio::select! {
+        () = run(&cluster, &leads) => unreachable!("it stands for ever"),
+        after = stepped_down => assert_eq!(after.expect("it steps down"), limits::LEASE_RENEW),
+    }
+    assert!(limits::LEASE_RENEW < limits::LEASE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_hangs_is_not_waited_for_to_take_the_lease_back() {
+    let begun = tokio::time::Instant::now();
+    tokio::time::timeout(limits::LEASE, leave(&cluster(0))).await.expect("it ends");
+    assert_eq!(begun.elapsed(), limits::LEASE_LEAVE);
 }

@@ -109,11 +109,16 @@ impl<'w> Wanted<'w> {
             self.keys.insert(resource.key().clone());
             // Whoever asks must be able to reach who is asked.
             if let Resource::ExternalAuthorizer(authorizer) = resource {
-                match &authorizer.asked.backend {
-                    Backend::Service(to) => self.service(&to.service),
-                    outside => self.keys.extend(own_certificate(outside).cloned()),
-                }
+                self.asked(&authorizer.asked.backend);
             }
+        }
+    }
+
+    /// Who is asked whether requests may be.
+    fn asked(&mut self, backend: &Backend) {
+        match backend {
+            Backend::Service(to) => self.service(&to.service),
+            outside => self.keys.extend(own_certificate(outside).cloned()),
         }
     }
 
@@ -144,6 +149,7 @@ impl<'w> Wanted<'w> {
             self.keys.insert(listener.key.clone());
             self.keys.extend(listener.tls.iter().flat_map(|tls| tls.certificates.iter().cloned()));
             self.keys.extend(if let GatewayCertificate::Shown(key) = &listener.shown { Some(key.clone()) } else { None });
+            listener.asks.iter().for_each(|asking| self.asked(&asking.backend));
         }
         let on = |target: &Target| matches!(target, Target::Listener(key) if listeners.iter().any(|l| l.key == *key));
         let on_gateway = self.routes(on);

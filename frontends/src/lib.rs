@@ -37,6 +37,7 @@ pub fn translate(objects: &[Object], options: &Options<'_>) -> Translation {
     let mut out = Translation::default();
     let objects = &*without_repeats(objects, &mut out.reports);
     let mut inventory = kubernetes::take_inventory(objects, options);
+    gateway_api::selected::take(objects, options, &mut inventory);
     out.reports.extend(inventory.reports.iter().cloned());
     let settings = organza::settings::Settings::read(objects, &inventory, &mut out);
     for service in inventory.services.values_mut() {

@@ -9,6 +9,8 @@ pub const DEFAULT_RETRY_ATTEMPTS: u32 = 2;
 pub const RETRY_ATTEMPTS: u64 = 100;
 /// Shortest pause before a retry where a retry stanza names none.
 pub const DEFAULT_RETRY_BACKOFF: Duration = Duration::from_millis(25);
+/// Longest name of a session's cookie or header, in bytes.
+pub const SESSION_NAME: usize = 256;
 /// Answers of class 5xx one after another that eject an endpoint, where a policy judges endpoints and says nothing else (Envoy).
 pub const DEFAULT_CONSECUTIVE_5XX: u32 = 5;
 /// First and longest ejection by a policy that names none (Envoy).

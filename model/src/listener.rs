@@ -1,5 +1,6 @@
 //! Where strangers may knock: a gateway's listeners and the certificates they show.
 
+use crate::authorizer::Asking;
 use crate::{Cidr, HostPattern, Key, Origin, TrustedProxies};
 use std::fmt;
 use std::net::IpAddr;
@@ -151,6 +152,8 @@ pub struct Listener {
     pub front: Front,
     /// The same for all listeners of one gateway.
     pub shown: GatewayCertificate,
+    /// Asked about each request before it is routed, in this order: routes match what they make of it.
+    pub asks: Vec<Arc<Asking>>,
     /// Why it cannot serve (a reference that dangles): it then answers nobody, and says so in status.
     pub broken: Option<Arc<str>>,
 }

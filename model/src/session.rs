@@ -14,8 +14,17 @@ pub struct Persistence {
     pub absolute: Option<Duration>,
     /// A session ends where it was not used for so long.
     pub idle: Option<Duration>,
+    /// Where a cookie is sent back; `None`: below what its rule matched, as Gateway API had it up to v1.6.
+    pub path: Option<Arc<str>>,
+    /// It keeps a client to an endpoint of the backend that the weights draw for each request, and never leads to a backend.
+    pub within: bool,
     /// What seals the client's token: the same for all proxies that are told of this. Without it none is made or believed.
     pub key: Option<SessionKey>,
+}
+
+/// Whether a cookie can say that it is sent back below that (RFC 6265, section 4.1.1): a path, in letters that end no attribute.
+pub fn is_cookie_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b';')
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

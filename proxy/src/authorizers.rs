@@ -24,7 +24,7 @@ use crate::worker::Worker;
 use bytes::Bytes;
 use model::authorizer::{AskedBy, Asking, ExternalAuthorizer};
 use model::backend::ExternalName;
-use model::{AppProtocol, Backend, Change, Fault, Key, Kind, RequestHead, Resource, ResponseHead, SpiffeId};
+use model::{AppProtocol, Backend, Change, Fault, Key, Kind, Listener, RequestHead, Resource, ResponseHead, SpiffeId};
 use policy::Place;
 use routing::eject::Ended;
 use smallvec::SmallVec;
@@ -93,8 +93,17 @@ pub fn of(snapshot: &Snapshot, standing: &Standing<'_>) -> Vec<String> {
         At::Workload { workload, port } => Called::of(snapshot, workload, port),
         At::Gateway { .. } => Called::default(),
     };
-    let Ok((place, _)) = access::place(snapshot, standing, &called) else { return Vec::new() };
-    snapshot.authorizers.at(&place).iter().map(|one| format!("{} asks {}", one.origin.object, words(&one.asked))).collect()
+    let before = match standing.at {
+        At::Gateway { listener, .. } => listener.asks.iter().map(|asking| before(listener, asking)).collect(),
+        At::Workload { .. } => Vec::new(),
+    };
+    let Ok((place, _)) = access::place(snapshot, standing, &called) else { return before };
+    let there = snapshot.authorizers.at(&place);
+    before.into_iter().chain(there.iter().map(|one| format!("{} asks {}", one.origin.object, words(&one.asked)))).collect()
+}
+
+fn before(listener: &Listener, asking: &Asking) -> String {
+    format!("listener {} of {} asks {} before requests are routed", listener.section, listener.origin.object, words(asking))
 }
 
 fn words(asking: &Asking) -> String {

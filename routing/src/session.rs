@@ -89,13 +89,13 @@ pub fn tokens<'h>(rule: &'h Persistence, headers: &'h HeaderBlock) -> impl Itera
     header.chain(pairs).filter(|token| token.len() <= limits::SESSION_TOKEN_BYTES).take(limits::SESSION_TOKENS)
 }
 
-/// Puts a sealed token into an answer. `path`: of a rule, what it matched; a Service's session has none.
+/// Puts a sealed token into an answer. `path`: of a rule, what it matched, where nothing else is said; a Service's session has none.
 pub fn tell(rule: &Persistence, session: &Session, token: &str, path: Option<&str>, secure: bool, now: SystemTime, into: &mut HeaderBlock) {
     if rule.carrier == Carrier::Header {
         return into.set(&rule.name, token.as_bytes());
     }
     let mut cookie = format!("{}={token}", rule.name);
-    if let Some(path) = path {
+    if let Some(path) = rule.path.as_deref().or(path) {
         cookie.push_str("; Path=");
         cookie.push_str(path);
     }
@@ -118,9 +118,7 @@ pub fn cookie_path(matched: Option<&PathMatch>) -> &str {
             pattern[..plain].rfind('/').map_or("/", |slash| &pattern[..slash])
         }
     };
-    // What ends a cookie's attribute cannot stand in one.
-    let fits = path.starts_with('/') && path.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b';');
-    if fits { path } else { "/" }
+    if model::session::is_cookie_path(path) { path } else { "/" }
 }
 
 #[cfg(test)]

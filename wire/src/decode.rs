@@ -61,7 +61,7 @@ pub fn decode_noting(bytes: &[u8]) -> std::result::Result<(Resource, Option<Stri
         R::Service(m) => service(m).map(|r| Resource::Service(Arc::new(r))),
         R::Endpoints(m) => endpoints(m).map(|r| Resource::Endpoints(Arc::new(r))),
         R::Workload(m) => workload(m).map(|r| Resource::Workload(Arc::new(r))),
-        R::Listener(m) => listener(m).map(|r| Resource::Listener(Arc::new(r))),
+        R::Listener(m) => listener(m, later).map(|r| Resource::Listener(Arc::new(r))),
         R::Route(m) => route::route(m).map(|r| Resource::Route(Arc::new(r))),
         R::TrustBundle(m) => trust_bundle(m).map(|r| Resource::TrustBundle(Arc::new(r))),
         R::Certificate(m) => certificate(m).map(|r| Resource::Certificate(Arc::new(r))),
@@ -187,7 +187,7 @@ fn front(
     Ok(model::Front { proxy_protocol, trusted: brought, limits })
 }
 
-fn listener(m: v1::Listener) -> Result<model::Listener> {
+fn listener(m: v1::Listener, later: &mut Later) -> Result<model::Listener> {
     Ok(model::Listener {
         key: key_of(&m.key, Kind::Listener)?,
         origin: origin(m.origin)?,
@@ -201,6 +201,7 @@ fn listener(m: v1::Listener) -> Result<model::Listener> {
         normalisation: word(m.normalisation).at("normalisation")?,
         front: front(m.proxy_protocol, m.trusted, m.connections, m.limits.unwrap_or_default())?,
         shown: tls::shown(m.shown)?,
+        asks: list(m.asks, "asks", |m| authorizer::of_listener(m, later).map(Arc::new))?,
         broken: optional(m.broken).at("broken")?,
     })
 }

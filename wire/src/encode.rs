@@ -128,6 +128,7 @@ fn listener(r: &model::Listener) -> v1::Listener {
         connections: r.front.limits.connections,
         limits: front_limits(r.front.limits),
         shown: tls::shown(&r.shown),
+        asks: r.asks.iter().map(|asking| authorizer::asking(asking)).collect(),
     }
 }
 

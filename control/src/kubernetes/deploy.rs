@@ -2,8 +2,9 @@
 //! roots by which its proxies believe the control plane, a Deployment of proxies, and a Service before them. All are owned by the Gateway, so that they go
 //! when it does. Numbers that others may set (replicas) are left to them.
 
+use super::addresses;
 use frontends::Object;
-use frontends::kubernetes::text;
+use frontends::kubernetes::{fnv, label};
 use frontends::organza::settings::deployed::Deployed;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use std::collections::BTreeSet;
 /// Says whose the proxies are; the specification's own label (GEP-1762).
 pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 const CLASS_LABEL: &str = "gateway.networking.k8s.io/gateway-class-name";
-/// Longest name of a Service, and longest value of a label.
+/// Longest name of a Service.
 const NAME: usize = 63;
 /// Who proxies run as: nobody in particular.
 pub const USER: u32 = 65_532;
@@ -49,12 +50,7 @@ pub fn name(gateway: &Object) -> String {
     }
     let plain: String = whole.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
     let short: String = plain.chars().take(NAME - "gw--12345678".len()).collect();
-    format!("gw-{}-{:08x}", short.trim_end_matches('-'), hash(&whole))
-}
-
-/// FNV-1a: the same in every process.
-fn hash(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    format!("gw-{}-{:08x}", short.trim_end_matches('-'), fnv(&whole))
 }
 
 /// The service account of a Gateway's proxies; the registry knows gateways by it.
@@ -198,8 +194,12 @@ impl Made<'_> {
             "selector": self.selector(),
             "ports": ports.iter().map(port).collect::<Vec<_>>(),
         });
+        // More than was asked for would let in those from outside.
+        if addresses::is_inner(self.gateway) {
+            spec["type"] = "ClusterIP".into();
+        }
         // Asked for; whether it is given, the Service's status says.
-        if let Some(wanted) = static_addresses(self.gateway).next() {
+        if let Some(wanted) = addresses::wanted(self.gateway).next() {
             spec["loadBalancerIP"] = wanted.into();
         }
         // A class and a Gateway may say together what neither says alone, and a Service that is refused would take its ports along.
@@ -224,35 +224,8 @@ impl Made<'_> {
     }
 }
 
-/// Addresses that a Gateway asks for.
-pub fn static_addresses(gateway: &Object) -> impl Iterator<Item = &str> {
-    gateway.list("/spec/addresses").iter().filter_map(|address| text(address, "value")).filter(|value| !value.is_empty())
-}
-
 fn field(name: &str, path: &str) -> Value {
     json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}})
-}
-
-/// What can be the value of a label.
-pub fn label(text: &str) -> String {
-    if text.len() <= NAME {
-        return text.to_owned();
-    }
-    let short: String = text.chars().take(NAME - "-12345678".len()).collect();
-    format!("{}-{:08x}", short.trim_end_matches(['-', '.']), hash(text))
-}
-
-/// Where a Gateway is reached, from the spec and status of its Service, as `(type, value)`.
-pub fn addresses(spec: &Value, status: &Value) -> Vec<(String, String)> {
-    let address = |value: &str| ("IPAddress".to_owned(), value.to_owned());
-    if spec["type"] != "LoadBalancer" {
-        let given = spec["clusterIPs"].as_array().into_iter().flatten().filter_map(Value::as_str).filter(|ip| *ip != "None");
-        return given.map(address).collect();
-    }
-    let ingress = status["loadBalancer"]["ingress"].as_array().into_iter().flatten();
-    ingress
-        .filter_map(|one| one["ip"].as_str().map(address).or_else(|| Some(("Hostname".to_owned(), one["hostname"].as_str()?.to_owned()))))
-        .collect()
 }
 
 #[cfg(test)]

@@ -114,8 +114,16 @@ fn rank(version: &str) -> (u8, u32, u32) {
 
 /// Whether these CRDs are of a release that is understood: the first six after v1 and v1.7.
 pub fn is_understood(bundle: &Bundle) -> bool {
-    let minor = bundle.version.strip_prefix("v1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
-    minor.is_some_and(|minor| minor <= NEWEST_MINOR)
+    minor(bundle).is_some_and(|minor| minor <= NEWEST_MINOR)
+}
+
+/// Whether a Gateway's addresses have a field for whence they are reached.
+pub fn has_reach(bundle: &Bundle) -> bool {
+    minor(bundle).is_some_and(|minor| minor >= 7) && bundle.channel == "experimental"
+}
+
+fn minor(bundle: &Bundle) -> Option<u32> {
+    bundle.version.strip_prefix("v1.").and_then(|rest| rest.split('.').next()?.parse().ok())
 }
 
 /// Of Gateway API v1.

@@ -1,8 +1,8 @@
-//! Keeps what each Gateway of ours is made of in the cluster as it should be: applied by the leader where it is another than was applied last, and once in
+//! Keeps what each Gateway of ours is made of in the cluster as it should be, and the Services of XBackends: applied by the leader where it is another than was applied last, and once in
 //! a while, since others may have changed it. What a Gateway owns goes with it.
 
 use super::deploy::{self, Port, Settings};
-use super::{Cluster, FIELD_MANAGER, Shared, lock, watch};
+use super::{Cluster, FIELD_MANAGER, Shared, backends, lock, watch};
 use crate::core::Core;
 use crate::limits;
 use crate::shell::monotone;
@@ -111,7 +111,9 @@ fn wanted(world: &World, shared: &Shared, settings: &Settings) -> Vec<Value> {
         let asked = Deployed::of(object, &world.objects);
         Some(deploy::objects(object, &kept.uid, ports.get(&key).unwrap_or(&none), settings, &asked))
     });
-    made.flatten().collect()
+    let mut made: Vec<Value> = made.flatten().collect();
+    made.extend(backends::wanted(world, &cache));
+    made
 }
 
 /// Gateways that are served, by their status.

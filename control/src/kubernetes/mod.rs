@@ -4,9 +4,11 @@
 //! holds the `lease`. `authority` is what replicas share, `pods` who may join.
 //! This room alone of all names Kubernetes' client; what objects mean is `frontends`' business.
 
+mod addresses;
 mod apply;
 mod ask;
 mod authority;
+mod backends;
 mod cache;
 mod deploy;
 mod discover;

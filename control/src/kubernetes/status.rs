@@ -1,6 +1,7 @@
 //! What is to stand in the status of an object of a cluster: pure, from what `organza get` says of it and from what stands there. Others' words (another
 //! controller's parents of the same route) are kept; times change only where the condition does.
 
+use super::addresses::Address;
 use frontends::gateway_api::CONTROLLER;
 use serde_json::{Map, Value, json};
 use wire::api::{self, Condition};
@@ -46,8 +47,10 @@ pub struct Said<'a> {
     pub told: &'a api::Object,
     /// `metadata.generation` of the object that was judged.
     pub generation: u64,
-    /// Of a Gateway: where it is reached, as `(type, value)`.
-    pub addresses: &'a [(String, String)],
+    /// Of a Gateway: where it is reached.
+    pub addresses: &'a [Address],
+    /// Whether the CRDs have a field for the reach of an address.
+    pub says_reach: bool,
     /// ListenerSets that are attached to a Gateway.
     pub sets: Option<usize>,
     /// What is said of the object besides what translation says.
@@ -70,7 +73,7 @@ pub fn wanted(said: &Said<'_>, there: &Value) -> Option<Value> {
         }
         Shape::Listening => {
             let mut status = json!({ "conditions": own(), "listeners": listeners(said, &there["listeners"]) });
-            let addresses: Vec<Value> = said.addresses.iter().map(|(kind, value)| json!({ "type": kind, "value": value })).collect();
+            let addresses: Vec<Value> = said.addresses.iter().map(|one| address(one, said.says_reach)).collect();
             if !addresses.is_empty() {
                 status["addresses"] = addresses.into();
             }
@@ -91,6 +94,14 @@ pub fn wanted(said: &Said<'_>, there: &Value) -> Option<Value> {
     };
     let (should, is) = (normal(&wanted), normal(there));
     (should != is && !(is_empty(&should) && is_empty(&is))).then_some(wanted)
+}
+
+fn address(Address { kind, value, reach }: &Address, says_reach: bool) -> Value {
+    let mut told = json!({ "type": kind, "value": value });
+    if says_reach {
+        told["routability"] = (*reach).into();
+    }
+    told
 }
 
 fn conditions<'c>(said: &Said<'_>, told: impl IntoIterator<Item = &'c Condition>, there: &Value) -> Value {

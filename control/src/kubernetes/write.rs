@@ -1,5 +1,6 @@
 //! Statuses go back to the cluster: by the leader alone, by server-side apply, where they differ from what stands there, and again after what failed.
 
+use super::addresses::{self, Assigned};
 use super::cache::{Cache, Kept};
 use super::discover::{self, Bundle};
 use super::gateways::Gateways;
@@ -11,6 +12,7 @@ use crate::core::{Core, now, seconds};
 use crate::limits;
 use crate::world::World;
 use frontends::Object;
+use frontends::kubernetes::label;
 use futures_util::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
@@ -126,6 +128,7 @@ fn jobs(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written) 
     let now = Timestamp::from_second(i64::try_from(seconds(now())).unwrap_or(0)).map(|time| time.to_string()).unwrap_or_default();
     let resources: BTreeMap<_, _> = lock(&shared.found).kinds.iter().map(|served| (served.name.clone(), served.resource.clone())).collect();
     let release = lock(&shared.found).bundle.as_ref().map(release);
+    let says_reach = lock(&shared.found).bundle.as_ref().is_some_and(discover::has_reach);
     let cache = lock(&shared.cache);
     written.retain(|object, _| cache.get(object).is_some());
     let mut jobs = Vec::new();
@@ -143,11 +146,11 @@ fn jobs(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written) 
         let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
         let besides = release.as_slice().iter().filter(|_| shape == Shape::Class).cloned().collect::<Vec<_>>();
         let is_deployed = cluster.deployment.is_some() && &*object.object.kind == "Gateway";
-        let addresses = if is_deployed { reached(object, &cache) } else { Vec::new() };
-        let addressed = is_deployed.then(|| addressed(told, object, &addresses));
+        let assigned = if is_deployed { reached(object, &cache) } else { Assigned::default() };
+        let addressed = is_deployed.then(|| addressed(told, object, &assigned, says_reach));
         let told = addressed.as_ref().unwrap_or(told);
         let sets = (&*object.object.kind == "Gateway").then(|| sets(object, &world));
-        let said = Said { shape, told, generation, addresses: &addresses, sets, besides: &besides, now: &now };
+        let said = Said { shape, told, generation, addresses: &assigned.addresses, says_reach, sets, besides: &besides, now: &now };
         let Some(status) = wanted(&said, &kept.status) else { continue };
         if written.get(&object.object).is_some_and(|(before, version)| *before == status && !is_newer(kept, version)) {
             continue;
@@ -159,25 +162,22 @@ fn jobs(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written) 
 }
 
 /// Where a Gateway is reached: by its Service, if that is its own.
-fn reached(gateway: &Object, cache: &Cache) -> Vec<(String, String)> {
+fn reached(gateway: &Object, cache: &Cache) -> Assigned {
     let name = ObjectRef::new("", "Service", &gateway.object.namespace, &deploy::name(gateway));
-    let Some(service) = cache.get(&name) else { return Vec::new() };
-    let label = service.object.at("/metadata/labels")[deploy::GATEWAY_LABEL].as_str();
-    if label != Some(&deploy::label(&gateway.object.name)) {
-        return Vec::new();
+    let nowhere = || addresses::assigned(gateway, &Value::Null, &Value::Null);
+    let Some(service) = cache.get(&name) else { return nowhere() };
+    let whose = service.object.at("/metadata/labels")[deploy::GATEWAY_LABEL].as_str();
+    if whose != Some(&label(&gateway.object.name)) {
+        return nowhere();
     }
-    deploy::addresses(service.object.at("/spec"), &service.status)
+    addresses::assigned(gateway, service.object.at("/spec"), &service.status)
 }
 
 /// A Gateway that nobody can reach is not programmed, whatever its proxies say.
-fn addressed(told: &api::Object, gateway: &Object, addresses: &[(String, String)]) -> api::Object {
+fn addressed(told: &api::Object, gateway: &Object, assigned: &Assigned, says_reach: bool) -> api::Object {
     let mut told = told.clone();
-    let lacks = deploy::static_addresses(gateway).find(|wanted| !addresses.iter().any(|(_, given)| given == wanted));
-    let (reason, message) = match lacks {
-        Some(wanted) => ("AddressNotUsable", format!("Its Service was not given the address {wanted}.")),
-        None if addresses.is_empty() => ("AddressNotAssigned", "Its Service has no address yet.".to_owned()),
-        None => return told,
-    };
+    told.conditions.extend(says_reach.then(|| addresses::told(assigned)));
+    let Some((reason, message)) = addresses::unreached(gateway, assigned) else { return told };
     for condition in told.conditions.iter_mut().filter(|c| c.kind == "Programmed" && (c.status == "True" || c.reason == "Pending")) {
         (condition.status, condition.reason, condition.message) = ("False".into(), reason.into(), message.clone());
     }

@@ -4,7 +4,7 @@ use model::session::Carrier;
 use model::*;
 
 fn persistence() -> Option<Persistence> {
-    Some(Persistence { name: "cart".into(), carrier: Carrier::Cookie, absolute: None, idle: None, key: None })
+    Some(Persistence { name: "cart".into(), carrier: Carrier::Cookie, absolute: None, idle: None, path: None, within: false, key: None })
 }
 
 fn rule(name: &str, session: Option<Persistence>) -> Rule {

@@ -1,7 +1,7 @@
 //! References to backends: what they name, whether they may, and whether it can carry the route. A broken one is a value that
 //! keeps its weight and answers 500.
 
-use super::external::{self, Externals};
+use super::external::{self, Externals, Found};
 use super::mesh;
 use crate::kubernetes::{Inventory, port, text};
 use crate::wrong::Wrong;
@@ -40,14 +40,22 @@ pub fn resolve(value: &Value, from: &ObjectRef, protocol: RouteProtocol, world: 
     let number = port(value, "port");
     if kind == "XBackend" {
         let found = externals.get(&name).ok_or_else(|| missing(format!("{target} does not exist.")).at("name"))?;
-        let host = found.as_ref().map_err(|wrong| {
+        let found = found.as_ref().map_err(|wrong| {
             Wrong::new(InvalidBackend::UnsupportedValue.as_str(), format!("{target} cannot be used: {}", wrong.message)).at("name")
         })?;
-        if number.is_some_and(|number| number != host.port) {
-            return Err(missing(format!("{target} has no port but {}.", host.port)).at("port"));
+        let (speaks, only, is_secured) = match found {
+            Found::Host(host) => (host.protocol, host.port, false),
+            Found::Selected(selected) => (selected.protocol, selected.port, selected.tls.is_some()),
+        };
+        // Since v1.7 there is no other place for it.
+        if number.is_some_and(|number| number != only) {
+            return Err(missing(format!("{target} has no port but {only}.")).at("port"));
         }
-        fits(host.protocol, protocol, false, &target, host.port, from)?;
-        return Ok(Backend::External(host.clone()));
+        fits(speaks, protocol, is_secured, &target, only, from)?;
+        return Ok(match found {
+            Found::Host(host) => Backend::External(host.clone()),
+            Found::Selected(to) => Backend::Service(ServiceRef { service: to.service.clone(), port: to.port, subset: None }),
+        });
     }
     let service = inventory
         .services

@@ -1,7 +1,8 @@
-//! `XBackend` (`gateway.networking.x-k8s.io`, v1alpha1): a host outside the mesh. What cannot be honoured
-//! makes the whole object unusable: a host is never called with less protection than was asked for.
+//! `XBackend` (`gateway.networking.x-k8s.io`, v1alpha1): a host outside the mesh, or whoever bears some labels (`selected`). What cannot be honoured
+//! makes the whole object unusable: nobody is called with less protection than was asked for.
 
 use super::roots::Bundle;
+use super::selected::{self, Made, Selected};
 use super::{backend_tls, certificate, condition};
 use crate::kubernetes::{Inventory, port, text};
 use crate::wrong::{Within, Wrong};
@@ -14,20 +15,38 @@ use std::sync::Arc;
 
 pub const GROUP: &str = "gateway.networking.x-k8s.io";
 
-/// Hosts outside by namespace and name; a broken one with its reason.
-pub type Externals = BTreeMap<(Arc<str>, Arc<str>), Result<Arc<ExternalHost>, Wrong>>;
+/// What an XBackend is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    Host(Arc<ExternalHost>),
+    Selected(Selected),
+}
+
+/// By namespace and name; a broken one with its reason.
+pub type Externals = BTreeMap<(Arc<str>, Arc<str>), Result<Found, Wrong>>;
 
 /// With the certificates that are shown to them.
 pub fn read_all(objects: &[Object], inventory: &Inventory) -> (Externals, Vec<Certificate>) {
     let (mut externals, mut certificates) = (Externals::new(), Vec::new());
-    for object in objects.iter().filter(|o| o.is(GROUP, "XBackend")) {
-        let read = read(object, inventory).at("spec").map(|(host, certificate)| {
+    let all = || objects.iter().filter(|o| o.is(GROUP, "XBackend"));
+    let made = all().any(selected::is).then(|| Made::among(objects));
+    for object in all() {
+        let read = match made.as_ref().filter(|_| selected::is(object)) {
+            Some(made) => selected::read(object, made, inventory).map(|(found, certificate)| (Found::Selected(found), certificate)),
+            None => read(object, inventory).map(|(host, certificate)| (Found::Host(Arc::new(host)), certificate)),
+        };
+        let read = read.at("spec").map(|(found, certificate)| {
             certificates.extend(certificate);
-            Arc::new(host)
+            found
         });
         externals.insert((object.object.namespace.clone(), object.object.name.clone()), read);
     }
     (externals, certificates)
+}
+
+/// Those that are Services here.
+pub fn selected(externals: &Externals) -> impl Iterator<Item = &Selected> {
+    externals.values().filter_map(|found| if let Ok(Found::Selected(selected)) = found { Some(selected) } else { None })
 }
 
 /// What is wrong with them, and their statuses.
@@ -39,6 +58,7 @@ pub fn report(objects: &[Object], externals: &Externals, out: &mut Translation) 
                 out.reports.push(wrong.report(&object.object));
                 condition("Accepted", false, wrong.reason, &wrong.message)
             }
+            Some(Ok(Found::Selected(_))) => condition("Accepted", true, "Accepted", "Routes can refer to those that it selects."),
             _ => condition("Accepted", true, "Accepted", "Routes can refer to the host."),
         };
         let (conditions, parents, listeners) = (vec![accepted], Vec::new(), Vec::new());
@@ -47,10 +67,12 @@ pub fn report(objects: &[Object], externals: &Externals, out: &mut Translation) 
 }
 
 fn read(object: &Object, inventory: &Inventory) -> Result<(ExternalHost, Option<Certificate>), Wrong> {
-    let spec = object.at("/spec");
     let ObjectRef { namespace, name, .. } = &object.object;
-    if text(spec, "type") != Some("ExternalHostname") {
-        return Err(Wrong::value("Only backends of type ExternalHostname are known.").at("type"));
+    if text(object.at("/spec"), "type") != Some("ExternalHostname") {
+        return Err(Wrong::value("Only backends of types ExternalHostname and EndpointSelector are known.").at("type"));
+    }
+    if !object.at("/spec/sessionPersistence").is_null() {
+        return Err(Wrong::value("A host outside has no endpoints to be led back to.").fix("Remove the field.").at("sessionPersistence"));
     }
     let written = text(object.at("/spec/externalHostname"), "hostname").unwrap_or("");
     let refuse = |message: String| Wrong::value(message).at("hostname").at("externalHostname");
@@ -61,22 +83,45 @@ fn read(object: &Object, inventory: &Inventory) -> Result<(ExternalHost, Option<
     if host.as_str().ends_with(".cluster.local") {
         return Err(refuse("Names of the cluster are no external hosts.".to_owned()).fix("Refer to the Service itself."));
     }
-    let number = port(object.at("/spec/port"), "port").ok_or_else(|| Wrong::value("The port is missing.").at("port").at("port"))?;
-    let protocol = match text(spec, "protocol") {
-        None => AppProtocol::Detect,
-        Some("HTTP" | "HTTP11") => AppProtocol::Http,
-        Some("HTTP2" | "H2C") => AppProtocol::Http2,
-        Some("GRPC") => AppProtocol::Grpc,
-        Some("TCP") => AppProtocol::Tcp,
-        Some(other) => return Err(Wrong::value(format!("The protocol {other} is not supported.")).at("protocol")),
-    };
-    let tls = match spec.get("tls") {
-        None => None,
-        Some(tls) => read_tls(tls, &object.object, inventory).at("tls")?,
-    };
-    let (tls, certificate) = tls.map_or((None, None), |(tls, certificate)| (Some(Arc::new(tls)), certificate));
+    let port = number(object).ok_or_else(no_port)?;
+    let protocol = protocol(object)?;
+    let (tls, certificate) = tls(object, inventory)?.map_or((None, None), |(tls, certificate)| (Some(Arc::new(tls)), certificate));
     let key = Key::new(Source::files(), Kind::External, namespace, name);
-    Ok((ExternalHost { key, host: ExternalName::Dns(host), port: number, protocol, tls }, certificate))
+    Ok((ExternalHost { key, host: ExternalName::Dns(host), port, protocol, tls }, certificate))
+}
+
+/// `port.number`, which was `port.port` up to v1.6.
+pub fn number(object: &Object) -> Option<u16> {
+    let written = object.at("/spec/port");
+    port(written, "number").or_else(|| port(written, "port"))
+}
+
+pub fn no_port() -> Wrong {
+    Wrong::value("The port is missing.").at("number").at("port")
+}
+
+pub fn protocol(object: &Object) -> Result<AppProtocol, Wrong> {
+    match text(object.at("/spec"), "protocol") {
+        None => Ok(AppProtocol::Detect),
+        Some("HTTP" | "HTTP11") => Ok(AppProtocol::Http),
+        // WebSocket is an upgrade of HTTP/1.1; in the clear it would be less than was asked for.
+        Some("WSS") if matches!(text(object.at("/spec/tls"), "mode"), None | Some("None")) => {
+            Err(Wrong::value("WSS is WebSocket by TLS.").fix("Say how TLS is spoken, in tls.").at("protocol"))
+        }
+        Some("WSS") => Ok(AppProtocol::Http),
+        Some("HTTP2" | "H2C") => Ok(AppProtocol::Http2),
+        Some("GRPC") => Ok(AppProtocol::Grpc),
+        Some("TCP") => Ok(AppProtocol::Tcp),
+        Some(other) => Err(Wrong::value(format!("The protocol {other} is not supported.")).at("protocol")),
+    }
+}
+
+/// How TLS is spoken there, where it is, with the certificate that is shown.
+pub fn tls(object: &Object, inventory: &Inventory) -> Result<Option<(UpstreamTls, Option<Certificate>)>, Wrong> {
+    match object.at("/spec/tls") {
+        Value::Null => Ok(None),
+        written => read_tls(written, &object.object, inventory).at("tls"),
+    }
 }
 
 fn read_tls(tls: &Value, from: &ObjectRef, inventory: &Inventory) -> Result<Option<(UpstreamTls, Option<Certificate>)>, Wrong> {

@@ -2,7 +2,7 @@
 
 use super::clients::{Frontend, INSECURE};
 use super::listener::{Door, mark_conflicts};
-use super::{CONTROLLER, GROUP, certificate, condition, external, sets};
+use super::{CONTROLLER, GROUP, backend, before, certificate, condition, external, sets};
 use crate::kubernetes::{Inventory, text};
 use crate::organza::settings::{Parameters, Settings};
 use crate::wrong::{Within, Wrong};
@@ -55,11 +55,14 @@ impl Manner<'_> {
 }
 
 /// The listeners that are written in a Gateway, or in a set of it.
-pub fn read_doors(owner: &Object, gateway: &Object, inventory: &Inventory, out: &mut Translation) -> Vec<Door> {
+pub fn read_doors(owner: &Object, gateway: &Object, world: &backend::World<'_>, out: &mut Translation) -> Vec<Door> {
     let mut doors: Vec<Door> = Vec::new();
     for (i, value) in owner.list("/spec/listeners").iter().enumerate() {
-        match Door::read(owner, gateway, i, value, inventory) {
-            Ok(door) => doors.push(door),
+        match Door::read(owner, gateway, i, value, world.inventory) {
+            Ok(mut door) => {
+                door.guard(before::read(value, door.listener.protocol, &owner.object, world));
+                doors.push(door);
+            }
             Err(wrong) => out.reports.push(wrong.item(i).at("listeners").at("spec").report(&owner.object)),
         }
     }
@@ -84,7 +87,7 @@ impl Gateways {
         self.all.iter().any(|ours| ours.object == *gateway) || self.sets.iter().any(|set| set.object == *gateway)
     }
 
-    pub fn read(objects: &[Object], inventory: &Inventory, settings: &Settings, out: &mut Translation) -> Self {
+    pub fn read(objects: &[Object], world: &backend::World<'_>, settings: &Settings, out: &mut Translation) -> Self {
         let mut gateways = Self::default();
         let classes = objects.iter().filter(|o| o.is(GROUP, "GatewayClass"));
         for class in classes.filter(|o| o.at("/spec/controllerName").as_str() == Some(CONTROLLER)) {
@@ -94,7 +97,7 @@ impl Gateways {
         }
         for gateway in objects.iter().filter(|o| o.is(GROUP, "Gateway")) {
             match class_of(gateway, objects) {
-                Class::Ours => gateways.add(gateway, objects, inventory, settings, out),
+                Class::Ours => gateways.add(gateway, objects, world, settings, out),
                 Class::Foreign => drop(gateways.foreign.insert(gateway.object.clone())),
                 Class::Unknown(name) => {
                     gateways.foreign.insert(gateway.object.clone());
@@ -107,8 +110,9 @@ impl Gateways {
         gateways
     }
 
-    fn add(&mut self, gateway: &Object, objects: &[Object], inventory: &Inventory, settings: &Settings, out: &mut Translation) {
-        let mut doors = read_doors(gateway, gateway, inventory, out);
+    fn add(&mut self, gateway: &Object, objects: &[Object], world: &backend::World<'_>, settings: &Settings, out: &mut Translation) {
+        let inventory = world.inventory;
+        let mut doors = read_doors(gateway, gateway, world, out);
         mark_conflicts(&mut doors);
         let parameters = self.parameters(gateway, settings).and_then(|parameters| check(gateway).map(|()| parameters));
         let (parameters, refused) = parameters.map_or_else(|wrong| (Parameters::default(), Some(wrong)), |found| (found, None));
@@ -120,7 +124,7 @@ impl Gateways {
         out.reports.extend(shown.as_ref().err().map(|wrong| wrong.report(&gateway.object)));
         let manner = Manner { level, parameters, frontend, shown: &shown, refused: &refused };
         doors.iter_mut().for_each(|door| manner.settle(door, out));
-        for (set, found) in sets::of(gateway, &doors, objects, inventory, out) {
+        for (set, found) in sets::of(gateway, &doors, objects, world, out) {
             let mut found = found;
             found.iter_mut().for_each(|door| manner.settle(door, out));
             self.sets.push(set);
@@ -257,6 +261,12 @@ fn check(gateway: &Object) -> Result<(), Wrong> {
         if kind != "IPAddress" || (!value.is_empty() && value.parse::<IpAddr>().is_err()) {
             let wrong = Wrong::new("UnsupportedAddress", format!("An address {value:?} of type {kind} cannot be listened on."));
             return Err(wrong.fix("Give an IPv4 or IPv6 address.").item(i).at("addresses").at("spec"));
+        }
+        // What is not known must not be taken for something wider.
+        let reach = text(address, "routability").unwrap_or("");
+        if !matches!(reach, "" | "Cluster") {
+            let wrong = Wrong::new("UnsupportedAddress", format!("No address is known that reaches as far as {reach:?} says."));
+            return Err(wrong.fix("Use Cluster, or leave it out.").at("routability").item(i).at("addresses").at("spec"));
         }
     }
     Ok(())

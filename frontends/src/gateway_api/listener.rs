@@ -1,6 +1,7 @@
 //! One listener of a Gateway: what it speaks, which routes it takes, and why it may be refused. What is refused or conflicts with
 //! another serves nothing and takes no route; it is never served by guess or in the clear.
 
+use super::before::Before;
 use super::clients::Asked;
 use super::{GROUP, certificate, condition};
 use crate::Object;
@@ -76,6 +77,7 @@ impl Door {
                 normalisation: Normalisation::default(),
                 front: model::Front::default(),
                 shown: GatewayCertificate::default(),
+                asks: Vec::new(),
                 broken: None,
             },
             attached: 0,
@@ -104,6 +106,15 @@ impl Door {
                 self.refused.get_or_insert(wrong.fix("Mend spec.tls.frontend of the Gateway.").at("tls"));
             }
         }
+    }
+
+    /// Sets what is done with requests before they are routed.
+    pub fn guard(&mut self, before: Before) {
+        self.listener.asks = before.asks;
+        if self.refused.is_none() {
+            self.refused = before.refused;
+        }
+        self.unresolved.extend(before.unresolved);
     }
 
     pub fn is_insecure(&self) -> bool {

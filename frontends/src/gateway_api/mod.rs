@@ -1,9 +1,10 @@
-//! Gateway API v1.6 (`gateway.networking.k8s.io`), north-south and by GAMMA east-west. Attachment, intersection of hosts and
+//! Gateway API v1.6 and v1.7 (`gateway.networking.k8s.io`), north-south and by GAMMA east-west. Attachment, intersection of hosts and
 //! precedence are decided here, once; routing only sorts by rank.
 
 pub mod authorizer;
 pub mod backend;
 pub mod backend_tls;
+pub mod before;
 pub mod certificate;
 pub mod clients;
 pub mod duration;
@@ -17,6 +18,7 @@ pub mod mesh;
 pub mod roots;
 pub mod route;
 pub mod rule;
+pub mod selected;
 pub mod session;
 pub mod sets;
 pub mod target;
@@ -34,15 +36,16 @@ use model::{Condition, ConditionStatus};
 pub fn translate(objects: &[Object], inventory: &mut Inventory, settings: &Settings, out: &mut Translation) {
     // Routes lead to ports of the application's own TLS only where a policy says how.
     let policies = backend_tls::attach(objects, inventory);
-    let inventory = &*inventory;
-    let mut gateways = gateway::Gateways::read(objects, inventory, settings, out);
     let (externals, certificates) = external::read_all(objects, inventory);
-    gateways.shown.extend(certificates);
-    external::report(objects, &externals, out);
+    selected::attach(external::selected(&externals), inventory);
+    let inventory = &*inventory;
     let mut routes: Vec<_> = objects.iter().filter_map(route::RouteObject::of).collect();
     routes.sort_by(|a, b| a.age().cmp(&b.age()));
     let claims = mesh::Claims::read(&routes, inventory);
     let world = backend::World { inventory, externals: &externals, claims: &claims, meshed: false };
+    let mut gateways = gateway::Gateways::read(objects, &world, settings, out);
+    gateways.shown.extend(certificates);
+    external::report(objects, &externals, out);
     for route in routes {
         route::translate(route, &world, &mut gateways, out);
     }

@@ -200,8 +200,9 @@ fn retry(value: &Value) -> Result<Option<Retry>, Wrong> {
     }
     let attempts = match value.get("attempts").map(Value::as_u64) {
         None => limits::DEFAULT_RETRY_ATTEMPTS,
-        Some(Some(attempts @ 1..=limits::RETRY_ATTEMPTS)) => attempts as u32,
-        Some(_) => return Err(Wrong::value(format!("Attempts are not from 1 to {}.", limits::RETRY_ATTEMPTS)).at("attempts").at("retry")),
+        // None at all, also of what was never sent (v1.7).
+        Some(Some(attempts @ 0..=limits::RETRY_ATTEMPTS)) => attempts as u32,
+        Some(_) => return Err(Wrong::value(format!("Attempts are not from 0 to {}.", limits::RETRY_ATTEMPTS)).at("attempts").at("retry")),
     };
     let backoff = duration_at(value, "backoff").at("retry")?.unwrap_or(limits::DEFAULT_RETRY_BACKOFF);
     Ok(Some(Retry { codes, attempts, backoff }))

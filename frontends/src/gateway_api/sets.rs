@@ -3,8 +3,8 @@
 
 use super::gateway::{Gateways, read_doors};
 use super::listener::{Door, allows, mark_conflicts, mark_late};
-use super::{GROUP, condition, target};
-use crate::kubernetes::{Inventory, text};
+use super::{GROUP, backend, condition, target};
+use crate::kubernetes::text;
 use crate::wrong::Wrong;
 use crate::{Object, Translation};
 use model::{ObjectRef, Report, Severity, Status};
@@ -28,19 +28,19 @@ fn all(objects: &[Object]) -> Vec<&Object> {
 }
 
 /// The sets of one Gateway with their listeners, oldest first; `own` are the Gateway's.
-pub fn of(gateway: &Object, own: &[Door], objects: &[Object], inventory: &Inventory, out: &mut Translation) -> Vec<(Set, Vec<Door>)> {
+pub fn of(gateway: &Object, own: &[Door], objects: &[Object], world: &backend::World<'_>, out: &mut Translation) -> Vec<(Set, Vec<Door>)> {
     let mut found: Vec<(Set, Vec<Door>)> = Vec::new();
     for set in all(objects).into_iter().filter(|set| parent(set) == gateway.object) {
         let object = set.object.clone();
         let from = gateway.at("/spec/allowedListeners/namespaces");
-        if !allows(from, "None", &gateway.object.namespace, &object.namespace, inventory) {
+        if !allows(from, "None", &gateway.object.namespace, &object.namespace, world.inventory) {
             let wrong = Wrong::new("NotAllowed", format!("{} takes no listeners of namespace {}.", gateway.object, object.namespace));
             let wrong = wrong.fix("Widen allowedListeners of the Gateway.").at("parentRef").at("spec");
             out.reports.push(wrong.report(&object));
             found.push((Set { object, refused: Some(wrong) }, Vec::new()));
             continue;
         }
-        let mut doors = read_doors(set, gateway, inventory, out);
+        let mut doors = read_doors(set, gateway, world, out);
         mark_late(&mut doors, own);
         found.iter().for_each(|(_, before)| mark_late(&mut doors, before));
         mark_conflicts(&mut doors);

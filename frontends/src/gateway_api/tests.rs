@@ -32,7 +32,7 @@ fn a_broken_rule_answers_500_and_the_others_are_served() {
         (json!({"timeouts": {"request": "1y"}}), ".timeouts.request"),
         (json!({"timeouts": {"request": "1s", "backendRequest": "2s"}}), ".timeouts.backendRequest"),
         (json!({"retry": {"codes": [503, 200]}}), ".retry.codes[1]"),
-        (json!({"retry": {"attempts": 0}}), ".retry.attempts"),
+        (json!({"retry": {"attempts": 101}}), ".retry.attempts"),
         (json!({"retry": {"attempts": 101}}), ".retry.attempts"),
         (json!({"backendRefs": [{"name": "s", "port": 80, "weight": -1}]}), ".backendRefs[0].weight"),
         (json!({"backendRefs": [{"name": "s", "port": 80, "filters": [{"type": "CORS"}]}]}), ".backendRefs[0].filters[0].type"),
@@ -345,7 +345,7 @@ fn a_rule_that_redirects_has_no_backends() {
 
 #[test]
 fn mistakes_of_a_route_that_nobody_serves_are_told_too() {
-    let t = run(&[route("a", json!({"parentRefs": [{"name": "gone"}], "rules": [{"retry": {"attempts": 0}}]}))]);
+    let t = run(&[route("a", json!({"parentRefs": [{"name": "gone"}], "rules": [{"retry": {"attempts": 101}}]}))]);
     assert_eq!(t.reports.iter().map(Report::path_text).collect::<Vec<_>>(), ["spec.parentRefs[0].name", "spec.rules[0].retry.attempts"]);
     assert!(t.statuses.is_empty() && t.resources.is_empty());
 }

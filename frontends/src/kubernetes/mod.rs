@@ -127,6 +127,28 @@ pub fn take_inventory(objects: &[Object], options: &Options<'_>) -> Inventory {
     inventory
 }
 
+/// A Service that no slice names, with the workloads that it selects.
+pub fn answering(object: &Object, options: &Options<'_>) -> (Service, Endpoints) {
+    service::read_service(object, &[], options)
+}
+
+/// Longest value of a label.
+const LABEL: usize = 63;
+
+/// What can be the value of a label.
+pub fn label(text: &str) -> String {
+    if text.len() <= LABEL {
+        return text.to_owned();
+    }
+    let short: String = text.chars().take(LABEL - "-12345678".len()).collect();
+    format!("{}-{:08x}", short.trim_end_matches(['-', '.']), fnv(text))
+}
+
+/// FNV-1a of 32 bits: the same in every process, for names that nobody has to guess.
+pub fn fnv(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
 pub fn labels_at(value: &Value) -> Labels {
     let pairs = value.as_object().into_iter().flatten();
     pairs.filter_map(|(name, value)| Some((name.as_str().into(), value.as_str()?.into()))).collect()

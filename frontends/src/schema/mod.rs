@@ -42,7 +42,17 @@ const CRDS: &[&str] = &[
     include_str!("../../crd/organza.dev_telemetrypolicies.yaml"),
 ];
 
-/// One kind in one version.
+/// Those of v1.7 that take what v1.6 refuses. An object that the earlier release takes is read as that release has it.
+const LATER: &[&str] = &[
+    include_str!("../../../third_party/gateway-api/crd-v1.7/gateway.networking.k8s.io_gateways.yaml"),
+    include_str!("../../../third_party/gateway-api/crd-v1.7/gateway.networking.k8s.io_grpcroutes.yaml"),
+    include_str!("../../../third_party/gateway-api/crd-v1.7/gateway.networking.k8s.io_httproutes.yaml"),
+    include_str!("../../../third_party/gateway-api/crd-v1.7/gateway.networking.k8s.io_listenersets.yaml"),
+    include_str!("../../../third_party/gateway-api/crd-v1.7/gateway.networking.x-k8s.io_xbackends.yaml"),
+    include_str!("../../../third_party/gateway-api/crd-v1.7/gateway.networking.x-k8s.io_xbackendtrafficpolicies.yaml"),
+];
+
+/// One kind in one version of one release.
 pub struct Schema {
     pub(crate) open_api: Value,
     structure: Validator,
@@ -60,8 +70,10 @@ struct Head {
 const SHARE: usize = 64;
 
 static HEADS: LazyLock<Vec<Head>> = LazyLock::new(|| CRDS.iter().filter_map(|text| head(text)).collect());
-/// By apiVersion and kind; `None` where there is no such schema.
-type Compiled = HashMap<(String, String), Option<Arc<Schema>>>;
+/// By apiVersion and kind, the earlier release first; nothing where there is no such schema.
+type Compiled = HashMap<(String, String), Arc<[Schema]>>;
+
+static LATER_HEADS: LazyLock<Vec<Head>> = LazyLock::new(|| LATER.iter().filter_map(|text| head(text)).collect());
 
 static COMPILED: LazyLock<Mutex<Compiled>> = LazyLock::new(Mutex::default);
 
@@ -87,24 +99,29 @@ pub fn own_crds() -> impl Iterator<Item = &'static str> {
     HEADS.iter().filter(|head| head.group == crate::organza::GROUP).map(|head| head.text)
 }
 
-fn find(api_version: &str, kind: &str) -> Option<Arc<Schema>> {
+fn find(api_version: &str, kind: &str) -> Arc<[Schema]> {
     let place = (api_version.to_owned(), kind.to_owned());
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    compiled.entry(place).or_insert_with(|| load(api_version, kind).map(Arc::new)).clone()
+    compiled.entry(place).or_insert_with(|| load(api_version, kind).into()).clone()
 }
 
-fn load(api_version: &str, kind: &str) -> Option<Schema> {
-    let open_api = match core::schema(api_version, kind) {
-        Some(schema) => schema,
-        None => {
-            let (group, version) = api_version.split_once('/')?;
-            let text = HEADS.iter().find(|h| h.group == group && h.kind == kind)?.text;
-            let crd: Value = serde_saphyr::from_str(text).ok()?;
-            let versions = crd.pointer("/spec/versions")?.as_array()?;
-            let version = versions.iter().find(|v| v.get("name").and_then(Value::as_str) == Some(version))?;
-            version.pointer("/schema/openAPIV3Schema")?.clone()
-        }
-    };
+fn load(api_version: &str, kind: &str) -> Vec<Schema> {
+    if let Some(schema) = core::schema(api_version, kind) {
+        return compile(schema).into_iter().collect();
+    }
+    let Some((group, version)) = api_version.split_once('/') else { return Vec::new() };
+    let heads = HEADS.iter().chain(LATER_HEADS.iter()).filter(|h| h.group == group && h.kind == kind);
+    heads.filter_map(|head| compile(of_version(head.text, version)?)).collect()
+}
+
+fn of_version(crd: &str, version: &str) -> Option<Value> {
+    let crd: Value = serde_saphyr::from_str(crd).ok()?;
+    let versions = crd.pointer("/spec/versions")?.as_array()?;
+    let version = versions.iter().find(|v| v.get("name").and_then(Value::as_str) == Some(version))?;
+    version.pointer("/schema/openAPIV3Schema").cloned()
+}
+
+fn compile(open_api: Value) -> Option<Schema> {
     let structure = jsonschema::validator_for(&structure::json_schema(&open_api)).ok()?;
     let rules = compile_schema(&open_api);
     Some(Schema { open_api, structure, rules })
@@ -150,9 +167,38 @@ pub fn check_again(mut objects: Vec<Object>, before: &[Object]) -> (Vec<Object>,
     (objects, found.into_iter().flatten().collect())
 }
 
+/// What one release makes of an object.
+struct Judged {
+    /// With its defaults.
+    value: Arc<Value>,
+    /// Fields that it does not know.
+    unknown: usize,
+    reports: Vec<Report>,
+}
+
+/// The earliest release that takes an object decides what it means. Where none does, that one is heard which knows most of its fields.
 fn check_one(object: &mut Object) -> Vec<Located> {
-    let Some(schema) = find(&object.api_version, &object.object.kind) else { return vec![unknown_kind(object)] };
+    let written = object.value.clone();
+    let mut nearest: Option<Judged> = None;
+    for schema in find(&object.api_version, &object.object.kind).iter() {
+        object.value = written.clone();
+        let judged = judge(schema, object);
+        if judged.reports.is_empty() {
+            return Vec::new();
+        }
+        let far = |judged: &Judged| (judged.unknown, judged.reports.len());
+        if nearest.as_ref().is_none_or(|nearest| far(&judged) < far(nearest)) {
+            nearest = Some(judged);
+        }
+    }
+    let Some(Judged { value, reports, .. }) = nearest else { return vec![unknown_kind(object)] };
+    object.value = value;
+    reports.into_iter().map(|report| locate(object, report)).collect()
+}
+
+fn judge(schema: &Schema, object: &mut Object) -> Judged {
     let mut reports = structure::unknown_fields(&schema.open_api, object);
+    let unknown = reports.len();
     // As the API server does it: defaults first, then what is then there is judged.
     object.value = Arc::new(apply_defaults(&schema.open_api, &object.value));
     reports.extend(structure::violations(&schema.structure, object));
@@ -160,7 +206,7 @@ fn check_one(object: &mut Object) -> Vec<Located> {
         reports.extend(structure::repeated_keys(&schema.open_api, object));
         reports.extend(broken_rules(&schema.rules, object));
     }
-    reports.into_iter().map(|report| locate(object, report)).collect()
+    Judged { value: object.value.clone(), unknown, reports }
 }
 
 /// CEL rules of the CRD (`x-kubernetes-validations`). Rules over time (`oldSelf`) say nothing of a file.

@@ -98,6 +98,41 @@ fn mistakes_are_found_where_they_stand_and_told_how_to_mend() {
     assert_eq!(found.report.path_text(), "spec.ports[0].port");
 }
 
+/// An object is one of either release, never of both; what one says where it is wrong is what its own release says.
+#[test]
+fn both_releases_of_gateway_api_are_taken_each_as_it_is() {
+    let route = |session: &str, rest: &str| {
+        let rule = format!("{{backendRefs: [{{name: b, port: 80}}], sessionPersistence: {session}{rest}}}");
+        format!("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: a}}\nspec: {{rules: [{rule}]}}\n")
+    };
+    let read = |text: &str| check(file::parse("f.yaml", text).0);
+    let (old, problems) = read(&route("{sessionName: cart, cookieConfig: {}}", ", retry: {codes: [503]}"));
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(old[0].at("/spec/rules/0/retry/attempts"), &Value::Null, "what it was before v1.7 it still is");
+    let (new, problems) = read(&route("{cookie: {name: cart}}", ", retry: {codes: [503], attempts: 0}"));
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(new[0].at("/spec/rules/0/sessionPersistence/cookie/path"), "/");
+    assert!(!read(&route("{sessionName: cart, cookie: {name: cart}}", "")).1.is_empty());
+    let gateway = |filter: &str| {
+        let listener = format!("{{name: a, port: 80, protocol: HTTP, filters: {{requests: [{filter}]}}}}");
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: a}}\nspec: {{gatewayClassName: organza, listeners: [{listener}]}}\n"
+        )
+    };
+    let asks = "{type: ExternalAuth, externalAuth: {protocol: HTTP, http: {}, backendRef: {name: b, port: 80}}}";
+    assert!(read(&gateway(asks)).1.is_empty());
+    assert!(!read(&gateway(asks).replace("protocol: HTTP, filters", "protocol: TCP, filters")).1.is_empty(), "filters are of requests");
+    let (_, problems) = read(&gateway("{type: Odd}"));
+    assert!(problems.iter().all(|p| p.report.path_text().starts_with("spec.listeners[0].filters.requests[0]")), "{problems:#?}");
+    let (_, problems) = read(&gateway(asks).replace("port: 80, protocol: HTTP, filters", "prot: 80, protocol: HTTP, filters"));
+    assert!(problems.iter().any(|p| p.report.fix.as_deref() == Some("did you mean `port`?")), "{problems:#?}");
+    let backend = |port: &str| {
+        let spec = format!("{{type: ExternalHostname, externalHostname: {{hostname: a.example}}, port: {{{port}: 443}}}}");
+        format!("apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackend\nmetadata: {{name: a}}\nspec: {spec}\n")
+    };
+    assert!(read(&backend("port")).1.is_empty() && read(&backend("number")).1.is_empty() && !read(&backend("prot")).1.is_empty());
+}
+
 #[test]
 fn defaults_are_put_in() {
     let text = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec:\n  rules:\n  - backendRefs: [{name: b, port: 80}]\n";

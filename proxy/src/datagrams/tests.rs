@@ -34,6 +34,7 @@ pub fn listener_at(port: u16, limits: FrontLimits) -> Resource {
         normalisation: Normalisation::Base,
         front: Front { limits, ..Front::default() },
         shown: GatewayCertificate::default(),
+        asks: Vec::new(),
         broken: None,
     }))
 }

@@ -67,6 +67,12 @@ pub async fn request(
     prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
     let token = if snapshot.tokens.is_empty() { Ok(None) } else { Box::pin(token(worker, &snapshot, client, listener, head)).await };
     let token = token.inspect_err(|_| record.tell = plan::tell_of_stopped(&snapshot, namespace, client, listener, head))?;
+    let inquiry = |held| Inquiry { worker, snapshot: &snapshot, client, behind, upgrades: hop.upgrade.is_some(), held };
+    let held = match listener.filter(|listener| !listener.asks.is_empty()) {
+        None => Ok(None),
+        Some(listener) => Box::pin(inquiry(None).before(listener, down, head, record)).await,
+    };
+    let held = held.inspect_err(|_| record.tell = plan::tell_of_stopped(&snapshot, namespace, client, listener, head))?;
     let plan = plan::decide(&snapshot, namespace, client, listener, head)?;
     let (tell, sampling) = snapshot.telling.of(plan.route(), plan.service(), head);
     record.tell = tell;
@@ -84,12 +90,12 @@ pub async fn request(
             judged.iter().for_each(|judged| judged.note(record));
             let judge = || judged.as_ref().map_or(Ok(()), Judged::again);
             record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot))?;
-            let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, called, due, held: None };
+            let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, called, due, held };
             if inquiry::is_needed(&snapshot, Some(&decision)) {
                 // Boxed apart, for hardly any request waits for anybody.
                 let asked = Box::pin(async {
                     record.way = plan::way(&decision);
-                    let mut inquiry = Inquiry { worker, snapshot: &snapshot, client, behind, upgrades: hop.upgrade.is_some(), held: None };
+                    let mut inquiry = inquiry(routed.held.take());
                     if let Some(judged) = &judged {
                         inquiry.at(&judged.standing()?, down, head, record).await?;
                     }
@@ -113,7 +119,7 @@ pub async fn request(
             let key = UpstreamKey::plain(address, framing);
             if inquiry::is_needed(&snapshot, None) {
                 let asked = Box::pin(async {
-                    let mut inquiry = Inquiry { worker, snapshot: &snapshot, client, behind, upgrades: hop.upgrade.is_some(), held: None };
+                    let mut inquiry = inquiry(None);
                     inquiry.at(&judged.standing()?, down, head, record).await?;
                     direct(worker, down, head, &hop, record, (key, inquiry.held), due).await
                 });
@@ -233,7 +239,7 @@ impl<'t> Routed<'t> {
             [one] => Called::of(self.snapshot, &one.backend),
             _ => None,
         };
-        let led = sticky::led(self.snapshot, &decision, only.as_ref(), head);
+        let came = sticky::came(self.snapshot, &decision, only.as_ref(), head);
         let mut applied = Applied::default();
         let outcome = filters::apply_request(&decision, head, &Context { scheme, port }, &mut applied);
         note(record, applied);
@@ -241,10 +247,11 @@ impl<'t> Routed<'t> {
             RequestOutcome::Forward(pending) => pending,
             RequestOutcome::Answer(answer) => return self.answered(down, head, record, answer).await,
         };
-        let backend = plan::draw(&decision, record, led.map(|led| led.backend), self.worker.draw32())?;
+        let backend = plan::draw(&decision, record, came.led.map(|led| led.backend), self.worker.draw32())?;
         let called = only.or_else(|| Called::of(self.snapshot, &backend.backend));
         let secure = scheme == Scheme::Https;
-        let sticky = Sticky::of(&decision, backend, called.as_ref(), led, secure);
+        let sticky = Sticky::of(&decision, backend, called.as_ref(), &came, secure);
+        drop(came);
         let of_rule: Mirrors<'_> = filters::mirrors(decision.phases(), || self.worker.draw32()).collect();
         let of_backend: Mirrors<'_> = filters::mirrors(&backend.phases, || self.worker.draw32()).collect();
         let held = self.hold(down, head, !(of_rule.is_empty() && of_backend.is_empty())).await?;

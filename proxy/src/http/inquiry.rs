@@ -1,4 +1,4 @@
-//! A request before authorizers outside: those of the place where it is judged, then those of the rule that takes it. Each must allow it, and sees what
+//! A request before authorizers outside: those of the listener, before it is routed; those of the place where it is judged, then those of the rule that takes it. Each must allow it, and sees what
 //! the ones before made of it. Its body is held where one of them is told it, and sent on from there.
 
 use super::down::Downstream;
@@ -9,7 +9,7 @@ use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::Bytes;
 use model::authorizer::Asking;
-use model::{RequestHead, SpiffeId};
+use model::{Listener, RequestHead, SpiffeId};
 use routing::Decision;
 use smallvec::SmallVec;
 use std::net::SocketAddr;
@@ -33,6 +33,22 @@ pub struct Inquiry<'a> {
 type Asked<'a> = SmallVec<[(&'a Asking, Arc<str>); 2]>;
 
 impl Inquiry<'_> {
+    /// Those of the listener, before it is known which rule takes the request; the body, where it was read.
+    ///
+    /// # Errors
+    /// If one of them does not allow the request.
+    pub async fn before(
+        mut self,
+        listener: &Listener,
+        down: &mut Downstream<'_>,
+        head: &mut RequestHead,
+        record: &Record,
+    ) -> Result<Option<Bytes>, Stop> {
+        let by: Arc<str> = listener.origin.object.to_string().into();
+        let asked: Asked<'_> = listener.asks.iter().map(|asking| (&**asking, by.clone())).collect();
+        self.all(&asked, None, down, head, record).await.map(|()| self.held)
+    }
+
     /// Those of the place.
     ///
     /// # Errors

@@ -17,23 +17,47 @@ pub struct Led<'t> {
     session: Session,
 }
 
-/// The backend that the request's session is with, where it has one that counts.
+/// What a request's sessions say of where it goes.
+#[derive(Default)]
+pub struct Came<'t> {
+    /// The backend that one of them leads to.
+    pub led: Option<Led<'t>>,
+    /// Those that lead to endpoints alone, of whichever backend is drawn.
+    within: Option<Box<[Session]>>,
+}
+
+impl Came<'_> {
+    /// The session with a backend that was chosen.
+    fn with(&self, backend: u64) -> Option<Session> {
+        let within = self.within.iter().flatten().find(|session| session.backend == backend);
+        self.led.map(|led| led.session).or(within.copied())
+    }
+}
+
+/// What the request's sessions say, as far as they count.
 /// `only` is the service that is the rule's one backend.
-pub fn led<'t>(snapshot: &'t Snapshot, decision: &Decision<'t>, only: Option<&Called<'t>>, head: &RequestHead) -> Option<Led<'t>> {
+pub fn came<'t>(snapshot: &'t Snapshot, decision: &Decision<'t>, only: Option<&Called<'t>>, head: &RequestHead) -> Came<'t> {
     if let Some(rule) = decision.session() {
         let with = |session: &Session| decision.split().iter().find(|to| session::backend(&to.backend) == session.backend);
         let found = sessions(rule, head).find_map(|session| with(&session).map(|backend| Led { backend, session }));
-        return found.filter(|led| decision.usable(led.backend).is_ok());
+        return Came { led: found.filter(|led| decision.usable(led.backend).is_ok()), within: None };
     }
-    decision.split().iter().find_map(|to| {
+    let (mut came, mut within) = (Came::default(), Vec::new());
+    for to in decision.split() {
         let rule = match only {
-            Some(only) => only.policy.session.as_ref()?,
-            None => of_service(snapshot, &to.backend)?,
+            Some(only) => only.policy.session.as_ref(),
+            None => of_service(snapshot, &to.backend),
         };
+        let Some(rule) = rule.filter(|rule| rule.within || came.led.is_none()) else { continue };
         let mark = session::backend(&to.backend);
-        let session = sessions(rule, head).find(|session| session.backend == mark)?;
-        decision.usable(to).is_ok().then_some(Led { backend: to, session })
-    })
+        match sessions(rule, head).find(|session| session.backend == mark) {
+            Some(session) if rule.within => within.push(session),
+            Some(session) if decision.usable(to).is_ok() => came.led = Some(Led { backend: to, session }),
+            _ => {}
+        }
+    }
+    came.within = (!within.is_empty()).then(|| within.into());
+    came
 }
 
 fn of_service<'t>(snapshot: &'t Snapshot, backend: &Backend) -> Option<&'t Persistence> {
@@ -64,21 +88,15 @@ pub struct Sticky<'t> {
 
 impl<'t> Sticky<'t> {
     /// `None` where no sessions are kept there.
-    pub fn of(
-        decision: &Decision<'t>,
-        backend: &SplitBackend,
-        called: Option<&Called<'t>>,
-        led: Option<Led<'_>>,
-        secure: bool,
-    ) -> Option<Self> {
+    pub fn of(decision: &Decision<'t>, backend: &SplitBackend, called: Option<&Called<'t>>, came: &Came<'_>, secure: bool) -> Option<Self> {
         let (rule, path) = match decision.session() {
             Some(rule) => (rule, Some(session::cookie_path(decision.matched().path.as_ref()))),
             // Many rules may lead to one Service (GEP-1619).
             None => (called?.policy.session.as_ref()?, None),
         };
         rule.key?;
-        let came = led.map(|led| led.session);
-        Some(Self { rule, path, secure, backend: session::backend(&backend.backend), came, heard: false })
+        let backend = session::backend(&backend.backend);
+        Some(Self { rule, path, secure, backend, came: came.with(backend), heard: false })
     }
 
     /// The endpoint that the client came for.

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use model::access::AccessTarget;
 use model::authorizer::{AskedBy, Asking, ExternalAuthorizer, Fields};
 use model::route::Cors;
-use model::{Backend as To, Filter, Kind, ObjectRef, Origin, Resource, ServiceRef, Target};
+use model::{Backend as To, Filter, HeaderMatch, Kind, Listener, ObjectRef, Origin, Resource, ServiceRef, Target, ValueMatch};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -216,6 +216,54 @@ async fn an_authorizer_by_http_sees_the_request_and_its_answer_is_the_callers() 
                 .contains("[authorization=good content-length=0 cookie=c=1 host=shop.example x-organza-asked=2 x-user=root]"),
             "{heard:?}"
         );
+    })
+    .await;
+}
+
+/// What it writes is what routes match, what it refuses reaches no route, and what it is told is what came (GEP-5224).
+#[tokio::test]
+async fn a_listeners_own_are_asked_in_order_before_the_request_is_routed() {
+    bounded(async {
+        let (port, heard) = http_authorizer(by_header).await;
+        let mut edge = Edge::new(port, Vec::new()).await;
+        let asks = |all: &[Asking]| {
+            let Resource::Listener(plain) = resources::listener(80, None) else { panic!("a listener") };
+            Resource::Listener(Arc::new(Listener { asks: all.iter().cloned().map(Arc::new).collect(), ..(*plain).clone() }))
+        };
+        // The rule takes those that the authorizer calls ann, whatever strangers call themselves.
+        let mut rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        let header = HeaderMatch { name: "x-user".into(), value: ValueMatch::Exact("ann".into()) };
+        rule.matches[0].matches.headers.push(header);
+        let target = Target::Listener(key(Kind::Listener, "edge.web"));
+        edge.shop.mesh.put(vec![resources::route(target, rule)]);
+        assert_eq!(edge.get("good").await.0, 404);
+        let second = Asking { told: Fields::Only(vec!["x-user".into()]), body: 64, ..by_http() };
+        edge.shop.mesh.put(vec![asks(&[by_http(), second.clone()])]);
+        let (status, _, body) = edge.get("good").await;
+        assert_eq!(status, 200, "{body}");
+        let questions = std::mem::take(&mut *heard.lock().unwrap());
+        assert!(!questions[0].contains("x-user") && questions[1].contains("x-user=ann"), "{questions:?}");
+        const GATEWAY: &str = "Gateway shop/edge";
+        assert!(edge.counted_by(GATEWAY, "allowed"));
+        let (status, _, body) = edge.get("bad").await;
+        assert_eq!((status, body.as_str()), (401, "who are you?"));
+        assert_eq!((heard.lock().unwrap().len(), edge.backend.requests()), (1, 1), "nothing comes after a denial");
+        let record = edge.gateway.failed("access_denied").await;
+        assert_eq!(
+            (&record["verdict_by"], &record["reason"]),
+            (&GATEWAY.into(), &format!("the authorizer of {GATEWAY} answered 401").into())
+        );
+        assert!(record.get("route").is_none_or(serde_json::Value::is_null), "{record}");
+        // A body that was held there is sent on, and one that nobody can be asked about goes nowhere.
+        let mut stream = TcpStream::connect(edge.door).await.unwrap();
+        let head = "POST /b HTTP/1.1\r\nHost: shop.example\r\nAuthorization: good\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).await.unwrap();
+        assert!(all.starts_with("HTTP/1.1 200") && all.contains("catalog POST /b 4\n"), "{all}");
+        let invalid = To::Invalid { reason: model::InvalidBackend::BackendNotFound, message: "it does not exist".into() };
+        edge.shop.mesh.put(vec![asks(&[by_http(), Asking { backend: invalid, ..second }])]);
+        assert_eq!(edge.get("good").await.0, 500);
     })
     .await;
 }

@@ -38,6 +38,7 @@ fn listener(section: &str, protocol: ListenerProtocol, hostname: &str) -> Listen
         normalisation: Normalisation::Base,
         front: model::Front::default(),
         shown: GatewayCertificate::default(),
+        asks: Vec::new(),
         broken: None,
     }
 }

@@ -142,6 +142,7 @@ pub fn listener(port: u16, certificate: Option<Key>) -> Resource {
         normalisation: Normalisation::Base,
         front: Front::default(),
         shown: GatewayCertificate::default(),
+        asks: Vec::new(),
         broken: None,
     }))
 }

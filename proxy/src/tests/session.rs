@@ -18,11 +18,21 @@ const C: &str = "HTTP/1.1 200 OK\r\nX-Backend: c\r\nContent-Length: 0\r\n\r\n";
 const BUSY: &str = "HTTP/1.1 503 Busy\r\nX-Backend: busy\r\nContent-Length: 0\r\n\r\n";
 
 pub(super) fn cart(carrier: Carrier) -> Persistence {
-    Persistence { name: "cart".into(), carrier, absolute: None, idle: None, key: Some(SessionKey([7; 32])) }
+    Persistence { name: "cart".into(), carrier, absolute: None, idle: None, path: None, within: false, key: Some(SessionKey([7; 32])) }
 }
 
 fn kept(session: Option<Persistence>) -> Rule {
     Rule { session, ..rule(vec![backend("catalog", HTTP, 1)]) }
+}
+
+/// The session of all Services among these.
+fn keep(all: &mut [Resource], session: Persistence) {
+    for resource in all {
+        if let Resource::Service(service) = resource {
+            let policy = TrafficPolicy { session: Some(session.clone()), ..TrafficPolicy::default() };
+            Arc::make_mut(service).policies = vec![AttachedPolicy { port: None, policy: Arc::new(policy) }];
+        }
+    }
 }
 
 struct Scene {
@@ -92,6 +102,36 @@ async fn a_cookie_leads_back_by_whichever_proxy() {
             met.push(call(scene.door, &[]).await.by);
         }
         assert!(["a", "b", "c"].iter().all(|name| met.iter().any(|by| by == name)), "others are spread: {met:?}");
+    })
+    .await;
+}
+
+/// Sessions of XBackends (GEP-1619 since v1.7): weights decide the backend each time, and there a client meets whom it met.
+#[tokio::test]
+async fn a_session_within_a_backend_leads_to_none() {
+    bounded(async {
+        let (a, b, c) = three().await;
+        let (d, e) = (Scripted::new(&[BUSY]).await, Scripted::new(&[BUSY]).await);
+        let both = rule(vec![backend("catalog", HTTP, 1), backend("other", HTTP, 1)]);
+        let mut scene = Scene::new(&[a.address, b.address, c.address], both);
+        let within = Persistence { within: true, path: Some("/shop".into()), ..cart(Carrier::Cookie) };
+        let other = ["d", "e"].into_iter().zip([d.address, e.address]).map(|(name, at)| Place::plain(name, at.port())).collect::<Vec<_>>();
+        scene.mesh.put(service("other", &other));
+        let mut all = resources::catalog(&places(&[a.address, b.address, c.address]));
+        keep(&mut all, within);
+        scene.mesh.put(all);
+        let mut first = call(scene.door, &[]).await;
+        while first.by == "busy" {
+            first = call(scene.door, &[]).await;
+        }
+        let (cookie, token) = (first.cookie.unwrap(), first.token.unwrap());
+        assert_eq!(cookie, format!("cart={token}; Path=/shop; HttpOnly; SameSite=Lax"));
+        let mut met = Vec::new();
+        for _ in 0..40 {
+            met.push(with(scene.door, &token).await.by);
+        }
+        assert!(met.iter().any(|by| by == "busy"), "the weights decide the backend: {met:?}");
+        assert!(met.iter().all(|by| by == "busy" || *by == first.by), "and there it is the one that it was: {met:?}");
     })
     .await;
 }
@@ -213,12 +253,7 @@ async fn a_header_and_a_services_own_policy_do_the_same_and_the_rule_goes_first(
             assert_eq!(call(scene.door, &[("Cart", &token)]).await.by, first.by);
         }
         let mut all = resources::catalog(&places(&[a.address, b.address, c.address]));
-        for resource in &mut all {
-            if let Resource::Service(service) = resource {
-                let policy = TrafficPolicy { session: Some(cart(Carrier::Cookie)), ..TrafficPolicy::default() };
-                Arc::make_mut(service).policies = vec![AttachedPolicy { port: None, policy: Arc::new(policy) }];
-            }
-        }
+        keep(&mut all, cart(Carrier::Cookie));
         scene.mesh.put(all);
         assert_eq!(call(scene.door, &[]).await.cookie, None, "the rule's alone");
         scene.mesh.put(vec![on_service("catalog", kept(None))]);

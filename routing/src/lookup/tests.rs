@@ -138,6 +138,7 @@ fn listener(section: &str, hostname: &str, protocol: ListenerProtocol) -> Change
         normalisation: Normalisation::Base,
         front: model::Front::default(),
         shown: GatewayCertificate::default(),
+        asks: Vec::new(),
         broken: None,
     })))
 }

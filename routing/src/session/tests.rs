@@ -7,6 +7,8 @@ fn rule(carrier: Carrier, absolute: Option<u64>, idle: Option<u64>) -> Persisten
         carrier,
         absolute: absolute.map(Duration::from_secs),
         idle: idle.map(Duration::from_secs),
+        path: None,
+        within: false,
         key: None,
     }
 }

@@ -79,6 +79,7 @@ fn a_decision_is_told_whole() {
         normalisation: Normalisation::Base,
         front: model::Front::default(),
         shown: model::GatewayCertificate::default(),
+        asks: Vec::new(),
         broken: None,
     };
     let mut applied = Applied::default();

@@ -32,6 +32,16 @@ pub(super) fn authorizer(m: v1::ExternalAuthorizer, later: &mut Later) -> Result
     })
 }
 
+/// Of a listener. One that is asked in a way that this release does not know lets nothing through: to refuse the listener would leave the one before it,
+/// which nobody guards.
+pub(super) fn of_listener(m: v1::Asking, later: &mut Later) -> Result<Asking> {
+    if m.protocol.is_some() && m.backend.as_ref().is_some_and(|to| to.backend.is_some()) {
+        return asking(m);
+    }
+    later.note("is guarded in a way that this release does not know: no request is let through");
+    Ok(unknown())
+}
+
 /// Who cannot be asked, and so lets nothing through.
 fn nobody() -> Backend {
     let message = "a later release knows how it is asked".into();

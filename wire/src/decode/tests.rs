@@ -139,7 +139,8 @@ fn route() -> Route {
 
 fn session(carrier: Carrier, key: Option<[u8; 32]>) -> Persistence {
     let second = Duration::from_secs(1);
-    Persistence { name: "cart".into(), carrier, absolute: Some(second * 60), idle: Some(second), key: key.map(SessionKey) }
+    let (absolute, idle) = (Some(second * 60), Some(second));
+    Persistence { name: "cart".into(), carrier, absolute, idle, path: Some("/cart".into()), within: true, key: key.map(SessionKey) }
 }
 
 fn service(balancer: Balancer) -> Service {
@@ -274,6 +275,7 @@ fn listener() -> Listener {
         normalisation: Normalisation::MergeSlashes,
         front: Front::default(),
         shown: GatewayCertificate::default(),
+        asks: Vec::new(),
         broken: Some("certificate is missing".into()),
     }
 }

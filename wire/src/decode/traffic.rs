@@ -46,7 +46,17 @@ pub(super) fn session(m: v1::SessionPersistence) -> Result<Persistence> {
         absolute: m.absolute_nanos.map(Duration::from_nanos),
         idle: m.idle_nanos.map(Duration::from_nanos),
         key: m.key.map(key).transpose().at("key")?,
+        path: m.path.map(cookie_path).transpose().at("path")?,
+        within: m.within,
     })
+}
+
+/// What ends an attribute cannot stand in one.
+fn cookie_path(path: String) -> Result<Arc<str>> {
+    match model::session::is_cookie_path(&path) {
+        true => Ok(path.into()),
+        false => Err(wrong("is no path of a cookie")),
+    }
 }
 
 fn ejection(m: v1::Ejection) -> Result<Ejection> {

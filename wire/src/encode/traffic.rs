@@ -41,6 +41,8 @@ pub(super) fn session(s: &Persistence) -> v1::SessionPersistence {
         absolute_nanos: s.absolute.map(nanos),
         idle_nanos: s.idle.map(nanos),
         key: s.key.map(|key| Bytes::copy_from_slice(&key.0)),
+        path: s.path.as_ref().map(text),
+        within: s.within,
     }
 }
 

@@ -182,6 +182,12 @@ pub struct SessionPersistence {
     /// What seals tokens: 32 bytes. Absent: none can be made or read.
     #[prost(bytes = "bytes", optional, tag = "5")]
     pub key: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Of a cookie; absent: what the rule matched.
+    #[prost(string, optional, tag = "6")]
+    pub path: ::core::option::Option<::prost::alloc::string::String>,
+    /// It leads to endpoints of the backend that was drawn, and to no backend.
+    #[prost(bool, tag = "7")]
+    pub within: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AttachedPolicy {
@@ -464,7 +470,7 @@ pub mod client_certificates {
         Insecure(::prost::bytes::Bytes),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Listener {
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
@@ -500,6 +506,9 @@ pub struct Listener {
     /// Absent: nobody.
     #[prost(message, optional, tag = "15")]
     pub trusted: ::core::option::Option<TrustedProxies>,
+    /// About each request, before it is routed.
+    #[prost(message, repeated, tag = "16")]
+    pub asks: ::prost::alloc::vec::Vec<Asking>,
     /// What the gateway shows to servers outside the mesh; absent: nothing.
     #[prost(oneof = "listener::Shown", tags = "32, 33")]
     pub shown: ::core::option::Option<listener::Shown>,

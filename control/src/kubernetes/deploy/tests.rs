@@ -74,21 +74,20 @@ fn pods_ask_for_no_privilege() {
 }
 
 #[test]
-fn addresses_are_those_that_the_service_was_given() {
-    let balancer = json!({"type": "LoadBalancer", "clusterIPs": ["10.0.0.1"]});
-    assert!(addresses(&balancer, &Value::Null).is_empty(), "a cluster's own address is not where clients come");
-    let given = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}]}});
-    let expected = [("IPAddress".to_owned(), "192.0.2.1".to_owned()), ("Hostname".to_owned(), "lb.example.com".to_owned())];
-    assert_eq!(addresses(&balancer, &given), expected);
-    let inner = json!({"type": "ClusterIP", "clusterIPs": ["10.0.0.1", "fd00::1"]});
-    assert_eq!(addresses(&inner, &Value::Null).len(), 2);
-}
-
-#[test]
 fn static_addresses_are_asked_for() {
     let gateway = gateway("web", json!({"addresses": [{"type": "IPAddress", "value": "192.0.2.7"}]}));
     let made = objects(&gateway, "u", &ports(&[(80, false)]), &settings(), &Deployed::default());
     assert_eq!(made[3]["spec"]["loadBalancerIP"], "192.0.2.7");
+}
+
+#[test]
+fn a_gateway_for_the_cluster_alone_gets_no_balancer_whatever_its_parameters_say() {
+    let gateway = gateway("web", json!({"addresses": [{"type": "IPAddress", "routability": "Cluster"}]}));
+    let service = json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local"}).as_object().cloned().unwrap();
+    let asked = Deployed { service, ..Deployed::default() };
+    let made = objects(&gateway, "u", &ports(&[(80, false)]), &settings(), &asked);
+    assert_eq!(made[3]["spec"]["type"], "ClusterIP");
+    assert!(made[3]["spec"].get("externalTrafficPolicy").is_none(), "a Service of that type has none, and would be refused");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn parent(name: &str, conditions: Vec<Condition>) -> api::Parent {
 
 fn said<'a>(told: &'a api::Object, generation: u64, now: &'a str) -> Said<'a> {
     let shape = Shape::of(&told.group, &told.kind).unwrap();
-    Said { shape, told, generation, addresses: &[], sets: None, besides: &[], now }
+    Said { shape, told, generation, addresses: &[], says_reach: false, sets: None, besides: &[], now }
 }
 
 #[test]
@@ -110,10 +110,19 @@ fn a_class_says_what_it_supports_and_nothing_of_proxies() {
 #[test]
 fn addresses_are_told_and_taken_back() {
     let gateway = object("Gateway");
-    let addresses = [("IPAddress".to_owned(), "192.0.2.1".to_owned())];
+    let addresses = [Address { kind: "IPAddress", value: "192.0.2.1".into(), reach: "" }];
     let status = wanted(&Said { addresses: &addresses, ..said(&gateway, 1, "T") }, &Value::Null).unwrap();
     assert_eq!(status["addresses"], json!([{"type": "IPAddress", "value": "192.0.2.1"}]));
     assert!(wanted(&said(&gateway, 1, "T"), &status).unwrap().get("addresses").is_none());
+    // Told where there is a field for it, and there also that nothing is promised.
+    let inner = Address { kind: "IPAddress", value: "10.0.0.1".into(), reach: "Cluster" };
+    let addresses = [addresses[0].clone(), inner];
+    let status = wanted(&Said { addresses: &addresses, says_reach: true, ..said(&gateway, 1, "T") }, &status).unwrap();
+    assert_eq!((&status["addresses"][0]["routability"], &status["addresses"][1]["routability"]), (&json!(""), &json!("Cluster")));
+    assert!(
+        wanted(&Said { addresses: &addresses, says_reach: true, ..said(&gateway, 1, "T") }, &status).is_none(),
+        "nothing is written twice"
+    );
 }
 
 #[test]

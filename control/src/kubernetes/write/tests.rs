@@ -30,8 +30,12 @@ fn programmed(says: (&str, &str), asks: &[&str], given: &[&str]) -> String {
         applied: 0,
         concerned: 0,
     };
-    let given: Vec<(String, String)> = given.iter().map(|value| ("IPAddress".to_owned(), (*value).to_owned())).collect();
-    let told = addressed(&told, &gateway(asks), &given);
+    let ingress: Vec<Value> = given.iter().map(|value| json!({ "ip": value })).collect();
+    let gateway = gateway(asks);
+    let assigned = addresses::assigned(&gateway, &json!({"type": "LoadBalancer"}), &json!({"loadBalancer": {"ingress": ingress}}));
+    assert_eq!(addressed(&told, &gateway, &assigned, true).conditions[2].kind, "AddressesAssigned");
+    let told = addressed(&told, &gateway, &assigned, false);
+    assert_eq!(told.conditions.len(), 2, "what the release does not know is not said");
     assert_eq!(told.conditions[0].status, "True", "what is asked for is another matter than whether it can be had");
     format!("{} {}", told.conditions[1].status, told.conditions[1].reason)
 }

@@ -181,6 +181,9 @@ fn render_listener(listener: &Listener, out: &mut String) {
         Some(ClientCertificates::Insecure(roots)) => line(out, 1, format!("clients of any kind, {} roots", count(roots))),
         Some(ClientCertificates::Unasked) | None => {}
     }
+    for asking in &listener.asks {
+        line(out, 1, format!("asks {}", access::asking(asking)));
+    }
     render_level(listener.normalisation, out);
     match &listener.shown {
         GatewayCertificate::Nothing => {}
@@ -364,5 +367,7 @@ fn filter_text(filter: &Filter) -> String {
 fn told_session(session: &model::session::Persistence) -> String {
     let limits = [("at most", session.absolute), ("idle", session.idle)];
     let limits = limits.iter().filter_map(|(name, limit)| Some(format!(", {name} {:?}", (*limit)?)));
-    format!("session {} by {:?}{}", session.name, session.carrier, limits.collect::<String>())
+    let below = session.path.as_ref().map(|path| format!(", below {path}")).unwrap_or_default();
+    let within = if session.within { ", within its backend" } else { "" };
+    format!("session {} by {:?}{}{below}{within}", session.name, session.carrier, limits.collect::<String>())
 }

@@ -64,3 +64,22 @@ fn who_may_bring_requests_for_others_crosses_and_is_never_more_than_was_said() {
         assert!(decode(&message.encode_to_vec()).unwrap_err().to_string().contains("trusted"));
     }
 }
+
+/// What guards is never read as less: to refuse the listener would leave the one before it, which nobody guards.
+#[test]
+fn who_is_asked_before_routes_crosses_and_one_that_is_not_known_lets_nothing_through() {
+    let Resource::ExternalAuthorizer(one) = samples().into_iter().find(|(name, _)| *name == "externalauthorizer").unwrap().1 else {
+        panic!()
+    };
+    let sample =
+        Resource::Listener(Arc::new(Listener { asks: vec![Arc::new(one.asked.clone()), Arc::new(one.asked.clone())], ..listener() }));
+    assert_eq!(decode(&encode(&sample)).unwrap(), sample);
+    let mut message = v1::Resource::decode(&*encode(&sample)).unwrap();
+    let Some(v1::resource::Resource::Listener(door)) = &mut message.resource else { panic!("not a listener") };
+    door.asks[1].protocol = None;
+    let (read, noted) = decode_noting(&message.encode_to_vec()).unwrap();
+    let Resource::Listener(read) = read else { panic!("not a listener") };
+    assert_eq!((read.asks.len(), &read.asks[0]), (2, &Arc::new(one.asked.clone())));
+    assert!(matches!(read.asks[1].backend, model::Backend::Invalid { .. }) && !read.asks[1].fail_open);
+    assert!(noted.unwrap().contains("no request is let through"));
+}

@@ -64,6 +64,9 @@ cargo xtask CHORE
   soak --real [--minutes N]
                 a mesh of real processes at half its load for ten minutes: losses, memory,
                 descriptors, threads and tasks of each process
+  soak --access [--cases N]
+                verdicts of access against their slow reference, and what must hold whatever
+                anyone writes: each property over a million worlds of policies
   fuzz [TARGET] [--seconds N] [--minimise]
                 strangers' bytes invented by libFuzzer, for each target (fuzz/README.md)
   fuzz --all [--for TIME] [--jobs N]

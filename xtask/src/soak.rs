@@ -1,5 +1,6 @@
-//! `cargo xtask soak`: the mesh on virtual time, as many seeds as one likes; with `--real` a mesh of real processes for some minutes. How they are
-//! judged is their own business (`testkit/tests/world`, `cli/tests/soak`); this only builds them and hands the arguments on.
+//! `cargo xtask soak`: the mesh on virtual time, as many seeds as one likes; with `--real` a mesh of real processes for some minutes; with
+//! `--access` verdicts against their reference. How they are judged is their own business (`testkit/tests/world`, `cli/tests/soak`,
+//! `policy/src/tests`); this only builds them and hands the arguments on.
 
 use crate::process;
 use anyhow::{Result, bail};
@@ -7,10 +8,12 @@ use anyhow::{Result, bail};
 /// For whoever gives no number.
 const SECONDS: &str = "60";
 const MINUTES: &str = "10";
+const CASES: &str = "1000000";
 
 pub fn run(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((first, rest)) if first == "--real" => real(rest),
+        Some((first, rest)) if first == "--access" => access(rest),
         _ => world(arguments),
     }
 }
@@ -22,6 +25,17 @@ fn real(arguments: &[String]) -> Result<()> {
         _ => bail!("soak --real takes --minutes N and no more"),
     };
     process::run(&process::cargo(), &["test", "--release", "--locked", "-p", "cli", "--test", "soak", "--", "--minutes", minutes])
+}
+
+/// Properties of verdicts, each over so many worlds of policies; tests try a few hundred.
+fn access(arguments: &[String]) -> Result<()> {
+    let cases = match arguments {
+        [] => CASES,
+        [flag, cases] if flag == "--cases" && cases.parse::<u32>().is_ok_and(|n| n > 0) => cases,
+        _ => bail!("soak --access takes --cases N and no more"),
+    };
+    let (cases, cargo) = (format!("PROPTEST_CASES={cases}"), process::cargo());
+    process::run("env", &[&cases, &cargo, "test", "--release", "--locked", "-p", "policy", "--lib", "properties"])
 }
 
 fn world(arguments: &[String]) -> Result<()> {

@@ -58,6 +58,9 @@ fn served(service: &Service) -> Map<String, Value> {
     fields.insert("hostnames".into(), json!(service.hostnames));
     fields.insert("identities".into(), json!(service.identities));
     fields.insert("endpoints".into(), json!(service.endpoints));
+    // Where all is well there is nothing to say.
+    let told = [("breakers", json!(service.breakers)), ("crowded", json!(service.crowded))];
+    fields.extend(told.into_iter().filter(|(_, all)| *all != json!([])).map(|(name, all)| (name.to_owned(), all)));
     fields
 }
 

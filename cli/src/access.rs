@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::join::{by_chance, hex};
 use crate::output::Output;
 use crate::{explain, files, table};
-use called::{Called, Verdict};
+use called::{Brought, Called, Verdict};
 use clap::{Args, Subcommand};
 use model::{Method, RequestHead, SpiffeId};
 use serde_json::{Value, json};
@@ -138,7 +138,7 @@ async fn check(args: CheckArgs) -> Outcome {
         }
     };
     let called = called.consuming(args.consumer.as_deref().map(|name| full_name(name, namespace)).as_deref())?;
-    let verdicts = called.verdicts(caller.as_ref(), args.source_ip, args.port, head.as_ref());
+    let verdicts = called.verdicts(caller.as_ref(), args.source_ip, args.port, Brought::of(head.as_ref()));
     if verdicts.is_empty() {
         return Err(Failure::problem(format!("{namespace}/{service} has no such port")));
     }
@@ -252,7 +252,7 @@ async fn matrix(args: MatrixArgs) -> Outcome {
     }
     columns.sort_by(|a, b| a.0.cmp(&b.0));
     let local = IpAddr::from([127, 0, 0, 1]);
-    let cell = |called: &Called, id: &SpiffeId| called::together(&called.verdicts(Some(id), local, None, None));
+    let cell = |called: &Called, id: &SpiffeId| called::together(&called.verdicts(Some(id), local, None, Brought::Anything));
     match args.output {
         Output::Text => {
             let head: Vec<&str> = std::iter::once("CALLER").chain(columns.iter().map(|(name, _)| name.as_str())).collect();

@@ -3,9 +3,11 @@
 
 pub mod again;
 
+use crate::consumers;
 use crate::http::Stop;
 use crate::map::Map;
 use crate::snapshot::Snapshot;
+use crate::tokens;
 use crate::worker::Worker;
 use model::access::{AccessPolicy, AccessSettings, Egress, ExplainDenials};
 use model::{AppProtocol, Change, Fault, Key, Kind, Listener, RequestHead, Resource, SpiffeId};
@@ -151,7 +153,32 @@ pub enum At<'a> {
 pub fn stream(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<Option<Arc<str>>, Stop> {
     let judged = judge(worker, snapshot, standing, Moment::Stream);
     let dry_run = judged.inspect_err(|stop| count_denied(worker, stop))?;
-    proven(worker, snapshot, standing).map(|()| dry_run)
+    if let Some((by, proof)) = unproven(worker, snapshot, standing)? {
+        match proof {
+            Proof::Key => consumers::count_missing(worker),
+            Proof::Token => tokens::count_missing(worker, &by),
+        }
+        return Err(proof.stop(by));
+    }
+    Ok(dry_run)
+}
+
+/// What bytes cannot bring.
+#[derive(Debug, Clone, Copy)]
+enum Proof {
+    Key,
+    Token,
+}
+
+impl Proof {
+    fn stop(self, by: Arc<str>) -> Stop {
+        let what = match self {
+            Self::Key => "key",
+            Self::Token => "token",
+        };
+        let why = format!("{by} demands a {what}, and bytes bring none");
+        Stop { by: Some(by), ..Stop::new(Fault::Unauthenticated, why) }
+    }
 }
 
 /// Bytes bring no key and no token: beside workloads they do not pass where one is demanded, unless their port is declared as one of bytes.
@@ -159,23 +186,26 @@ pub fn stream(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> 
 /// # Errors
 /// If one is demanded there.
 pub fn proven(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<(), Stop> {
-    if snapshot.consumers.is_empty() && snapshot.tokens.is_empty() {
-        return Ok(());
-    }
-    let called = called(worker, snapshot, standing);
-    proven_at(snapshot, standing, &called)
+    unproven(worker, snapshot, standing)?.map_or(Ok(()), |(by, proof)| Err(proof.stop(by)))
 }
 
-fn proven_at(snapshot: &Snapshot, standing: &Standing<'_>, called: &Called) -> Result<(), Stop> {
-    let At::Workload { .. } = standing.at else { return Ok(()) };
+/// Who demands which proof there.
+fn unproven(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<Option<(Arc<str>, Proof)>, Stop> {
+    if snapshot.consumers.is_empty() && snapshot.tokens.is_empty() {
+        return Ok(None);
+    }
+    let called = called(worker, snapshot, standing);
+    unproven_at(snapshot, standing, &called)
+}
+
+fn unproven_at(snapshot: &Snapshot, standing: &Standing<'_>, called: &Called) -> Result<Option<(Arc<str>, Proof)>, Stop> {
+    let At::Workload { .. } = standing.at else { return Ok(None) };
     if called.is_of_bytes(snapshot) {
-        return Ok(());
+        return Ok(None);
     }
     let (place, _) = place(snapshot, standing, called)?;
-    let key = snapshot.consumers.demanded(&place).map(|by| (by, "key"));
-    let Some((by, what)) = key.or_else(|| snapshot.tokens.demanded(&place).map(|by| (by, "token"))) else { return Ok(()) };
-    let why = format!("{by} demands a {what}, and bytes bring none");
-    Err(Stop { by: Some(by), ..Stop::new(Fault::Unauthenticated, why) })
+    let key = snapshot.consumers.demanded(&place).map(|by| (by, Proof::Key));
+    Ok(key.or_else(|| snapshot.tokens.demanded(&place).map(|by| (by, Proof::Token))))
 }
 
 /// Judges a request whose path was made regular. What is allowed, and would not be if all that is tried out were in force, is told.
@@ -329,7 +359,9 @@ pub fn would(snapshot: &Snapshot, standing: &Standing<'_>, asked: Asked<'_>) -> 
         Asked::Request(head) => Moment::Request(of_head(head, standing, &mut buffer)),
     };
     let proven = match asked {
-        Asked::Stream => proven_at(snapshot, standing, &called),
+        Asked::Stream => {
+            unproven_at(snapshot, standing, &called).and_then(|demanded| demanded.map_or(Ok(()), |(by, proof)| Err(proof.stop(by))))
+        }
         Asked::Opened | Asked::Request(_) => Ok(()),
     };
     match (decide(snapshot, standing, &called, moment), proven) {

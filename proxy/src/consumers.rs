@@ -221,9 +221,18 @@ fn identify(desks: &[&Desk], places: &[&KeyPlace], head: &RequestHead) -> Result
     desks.iter().find_map(known).ok_or(Refused::Unknown).map(Some)
 }
 
-fn stop(worker: &Worker, refused: Refused, desks: &[&Desk]) -> Stop {
-    let help = "Requests that were refused for the key of a consumer that they brought, or for bringing none, by why";
+fn count(worker: &Worker, refused: Refused) {
+    let help = "Requests and connections that were refused for the key of a consumer that they brought, or for bringing none, by why";
     worker.shared.metrics.counter("organza_key_refused", help, &[("cause", refused.label())]).add(1.0);
+}
+
+/// Bytes came where a key is demanded.
+pub fn count_missing(worker: &Worker) {
+    count(worker, Refused::Missing);
+}
+
+fn stop(worker: &Worker, refused: Refused, desks: &[&Desk]) -> Stop {
+    count(worker, refused);
     // Who demands one is named; whose key it is not, is everybody.
     let demands = desks.iter().find_map(|desk| desk.demands.as_ref()).filter(|_| refused == Refused::Missing);
     let by = demands.map(|held| held.said.origin.object.to_string().into());

@@ -248,24 +248,32 @@ fn keys(issuer: &Issuer, store: &Store) -> Option<Arc<Keys>> {
     issuer.inline.clone().or_else(|| store.keys(&issuer.said))
 }
 
+/// Why a request is refused that brings no token.
+const MISSING: &str = "missing";
+
 fn missing(worker: &Worker, found: &[Arc<Issuer>]) -> Result<Option<Arc<Token>>, Stop> {
     let Some(issuer) = found.iter().find(|issuer| issuer.said.required) else { return Ok(None) };
-    count(worker, issuer, "missing");
+    count(worker, &issuer.by(), MISSING);
     let why = format!("{} demands a token, and there is none", issuer.said.origin.object);
     let fields = vec![("WWW-Authenticate", "Bearer".into())];
     Err(Stop { by: Some(issuer.by()), fields, ..Stop::new(Fault::Unauthenticated, why) })
 }
 
 fn stop(worker: &Worker, issuer: &Arc<Issuer>, refused: Refused) -> Stop {
-    count(worker, issuer, refused.label());
+    count(worker, &issuer.by(), refused.label());
     let value = format!("Bearer error=\"invalid_token\", error_description=\"{refused}\"");
     let why = format!("{refused}, says {}", issuer.said.origin.object);
     Stop { by: Some(issuer.by()), fields: vec![("WWW-Authenticate", value.into())], ..Stop::new(Fault::Unauthenticated, why) }
 }
 
-fn count(worker: &Worker, issuer: &Issuer, cause: &str) {
-    let help = "Requests that were refused for their token, or for having none, by why";
-    let labels = [("issuer", &*issuer.by()), ("cause", cause)];
+/// Bytes came where this issuer demands a token.
+pub fn count_missing(worker: &Worker, issuer: &str) {
+    count(worker, issuer, MISSING);
+}
+
+fn count(worker: &Worker, issuer: &str, cause: &str) {
+    let help = "Requests and connections that were refused for their token, or for having none, by why";
+    let labels = [("issuer", issuer), ("cause", cause)];
     worker.shared.metrics.counter("organza_token_refused", help, &labels).add(1.0);
 }
 

@@ -28,6 +28,23 @@ pub struct Called {
     consumer: Option<Consumer>,
 }
 
+/// What a caller comes with.
+#[derive(Debug, Clone, Copy)]
+pub enum Brought<'a> {
+    /// Nobody says: whether anything may come at all.
+    Anything,
+    /// A connection that is carried unread.
+    Bytes,
+    Request(&'a RequestHead),
+}
+
+impl<'a> Brought<'a> {
+    /// A request, where there is one.
+    pub fn of(head: Option<&'a RequestHead>) -> Self {
+        head.map_or(Self::Anything, Self::Request)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// `yes`, `no` or, where it depends on the request, `some`.
@@ -136,15 +153,9 @@ impl Called {
     }
 
     /// What is said of each port, or of the one that is asked about.
-    pub fn verdicts(
-        &self,
-        caller: Option<&SpiffeId>,
-        address: IpAddr,
-        port: Option<u16>,
-        head: Option<&RequestHead>,
-    ) -> Vec<(u16, Verdict)> {
+    pub fn verdicts(&self, caller: Option<&SpiffeId>, address: IpAddr, port: Option<u16>, what: Brought<'_>) -> Vec<(u16, Verdict)> {
         let ports = self.ports().into_iter().filter(|(number, _)| port.is_none_or(|only| only == *number));
-        ports.map(|(number, behind)| (number, self.verdict(caller, address, behind, head))).collect()
+        ports.map(|(number, behind)| (number, self.verdict(caller, address, behind, what))).collect()
     }
 
     /// The limits that count requests there, in words.
@@ -175,13 +186,13 @@ impl Called {
         Some(Standing::stranger(at))
     }
 
-    fn verdict(&self, caller: Option<&SpiffeId>, address: IpAddr, port: u16, head: Option<&RequestHead>) -> Verdict {
+    fn verdict(&self, caller: Option<&SpiffeId>, address: IpAddr, port: u16, what: Brought<'_>) -> Verdict {
         let at = At::Workload { workload: &self.workload, port };
         let (token, consumer) = (self.token.as_ref(), self.consumer.as_ref());
         let address = Some(SocketAddr::new(address, 0));
         let standing = Standing { identity: caller, address, token, consumer, ..Standing::stranger(at) };
         let told = |asked| would(&self.snapshot, &standing, asked);
-        if let Some(head) = head {
+        if let Brought::Request(head) = what {
             if let Some(unproven) = self.unproven(port) {
                 return unproven;
             }
@@ -195,6 +206,9 @@ impl Called {
             return Verdict::of(if told.allowed { "yes" } else { "no" }, told);
         }
         let (opened, bytes) = (told(Asked::Opened), told(Asked::Stream));
+        if let Brought::Bytes = what {
+            return Verdict::of(if bytes.allowed { "yes" } else { "no" }, bytes);
+        }
         match (opened.allowed, bytes.allowed) {
             (false, _) => Verdict::of("no", opened),
             (true, true) => Verdict::of("yes", bytes),

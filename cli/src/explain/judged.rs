@@ -4,7 +4,7 @@
 use super::Known;
 use super::question::{From, Question};
 use super::story::Story;
-use crate::access::called::{Called, Verdict, together};
+use crate::access::called::{Brought, Called, Verdict, together};
 use crate::access::{identity, live};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
@@ -65,8 +65,12 @@ pub async fn judge(known: &Known, question: &Question, story: &Story, whence: Wh
         let called = called.bearing(proofs.token).consuming(consumer)?;
         let caller = caller(&question.from, proxies, called.trust_domain())?;
         // What filters made of it is not at hand in full: then it is told whether any request may come.
-        let head = (!rewritten && question.bytes.is_none()).then_some(&question.head);
-        let verdicts = called.verdicts(caller.as_ref(), proofs.address, Some(to.port), head);
+        let brought = match (&question.bytes, rewritten) {
+            (Some(_), _) => Brought::Bytes,
+            (None, true) => Brought::Anything,
+            (None, false) => Brought::Request(&question.head),
+        };
+        let verdicts = called.verdicts(caller.as_ref(), proofs.address, Some(to.port), brought);
         let word = together(&verdicts);
         let who = format!("{}/{}", to.service.namespace, to.service.name);
         // Bytes bring neither tokens nor keys.

@@ -2,7 +2,7 @@
 //! The files are taken as if they were applied over what the mesh has; the verdicts are those of the code that carries traffic.
 
 use crate::access;
-use crate::access::called::Called;
+use crate::access::called::{Brought, Called};
 use crate::client::Client;
 use crate::failure::Outcome;
 use crate::mesh_flag::MeshFlag;
@@ -161,7 +161,7 @@ fn told(call: &Call) -> String {
 fn verdict(called: &Called, call: &Call) -> Option<(bool, String, String)> {
     let caller = SpiffeId::parse(&call.source).ok();
     let head = (!call.method.is_empty()).then(|| request(call)).flatten();
-    let verdicts = called.verdicts(caller.as_ref(), IpAddr::from([127, 0, 0, 1]), Some(call.port), head.as_ref());
+    let verdicts = called.verdicts(caller.as_ref(), IpAddr::from([127, 0, 0, 1]), Some(call.port), Brought::of(head.as_ref()));
     let (_, verdict) = verdicts.into_iter().next()?;
     // Of bytes nothing but yes lets them through.
     Some((verdict.word == "yes", verdict.by.as_deref().unwrap_or("default").to_owned(), verdict.why))

@@ -184,6 +184,7 @@ async fn bytes_bring_no_key_and_pass_only_where_their_port_is_declared_so() {
                 let record = shop.catalog.failed("unauthenticated").await;
                 assert_eq!(record["reason"], "Consumer shop/acme demands a key, and bytes bring none");
                 assert_eq!(record["verdict_by"], "Consumer shop/acme");
+                assert!(shop.catalog.worker.shared.metrics.encode().contains("organza_key_refused_total{cause=\"missing\"} 1"));
             }
             let via = Via::Hbone { expected: [id("catalog")].into(), authority: format!("catalog:{port}").as_str().into() };
             let tunnel = UpstreamKey { address: shop.tunnel, via, framing: Framing::Tcp, counted: None };

@@ -35,7 +35,7 @@ fn files_are_asked_port_by_port() {
     let called = Called::of_files(&objects, "prod", "orders").unwrap();
     let local = IpAddr::from([127, 0, 0, 1]);
     let words = |caller: Option<&SpiffeId>, head: Option<&RequestHead>| {
-        called.verdicts(caller, local, None, head).into_iter().map(|(port, verdict)| (port, verdict.word)).collect::<Vec<_>>()
+        called.verdicts(caller, local, None, Brought::of(head)).into_iter().map(|(port, verdict)| (port, verdict.word)).collect::<Vec<_>>()
     };
     let (web, api, dev) = (id("prod", "web"), id("prod", "api"), id("dev", "web"));
     assert_eq!(words(Some(&web), None), [(80, "some"), (5432, "yes")]);
@@ -47,10 +47,10 @@ fn files_are_asked_port_by_port() {
     head.set_target("/orders");
     assert_eq!(words(Some(&web), Some(&head))[0].1, "yes");
     head.method = Method::Get;
-    let verdict = called.verdicts(Some(&web), local, Some(80), Some(&head)).remove(0).1;
+    let verdict = called.verdicts(Some(&web), local, Some(80), Brought::Request(&head)).remove(0).1;
     assert_eq!((verdict.word, verdict.by.as_deref()), ("no", Some("AccessPolicy prod/orders")));
-    assert_eq!(together(&called.verdicts(Some(&dev), local, None, None)), "no");
-    assert_eq!(together(&called.verdicts(Some(&web), local, None, None)), "some");
+    assert_eq!(together(&called.verdicts(Some(&dev), local, None, Brought::Anything)), "no");
+    assert_eq!(together(&called.verdicts(Some(&web), local, None, Brought::Anything)), "some");
     assert!(Called::of_files(&objects, "prod", "nobody").is_err());
 }
 
@@ -69,11 +69,60 @@ spec:
     let called = || Called::of_files(&objects, "prod", "orders").unwrap();
     let (web, local) = (id("prod", "web"), IpAddr::from([127, 0, 0, 1]));
     let words = |called: &Called| {
-        called.verdicts(Some(&web), local, None, None).into_iter().map(|(port, verdict)| (port, verdict.word)).collect::<Vec<_>>()
+        called
+            .verdicts(Some(&web), local, None, Brought::Anything)
+            .into_iter()
+            .map(|(port, verdict)| (port, verdict.word))
+            .collect::<Vec<_>>()
     };
     // A port that is declared as one of bytes has nothing in which a key could stand.
     assert_eq!(words(&called()), [(80, "no"), (5432, "yes")]);
-    let why = called().verdicts(Some(&web), local, Some(80), None).remove(0).1.why;
+    let why = called().verdicts(Some(&web), local, Some(80), Brought::Anything).remove(0).1.why;
     assert_eq!(why, "401, for Consumer prod/acme demands a key, and there is none");
     assert_eq!(words(&called().consuming(Some("prod/acme")).unwrap()), [(80, "some"), (5432, "yes")]);
+    // Bytes bring none whoever sends them, and nothing of them depends on a request.
+    let bytes = |port| called().verdicts(Some(&web), local, Some(port), Brought::Bytes).remove(0).1;
+    assert_eq!((bytes(80).word, bytes(5432).word), ("no", "yes"));
+}
+
+#[test]
+fn what_is_made_of_tokens_is_told_in_words() {
+    let issuer = |required: bool| {
+        format!(
+            "\
+apiVersion: organza.dev/v1alpha1
+kind: TokenIssuer
+metadata: {{name: corp, namespace: prod}}
+spec:
+  targetRefs: [{{kind: Service, name: orders, sectionName: http}}]
+  issuer: https://corp.example
+  jwks: {{uri: 'https://corp.example/jwks.json'}}
+  required: {required}
+"
+        )
+    };
+    let called = |required| {
+        let (objects, broken) = frontends::file::parse("all.yaml", &format!("{FILES}---\n{}", issuer(required)));
+        assert!(broken.is_empty(), "{broken:?}");
+        Called::of_files(&objects, "prod", "orders").unwrap()
+    };
+    let of = |issuer: &str| Token { issuer: issuer.into(), subject: "ann".into(), audiences: Vec::new(), claims: Vec::new() };
+    let (corp, other) = (of("https://corp.example"), of("https://other.example"));
+    let cases = [
+        (true, None, false, "401, for TokenIssuer prod/corp demands a token, and there is none"),
+        (false, None, true, "no token, and TokenIssuer prod/corp demands none"),
+        (true, Some(&corp), true, "a token of https://corp.example, as TokenIssuer prod/corp believes it"),
+        (true, Some(&other), false, "401, for no issuer of tokens here is \"https://other.example\""),
+    ];
+    let (web, local) = (id("prod", "web"), IpAddr::from([127, 0, 0, 1]));
+    let mut head = RequestHead::default();
+    head.method = Method::Post;
+    head.set_target("/orders");
+    for (required, token, passes, words) in cases {
+        let called = called(required).bearing(token);
+        assert_eq!(called.authentication(80), [(passes, words.to_owned())]);
+        let verdict = called.verdicts(Some(&web), local, Some(80), Brought::Request(&head)).remove(0).1;
+        assert_eq!(verdict.word, if passes { "yes" } else { "no" }, "{words}: {}", verdict.why);
+        assert!(passes || verdict.why == words, "{}", verdict.why);
+    }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::access::called::Called;
+use crate::access::called::{Brought, Called};
 use frontends::Object;
 use model::{Method, RequestHead};
 use std::net::IpAddr;
@@ -65,7 +65,7 @@ fn word(called: &Called, caller: &str, ask: Option<(&str, &str)>) -> &'static st
         head
     });
     let id = SpiffeId::parse(caller).ok();
-    let verdicts = called.verdicts(id.as_ref(), IpAddr::from([127, 0, 0, 1]), None, head.as_ref());
+    let verdicts = called.verdicts(id.as_ref(), IpAddr::from([127, 0, 0, 1]), None, Brought::of(head.as_ref()));
     verdicts.first().expect("a port").1.word
 }
 

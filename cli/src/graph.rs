@@ -74,6 +74,16 @@ pub fn success(figures: &Figures) -> String {
     }
 }
 
+/// As [`success`], of everything that was sent: what callers would have seen if nothing had been tried again.
+pub fn actual(figures: &Figures) -> String {
+    // An older control plane does not tell.
+    if figures.requests > 0 && figures.attempts == 0 {
+        return "–".into();
+    }
+    let failures = figures.failures + figures.retries;
+    success(&Figures { requests: figures.attempts, failures, success_rate: figures.actual_success_rate, ..Figures::default() })
+}
+
 pub fn millis(value: Option<f64>) -> String {
     value.map_or("–".into(), |ms| units::short(Duration::from_secs_f64(ms.max(0.0) / 1e3)))
 }

@@ -69,7 +69,7 @@ pub async fn run(args: TopArgs) -> Outcome {
 }
 
 fn picture(graph: &Graph, order: Order, width: usize) -> String {
-    let head = ["NAME", "REQ/S", "SUCCESS", "DENIED", "RETRIES", "P50", "P95", "P99", "HEALTHY", "MARKS"];
+    let head = ["NAME", "REQ/S", "SUCCESS", "ACTUAL", "DENIED", "RETRIES", "P50", "P95", "P99", "HEALTHY", "MARKS"];
     let mut nodes: Vec<&Node> = graph.nodes.iter().filter(|node| node.kind != NodeKind::Outside).collect();
     let p99 = |node: &Node| node.figures.p99_millis.unwrap_or(0.0);
     nodes.sort_by(|a, b| {
@@ -102,6 +102,7 @@ fn row(name: String, figures: &Figures, endpoints: u32, healthy: u32, marks: Str
         name,
         format!("{:.1}", figures.requests_per_second),
         success(figures),
+        graph::actual(figures),
         figures.denied.to_string(),
         figures.retries.to_string(),
         millis(figures.p50_millis),

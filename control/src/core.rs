@@ -4,6 +4,7 @@ mod unsaved;
 
 use crate::calls::Calls;
 use crate::contexts::Contexts;
+use crate::checks::Checks;
 use crate::ejections::Ejections;
 use crate::files::Read;
 use crate::flows::Flows;
@@ -61,6 +62,7 @@ pub struct Inner {
     pub graph: Graph,
     pub calls: Calls,
     pub ejections: Ejections,
+    pub checks: Checks,
     pub flows: Flows,
     pub processes: Processes,
     pub contexts: Contexts,
@@ -118,6 +120,7 @@ impl Core {
             graph: Graph::default(),
             calls: Calls::load(store.list("calls/").unwrap_or_default()),
             ejections: Ejections::default(),
+            checks: Checks::default(),
             flows: Flows::default(),
             processes: Processes::default(),
             contexts: Contexts::default(),

@@ -43,6 +43,8 @@ pub struct Heard {
 impl Flows {
     /// What one report told, and how many it had no room for.
     pub fn report(&mut self, proxy: &str, flows: Vec<v1::Flow>, dropped: u64, now: u64) {
+        // What a proxy of ours never sends, for it has bounds of its own.
+        let dropped = dropped.saturating_add(flows.len().saturating_sub(limits::FLOWS_OF_ONE) as u64);
         self.dropped = self.dropped.saturating_add(dropped);
         if dropped > 0 {
             self.taps.values().for_each(|tap| _ = tap.dropped.fetch_add(dropped, Ordering::Relaxed));

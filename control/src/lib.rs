@@ -9,6 +9,7 @@ pub mod calls;
 pub mod contexts;
 pub mod core;
 pub mod dashboard;
+pub mod checks;
 pub mod ejections;
 pub mod files;
 pub mod flows;

@@ -74,6 +74,14 @@ pub const SHUTDOWN: Duration = Duration::from_secs(2);
 pub const EJECTIONS: usize = 1000;
 /// How long a proxy's word on ejected endpoints holds, in seconds: it repeats it each second.
 pub const EJECTION_SECONDS: u64 = 10;
+/// Health checks that are read of one report ...
+pub const CHECKS_OF_ONE: usize = 1000;
+/// ... and endpoints whose last check is remembered, for each proxy that tells of it.
+pub const CHECKS: usize = 50_000;
+/// A check that says it comes again later than in so many seconds is believed for so long.
+pub const CHECK_SECONDS: u64 = 3600;
+/// What one of them said, in bytes.
+pub const CHECK_SAID: usize = 256;
 /// Connections of browsers at once; further ones wait.
 pub const DASHBOARD_CONNECTIONS: usize = 128;
 /// Who asks the control socket has so long to say what it wants, and between two questions.

@@ -6,7 +6,7 @@ use crate::ejections::{Crowded, Ejection, Findings, OpenBreaker};
 use crate::shell::{Clock, monotone};
 use crate::tokens::Refused;
 use crate::view::view;
-use crate::{calls, limits, registry};
+use crate::{calls, checks, limits, registry};
 use identity::{ClientAuth, Credentials, alpn};
 use model::{Key, SpiffeId};
 use std::pin::Pin;
@@ -381,6 +381,7 @@ impl Telemetry for Service {
         // What one that was taken out carried to its end is counted; how it is itself is nobody's business any more.
         if is_member {
             inner.ejections.report((&report.proxy, report.incarnation), found, seconds(now()));
+            inner.checks.report(&report.proxy, report.checks.into_iter().map(check), seconds(now()));
         }
         if report.sequence > 0 {
             let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
@@ -428,6 +429,16 @@ fn ejection(told: v1::report_request::Ejection) -> Ejection {
     }
 }
 
+fn check(told: v1::report_request::Check) -> checks::Told {
+    checks::Told {
+        endpoint: (told.service_namespace, told.service, told.endpoint),
+        passed: told.passed,
+        said: told.said,
+        age_millis: told.age_millis,
+        again_millis: told.again_millis,
+    }
+}
+
 fn crowded(told: v1::report_request::Crowded) -> Crowded {
     Crowded { namespace: told.service_namespace, service: told.service, open: told.open, limit: told.limit, waiting: told.waiting }
 }
@@ -465,6 +476,7 @@ fn edge(edge: v1::Edge) -> Option<(EdgeId, EdgeTotals)> {
         failures: edge.failures,
         client_errors: edge.client_errors,
         denied: edge.denied,
+        faults: edge.faults,
         retries: edge.retries,
         request_bytes: edge.request_bytes,
         response_bytes: edge.response_bytes,

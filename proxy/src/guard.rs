@@ -10,7 +10,7 @@ use routing::admission::{Admission, Occupied, Ticket};
 use routing::balance::{Balancer, Standing};
 use routing::breaker::{Admitted, Breaker, Change};
 use routing::eject::{Ended, Event, Outliers};
-use routing::health::Checks;
+use routing::health::{Checks, Last};
 use routing::retry::Budget;
 use routing::room::{self, Room};
 use std::collections::HashMap;
@@ -151,6 +151,15 @@ pub struct Out {
     pub left: Duration,
 }
 
+/// A health check that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    pub service: Key,
+    pub endpoint: Arc<str>,
+    pub age: Duration,
+    pub last: Last,
+}
+
 impl Guards {
     /// Uses the retry budget towards what is no service.
     pub fn outside<T>(&self, now: Instant, work: impl FnOnce(&mut Budget) -> T) -> T {
@@ -169,6 +178,16 @@ impl Guards {
         all.sort_by(|a, b| a.service.cmp(&b.service));
         all.truncate(limits::EJECTIONS_TOLD);
         all
+    }
+
+    /// Health checks that ended since this was last asked, as many as one report tells of; the rest is told the next time.
+    pub fn checked(&self, now: Instant) -> Vec<Checked> {
+        let guards: Vec<_> = lock(&self.all).values().cloned().collect();
+        let mut told = Vec::new();
+        for guard in guards {
+            told.extend(guard.checks_told(limits::CHECKS_TOLD - told.len(), now));
+        }
+        told
     }
 
     /// All that are left out now, in a stable order.

@@ -94,6 +94,8 @@ pub const H2_CONNECTIONS: usize = 16;
 pub const H2_TURN: Duration = Duration::from_millis(100);
 /// Ejected endpoints that one report tells of.
 pub const EJECTIONS_TOLD: usize = 1000;
+/// Health checks that ended and that one report tells of; the rest waits for the next.
+pub const CHECKS_TOLD: usize = 1000;
 /// How long a request waits for its place where a service has as many under way as it may.
 pub const PENDING_TIME: Duration = Duration::from_secs(10);
 /// A proxy beside an application gives a request so much longer than its caller waits, so that it is the caller's proxy that says whose time was over.

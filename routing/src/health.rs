@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 /// How one check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    Passed,
-    /// What was asked and what came of it: `GET /healthz answered 503`.
+    /// What was asked and what came of it: `GET /healthz answered 200 in 1.2 ms`.
+    Passed(Arc<str>),
+    /// Likewise: `GET /healthz answered 503`.
     Failed(Arc<str>),
     /// Nothing was learnt of the endpoint: we could not ask.
     Unknown,
@@ -47,6 +48,16 @@ impl fmt::Display for Unhealthy {
     }
 }
 
+/// The last check of an endpoint that taught anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Last {
+    pub at: Instant,
+    pub passed: bool,
+    pub said: Arc<str>,
+    /// The next one ends within this time.
+    pub again: Duration,
+}
+
 /// What changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -67,6 +78,8 @@ struct Member {
     unhealthy: Option<Unhealthy>,
     /// When it was last taken back.
     returned: Option<Instant>,
+    /// How the last check ended, until that was told.
+    news: Option<Last>,
 }
 
 /// The endpoints of one service as their checks say.
@@ -110,7 +123,7 @@ impl Checks {
             let out = check.initial == InitialHealth::Unhealthy;
             grown |= out;
             let unhealthy = out.then_some(Unhealthy { since: now, why: None, failures: 0 });
-            let member = Member { due: None, number: 0, checked: false, passes: 0, failures: 0, unhealthy, returned: None };
+            let member = Member { due: None, number: 0, checked: false, passes: 0, failures: 0, unhealthy, returned: None, news: None };
             self.members.insert(endpoint.id.clone(), member);
             self.schedule(&endpoint.id, now + share(check.first_within, draw()));
         }
@@ -171,6 +184,15 @@ impl Checks {
         let again = now + check.interval + share(check.jitter, draw);
         // One that moved, or is asked something else now, is not what was checked.
         let member = self.members.get_mut(&due.endpoint).filter(|member| member.number == due.number && member.due.is_none())?;
+        let last = |passed, said: &Arc<str>| {
+            let again = (check.interval + check.jitter).saturating_add(check.timeout);
+            Some(Last { at: now, passed, said: said.clone(), again })
+        };
+        match &outcome {
+            Outcome::Passed(said) => member.news = last(true, said),
+            Outcome::Failed(said) => member.news = last(false, said),
+            Outcome::Unknown => {}
+        }
         let change = member.take(outcome, healthy, unhealthy, now);
         self.schedule(&due.endpoint, again);
         change
@@ -199,6 +221,12 @@ impl Checks {
         self.members.iter().filter_map(|(name, member)| Some((name, member.unhealthy.as_ref()?)))
     }
 
+    /// How checks ended since this was last asked, of each endpoint the last, of at most so many; those that are left are told the next time.
+    pub fn news(&mut self, most: usize) -> Vec<(Arc<str>, Last)> {
+        let fresh = self.members.iter_mut().filter(|(_, member)| member.news.is_some()).take(most);
+        fresh.filter_map(|(name, member)| Some((name.clone(), member.news.take()?))).collect()
+    }
+
     fn left_out(&self) -> usize {
         self.out().count()
     }
@@ -214,11 +242,11 @@ impl Member {
         let first = !self.checked;
         match (outcome, &mut self.unhealthy) {
             (Outcome::Unknown, _) => None,
-            (Outcome::Passed, None) => {
+            (Outcome::Passed(_), None) => {
                 (self.checked, self.failures) = (true, 0);
                 None
             }
-            (Outcome::Passed, Some(out)) => {
+            (Outcome::Passed(_), Some(out)) => {
                 let after = now.saturating_duration_since(out.since);
                 (self.checked, self.failures, self.passes) = (true, 0, self.passes + 1);
                 // The first word on one that nobody knew is believed at once.

@@ -69,6 +69,7 @@ pub(crate) struct EdgeCells {
     failures: AtomicU64,
     client_errors: AtomicU64,
     denied: AtomicU64,
+    faults: AtomicU64,
     retries: AtomicU64,
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
@@ -85,6 +86,7 @@ impl EdgeCells {
             failures: zero(),
             client_errors: zero(),
             denied: zero(),
+            faults: zero(),
             retries: zero(),
             request_bytes: zero(),
             response_bytes: zero(),
@@ -97,6 +99,7 @@ impl EdgeCells {
         bump(&self.failures, u64::from(!record.is_success()));
         bump(&self.client_errors, u64::from((400..500).contains(&record.status)));
         bump(&self.denied, u64::from(record.is_denied()));
+        bump(&self.faults, u64::from(record.is_faulted()));
         bump(&self.retries, u64::from(record.attempt.saturating_sub(1)));
         bump(&self.request_bytes, record.request_bytes);
         bump(&self.response_bytes, record.response_bytes);
@@ -110,6 +113,7 @@ impl EdgeCells {
         sum.failures += read(&self.failures);
         sum.client_errors += read(&self.client_errors);
         sum.denied += read(&self.denied);
+        sum.faults += read(&self.faults);
         sum.retries += read(&self.retries);
         sum.request_bytes += read(&self.request_bytes);
         sum.response_bytes += read(&self.response_bytes);
@@ -130,6 +134,9 @@ pub struct EdgeTotals {
     pub client_errors: u64,
     /// Of the failures: refused by policy.
     pub denied: u64,
+    /// Of the failures: Organza answered or ended it itself, and neither policy nor the caller wanted that.
+    pub faults: u64,
+    /// Tries beyond the first: each of them means that the one before it failed.
     pub retries: u64,
     pub request_bytes: u64,
     pub response_bytes: u64,
@@ -154,14 +161,14 @@ impl EdgeTotals {
         out
     }
 
-    fn counts(&self) -> [u64; 8] {
-        let Self { opened, requests, failures, client_errors, denied, retries, request_bytes, response_bytes, latency: _ } = *self;
-        [opened, requests, failures, client_errors, denied, retries, request_bytes, response_bytes]
+    fn counts(&self) -> [u64; 9] {
+        let Self { opened, requests, failures, client_errors, denied, faults, retries, request_bytes, response_bytes, latency: _ } = *self;
+        [opened, requests, failures, client_errors, denied, faults, retries, request_bytes, response_bytes]
     }
 
-    fn counts_mut(&mut self) -> [&mut u64; 8] {
-        let Self { opened, requests, failures, client_errors, denied, retries, request_bytes, response_bytes, latency: _ } = self;
-        [opened, requests, failures, client_errors, denied, retries, request_bytes, response_bytes]
+    fn counts_mut(&mut self) -> [&mut u64; 9] {
+        let Self { opened, requests, failures, client_errors, denied, faults, retries, request_bytes, response_bytes, latency: _ } = self;
+        [opened, requests, failures, client_errors, denied, faults, retries, request_bytes, response_bytes]
     }
 }
 

@@ -318,6 +318,11 @@ impl Record {
         self.fault().is_some_and(|fault| fault.blame() == Blame::Policy)
     }
 
+    /// Organza answered or ended it itself: not since policy decided so, and not since the caller sent nonsense or left.
+    pub fn is_faulted(&self) -> bool {
+        self.fault().is_some_and(|fault| !matches!(fault.blame(), Blame::Policy | Blame::Downstream))
+    }
+
     /// Envoy's response flags; `-` where nothing went wrong on our side.
     pub fn response_flags(&self) -> &'static str {
         self.fault().map_or("-", Fault::response_flag)

@@ -54,7 +54,7 @@ impl Shown {
 pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
     let (mut narrow, more): (Vec<&str>, &[&str]) = match kind {
         Kind::Proxies => (vec!["NAME", "ROLE", "FOR", "CONNECTED", "GENERATION", "REFUSED"], &["IDENTITY", "VERSION", "RESOURCES"]),
-        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED"], &["HOSTNAMES", "IDENTITIES", "EJECTED", "BREAKERS"]),
+        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED"], &["HOSTNAMES", "IDENTITIES", "EJECTED", "BREAKERS", "CHECKS"]),
         Kind::Routes => (vec!["NAME", "KIND", "PARENTS", "SPLIT", "ACCEPTED", "APPLIED"], &["HOSTS", "PLACE"]),
         Kind::Edges => {
             (vec!["FROM", "TO", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"], &["PROTOCOL", "REQUESTS", "FAILURES", "NAME"])
@@ -129,6 +129,7 @@ fn service(service: Service) -> Shown {
         service.identities.join(","),
         ejected(&service),
         breakers(&service),
+        checks(&service),
     ];
     Shown::object("", "Service", service.namespace, service.name, service.labels, cells)
 }
@@ -157,6 +158,16 @@ fn breakers(service: &Service) -> String {
         format!("{}{of} connections, {} waiting, by {}", one.open, one.waiting, one.proxy)
     };
     listed(service.breakers.iter().map(told).chain(service.crowded.iter().map(full)).collect())
+}
+
+/// `catalog-v1-0 passed: GET /healthz answered 200 in 1.2 ms by web-1`, for the last check that each proxy made of each endpoint.
+fn checks(service: &Service) -> String {
+    let each = service.endpoints.iter().flat_map(|endpoint| endpoint.checks.iter().map(|one| (&endpoint.id, one)));
+    let told = |(id, one): (&String, &wire::api::Check)| {
+        let how = if one.passed { "passed" } else { "failed" };
+        format!("{id} {how}: {} by {}", one.said, one.proxy)
+    };
+    listed(each.map(told).collect())
 }
 
 fn listed(told: Vec<String>) -> String {

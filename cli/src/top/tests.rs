@@ -43,6 +43,17 @@ fn what_was_asked_for_comes_first_and_names_settle_the_rest() {
 }
 
 #[test]
+fn what_callers_saw_stands_beside_what_was_really_sent() {
+    let told = |figures| (graph::success(&figures), graph::actual(&figures));
+    let retried = Figures { requests: 100, retries: 25, attempts: 125, success_rate: 1.0, actual_success_rate: 0.8, ..Figures::default() };
+    assert_eq!(told(retried.clone()), ("100 %".into(), "80.00 %".into()));
+    let plain = Figures { requests: 100, attempts: 100, success_rate: 1.0, actual_success_rate: 1.0, ..Figures::default() };
+    assert_eq!(told(plain), ("100 %".into(), "100 %".into()));
+    assert_eq!(told(Figures { attempts: 0, ..retried }).1, "–", "an older control plane does not tell");
+    assert_eq!(told(Figures::default()), ("–".into(), "–".into()));
+}
+
+#[test]
 fn versions_stand_below_their_service_with_their_weights() {
     let graph = Graph { nodes: vec![node("catalog", 5.0, 0, 1.0)], ..Graph::default() };
     let text = picture(&graph, Order::Rate, 200);

@@ -163,14 +163,20 @@ impl Sum {
 
 pub fn figures(totals: &EdgeTotals, seconds: f64) -> Figures {
     let quantile = |q| totals.latency.quantile(q).map(|d| d.as_secs_f64() * 1000.0);
+    // Each retry is an attempt that failed before it.
+    let attempts = totals.requests.saturating_add(totals.retries);
+    let succeeded = totals.requests.saturating_sub(totals.failures);
     Figures {
         requests: totals.requests,
         failures: totals.failures,
         client_errors: totals.client_errors,
         denied: totals.denied,
+        faults: totals.faults,
         retries: totals.retries,
+        attempts,
         requests_per_second: totals.requests as f64 / seconds.max(1.0),
         success_rate: if totals.requests == 0 { 1.0 } else { 1.0 - totals.failures as f64 / totals.requests as f64 },
+        actual_success_rate: if attempts == 0 { 1.0 } else { succeeded as f64 / attempts as f64 },
         p50_millis: quantile(0.5),
         p95_millis: quantile(0.95),
         p99_millis: quantile(0.99),
@@ -427,6 +433,7 @@ impl<'d> Drawn<'d> {
             mark(told.is_empty(), "no endpoint");
         }
         mark(own.totals.denied > 0, "denied");
+        mark(own.totals.faults > 0, "fault");
         mark(versions.iter().filter(|version| version.weight_percent.is_some()).count() > 1, "split");
         let mirrors = |filter: &Filter| matches!(filter, Filter::Mirror(_));
         mark(self.routes(place).any(|route| route.rules.iter().any(|rule| rule.filters.iter().any(mirrors))), "mirror");

@@ -335,6 +335,13 @@ fn endpoint(world: &World, inner: &Inner, service: &model::Key, endpoint: &model
         unhealthy: one.unhealthy,
     };
     let ejected = inner.ejections.of(&service.namespace, &service.name, &endpoint.id, time).into_iter().map(told).collect();
+    let place = (service.namespace.to_string(), service.name.to_string(), endpoint.id.to_string());
+    let checked = |(proxy, check): (&str, &crate::checks::Check)| api::Check {
+        proxy: proxy.to_owned(),
+        passed: check.passed,
+        said: check.said.clone(),
+        at: check.at,
+    };
     api::Endpoint {
         id: endpoint.id.to_string(),
         address,
@@ -344,6 +351,7 @@ fn endpoint(world: &World, inner: &Inner, service: &model::Key, endpoint: &model
         tunnel: tunnel.into(),
         identity: endpoint.identity.as_ref().map(ToString::to_string),
         ejected,
+        checks: inner.checks.of(&place, time).map(checked).collect(),
     }
 }
 

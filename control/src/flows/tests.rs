@@ -99,7 +99,13 @@ fn so_much_is_read_of_one_report_and_taps_are_told_their_rate() {
     let mut flows = Flows::default();
     let nonsense = v1::Flow { line: String::new(), taps: Vec::new() };
     flows.report("web-1", vec![nonsense; limits::FLOWS_OF_ONE + 7], 0, 0);
-    assert_eq!(flows.failed().1, limits::FLOWS_OF_ONE as u64, "the others are not even looked at");
+    assert_eq!(flows.failed(), (Vec::new(), limits::FLOWS_OF_ONE as u64 + 7), "of no use, or not even looked at: counted");
+    let watched = flows.tap(&TapQuery::default()).unwrap();
+    let good = v1::Flow { line: r#"{"response_code":503}"#.into(), taps: vec![FAILURES] };
+    flows.report("web-1", vec![good; limits::FLOWS_OF_ONE + 3], 0, 0);
+    assert_eq!((flows.failed().0.len(), flows.failed().1), (limits::FLOWS, limits::FLOWS_OF_ONE as u64 + 10));
+    assert_eq!(watched.dropped.load(Ordering::Relaxed), 3, "whoever watches is told");
+    drop(watched);
     let _tap = flows.tap(&TapQuery::default()).unwrap();
     assert_eq!(flows.wanted()[0].per_second, limits::TAP_RATE);
 }

@@ -13,6 +13,7 @@ struct Slot {
     failures: u32,
     client_errors: u32,
     denied: u32,
+    faults: u32,
     retries: u32,
     opened: u32,
     request_bytes: u64,
@@ -54,6 +55,7 @@ impl Slot {
         sum(&mut self.failures, counts.failures);
         sum(&mut self.client_errors, counts.client_errors);
         sum(&mut self.denied, counts.denied);
+        sum(&mut self.faults, counts.faults);
         sum(&mut self.retries, counts.retries);
         sum(&mut self.opened, counts.opened);
         self.request_bytes = self.request_bytes.saturating_add(counts.request_bytes);
@@ -68,6 +70,7 @@ impl Slot {
         add(&mut sum.failures, self.failures.into());
         add(&mut sum.client_errors, self.client_errors.into());
         add(&mut sum.denied, self.denied.into());
+        add(&mut sum.faults, self.faults.into());
         add(&mut sum.retries, self.retries.into());
         add(&mut sum.request_bytes, self.request_bytes);
         add(&mut sum.response_bytes, self.response_bytes);

@@ -7,9 +7,12 @@ export interface Figures {
   failures: number;
   client_errors: number;
   denied: number;
+  faults: number;
   retries: number;
+  attempts: number;
   requests_per_second: number;
   success_rate: number;
+  actual_success_rate: number;
   p50_millis: number | null;
   p95_millis: number | null;
   p99_millis: number | null;
@@ -188,6 +191,7 @@ export interface Endpoint {
   tunnel: string;
   identity: string | null;
   ejected?: Ejected[];
+  checks?: { proxy: string; passed: boolean; said: string; at: number }[];
 }
 
 export interface Service {

@@ -9,13 +9,14 @@ use model::health::Probe;
 use model::{AppProtocol, Blame, Endpoint, Fault, HealthCheck, Method, RequestHead, Scheme, Service};
 use routing::health::Outcome;
 use std::rc::Rc;
+use std::time::Instant;
 use transport::body::Incoming;
 use transport::preface::Framing;
 use transport::{Error, rt};
 use wire::health::Serving;
 
-/// What a check says of the endpoint; `Err` is what was wrong with its answer.
-type Answered = Result<Result<(), String>, Error>;
+/// What a check says of the endpoint, in words: `Ok` where the answer was good, `Err` what was wrong with it.
+type Answered = Result<Result<String, String>, Error>;
 
 pub async fn ask(worker: &Rc<Worker>, service: &Service, endpoint: &Endpoint, port: u16, check: &HealthCheck) -> Outcome {
     let told = named(&check.probe);
@@ -38,14 +39,20 @@ pub async fn ask(worker: &Rc<Worker>, service: &Service, endpoint: &Endpoint, po
             }
         }
     };
+    let began = rt::now();
     match rt::timeout(check.timeout, asked).await {
-        Some(Ok(Ok(()))) => Outcome::Passed,
+        Some(Ok(Ok(what))) => Outcome::Passed(format!("{told} {what} in {}", took(began)).into()),
         Some(Ok(Err(why))) => Outcome::Failed(format!("{told} {why}").into()),
         // What is our own doing says nothing of the endpoint.
         Some(Err(error)) if error.fault.blame() != Blame::Upstream => Outcome::Unknown,
         Some(Err(error)) => Outcome::Failed(format!("{told}: {}, {}", error.fault.label(), error.why).into()),
         None => Outcome::Failed(format!("{told} had no answer within {:?}", check.timeout).into()),
     }
+}
+
+/// To the tenth of a millisecond.
+fn took(began: Instant) -> String {
+    format!("{:.1} ms", rt::now().saturating_duration_since(began).as_secs_f64() * 1e3)
 }
 
 fn named(probe: &Probe) -> String {
@@ -69,7 +76,7 @@ fn request(method: Method, target: &str, hostname: Option<&str>, service: &Servi
 async fn http(worker: &Rc<Worker>, key: UpstreamKey, head: impl Fn() -> RequestHead, expected: &[u16]) -> Answered {
     let asked = exchange::asked(worker, key, limits::CHECK_BYTES, head, || Incoming::Empty).await?;
     Ok(match expected.contains(&asked.status) {
-        true => Ok(()),
+        true => Ok(format!("answered {}", asked.status)),
         false => Err(format!("answered {}", asked.status)),
     })
 }
@@ -84,7 +91,7 @@ async fn grpc(worker: &Rc<Worker>, key: UpstreamKey, head: impl Fn() -> RequestH
     let body = || Incoming::Held(Some(wire::health::question(service)));
     let asked = exchange::asked(worker, key, limits::CHECK_BYTES, head, body).await?;
     Ok(match (asked.status, asked.grpc_status, wire::health::answer(&asked.body)) {
-        (200, Some(0), Some(Serving::Serving)) => Ok(()),
+        (200, Some(0), Some(serving @ Serving::Serving)) => Ok(format!("answered {}", serving.as_str())),
         (200, Some(0), Some(other)) => Err(format!("answered {}", other.as_str())),
         (200, Some(0), None) => Err("answered what is no health".into()),
         (200, Some(status), _) => Err(format!("answered gRPC status {status}")),
@@ -117,7 +124,7 @@ async fn tcp(worker: &Rc<Worker>, key: UpstreamKey, send: &[u8], receive: &[u8])
             return Ok(Err("closed before it sent what is awaited".into()));
         }
     }
-    Ok(Ok(()))
+    Ok(Ok(if receive.is_empty() { "opened" } else { "sent what is awaited" }.to_owned()))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The health checks of one service beside its other state: what they found is locked, counted, logged and told here. Never asks an endpoint.
 
-use super::{By, Guard, Out, lock};
+use super::{By, Checked, Guard, Out, lock};
 use model::{Endpoints, HealthCheck};
-use routing::health::{Change, Due, Outcome, Unhealthy};
+use routing::health::{Change, Due, Last, Outcome, Unhealthy};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -31,7 +31,7 @@ impl Guard {
     /// How a check ended; `draw` picks its part of the jitter.
     pub fn checked(&self, due: &Due, outcome: Outcome, now: Instant, draw: u64) {
         let result = match &outcome {
-            Outcome::Passed => Some("organza_health_check_success"),
+            Outcome::Passed(_) => Some("organza_health_check_success"),
             Outcome::Failed(_) => Some("organza_health_check_failure"),
             Outcome::Unknown => None,
         };
@@ -59,6 +59,15 @@ impl Guard {
             left: std::time::Duration::ZERO,
         };
         lock(&self.checks).out().map(told).collect()
+    }
+
+    /// Checks that ended since this was last asked.
+    pub(super) fn checks_told(&self, most: usize, now: Instant) -> Vec<Checked> {
+        let told = |(endpoint, last): (Arc<str>, Last)| {
+            let age = now.saturating_duration_since(last.at);
+            Checked { service: self.place.0.clone(), endpoint, age, last }
+        };
+        lock(&self.checks).news(most).into_iter().map(told).collect()
     }
 
     pub(super) fn labels(&self) -> [(&'static str, &str); 2] {

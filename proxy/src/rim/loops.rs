@@ -5,7 +5,7 @@ use super::idle::Used;
 use super::{Draw, Handle};
 use crate::config::Config;
 use crate::flows::ContextCounts;
-use crate::guard::{By, Crowded, OpenBreaker, Out};
+use crate::guard::{By, Checked, Crowded, OpenBreaker, Out};
 use crate::limits;
 use crate::snapshot::file::write_private;
 use identity::{Csr, Rotation, Svid};
@@ -51,11 +51,12 @@ pub(super) fn reports(
             let delta = edges.borrow_mut().poll(&metrics, with_calls);
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
             let crowded = guards.crowded();
+            let checked = guards.checked(rt::now());
             let (seen, dropped) = flows.take(rt::now());
             let quiet = out.is_empty() && open.is_empty() && crowded.is_empty();
             // The last ejection that ends is told too; and who has nothing to tell asks now and then what is tapped.
             let idle = rt::now().saturating_duration_since(last) < limits::REPORT_IDLE;
-            let counted_out = delta.is_none() && seen.is_empty() && dropped == 0;
+            let counted_out = delta.is_none() && seen.is_empty() && dropped == 0 && checked.is_empty();
             if ending && counted_out {
                 return last_word.is_told();
             }
@@ -76,6 +77,7 @@ pub(super) fn reports(
             request.ejections = out.into_iter().map(ejection).collect();
             request.breakers = open.into_iter().map(breaker).collect();
             request.crowded = crowded.into_iter().map(full).collect();
+            request.checks = checked.into_iter().map(check).collect();
             request.calls_left_out = metrics.calls_left_out();
             request.context = Some(context(flows.take_context()));
             let lost = dropped + seen.len() as u64;
@@ -141,6 +143,18 @@ fn ejection(out: Out) -> v1::report_request::Ejection {
     }
 }
 
+fn check(told: Checked) -> v1::report_request::Check {
+    v1::report_request::Check {
+        service_namespace: told.service.namespace.to_string(),
+        service: told.service.name.to_string(),
+        endpoint: told.endpoint.to_string(),
+        passed: told.last.passed,
+        said: told.last.said.to_string(),
+        age_millis: millis(told.age),
+        again_millis: millis(told.last.again),
+    }
+}
+
 fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
     let edges = delta.edges.iter().map(|(id, totals)| {
         let (latency_cells, latency_counts) = totals.latency.sparse().unzip();
@@ -161,6 +175,7 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
             failures: totals.failures,
             client_errors: totals.client_errors,
             denied: totals.denied,
+            faults: totals.faults,
             retries: totals.retries,
             request_bytes: totals.request_bytes,
             response_bytes: totals.response_bytes,

@@ -98,6 +98,28 @@ async fn one_that_fails_its_checks_gets_nothing_until_it_passes_them_again() {
 }
 
 #[tokio::test]
+async fn what_checks_said_is_told_of_those_that_pass_too() {
+    bounded(async {
+        let (a, b) = (Moody::new("a").await, Moody::new("b").await);
+        b.health(503);
+        let scene = Scene::new(&[("a", a.address), ("b", b.address)], policy(checking(http())));
+        check(&scene.web);
+        left_out(&scene.web, &["b"]).await;
+        let said = std::cell::RefCell::new(std::collections::BTreeMap::new());
+        until("both are told of", || {
+            let told = scene.web.worker.shared.guards.checked(rt::now());
+            said.borrow_mut().extend(told.into_iter().map(|one| (one.endpoint.to_string(), (one.last.passed, one.last.said.to_string()))));
+            said.borrow().len() == 2
+        })
+        .await;
+        let said = said.into_inner();
+        assert!(said["a"].0 && said["a"].1.starts_with("GET /healthz answered 200 in ") && said["a"].1.ends_with(" ms"), "{said:?}");
+        assert_eq!(said["b"], (false, "GET /healthz answered 503".to_owned()));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn dead_and_hanging_ones_are_found_without_a_request() {
     bounded(async {
         let (a, hangs) = (Moody::new("a").await, Moody::new("c").await);

@@ -413,3 +413,25 @@ fn of_those_that_are_left_out_so_many_are_told() {
     }
     assert_eq!(guards.out(now).len(), all - 1);
 }
+
+#[test]
+fn of_checks_that_ended_so_many_are_told_at_once() {
+    let (guards, metrics, now) = (crate::guard::Guards::default(), telemetry::Metrics::new(), Instant::now());
+    let check = super::checks::checking(super::checks::http());
+    let all = crate::limits::CHECKS_TOLD + 1;
+    let made = resources::catalog(&[Place::plain("e", 9)]);
+    let Some(Resource::Endpoints(one)) = made.iter().find(|resource| matches!(resource, Resource::Endpoints(_))) else { panic!("endpoints") };
+    let named = |i: usize| model::Endpoint { id: format!("e{i}").into(), ..one.endpoints[0].clone() };
+    // Two services: the limit is the report's.
+    for (service, from, to) in [("catalog", 0, all / 2), ("ratings", all / 2, all)] {
+        let guard = guards.of(&(key(Kind::Service, service), Some(HTTP)), &metrics);
+        let set = Arc::new(model::Endpoints { key: key(Kind::Endpoints, service), endpoints: (from..to).map(named).collect() });
+        guard.keep_checks(Some(&check), &set, now, &mut || 0);
+        while let Some(due) = guard.due_check(now) {
+            guard.checked(&due, routing::health::Outcome::Passed("GET /healthz answered 200 in 1 ms".into()), now, 0);
+        }
+    }
+    let told = guards.checked(now + Duration::from_secs(2));
+    assert_eq!((told.len(), told[0].age, told[0].last.passed), (all - 1, Duration::from_secs(2), true));
+    assert_eq!((guards.checked(now).len(), guards.checked(now).len()), (1, 0), "the rest the next time, each once");
+}

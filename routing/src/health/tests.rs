@@ -38,6 +38,10 @@ fn set(endpoints: Vec<Endpoint>) -> Arc<Endpoints> {
     Arc::new(Endpoints { key: Key::new(Source::files(), Kind::Endpoints, "shop", "catalog"), endpoints })
 }
 
+fn passed() -> Outcome {
+    Outcome::Passed("gRPC health answered SERVING in 1 ms".into())
+}
+
 /// Checks on virtual time, draws in the middle unless a test says otherwise.
 struct Bench {
     checks: Checks,
@@ -86,7 +90,7 @@ impl Bench {
 #[test]
 fn failures_in_a_row_leave_out_and_passes_in_a_row_take_back() {
     let mut b = Bench::new(check(), &["a", "b"]);
-    assert_eq!((b.fails("a"), b.fails("a"), b.ends("a", Outcome::Passed)), (None, None, None), "a pass between");
+    assert_eq!((b.fails("a"), b.fails("a"), b.ends("a", passed())), (None, None, None), "a pass between");
     assert_eq!((b.fails("a"), b.fails("a")), (None, None));
     let failed = b.now + 10 * SECOND;
     let Some(Change::Failed(out)) = b.fails("a") else { panic!("the third in a row") };
@@ -94,11 +98,11 @@ fn failures_in_a_row_leave_out_and_passes_in_a_row_take_back() {
     assert!(b.is_out("a") && !b.is_out("b"));
     assert_eq!(b.fails("a"), None, "told once");
     assert_eq!(b.checks.unhealthy("a").unwrap().to_string(), "GET /healthz answered 503 (4 in a row)");
-    assert_eq!(b.ends("a", Outcome::Passed), None);
+    assert_eq!(b.ends("a", passed()), None);
     assert_eq!(b.fails("a"), None, "a failure between passes");
-    assert_eq!(b.ends("a", Outcome::Passed), None);
+    assert_eq!(b.ends("a", passed()), None);
     assert!(b.is_out("a"));
-    assert_eq!(b.ends("a", Outcome::Passed), Some(Change::Passed { after: b.now.duration_since(failed) }));
+    assert_eq!(b.ends("a", passed()), Some(Change::Passed { after: b.now.duration_since(failed) }));
     assert!(!b.is_out("a"));
     assert_eq!(b.checks.returned("a"), Some(b.now));
     assert_eq!(b.checks.counts(), (2, 2));
@@ -111,7 +115,7 @@ fn each_is_asked_after_its_interval_and_jitter_and_never_twice_at_once() {
     b.now += SECOND;
     let due = b.checks.poll(b.now).unwrap();
     assert_eq!((b.checks.poll(b.now + 100 * SECOND), b.checks.next()), (None, None), "it is being asked");
-    b.checks.handle(&due, Outcome::Passed, b.now, u64::MAX / 2);
+    b.checks.handle(&due, passed(), b.now, u64::MAX / 2);
     let at = b.checks.next().unwrap().duration_since(b.now);
     assert!(at > 10 * SECOND && at < 11 * SECOND, "{at:?}");
     assert_eq!(b.checks.handle(&due, Outcome::Failed("late".into()), b.now, 0), None);
@@ -134,11 +138,11 @@ fn one_that_nobody_knows_may_have_to_show_itself_first() {
     let mut b = Bench::new(HealthCheck { initial: InitialHealth::Unhealthy, ..check() }, &["a", "b"]);
     assert!(b.is_out("a") && b.is_out("b") && b.is_out("not seen yet"));
     assert_eq!(b.checks.unhealthy("a").unwrap().to_string(), "not checked yet");
-    assert!(matches!(b.ends("a", Outcome::Passed), Some(Change::Passed { .. })), "its first word is believed");
+    assert!(matches!(b.ends("a", passed()), Some(Change::Passed { .. })), "its first word is believed");
     let Some(Change::Failed(out)) = b.fails("b") else { panic!("that its first check failed is told") };
     assert_eq!(out.failures, 1);
-    assert_eq!(b.ends("b", Outcome::Passed), None, "then it takes as many passes as for any other");
-    assert!(matches!(b.ends("b", Outcome::Passed), Some(Change::Passed { .. })));
+    assert_eq!(b.ends("b", passed()), None, "then it takes as many passes as for any other");
+    assert!(matches!(b.ends("b", passed()), Some(Change::Passed { .. })));
     assert!(!b.is_out("a") && !b.is_out("b"));
 }
 
@@ -156,7 +160,7 @@ fn who_moved_or_left_is_forgotten_and_others_stay_as_they_were() {
     assert_eq!(b.checks.handle(&old, Outcome::Failed("of the old one".into()), b.now, 0), None);
     let due = b.next("b");
     assert_eq!(b.checks.handle(&old, Outcome::Failed("of the old one".into()), b.now, 0), None);
-    assert_eq!(b.checks.handle(&due, Outcome::Passed, b.now, 0), None);
+    assert_eq!(b.checks.handle(&due, passed(), b.now, 0), None);
     assert!(!b.keep(vec![endpoint("a"), Endpoint { address: "127.0.0.9".parse().unwrap(), ..endpoint("b") }]), "nothing changed");
     let draining = Endpoint { health: Health::Draining, ..endpoint("a") };
     assert!(b.keep(vec![draining]), "whoever leaves is not asked");
@@ -175,8 +179,8 @@ fn another_check_keeps_who_is_out_and_asks_anew_and_none_at_all_takes_everybody_
     assert!(!b.keep(all.clone()));
     assert!(b.is_out("a"));
     assert!(b.checks.next().unwrap() <= b.now + SECOND);
-    assert_eq!(b.checks.handle(&old, Outcome::Passed, b.now, 0), None, "the answer to the old question");
-    assert!(matches!(b.ends("a", Outcome::Passed), Some(Change::Passed { .. })));
+    assert_eq!(b.checks.handle(&old, passed(), b.now, 0), None, "the answer to the old question");
+    assert!(matches!(b.ends("a", passed()), Some(Change::Passed { .. })));
     (0..3).for_each(|_| drop(b.fails("a")));
     assert!(b.checks.keep(None, &set(all), b.now, &mut || 0));
     assert!(!b.checks.is_left_out(None, "a"));
@@ -190,4 +194,27 @@ fn no_more_than_the_limit_are_kept_and_the_rest_are_believed() {
     let b = Bench::new(HealthCheck { initial: InitialHealth::Unhealthy, ..check() }, &all);
     assert_eq!(b.checks.counts().0, limits::CHECKED_ENDPOINTS);
     assert!(b.is_out(all[0]) && !b.is_out(all[limits::CHECKED_ENDPOINTS]));
+}
+
+#[test]
+fn how_each_check_ended_is_told_once_those_that_pass_too() {
+    let mut b = Bench::new(check(), &["a", "b"]);
+    assert_eq!(b.checks.news(9), [], "nobody was asked");
+    b.ends("a", passed());
+    let at = b.now;
+    b.ends("b", Outcome::Unknown);
+    let again = 12 * SECOND;
+    let last = |passed, said: &str, at| Last { at, passed, said: said.into(), again };
+    assert_eq!(b.checks.news(9), [("a".into(), last(true, "gRPC health answered SERVING in 1 ms", at))]);
+    assert_eq!(b.checks.news(9), [], "once");
+    // Of two the last; who found no room is told the next time.
+    b.ends("a", passed());
+    b.fails("a");
+    b.fails("b");
+    let mut told = b.checks.news(1);
+    assert_eq!(told.len(), 1);
+    told.extend(b.checks.news(9));
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    let said: Vec<_> = told.iter().map(|(name, last)| (&**name, last.passed, &*last.said)).collect();
+    assert_eq!(said, [("a", false, "GET /healthz answered 503"), ("b", false, "GET /healthz answered 503")]);
 }

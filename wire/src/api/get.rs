@@ -185,6 +185,20 @@ pub struct Endpoint {
     /// Who leaves it out for a while, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ejected: Vec<Ejected>,
+    /// How its last health checks ended, by the proxy that made them; those that passed too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+}
+
+/// How the last health check of an endpoint ended that one proxy made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    pub proxy: String,
+    pub passed: bool,
+    /// What was asked and what came of it: `GET /healthz answered 200 in 1.2 ms`.
+    pub said: String,
+    /// When it ended.
+    pub at: u64,
 }
 
 /// What one proxy says of an endpoint that it leaves out.

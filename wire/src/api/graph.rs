@@ -28,10 +28,19 @@ pub struct Figures {
     pub client_errors: u64,
     /// Refused by policy, as the one who refused counted it.
     pub denied: u64,
+    /// Of the failures: answered or ended by Organza itself, and neither policy nor the caller wanted that.
+    #[serde(default)]
+    pub faults: u64,
     pub retries: u64,
+    /// Requests and retries together: what was really sent. 0 where who answers does not tell it.
+    #[serde(default)]
+    pub attempts: u64,
     pub requests_per_second: f64,
     /// 0 to 1; 1 where nothing was asked.
     pub success_rate: f64,
+    /// Of all attempts, retries counted, those that succeeded: what the rate would be if nothing were tried again.
+    #[serde(default)]
+    pub actual_success_rate: f64,
     /// Milliseconds, of all requests; `null` where there were none.
     pub p50_millis: Option<f64>,
     pub p95_millis: Option<f64>,
@@ -65,8 +74,8 @@ pub struct Node {
     /// Of the calls that it was asked; of a gateway or client, that it sent.
     pub figures: Figures,
     pub versions: Vec<NodeVersion>,
-    /// What a reader should know: `breaker`, `crowded`, `ejected`, `unhealthy`, `no endpoint`, `denied`, `split`, `mirror`,
-    /// `problem`.
+    /// What a reader should know: `breaker`, `crowded`, `ejected`, `unhealthy`, `no endpoint`, `denied`, `fault`, `split`,
+    /// `mirror`, `problem`.
     pub marks: Vec<String>,
 }
 

@@ -215,6 +215,7 @@ fn service() -> Service {
         tunnel: text("organza"),
         identity: Some(text("spiffe://organza.local/ns/shop/sa/web")),
         ejected: vec![Ejected { proxy: text("web-v1"), cause: text("5 × 503"), since_millis: 1000, left_millis: 9000, unhealthy: true }],
+        checks: vec![Check { proxy: text("web-v1"), passed: true, said: text("GET /healthz answered 200 in 1.2 ms"), at: 1_790_000_000 }],
     };
     Service {
         namespace: text("shop"),
@@ -377,9 +378,12 @@ fn figures() -> Figures {
         failures: 1,
         client_errors: 2,
         denied: 1,
+        faults: 1,
         retries: 3,
+        attempts: 478,
         requests_per_second: 47.5,
         success_rate: 0.998,
+        actual_success_rate: 0.992,
         p50_millis: Some(1.5),
         p95_millis: Some(3.5),
         p99_millis: None,

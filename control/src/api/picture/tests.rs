@@ -198,3 +198,34 @@ fn what_proxies_say_of_a_service_marks_it_and_is_a_problem() {
     let reasons: Vec<String> = super::super::beside::problems(&core).items.into_iter().map(|problem| problem.reason).collect();
     assert_eq!(reasons, ["BreakerOpen", "Crowded"]);
 }
+
+#[test]
+fn what_was_tried_again_and_what_organza_ended_itself_is_told_apart() {
+    let counts = EdgeTotals { requests: 100, failures: 4, denied: 1, faults: 2, retries: 25, ..EdgeTotals::default() };
+    let told = figures(&counts, 10.0);
+    assert_eq!((told.faults, told.attempts, told.success_rate, told.actual_success_rate), (2, 125, 0.96, 0.768));
+    let (id, _) = edge("job", "catalog", "catalog-v1", 0);
+    let marks = |counts: EdgeTotals| {
+        let (_, graph) = drawn(vec![(id.clone(), counts)]);
+        graph.nodes.iter().find(|node| node.id == "service/shop/catalog").unwrap().marks.clone()
+    };
+    assert_eq!(marks(counts), ["denied", "fault", "split"]);
+    assert_eq!(marks(EdgeTotals { requests: 100, failures: 4, ..EdgeTotals::default() }), ["split"], "a program's own 500 is none of ours");
+}
+
+#[test]
+fn the_last_check_of_an_endpoint_is_told_with_it() {
+    let (core, _) = drawn(Vec::new());
+    let told = |passed| crate::checks::Told {
+        endpoint: ("shop".into(), "catalog".into(), "catalog-v1".into()),
+        passed,
+        said: "GET /healthz answered 200 in 1.2 ms".into(),
+        age_millis: 0,
+        again_millis: 5000,
+    };
+    core.lock().checks.report("job", [told(true)].into_iter(), seconds(now()));
+    let services = super::super::told::services(&core).items;
+    let catalog = services.iter().find(|service| service.name == "catalog").unwrap();
+    let checks: Vec<_> = catalog.endpoints.iter().flat_map(|one| one.checks.iter().map(|check| (&*one.workload, check.passed))).collect();
+    assert_eq!(checks, [("catalog-v1", true)], "{:?}", catalog.endpoints);
+}

@@ -1,11 +1,13 @@
 //! What is told of requests, by whom it was set: shares of traces, which requests have a line in the access log, where both are sent. Values only; proxies
 //! decide by them.
 
+pub mod labels;
 pub mod recorded;
 
 use crate::backend::{Shown, UpstreamRoots, UpstreamTls};
 use crate::url::{BaseUrl, UrlError};
 use crate::{HeaderMatch, Hostname, Key, Origin, RouteMatch, limits};
+pub use labels::Labels;
 pub use recorded::{Names, Pattern, RedactedField, Redaction};
 use std::fmt;
 use std::sync::Arc;
@@ -60,6 +62,8 @@ pub struct TelemetrySettings {
     pub redactions: Option<Arc<[Redaction]>>,
     /// Label sets of a proxy's metrics; what comes after is counted under `other`.
     pub series: Option<u32>,
+    /// Labels of a proxy's metrics that are left out.
+    pub dropped_labels: Option<Labels>,
 }
 
 impl TelemetrySettings {
@@ -80,6 +84,7 @@ impl TelemetrySettings {
             response_headers: self.response_headers.or_else(|| wider.response_headers.clone()),
             redactions: self.redactions.or_else(|| wider.redactions.clone()),
             series: self.series.or(wider.series),
+            dropped_labels: self.dropped_labels.or(wider.dropped_labels),
         }
     }
 }

@@ -344,8 +344,10 @@ impl Worker {
         let mut warned = false;
         loop {
             if index == 0 {
-                let most = self.shared.snapshot.load().telling.series();
+                let telling = self.shared.snapshot.load().telling.clone();
+                let most = telling.series();
                 metrics.limit_series(most);
+                metrics.drop_labels(telling.base().dropped_labels.unwrap_or_default());
                 if !warned && metrics.folded() > 0 {
                     warned = true;
                     tracing::warn!(

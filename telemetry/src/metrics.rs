@@ -3,6 +3,7 @@
 //! Each worker writes cells of its own; a scrape sums them. Locks are taken when a label set is first seen and on scrape, never per request.
 
 mod budget;
+mod dropped;
 mod encode;
 mod series;
 
@@ -12,11 +13,12 @@ use crate::histogram::bump;
 use crate::{Destination, EdgeTotals, Histogram, Peer, Protocol, Record, Reporter, Security, limits};
 use budget::Budget;
 use hashbrown::HashMap;
+use model::telemetry::Labels;
 use series::{Ending, Series};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +61,8 @@ struct Inner {
     series: Budget<(Pair, Ending)>,
     /// How many fewer label sets than [`limits::SERIES`] there may be.
     spared: AtomicUsize,
+    /// Labels that are left out, as [`Labels::bits`].
+    dropped: AtomicU32,
     edges: Budget<EdgeId>,
     /// Requests counted under `other`.
     folded: AtomicU64,
@@ -194,6 +198,15 @@ impl Metrics {
     /// From now on there are at most so many label sets; [`limits::SERIES`] where that is fewer. Those that are there stay until they are idle.
     pub fn limit_series(&self, most: usize) {
         self.0.spared.store(limits::SERIES - most.min(limits::SERIES), Ordering::Relaxed);
+    }
+
+    /// From now on these labels are left out: what differs in them alone is counted, and told, as one.
+    pub fn drop_labels(&self, dropped: Labels) {
+        self.0.dropped.store(dropped.bits(), Ordering::Relaxed);
+    }
+
+    fn dropped(&self) -> Labels {
+        Labels::of_bits(self.0.dropped.load(Ordering::Relaxed))
     }
 
     /// Requests that were counted under `other`, since their label sets were over the budget.
@@ -385,12 +398,14 @@ impl Handle {
             return series.clone();
         }
         let room = limits::SERIES - self.all.0.spared.load(Ordering::Relaxed);
-        if !self.all.0.series.admit(&(self.pair.clone(), ending), room) {
+        let dropped = self.all.dropped();
+        let told = (dropped::pair(dropped, &self.pair), dropped::ending(dropped, ending));
+        if !self.all.0.series.admit(&told, room) {
             // Not remembered: once there is room again, it is counted under its own name.
             self.all.0.folded.fetch_add(1, Ordering::Relaxed);
             return self.over.series(&self.pair, ending, &self.store);
         }
-        let series = Arc::new(Series::new(self.pair.clone(), ending));
+        let series = Arc::new(Series::new(told.0, told.1));
         lock(&self.store.series).push(series.clone());
         endings.push((ending, series.clone()));
         series
@@ -403,10 +418,11 @@ impl Handle {
         if opened > closed {
             return true;
         }
-        endings.retain(|(ending, series)| {
+        endings.retain(|(_, series)| {
             let idle = series.is_idle(elapsed);
             if idle {
-                self.all.0.series.release(&(self.pair.clone(), *ending));
+                // As it was admitted, whatever is left out by now.
+                self.all.0.series.release(&(series.pair.clone(), series.ending));
             }
             !idle
         });
@@ -433,9 +449,12 @@ struct Sum {
 impl Metrics {
     fn sums(&self) -> BTreeMap<(Pair, Ending), Sum> {
         let mut sums: BTreeMap<(Pair, Ending), Sum> = BTreeMap::new();
+        let dropped = self.dropped();
         for store in lock(&self.0.workers).iter() {
             for series in lock(&store.series).iter() {
-                series.add_to(sums.entry((series.pair.clone(), series.ending)).or_default());
+                // What was counted before a label was left out has it still.
+                let told = (dropped::pair(dropped, &series.pair), dropped::ending(dropped, series.ending));
+                series.add_to(sums.entry(told).or_default());
             }
         }
         sums

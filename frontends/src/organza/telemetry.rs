@@ -142,7 +142,9 @@ fn settings(object: &Object, inventory: &Inventory) -> Result<TelemetrySettings,
         false => Ok(()),
     };
     let series = object.at("/spec/metrics/maxSeries").as_u64().and_then(|most| u32::try_from(most).ok());
+    let dropped_labels = written::labels(object.at("/spec/metrics")).at("metrics")?;
     wide_only(series.is_some(), "maxSeries").at("metrics")?;
+    wide_only(dropped_labels.is_some(), "dropLabels").at("metrics")?;
     wide_only(!log["format"].is_null() || !log["file"].is_null(), "How lines are written").at("accessLog")?;
     let recorded = object.at("/spec/recorded");
     Ok(TelemetrySettings {
@@ -159,6 +161,7 @@ fn settings(object: &Object, inventory: &Inventory) -> Result<TelemetrySettings,
         response_headers: written::headers(recorded, "responseHeaders").at("recorded")?,
         redactions: written::redactions(recorded).at("recorded")?,
         series,
+        dropped_labels,
     })
 }
 

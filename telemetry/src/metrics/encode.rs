@@ -109,22 +109,23 @@ struct Scrape {
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let dropped = self.metrics.dropped();
         let (http, tcp): (Vec<_>, Vec<_>) = self.sums.iter().partition(|((pair, _), _)| !pair.protocol.is_opaque());
         let counter = MetricType::Counter;
-        family(&mut encoder, "istio_requests", "Requests", counter, &http, |m, s| m.encode_counter::<NoLabels, _, u64>(&s.requests, None))?;
+        family(&mut encoder, ("istio_requests", "Requests", counter), dropped, &http, |m, s| m.encode_counter::<NoLabels, _, u64>(&s.requests, None))?;
         let histogram = MetricType::Histogram;
         let (name, help) = ("istio_request_duration_milliseconds", "Duration of requests");
-        family(&mut encoder, name, help, histogram, &http, |m, s| {
+        family(&mut encoder, (name, help, histogram), dropped, &http, |m, s| {
             buckets(m, s.duration_micros as f64 / 1000.0, s.requests, &DURATION_BOUNDS_MS, &s.duration)
         })?;
-        family(&mut encoder, "istio_request_bytes", "Size of request bodies", histogram, &http, |m, s| {
+        family(&mut encoder, ("istio_request_bytes", "Size of request bodies", histogram), dropped, &http, |m, s| {
             buckets(m, s.request_bytes as f64, s.requests, &SIZE_BOUNDS, &s.request_size)
         })?;
-        family(&mut encoder, "istio_response_bytes", "Size of response bodies", histogram, &http, |m, s| {
+        family(&mut encoder, ("istio_response_bytes", "Size of response bodies", histogram), dropped, &http, |m, s| {
             buckets(m, s.response_bytes as f64, s.requests, &SIZE_BOUNDS, &s.response_size)
         })?;
         for (name, help, read) in tcp_families() {
-            family(&mut encoder, name, help, counter, &tcp, |m, s| m.encode_counter::<NoLabels, _, u64>(&read(s), None))?;
+            family(&mut encoder, (name, help, counter), dropped, &tcp, |m, s| m.encode_counter::<NoLabels, _, u64>(&read(s), None))?;
         }
         self.metrics.encode_gauges(&mut encoder)?;
         let folded = self.metrics.folded();
@@ -171,9 +172,8 @@ fn tcp_families() -> [TcpFamily; 4] {
 
 fn family(
     encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    kind: MetricType,
+    (name, help, kind): (&str, &str, MetricType),
+    dropped: model::telemetry::Labels,
     sums: &[(&(Pair, Ending), &Sum)],
     write: impl Fn(&mut MetricEncoder<'_>, &Sum) -> Result<(), Error>,
 ) -> Result<(), Error> {
@@ -183,7 +183,8 @@ fn family(
     let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
     for ((pair, ending), sum) in sums {
         let texts = EndingTexts::of(ending);
-        let labels = labels(pair, ending, &texts);
+        let mut labels = labels(pair, ending, &texts);
+        labels.retain(|(name, _)| !dropped.has(name));
         write(&mut metric.encode_family(&labels.as_slice())?, sum)?;
     }
     Ok(())

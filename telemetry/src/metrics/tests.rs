@@ -113,6 +113,58 @@ fn a_policy_lowers_the_budget_and_never_raises_it() {
     }
 }
 
+/// Lines of a family, each with its value.
+fn told(metrics: &Metrics, family: &str) -> Vec<String> {
+    metrics.encode().lines().filter(|line| line.starts_with(&format!("{family}{{"))).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_label_that_is_left_out_is_told_nowhere_and_what_differed_in_it_alone_is_one() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let of = |who: &str, status| Record { source: peer(who), ..record(status, 3) };
+    [of("a", 200), of("b", 200), of("b", 404)].iter().for_each(|record| worker.observe(record));
+    assert_eq!(told(&metrics, "istio_requests_total").len(), 3);
+    let without = |names: &[&str]| names.iter().fold(Labels::NONE, |labels, name| labels.with(name).unwrap());
+    // Who is called so in all labels.
+    metrics.drop_labels(without(&["source_workload", "source_app", "source_canonical_service"]));
+    // What was counted before is told without it too, and added up with what comes.
+    worker.observe(&of("c", 200));
+    let all = told(&metrics, "istio_requests_total");
+    let with = |all: &[String], what: &str| all.iter().find(|line| line.contains(what)).unwrap().rsplit(' ').next().unwrap().to_owned();
+    assert_eq!((all.len(), with(&all, "response_code=\"200\""), with(&all, "response_code=\"404\"")), (2, "3".into(), "1".into()));
+    assert!(all.iter().all(|line| !line.contains("source_workload=") && !line.contains("source_app=") && line.contains("source_version=")));
+    let count = told(&metrics, "istio_request_duration_milliseconds_count");
+    assert_eq!(count.len(), 2, "{count:?}");
+    // Each of them can be left out, and nothing else is told of them but who says it and the bounds of buckets.
+    metrics.drop_labels(without(&model::telemetry::labels::LABELS));
+    worker.observe(&of("d", 500));
+    assert_eq!(told(&metrics, "istio_requests_total"), ["istio_requests_total{reporter=\"source\"} 5"]);
+    metrics.drop_labels(Labels::NONE);
+    let whole = told(&metrics, "istio_requests_total").join("\n");
+    for label in model::telemetry::labels::LABELS {
+        assert!(whole.contains(&format!("{label}=")), "{label}");
+    }
+}
+
+#[test]
+fn what_is_told_as_one_takes_the_room_of_one() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    metrics.limit_series(20);
+    metrics.drop_labels(Labels::NONE.with("source_workload").unwrap().with("source_app").unwrap().with("source_canonical_service").unwrap());
+    let stranger = |i: usize| Record { source: peer(&format!("stranger-{i}")), ..record(200, 1) };
+    (0..100).for_each(|i| worker.observe(&stranger(i)));
+    assert_eq!((metrics.folded(), told(&metrics, "istio_requests_total").len()), (0, 1));
+    // What was admitted is given back, whatever is left out by then.
+    metrics.drop_labels(Labels::NONE);
+    (0..2).for_each(|_| worker.sweep(limits::SERIES_IDLE));
+    (0..20).for_each(|i| worker.observe(&stranger(i)));
+    assert_eq!(metrics.folded(), 0);
+    worker.observe(&stranger(20));
+    assert_eq!(metrics.folded(), 1);
+}
+
 #[test]
 fn what_is_over_the_budget_grows_nothing_and_finds_room_again() {
     let metrics = Metrics::new();

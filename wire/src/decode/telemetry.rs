@@ -5,7 +5,7 @@ use super::{header_name, key, key_of, origin, route, tls, v1};
 use model::Kind;
 use model::backend::UpstreamRoots;
 use model::telemetry::{
-    Collector, LineFile, LineFormat, Lines, Names, Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings, TelemetryTarget,
+    Collector, Labels, LineFile, LineFormat, Lines, Names, Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings, TelemetryTarget,
     recorded,
 };
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub(super) fn policy(m: v1::TelemetryPolicy) -> Result<TelemetryPolicy> {
             response_headers: m.response_headers.map(names).transpose().at("response_headers")?,
             redactions: m.redactions.map(|all| list(all.all, "redactions", redaction).map(Arc::from)).transpose()?,
             series: m.series,
+            dropped_labels: m.dropped_labels.map(|all| all.names.iter().fold(Labels::NONE, |labels, name| labels.with(name).unwrap_or(labels))),
         },
     })
 }

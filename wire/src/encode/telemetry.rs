@@ -35,6 +35,7 @@ pub(super) fn policy(r: &TelemetryPolicy) -> v1::TelemetryPolicy {
         response_headers: says.response_headers.as_ref().map(names),
         redactions: says.redactions.as_ref().map(|all| Redactions { all: all.iter().map(redaction).collect() }),
         series: says.series,
+        dropped_labels: says.dropped_labels.map(|all| v1::telemetry_policy::Names { names: all.names().map(text).collect() }),
         lines: says.lines.map(|lines| match lines {
             Lines::All => L::LinesAll(Nothing {}),
             Lines::Errors => L::LinesErrors(Nothing {}),

@@ -29,6 +29,7 @@ fn mistakes_are_told_with_their_place() {
         ("  targetRefs: [{group: '', kind: Service, name: s}]\n  accessLog: {file: {}}\n", "spec"),
         ("  targetRefs: [{group: '', kind: Service, name: s}]\n  metrics: {maxSeries: 50}\n", "spec"),
         ("  metrics: {maxSeries: 10001}\n", "spec.metrics.maxSeries"),
+        ("  metrics: {dropLabels: [reporter]}\n", "spec.metrics.dropLabels[0]"),
         ("  accessLog: {file: {name: ../x}}\n", "spec.accessLog.file.name"),
         ("  accessLog: {format: Xml}\n", "spec.accessLog.format"),
         ("  accessLog: {matches: [{paths: /}]}\n", "spec.accessLog.matches[0].paths"),
@@ -76,6 +77,8 @@ fn what_no_schema_saw_is_told_and_changes_nothing() {
         (json!({"tracing": {"sampling": {"fraction": {"numerator": 3, "denominator": 2}}}}), "spec.tracing.sampling"),
         (json!({"tracing": {"slowerThan": "soon"}}), "spec.tracing.slowerThan"),
         (json!({"accessLog": {"lines": "Some"}}), "spec.accessLog.lines"),
+        (json!({"metrics": {"dropLabels": ["response_code", "reporter"]}}), "spec.metrics.dropLabels[1]"),
+        (json!({"targetRefs": service_target, "metrics": {"dropLabels": ["response_code"]}}), "spec.metrics"),
         (json!({"targetRefs": service_target, "accessLog": {"otlp": {"endpoint": "http://c"}}}), "spec.accessLog.otlp"),
     ];
     for (spec, place) in cases {

@@ -5,7 +5,7 @@ use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use model::RouteMatch;
 use model::telemetry::recorded::may_be_recorded;
-use model::telemetry::{LineFile, LineFormat, Names, Pattern, RedactedField, Redaction, TelemetrySettings};
+use model::telemetry::{Labels, LineFile, LineFormat, Names, Pattern, RedactedField, Redaction, TelemetrySettings};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -49,6 +49,15 @@ pub fn file(value: &Value) -> Result<Option<Arc<LineFile>>, Wrong> {
 pub fn headers(recorded: &Value, field: &str) -> Result<Option<Names>, Wrong> {
     let read = |(i, value): (usize, &Value)| header(value.as_str().unwrap_or("")).item(i).at(field);
     list(recorded, field).map(|all| all.iter().enumerate().map(read).collect()).transpose()
+}
+
+pub fn labels(metrics: &Value) -> Result<Option<Labels>, Wrong> {
+    let Some(names) = list(metrics, "dropLabels") else { return Ok(None) };
+    let with = |labels: Labels, (i, name): (usize, &Value)| {
+        let name = name.as_str().unwrap_or("");
+        labels.with(name).ok_or_else(|| invalid(format!("{name:?} is no label that metrics can do without.")).item(i).at("dropLabels"))
+    };
+    names.iter().enumerate().try_fold(Labels::NONE, with).map(Some)
 }
 
 /// Takes out of the names of this field what bears keys of consumers (`keys`, in lower case), and tells of each. No more than that: whoever may write a

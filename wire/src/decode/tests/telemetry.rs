@@ -4,7 +4,7 @@ use super::key;
 use crate::{decode, encode};
 use model::backend::UpstreamRoots;
 use model::telemetry::{
-    Collector, CollectorProtocol, LineFile, LineFormat, Lines, Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings,
+    Collector, CollectorProtocol, Labels, LineFile, LineFormat, Lines, Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings,
     TelemetryTarget,
 };
 use model::{HeaderMatch, Key, Kind, ObjectRef, Origin, PathMatch, Resource, RouteMatch, Source, ValueMatch};
@@ -37,6 +37,7 @@ pub fn policy() -> TelemetryPolicy {
                     .into(),
             ),
             series: Some(500),
+            dropped_labels: Labels::NONE.with("response_code").and_then(|labels| labels.with("source_principal")),
         },
     }
 }

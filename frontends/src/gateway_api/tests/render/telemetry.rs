@@ -36,4 +36,5 @@ pub fn policy(policy: &TelemetryPolicy, out: &mut String) {
         line(out, 1, format!("redacts {:?} {:?} to {}", one.field, one.pattern, one.replacement));
     }
     says.series.iter().for_each(|most| line(out, 1, format!("series {most}")));
+    says.dropped_labels.iter().for_each(|labels| line(out, 1, format!("without {}", labels.names().collect::<Vec<_>>().join(" "))));
 }

@@ -46,14 +46,11 @@ impl Checks {
             let mut said = one.said;
             said.truncate(said.floor_char_boundary(limits::CHECK_SAID));
             let check = Check { passed: one.passed, said, at, until: now + again };
-            let known = self.all.get_mut(&one.endpoint).and_then(|of| of.get_mut(proxy));
-            match known {
-                Some(known) => *known = check,
-                None if self.has_room(now) => {
-                    self.all.entry(one.endpoint).or_default().insert(proxy.to_owned(), check);
-                    self.kept += 1;
-                }
-                None => {}
+            if let Some(known) = self.all.get_mut(&one.endpoint).and_then(|of| of.get_mut(proxy)) {
+                *known = check;
+            } else if self.has_room(now) {
+                self.all.entry(one.endpoint).or_default().insert(proxy.to_owned(), check);
+                self.kept += 1;
             }
         }
     }

@@ -3,8 +3,8 @@
 mod unsaved;
 
 use crate::calls::Calls;
-use crate::contexts::Contexts;
 use crate::checks::Checks;
+use crate::contexts::Contexts;
 use crate::ejections::Ejections;
 use crate::files::Read;
 use crate::flows::Flows;

@@ -6,10 +6,10 @@
 pub mod api;
 pub mod ca;
 pub mod calls;
+pub mod checks;
 pub mod contexts;
 pub mod core;
 pub mod dashboard;
-pub mod checks;
 pub mod ejections;
 pub mod files;
 pub mod flows;

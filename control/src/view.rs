@@ -5,7 +5,7 @@ use crate::registry::Entry;
 use crate::world::World;
 use model::access::AccessTarget;
 use model::backend::Shown;
-use model::telemetry::TelemetryTarget;
+use model::telemetry::{SpansTo, TelemetryTarget};
 use model::{Backend, GatewayCertificate, Key, Kind, Resource, Route, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -132,8 +132,19 @@ impl<'w> Wanted<'w> {
             TelemetryTarget::Service(key) | TelemetryTarget::Route(key) => self.keys.contains(key),
         };
         let wanted = |resource: &&Resource| matches!(resource, Resource::Telemetry(policy) if concerns(&policy.target));
-        let found: Vec<Key> = self.world.resources().filter(wanted).map(|resource| resource.key().clone()).collect();
-        self.keys.extend(found);
+        let found: Vec<&Resource> = self.world.resources().filter(wanted).collect();
+        for resource in found {
+            self.keys.insert(resource.key().clone());
+            // Whoever sends must be able to reach whom it sends to.
+            let Resource::Telemetry(policy) = resource else { continue };
+            match &policy.says.spans {
+                Some(SpansTo::Exporter(to)) => match &to.backend {
+                    Backend::Service(to) => self.service(&to.service),
+                    outside => self.keys.extend(own_certificate(outside).cloned()),
+                },
+                Some(SpansTo::Collector(_)) | None => {}
+            }
+        }
     }
 
     fn gateway(&mut self, gateway: &Key) {

@@ -47,6 +47,11 @@ pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(60);
 /// By how much they may differ at most.
 pub const LEEWAY: Duration = Duration::from_secs(600);
 
+/// Attributes that an XTelemetryPolicy may add to spans ...
+pub const SPAN_ATTRIBUTES: usize = 64;
+/// ... and fields of heads that they may tell, which are recorded for it.
+pub const RECORDED_HEADERS: usize = 16;
+
 /// Longest body of a request that an authorizer may be told, in bytes: it is held in memory until the authorizer has answered.
 pub const AUTHORIZER_BODY: u64 = 1 << 20;
 /// For an authorizer to answer, where nobody says.

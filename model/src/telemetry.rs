@@ -1,12 +1,14 @@
 //! What is told of requests, by whom it was set: shares of traces, which requests have a line in the access log, where both are sent. Values only; proxies
 //! decide by them.
 
+pub mod exporter;
 pub mod labels;
 pub mod recorded;
 
 use crate::backend::{Shown, UpstreamRoots, UpstreamTls};
 use crate::url::{BaseUrl, UrlError};
 use crate::{HeaderMatch, Hostname, Key, Origin, RouteMatch, limits};
+pub use exporter::{Exporter, Hidden, Parents, SpanValue, SpanWords};
 pub use labels::Labels;
 pub use recorded::{Names, Pattern, RedactedField, Redaction};
 use std::fmt;
@@ -44,8 +46,12 @@ pub struct TelemetrySettings {
     pub always: Option<Vec<HeaderMatch>>,
     /// A request whose answer took so long to begin is recorded, whatever was decided of its trace.
     pub slower: Option<Duration>,
+    /// What is made of a decision that came with a request.
+    pub parents: Option<Parents>,
+    /// Whether spans are made at all; where not, the head goes on as it came.
+    pub traced: Option<bool>,
     /// Where spans go besides the control plane.
-    pub spans: Option<Collector>,
+    pub spans: Option<SpansTo>,
     /// Which requests have a line in the access log.
     pub lines: Option<Lines>,
     /// A request that none of these match has no line.
@@ -74,6 +80,8 @@ impl TelemetrySettings {
             share: self.share.or(wider.share),
             always: self.always.or_else(|| wider.always.clone()),
             slower: self.slower.or(wider.slower),
+            parents: self.parents.or(wider.parents),
+            traced: self.traced.or(wider.traced),
             spans: self.spans.or_else(|| wider.spans.clone()),
             lines: self.lines.or(wider.lines),
             matches: self.matches.or_else(|| wider.matches.clone()),
@@ -141,6 +149,14 @@ impl LineFile {
         }
         Ok(Self { name: name.into(), bytes, kept })
     }
+}
+
+/// Where spans go.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SpansTo {
+    Collector(Collector),
+    /// By the mesh's own ways.
+    Exporter(Arc<Exporter>),
 }
 
 /// A collector of OpenTelemetry (OTLP).

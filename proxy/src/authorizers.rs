@@ -13,27 +13,20 @@ pub use body::{hold, too_long};
 pub use edits::Edits;
 
 use crate::access::{self, At, Called, Standing};
-use crate::http::exchange::{self, Asked};
-use crate::http::{Load, Stop};
+use crate::http::Stop;
 use crate::limits;
 use crate::map::{self, Map};
-use crate::pick::{self, Called as To};
 use crate::snapshot::Snapshot;
-use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use bytes::Bytes;
 use model::authorizer::{AskedBy, Asking, ExternalAuthorizer};
-use model::backend::ExternalName;
-use model::{AppProtocol, Backend, Change, Fault, Key, Kind, Listener, RequestHead, Resource, ResponseHead, SpiffeId};
+use model::{Backend, Change, Fault, Key, Kind, Listener, RequestHead, Resource, ResponseHead, SpiffeId};
 use policy::Place;
-use routing::eject::Ended;
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use transport::body::Incoming;
-use transport::preface::Framing;
-use transport::{Error, rt};
+use transport::rt;
 
 /// The authorizers of one snapshot.
 #[derive(Default)]
@@ -207,59 +200,9 @@ fn count(worker: &Worker, by: &str, result: &str) {
     worker.shared.metrics.counter("organza_external_authorizations", help, &[("authorizer", by), ("result", result)]).add(1.0);
 }
 
-/// A question of our own to an authorizer, and its answer.
-async fn exchanged<'b>(
-    worker: &Rc<Worker>,
-    snapshot: &Snapshot,
-    asking: &Asking,
-    http2: bool,
-    head: impl Fn() -> RequestHead,
-    body: impl Fn() -> Incoming<'b>,
-) -> Result<Asked, Error> {
-    let to = match &asking.backend {
-        Backend::Service(to) => to,
-        Backend::External(host) => {
-            let http2 = http2 || matches!(host.protocol, AppProtocol::Http2 | AppProtocol::Grpc);
-            let key = worker.external(snapshot, host, framing(http2)).await?;
-            return exchange::asked(worker, key, limits::AUTHORIZER_BYTES, head, body).await;
-        }
-        Backend::Invalid { message, .. } => return Err(Error::new(Fault::InvalidBackend, message.to_string())),
-    };
-    let called =
-        To::to(snapshot, to).ok_or_else(|| Error::new(Fault::NoSuchService, format!("service {} is not known here", to.service)))?;
-    let picked = worker.pick(snapshot, &called, to, pick::Tried::default(), None);
-    let picked = picked.map_err(|_| Error::new(Fault::NoEndpoint, pick::no_endpoint(snapshot, to)))?;
-    let http2 = http2 || called.service.port(to.port).is_some_and(|p| matches!(p.protocol, AppProtocol::Http2 | AppProtocol::Grpc));
-    let key = UpstreamKey::endpoint(snapshot, called.service, picked.endpoint, to.port, framing(http2))?.counted(picked.counted());
-    // Whatever becomes of it, the balancer is told.
-    let mut load = Load { worker, picked: Some(picked), since: rt::now(), ended: Ended::Cancelled };
-    let asked = exchange::asked(worker, key, limits::AUTHORIZER_BYTES, head, body).await;
-    load.ended = match &asked {
-        Ok(asked) => Ended::answered(asked.status, asked.grpc_status),
-        Err(error) => Ended::of_failure(error.fault),
-    };
-    asked
-}
-
-fn framing(http2: bool) -> Framing {
-    if http2 { Framing::Http2 } else { Framing::Http1 }
-}
-
 /// Fields that belong to a connection or say how a message is framed: no question carries them over, and no answer.
 fn is_framing(name: &str) -> bool {
     routing::phases::is_connection_field(name) || name.eq_ignore_ascii_case("expect") || name.eq_ignore_ascii_case("host")
-}
-
-/// What an authorizer is called in the authority of a question by gRPC.
-fn authority(backend: &Backend) -> String {
-    match backend {
-        Backend::Service(to) => format!("{}.{}:{}", to.service.name, to.service.namespace, to.port),
-        Backend::External(host) => match &host.host {
-            ExternalName::Dns(name) => format!("{name}:{}", host.port),
-            ExternalName::Address(address) => SocketAddr::new(*address, host.port).to_string(),
-        },
-        Backend::Invalid { .. } => String::new(),
-    }
 }
 
 #[cfg(test)]

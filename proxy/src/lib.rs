@@ -8,6 +8,7 @@
 pub mod access;
 pub mod admin;
 pub mod authorizers;
+mod called;
 mod checks;
 pub mod config;
 pub mod consumers;

@@ -3,11 +3,13 @@
 //! not be sent is not sent again.
 
 mod send;
+mod through;
 mod words;
 
 use crate::limits;
-use crate::snapshot;
-use model::telemetry::Collector;
+use crate::worker::Worker;
+use model::telemetry::{Collector, Exporter, SpansTo};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use telemetry::{Gauge, Metrics, Record, access_log};
@@ -65,6 +67,14 @@ impl Queue {
     }
 }
 
+/// Where it goes.
+#[derive(Clone, Copy)]
+enum To<'t> {
+    Collector(&'t Collector),
+    /// Spans alone.
+    Exporter(&'t Exporter, &'t Rc<Worker>),
+}
+
 /// One of the two kinds, as it is counted.
 struct Kind {
     path: send::Path,
@@ -85,12 +95,18 @@ impl Kind {
     }
 
     /// Sends what waits.
-    async fn tell(&self, waiting: &Waiting, to: Option<&Collector>, sender: &Sender) {
+    async fn tell(&self, waiting: &Waiting, to: Option<To<'_>>, sender: &Sender) {
         let (lines, lost) = waiting.take(to.is_some());
         self.dropped.add(lost as f64);
-        let Some(collector) = to.filter(|_| !lines.is_empty()) else { return };
+        let Some(to) = to.filter(|_| !lines.is_empty()) else { return };
         for part in lines.chunks(limits::OTLP_BATCH) {
-            let told = rt::timeout(limits::OTLP_TIME, send::send(collector, self.path, &self.trust, sender, part)).await;
+            let send = async {
+                match to {
+                    To::Collector(collector) => send::send(collector, self.path, &self.trust, sender, part).await,
+                    To::Exporter(exporter, worker) => through::send(exporter, worker, sender, part).await,
+                }
+            };
+            let told = rt::timeout(limits::OTLP_TIME, Box::pin(send)).await;
             let (taken, why) = match told {
                 Some(Ok(rejected)) => (part.len().saturating_sub(usize::try_from(rejected).unwrap_or(usize::MAX)), None),
                 Some(Err(why)) => (0, Some(why)),
@@ -99,22 +115,34 @@ impl Kind {
             self.sent.add(taken as f64);
             self.dropped.add((part.len() - taken) as f64);
             if let Some(why) = why {
-                tracing::debug!(%collector, %why, "a collector took nothing");
+                tracing::debug!(%why, "a collector took nothing");
             }
         }
     }
 }
 
-/// Sends until dropped.
-pub async fn run(queue: Arc<Queue>, snapshot: snapshot::Shared, metrics: Metrics, sender: Sender, system_roots: Arc<[u8]>) {
-    let spans = Kind::new(send::Path::Traces, "spans", &metrics, system_roots.clone());
-    let lines = Kind::new(send::Path::Logs, "lines", &metrics, system_roots);
+/// Sends until dropped. `worker` is one of the rim's thread.
+pub async fn run(worker: Rc<Worker>) {
+    let shared = worker.shared.clone();
+    let (queue, metrics, system_roots, sender) = (&shared.otlp, &shared.metrics, shared.system_roots.clone(), Sender::of(&shared.me));
+    let spans = Kind::new(send::Path::Traces, "spans", metrics, system_roots.clone());
+    let lines = Kind::new(send::Path::Logs, "lines", metrics, system_roots);
+    let mut swept = rt::now();
     loop {
-        let telling = snapshot.load().telling.clone();
+        let telling = worker.snapshot().telling.clone();
         let base = telling.base();
+        let spans_to = base.spans.as_ref().map(|to| match to {
+            SpansTo::Collector(to) => To::Collector(to),
+            SpansTo::Exporter(to) => To::Exporter(to, &worker),
+        });
         // Beside each other: one collector that hangs is nothing to the other.
-        let both = (spans.tell(&queue.spans, base.spans.as_ref(), &sender), lines.tell(&queue.lines, base.lines_to.as_ref(), &sender));
+        let lines_to = base.lines_to.as_ref().map(To::Collector);
+        let both = (spans.tell(&queue.spans, spans_to, &sender), lines.tell(&queue.lines, lines_to, &sender));
         futures_util::future::join(both.0, both.1).await;
+        if rt::now().saturating_duration_since(swept) >= limits::DNS_TIME {
+            swept = rt::now();
+            worker.sweep();
+        }
         rt::sleep(limits::OTLP_PAUSE).await;
     }
 }

@@ -120,9 +120,7 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
         names.open_to_successors();
     }
     keep_up(&mut rim);
-    let (otlp, sender) = (proxy.shared.otlp.clone(), otlp::Sender::of(&proxy.shared.me));
-    let (snapshot, metrics, roots) = (proxy.shared.snapshot.clone(), proxy.shared.metrics.clone(), proxy.shared.system_roots.clone());
-    tokio::task::spawn_local(otlp::run(otlp, snapshot, metrics, sender, roots));
+    tokio::task::spawn_local(otlp::run(worker::Worker::new(proxy.shared.clone(), seed.rotate_left(2))));
     let own = match &config.role {
         Role::Workload(workload) => workload.services.clone(),
         Role::Gateway { .. } => Vec::new(),

@@ -97,6 +97,8 @@ fn tell(nearest: [Option<&TelemetrySettings>; 3]) -> Tell {
             response: find(nearest, |says| says.response_headers.clone()),
         },
         redactions: find(nearest, |says| says.redactions.clone()),
+        parents: find(nearest, |says| says.parents),
+        traced: find(nearest, |says| says.traced).unwrap_or(true),
         format: find(nearest, |says| says.format),
         file: find(nearest, |says| says.file.clone()),
     }

@@ -5,7 +5,7 @@
 
 use crate::headers::{Recorded, Wanted};
 use crate::{Peer, Trace, limits};
-use model::telemetry::{LineFile, LineFormat, Lines, Redaction};
+use model::telemetry::{LineFile, LineFormat, Lines, Parents, Redaction};
 use model::{Applied, Blame, Fault, Listener, Method, Route, Rule, WeightedBackend};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -135,6 +135,10 @@ impl Decided {
 /// What is told of a request, as policies have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tell {
+    /// Whether there are spans of it at all.
+    pub traced: bool,
+    /// What is made of a decision that came with it; nothing said: it holds.
+    pub parents: Option<Parents>,
     /// An answer that took so long to begin makes a span in any case.
     pub slow: Duration,
     pub lines: Lines,
@@ -149,14 +153,23 @@ pub struct Tell {
 
 impl Default for Tell {
     fn default() -> Self {
-        Self { slow: limits::SLOW, lines: Lines::All, headers: Wanted::default(), redactions: None, format: None, file: None }
+        Self {
+            traced: true,
+            parents: None,
+            slow: limits::SLOW,
+            lines: Lines::All,
+            headers: Wanted::default(),
+            redactions: None,
+            format: None,
+            file: None,
+        }
     }
 }
 
 impl Tell {
     /// It is a span of a trace that is recorded, or is recorded for what became of it.
     pub fn is_span(&self, record: &Record) -> bool {
-        record.trace.is_some_and(|trace| trace.context.sampled || !record.is_success() || record.is_slower(self.slow))
+        self.traced && record.trace.is_some_and(|trace| trace.context.sampled || !record.is_success() || record.is_slower(self.slow))
     }
 
     /// It has a line in the access log.

@@ -13,8 +13,8 @@ pub use call::{Call, CallList};
 pub use flow::{FlowList, StatusMatch, TapQuery};
 pub use get::{Certificate, CertificateList, Resource, Role, Root, RootRotation, RootState, Roots, Security};
 pub use get::{
-    Condition, Crowded, Edge, EdgeList, Ejected, Endpoint, Listener, Object, ObjectList, OpenBreaker, Parent, Process, Proxy, ProxyList,
-    ProxyResources, Route, RouteList, RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
+    Check, Condition, Crowded, Edge, EdgeList, Ejected, Endpoint, Listener, Object, ObjectList, OpenBreaker, Parent, Process, Proxy,
+    ProxyList, ProxyResources, Route, RouteList, RouteRule, Service, ServiceList, ServicePort, Status, WeightedBackend,
 };
 pub use graph::{
     DashboardLink, DashboardQuery, DashboardRole, EdgeVersion, Figures, Graph, GraphEdge, History, LinkTemplate, Log, LogList, LongHistory,

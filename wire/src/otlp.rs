@@ -191,6 +191,19 @@ pub fn bytes(request: &impl Sent) -> Vec<u8> {
     request.encode_to_vec()
 }
 
+/// For those who send by gRPC on connections of their own: with its five bytes before it.
+pub fn framed(request: &impl Sent) -> bytes::Bytes {
+    crate::health::framed(request)
+}
+
+/// The answer to it.
+///
+/// # Errors
+/// If it is not one message of that kind, or compressed.
+pub fn unframed(body: &[u8]) -> Result<Answer, String> {
+    read(crate::health::message(body).ok_or("it answered what is no message")?)
+}
+
 /// What one of these says.
 ///
 /// # Errors

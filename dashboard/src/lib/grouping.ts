@@ -12,9 +12,12 @@ const none = (): Figures => ({
   failures: 0,
   client_errors: 0,
   denied: 0,
+  faults: 0,
   retries: 0,
+  attempts: 0,
   requests_per_second: 0,
   success_rate: 1,
+  actual_success_rate: 1,
   p50_millis: null,
   p95_millis: null,
   p99_millis: null,
@@ -28,14 +31,18 @@ const higher = (a: number | null, b: number | null): number | null => (a === nul
 export function plus(a: Figures, b: Figures): Figures {
   const requests = a.requests + b.requests;
   const failures = a.failures + b.failures;
+  const attempts = a.attempts + b.attempts;
   return {
     requests,
     failures,
     client_errors: a.client_errors + b.client_errors,
     denied: a.denied + b.denied,
+    faults: a.faults + b.faults,
     retries: a.retries + b.retries,
+    attempts,
     requests_per_second: a.requests_per_second + b.requests_per_second,
     success_rate: requests === 0 ? 1 : 1 - failures / requests,
+    actual_success_rate: attempts === 0 ? 1 : (requests - failures) / attempts,
     p50_millis: higher(a.p50_millis, b.p50_millis),
     p95_millis: higher(a.p95_millis, b.p95_millis),
     p99_millis: higher(a.p99_millis, b.p99_millis),

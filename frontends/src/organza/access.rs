@@ -8,7 +8,7 @@ mod warn;
 
 pub use warn::{notes_of_bytes, notes_of_proofs};
 
-use super::{GROUP, authorizer, consumer, issuer};
+use super::{GROUP, authorizer, consumer, issuer, telemetry};
 use crate::gateway_api::condition;
 use crate::kubernetes::{Inventory, text};
 use crate::wrong::Wrong;
@@ -29,9 +29,9 @@ pub fn is_policy(object: &Object) -> bool {
 }
 
 /// A policy (or an issuer of tokens, a consumer, an authorizer) that the schema refused, as it is in force where no earlier state of it was good: without it
-/// more would be let in than was written. `None` for other kinds, without which less is.
+/// more would be let in than was written, or, of a TelemetryPolicy, more told. `None` for other kinds, without which less is.
 pub fn held_closed(object: &Object) -> Option<Object> {
-    let guards = [issuer::KIND, authorizer::KIND, consumer::KIND].iter().any(|kind| object.is(GROUP, kind));
+    let guards = [issuer::KIND, authorizer::KIND, consumer::KIND, telemetry::KIND].iter().any(|kind| object.is(GROUP, kind));
     if !is_policy(object) && !guards {
         return None;
     }

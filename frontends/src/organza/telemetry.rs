@@ -1,66 +1,117 @@
-//! `TelemetryPolicy`: which traces are recorded, which requests have a line, where both are sent. It names what other passes made and changes nothing
+//! `TelemetryPolicy`, and Gateway API's own `XTelemetryPolicy`: which traces are recorded, which requests have a line, where both are sent. It names what other passes made and changes nothing
 //! of it: each target becomes a resource of its own, so that a proxy is told of its own alone. Of two policies for one target the older holds, also
 //! where it cannot be read: then it is in force as far as it redacts, and no further.
 
+mod experimental;
 mod written;
 
 use super::settings::ROOT_NAMESPACE;
-use super::{GROUP, consumer, issuer};
-use crate::gateway_api::{condition, duration, matches, target};
+use super::{GROUP, access, consumer, issuer};
+use crate::gateway_api::{backend, condition, duration, external, matches, mesh, target};
 use crate::kubernetes::{Inventory, text};
 use crate::wrong::{Within, Wrong};
 use crate::{Object, Translation};
 use model::backend::UpstreamRoots;
-use model::telemetry::{Collector, CollectorProtocol, Lines, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
+use model::telemetry::{Collector, CollectorProtocol, Lines, SpansTo, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 use model::{HeaderMatch, Key, Kind, ObjectRef, ParentStatus, Report, Resource, Severity, Source, Status};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-const KIND: &str = "TelemetryPolicy";
+pub const KIND: &str = "TelemetryPolicy";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// Of all.
 const WHOLE: u64 = 100_000;
 
 pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translation) {
-    let (mut taken, keys) = (BTreeMap::new(), consumer::headers_of_keys(objects));
-    for policy in target::by_age(objects, |object| object.is(GROUP, KIND)) {
-        one(policy, objects, (inventory, &keys), &mut taken, out);
+    let ours = target::by_age(objects, |object| object.is(GROUP, KIND) || is_experimental(object));
+    if ours.is_empty() {
+        return;
     }
+    let (externals, _) = external::read_all(objects, inventory);
+    let claims = mesh::Claims::read(&[], inventory);
+    let world = backend::World { inventory, externals: &externals, claims: &claims, meshed: false };
+    let known = Known { objects, keys: &consumer::headers_of_keys(objects), world: &world };
+    let mut taken = BTreeMap::new();
+    for policy in ours {
+        one(policy, &known, &mut taken, out);
+    }
+}
+
+fn is_experimental(object: &Object) -> bool {
+    object.is(external::GROUP, experimental::KIND)
 }
 
 type Taken = BTreeMap<TelemetryTarget, ObjectRef>;
 
-/// What is there, and which headers bear keys of consumers.
-type Known<'k> = (&'k Inventory, &'k [String]);
+/// What there is, and which headers bear keys of consumers.
+struct Known<'k> {
+    objects: &'k [Object],
+    keys: &'k [String],
+    world: &'k backend::World<'k>,
+}
 
-fn one(object: &Object, objects: &[Object], known: Known<'_>, taken: &mut Taken, out: &mut Translation) {
-    let (inventory, keys) = known;
-    let mut read = settings(object, inventory).at("spec");
-    if let Ok(says) = &mut read {
-        let mut withheld = written::withhold(&mut says.request_headers, "requestHeaders", keys);
-        withheld.extend(written::withhold(&mut says.response_headers, "responseHeaders", keys));
-        let told = |wrong: Wrong| Report { severity: Severity::Warning, ..wrong.at("recorded").at("spec").report(&object.object) };
-        out.reports.extend(withheld.into_iter().map(told));
+/// What a policy says, by the path below its `spec`.
+struct Said {
+    says: Result<TelemetrySettings, Wrong>,
+    /// A reference that leads nowhere: the policy holds all the same.
+    unresolved: Option<Wrong>,
+    /// What of it is left out.
+    notes: Vec<Wrong>,
+}
+
+impl Said {
+    fn read(object: &Object, known: &Known<'_>) -> Self {
+        if is_experimental(object) {
+            return experimental::said(object, known.world, known.keys);
+        }
+        let (mut says, mut notes) = (settings(object, known.world.inventory), Vec::new());
+        if access::is_refused(object) {
+            // What it redacts is all that holds of it.
+            says = Err(Wrong::new("Invalid", "The schema refuses it: it is in force as far as it redacts."));
+        }
+        if let Ok(says) = &mut says {
+            notes = written::withhold(&mut says.request_headers, "requestHeaders", known.keys);
+            notes.extend(written::withhold(&mut says.response_headers, "responseHeaders", known.keys));
+        }
+        Self { says, unresolved: None, notes: notes.into_iter().map(|note| note.at("recorded")).collect() }
     }
-    out.reports.extend(read.as_ref().err().map(|wrong| wrong.report(&object.object)));
+}
+
+fn one(object: &Object, known: &Known<'_>, taken: &mut Taken, out: &mut Translation) {
+    let Said { says: read, unresolved, notes } = Said::read(object, known);
+    let told = |wrong: Wrong| Report { severity: Severity::Warning, ..wrong.at("spec").report(&object.object) };
+    out.reports.extend(notes.into_iter().map(told));
+    let read = read.at("spec");
+    let unresolved = unresolved.map(|wrong| wrong.at("spec"));
+    // What the schema refused was told then.
+    if !access::is_refused(object) {
+        out.reports.extend(read.as_ref().err().into_iter().chain(&unresolved).map(|wrong| wrong.report(&object.object)));
+    }
     let namespace = &object.object.namespace;
     let (mut ancestors, mut own) = (Vec::new(), Vec::new());
     let refs = object.list("/spec/targetRefs");
-    if refs.is_empty() {
+    if refs.is_empty() && !is_experimental(object) {
         let whole = if **namespace == *ROOT_NAMESPACE { TelemetryTarget::Mesh } else { TelemetryTarget::Namespace(namespace.clone()) };
         let free = free(&whole, object, taken).map_err(|wrong| wrong.at("name").at("metadata"));
         own.push(place(object, 0, Ok(whole), free, &read, taken, out));
     }
     for (i, target) in refs.iter().enumerate() {
         let placed = |wrong: Wrong| wrong.item(i).at("targetRefs").at("spec");
-        let found = find(target, object, objects, inventory, out).map_err(placed);
+        let found = find(target, object, known, out).map_err(placed);
         let free = found.as_ref().map_or(Ok(()), |found| free(found, object, taken).map_err(|wrong| placed(wrong.at("name"))));
         let accepted = place(object, i, found, free, &read, taken, out);
         let word = |field| text(target, field).unwrap_or("");
         let parent = ObjectRef::new(word("group"), word("kind"), namespace, word("name"));
-        ancestors.push(ParentStatus { parent, section: None, port: None, conditions: vec![accepted] });
+        let mut conditions = vec![accepted];
+        if is_experimental(object) {
+            conditions.push(match &unresolved {
+                Some(wrong) => condition("ResolvedRefs", false, wrong.reason, &wrong.message),
+                None => condition("ResolvedRefs", true, "ResolvedRefs", "All references lead somewhere."),
+            });
+        }
+        ancestors.push(ParentStatus { parent, section: None, port: None, conditions });
     }
     out.statuses.push(Status { object: object.object.clone(), conditions: own, parents: ancestors, listeners: Vec::new() });
 }
@@ -89,7 +140,9 @@ fn place(
         Err(wrong) => (written::hidden(object.at("/spec/recorded")), condition("Accepted", false, "Invalid", &wrong.message)),
     };
     if let Some(says) = says {
-        let key = Key::new(Source::files(), Kind::Telemetry, &object.object.namespace, &format!("{}.{number}", object.object.name));
+        // Objects of two kinds may have one name, and none has a colon.
+        let kind = if is_experimental(object) { "x:" } else { "" };
+        let key = Key::new(Source::files(), Kind::Telemetry, &object.object.namespace, &format!("{kind}{}.{number}", object.object.name));
         out.resources.push(Resource::Telemetry(Arc::new(TelemetryPolicy { key, origin: object.origin(), target, says })));
     }
     accepted
@@ -104,10 +157,16 @@ fn free(target: &TelemetryTarget, object: &Object, taken: &Taken) -> Result<(), 
     }
 }
 
-fn find(target: &Value, object: &Object, objects: &[Object], inventory: &Inventory, out: &Translation) -> Result<TelemetryTarget, Wrong> {
+fn find(target: &Value, object: &Object, known: &Known<'_>, out: &Translation) -> Result<TelemetryTarget, Wrong> {
+    let (objects, inventory) = (known.objects, known.world.inventory);
     let namespace = &object.object.namespace;
     let (kind, name) = (text(target, "kind").unwrap_or(""), text(target, "name").unwrap_or(""));
     let missing = || Wrong::new("TargetNotFound", format!("{kind} {namespace}/{name} does not exist yet.")).at("name");
+    if is_experimental(object) && (kind, text(target, "group").unwrap_or("")) != ("Gateway", GATEWAY_API) {
+        return Err(Wrong::new("Invalid", format!("An {} does not attach to a {kind}.", experimental::KIND))
+            .fix("Target a Gateway.")
+            .at("kind"));
+    }
     match kind {
         "Service" => inventory.service(namespace, name).map(|service| TelemetryTarget::Service(service.key.clone())).ok_or_else(missing),
         "Gateway" => {
@@ -151,7 +210,9 @@ fn settings(object: &Object, inventory: &Inventory) -> Result<TelemetrySettings,
         share,
         always,
         slower: time(tracing, "slowerThan").at("tracing")?,
-        spans: collector(&tracing["otlp"]).at("otlp").at("tracing")?,
+        parents: None,
+        traced: None,
+        spans: collector(&tracing["otlp"]).at("otlp").at("tracing")?.map(SpansTo::Collector),
         lines: lines(log).at("accessLog")?,
         matches: written::matches(log).at("accessLog")?,
         lines_to: collector(&log["otlp"]).at("otlp").at("accessLog")?,
@@ -166,22 +227,25 @@ fn settings(object: &Object, inventory: &Inventory) -> Result<TelemetrySettings,
 }
 
 fn sampling(value: &Value) -> Result<(Option<u32>, Option<Vec<HeaderMatch>>), Wrong> {
-    let number = |value: &Value| value.as_u64();
-    let fraction = &value["fraction"];
-    let of = match (number(&value["percent"]), number(&fraction["numerator"])) {
-        (Some(percent), _) => Some((percent, 100)),
-        (None, Some(numerator)) => Some((numerator, number(&fraction["denominator"]).unwrap_or(100))),
-        (None, None) => None,
-    };
-    let share = match of {
-        Some((part, whole)) if part > whole || whole == 0 => {
-            return Err(Wrong::new("Invalid", "More than all cannot be recorded.".to_owned()));
-        }
-        Some((part, whole)) => Some(u32::try_from(part * WHOLE / whole).unwrap_or(u32::MAX)),
-        None => None,
+    let share = match value["percent"].as_u64() {
+        Some(percent) => Some(share(percent, 100)?),
+        None => fraction(&value["fraction"])?,
     };
     let always = if value["headers"].is_array() { Some(matches::headers(value)?) } else { None };
     Ok((share, always))
+}
+
+/// As shares of 100,000.
+fn fraction(value: &Value) -> Result<Option<u32>, Wrong> {
+    let Some(numerator) = value["numerator"].as_u64() else { return Ok(None) };
+    share(numerator, value["denominator"].as_u64().unwrap_or(100)).map(Some)
+}
+
+fn share(part: u64, whole: u64) -> Result<u32, Wrong> {
+    match part > whole || whole == 0 {
+        true => Err(Wrong::new("Invalid", "More than all cannot be recorded.".to_owned())),
+        false => Ok(u32::try_from(part.saturating_mul(WHOLE) / whole).unwrap_or(u32::MAX)),
+    }
 }
 
 fn lines(value: &Value) -> Result<Option<Lines>, Wrong> {

@@ -1,7 +1,9 @@
 //! An authorizer that speaks Envoy's gRPC API (`envoy.service.auth.v3`). It allows by the status OK and no other; an answer without a word denies.
 
 use super::by_http::denied;
-use super::{Edits, Question, Word, authority, exchanged, is_framing, tell_depth};
+use super::{Edits, Question, Word, is_framing, tell_depth};
+use crate::called::{self, authority};
+use crate::limits;
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -18,7 +20,8 @@ use wire::authorization::{
 
 pub async fn ask(worker: &Rc<Worker>, snapshot: &Snapshot, asking: &Asking, question: &Question<'_>) -> Result<Word, Error> {
     let message = authorization::question(&request(asking, question));
-    let asked = exchanged(worker, snapshot, asking, true, || head(asking, question), || Incoming::Held(Some(message.clone()))).await?;
+    let (bounds, body) = ((limits::AUTHORIZER_BYTES, true), || Incoming::Held(Some(message.clone())));
+    let asked = called::asked(worker, snapshot, &asking.backend, bounds, || head(asking, question), body).await?;
     Ok(match (asked.status, asked.grpc_status, authorization::answer(&asked.body)) {
         (200, Some(0), Some(said)) => word(&said),
         (200, Some(0), None) => Word::Nothing("it answered what is no CheckResponse".into()),

@@ -1,7 +1,9 @@
 //! An authorizer that speaks HTTP: it gets a request like the one that it is asked about, and allows it by 200. Every other answer below 500 is the
 //! caller's; one of a server that failed says nothing.
 
-use super::{Edits, Question, Word, exchanged, is_framing, tell_depth};
+use super::{Edits, Question, Word, is_framing, tell_depth};
+use crate::called;
+use crate::limits;
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -24,7 +26,8 @@ pub async fn ask(
     question: &Question<'_>,
 ) -> Result<Word, Error> {
     let body = || Incoming::Held(Some(question.body.cloned().unwrap_or_default()));
-    let asked = exchanged(worker, snapshot, asking, false, || head(asking, prefix, question), body).await?;
+    let bounds = (limits::AUTHORIZER_BYTES, false);
+    let asked = called::asked(worker, snapshot, &asking.backend, bounds, || head(asking, prefix, question), body).await?;
     Ok(match asked.status {
         200 => match edits(asking, taken, &asked.headers) {
             Some(edits) => Word::Allowed(edits),

@@ -5,6 +5,7 @@ use super::{Client, Ingress, Stop};
 use crate::limits;
 use crate::snapshot::Snapshot;
 use crate::worker::Worker;
+use model::telemetry::Parents;
 use model::{Fault, Method, Normalisation, RequestHead, Scheme, TrustedProxies};
 use routing::{Behind, Origin};
 use std::borrow::Cow;
@@ -164,9 +165,19 @@ fn identify(worker: &Worker, believed: bool, head: &mut RequestHead, record: &mu
 /// Decides whether a new trace is recorded, now that it is known what is called, and tells the next hop of it.
 pub fn pass_trace(worker: &Worker, head: &mut RequestHead, record: &mut Record, sampling: Sampling) {
     let Some(trace) = &mut record.trace else { return };
-    if trace.told.sampled.is_none() {
-        trace.context.sampled = worker.samples(sampling, trace.context.draw());
+    let tell = record.tell.as_ref();
+    if tell.is_some_and(|tell| !tell.traced) {
+        // A span that nobody makes is nobody's parent: the head goes on as it came.
+        record.trace = None;
+        return;
     }
+    let parents = tell.and_then(|tell| tell.parents);
+    trace.context.sampled = match (trace.told.sampled, parents) {
+        (None, _) | (_, Some(Parents::Ignored)) => worker.samples(sampling, trace.context.draw()),
+        // The low bits of a trace that others chose by them say nothing more.
+        (Some(true), Some(Parents::Heeded(share))) => worker.samples(Sampling::Share(share), worker.draw32()),
+        (Some(sampled), _) => sampled,
+    };
     carrier::write(&mut head.headers, &trace.context, &trace.told);
 }
 

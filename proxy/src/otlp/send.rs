@@ -9,7 +9,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use identity::alpn;
-use model::telemetry::{Collector, CollectorProtocol};
+use model::telemetry::{Collector, CollectorProtocol, SpanWords};
 use model::{BaseUrl, UpstreamTls};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -62,13 +62,20 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// How many of them the collector refused.
 pub(super) async fn send(to: &Collector, path: Path, trust: &Trust, sender: &Sender, lines: &[String]) -> Result<u64, String> {
+    let usual = SpanWords::default();
     let answer = match (to.protocol, path) {
-        (CollectorProtocol::Grpc, Path::Traces) => grpc(to, trust, otlp::TRACES, words::of_spans(lines, sender)).await?,
+        (CollectorProtocol::Grpc, Path::Traces) => grpc(to, trust, otlp::TRACES, words::of_spans(lines, sender, &usual)).await?,
         (CollectorProtocol::Grpc, Path::Logs) => grpc(to, trust, otlp::LOGS, words::of_lines(lines, sender)).await?,
-        (CollectorProtocol::Http, Path::Traces) => http(to, trust, "/v1/traces", otlp::bytes(&words::of_spans(lines, sender))).await?,
+        (CollectorProtocol::Http, Path::Traces) => {
+            http(to, trust, "/v1/traces", otlp::bytes(&words::of_spans(lines, sender, &usual))).await?
+        }
         (CollectorProtocol::Http, Path::Logs) => http(to, trust, "/v1/logs", otlp::bytes(&words::of_lines(lines, sender))).await?,
     };
-    Ok(answer.partial_success.map_or(0, |partial| u64::try_from(partial.rejected).unwrap_or(0)))
+    Ok(refused(&answer))
+}
+
+pub(super) fn refused(answer: &otlp::Answer) -> u64 {
+    answer.partial_success.as_ref().map_or(0, |partial| u64::try_from(partial.rejected).unwrap_or(0))
 }
 
 async fn open(

@@ -92,7 +92,7 @@ fn at(address: SocketAddr, protocol: CollectorProtocol) -> Collector {
 
 /// One look at what waits, as the task does it each second.
 async fn tell(kind: &Kind, waiting: &Waiting, to: Option<&Collector>) -> (f64, f64) {
-    crate::tests::bounded(kind.tell(waiting, to, &sender())).await;
+    crate::tests::bounded(kind.tell(waiting, to.map(To::Collector), &sender())).await;
     (kind.sent.get(), kind.dropped.get())
 }
 
@@ -151,7 +151,7 @@ async fn a_collector_that_hangs_costs_counted_drops_and_no_request_waits() {
         // No await here: whoever carries a request only writes it down.
         (0..limits::OTLP_LINES + 7).for_each(|_| queue.span(&record(Reporter::Source)));
         let local = tokio::task::LocalSet::new();
-        local.run_until(kind.tell(&queue.spans, Some(&to), &sender())).await;
+        local.run_until(kind.tell(&queue.spans, Some(To::Collector(&to)), &sender())).await;
         assert_eq!((kind.sent.get(), kind.dropped.get()), (0.0, limits::OTLP_LINES as f64 + 7.0));
     }
 }
@@ -215,9 +215,9 @@ fn a_collector_is_given_so_long_and_is_read_up_to_a_length() {
     let told = |network| {
         let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), Arc::from([])));
         let ((), time) = on(network, async {
-            kind.tell(&queue.lines, Some(&to), &sender()).await;
+            kind.tell(&queue.lines, Some(To::Collector(&to)), &sender()).await;
             queue.line(&record(Reporter::Source));
-            took(kind.tell(&queue.lines, Some(&to), &sender())).await
+            took(kind.tell(&queue.lines, Some(To::Collector(&to)), &sender())).await
         });
         (kind.sent.get(), kind.dropped.get(), time)
     };

@@ -1,5 +1,6 @@
 //! Lines of the access log in OpenTelemetry's words: its names where it has one (semantic conventions 1.x), `organza.` before ours where it has none. Pure.
 
+use model::telemetry::{SpanValue, SpanWords};
 use serde_json::Value;
 use telemetry::span::{Line, Span, SpanKind, spans, word};
 use wire::otlp;
@@ -21,9 +22,10 @@ impl Sender {
         Self { service: text(service), namespace: text(&peer.namespace), version: text(&peer.version), proxy: me.name.clone() }
     }
 
-    pub fn resource(&self) -> otlp::Resource {
+    /// `service`: another name for who sends.
+    pub fn resource(&self, service: Option<&str>) -> otlp::Resource {
         let pairs = [
-            ("service.name", &*self.service),
+            ("service.name", service.unwrap_or(&self.service)),
             ("service.namespace", &self.namespace),
             ("service.version", &self.version),
             ("service.instance.id", &self.proxy),
@@ -57,26 +59,30 @@ const NAMES: &[(&str, &str)] = &[
 const HEADERS: &[(&str, &str)] = &[("request_headers", "http.request.header"), ("response_headers", "http.response.header")];
 const SAID: &[&str] = &["trace_id", "span_id", "parent_span_id", "server_span_id", "start_time_ms", "duration_ms", "dialled_ms"];
 
-pub(super) fn of_spans(lines: &[String], sender: &Sender) -> otlp::TracesRequest {
+pub(super) fn of_spans(lines: &[String], sender: &Sender, words: &SpanWords) -> otlp::TracesRequest {
     let spans = lines
         .iter()
         .filter_map(|line| read(line))
-        .flat_map(|line| spans(&line).into_iter().map(move |s| span(&s, &line)).collect::<Vec<_>>());
+        .flat_map(|line| spans(&line).into_iter().map(|s| span(&s, &line, words)).collect::<Vec<_>>());
     let scope_spans = otlp::ScopeSpans { scope: Some(sender.scope()), spans: spans.collect() };
-    otlp::TracesRequest { resource_spans: vec![otlp::ResourceSpans { resource: Some(sender.resource()), scope_spans: vec![scope_spans] }] }
+    let resource = Some(sender.resource(words.service.as_deref()));
+    otlp::TracesRequest { resource_spans: vec![otlp::ResourceSpans { resource, scope_spans: vec![scope_spans] }] }
 }
 
 pub(super) fn of_lines(lines: &[String], sender: &Sender) -> otlp::LogsRequest {
     let records = lines.iter().filter_map(|line| Some(record(&read(line)?, line)));
     let scope_logs = otlp::ScopeLogs { scope: Some(sender.scope()), log_records: records.collect() };
-    otlp::LogsRequest { resource_logs: vec![otlp::ResourceLogs { resource: Some(sender.resource()), scope_logs: vec![scope_logs] }] }
+    otlp::LogsRequest { resource_logs: vec![otlp::ResourceLogs { resource: Some(sender.resource(None)), scope_logs: vec![scope_logs] }] }
 }
 
 fn read(line: &str) -> Option<Line> {
     serde_json::from_str(line).ok()
 }
 
-fn span(span: &Span, line: &Line) -> otlp::Span {
+fn span(span: &Span, line: &Line, words: &SpanWords) -> otlp::Span {
+    let mut said = attributes(line);
+    let more: Vec<_> = words.attributes.iter().filter_map(|(name, value)| Some(pair(name, more(value, line, &said)?))).collect();
+    said.extend(more);
     let kind = match span.kind {
         SpanKind::Server => otlp::SpanKind::Server,
         SpanKind::Client => otlp::SpanKind::Client,
@@ -88,13 +94,22 @@ fn span(span: &Span, line: &Line) -> otlp::Span {
         trace_id: span.trace_id.to_vec(),
         span_id: span.span_id.to_vec(),
         parent_span_id: span.parent.map(|parent| parent.to_vec()).unwrap_or_default(),
-        name: name(span, line),
+        name: words.name.as_ref().map_or_else(|| name(span, line), ToString::to_string),
         kind: kind.into(),
         start_time_unix_nano: start,
         end_time_unix_nano: start.saturating_add(span.duration_micros.saturating_mul(1000)),
-        attributes: attributes(line),
+        attributes: said,
         status,
         flags: flags(line),
+    }
+}
+
+/// What a policy wants to be told besides; `None` where there is nothing to tell.
+fn more(value: &SpanValue, line: &Line, said: &[otlp::KeyValue]) -> Option<otlp::AnyValue> {
+    match value {
+        SpanValue::Literal(it) => Some(text(it)),
+        SpanValue::Header(name) => HEADERS.iter().find_map(|(ours, _)| line.get(*ours)?.get(&**name)?.as_str()).map(text),
+        SpanValue::Attribute(name) => said.iter().find(|pair| *pair.key == **name)?.value.clone(),
     }
 }
 

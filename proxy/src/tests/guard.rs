@@ -420,7 +420,9 @@ fn of_checks_that_ended_so_many_are_told_at_once() {
     let check = super::checks::checking(super::checks::http());
     let all = crate::limits::CHECKS_TOLD + 1;
     let made = resources::catalog(&[Place::plain("e", 9)]);
-    let Some(Resource::Endpoints(one)) = made.iter().find(|resource| matches!(resource, Resource::Endpoints(_))) else { panic!("endpoints") };
+    let Some(Resource::Endpoints(one)) = made.iter().find(|resource| matches!(resource, Resource::Endpoints(_))) else {
+        panic!("endpoints")
+    };
     let named = |i: usize| model::Endpoint { id: format!("e{i}").into(), ..one.endpoints[0].clone() };
     // Two services: the limit is the report's.
     for (service, from, to) in [("catalog", 0, all / 2), ("ratings", all / 2, all)] {

@@ -3,8 +3,11 @@
 use super::resources::{self, HTTP};
 use super::{Shop, bounded, key};
 use crate::flows::ContextCounts;
-use model::telemetry::{Lines, Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
-use model::{HeaderMatch, Kind, Resource, Target, ValueMatch};
+use model::telemetry::{
+    CollectorProtocol, Exporter, Hidden, Lines, Parents, Pattern, RedactedField, Redaction, SpanValue, SpanWords, SpansTo, TelemetryPolicy,
+    TelemetrySettings, TelemetryTarget,
+};
+use model::{HeaderMatch, Kind, Resource, ServiceRef, Target, ValueMatch};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -168,6 +171,91 @@ async fn heads_are_recorded_as_far_as_a_policy_names_them_and_made_unreadable_as
             assert!(record["response_headers"]["content-length"].is_string(), "{record}");
             assert!(!record.to_string().contains("secret") && !record.to_string().contains("4711"), "{record}");
         }
+    })
+    .await;
+}
+
+/// Of so many requests with a parent that was to be recorded, how many were, and what the program was told.
+async fn with_parents(says: TelemetrySettings, requests: usize) -> (usize, String) {
+    let backend = Backend::http("catalog").await;
+    let mut shop = Shop::new(backend.address);
+    let door = shop.web.named("catalog", HTTP);
+    shop.mesh.put(vec![policy(TelemetryTarget::Mesh, says)]);
+    let (mut recorded, mut body) = (0, String::new());
+    for n in 0..requests {
+        let parent = format!("00-{n:032x}-{CALLER}-01").replace("-00000000000000000000000000000000-", &format!("-{TRACE}-"));
+        body = String::from_utf8(fetch(&told(door, &[("traceparent", &parent)])).await.unwrap().2.to_vec()).unwrap();
+        recorded += usize::from(shop.web.record().await["sampled"] == true);
+        shop.catalog.record().await;
+    }
+    (recorded, body)
+}
+
+#[tokio::test]
+async fn what_is_made_of_a_parents_decision_is_the_policys_to_say() {
+    bounded(async {
+        let says = |parents| TelemetrySettings { share: Some(0), parents, ..TelemetrySettings::default() };
+        assert_eq!(with_parents(says(None), 4).await.0, 4);
+        assert_eq!(with_parents(says(Some(Parents::Heeded(100_000))), 4).await.0, 4);
+        assert_eq!(with_parents(says(Some(Parents::Heeded(0))), 4).await.0, 0);
+        assert_eq!(with_parents(says(Some(Parents::Ignored)), 4).await.0, 0);
+        let (some, _) = with_parents(says(Some(Parents::Heeded(50_000))), 60).await;
+        assert!((10..=50).contains(&some), "about half of 60, which all have small numbers: {some}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_no_spans_are_made_the_head_goes_on_as_it_came_and_failures_make_none() {
+    bounded(async {
+        let off =
+            TelemetrySettings { traced: Some(false), share: Some(0), parents: Some(Parents::Ignored), ..TelemetrySettings::default() };
+        let (recorded, body) = with_parents(off.clone(), 1).await;
+        assert!(recorded == 0 && body.contains(&format!("00-{TRACE}-{CALLER}-01")), "{body}");
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", HTTP);
+        shop.mesh.put(vec![policy(TelemetryTarget::Mesh, off)]);
+        let body = String::from_utf8(fetch(&told(door, &[])).await.unwrap().2.to_vec()).unwrap().to_lowercase();
+        assert!(!body.contains("traceparent"), "{body}");
+        let nobody = format!("127.0.0.1:{}", testkit::free_port()).parse().unwrap();
+        shop.mesh.put(resources::catalog(&[resources::Place::organza("catalog-2", nobody, 80)]));
+        fetch(&told(door, &[])).await.unwrap();
+        shop.web.counted(2).await;
+        assert_eq!(spans(&shop.web), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn spans_go_to_a_collector_in_the_mesh_by_the_ways_of_the_mesh() {
+    bounded(async {
+        // The catalog's program stands for a collector: it is reached through its proxy, by mutual TLS.
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", HTTP);
+        let exporter = Exporter {
+            backend: model::Backend::Service(ServiceRef { service: key(Kind::Service, "catalog"), port: HTTP, subset: None }),
+            protocol: CollectorProtocol::Http,
+            headers: vec![("x-key".into(), Hidden("of-a-tenant".into()))],
+            words: SpanWords { attributes: vec![("env".into(), SpanValue::Literal("prod".into()))], ..SpanWords::default() },
+        };
+        let says =
+            TelemetrySettings { share: Some(100_000), spans: Some(SpansTo::Exporter(Arc::new(exporter))), ..TelemetrySettings::default() };
+        shop.mesh.put(vec![policy(TelemetryTarget::Mesh, says)]);
+        let sending = crate::worker::Worker::new(shop.web.worker.shared.clone(), 9);
+        transport::rt::spawn(crate::otlp::run(sending));
+        // What ends before anybody asked for spans is not kept for one: so it is called until something came.
+        let sent = loop {
+            fetch(&told(door, &[])).await.unwrap();
+            shop.web.record().await;
+            let record = shop.catalog.record().await;
+            if record["path"] == "/v1/traces" {
+                break record;
+            }
+        };
+        assert_eq!((&sent["method"], &sent["response_code"], &sent["security"]), (&"POST".into(), &200.into(), &"mutual_tls".into()));
+        assert!(sent["source_principal"].as_str().unwrap().contains("web"), "{sent}");
     })
     .await;
 }

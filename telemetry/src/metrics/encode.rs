@@ -112,7 +112,9 @@ impl Collector for Scrape {
         let dropped = self.metrics.dropped();
         let (http, tcp): (Vec<_>, Vec<_>) = self.sums.iter().partition(|((pair, _), _)| !pair.protocol.is_opaque());
         let counter = MetricType::Counter;
-        family(&mut encoder, ("istio_requests", "Requests", counter), dropped, &http, |m, s| m.encode_counter::<NoLabels, _, u64>(&s.requests, None))?;
+        family(&mut encoder, ("istio_requests", "Requests", counter), dropped, &http, |m, s| {
+            m.encode_counter::<NoLabels, _, u64>(&s.requests, None)
+        })?;
         let histogram = MetricType::Histogram;
         let (name, help) = ("istio_request_duration_milliseconds", "Duration of requests");
         family(&mut encoder, (name, help, histogram), dropped, &http, |m, s| {

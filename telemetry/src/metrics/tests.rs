@@ -152,7 +152,8 @@ fn what_is_told_as_one_takes_the_room_of_one() {
     let metrics = Metrics::new();
     let mut worker = metrics.worker();
     metrics.limit_series(20);
-    metrics.drop_labels(Labels::NONE.with("source_workload").unwrap().with("source_app").unwrap().with("source_canonical_service").unwrap());
+    metrics
+        .drop_labels(Labels::NONE.with("source_workload").unwrap().with("source_app").unwrap().with("source_canonical_service").unwrap());
     let stranger = |i: usize| Record { source: peer(&format!("stranger-{i}")), ..record(200, 1) };
     (0..100).for_each(|i| worker.observe(&stranger(i)));
     assert_eq!((metrics.folded(), told(&metrics, "istio_requests_total").len()), (0, 1));

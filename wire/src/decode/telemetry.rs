@@ -5,13 +5,14 @@ use super::{header_name, key, key_of, origin, route, tls, v1};
 use model::Kind;
 use model::backend::UpstreamRoots;
 use model::telemetry::{
-    Collector, Labels, LineFile, LineFormat, Lines, Names, Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings, TelemetryTarget,
-    recorded,
+    Collector, Exporter, Hidden, Labels, LineFile, LineFormat, Lines, Names, Parents, Pattern, RedactedField, Redaction, SpanValue,
+    SpanWords, SpansTo, TelemetryPolicy, TelemetrySettings, TelemetryTarget, recorded,
 };
 use std::sync::Arc;
 use std::time::Duration;
+use v1::telemetry_policy::attribute::Value as A;
 use v1::telemetry_policy::redaction::Field as R;
-use v1::telemetry_policy::{Format as F, Lines as L, Target as T};
+use v1::telemetry_policy::{Format as F, Lines as L, Parents as P, Target as T};
 
 pub(super) fn policy(m: v1::TelemetryPolicy) -> Result<TelemetryPolicy> {
     let headers = |always: v1::telemetry_policy::Always| list(always.headers, "headers", route::header);
@@ -29,7 +30,16 @@ pub(super) fn policy(m: v1::TelemetryPolicy) -> Result<TelemetryPolicy> {
             share: m.share,
             always: m.always.map(headers).transpose().at("always")?,
             slower: m.slower_micros.map(Duration::from_micros),
-            spans: m.spans.map(collector).transpose().at("spans")?,
+            parents: m.parents.map(|parents| match parents {
+                P::ParentsHeeded(share) => Parents::Heeded(share),
+                P::ParentsIgnored(_) => Parents::Ignored,
+            }),
+            traced: m.traced,
+            spans: match (m.exporter, m.spans) {
+                (Some(to), _) => Some(SpansTo::Exporter(Arc::new(exporter(to).at("exporter")?))),
+                (None, Some(to)) => Some(SpansTo::Collector(collector(to).at("spans")?)),
+                (None, None) => None,
+            },
             lines: m.lines.map(|lines| match lines {
                 L::LinesAll(_) => Lines::All,
                 L::LinesErrors(_) => Lines::Errors,
@@ -51,7 +61,9 @@ pub(super) fn policy(m: v1::TelemetryPolicy) -> Result<TelemetryPolicy> {
             response_headers: m.response_headers.map(names).transpose().at("response_headers")?,
             redactions: m.redactions.map(|all| list(all.all, "redactions", redaction).map(Arc::from)).transpose()?,
             series: m.series,
-            dropped_labels: m.dropped_labels.map(|all| all.names.iter().fold(Labels::NONE, |labels, name| labels.with(name).unwrap_or(labels))),
+            dropped_labels: m
+                .dropped_labels
+                .map(|all| all.names.iter().fold(Labels::NONE, |labels, name| labels.with(name).unwrap_or(labels))),
         },
     })
 }
@@ -66,6 +78,34 @@ fn names(m: v1::telemetry_policy::Names) -> Result<Names> {
         Ok(name)
     });
     names.map(Arc::from)
+}
+
+fn exporter(m: v1::telemetry_policy::Exporter) -> Result<Exporter> {
+    let pair = |pair: v1::telemetry_policy::Pair| {
+        let name = header_name(pair.name).at("name")?;
+        match pair.value.bytes().all(model::http::is_value_byte) {
+            true => Ok((name, Hidden(pair.value.into()))),
+            false => Err(wrong("holds what no header may".to_owned())),
+        }
+    };
+    let attribute = |attribute: v1::telemetry_policy::Attribute| {
+        let value = match some(attribute.value).at("value")? {
+            A::Header(name) => SpanValue::Header(header_name(name).at("header")?),
+            A::Literal(value) => SpanValue::Literal(text(value).at("literal")?),
+            A::Attribute(name) => SpanValue::Attribute(text(name).at("attribute")?),
+        };
+        Ok((text(attribute.name).at("name")?, value))
+    };
+    Ok(Exporter {
+        backend: route::backend(some(m.backend).at("backend")?).at("backend")?,
+        protocol: word(m.protocol).at("protocol")?,
+        headers: list(m.headers, "headers", pair)?,
+        words: SpanWords {
+            service: m.service_name.map(text).transpose().at("service_name")?,
+            name: m.span_name.map(text).transpose().at("span_name")?,
+            attributes: list(m.attributes, "attributes", attribute)?,
+        },
+    })
 }
 
 fn redaction(m: v1::telemetry_policy::Redaction) -> Result<Redaction> {

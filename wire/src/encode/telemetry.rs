@@ -3,10 +3,15 @@
 use super::{origin, route, text, tls};
 use crate::enums::Word;
 use crate::v1;
-use model::telemetry::{Collector, LineFormat, Lines, Names, RedactedField, Redaction, TelemetryPolicy, TelemetryTarget};
+use model::telemetry::{
+    Collector, Exporter, Hidden, LineFormat, Lines, Names, Parents, RedactedField, Redaction, SpanValue, SpansTo, TelemetryPolicy,
+    TelemetryTarget,
+};
+use std::sync::Arc;
 use std::time::Duration;
+use v1::telemetry_policy::attribute::Value as A;
 use v1::telemetry_policy::redaction::Field as R;
-use v1::telemetry_policy::{Always, Format as F, Lines as L, Matches, Mesh, Nothing, Redactions, Target as T};
+use v1::telemetry_policy::{Always, Format as F, Lines as L, Matches, Mesh, Nothing, Parents as P, Redactions, Target as T};
 
 pub(super) fn policy(r: &TelemetryPolicy) -> v1::TelemetryPolicy {
     let says = &r.says;
@@ -16,7 +21,19 @@ pub(super) fn policy(r: &TelemetryPolicy) -> v1::TelemetryPolicy {
         share: says.share,
         always: says.always.as_ref().map(|any| Always { headers: any.iter().map(|h| route::named(&h.name, &h.value)).collect() }),
         slower_micros: says.slower.map(micros),
-        spans: says.spans.as_ref().map(collector),
+        spans: match &says.spans {
+            Some(SpansTo::Collector(to)) => Some(collector(to)),
+            Some(SpansTo::Exporter(_)) | None => None,
+        },
+        exporter: match &says.spans {
+            Some(SpansTo::Exporter(to)) => Some(exporter(to)),
+            Some(SpansTo::Collector(_)) | None => None,
+        },
+        parents: says.parents.map(|parents| match parents {
+            Parents::Heeded(share) => P::ParentsHeeded(share),
+            Parents::Ignored => P::ParentsIgnored(Nothing {}),
+        }),
+        traced: says.traced,
         lines_to: says.lines_to.as_ref().map(collector),
         target: Some(match &r.target {
             TelemetryTarget::Mesh => T::Mesh(Mesh {}),
@@ -42,6 +59,26 @@ pub(super) fn policy(r: &TelemetryPolicy) -> v1::TelemetryPolicy {
             Lines::ErrorsAndSlower(slower) => L::LinesErrorsAndSlower(micros(slower)),
             Lines::Nothing => L::LinesNothing(Nothing {}),
         }),
+    }
+}
+
+fn exporter(r: &Exporter) -> v1::telemetry_policy::Exporter {
+    let attribute = |(name, value): &(Arc<str>, SpanValue)| v1::telemetry_policy::Attribute {
+        name: text(name),
+        value: Some(match value {
+            SpanValue::Header(name) => A::Header(text(name)),
+            SpanValue::Literal(value) => A::Literal(text(value)),
+            SpanValue::Attribute(name) => A::Attribute(text(name)),
+        }),
+    };
+    let pair = |(name, value): &(Arc<str>, Hidden)| v1::telemetry_policy::Pair { name: text(name), value: text(&value.0) };
+    v1::telemetry_policy::Exporter {
+        backend: Some(route::backend(&r.backend)),
+        protocol: r.protocol.number(),
+        headers: r.headers.iter().map(pair).collect(),
+        service_name: r.words.service.as_ref().map(text),
+        span_name: r.words.name.as_ref().map(text),
+        attributes: r.words.attributes.iter().map(attribute).collect(),
     }
 }
 

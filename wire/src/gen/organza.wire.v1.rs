@@ -1294,12 +1294,24 @@ pub struct TelemetryPolicy {
     pub redactions: ::core::option::Option<telemetry_policy::Redactions>,
     #[prost(uint32, optional, tag = "24")]
     pub series: ::core::option::Option<u32>,
+    /// Labels of metrics that are left out, by name; one that a proxy does not know stays.
+    #[prost(message, optional, tag = "25")]
+    pub dropped_labels: ::core::option::Option<telemetry_policy::Names>,
+    /// Whether spans are made at all.
+    #[prost(bool, optional, tag = "28")]
+    pub traced: ::core::option::Option<bool>,
+    /// In place of `spans`.
+    #[prost(message, optional, tag = "29")]
+    pub exporter: ::core::option::Option<telemetry_policy::Exporter>,
     #[prost(oneof = "telemetry_policy::Target", tags = "3, 4, 5, 6, 7")]
     pub target: ::core::option::Option<telemetry_policy::Target>,
     #[prost(oneof = "telemetry_policy::Lines", tags = "12, 13, 14, 15")]
     pub lines: ::core::option::Option<telemetry_policy::Lines>,
     #[prost(oneof = "telemetry_policy::Format", tags = "18, 19")]
     pub format: ::core::option::Option<telemetry_policy::Format>,
+    /// What is made of a decision that came with a request.
+    #[prost(oneof = "telemetry_policy::Parents", tags = "26, 27")]
+    pub parents: ::core::option::Option<telemetry_policy::Parents>,
 }
 /// Nested message and enum types in `TelemetryPolicy`.
 pub mod telemetry_policy {
@@ -1357,6 +1369,47 @@ pub mod telemetry_policy {
             ResponseHeader(::prost::alloc::string::String),
         }
     }
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Exporter {
+        #[prost(message, optional, tag = "1")]
+        pub backend: ::core::option::Option<super::Backend>,
+        #[prost(enumeration = "super::CollectorProtocol", tag = "2")]
+        pub protocol: i32,
+        #[prost(message, repeated, tag = "3")]
+        pub headers: ::prost::alloc::vec::Vec<Pair>,
+        #[prost(string, optional, tag = "4")]
+        pub service_name: ::core::option::Option<::prost::alloc::string::String>,
+        #[prost(string, optional, tag = "5")]
+        pub span_name: ::core::option::Option<::prost::alloc::string::String>,
+        #[prost(message, repeated, tag = "6")]
+        pub attributes: ::prost::alloc::vec::Vec<Attribute>,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Pair {
+        #[prost(string, tag = "1")]
+        pub name: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub value: ::prost::alloc::string::String,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Attribute {
+        #[prost(string, tag = "1")]
+        pub name: ::prost::alloc::string::String,
+        #[prost(oneof = "attribute::Value", tags = "2, 3, 4")]
+        pub value: ::core::option::Option<attribute::Value>,
+    }
+    /// Nested message and enum types in `Attribute`.
+    pub mod attribute {
+        #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+        pub enum Value {
+            #[prost(string, tag = "2")]
+            Header(::prost::alloc::string::String),
+            #[prost(string, tag = "3")]
+            Literal(::prost::alloc::string::String),
+            #[prost(string, tag = "4")]
+            Attribute(::prost::alloc::string::String),
+        }
+    }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Target {
         #[prost(message, tag = "3")]
@@ -1389,6 +1442,15 @@ pub mod telemetry_policy {
         Json(Nothing),
         #[prost(message, tag = "19")]
         Text(Nothing),
+    }
+    /// What is made of a decision that came with a request.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Parents {
+        /// It holds, and of those that are to be recorded so many of 100,000 are.
+        #[prost(uint32, tag = "26")]
+        ParentsHeeded(u32),
+        #[prost(message, tag = "27")]
+        ParentsIgnored(Nothing),
     }
 }
 /// Fields of a head, by their names in lower case.
@@ -2573,6 +2635,9 @@ pub struct ReportRequest {
     /// Calls that the proxy had no room for, since it started.
     #[prost(uint64, tag = "15")]
     pub calls_left_out: u64,
+    /// Health checks that ended since the last report: the last of each endpoint. Never repeated: the next check says the same.
+    #[prost(message, repeated, tag = "16")]
+    pub checks: ::prost::alloc::vec::Vec<report_request::Check>,
 }
 /// Nested message and enum types in `ReportRequest`.
 pub mod report_request {
@@ -2613,6 +2678,25 @@ pub mod report_request {
         pub passed_on: u64,
         #[prost(uint64, tag = "3")]
         pub dropped: u64,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Check {
+        #[prost(string, tag = "1")]
+        pub service_namespace: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub service: ::prost::alloc::string::String,
+        #[prost(string, tag = "3")]
+        pub endpoint: ::prost::alloc::string::String,
+        #[prost(bool, tag = "4")]
+        pub passed: bool,
+        /// What was asked and what came of it: `GET /healthz answered 200 in 1.2 ms`.
+        #[prost(string, tag = "5")]
+        pub said: ::prost::alloc::string::String,
+        #[prost(uint64, tag = "6")]
+        pub age_millis: u64,
+        /// When the next one is due at the latest, after this one.
+        #[prost(uint64, tag = "7")]
+        pub again_millis: u64,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct OpenBreaker {
@@ -2766,6 +2850,9 @@ pub struct Edge {
     /// Of the failures: refused by policy.
     #[prost(uint64, tag = "21")]
     pub denied: u64,
+    /// Of the failures: answered or ended by the proxy itself, and neither policy nor the caller wanted that.
+    #[prost(uint64, tag = "22")]
+    pub faults: u64,
 }
 /// Generated client implementations.
 pub mod telemetry_client {

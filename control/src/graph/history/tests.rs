@@ -5,7 +5,18 @@ use telemetry::Histogram;
 fn counts(requests: u64, millis: u64) -> EdgeTotals {
     let mut latency = Histogram::default();
     (0..requests).for_each(|_| latency.record(Duration::from_millis(millis)));
-    EdgeTotals { requests, failures: 1, client_errors: 2, denied: 3, faults: 8, retries: 4, opened: 5, request_bytes: 6, response_bytes: 7, latency }
+    EdgeTotals {
+        requests,
+        failures: 1,
+        client_errors: 2,
+        denied: 3,
+        faults: 8,
+        retries: 4,
+        opened: 5,
+        request_bytes: 6,
+        response_bytes: 7,
+        latency,
+    }
 }
 
 #[test]

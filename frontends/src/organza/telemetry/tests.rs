@@ -1,3 +1,4 @@
+use super::KIND;
 use crate::file::{self, Located};
 use crate::schema::check;
 use crate::tests::{object, run, service};
@@ -133,4 +134,168 @@ fn what_says_who_somebody_is_may_not_be_asked_for() {
             assert_eq!((told(&t), made(&t)), (vec![("Invalid".to_owned(), format!("spec.recorded.{field}[1]"))], 0), "{name}");
         }
     }
+}
+
+#[test]
+fn one_that_the_schema_refuses_redacts_all_the_same() {
+    let text = "apiVersion: organza.dev/v1alpha1\nkind: TelemetryPolicy\nmetadata: {name: p, namespace: a}\nspec:\n  acessLog: {}\n  recorded:\n    requestHeaders: [x-a]\n    redactions: [{field: Path, pattern: '[0-9]'}]\n";
+    let parsed = |text: &str| file::parse("p.yaml", text).0;
+    let (held, found) = check(parsed(text));
+    assert_eq!((held.len(), found.len()), (1, 1));
+    let t = run(&held);
+    assert_eq!((says(&t), told(&t)), (vec![(Some(Vec::new()), 1)], Vec::new()), "it was told already");
+    let status = t.statuses.iter().find(|status| *status.object.kind == *KIND).unwrap();
+    assert_eq!(&*status.conditions[0].reason, "Invalid");
+    // What was good before is kept by whoever has it, and what redacts nothing is nothing.
+    let good = check(parsed(&text.replace("  acessLog: {}\n", ""))).0;
+    assert!(crate::schema::check_again(parsed(text), &good).0.is_empty());
+    let nothing =
+        check(parsed("apiVersion: organza.dev/v1alpha1\nkind: TelemetryPolicy\nmetadata: {name: p, namespace: a}\nspec: {acessLog: {}}\n"))
+            .0;
+    assert_eq!(made(&run(&nothing)), 0);
+}
+
+fn experimental(name: &str, spec: Value) -> Object {
+    object("gateway.networking.x-k8s.io/v1alpha1", "XTelemetryPolicy", ("a", name), json!({ "spec": spec }))
+}
+
+fn edge() -> Object {
+    crate::tests::gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]))
+}
+
+fn enabled(more: Value) -> Value {
+    let mut tracing = json!({"mode": "Enabled", "provider": {"backendRef": {"name": "s", "port": 80}}});
+    tracing.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw"}], "tracing": tracing})
+}
+
+fn first(t: &Translation) -> model::telemetry::TelemetrySettings {
+    let of = |resource: &Resource| if let Resource::Telemetry(policy) = resource { Some(policy.says.clone()) } else { None };
+    t.resources.iter().find_map(of).unwrap()
+}
+
+#[test]
+fn two_kinds_of_policy_for_one_gateway_are_policies_of_one_kind() {
+    let ours = json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw"}]});
+    let t = run(&[service("a", "s"), edge(), experimental("one", enabled(json!({}))), policy("a", "one", ours)]);
+    // Of one age and name: the kind decides, and both could be made.
+    assert_eq!((told(&t), made(&t)), (vec![("Conflicted".to_owned(), "spec.targetRefs[0].name".to_owned())], 1));
+    let of = |kind: &str| t.statuses.iter().find(|status| *status.object.kind == *kind).unwrap().parents[0].conditions.clone();
+    assert_eq!(of("TelemetryPolicy")[0].reason, "Accepted".into());
+    let reasons: Vec<String> = of("XTelemetryPolicy").iter().map(|condition| condition.reason.to_string()).collect();
+    assert_eq!(reasons, ["Conflicted", "ResolvedRefs"]);
+}
+
+#[test]
+fn what_an_experimental_policy_says_is_said_of_its_gateway() {
+    use model::telemetry::{CollectorProtocol, Parents, SpanValue, SpansTo};
+    let attributes = json!([
+        {"name": "tenant", "sourceType": "Header", "headerName": "X-Tenant"},
+        {"name": "env", "sourceType": "Literal", "literalValue": "prod"},
+        {"name": "code", "sourceType": "Attribute", "attributeKey": "http.response.status_code"},
+    ]);
+    let spec = enabled(json!({
+        "samplingRate": {"numerator": 1, "denominator": 8},
+        "parentBasedSampling": {"mode": "Enabled", "samplingRate": {"numerator": 50}},
+        "serviceName": "edge", "spanName": "ingress", "attributes": attributes,
+        "provider": {"backendRef": {"name": "s", "port": 80}, "headers": [{"name": "Authorization", "value": "Bearer x"}]},
+    }));
+    let t = run(&[service("a", "s"), edge(), experimental("one", spec)]);
+    assert_eq!(told(&t), []);
+    let says = first(&t);
+    assert_eq!((says.share, says.parents, says.traced), (Some(12_500), Some(Parents::Heeded(50_000)), Some(true)));
+    assert_eq!(says.request_headers.as_deref(), Some(&["x-tenant".into()][..]));
+    let Some(SpansTo::Exporter(to)) = says.spans else { panic!("{says:?}") };
+    assert!(matches!(&to.backend, model::Backend::Service(to) if *to.service.name == *"s" && to.port == 80));
+    assert_eq!((to.headers[0].0.as_ref(), to.headers[0].1.0.as_ref(), to.protocol), ("authorization", "Bearer x", CollectorProtocol::Http));
+    assert_eq!((to.words.service.as_deref(), to.words.name.as_deref()), (Some("edge"), Some("ingress")));
+    let values: Vec<&SpanValue> = to.words.attributes.iter().map(|(_, value)| value).collect();
+    assert_eq!(
+        values,
+        [
+            &SpanValue::Header("x-tenant".into()),
+            &SpanValue::Literal("prod".into()),
+            &SpanValue::Attribute("http.response.status_code".into())
+        ]
+    );
+    let off = run(&[
+        edge(),
+        experimental(
+            "one",
+            json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw"}], "tracing": {"mode": "Disabled"}}),
+        ),
+    ]);
+    let says = first(&off);
+    assert_eq!((says.share, says.parents, says.traced), (Some(0), Some(Parents::Ignored), Some(false)));
+    // By its port a collector says what it speaks.
+    for (port, app, wanted) in [
+        (4318, None, CollectorProtocol::Http),
+        (4317, Some("http"), CollectorProtocol::Http),
+        (9000, Some("kubernetes.io/h2c"), CollectorProtocol::Grpc),
+    ] {
+        let mut named = json!({"name": "p", "port": port});
+        app.iter().for_each(|app| named["appProtocol"] = json!(app));
+        let collector = object("v1", "Service", ("a", "s"), json!({"spec": {"ports": [named]}}));
+        let spec = enabled(json!({"provider": {"backendRef": {"name": "s", "port": port}}}));
+        let Some(SpansTo::Exporter(to)) = first(&run(&[collector, edge(), experimental("one", spec)])).spans else { panic!() };
+        assert_eq!(to.protocol, wanted, "{port}");
+    }
+}
+
+#[test]
+fn what_an_experimental_policy_cannot_say_is_told() {
+    let attribute = |value: Value| json!({"attributes": [value]});
+    let literal = |n: usize| json!({"name": format!("a{n}"), "sourceType": "Literal", "literalValue": "x"});
+    let header = |n: usize| json!({"name": format!("a{n}"), "sourceType": "Header", "headerName": format!("x-{n}")});
+    let many = |of: &dyn Fn(usize) -> Value, most: usize| json!({"attributes": (0..=most).map(of).collect::<Vec<_>>()});
+    let cases = [
+        (
+            attribute(json!({"name": "a", "sourceType": "Attribute", "attributeKey": "user.id"})),
+            "UnsupportedValue",
+            "spec.tracing.attributes[0].attributeKey",
+        ),
+        (
+            attribute(json!({"name": "a", "sourceType": "Header", "headerName": "Authorization"})),
+            "Invalid",
+            "spec.tracing.attributes[0].headerName",
+        ),
+        (attribute(json!({"name": "a", "sourceType": "Cookie"})), "Invalid", "spec.tracing.attributes[0].sourceType"),
+        (many(&literal, crate::limits::SPAN_ATTRIBUTES), "Invalid", "spec.tracing.attributes"),
+        (many(&header, crate::limits::RECORDED_HEADERS), "Invalid", "spec.tracing.attributes"),
+        (json!({"mode": "Perhaps"}), "Invalid", "spec.tracing.mode"),
+        (json!({"samplingRate": {"numerator": 3, "denominator": 2}}), "Invalid", "spec.tracing.samplingRate"),
+        (
+            json!({"provider": {"backendRef": {"name": "s", "port": 80}, "headers": [{"name": "Host", "value": "x"}]}}),
+            "Invalid",
+            "spec.tracing.provider.headers[0]",
+        ),
+    ];
+    for (more, reason, place) in cases {
+        let t = run(&[service("a", "s"), edge(), experimental("one", enabled(more.clone()))]);
+        assert_eq!((told(&t), made(&t)), (vec![(reason.to_owned(), place.to_owned())], 0), "{more}");
+    }
+    // A reference that leads nowhere is told, and the rest holds: spans go nowhere rather than where a wider policy says.
+    for (to, reason) in [
+        (json!({"name": "none", "port": 80}), "BackendNotFound"),
+        (json!({"name": "s", "namespace": "b", "port": 80}), "RefNotPermitted"),
+        (json!({"kind": "Secret", "name": "s"}), "InvalidKind"),
+    ] {
+        let t = run(&[service("a", "s"), service("b", "s"), edge(), experimental("one", enabled(json!({"provider": {"backendRef": to}})))]);
+        assert_eq!(told(&t).iter().map(|(reason, _)| reason.as_str()).collect::<Vec<_>>(), [reason]);
+        let conditions = &t.statuses.iter().find(|status| *status.object.kind == *"XTelemetryPolicy").unwrap().parents[0].conditions;
+        let reasons: Vec<&str> = conditions.iter().map(|condition| &*condition.reason).collect();
+        assert_eq!(reasons, ["Accepted", reason]);
+        assert!(
+            matches!(first(&t).spans, Some(model::telemetry::SpansTo::Exporter(to)) if matches!(to.backend, model::Backend::Invalid { .. }))
+        );
+    }
+    let elsewhere = json!({"targetRefs": [{"group": "", "kind": "Service", "name": "s"}], "tracing": {"mode": "Disabled"}});
+    let t = run(&[service("a", "s"), experimental("one", elsewhere)]);
+    assert_eq!((told(&t), made(&t)), (vec![("Invalid".to_owned(), "spec.targetRefs[0].kind".to_owned())], 0));
+    // What bears a consumer's key is left out, and the rest holds.
+    let from = json!([{"type": "Header", "header": {"name": "X-1"}}]);
+    let consumer = object("organza.dev/v1alpha1", "Consumer", ("b", "acme"), json!({"spec": {"from": from}}));
+    let t = run(&[service("a", "s"), edge(), consumer, experimental("one", enabled(many(&header, 2)))]);
+    assert!(told(&t).contains(&("BearsKeys".to_owned(), "spec.tracing.attributes[1].headerName".to_owned())), "{:?}", told(&t));
+    assert_eq!(first(&t).request_headers.as_deref(), Some(&["x-0".into(), "x-2".into()][..]));
 }

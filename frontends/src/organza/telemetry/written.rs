@@ -78,7 +78,7 @@ pub fn withhold(names: &mut Option<Names>, field: &str, keys: &[String]) -> Vec<
 }
 
 /// In lower case.
-fn header(name: &str) -> Result<Arc<str>, Wrong> {
+pub fn header(name: &str) -> Result<Arc<str>, Wrong> {
     let lower = name.to_ascii_lowercase();
     if lower.is_empty() || !lower.bytes().all(model::http::is_token_byte) {
         return Err(invalid(format!("{name:?} is no name of a header.")));

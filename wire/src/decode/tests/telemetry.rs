@@ -4,10 +4,10 @@ use super::key;
 use crate::{decode, encode};
 use model::backend::UpstreamRoots;
 use model::telemetry::{
-    Collector, CollectorProtocol, Labels, LineFile, LineFormat, Lines, Pattern, RedactedField, Redaction, TelemetryPolicy, TelemetrySettings,
-    TelemetryTarget,
+    Collector, CollectorProtocol, Exporter, Hidden, Labels, LineFile, LineFormat, Lines, Parents, Pattern, RedactedField, Redaction,
+    SpanValue, SpanWords, SpansTo, TelemetryPolicy, TelemetrySettings, TelemetryTarget,
 };
-use model::{HeaderMatch, Key, Kind, ObjectRef, Origin, PathMatch, Resource, RouteMatch, Source, ValueMatch};
+use model::{Backend, HeaderMatch, Key, Kind, ObjectRef, Origin, PathMatch, Resource, RouteMatch, ServiceRef, Source, ValueMatch};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,9 @@ pub fn policy() -> TelemetryPolicy {
             share: Some(0),
             always: Some(vec![HeaderMatch { name: "x-debug".into(), value: ValueMatch::Exact("yes".into()) }]),
             slower: Some(Duration::from_micros(250)),
-            spans: Some(collector(CollectorProtocol::Grpc, "http://[::1]:4317", UpstreamRoots::System)),
+            spans: Some(SpansTo::Collector(collector(CollectorProtocol::Grpc, "http://[::1]:4317", UpstreamRoots::System))),
+            parents: None,
+            traced: None,
             lines: Some(Lines::ErrorsAndSlower(Duration::from_secs(1))),
             lines_to: Some(collector(CollectorProtocol::Http, "https://collector/prefix", given)),
             matches: Some(vec![prefix]),
@@ -37,7 +39,7 @@ pub fn policy() -> TelemetryPolicy {
                     .into(),
             ),
             series: Some(500),
-            dropped_labels: Labels::NONE.with("response_code").and_then(|labels| labels.with("source_principal")),
+            dropped_labels: None,
         },
     }
 }
@@ -56,6 +58,48 @@ fn every_target_and_every_silence_comes_back() {
         let sample = Resource::Telemetry(Arc::new(TelemetryPolicy { target, says, ..policy() }));
         assert_eq!(decode(&encode(&sample)).unwrap(), sample);
     }
+}
+
+#[test]
+fn a_collector_in_the_mesh_comes_back_with_all_its_words_and_its_secrets_unsaid() {
+    let attributes = [
+        ("tenant", SpanValue::Header("x-tenant".into())),
+        ("env", SpanValue::Literal("prod".into())),
+        ("code", SpanValue::Attribute("http.response.status_code".into())),
+    ];
+    let exporter = Exporter {
+        backend: Backend::Service(ServiceRef {
+            service: Key::new(Source::files(), Kind::Service, "o11y", "otel"),
+            port: 4317,
+            subset: None,
+        }),
+        protocol: CollectorProtocol::Http,
+        headers: vec![("x-key".into(), Hidden("secret-of-a-tenant".into()))],
+        words: SpanWords {
+            service: Some("edge".into()),
+            name: Some("ingress".into()),
+            attributes: attributes.map(|(name, value)| (name.into(), value)).into(),
+        },
+    };
+    let of = |exporter: Exporter, parents| {
+        let says = TelemetrySettings {
+            spans: Some(SpansTo::Exporter(Arc::new(exporter))),
+            parents: Some(parents),
+            traced: Some(parents == Parents::Ignored),
+            dropped_labels: Labels::NONE.with("response_code").and_then(|labels| labels.with("source_principal")),
+            ..TelemetrySettings::default()
+        };
+        Resource::Telemetry(Arc::new(TelemetryPolicy { says, ..policy() }))
+    };
+    for parents in [Parents::Ignored, Parents::Heeded(50_000)] {
+        let sample = of(exporter.clone(), parents);
+        assert_eq!(decode(&encode(&sample)).unwrap(), sample);
+    }
+    let sample = of(exporter.clone(), Parents::Ignored);
+    assert!(!format!("{sample:?}").contains("secret-of-a-tenant"));
+    // Who could write into the head of what is sent could send something else.
+    let odd = Exporter { headers: vec![("x-key".into(), Hidden("a\r\nb: c".into()))], ..exporter };
+    assert!(decode(&encode(&of(odd, Parents::Ignored))).is_err());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{line, short};
 use model::TelemetryTarget;
-use model::telemetry::TelemetryPolicy;
+use model::telemetry::{SpansTo, TelemetryPolicy};
 
 pub fn policy(policy: &TelemetryPolicy, out: &mut String) {
     let target = match &policy.target {
@@ -23,7 +23,15 @@ pub fn policy(policy: &TelemetryPolicy, out: &mut String) {
         line(out, 1, format!("always {}: {value}", wanted.name));
     }
     says.slower.iter().for_each(|slower| line(out, 1, format!("slower {slower:?}")));
-    says.spans.iter().for_each(|to| line(out, 1, format!("spans by {:?} to {to}", to.protocol)));
+    says.parents.iter().for_each(|parents| line(out, 1, format!("parents {parents:?}")));
+    says.traced.iter().for_each(|traced| line(out, 1, format!("traced {traced}")));
+    match &says.spans {
+        Some(SpansTo::Collector(to)) => line(out, 1, format!("spans by {:?} to {to}", to.protocol)),
+        Some(SpansTo::Exporter(to)) => {
+            line(out, 1, format!("spans by {:?} to {} with {:?} as {:?}", to.protocol, to.backend, to.headers, to.words))
+        }
+        None => {}
+    }
     says.lines.iter().for_each(|lines| line(out, 1, format!("lines {lines:?}")));
     says.lines_to.iter().for_each(|to| line(out, 1, format!("lines by {:?} to {to}", to.protocol)));
     says.matches.iter().flatten().for_each(|one| line(out, 1, format!("lines of {one:?}")));

@@ -71,8 +71,8 @@ pub async fn request(
     let held = match listener.filter(|listener| !listener.asks.is_empty()) {
         None => Ok(None),
         Some(listener) => Box::pin(inquiry(None).before(listener, down, head, record)).await,
-    };
-    let held = held.inspect_err(|_| record.tell = plan::tell_of_stopped(&snapshot, namespace, client, listener, head))?;
+    }
+    .inspect_err(|_| record.tell = plan::tell_of_stopped(&snapshot, namespace, client, listener, head))?;
     let plan = plan::decide(&snapshot, namespace, client, listener, head)?;
     let (tell, sampling) = snapshot.telling.of(plan.route(), plan.service(), head);
     record.tell = tell;
@@ -111,12 +111,11 @@ pub async fn request(
         Plan::Application { address, service } => {
             record.dialled_service = service.map(|s| worker.destination(s));
             record.way = Way::Application;
-            let framing = inner(declared(service, client), client, head, &hop);
+            let key = UpstreamKey::plain(address, inner(declared(service, client), client, head, &hop));
             let who = Who { behind, token, consumer: None };
             let judged = Judged::new(worker, &snapshot, client, Place::Workload(address.port()), head, who)?;
             judged.note(record);
             record.dry_run = judged.admit(&snapshot)?;
-            let key = UpstreamKey::plain(address, framing);
             if inquiry::is_needed(&snapshot, None) {
                 let asked = Box::pin(async {
                     let mut inquiry = inquiry(None);

@@ -8,7 +8,7 @@ use control::registry::Registry;
 use control::world::{Ingredients, World};
 use frontends::Object;
 use model::{ObjectRef, TrustDomain};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ const CHANGES: usize = 10;
 
 #[path = "../../bench/meter.rs"]
 mod meter;
+#[path = "../../bench/objects.rs"]
+mod objects;
 
 use meter::{resident, timed};
 
@@ -27,19 +29,19 @@ fn main() {
 
 fn run(services: usize, endpoints: usize, routes: usize) {
     let each = endpoints / services;
-    let mut objects = vec![gateway()];
+    let mut objects = vec![object(objects::gateway())];
     for at in 0..services {
-        objects.extend([service(at), slice(at, each, 0)]);
+        objects.extend([object(objects::service(at)), object(objects::slice(at, each, 0))]);
     }
     let first_route = objects.len();
-    objects.extend((0..routes).map(|at| route(at, services, 0)));
+    objects.extend((0..routes).map(|at| object(objects::route(at, services, 0))));
     println!("{services} Services, {endpoints} endpoints, {routes} HTTPRoutes: {} MB as objects", memory());
     let (mut world, took) = timed(|| next(&World::default(), &objects));
     println!("the first world: {took:?}, {} resources, {} MB", world.items.len(), memory());
     for (what, place) in [("one endpoint", 2), ("one route", first_route + 17)] {
         let mut spent = Duration::ZERO;
         for change in 1..=CHANGES {
-            objects[place] = if place == 2 { slice(0, each, change) } else { route(17, services, change) };
+            objects[place] = object(if place == 2 { objects::slice(0, each, change) } else { objects::route(17, services, change) });
             let (after, took) = timed(|| next(&world, &objects));
             let changed = after.items.values().filter(|item| item.modified == after.generation).count();
             assert_eq!(changed, 1, "{what}");
@@ -64,47 +66,11 @@ fn next(world: &World, objects: &[Object]) -> World {
     world.next(from).unwrap_or_else(|| unreachable!("nothing changed"))
 }
 
-fn object(group: &str, kind: &str, name: &str, value: Value) -> Object {
-    let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-    Object::new(ObjectRef::new(group, kind, "shop", name), &version, value)
-}
-
-fn gateway() -> Object {
-    let spec = json!({"gatewayClassName": "organza", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]});
-    object("gateway.networking.k8s.io", "Gateway", "edge", json!({"metadata": {"name": "edge", "namespace": "shop"}, "spec": spec}))
-}
-
-fn service(at: usize) -> Object {
-    let name = format!("s{at}");
-    let spec = json!({"clusterIP": format!("10.{}.{}.1", at / 256, at % 256), "ports": [{"name": "http", "port": 80, "targetPort": 8080}]});
-    object("", "Service", &name, json!({"metadata": {"name": name, "namespace": "shop"}, "spec": spec}))
-}
-
-fn slice(at: usize, each: usize, change: usize) -> Object {
-    let name = format!("s{at}-abcde");
-    let endpoint = |i: usize| {
-        json!({"addresses": [format!("10.{}.{}.{}", 16 + at / 256, at % 256, i + 1)], "conditions": {"ready": i != 0 || change.is_multiple_of(2)},
-            "nodeName": format!("node-{}", i % 7)})
-    };
-    let value = json!({
-        "metadata": {"name": name, "namespace": "shop", "labels": {"kubernetes.io/service-name": format!("s{at}")}},
-        "addressType": "IPv4", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-        "endpoints": (0..each).map(endpoint).collect::<Vec<_>>(),
-    });
-    object("discovery.k8s.io", "EndpointSlice", &name, value)
-}
-
-fn route(at: usize, services: usize, change: usize) -> Object {
-    let name = format!("r{at}");
-    let spec = json!({
-        "parentRefs": [{"name": "edge"}], "hostnames": [format!("h{}.example.com", at / 10)],
-        "rules": [{
-            "matches": [{"path": {"type": "PathPrefix", "value": format!("/p{}", at % 10)}}],
-            "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-edge", "value": change.to_string()}]}}],
-            "backendRefs": [{"name": format!("s{}", at % services), "port": 80}],
-        }],
-    });
-    object("gateway.networking.k8s.io", "HTTPRoute", &name, json!({"metadata": {"name": name, "namespace": "shop"}, "spec": spec}))
+fn object(value: Value) -> Object {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let version = text(&value["apiVersion"]);
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    Object::new(ObjectRef::new(group, &text(&value["kind"]), objects::NAMESPACE, &text(&value["metadata"]["name"])), &version, value)
 }
 
 fn memory() -> u64 {

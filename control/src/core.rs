@@ -15,6 +15,7 @@ use crate::registry::{Entry, Refusal, Registrant, Registry};
 use crate::shell::{monotone, started};
 use crate::store::{Store, Txn};
 use crate::tokens::{Kept, Tokens};
+use crate::views::Views;
 use crate::world::{Ingredients, World};
 use crate::{ca, limits, sessions, summary};
 use frontends::Object;
@@ -27,6 +28,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, watch};
 use unsaved::Unsaved;
 use wire::api::{Diff, Event, Located, PastEvent, PastEvents, RegistrationRequest};
+use wire::delta::Set;
 
 /// A proxy's stream, as it is told.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +44,8 @@ pub struct Session {
     /// Up to which generation this proxy has all that concerns it.
     pub current: u64,
     pub refused: BTreeMap<String, String>,
-    pub held: BTreeMap<String, String>,
+    /// All that it was sent, what it refused among it.
+    pub held: Arc<Set>,
     pub subscriptions: Vec<String>,
     pub gone_since: Option<Instant>,
 }
@@ -87,6 +90,7 @@ pub struct Core {
     /// What the keys of sessions are made from.
     secret: Option<[u8; 32]>,
     world: watch::Sender<Arc<World>>,
+    pub views: Views,
     pub events: broadcast::Sender<Event>,
     /// What was told before, for who comes later.
     past: Mutex<VecDeque<PastEvent>>,
@@ -143,6 +147,7 @@ impl Core {
             inner: Mutex::new(inner),
             secret,
             world: watch::Sender::new(Arc::new(world)),
+            views: Views::default(),
             events: broadcast::Sender::new(limits::EVENTS),
             past: Mutex::default(),
             anew: watch::Sender::new(()),
@@ -325,7 +330,8 @@ impl Core {
         let mut inner = self.lock();
         let (entry, is_news) = inner.registry.admit(proxy, identity, seconds(now()))?;
         if is_news {
-            self.entered(&mut inner, &entry);
+            // Not kept: whoever has the certificate is let in again. Nor is there a world of it: no proxy of a Gateway is in one.
+            inner.sessions.insert(entry.proxy.clone(), Session { gone_since: Some(monotone()), ..Session::default() });
         }
         Ok(entry)
     }

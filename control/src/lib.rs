@@ -30,6 +30,7 @@ pub mod summary;
 pub mod tokens;
 pub mod traces;
 pub mod view;
+pub mod views;
 pub mod world;
 
 use crate::core::Core;

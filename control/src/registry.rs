@@ -126,6 +126,12 @@ impl Registry {
         Self { entries: entries.into_iter().map(|e| (e.proxy.clone(), e)).collect(), ..Self::default() }
     }
 
+    /// Whether a world made of the one is the same as one of the other: they may differ in proxies of Gateways, which are in no world.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let others = |registry: &'_ Self| registry.entries.values().filter(|entry| entry.gateway().is_none()).cloned().collect::<Vec<_>>();
+        self == other || self.withdrawn == other.withdrawn && others(self) == others(other)
+    }
+
     pub fn get(&self, proxy: &str) -> Option<&Entry> {
         self.entries.get(proxy)
     }

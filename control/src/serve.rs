@@ -5,7 +5,6 @@ use crate::core::{Core, now, seconds};
 use crate::ejections::{Crowded, Ejection, Findings, OpenBreaker};
 use crate::shell::{Clock, monotone};
 use crate::tokens::Refused;
-use crate::view::view;
 use crate::{calls, checks, limits, registry};
 use identity::{ClientAuth, Credentials, alpn};
 use model::{Key, SpiffeId};
@@ -217,7 +216,7 @@ async fn converse(
             if world.get(&entry.workload_key()).is_some() {
                 last = Some(world.clone());
             }
-            session.set_view(view(&world, last.as_deref(), entry, session.subscriptions().iter().map(|s| &**s)));
+            session.set_view(core.views.of(&world, last.as_deref(), entry, session));
         }
         let sent = pump(session, sender).await?;
         // Nothing to send and nothing awaited: this proxy has all that concerns it.
@@ -257,7 +256,7 @@ fn note(core: &Core, entry: &registry::Entry, stream: u64, session: &ServerSessi
         s.refused = session.refused().clone();
         s.subscriptions = session.subscriptions().iter().map(|n| n.to_string()).collect();
         if current.is_some() {
-            s.held = session.held().map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
+            s.held = session.set().cloned().unwrap_or_default();
         }
     });
 }

@@ -9,11 +9,20 @@ use model::telemetry::{SpansTo, TelemetryTarget};
 use model::{Backend, GatewayCertificate, Key, Kind, Resource, Route, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use wire::delta::View;
+use wire::delta::{Set, View};
 
 /// `last` is the last world in which the proxy's workload could be called. Who was taken out finishes what it has, and judges it by what it was: so
 /// much of it stays as it was, while policies go on as they are.
 pub fn view<'s>(world: &World, last: Option<&World>, proxy: &Entry, subscriptions: impl IntoIterator<Item = &'s str>) -> View {
+    let (items, answers) = set(world, last, proxy, subscriptions);
+    View { generation: world.generation, items: Arc::new(items), answers }
+}
+
+/// What each `host/…` subscription resolves to.
+type Answers = BTreeMap<Arc<str>, Option<Arc<str>>>;
+
+/// The same, but for the number of the world.
+pub fn set<'s>(world: &World, last: Option<&World>, proxy: &Entry, subscriptions: impl IntoIterator<Item = &'s str>) -> (Set, Answers) {
     let mut wanted = Wanted { world, keys: BTreeSet::new(), kept: BTreeSet::new() };
     let mut answers = BTreeMap::new();
     wanted.keys.extend(world.items.keys().filter(|key| key.kind == Kind::TrustBundle).cloned());
@@ -32,8 +41,7 @@ pub fn view<'s>(world: &World, last: Option<&World>, proxy: &Entry, subscription
     wanted.telemetry(proxy);
     let now = wanted.keys.iter().filter(|key| !wanted.kept.contains(*key)).filter_map(|key| world.get(key));
     let kept = wanted.kept.iter().filter_map(|key| last?.get(key));
-    let items = now.chain(kept).map(|item| (item.encoded.name.clone(), item.encoded.clone())).collect();
-    View { generation: world.generation, items, answers }
+    (now.chain(kept).map(|item| item.encoded.clone()).collect(), answers)
 }
 
 /// The service that a caller in `namespace` means by `host`; one of its own namespace goes first.

@@ -44,6 +44,9 @@ pub struct Ingredients<'a> {
 impl World {
     /// The world after a change, or `None` where nothing that a proxy sees and nothing that status says is different.
     pub fn next(&self, from: Ingredients<'_>) -> Option<Self> {
+        if self.is_of(&from) {
+            return None;
+        }
         if let Some(next) = self.after_slices(&from) {
             return Some(next);
         }
@@ -83,8 +86,7 @@ impl World {
     /// The world after a change of EndpointSlices alone, which is the same as the whole translation makes; `None` where that has to be asked.
     fn after_slices(&self, from: &Ingredients<'_>) -> Option<Self> {
         let services = slices::changed_alone(&self.objects, &from.objects)?;
-        let bundle = bundle(from.trust_domain, from.roots.clone());
-        if *self.registry != *from.registry || self.get(bundle.key())?.resource != bundle {
+        if !self.registry.is_alike(from.registry) || !self.has_roots(from) {
             return None;
         }
         let generation = self.generation + 1;
@@ -97,6 +99,16 @@ impl World {
             }
         }
         Some(Self { generation, items, objects: from.objects.clone(), ..self.clone() })
+    }
+
+    /// Whether nothing came that a world is made of: proxies of Gateways are in none.
+    fn is_of(&self, from: &Ingredients<'_>) -> bool {
+        Arc::ptr_eq(&self.objects, &from.objects) && self.registry.is_alike(from.registry) && self.has_roots(from)
+    }
+
+    fn has_roots(&self, from: &Ingredients<'_>) -> bool {
+        let bundle = bundle(from.trust_domain, from.roots.clone());
+        self.get(bundle.key()).is_some_and(|item| item.resource == bundle)
     }
 
     /// Keys of the services that a workload backs.

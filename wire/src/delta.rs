@@ -14,9 +14,11 @@
 
 mod client;
 mod server;
+mod set;
 
 pub use client::{Applied, ClientSession, Step, Unreadable};
 pub use server::{Encoded, Heard, ServerSession, View};
+pub use set::{Difference, Set};
 
 use crate::limits;
 

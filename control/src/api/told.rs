@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use telemetry::EdgeTotals;
 use wire::api::{self, Condition};
+use wire::delta::Encoded;
 
 pub fn status(api: &Api) -> api::Status {
     let core = &api.core;
@@ -215,8 +216,8 @@ pub fn proxies(core: &Core) -> api::ProxyList {
             leaving: count(inner.leaving.keys().filter(|(proxy, _)| *proxy == entry.proxy)),
             connected: session.connected,
             acknowledged: told_generation(&session, generation),
+            resources: u32::try_from(held(&session).count()).unwrap_or(u32::MAX),
             refused: session.refused,
-            resources: u32::try_from(session.held.len()).unwrap_or(u32::MAX),
             mtls: session.connected,
             since: session.since,
             process: inner.processes.of(&entry.proxy).cloned(),
@@ -224,6 +225,11 @@ pub fn proxies(core: &Core) -> api::ProxyList {
         }
     });
     api::ProxyList { generation, items: items.collect() }
+}
+
+/// What a proxy was sent and did not refuse.
+fn held(session: &Session) -> impl Iterator<Item = &Encoded> {
+    session.held.items().iter().filter(|item| !session.refused.contains_key(&*item.name)).map(|item| &**item)
 }
 
 /// A proxy that nothing of the last generations concerned has them all the same.
@@ -236,12 +242,12 @@ pub fn resources(core: &Core, proxy: &str) -> Option<api::ProxyResources> {
     let inner = core.lock();
     inner.registry.get(proxy)?;
     let session = inner.sessions.get(proxy).cloned().unwrap_or_default();
-    let items = session.held.iter().map(|(name, version)| {
+    let items = held(&session).map(|Encoded { name, version, .. }| {
         let item = model::Key::parse(name).and_then(|key| world.get(&key).filter(|_| key.kind != Kind::Certificate));
         let current = item.filter(|item| *item.encoded.version == **version);
         api::Resource {
-            key: name.clone(),
-            version: version.clone(),
+            key: name.to_string(),
+            version: version.to_string(),
             encoded: current.map(|item| {
                 let shown = sessions::shown(&item.resource).map(|shown| wire::encode(&shown));
                 base64::engine::general_purpose::STANDARD.encode(shown.as_ref().unwrap_or(&item.encoded.bytes))

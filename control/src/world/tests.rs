@@ -107,7 +107,7 @@ fn seen(proxy: &str, subscriptions: &[&str]) -> (Vec<String>, Vec<Option<String>
     let members = members();
     let view = view(&world, None, members.get(proxy).unwrap(), subscriptions.iter().copied());
     let answers = view.answers.values().map(|answer| answer.as_ref().map(ToString::to_string)).collect();
-    (view.items.keys().map(ToString::to_string).collect(), answers)
+    (view.items.names().map(ToString::to_string).collect(), answers)
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn who_was_taken_out_finishes_what_it_has_as_what_it_was() {
         )
     };
     let second = of(&first, vec![route(90), policy("later", "Namespace"), policy("service", "Service")], &registry).unwrap();
-    let names = |last| view(&second, last, &entry, ["self"]).items.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let names = |last| view(&second, last, &entry, ["self"]).items.names().map(ToString::to_string).collect::<Vec<_>>();
     let own = ["organza/workload/shop/web", "files/endpoints/shop/web"];
     assert!(own.iter().all(|name| names(Some(&first)).iter().any(|n| n == name)), "{:?}", names(Some(&first)));
     assert!(own.iter().all(|name| second.get(&Key::parse(name).unwrap()).is_none()), "nobody else hears of it");
@@ -231,7 +231,7 @@ fn private_keys_go_to_the_gateway_that_refers_to_them_and_to_nobody_else() {
     let asked = ["self", "files/certificate/shop/one", "files/certificate/shop/two", "host/shop/web"];
     let keys = |proxy: &str| {
         let names: Vec<String> =
-            view(&world, None, members.get(proxy).unwrap(), asked.iter().copied()).items.keys().map(ToString::to_string).collect();
+            view(&world, None, members.get(proxy).unwrap(), asked.iter().copied()).items.names().map(ToString::to_string).collect();
         has(Kind::Certificate, &names).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -276,7 +276,7 @@ fn policies_of_access_reach_the_proxies_that_they_concern_and_no_others() {
     let sees = |proxy: &str| {
         let view = view(&world, None, members.get(proxy).unwrap(), ["self"]);
         let keys =
-            view.items.keys().filter_map(|name| Key::parse(name)).filter(|key| matches!(key.kind, Kind::Access | Kind::AccessSettings));
+            view.items.names().filter_map(|name| Key::parse(name)).filter(|key| matches!(key.kind, Kind::Access | Kind::AccessSettings));
         keys.map(|key| format!("{}/{}", key.namespace, key.name)).collect::<Vec<_>>()
     };
     let workload = |service: &str| {
@@ -315,7 +315,7 @@ fn policies_of_telemetry_reach_the_proxies_whose_requests_they_are_about() {
     let members = members();
     let sees = |proxy: &str, asked: &[&str]| {
         let view = view(&world, None, members.get(proxy).unwrap(), asked.iter().copied());
-        let keys = view.items.keys().filter_map(|name| Key::parse(name)).filter(|key| key.kind == Kind::Telemetry);
+        let keys = view.items.names().filter_map(|name| Key::parse(name)).filter(|key| key.kind == Kind::Telemetry);
         let mut names: Vec<String> = keys.map(|key| key.name.trim_end_matches(".0").to_owned()).collect();
         names.sort();
         names
@@ -343,7 +343,7 @@ fn whoever_asks_an_authorizer_can_reach_it_and_nobody_else_hears_of_it() {
     let members = members();
     let sees = |proxy: &str| {
         let view = view(&world, None, members.get(proxy).unwrap(), ["self"]);
-        let names: Vec<String> = view.items.keys().map(ToString::to_string).collect();
+        let names: Vec<String> = view.items.names().map(ToString::to_string).collect();
         let reaches = ["service", "endpoints"].iter().all(|kind| names.iter().any(|n| n.contains(kind) && n.ends_with("shop/catalog-v1")));
         let asks: Vec<String> = names.into_iter().filter(|name| name.contains("externalauthorizer")).collect();
         (asks.len(), asks.concat().contains("front"), reaches)

@@ -16,7 +16,7 @@ use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
-use wire::delta::{Encoded, ServerSession, View};
+use wire::delta::{Encoded, ServerSession, Set, View};
 use wire::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use wire::grpc::{Discovery, DiscoveryServer};
 
@@ -114,8 +114,8 @@ fn world() -> View {
     let endpoints = Endpoints { key: web.key.with_kind(model::Kind::Endpoints), endpoints: Vec::new() };
     let good = [Encoded::new(&Resource::Service(Arc::new(web))), Encoded::new(&Resource::Endpoints(Arc::new(endpoints)))];
     let bad = Encoded { name: "files/service/shop/bad".into(), version: "1".into(), bytes: b"\xff\xff"[..].into() };
-    let items = good.into_iter().chain([bad]).map(|item| (item.name.clone(), Arc::new(item))).collect();
-    View { generation: 12, items, answers: BTreeMap::new() }
+    let items: Set = good.into_iter().chain([bad]).map(Arc::new).collect();
+    View { generation: 12, items: Arc::new(items), answers: BTreeMap::new() }
 }
 
 async fn until(what: &str, mut done: impl FnMut() -> bool) {

@@ -1,12 +1,12 @@
 //! The control plane's end: knows what one proxy subscribed to, what it was sent and what it acknowledged. What a subscription resolves to is
 //! decided elsewhere and arrives as a [`View`].
 
-use super::Breach;
+use super::{Breach, Set};
 use crate::discovery::{Any, ControlPlane, DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
 use crate::{TYPE_URL, limits, v1};
 use bytes::Bytes;
 use prost::Message;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// A resource in its encoding, made once and shared by all sessions.
@@ -29,8 +29,8 @@ impl Encoded {
 #[derive(Debug, Clone, Default)]
 pub struct View {
     pub generation: u64,
-    /// By name.
-    pub items: BTreeMap<Arc<str>, Arc<Encoded>>,
+    /// Shared by the proxies that should hold the same.
+    pub items: Arc<Set>,
     /// What each `host/…` subscription resolves to: a name in `items`, or nothing.
     pub answers: BTreeMap<Arc<str>, Option<Arc<str>>>,
 }
@@ -53,6 +53,59 @@ struct InFlight {
     completes: Option<u64>,
 }
 
+#[derive(Debug)]
+enum Sent {
+    /// What it said that it has: version by name.
+    Claimed(HashMap<Arc<str>, Arc<str>>),
+    Set(Arc<Set>),
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self::Claimed(HashMap::new())
+    }
+}
+
+impl Sent {
+    /// Adds what the proxy says that it has.
+    fn claim(&mut self, name: Arc<str>, version: Arc<str>) {
+        match self {
+            Self::Claimed(held) => _ = held.insert(name, version),
+            Self::Set(set) => {
+                let held = set.items().iter().map(|item| (item.name.clone(), item.version.clone()));
+                *self = Self::Claimed(held.chain([(name, version)]).collect());
+            }
+        }
+    }
+}
+
+/// What is left to send of a step; parts are made one by one, for all of them together are as long as everything that the proxy should hold.
+#[derive(Debug)]
+struct Step {
+    generation: u64,
+    items: Items,
+    /// Of the items, those that were sent.
+    at: usize,
+    removed: Vec<String>,
+    /// Subscriptions that an item answers, by its name.
+    aliases: HashMap<Arc<str>, Vec<String>>,
+}
+
+#[derive(Debug)]
+enum Items {
+    All(Arc<Set>),
+    Some(Vec<Arc<Encoded>>),
+}
+
+impl Items {
+    fn all(&self) -> &[Arc<Encoded>] {
+        match self {
+            Self::All(set) => set.items(),
+            Self::Some(items) => items,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct ServerSession {
     node: Option<String>,
@@ -60,11 +113,11 @@ pub struct ServerSession {
     leaving: bool,
     subscriptions: BTreeSet<Arc<str>>,
     view: Option<View>,
-    /// What the proxy holds, or will once what is under way has arrived: version by name.
-    sent: HashMap<Arc<str>, Arc<str>>,
+    /// What the proxy holds, or will once what is under way has arrived.
+    sent: Sent,
     /// What the proxy was told that its `host/…` subscriptions resolve to.
     told: BTreeMap<Arc<str>, Option<Arc<str>>>,
-    parts: VecDeque<(DeltaDiscoveryResponse, Option<u64>)>,
+    step: Option<Step>,
     in_flight: Option<InFlight>,
     nonces: u64,
     acknowledged: Option<u64>,
@@ -107,7 +160,16 @@ impl ServerSession {
 
     /// Name and version of what the proxy was sent and did not refuse.
     pub fn held(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.sent.iter().filter(|(name, _)| !self.refused.contains_key(&***name)).map(|(name, version)| (&**name, &**version))
+        let items = self.set().map_or(&[][..], |set| set.items());
+        items.iter().filter(|item| !self.refused.contains_key(&*item.name)).map(|item| (&*item.name, &*item.version))
+    }
+
+    /// All that it was sent, what it refused among it; `None` before the first step.
+    pub fn set(&self) -> Option<&Arc<Set>> {
+        match &self.sent {
+            Sent::Set(set) => Some(set),
+            Sent::Claimed(_) => None,
+        }
     }
 
     pub fn on_request(&mut self, request: DeltaDiscoveryRequest) -> Result<Heard, Breach> {
@@ -152,7 +214,7 @@ impl ServerSession {
             if crate::parse_host_subscription(name).is_some() {
                 self.told.insert(name.as_str().into(), (!version.is_empty()).then(|| version.as_str().into()));
             } else {
-                self.sent.insert(name.as_str().into(), version.as_str().into());
+                self.sent.claim(name.as_str().into(), version.as_str().into());
             }
         }
         Ok(())
@@ -179,7 +241,7 @@ impl ServerSession {
 
     /// Whether something was sent that is not answered yet, or waits to be sent.
     pub fn is_waiting(&self) -> bool {
-        self.in_flight.is_some() || self.view.is_some() || !self.parts.is_empty()
+        self.in_flight.is_some() || self.view.is_some() || self.step.is_some()
     }
 
     /// What the proxy should hold from now on. A step under way is finished first.
@@ -192,10 +254,13 @@ impl ServerSession {
         if self.in_flight.is_some() {
             return None;
         }
-        if self.parts.is_empty() {
+        if self.step.is_none() {
             self.plan();
         }
-        let (mut response, completes) = self.parts.pop_front()?;
+        let (mut response, completes) = self.step.as_mut()?.part();
+        if completes.is_some() {
+            self.step = None;
+        }
         self.nonces += 1;
         response.nonce = self.nonces.to_string();
         response.control_plane = Some(ControlPlane { identifier: super::IDENTIFIER.to_owned() });
@@ -203,88 +268,90 @@ impl ServerSession {
         Some(response)
     }
 
-    /// Turns the difference between the view and what was sent into the parts of one step.
+    /// Turns the difference between the view and what was sent into a step.
     fn plan(&mut self) {
         let Some(view) = self.view.take() else { return };
-        let mut aliases: HashMap<&str, Vec<&Arc<str>>> = HashMap::new();
+        let mut aliases: HashMap<Arc<str>, Vec<String>> = HashMap::new();
         let mut news: BTreeSet<&str> = BTreeSet::new();
         for (subscription, name) in &view.answers {
             let Some(name) = name else { continue };
-            aliases.entry(name).or_default().push(subscription);
+            aliases.entry(name.clone()).or_default().push(subscription.to_string());
             if self.told.get(subscription) != Some(&Some(name.clone())) {
                 news.insert(name);
             }
         }
-        let mut parts = Parts::new(view.generation);
-        for (name, item) in &view.items {
-            if self.sent.get(name) != Some(&item.version) || news.contains(&**name) {
-                self.refused.remove(&**name);
-                parts.push(item, aliases.get(&**name).map_or(&[], Vec::as_slice));
-                self.sent.insert(name.clone(), item.version.clone());
-            }
+        let (items, mut removed) = self.difference(&view.items, &news);
+        if !self.refused.is_empty() {
+            items.all().iter().for_each(|item| _ = self.refused.remove(&*item.name));
+            removed.iter().for_each(|name| _ = self.refused.remove(name));
         }
-        let gone: Vec<_> = self.sent.keys().filter(|name| !view.items.contains_key(*name)).cloned().collect();
-        for name in gone {
-            self.sent.remove(&name);
-            self.refused.remove(&*name);
-            parts.removed.push(name.to_string());
-        }
+        self.sent = Sent::Set(view.items);
         for (subscription, name) in view.answers {
             if name.is_none() && self.told.get(&subscription) != Some(&None) {
-                parts.removed.push(subscription.to_string());
+                removed.push(subscription.to_string());
             }
             self.told.insert(subscription, name);
         }
+        let is_empty = items.all().is_empty() && removed.is_empty();
         // The first answer is sent though it be empty, and so is a generation's: the acknowledgement says that it is in force.
-        let news = self.acknowledged != Some(view.generation);
-        self.parts = parts.finish(news);
+        if !is_empty || self.acknowledged != Some(view.generation) {
+            self.step = Some(Step { generation: view.generation, items, at: 0, removed, aliases });
+        }
+    }
+
+    /// What is to be sent, and names of what is gone; `news` are sent again in any case.
+    fn difference(&self, set: &Arc<Set>, news: &BTreeSet<&str>) -> (Items, Vec<String>) {
+        let (changed, gone) = match &self.sent {
+            Sent::Claimed(held) if held.is_empty() => return (Items::All(set.clone()), Vec::new()),
+            Sent::Claimed(held) => {
+                let changed = set.items().iter().filter(|item| held.get(&item.name) != Some(&item.version)).cloned().collect();
+                (changed, held.keys().filter(|name| set.get(name).is_none()).map(ToString::to_string).collect())
+            }
+            Sent::Set(base) => {
+                let difference = set.since(base);
+                (difference.changed.clone(), difference.gone.iter().map(ToString::to_string).collect())
+            }
+        };
+        if news.is_empty() {
+            return (Items::Some(changed), gone);
+        }
+        let mut by_name: BTreeMap<Arc<str>, Arc<Encoded>> =
+            changed.into_iter().map(|item: Arc<Encoded>| (item.name.clone(), item)).collect();
+        by_name.extend(news.iter().filter_map(|name| set.get(name)).map(|item| (item.name.clone(), item.clone())));
+        (Items::Some(by_name.into_values().collect()), gone)
     }
 }
 
-struct Parts {
-    generation: u64,
-    done: Vec<Vec<Resource>>,
-    open: Vec<Resource>,
-    bytes: usize,
-    removed: Vec<String>,
-}
-
-impl Parts {
-    fn new(generation: u64) -> Self {
-        Self { generation, done: Vec::new(), open: Vec::new(), bytes: 0, removed: Vec::new() }
-    }
-
-    fn push(&mut self, item: &Encoded, aliases: &[&Arc<str>]) {
-        let size = item.bytes.len() + item.name.len() + aliases.iter().map(|a| a.len()).sum::<usize>();
-        if !self.open.is_empty() && (self.bytes + size > limits::PART_BYTES || self.open.len() >= limits::PART_RESOURCES) {
-            self.done.push(std::mem::take(&mut self.open));
-            self.bytes = 0;
+impl Step {
+    /// The next part, and where it is the last the generation that it completes.
+    fn part(&mut self) -> (DeltaDiscoveryResponse, Option<u64>) {
+        let (mut resources, mut bytes) = (Vec::new(), 0);
+        let items = self.items.all();
+        while let Some(item) = items.get(self.at) {
+            let aliases = self.aliases.get(&item.name).map_or(&[][..], Vec::as_slice);
+            let size = item.bytes.len() + item.name.len() + aliases.iter().map(String::len).sum::<usize>();
+            if !resources.is_empty() && (bytes + size > limits::PART_BYTES || resources.len() >= limits::PART_RESOURCES) {
+                break;
+            }
+            bytes += size;
+            self.at += 1;
+            resources.push(Resource {
+                name: item.name.to_string(),
+                version: item.version.to_string(),
+                resource: Some(Any { type_url: TYPE_URL.to_owned(), value: item.bytes.clone() }),
+                aliases: aliases.to_vec(),
+            });
         }
-        self.bytes += size;
-        self.open.push(Resource {
-            name: item.name.to_string(),
-            version: item.version.to_string(),
-            resource: Some(Any { type_url: TYPE_URL.to_owned(), value: item.bytes.clone() }),
-            aliases: aliases.iter().map(ToString::to_string).collect(),
-        });
-    }
-
-    fn finish(mut self, even_if_empty: bool) -> VecDeque<(DeltaDiscoveryResponse, Option<u64>)> {
-        let empty = self.open.is_empty() && self.removed.is_empty();
-        if empty && !even_if_empty {
-            return VecDeque::new();
-        }
-        let respond = |resources, removed_resources, info| DeltaDiscoveryResponse {
-            system_version_info: info,
+        let is_last = self.at >= items.len();
+        let generation = self.generation;
+        let response = DeltaDiscoveryResponse {
+            system_version_info: if is_last { generation.to_string() } else { format!("{generation}+") },
             resources,
             type_url: TYPE_URL.to_owned(),
-            removed_resources,
+            removed_resources: if is_last { std::mem::take(&mut self.removed) } else { Vec::new() },
             ..DeltaDiscoveryResponse::default()
         };
-        let generation = self.generation;
-        let mut parts: VecDeque<_> = self.done.drain(..).map(|part| (respond(part, Vec::new(), format!("{generation}+")), None)).collect();
-        parts.push_back((respond(self.open, self.removed, generation.to_string()), Some(generation)));
-        parts
+        (response, is_last.then_some(generation))
     }
 }
 

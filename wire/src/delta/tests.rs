@@ -29,7 +29,7 @@ fn endpoints(name: &str, weight: u32) -> Arc<Encoded> {
 }
 
 fn view(generation: u64, items: impl IntoIterator<Item = Arc<Encoded>>) -> View {
-    View { generation, items: items.into_iter().map(|item| (item.name.clone(), item)).collect(), answers: BTreeMap::new() }
+    View { generation, items: Arc::new(items.into_iter().collect()), answers: BTreeMap::new() }
 }
 
 /// What the proxy has in force, kept apart from the session as the table is.
@@ -106,9 +106,9 @@ impl Pair {
     }
 
     fn agrees(&self, world: &View) -> bool {
-        let want: BTreeMap<_, _> = world.items.values().map(|i| (i.name.to_string(), crate::decode(&i.bytes).unwrap())).collect();
+        let want: BTreeMap<_, _> = world.items.items().iter().map(|i| (i.name.to_string(), crate::decode(&i.bytes).unwrap())).collect();
         let held: Vec<_> = self.client.held().iter().map(|(name, applied)| (name.clone(), applied.version.clone())).collect();
-        let versions: Vec<_> = world.items.values().map(|i| (i.name.clone(), i.version.clone())).collect();
+        let versions: Vec<_> = world.items.items().iter().map(|i| (i.name.clone(), i.version.clone())).collect();
         want == self.table && held == versions
     }
 }
@@ -146,7 +146,7 @@ proptest! {
                     // Host `hN` is answered by `eN`, or by nothing.
                     for n in 0..3 {
                         let name: Arc<str> = format!("files/endpoints/shop/e{n}").into();
-                        let answer = next.items.contains_key(&name).then_some(name);
+                        let answer = next.items.get(&name).is_some().then_some(name);
                         next.answers.insert(crate::host_subscription("shop", &format!("h{n}")).into(), answer);
                     }
                     world = next;
@@ -159,7 +159,7 @@ proptest! {
             }
         }
         pair.settle(&world);
-        prop_assert!(pair.agrees(&world), "{:?} is not {:?}", pair.table.keys(), world.items.keys());
+        prop_assert!(pair.agrees(&world), "{:?} is not {:?}", pair.table.keys(), world.items.names().collect::<Vec<_>>());
         prop_assert_eq!(pair.server.acknowledged(), Some(world.generation));
         for name in pair.client.subscriptions().iter().filter(|name| name.starts_with("host/")) {
             let want = world.answers.get(name).cloned().flatten();

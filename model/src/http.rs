@@ -130,6 +130,35 @@ fn mark(name: &[u8]) -> u8 {
     (name.len() as u8).wrapping_mul(7).wrapping_add(first) % 64
 }
 
+/// Whether two names differ by case at most: [`slice::eq_ignore_ascii_case`], eight bytes at a time.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let ((eights, rest), (others, other_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let tail = |rest: &[u8]| rest.iter().fold(0, |all, b| all << 8 | u64::from(*b));
+    eights.iter().zip(others).all(|(a, b)| same_eight(u64::from_ne_bytes(*a), u64::from_ne_bytes(*b)))
+        && same_eight(tail(rest), tail(other_rest))
+}
+
+#[inline]
+fn same_eight(a: u64, b: u64) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const CASE: u64 = 0x20 * EACH;
+    const HIGH: u64 = 0x80 * EACH;
+    let differ = a ^ b;
+    if differ & !CASE != 0 {
+        return false;
+    }
+    // Where only that bit differs, letters alone are the same. No sum reaches the next byte, for the highest bit is taken out first.
+    let low = (a | CASE) & !HIGH;
+    let from_a = low.wrapping_add((0x80 - u64::from(b'a')) * EACH);
+    let beyond_z = low.wrapping_add((0x80 - u64::from(b'z') - 1) * EACH);
+    let letters = from_a & !beyond_z & !a & HIGH;
+    differ & !(letters >> 2) == 0
+}
+
 impl HeaderBlock {
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -248,7 +277,7 @@ impl HeaderBlock {
 
     #[inline]
     fn is(&self, field: &Field, mark: u8, name: &str) -> bool {
-        field.mark == mark && field.live && self.at(field.name).eq_ignore_ascii_case(name.as_bytes())
+        field.mark == mark && field.live && same(self.at(field.name), name.as_bytes())
     }
 
     #[inline]
@@ -286,7 +315,7 @@ impl HeaderBlock {
         for i in 0..self.fields.len() {
             let (start, end) = self.fields[i].name;
             let begins = self.bytes.get(start as usize..end as usize).and_then(|name| name.get(..prefix.len()));
-            if begins.is_some_and(|begins| begins.eq_ignore_ascii_case(prefix.as_bytes())) {
+            if begins.is_some_and(|begins| same(begins, prefix.as_bytes())) {
                 self.fields[i].live = false;
             }
         }

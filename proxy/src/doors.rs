@@ -273,7 +273,7 @@ impl Answerer {
                 let ingress = Ingress::ExplicitProxy { authorization: authorization.clone() };
                 let peer: Arc<Peer> = worker.shared.me.peer.clone();
                 let client = Client::new(ingress, Some(address), peer, Security::Plain);
-                Box::pin(http::serve(worker, h1::Connection::new(stream), client)).await;
+                http::serve(worker, h1::Connection::new(stream), client).await;
             }
             Self::Named { host, port, address: local } => Box::pin(outbound::named(worker, stream, address, *local, host, *port)).await,
         }

@@ -18,6 +18,7 @@ use routing::Spoken;
 use rustls::ServerConfig;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use telemetry::Security;
@@ -136,7 +137,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gate
         Spoken::Nothing => {}
         Spoken::Http => {
             drop(snapshot);
-            gate.http(stream, None, None).await;
+            gate.requests(stream, None, None).await;
         }
         Spoken::Https => {
             drop(snapshot);
@@ -222,21 +223,21 @@ impl Gate<'_> {
             let roots = snapshot.table.listener_for(&gateway, port, true, &sni).and_then(|listener| listener.roots_of_clients());
             roots.map_or(Ok(()), |roots| shown.still(roots))
         };
-        let served = Box::pin(self.requests(stream, proof, vouched));
+        let served = self.requests(stream, proof, vouched);
         if let Err(stop) = again::while_believed(&worker.again, judge, served).await {
             worker.ended(&Error::new(stop.fault, stop.why).with_cause("tls_client_certificate_untrusted"));
         }
     }
 
-    async fn requests(self, stream: Stream, proof: Option<Proof>, vouched: Option<Rc<Vouched>>) {
+    fn requests(self, stream: Stream, proof: Option<Proof>, vouched: Option<Rc<Vouched>>) -> Pin<Box<dyn Future<Output = ()>>> {
         let security = if proof.is_some() { Security::Tls } else { Security::Plain };
         let is_h2 = proof.as_ref().is_some_and(|proof| proof.alpn.as_deref() == Some(alpn::H2));
         let tls = proof.map(|proof| http::Secured { sni: proof.sni, vouched });
         let ingress = Ingress::Gateway { gateway: self.gateway, port: self.port, tls };
         let client = Client::new(ingress, Some(self.address), self.worker.unknown(), security).bounded(self.bounds, self.requests);
         match is_h2 {
-            true => Box::pin(http::serve_h2(self.worker, stream, BytesMut::new(), client)).await,
-            false => http::serve(self.worker, h1::Connection::new(stream).bounded(self.bounds), client).await,
+            true => Box::pin(http::serve_h2(self.worker, stream, BytesMut::new(), client)),
+            false => http::serve(self.worker, h1::Connection::new(stream).bounded(self.bounds), client),
         }
     }
 

@@ -126,7 +126,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, sh
     drop(snapshot);
     // Bytes have no answer that could say it later: the application is reached before the caller is welcome.
     let opened = match (&target, hello.framing) {
-        (Ok(target), Framing::Tcp) => Some(worker.connect(UpstreamKey::plain(*target, Framing::Tcp), true).await),
+        (Ok(target), Framing::Tcp) => Some(worker.connect(&UpstreamKey::plain(*target, Framing::Tcp), true).await),
         _ => None,
     };
     let welcome = match (&target, &opened) {
@@ -156,7 +156,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, sh
             };
             let client = Client::new(ingress, Some(address), peer, Security::MutualTls);
             if framing == Framing::Http1 {
-                return Box::pin(http::serve(worker, h1::Connection { reader, writer }, client)).await;
+                return http::serve(worker, h1::Connection { reader, writer }, client).await;
             }
             // A peer that is gone needs no welcome.
             if writer.flush().await.is_ok()

@@ -71,7 +71,7 @@ async fn decided(
             let way = worker.external(snapshot, host, Framing::Tcp).await?;
             record.security = way.security();
             record.endpoint = Some(way.address);
-            Ok(worker.connect(way, true).await?)
+            Ok(worker.connect(&way, true).await?)
         }
         Backend::Invalid { message, .. } => Err(Stop::new(Fault::InvalidBackend, message.to_string())),
     }
@@ -124,7 +124,7 @@ async fn open(worker: &Rc<Worker>, way: Result<UpstreamKey, Error>, record: &mut
     let way = way?;
     record.security = way.security();
     record.endpoint = Some(way.address);
-    let mut up = worker.connect(way, true).await?;
+    let mut up = worker.connect(&way, true).await?;
     if std::mem::take(&mut up.owes_welcome) {
         // The peer's word is awaited before anything is promised to the caller.
         up.pooled.connection.writer.flush().await.map_err(|e| Error::new(Fault::UpstreamReset, e.to_string()))?;
@@ -147,7 +147,7 @@ pub async fn to_outside(worker: &Rc<Worker>, host: &str, port: u16, record: &mut
     access::egress(worker, &worker.snapshot(), host)?;
     let address = worker.outside(&name, port).await?;
     record.endpoint = Some(address);
-    Ok(worker.connect(UpstreamKey::plain(address, Framing::Tcp), true).await?)
+    Ok(worker.connect(&UpstreamKey::plain(address, Framing::Tcp), true).await?)
 }
 
 /// Carries bytes both ways until both sides have ended.

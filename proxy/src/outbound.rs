@@ -60,7 +60,7 @@ pub async fn named(worker: Rc<Worker>, stream: Stream, address: SocketAddr, loca
     if read {
         let peer = worker.shared.me.peer.clone();
         let client = Client::new(Ingress::Service { service, port }, Some(address), peer, Security::Plain);
-        return Box::pin(http::serve(worker, h1::Connection { reader, writer }, client)).await;
+        return http::serve(worker, h1::Connection { reader, writer }, client).await;
     }
     let open = async |record: &mut Record| match opened {
         Some(up) => Ok(*up),

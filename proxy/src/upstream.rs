@@ -158,7 +158,6 @@ impl UpstreamKey {
 
 /// A connection that is ready for a request, and whether it still owes us the peer's preface.
 pub struct Upstream {
-    pub key: UpstreamKey,
     pub pooled: Pooled,
     pub owes_welcome: bool,
 }
@@ -273,76 +272,78 @@ impl Multiplexing {
 }
 
 impl Worker {
-    /// A connection from the pool, or a new one. `fresh` asks for a new one in any case.
+    /// A connection that nobody waits for: from the pool, or a place on one that is shared.
+    pub fn at_hand(self: &Rc<Self>, key: &UpstreamKey) -> Option<Way> {
+        match key.framing {
+            Framing::Http2 => self.multiplexed.borrow_mut().take(self, key, rt::now()).map(Way::H2),
+            Framing::Http1 | Framing::Tcp => {
+                let pooled = self.pool.borrow_mut().take(key, rt::now())?;
+                Some(Way::H1(Upstream { pooled, owes_welcome: false }))
+            }
+        }
+    }
+
+    /// A new connection, or one that somebody else has done with meanwhile; with `fresh` only a new one.
     ///
     /// # Errors
     /// If it cannot be opened, or whoever answers is not who was expected.
-    pub async fn connect(self: &Rc<Self>, key: UpstreamKey, fresh: bool) -> Result<Upstream, Error> {
-        if !fresh {
-            let pooled = self.pool.borrow_mut().take(&key, rt::now());
-            if let Some(pooled) = pooled {
-                return Ok(Upstream { key, pooled, owes_welcome: false });
-            }
-        }
-        let with = match self.seat(&key, fresh).await? {
+    pub async fn connect(self: &Rc<Self>, key: &UpstreamKey, fresh: bool) -> Result<Upstream, Error> {
+        let with = match self.seat(key, fresh).await? {
             Got::Seat(seat) => seat,
-            Got::Used(pooled) => return Ok(Upstream { key, pooled, owes_welcome: false }),
+            Got::Used(pooled) => return Ok(Upstream { pooled, owes_welcome: false }),
             Got::Shared(_) => return Err(Error::new(Fault::Internal, "a shared connection for HTTP/1")),
         };
-        let (stream, owes_welcome, hello) = Box::pin(self.dial(&key)).await?;
+        let (stream, owes_welcome, hello) = Box::pin(self.dial(key)).await?;
         let mut connection = h1::Connection::new(stream);
         if let Some(hello) = hello {
             connection.writer.hold_first(&hello);
         }
-        Ok(Upstream { key, pooled: transport::pool::Pooled::new(connection, rt::now(), with), owes_welcome })
+        Ok(Upstream { pooled: transport::pool::Pooled::new(key.clone(), connection, rt::now(), with), owes_welcome })
     }
 
-    /// A connection for one request, of the protocol that the key names.
+    /// A connection for one request, of the protocol that the key names. `fresh` asks for a new one in any case.
     ///
     /// # Errors
     /// As [`Worker::connect`].
-    pub async fn reach(self: &Rc<Self>, key: UpstreamKey, fresh: bool) -> Result<Way, Error> {
+    pub async fn reach(self: &Rc<Self>, key: &UpstreamKey, fresh: bool) -> Result<Way, Error> {
+        if !fresh && let Some(way) = self.at_hand(key) {
+            return Ok(way);
+        }
+        // What is seldom done takes no room in every request.
         match key.framing {
-            Framing::Http2 => {
-                let open = if fresh { None } else { self.multiplexed.borrow_mut().take(self, &key, rt::now()) };
-                match open {
-                    Some(open) => Ok(Way::H2(open)),
-                    // What is seldom done takes no room in every request.
-                    None => Box::pin(self.multiplex(key, fresh)).await.map(Way::H2),
-                }
-            }
-            Framing::Http1 | Framing::Tcp => self.connect(key, fresh).await.map(Way::H1),
+            Framing::Http2 => Box::pin(self.multiplex(key, fresh)).await.map(Way::H2),
+            Framing::Http1 | Framing::Tcp => Box::pin(self.connect(key, fresh)).await.map(Way::H1),
         }
     }
 
-    async fn multiplex(self: &Rc<Self>, key: UpstreamKey, fresh: bool) -> Result<Multiplexed, Error> {
+    async fn multiplex(self: &Rc<Self>, key: &UpstreamKey, fresh: bool) -> Result<Multiplexed, Error> {
         let asked = rt::now();
-        let lock = self.multiplexed.borrow_mut().dialling(&key);
+        let lock = self.multiplexed.borrow_mut().dialling(key);
         let mut failed = lock.lock().await;
         if let Some(Failed { at, fault, why }) = &*failed
             && *at > asked
         {
             return Err(Error::new(*fault, why.clone()).with_nothing_received());
         }
-        let open = if fresh { None } else { self.multiplexed.borrow_mut().take(self, &key, rt::now()) };
+        let open = if fresh { None } else { self.multiplexed.borrow_mut().take(self, key, rt::now()) };
         if let Some(open) = open {
             return Ok(open);
         }
-        let seat = match self.seat(&key, fresh).await {
+        let seat = match self.seat(key, fresh).await {
             Ok(Got::Shared(open)) => return Ok(open),
             Ok(Got::Seat(seat)) => Ok(seat),
             Ok(Got::Used(_)) => Err(Error::new(Fault::Internal, "a connection of HTTP/1 for HTTP/2")),
             Err(error) => Err(error),
         };
         let dialled = match seat {
-            Ok(seat) => self.dial_h2(&key, seat).await,
+            Ok(seat) => self.dial_h2(key, seat).await,
             Err(error) => Err(error),
         };
         match dialled {
             Ok((client, peer)) => {
-                let room = Room::of(self, &key);
+                let room = Room::of(self, key);
                 let guard = key.counted.as_ref().map(|counted| counted.guard.clone());
-                self.multiplexed.borrow_mut().put(key, client.clone(), peer.clone(), rt::now());
+                self.multiplexed.borrow_mut().put(key.clone(), client.clone(), peer.clone(), rt::now());
                 // Whoever rang while it was dialled found nothing.
                 if let Some(guard) = guard.filter(|guard| guard.wanted() > 0) {
                     self.bell.ring(&guard);

@@ -16,6 +16,8 @@ pub const TRAILER_BYTES: usize = 8 * 1024;
 pub const READ_BUFFER: usize = 8 * 1024;
 /// Larger read buffer once a body is streaming.
 pub const BODY_BUFFER: usize = 64 * 1024;
+/// What is read ahead of TLS at once, of a peer that sends much.
+pub const READ_AHEAD: usize = 64 * 1024;
 /// From the first byte of a head to its last.
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Between two requests of a kept-alive connection. Longer than [`POOL_IDLE`], so that between two Organza proxies it is the sender who
@@ -93,6 +95,8 @@ pub const H2_MEMBER_FACTOR: u32 = 100;
 pub const H2_GOODBYE: Duration = Duration::from_secs(1);
 /// Heads of each kind whose memory a thread keeps for the next messages.
 pub const SPARE_HEADS: usize = 64;
+/// Buffers for what is read, and as many for what is written, that a thread keeps while no message uses them.
+pub const SPARE_BUFFERS: usize = 64;
 /// HBONE connections per destination and worker.
 pub const HBONE_CONNECTIONS: usize = 16;
 /// Longest `baggage` that is read.

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 /// A connection with the age that it has over all its uses. It lives in one box from its opening to its end: each request hands it on a dozen times.
 #[derive(Debug)]
-pub struct Pooled<W> {
+pub struct Pooled<K, W> {
+    /// Where it leads: it goes back there by itself.
+    pub key: K,
     pub connection: h1::Connection,
     pub opened: Instant,
     /// Whether it carried a request before: only then can it have died unnoticed.
@@ -19,10 +21,10 @@ pub struct Pooled<W> {
     since: Instant,
 }
 
-impl<W> Pooled<W> {
+impl<K, W> Pooled<K, W> {
     /// One that was just opened.
-    pub fn new(connection: h1::Connection, opened: Instant, with: W) -> Box<Self> {
-        Box::new(Self { connection, opened, reused: false, with, since: opened })
+    pub fn new(key: K, connection: h1::Connection, opened: Instant, with: W) -> Box<Self> {
+        Box::new(Self { key, connection, opened, reused: false, with, since: opened })
     }
 }
 
@@ -30,7 +32,7 @@ impl<W> Pooled<W> {
 #[derive(Debug)]
 pub struct Pool<K, W> {
     #[allow(clippy::vec_box, reason = "what is taken out and put back is the box")]
-    kept: HashMap<K, Vec<Box<Pooled<W>>>, foldhash::fast::RandomState>,
+    kept: HashMap<K, Vec<Box<Pooled<K, W>>>, foldhash::fast::RandomState>,
     /// What was opened until then is not kept any more.
     doubted: Option<Instant>,
 }
@@ -41,9 +43,9 @@ impl<K, W> Default for Pool<K, W> {
     }
 }
 
-impl<K: Hash + Eq, W> Pool<K, W> {
+impl<K: Hash + Eq + Clone, W> Pool<K, W> {
     /// The connection that was used last and is still good.
-    pub fn take(&mut self, key: &K, now: Instant) -> Option<Box<Pooled<W>>> {
+    pub fn take(&mut self, key: &K, now: Instant) -> Option<Box<Pooled<K, W>>> {
         let kept = self.kept.get_mut(key)?;
         while let Some(mut one) = kept.pop() {
             let fresh = now.duration_since(one.since) < limits::POOL_IDLE && now.duration_since(one.opened) < limits::POOL_LIFE;
@@ -55,21 +57,22 @@ impl<K: Hash + Eq, W> Pool<K, W> {
         None
     }
 
-    pub fn put(&mut self, key: K, mut pooled: Box<Pooled<W>>, now: Instant) {
+    pub fn put(&mut self, mut pooled: Box<Pooled<K, W>>, now: Instant) {
         if self.doubted.is_some_and(|until| pooled.opened <= until) {
             return;
         }
         pooled.connection.rest();
         pooled.since = now;
-        let kept = self.kept.entry(key).or_default();
-        if kept.len() < limits::POOL_KEPT {
-            kept.push(pooled);
+        match self.kept.get_mut(&pooled.key) {
+            Some(kept) if kept.len() < limits::POOL_KEPT => kept.push(pooled),
+            Some(_) => {}
+            None => _ = self.kept.insert(pooled.key.clone(), vec![pooled]),
         }
     }
 
     /// Of those whose key says so, the connection that lay idle longest.
-    pub fn take_oldest(&mut self, of: impl Fn(&K) -> bool) -> Option<Box<Pooled<W>>> {
-        let first = |kept: &Vec<Box<Pooled<W>>>| kept.first().map(|one| one.since);
+    pub fn take_oldest(&mut self, of: impl Fn(&K) -> bool) -> Option<Box<Pooled<K, W>>> {
+        let first = |kept: &Vec<Box<Pooled<K, W>>>| kept.first().map(|one| one.since);
         let kept = self.kept.iter_mut().filter(|(key, kept)| !kept.is_empty() && of(key)).min_by_key(|(_, kept)| first(kept))?.1;
         let mut one = kept.remove(0);
         one.reused = true;

@@ -1,7 +1,8 @@
-//! Memory of heads that this thread uses again: a message allocates none for its fields in steady traffic. Knows nothing of what stands in them, and
-//! gives them out empty.
+//! Memory of messages that this thread uses again: a message allocates none in steady traffic, a connection holds none between two of them, and what one
+//! connection has done with is still in the processor's caches when the next one takes it. Knows nothing of what stands there, and gives it out empty.
 
 use crate::limits;
+use bytes::BytesMut;
 use model::{RequestHead, ResponseHead};
 use std::cell::RefCell;
 
@@ -11,6 +12,8 @@ const KEPT: usize = 4 * 1024;
 thread_local! {
     static REQUESTS: RefCell<Vec<RequestHead>> = const { RefCell::new(Vec::new()) };
     static RESPONSES: RefCell<Vec<ResponseHead>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+    static TEXTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 pub fn request() -> RequestHead {
@@ -41,6 +44,40 @@ pub fn keep_response(mut head: ResponseHead) {
             heads.push(head);
         }
     });
+}
+
+/// For what is read, of at least [`limits::READ_BUFFER`].
+pub(crate) fn buffer() -> BytesMut {
+    BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| BytesMut::with_capacity(limits::READ_BUFFER))
+}
+
+/// Takes back one of which nobody holds a piece; larger ones were an unusual message's.
+pub(crate) fn keep_buffer(mut buffer: BytesMut) {
+    buffer.clear();
+    if buffer.try_reclaim(limits::READ_BUFFER) && buffer.capacity() <= 2 * limits::READ_BUFFER {
+        BUFFERS.with_borrow_mut(|buffers| {
+            if buffers.len() < limits::SPARE_BUFFERS {
+                buffers.push(buffer);
+            }
+        });
+    }
+}
+
+/// For what is written.
+pub(crate) fn text() -> Vec<u8> {
+    TEXTS.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+/// As [`keep_buffer`].
+pub(crate) fn keep_text(mut text: Vec<u8>) {
+    text.clear();
+    if (1..=limits::READ_BUFFER).contains(&text.capacity()) {
+        TEXTS.with_borrow_mut(|texts| {
+            if texts.len() < limits::SPARE_BUFFERS {
+                texts.push(text);
+            }
+        });
+    }
 }
 
 #[cfg(test)]

@@ -95,3 +95,16 @@ fn debug_shows_no_values() {
     block.push("authorization", b"secret");
     assert!(!format!("{block:?}").contains("secret"));
 }
+
+#[test]
+fn names_are_the_same_by_the_standard_librarys_word() {
+    // Every pair of bytes, alone, within a word and behind one.
+    for (before, after) in [(0, 0), (0, 7), (3, 4), (7, 0), (8, 0), (9, 2)] {
+        for (a, b) in (0..=u8::MAX).flat_map(|a| (0..=u8::MAX).map(move |b| (a, b))) {
+            let text = |byte: u8| [vec![b'x'; before], vec![byte], vec![b'-'; after]].concat();
+            let (one, other) = (text(a), text(b));
+            assert_eq!(same(&one, &other), one.eq_ignore_ascii_case(&other), "{a:#x} and {b:#x} behind {before}");
+        }
+    }
+    assert!(!same(b"host", b"hos") && !same(b"", b"\0") && same(b"", b""));
+}

@@ -101,7 +101,7 @@ async fn grpc(worker: &Rc<Worker>, key: UpstreamKey, head: impl Fn() -> RequestH
 }
 
 async fn tcp(worker: &Rc<Worker>, key: UpstreamKey, send: &[u8], receive: &[u8]) -> Answered {
-    let mut up = worker.connect(key, true).await?;
+    let mut up = worker.connect(&key, true).await?;
     let broken = |e: std::io::Error| Error::new(Fault::UpstreamReset, e.to_string());
     let connection = &mut up.pooled.connection;
     connection.writer.flush().await.map_err(broken)?;

@@ -9,7 +9,7 @@ use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Version};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
@@ -276,14 +276,17 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         &mut self,
         up: &mut Replies<'_>,
         head: &mut ResponseHead,
-        mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
+        mut upload: Pin<&mut impl Future<Output = Carried>>,
         deadline: Option<(Instant, Fault)>,
     ) -> Result<Progress, Broken> {
         let mut state = Upload::Going;
         // The last is the answer itself.
         for told in 0..=limits::INFORMATIONAL {
-            let read = up.head(head, self.method, &mut self.counts.peer);
-            let shape = beside(upload.as_mut(), &mut state, self.whole, read, self.to.gone(), deadline).await?.map_err(Broken::Upstream)?;
+            let shape = {
+                let read = pin!(up.head(head, self.method, &mut self.counts.peer));
+                let gone = pin!(self.to.gone());
+                beside(upload.as_mut(), &mut state, self.whole, read, gone, deadline).await?.map_err(Broken::Upstream)?
+            };
             self.counts.first_byte.get_or_insert_with(rt::now);
             match (head.status, shape) {
                 (101, _) => return self.upgrade(head).await,
@@ -338,7 +341,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         head: &mut ResponseHead,
         shape: Shape,
         upstream_close: bool,
-        mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
+        mut upload: Pin<&mut impl Future<Output = Carried>>,
         mut state: Upload,
     ) -> Result<Progress, Broken> {
         let status = head.status;
@@ -388,14 +391,13 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
 
 /// Waits for `work` while the upload goes on beside it, until the deadline or until the caller is `gone`.
 async fn beside<T>(
-    mut upload: std::pin::Pin<&mut impl Future<Output = Carried>>,
+    mut upload: Pin<&mut impl Future<Output = Carried>>,
     state: &mut Upload,
     whole: &Cell<bool>,
-    work: impl Future<Output = T>,
-    gone: impl Future<Output = Error>,
+    mut work: Pin<&mut impl Future<Output = T>>,
+    mut gone: Pin<&mut impl Future<Output = Error>>,
     deadline: Option<(Instant, Fault)>,
 ) -> Result<T, Broken> {
-    let (mut work, mut gone) = (pin!(work), pin!(gone));
     let mut timer = pin!(async {
         match deadline {
             Some((at, _)) => rt::sleep(at.saturating_duration_since(rt::now())).await,
@@ -513,7 +515,7 @@ pub async fn asked<'b>(
 ) -> Result<Asked, Error> {
     let (mut fresh, believed) = (false, mark::is_believed(&key.via));
     loop {
-        let mut way: Way = worker.reach(key.clone(), fresh).await?;
+        let mut way: Way = worker.reach(&key, fresh).await?;
         let reused = way.is_reused();
         match ask(&mut way, &mut head(), body(), Some(keep), believed).await {
             Ok(asked) => {

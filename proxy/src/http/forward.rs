@@ -439,7 +439,7 @@ impl<'t> Routed<'t> {
                     Copied::To(key) => key,
                     Copied::Outside(host, framing) => worker.external(&worker.snapshot(), &host, framing).await?,
                 };
-                let mut up = worker.reach(key, false).await?;
+                let mut up = worker.reach(&key, false).await?;
                 let body = held.map_or(Incoming::Empty, |bytes| Incoming::Held(Some(bytes)));
                 if exchange::ask(&mut up, &mut head, body, None, false).await?.reusable {
                     up.release(&worker);

@@ -32,7 +32,7 @@ use futures_util::future::{Either, select};
 use model::{Fault, Key, RequestHead, ResponseHead};
 use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -126,61 +126,73 @@ const LEAVING: &[u8] = b"HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n";
 
 /// Serves a connection until it ends or the proxy drains. Callers that begin with HTTP/2's preface are taken at their word.
 ///
-/// A connection that is idle holds what it needs to be idle; what serves a request, and what comes once in a connection's life, is a box of its own.
-pub async fn serve(worker: Rc<Worker>, connection: h1::Connection, mut client: Client) {
-    let h1::Connection { mut reader, mut writer } = connection;
-    let mut head = RequestHead::default();
-    let (mut first, mut carried, mut told) = (true, 0, false);
-    let mut stage = worker.shared.stage();
-    // One watch for the whole connection: to begin and end one for each request costs more than to read it.
-    let mut moved_on = pin!(moved_on(worker.shared.stage.subscribe(), stage));
-    loop {
-        if std::mem::take(&mut first) && is_h2(&worker, &mut reader, client.bounds.idle).await {
-            let Some((stream, read)) = (h1::Connection { reader, writer }).into_parts() else { return };
-            return Box::pin(serve_h2(worker, stream, read, client)).await;
+/// A connection that is idle holds what it needs to be idle; what serves a request, and what comes once in a connection's life, is a box of its own. It is
+/// one block, and uses what it was given where it lies: an `async fn` would keep room for its arguments and for what they are moved to.
+pub fn serve(worker: Rc<Worker>, mut connection: h1::Connection, mut client: Client) -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(async move {
+        let (mut first, mut carried, mut told) = (true, 0, false);
+        let mut stage = worker.shared.stage();
+        // One watch for the whole connection: to begin and end one for each request costs more than to read it.
+        let mut moved_on = pin!(moved_on(worker.shared.stage.subscribe(), stage));
+        loop {
+            if std::mem::take(&mut first) && Box::pin(is_h2(&worker, &mut connection.reader, client.bounds.idle)).await {
+                let Some((stream, read)) = connection.into_parts() else { return };
+                return Box::pin(serve_h2(worker, stream, read, client)).await;
+            }
+            // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
+            // One that has a successor is in no hurry: who is idle now may send its last request at any moment, and must not meet a closing door.
+            let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { client.bounds.idle };
+            let inward = matches!(client.ingress, Ingress::Inbound { .. });
+            if stage == Stage::Ending && inward && connection.reader.so_far().is_empty() && !told {
+                told = true;
+                connection.writer.hold_first(LEAVING);
+                // A peer that is gone shows in the next read.
+                let _ = Box::pin(connection.writer.flush()).await;
+            }
+            let begun = match select(pin!(connection.reader.begun(idle)), moved_on.as_mut()).await {
+                Either::Left((begun, _)) => begun,
+                Either::Right((now, _)) => {
+                    stage = now;
+                    moved_on.set(self::moved_on(worker.shared.stage.subscribe(), stage));
+                    continue;
+                }
+            };
+            if !begun {
+                return Box::pin(goodbye(&worker, &mut connection, &client)).await;
+            }
+            carried += 1;
+            match Box::pin(carry(&worker, &mut connection, &client, carried)).await {
+                After::Keep => {}
+                After::Switch { service, port } => {
+                    client.ingress = Ingress::Service { service, port };
+                    first = true;
+                }
+                After::Close => return drop(connection.writer.send_half().shutdown().await),
+                After::Abort => return,
+                After::Linger => return Box::pin(linger(&mut connection, limits::EARLY_ANSWER_TIME)).await,
+            }
         }
-        // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
-        // One that has a successor is in no hurry: who is idle now may send its last request at any moment, and must not meet a closing door.
-        let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { client.bounds.idle };
-        if stage == Stage::Ending && matches!(client.ingress, Ingress::Inbound { .. }) && reader.so_far().is_empty() && !told {
-            told = true;
-            writer.hold_first(LEAVING);
-            // A peer that is gone shows in the next read.
-            let _ = Box::pin(writer.flush()).await;
+    })
+}
+
+/// One request of a connection, the `carried`th, from the first bytes of its head.
+async fn carry(worker: &Rc<Worker>, connection: &mut h1::Connection, client: &Client, carried: u32) -> After {
+    let h1::Connection { reader, writer } = connection;
+    let mut head = spare::request();
+    let after = match reader.head(&mut head).await {
+        Ok(framing) => {
+            let _busy = worker.busy();
+            let last = worker.shared.is_draining() || client.requests.is_some_and(|most| carried >= most);
+            let down = Downstream::h1(reader, writer, framing, rt::now(), last);
+            one(worker, down, &mut head, client).await
         }
-        let next = match select(pin!(reader.request(&mut head, idle)), moved_on.as_mut()).await {
-            Either::Left((request, _)) => request,
-            Either::Right((now, _)) => {
-                stage = now;
-                moved_on.set(self::moved_on(worker.shared.stage.subscribe(), stage));
-                continue;
-            }
-        };
-        let after = match next {
-            Ok(Some(framing)) => {
-                let _busy = worker.busy();
-                carried += 1;
-                let last = worker.shared.is_draining() || client.requests.is_some_and(|most| carried >= most);
-                let down = Downstream::h1(&mut reader, &mut writer, framing, rt::now(), last);
-                Box::pin(one(&worker, down, &mut head, &client)).await
-            }
-            Ok(None) => return Box::pin(goodbye(&worker, &mut reader, &mut writer, &client)).await,
-            Err(error) => {
-                Box::pin(refuse_head(&worker, &mut writer, &client, &error)).await;
-                After::Linger
-            }
-        };
-        match after {
-            After::Keep => {}
-            After::Switch { service, port } => {
-                client.ingress = Ingress::Service { service, port };
-                first = true;
-            }
-            After::Close => return drop(writer.send_half().shutdown().await),
-            After::Abort => return,
-            After::Linger => return Box::pin(linger(&mut reader, &mut writer, limits::EARLY_ANSWER_TIME)).await,
+        Err(error) => {
+            Box::pin(refuse_head(worker, writer, client, &error)).await;
+            After::Linger
         }
-    }
+    };
+    spare::keep_request(head);
+    after
 }
 
 /// The stage of the proxy's life that follows upon `stage`; none does on the last.
@@ -194,14 +206,14 @@ async fn moved_on(mut stages: watch::Receiver<Stage>, stage: Stage) -> Stage {
 }
 
 /// Nobody asks any more. A peer's request may cross with this, and it tries that again elsewhere if it hears the close and not a reset.
-async fn goodbye(worker: &Worker, reader: &mut Reader, writer: &mut Writer, client: &Client) {
+async fn goodbye(worker: &Worker, connection: &mut h1::Connection, client: &Client) {
     match client.ingress {
         Ingress::Inbound { .. } => {
             let _busy = worker.busy();
-            linger(reader, writer, limits::DRAIN_GOODBYE).await;
+            linger(connection, limits::DRAIN_GOODBYE).await;
         }
         // Whatever fails here, the connection is at its end.
-        _ => drop(writer.send_half().shutdown().await),
+        _ => drop(connection.writer.send_half().shutdown().await),
     }
 }
 
@@ -258,10 +270,10 @@ pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client
     }
 }
 
-async fn linger(reader: &mut Reader, writer: &mut Writer, time: Duration) {
+async fn linger(connection: &mut h1::Connection, time: Duration) {
     // Whatever fails here, the connection is at its end.
-    let _ = writer.send_half().shutdown().await;
-    let read_on = async { while reader.piece(transport::limits::READ_BUFFER).await.is_ok_and(|piece| !piece.is_empty()) {} };
+    let _ = connection.writer.send_half().shutdown().await;
+    let read_on = async { while connection.reader.piece(transport::limits::READ_BUFFER).await.is_ok_and(|piece| !piece.is_empty()) {} };
     rt::timeout(time, read_on).await;
 }
 
@@ -388,3 +400,6 @@ fn finish(worker: &Worker, record: &mut Record, started: Instant) {
     worker.record(record);
     worker.words.give_emptied([std::mem::take(&mut record.authority), std::mem::take(&mut record.path)]);
 }
+
+#[cfg(test)]
+mod tests;

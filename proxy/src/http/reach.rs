@@ -20,19 +20,26 @@ use transport::{Error, rt};
 /// nothing of the endpoint, and another try would wait as long.
 pub async fn endpoint(
     worker: &Rc<Worker>,
-    key: UpstreamKey,
+    key: &UpstreamKey,
     fresh: bool,
     deadline: Option<(Instant, Fault)>,
     caller: &mut Sink<'_>,
     picked: Option<&Picked<'_>>,
 ) -> Result<Result<Way, Error>, Stop> {
-    match select(pin!(within(deadline, worker.reach(key, fresh))), pin!(caller.gone())).await {
-        Either::Left((Err(error), _)) if error.cause == Some(upstream::REFUSED) => {
-            Err(Stop { by: picked.and_then(Picked::said_by), ..Stop::from(error) })
-        }
-        Either::Left((opened, _)) => Ok(opened),
-        Either::Right((gone, _)) => Err(Stop::from(gone)),
+    if !fresh && let Some(way) = worker.at_hand(key) {
+        return Ok(Ok(way));
     }
+    // Most requests find one at hand, and make no room for what others wait for.
+    Box::pin(async {
+        match select(pin!(within(deadline, worker.reach(key, fresh))), pin!(caller.gone())).await {
+            Either::Left((Err(error), _)) if error.cause == Some(upstream::REFUSED) => {
+                Err(Stop { by: picked.and_then(Picked::said_by), ..Stop::from(error) })
+            }
+            Either::Left((opened, _)) => Ok(opened),
+            Either::Right((gone, _)) => Err(Stop::from(gone)),
+        }
+    })
+    .await
 }
 
 /// What is left until the deadline; a request whose time is over is not sent.

@@ -76,7 +76,7 @@ impl Tries<'_, '_> {
         reach::in_time(deadline)?;
         let believed = key.as_ref().is_ok_and(|key| mark::is_believed(&key.via));
         let opened = match key {
-            Ok(key) => reach::endpoint(self.worker, key, fresh, deadline, &mut down.to, picked).await?,
+            Ok(key) => reach::endpoint(self.worker, &key, fresh, deadline, &mut down.to, picked).await?,
             Err(error) => Err(error),
         };
         let mut up = match opened {

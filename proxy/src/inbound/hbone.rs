@@ -72,7 +72,7 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
             let dialled = service.as_ref().and_then(|key| snapshot.table.service(key));
             record.dialled_service = dialled.map(|s| worker.destination(s));
             record.service_port = port;
-            match worker.connect(UpstreamKey::plain(to, Framing::Tcp), true).await {
+            match worker.connect(&UpstreamKey::plain(to, Framing::Tcp), true).await {
                 Err(error) => {
                     hbone::refuse(exchange, error.fault.http_status());
                     Err(Stop::from(error))

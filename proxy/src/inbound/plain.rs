@@ -79,7 +79,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
             // The caller has spoken: who is heard first needs nobody opened.
             let dial = async || {
                 judge()?;
-                Ok(worker.connect(UpstreamKey::plain(to, Framing::Tcp), true).await?)
+                Ok(worker.connect(&UpstreamKey::plain(to, Framing::Tcp), true).await?)
             };
             // Where routes are, or a key or a token is demanded, nothing passes unread.
             let guarded = l4::has_routes(&snapshot, &service, port) || access::proven(&worker, &snapshot, &standing(&to)).is_err();
@@ -103,7 +103,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
         let client = Client::new(ingress, Some(address), peer, Security::Plain);
         // Between requests nobody else would see that Strict is back.
         let judge = || access::plaintext(&worker, &worker.snapshot(), &standing(&to));
-        let served = Box::pin(http::serve(worker.clone(), h1::Connection { reader, writer }, client));
+        let served = http::serve(worker.clone(), h1::Connection { reader, writer }, client);
         if let Err(stop) = again::while_believed(&worker.again, judge, served).await {
             end(&worker, record, &stop);
         }
@@ -114,7 +114,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
         record.endpoint = Some(to);
         match opened {
             Some(up) => Ok(*up),
-            None => Ok(worker.connect(UpstreamKey::plain(to, Framing::Tcp), true).await?),
+            None => Ok(worker.connect(&UpstreamKey::plain(to, Framing::Tcp), true).await?),
         }
     };
     Box::pin(l4::connection(&worker, &mut reader, &mut writer, record, || judge().map(drop), open)).await;

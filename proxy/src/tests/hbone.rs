@@ -63,7 +63,7 @@ async fn a_forged_authority_leads_nowhere() {
         let open = async |authority: String| {
             let via = Via::Hbone { expected: [id("catalog")].into(), authority: authority.as_str().into() };
             let key = UpstreamKey { address: shop.tunnel, via, framing: Framing::Tcp, counted: None };
-            let mut up = shop.web.worker.connect(key, true).await?;
+            let mut up = shop.web.worker.connect(&key, true).await?;
             Ok::<_, transport::Error>(up.pooled.connection.reader.piece(100).await.unwrap())
         };
         let (own, other) = (backend.address.port(), elsewhere.address.port());

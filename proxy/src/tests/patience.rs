@@ -60,7 +60,7 @@ fn who_cannot_be_reached_is_dialled_for_so_long_and_no_longer() {
     on(Network::Nowhere, async {
         let (_mesh, web) = web(to_catalog());
         let at = UpstreamKey::plain("10.0.0.1:80".parse().unwrap(), Framing::Http1);
-        let (reached, time) = took(web.worker.connect(at, false)).await;
+        let (reached, time) = took(web.worker.connect(&at, false)).await;
         assert_eq!((reached.err().unwrap().fault, time), (Fault::ConnectTimeout, transport::limits::CONNECT_TIME));
     });
 }

@@ -102,7 +102,7 @@ async fn fetch(worker: &Rc<Worker>, url: &KeysUrl) -> Result<Keys, String> {
         let protocol = AppProtocol::Http;
         let host = ExternalHost { key, host: url.host.clone(), port: url.port, protocol, tls: url.tls.clone() };
         let to = worker.external(&worker.snapshot(), &host, Framing::Http1).await?;
-        let mut way: Way = worker.reach(to, true).await?;
+        let mut way: Way = worker.reach(&to, true).await?;
         let answer = exchange::ask(&mut way, &mut request(url), Incoming::Empty, Some(identity::limits::JWKS_BYTES), false).await?;
         Ok::<_, transport::Error>(answer)
     };

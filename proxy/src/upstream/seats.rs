@@ -20,7 +20,7 @@ use transport::{Error, rt};
 
 /// Goes with a connection until it is closed; to what is no service nobody counts them.
 pub type Kept = Option<Seat>;
-pub type Pooled = Box<transport::pool::Pooled<Kept>>;
+pub type Pooled = Box<transport::pool::Pooled<UpstreamKey, Kept>>;
 
 /// What a wait ends with.
 pub enum Got {
@@ -59,7 +59,7 @@ impl Drop for InQueue<'_> {
     fn drop(&mut self) {
         self.0.queue.borrow_mut().retain(|other| !Rc::ptr_eq(other, &self.1));
         if let Some(pooled) = self.1.given.take() {
-            self.0.keep(self.1.key.clone(), pooled);
+            self.0.keep(pooled);
         }
     }
 }
@@ -112,11 +112,11 @@ impl Worker {
     }
 
     /// A connection of HTTP/1 that carried its request goes to one who waits for it, or back to the pool; where somebody else needs its seat it is closed.
-    pub(super) fn keep(&self, key: UpstreamKey, mut pooled: Pooled) {
-        if let Some(counted) = &key.counted
+    pub(super) fn keep(&self, mut pooled: Pooled) {
+        if let Some(counted) = &pooled.key.counted
             && counted.guard.wanted() > 0
         {
-            let fits = |other: &&Rc<Queued>| !other.fresh && other.key == key && counted.guard.hand_over(other.ticket);
+            let fits = |other: &&Rc<Queued>| !other.fresh && other.key == pooled.key && counted.guard.hand_over(other.ticket);
             if let Some(next) = self.queue.borrow().iter().find(fits) {
                 pooled.reused = true;
                 *next.given.borrow_mut() = Some(pooled);
@@ -127,7 +127,7 @@ impl Worker {
                 return;
             }
         }
-        self.pool.borrow_mut().put(key, pooled, rt::now());
+        self.pool.borrow_mut().put(pooled, rt::now());
     }
 
     /// A shared connection has room again.
@@ -230,6 +230,6 @@ impl UpstreamKey {
 impl Upstream {
     /// Gives the connection back for the next request.
     pub fn release(self, worker: &Worker) {
-        worker.keep(self.key, self.pooled);
+        worker.keep(self.pooled);
     }
 }

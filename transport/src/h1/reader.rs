@@ -5,7 +5,7 @@ use super::framing::Framing;
 use super::{head, request_framing, response_framing};
 use crate::preface::{self, Preface};
 use crate::rt::{self, Alarm, Recv};
-use crate::{Bounds, Error, limits};
+use crate::{Bounds, Error, limits, spare};
 use bytes::{Buf, Bytes, BytesMut};
 use model::{Fault, Method, RequestHead, ResponseHead};
 use std::future::poll_fn;
@@ -75,30 +75,44 @@ impl Reader {
         .await
     }
 
-    /// The next request of a connection that is kept alive, its head in `head`; `None` where the caller is done. The time from first to last
-    /// byte of the head is bounded; `idle` is how long to wait for the first.
+    /// Waits for the first byte of the next request of a connection that is kept alive, for so long; `false` where the caller is done.
+    pub async fn begun(&mut self, idle: Duration) -> bool {
+        if !self.buffer.is_empty() {
+            return true;
+        }
+        self.give_back_memory();
+        matches!(self.fill_within(limits::READ_BUFFER, idle).await, Some(Ok(true)))
+    }
+
+    /// The next request of a connection that is kept alive, its head in `into`; `None` where the caller is done. `idle` is how long to wait for its first
+    /// byte.
+    ///
+    /// # Errors
+    /// As [`Reader::head`].
+    pub async fn request(&mut self, into: &mut RequestHead, idle: Duration) -> Result<Option<Framing>, Error> {
+        match self.begun(idle).await {
+            true => self.head(into).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The head of a request that has begun. The time until its last byte is bounded.
     ///
     /// # Errors
     /// What the request is refused for; the connection is then closed.
-    pub async fn request(&mut self, into: &mut RequestHead, idle: Duration) -> Result<Option<Framing>, Error> {
-        if self.buffer.is_empty() {
-            self.give_back_memory();
-            match self.fill_within(limits::READ_BUFFER, idle).await {
-                None | Some(Ok(false) | Err(_)) => return Ok(None),
-                Some(Ok(true)) => {}
-            }
-        }
+    pub async fn head(&mut self, into: &mut RequestHead) -> Result<Framing, Error> {
         let Bounds { head_time, head_bytes, .. } = self.bounds;
         let slow = || Error::new(Fault::SlowRequest, format!("head took longer than {head_time:?}"));
         let forgiven = self.forgive_empty_line();
         let Some(end) = head::find_end(&self.buffer, &mut 0, head_bytes)? else {
-            let end = rt::timeout(head_time, self.head_end(forgiven)).await.ok_or_else(slow)??;
+            // Hardly any comes in pieces.
+            let end = Box::pin(rt::timeout(head_time, self.head_end(forgiven))).await.ok_or_else(slow)??;
             return match end {
-                Some(end) => self.take_request(end, into).map(Some),
+                Some(end) => self.take_request(end, into),
                 None => Err(Error::new(Fault::DownstreamClosed, "closed within a head")),
             };
         };
-        self.take_request(end, into).map(Some)
+        self.take_request(end, into)
     }
 
     fn take_request(&mut self, end: usize, into: &mut RequestHead) -> Result<Framing, Error> {
@@ -246,8 +260,8 @@ impl Reader {
 
     /// Between requests a connection keeps no buffer.
     pub(super) fn give_back_memory(&mut self) {
-        if self.buffer.is_empty() && self.buffer.capacity() > limits::READ_BUFFER {
-            self.buffer = BytesMut::new();
+        if self.buffer.is_empty() && self.buffer.capacity() > 0 {
+            spare::keep_buffer(std::mem::take(&mut self.buffer));
         }
     }
 }

@@ -4,14 +4,12 @@
 use super::body::BodyWriter;
 use super::framing::Framing;
 use crate::body::Length;
-use crate::limits;
 use crate::rt::{self, Send};
+use crate::{limits, spare};
 use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Version};
 use std::io::Write;
 use std::time::Duration;
 
-/// Memory kept for heads between messages.
-const KEEP: usize = 16 * 1024;
 /// Pieces up to this size are copied behind what is held.
 const GATHER: usize = 4 * 1024;
 
@@ -36,7 +34,15 @@ impl Writer {
         &mut self.send
     }
 
+    /// Takes memory for a head.
+    fn open(&mut self) {
+        if self.held.capacity() == 0 {
+            self.held = spare::text();
+        }
+    }
+
     pub(super) fn hold(&mut self, text: std::fmt::Arguments<'_>) {
+        self.open();
         // Writing to a vector does not fail.
         let _ = self.held.write_fmt(text);
     }
@@ -66,11 +72,11 @@ impl Writer {
             }
             false => piece,
         };
+        rt::behind().await;
         let patience = self.patience;
         let late = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("the receiver took nothing for {patience:?}")));
         let sent = rt::timeout(patience, self.send.send(&self.held, piece)).await.unwrap_or_else(late);
-        self.held.clear();
-        self.held.shrink_to(KEEP);
+        spare::keep_text(std::mem::take(&mut self.held));
         sent
     }
 
@@ -85,6 +91,7 @@ impl Writer {
 
     /// Holds a request head and gives the body that belongs to it. `upgrade` names the protocol that is asked for.
     pub fn request(&mut self, head: &mut RequestHead, length: Length, upgrade: Option<&str>) -> BodyWriter<'_> {
+        self.open();
         let (framing, at) = (outgoing_framing(length), self.held.len());
         // A request without a body says nothing of its length, but for methods that usually have one (RFC 9110, section 8.6).
         let silent = length == Length::None && !matches!(head.method, Method::Post | Method::Put | Method::Patch);
@@ -134,6 +141,7 @@ impl Writer {
             head.headers.remove("transfer-encoding");
         }
         *close |= framing == Framing::UntilClose;
+        self.open();
         let at = self.held.len();
         let reason = if head.reason.is_empty() { reason(head.status) } else { &head.reason };
         let digit = |place: u16| b'0' + (head.status / place % 10) as u8;

@@ -1,12 +1,14 @@
 //! The runtime as the data path sees it: tasks of one thread, time, sockets. The only room that names tokio on the request path, so that
 //! another driver (io_uring, virtual time) can take its place.
 
+mod ahead;
 mod alarm;
 mod datagram;
 mod listener;
 mod machine;
 mod stream;
 
+pub use ahead::Ahead;
 pub use alarm::Alarm;
 pub use datagram::{DatagramGroup, Datagrams};
 pub use listener::{Bound, Group, Listener};
@@ -63,6 +65,20 @@ pub fn tasks() -> usize {
 
 pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
+}
+
+/// Goes on behind all tasks of this thread that are ready now, without a look at the sockets meanwhile. What is sent by many at once so goes out one after
+/// another, and a peer on this machine is woken once for all of it: to wake somebody costs the sender more than to write.
+pub async fn behind() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Lets other tasks of this thread have their turn.

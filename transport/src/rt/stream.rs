@@ -1,6 +1,8 @@
 //! A connection of any kind, read and written by halves on one thread.
 
+use super::ahead::Ahead;
 use super::machine::{Here, Wire};
+use crate::{limits, spare};
 use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -18,7 +20,7 @@ use tokio_rustls::TlsStream;
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<TlsStream<Ahead<Socket>>>),
     /// One stream of an HTTP/2 connection, opened by CONNECT.
     Tunnel(Box<crate::h2::Tunnel>),
     /// In memory, between two tasks.
@@ -96,7 +98,7 @@ impl Stream {
         }
     }
 
-    pub fn tls(&self) -> Option<&TlsStream<Socket>> {
+    pub fn tls(&self) -> Option<&TlsStream<Ahead<Socket>>> {
         match self {
             Self::Tls(stream) => Some(stream),
             Self::With(with) => with.stream.tls(),
@@ -107,7 +109,7 @@ impl Stream {
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Tls(stream) => stream.get_ref().0.peer_address(),
+            Self::Tls(stream) => stream.get_ref().0.stream.peer_address(),
             Self::Wire(wire) => Some(wire.peer_address()),
             Self::With(with) => with.stream.peer_address(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
@@ -117,7 +119,7 @@ impl Stream {
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Tls(stream) => stream.get_ref().0.local_address(),
+            Self::Tls(stream) => stream.get_ref().0.stream.local_address(),
             Self::Wire(wire) => Some(wire.local_address()),
             Self::With(with) => with.stream.local_address(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
@@ -143,10 +145,19 @@ impl Stream {
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut, most: usize) -> Poll<io::Result<usize>> {
         if buffer.capacity() - buffer.len() < most / 8 {
             ready!(self.poll_readable(cx))?;
-            buffer.reserve(most);
+            if buffer.capacity() == 0 && most <= limits::READ_BUFFER {
+                *buffer = spare::buffer();
+            } else {
+                buffer.reserve(most);
+            }
         }
         // A future that reads once holds nothing between polls, so a new one each time does.
-        pin!(self.read_buf(buffer)).poll(cx)
+        let read = pin!(self.read_buf(buffer)).poll(cx);
+        if buffer.is_empty() {
+            // What is new is taken to be readable until it was tried.
+            spare::keep_buffer(std::mem::take(buffer));
+        }
+        read
     }
 }
 
@@ -178,7 +189,7 @@ impl Recv {
             Stream::Tcp(stream) => !matches!(stream.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock),
             stream => {
                 let mut cx = Context::from_waker(std::task::Waker::noop());
-                stream.poll_recv(&mut cx, buffer, crate::limits::READ_BUFFER).is_ready()
+                stream.poll_recv(&mut cx, buffer, limits::READ_BUFFER).is_ready()
             }
         }
     }

@@ -15,3 +15,23 @@ fn a_reading_of_the_clock_is_given_out_a_few_times_and_never_after_a_wait() {
     let outside = now();
     assert!(now() > outside, "a thread that is nobody's worker reads the clock");
 }
+
+#[test]
+fn who_goes_behind_goes_on_when_all_that_was_ready_had_its_turn() {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    let said = Rc::new(RefCell::new(Vec::new()));
+    run(async {
+        for name in ["a", "b", "c"] {
+            let said = said.clone();
+            spawn(async move {
+                said.borrow_mut().push(format!("{name} reads"));
+                behind().await;
+                said.borrow_mut().push(format!("{name} writes"));
+            });
+        }
+        sleep(Duration::from_millis(1)).await;
+    })
+    .unwrap();
+    assert_eq!(*said.borrow(), ["a reads", "b reads", "c reads", "a writes", "b writes", "c writes"]);
+}

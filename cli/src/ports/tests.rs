@@ -1,4 +1,5 @@
 use super::*;
+use rustix::net::{self, AddressFamily, SocketType};
 
 #[test]
 fn a_taken_port_names_its_holder_and_a_preference_moves_on() {
@@ -27,12 +28,14 @@ fn exposed_is_what_listens_beyond_loopback() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_to_listen_is_waited_for_so_long_and_no_longer() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = taken.local_addr().expect("address").port();
-    await_listener(port).await.expect("it listens");
-    drop(taken);
+    // Bound, so that nobody else takes the port, and not listening yet.
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+    let port = SocketAddr::try_from(net::getsockname(&socket).expect("an address")).expect("of IP").port();
     let begun = tokio::time::Instant::now();
     let late = tokio::time::timeout(limits::READY * 2, await_listener(port)).await.expect("it is given up").expect_err("nobody is there");
     assert!(late.what.contains("nothing listens"), "{late}");
     assert_eq!(begun.elapsed(), limits::READY);
+    net::listen(&socket, 1).expect("it listens");
+    await_listener(port).await.expect("it listens");
 }

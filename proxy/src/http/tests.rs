@@ -4,8 +4,12 @@ use super::*;
 use crate::tests::{Mesh, key};
 use model::Kind;
 
-#[tokio::test]
-async fn who_waits_and_what_is_carried_hold_so_much() {
+#[test]
+fn who_waits_and_what_is_carried_hold_so_much() {
+    rt::run(async { sizes() }).unwrap();
+}
+
+fn sizes() {
     let web = Mesh::new().proxy("web");
     let connection = || h1::Connection::new(Stream::pair(64).0);
     let client = || {

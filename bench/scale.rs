@@ -2,7 +2,8 @@
 //! the proxies. Each is a connection of its own by mutual TLS, takes all that a proxy of the Gateway is sent and acknowledges each part, as a proxy does; what
 //! the resources say it does not read, so that what is measured is the control plane.
 //!
-//! `scale ORGANZA [SERVICES ENDPOINTS ROUTES PROXIES]`, with KUBECONFIG set.
+//! `scale ORGANZA [SERVICES ENDPOINTS ROUTES PROXIES]`, with KUBECONFIG set; with `-` for ORGANZA the control plane is a process of this program, so that the rest
+//! need not be built.
 
 #![expect(clippy::print_stdout, reason = "a program that says what it measured")]
 
@@ -43,12 +44,49 @@ const IDLE: Duration = Duration::from_secs(20);
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
+    raise();
     let program = PathBuf::from(arguments.next().ok_or("which organza?")?);
+    if program == Path::new(SERVE) {
+        return serve(arguments.next().ok_or("which folder?")?.into()).await;
+    }
     let asked: Vec<usize> = arguments.filter_map(|text| text.parse().ok()).collect();
     let &[services, endpoints, routes, proxies] = &asked[..] else {
         return run(&program, Size { services: 1000, endpoints: 10_000, routes: 5000, proxies: 1000 }).await;
     };
     run(&program, Size { services, endpoints, routes, proxies }).await
+}
+
+/// What this program is told when it is the control plane.
+const SERVE: &str = "--serve";
+
+/// As `organza control --kubernetes` does it.
+async fn serve(state: PathBuf) -> Result<()> {
+    let (namespace, replica) = ("organza-system".to_owned(), "one".to_owned());
+    let cluster = control::kubernetes::Cluster { client: control::kubernetes::connect(None).await?, namespace, replica, deployment: None };
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = control::ControlConfig {
+        mesh: "scale".into(),
+        state,
+        paths: Vec::new(),
+        trust_domain: TrustDomain::parse("organza.local")?,
+        listen: loopback,
+        dashboard: loopback,
+        svid_life: Duration::from_secs(86_400),
+        own_ca: None,
+        cluster: Some(cluster),
+        beyond: Default::default(),
+    };
+    let control = control::Control::start(config).await?;
+    control.core.ending().await;
+    control.stop().await;
+    Ok(())
+}
+
+/// A descriptor for each proxy, at both ends.
+fn raise() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
 }
 
 #[derive(Clone, Copy)]
@@ -98,7 +136,9 @@ async fn run(program: &Path, size: Size) -> Result<()> {
     );
     tokio::time::sleep(Duration::from_secs(5)).await;
     println!("settled: {} MB", control.resident());
-    changes(&client, size, &mut told, proxies).await
+    changes(&client, size, &mut told, proxies).await?;
+    drop(told);
+    Ok(())
 }
 
 /// One endpoint, then one route, again and again: until all have it.
@@ -168,12 +208,23 @@ async fn fill(client: &Client, size: Size) -> Result<()> {
     put(client, &objects::gateway()).await?;
     let services = (0..size.services).flat_map(|at| [objects::service(at), objects::slice(at, each, 0)]);
     let all = services.chain((0..size.routes).map(|at| objects::route(at, size.services, 0)));
-    let puts = futures_util::stream::iter(all).map(|object| async move { put(client, &object).await }).buffer_unordered(AT_ONCE);
+    let puts = futures_util::stream::iter(all).map(|object| async move { patiently(client, &object).await }).buffer_unordered(AT_ONCE);
     let mut puts = std::pin::pin!(puts);
     while let Some(done) = puts.next().await {
         done?;
     }
     Ok(())
+}
+
+/// A busy API server is asked again: that is not what is measured.
+async fn patiently(client: &Client, object: &Value) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match put(client, object).await {
+            Err(_) if Instant::now() < end => tokio::time::sleep(Duration::from_secs(1)).await,
+            done => return done,
+        }
+    }
 }
 
 /// Server-side apply: what is there already may be there.
@@ -195,6 +246,9 @@ async fn put(client: &Client, object: &Value) -> Result<()> {
     Ok(())
 }
 
+/// What `organza` is told when it is the control plane; its state's folder comes last.
+const ORGANZA: [&str; 9] = ["control", "--mesh", "scale", "--kubernetes", "--replica", "one", "--listen", "127.0.0.1:0", "--state"];
+
 /// The process that is measured; it ends with this one.
 struct Control {
     child: Child,
@@ -214,7 +268,10 @@ impl Control {
         let folder = std::env::temp_dir().join(format!("organza-scale-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let log = std::fs::File::create(std::env::temp_dir().join("organza-scale.log"))?;
-        let arguments = ["control", "--mesh", "scale", "--kubernetes", "--replica", "one", "--listen", "127.0.0.1:0", "--state"];
+        let (program, arguments) = match program == Path::new("-") {
+            true => (std::env::current_exe()?, &[SERVE][..]),
+            false => (program.to_owned(), &ORGANZA[..]),
+        };
         let child = Command::new(program).args(arguments).arg(&folder).stdout(log.try_clone()?).stderr(log).spawn()?;
         Ok(Self { child, folder })
     }
@@ -340,7 +397,9 @@ impl Joined {
                         }
                     }
                     Ok(None) => return,
-                    Err(status) => return println!("a stream ended: {status}"),
+                    // At the end all do.
+                    Err(status) if !told.is_closed() => return println!("a stream ended: {status}"),
+                    Err(_) => return,
                 }
             }
         });

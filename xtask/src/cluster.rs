@@ -163,6 +163,11 @@ impl Cluster {
         Ok(false)
     }
 
+    /// Raises etcd and the API server, and nothing else.
+    pub fn alone(&self) -> Result<()> {
+        self.up(&Shape::ControlOnly)
+    }
+
     fn up(&self, shape: &Shape) -> Result<()> {
         if self.stands(shape)? {
             return self.status();

@@ -20,6 +20,7 @@ mod picture;
 mod pins;
 mod process;
 mod running;
+mod scale;
 mod soak;
 mod test;
 mod tidy;
@@ -58,6 +59,8 @@ cargo xtask CHORE
   faults [--scenario NAME] [--json FILE]
                 backends killed, slowed, half-broken and overloaded under load, behind
                 Organza and behind Envoy with the same policy
+  scale [--organza FILE] [--size SERVICES,ENDPOINTS,ROUTES,PROXIES]
+                a control plane before a large cluster (on a real API server) and a thousand proxies
   soak [--seconds N | --seeds N] [--from SEED] [--twice N] [--log]
                 a whole mesh on virtual time, seed after seed; a seed that fails is
                 named, with how to play it again
@@ -119,6 +122,7 @@ fn chore() -> Result<()> {
         "source" => bench::source(&rest),
         "backend" => faults::serve(&rest),
         "faults" => faults::run(&rest),
+        "scale" => scale::run(&rest),
         "picture" => picture::run(&rest),
         "pins" => pins::run(&rest),
         "soak" => soak::run(&rest),

@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
+import { much } from './much.mjs';
 
 const [organza, mesh, gateway, folder] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -200,6 +201,8 @@ for (const [size, width, height] of sizes) {
     }
   }
 }
+
+await much(context, base, folder, check, until);
 
 check(said.length === 0, `no error on the console${said.length ? `: ${said.join('; ')}` : ''}`);
 check(asked.size === 1 && asked.has(new URL(base).origin), `nothing is asked of another host: ${[...asked].join(', ')}`);

@@ -286,6 +286,7 @@ async fn renew(core: Arc<Core>, credentials: Credentials) {
     loop {
         tokio::time::sleep(limits::RENEW_LOOK).await;
         let now = core::now();
+        core.lock().processes.look(shell::monotone());
         core.renew_authority(now);
         // What proxies come with is believed before the first of it is signed.
         let roots = core.lock().authority.roots();

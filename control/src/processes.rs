@@ -5,6 +5,9 @@ use std::time::Instant;
 use wire::api;
 use wire::v1::report_request::Process;
 
+/// The name of the control plane among them, which no proxy has.
+const OWN: &str = "";
+
 #[derive(Debug)]
 struct Seen {
     incarnation: u64,
@@ -36,6 +39,18 @@ impl Processes {
             descriptors: told.descriptors,
         };
         self.0.insert(proxy.to_owned(), Seen { incarnation, at: now, cpu_millis: told.cpu_millis, shown });
+    }
+
+    /// Looks at the control plane's own.
+    pub fn look(&mut self, now: Instant) {
+        let Some(telemetry::process::Process { cpu_millis, resident_bytes, threads, descriptors }) = telemetry::process::look() else {
+            return;
+        };
+        self.report((OWN, 0), &Process { cpu_millis, resident_bytes, threads, descriptors }, now);
+    }
+
+    pub fn own(&self) -> Option<&api::Process> {
+        self.of(OWN)
     }
 
     pub fn of(&self, proxy: &str) -> Option<&api::Process> {

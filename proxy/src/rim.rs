@@ -7,7 +7,6 @@ mod idle;
 mod last;
 mod leave;
 mod loops;
-mod process;
 mod resolver;
 
 pub use last::LastWord;

@@ -2,7 +2,8 @@
 //! of the service graph ([`edge`]), a call that was seen ([`calls`]), a `Proxy-Status` field ([`proxy_status`]).
 //!
 //! The request path meets two things only: a [`Handle`], found once per (peer, route, backend) and then free of hashing and locks, and
-//! [`Handle::observe`]. This crate reads no clock, opens no socket and knows no route: durations and names are handed in.
+//! [`Handle::observe`]. This crate reads no clock, opens no socket and knows no route: durations and names are handed in. What the process itself costs
+//! ([`process`]) is asked of the kernel.
 
 pub mod access_log;
 pub mod calls;
@@ -13,6 +14,7 @@ mod idle;
 pub mod limits;
 pub mod metrics;
 pub mod peer;
+pub mod process;
 pub mod proxy_status;
 pub mod record;
 pub mod span;

@@ -13,6 +13,7 @@ fn a_proxy_that_lags_or_a_refused_file_is_not_good() {
         proxies_current: 6,
         xds_address: "127.0.0.1:15012".into(),
         problems: Vec::new(),
+        process: None,
     };
     assert!(is_good(&status));
     assert!(text(&status).contains("generation 12, 6 of 6 proxies have it"));

@@ -33,6 +33,7 @@ pub fn status(api: &Api) -> api::Status {
         proxies_current: count(connected().filter(|s| s.current >= world.generation)),
         xds_address: api.xds_address.clone(),
         problems,
+        process: inner.processes.own().cloned(),
     }
 }
 

@@ -14,5 +14,8 @@ fn a_share_of_a_core_needs_two_words_of_one_process() {
     processes.report(("web", 2), &told(10), begun + Duration::from_secs(2));
     assert_eq!(percent(&processes), 0.0);
     processes.forget("web");
+    assert!(processes.own().is_none());
+    processes.look(begun);
+    assert!(processes.own().is_some_and(|own| own.resident_bytes > 0 && own.threads > 0));
     assert!(processes.of("web").is_none());
 }

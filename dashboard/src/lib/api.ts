@@ -131,6 +131,8 @@ export interface Status {
   proxies_current: number;
   xds_address: string;
   problems: Problem[];
+  /** Absent where an older control plane answers. */
+  process?: { cpu_percent: number; resident_bytes: number; threads: number; descriptors: number };
 }
 
 export interface Condition {

@@ -81,7 +81,7 @@ pub(super) fn reports(
             request.calls_left_out = metrics.calls_left_out();
             request.context = Some(context(flows.take_context()));
             let lost = dropped + seen.len() as u64;
-            (request.flows, request.flows_dropped, request.process) = (seen, dropped, super::process::look());
+            (request.flows, request.flows_dropped, request.process) = (seen, dropped, telemetry::process::look().map(process));
             match rt::timeout(limits::ANSWER, client.report(request)).await {
                 Some(Ok(reply)) => {
                     let reply = reply.into_inner();
@@ -100,6 +100,11 @@ pub(super) fn reports(
             }
         }
     }))
+}
+
+fn process(own: telemetry::process::Process) -> v1::report_request::Process {
+    let telemetry::process::Process { cpu_millis, resident_bytes, threads, descriptors } = own;
+    v1::report_request::Process { cpu_millis, resident_bytes, threads, descriptors }
 }
 
 fn context(seen: ContextCounts) -> v1::report_request::Context {

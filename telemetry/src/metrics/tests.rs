@@ -290,3 +290,36 @@ fn what_is_found_by_address_is_forgotten_when_it_is_too_much() {
     }
     assert_eq!((metrics.folded(), worker.handles.len()), (0, 1), "all are of one label set");
 }
+
+#[test]
+fn retries_are_counted_by_the_service_that_configuration_names() {
+    use model::{Applied, Key, Kind, ObjectRef, Origin, Route, RouteProtocol, Source};
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let key = Key::new(Source::files(), Kind::Route, "shop", "httproute.a");
+    let origin = Origin::new(ObjectRef::new("", "HTTPRoute", "shop", "a"), "");
+    let route = Arc::new(Route { key, origin, protocol: RouteProtocol::Http, attachments: Vec::new(), rules: Vec::new() });
+    let decided = crate::Decided { route, rule: 0, matched: 0, backend: None, applied: Applied::default() };
+    let routed = |attempt| Record { way: crate::Way::Routed(decided.clone()), attempt, ..record(200, 1) };
+    [1, 3, 2].map(routed).iter().for_each(|record| worker.observe(record));
+    // A host that a caller made up.
+    worker.observe(&Record { way: crate::Way::Outside, attempt: 9, ..record(200, 1) });
+    let line = "organza_retries_total{destination_service_namespace=\"shop\",destination_service_name=\"catalog\"} 3";
+    let told: Vec<String> = metrics.encode().lines().filter(|line| line.starts_with("organza_retries")).map(str::to_owned).collect();
+    assert!(told.len() == 1 && told[0].starts_with(line), "{told:?}");
+    let totals = metrics.edges();
+    assert_eq!(totals.values().map(|edge| edge.retries).sum::<u64>(), 3 + 8);
+}
+
+#[test]
+fn faults_are_failures_that_neither_policy_nor_the_caller_wanted() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let ended = |fault| Record { outcome: Outcome::Failed(fault), ..record(503, 1) };
+    for fault in [Fault::ConnectRefused, Fault::NoEndpoint, Fault::RequestTimeout, Fault::AccessDenied, Fault::MalformedRequest] {
+        worker.observe(&ended(fault));
+    }
+    worker.observe(&record(503, 1));
+    let edge = metrics.edges().into_values().next().unwrap();
+    assert_eq!((edge.failures, edge.denied, edge.faults), (6, 1, 3), "a program's own 503 is none");
+}

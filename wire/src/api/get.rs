@@ -19,6 +19,9 @@ pub struct Status {
     /// Reads of the configuration that are refused now; the generation above is still served.
     #[serde(default)]
     pub problems: Vec<super::Located>,
+    /// What the control plane costs; `None` until it has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
 }
 
 /// A Kubernetes condition.

@@ -77,6 +77,7 @@ fn what_users_see_is_as_it_was_recorded() {
         proxies_current: 5,
         xds_address: text("127.0.0.1:15012"),
         problems: vec![located()],
+        process: Some(Process { cpu_percent: 0.4, resident_bytes: 41_943_040, threads: 4, descriptors: 30 }),
     };
     recorded(&mut names, "status.json", &status);
     let parent = Parent {

@@ -1,7 +1,15 @@
-//! The proxy's own process as the kernel sees it, for the control plane. Where `/proc` says nothing, nothing is told.
+//! What this process costs, as the kernel sees it: for those who tell of themselves. Reads proc(5), and knows nobody who asks.
 
 use rustix::time::{ClockId, clock_gettime};
-use wire::v1::report_request::Process;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Of all threads, since it started.
+    pub cpu_millis: u64,
+    pub resident_bytes: u64,
+    pub threads: u32,
+    pub descriptors: u32,
+}
 
 /// Of this process, now.
 pub fn look() -> Option<Process> {

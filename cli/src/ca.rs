@@ -2,16 +2,18 @@
 
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
+use crate::join::registered;
 use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use crate::{table, units};
 use clap::{Args, Subcommand};
+use model::url::escaped;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 use wire::api::{RootState, Roots, path};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  organza ca show\n  organza ca rotate")]
+#[command(after_help = "Examples:\n  organza ca show\n  organza ca rotate\n  organza ca revoke web-2")]
 pub struct CaArgs {
     #[command(subcommand)]
     command: Command,
@@ -23,6 +25,23 @@ enum Command {
     Show(ShowArgs),
     /// Replace the root, without a request lost
     Rotate(RotateArgs),
+    /// Take out a process of another machine, and believe its certificates no more
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "For a machine that is no longer to be trusted: what it has open with members of the mesh ends within a second, and it opens nothing any more.
+It comes back by a new join token alone.
+
+Examples:
+  organza ca revoke web-2"
+)]
+struct RevokeArgs {
+    /// The proxy, as organza get proxies names it
+    proxy: String,
+    #[command(flatten)]
+    mesh: MeshFlag,
 }
 
 #[derive(Debug, Args)]
@@ -62,7 +81,15 @@ pub async fn run(args: CaArgs) -> Outcome {
     match args.command {
         Command::Show(args) => show(args).await,
         Command::Rotate(args) => rotate(args).await,
+        Command::Revoke(args) => revoke(args).await,
     }
+}
+
+async fn revoke(args: RevokeArgs) -> Outcome {
+    let RevokeArgs { proxy, mesh } = args;
+    Client::control(&mesh.place()?).delete(&format!("{}?revoke=true", registered(&escaped(&proxy)))).await?;
+    println!("{proxy} is taken out, and its certificates are believed no more");
+    Ok(())
 }
 
 async fn show(args: ShowArgs) -> Outcome {

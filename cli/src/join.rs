@@ -412,7 +412,7 @@ fn program(place: &Place, name: &str, config: &Path, program: &Path, takes_over:
     Program { name: name.into(), command, environment: Vec::new(), log: place.log(&log_name(name)), restart: Restart::Always }
 }
 
-fn registered(proxy: &str) -> String {
+pub fn registered(proxy: &str) -> String {
     format!("{}/{proxy}", path::REGISTRATIONS)
 }
 

@@ -263,7 +263,18 @@ fn roots(api: &Api) -> String {
     identity::pem::encode_chain(api.core.lock().authority.roots().iter().map(Vec::as_slice))
 }
 
-async fn deregister(State(api): State<Api>, Path(proxy): Path<String>) -> Result<(), Refuse> {
+/// `?revoke=true`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Leaving {
+    #[serde(default)]
+    revoke: bool,
+}
+
+async fn deregister(State(api): State<Api>, Path(proxy): Path<String>, Asked(how): Asked<Leaving>) -> Result<(), Refuse> {
+    if how.revoke {
+        return api.core.revoke(&proxy).map_err(|e| Refuse::new(StatusCode::CONFLICT, e.what, e.fix));
+    }
     match api.core.deregister(&proxy) {
         true => Ok(()),
         false => Err(Refuse::new(StatusCode::NOT_FOUND, format!("no proxy is called {proxy:?}"), None)),

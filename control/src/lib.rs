@@ -289,8 +289,7 @@ async fn renew(core: Arc<Core>, credentials: Credentials) {
         core.lock().processes.look(shell::monotone());
         core.renew_authority(now);
         // What proxies come with is believed before the first of it is signed.
-        let roots = core.lock().authority.roots();
-        if let Err(e) = credentials.trust.put(&core.trust_domain, &roots) {
+        if let Err(e) = credentials.trust.put_bundle(&core.bundle()) {
             tracing::error!("the control plane's own trust: {e}");
         }
         core.rotation_step(now);
@@ -313,7 +312,7 @@ fn control_identity(domain: &TrustDomain) -> Result<SpiffeId, identity::Error> {
 
 fn own_credentials(core: &Core, now: SystemTime) -> Result<Credentials, identity::Error> {
     let trust = TrustStore::new();
-    trust.put(&core.trust_domain, &core.lock().authority.roots())?;
+    trust.put_bundle(&core.bundle())?;
     Ok(Credentials::with_svid(own_svid(core, now)?, trust))
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Registered processes of one mesh.
 pub const REGISTRATIONS: usize = 10_000;
+/// Certificates that are believed no more and have not ended: each proxy holds all of them.
+pub const REVOKED: usize = 4096;
 /// Processes that were taken out and may still tell what they carried to the end.
 pub const DEPARTED: usize = 1024;
 /// Labels of one workload.

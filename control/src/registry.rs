@@ -21,9 +21,21 @@ pub struct Entry {
     /// End of the last certificate that it was given, in the same seconds.
     #[serde(default)]
     pub certified_until: u64,
+    /// Those that it was given and that have not ended.
+    #[serde(default)]
+    pub certificates: Vec<Certified>,
     /// The process on this machine that registered it, where one did.
     #[serde(default)]
     pub registrant: Option<Registrant>,
+}
+
+/// A certificate that was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certified {
+    /// In hexadecimal.
+    pub sha256: String,
+    /// Its end, in seconds since the Unix epoch.
+    pub until: u64,
 }
 
 /// A process, told apart from another that has its number later.
@@ -41,6 +53,8 @@ pub struct Registry {
     withdrawn: BTreeSet<String>,
     /// The last that were taken out: what they carried to the end is still to be told.
     departed: VecDeque<Departed>,
+    /// Ends of the certificates that are believed no more, by their SHA-256.
+    revoked: BTreeMap<String, u64>,
 }
 
 /// One that was taken out.
@@ -59,6 +73,11 @@ pub struct Departed {
 pub struct Refusal {
     pub what: String,
     pub fix: Option<String>,
+}
+
+/// Whether what ends then has ended by anybody's clock.
+fn is_over(until: u64, now: u64) -> bool {
+    until.saturating_add(limits::CLOCK_SKEW.as_secs()) < now
 }
 
 fn refuse(what: impl Into<String>, fix: &str) -> Refusal {
@@ -204,8 +223,15 @@ impl Registry {
             addresses: Vec::new(),
         };
         let proxy = proxy.to_owned();
-        let entry =
-            Entry { proxy: proxy.clone(), request, identity: identity.to_string(), since: now, certified_until: 0, registrant: None };
+        let entry = Entry {
+            proxy: proxy.clone(),
+            request,
+            identity: identity.to_string(),
+            since: now,
+            certified_until: 0,
+            certificates: Vec::new(),
+            registrant: None,
+        };
         self.entries.insert(proxy, entry.clone());
         Ok((entry, true))
     }
@@ -224,7 +250,15 @@ impl Registry {
         }
         let identity = SpiffeId::new(domain.clone(), &request.namespace, &request.service_account)
             .map_err(|e| refuse(format!("service account {:?}: {e}", request.service_account), "use letters, digits, dots and hyphens"))?;
-        let entry = Entry { proxy: proxy.clone(), request, identity: identity.to_string(), since: now, certified_until: 0, registrant };
+        let entry = Entry {
+            proxy: proxy.clone(),
+            request,
+            identity: identity.to_string(),
+            since: now,
+            certified_until: 0,
+            certificates: Vec::new(),
+            registrant,
+        };
         self.entries.insert(proxy, entry.clone());
         Ok(entry)
     }
@@ -266,11 +300,62 @@ impl Registry {
         self.withdrawn.contains(proxy)
     }
 
-    /// Remembers the end of its last certificate.
-    pub fn certified(&mut self, proxy: &str, until: u64) -> Option<&Entry> {
+    /// Remembers a certificate that it was given.
+    pub fn certified(&mut self, proxy: &str, given: Certified, now: u64) -> Option<&Entry> {
         let entry = self.entries.get_mut(proxy)?;
-        entry.certified_until = entry.certified_until.max(until);
+        entry.certified_until = entry.certified_until.max(given.until);
+        entry.certificates.retain(|one| !is_over(one.until, now));
+        entry.certificates.push(given);
         Some(entry)
+    }
+
+    /// Who was given this certificate.
+    pub fn holder(&self, sha256: &str) -> Option<&Entry> {
+        self.entries.values().find(|entry| entry.certificates.iter().any(|one| one.sha256 == sha256))
+    }
+
+    /// Has nobody believe any more what this process was given; what that was.
+    ///
+    /// # Errors
+    /// If it is not there, may simply be ended, or nothing can be done about it.
+    pub fn revoke(&mut self, proxy: &str) -> Result<Vec<Certified>, Refusal> {
+        let entry = self.entries.get(proxy).ok_or_else(|| refuse(format!("no proxy is called {proxy:?}"), "organza get proxies"))?;
+        if entry.registrant.is_some() {
+            return Err(refuse(format!("{proxy:?} is a process of this machine"), "end it: what it was given ends with it"));
+        }
+        if entry.certificates.is_empty() {
+            let fix = "rotate the root, organza ca rotate, and it is believed no more when the old one is dropped";
+            return Err(refuse(format!("it is not known which certificates {proxy:?} was given"), fix));
+        }
+        if self.revoked.len() + entry.certificates.len() > limits::REVOKED {
+            let what = format!("{} certificates are revoked already, and no more than {} may be", self.revoked.len(), limits::REVOKED);
+            return Err(refuse(what, "rotate the root, organza ca rotate: those of before need no list then"));
+        }
+        let given = entry.certificates.clone();
+        self.revoked.extend(given.iter().map(|one| (one.sha256.clone(), one.until)));
+        Ok(given)
+    }
+
+    /// With what was revoked before.
+    #[must_use]
+    pub fn without(self, revoked: impl IntoIterator<Item = Certified>) -> Self {
+        Self { revoked: revoked.into_iter().map(|one| (one.sha256, one.until)).collect(), ..self }
+    }
+
+    pub fn is_revoked(&self, sha256: &str) -> bool {
+        self.revoked.contains_key(sha256)
+    }
+
+    /// What members are told, each as its SHA-256.
+    pub fn revoked(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.revoked.keys().filter_map(|text| identity::pem::from_fingerprint(text))
+    }
+
+    /// Takes out of the list what has ended by anybody's clock; what that was.
+    pub fn forget_revoked(&mut self, now: u64) -> Vec<String> {
+        let ended: Vec<String> = self.revoked.iter().filter(|(_, until)| is_over(**until, now)).map(|(sha256, _)| sha256.clone()).collect();
+        ended.iter().for_each(|sha256| _ = self.revoked.remove(sha256));
+        ended
     }
 
     /// Those that can be called or call, in the model's words.

@@ -26,9 +26,9 @@ use wire::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use wire::grpc::{Certificates, CertificatesServer, Discovery, DiscoveryServer, Telemetry, TelemetryServer};
 use wire::v1;
 
-/// Who is at the other end.
+/// Who is at the other end, and the SHA-256 of the certificate that says so.
 #[derive(Debug, Clone)]
-pub struct Caller(pub Option<SpiffeId>);
+pub struct Caller(pub Option<(SpiffeId, String)>);
 
 /// A connection whose handshake is done.
 pub struct Secured<S>(TlsStream<S>);
@@ -53,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connected for Secured<S> {
     type ConnectInfo = Caller;
     fn connect_info(&self) -> Caller {
         let leaf = self.0.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        Caller(leaf.and_then(|leaf| identity::peer_identity(leaf).ok()))
+        Caller(leaf.and_then(|leaf| Some((identity::peer_identity(leaf).ok()?, identity::pem::fingerprint(leaf)))))
     }
 }
 
@@ -131,9 +131,31 @@ async fn accept<E: Entrance>(mut listener: E, acceptor: TlsAcceptor, sender: mps
 #[derive(Clone)]
 struct Service(Arc<Core>);
 
-fn proven<T>(request: &Request<T>) -> Result<SpiffeId, Status> {
+fn proven<T>(core: &Core, request: &Request<T>) -> Result<SpiffeId, Status> {
+    shown(core, request).map(|(identity, _)| identity)
+}
+
+const TAKEN_OUT: &str = "who has this certificate was taken out of the mesh";
+
+/// Comes when the certificate by which somebody is here is revoked.
+async fn revoked(core: &Core, sha256: &str) {
+    let mut worlds = core.watch();
+    while !core.lock().registry.is_revoked(sha256) {
+        // Members are told by the next world; without another nothing comes any more.
+        if worlds.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Who it is, and by which certificate. Who was taken out with its certificates may have a connection of before.
+fn shown<T>(core: &Core, request: &Request<T>) -> Result<(SpiffeId, String), Status> {
     let caller = request.extensions().get::<Caller>().and_then(|caller| caller.0.clone());
-    caller.ok_or_else(|| Status::unauthenticated("this needs a certificate of the mesh"))
+    let (identity, sha256) = caller.ok_or_else(|| Status::unauthenticated("this needs a certificate of the mesh"))?;
+    match core.lock().registry.is_revoked(&sha256) {
+        true => Err(Status::unauthenticated(TAKEN_OUT)),
+        false => Ok((identity, sha256)),
+    }
 }
 
 #[tonic::async_trait]
@@ -144,11 +166,11 @@ impl Discovery for Service {
         &self,
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        let identity = proven(&request)?;
+        let caller = shown(&self.0, &request)?;
         let (sender, receiver) = mpsc::channel(limits::RESPONSES);
         let core = self.0.clone();
         tokio::spawn(async move {
-            if let Err(status) = session(core, identity, request.into_inner(), &sender).await {
+            if let Err(status) = session(core, caller, request.into_inner(), &sender).await {
                 // A proxy that is gone needs no reason.
                 let _ = sender.send(Err(status)).await;
             }
@@ -162,7 +184,7 @@ type Sender = mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>;
 /// One proxy's stream, from its first word to its end.
 async fn session(
     core: Arc<Core>,
-    identity: SpiffeId,
+    (identity, sha256): (SpiffeId, String),
     mut requests: Streaming<DeltaDiscoveryRequest>,
     sender: &Sender,
 ) -> Result<(), Status> {
@@ -184,6 +206,7 @@ async fn session(
     let ended = tokio::select! {
         biased;
         () = core.ending() => Err(Status::unavailable("the control plane is ending")),
+        () = revoked(&core, &sha256) => Err(Status::unauthenticated(TAKEN_OUT)),
         () = core.replaced(&proxy, stream) => Err(Status::unavailable("the proxy was registered anew: connect again")),
         ended = converse(&core, &entry, stream, &mut session, &mut requests, sender) => ended,
     };
@@ -288,9 +311,13 @@ impl Service {
 #[tonic::async_trait]
 impl Certificates for Service {
     async fn sign(&self, request: Request<v1::SignRequest>) -> Result<Response<v1::SignReply>, Status> {
-        let identity = proven(&request)?;
+        let (identity, sha256) = shown(&self.0, &request)?;
         // Whoever was taken out keeps what he has until it ends, and gets no more.
-        let holder = self.0.lock().registry.entries().find(|e| e.identity().as_ref() == Some(&identity)).map(|e| e.proxy.clone());
+        let holder = {
+            let inner = self.0.lock();
+            let same = || inner.registry.entries().find(|e| e.identity().as_ref() == Some(&identity));
+            inner.registry.holder(&sha256).or_else(same).map(|e| e.proxy.clone())
+        };
         let holder = holder.ok_or_else(|| Status::permission_denied(format!("nobody is registered as {identity}")))?;
         let signed = self.0.sign(&request.get_ref().csr, &identity, &holder).map_err(|e| Status::invalid_argument(e.to_string()))?;
         Ok(Response::new(v1::SignReply {
@@ -345,7 +372,7 @@ impl Certificates for Service {
     }
 
     async fn leave(&self, request: Request<v1::LeaveRequest>) -> Result<Response<v1::LeaveReply>, Status> {
-        let identity = proven(&request)?;
+        let identity = proven(&self.0, &request)?;
         let proxy = request.into_inner().proxy;
         let holder = self.0.lock().registry.get(&proxy).map(registry::Entry::identity);
         match holder {
@@ -361,7 +388,7 @@ impl Certificates for Service {
 #[tonic::async_trait]
 impl Telemetry for Service {
     async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
-        let identity = proven(&request)?;
+        let identity = proven(&self.0, &request)?;
         let report = request.into_inner();
         let mut inner = self.0.lock();
         // A proxy reports for itself alone.

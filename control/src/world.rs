@@ -56,7 +56,7 @@ impl World {
         let translation = translate(&objects, &Options { workloads: &workloads });
         let mut resources = translation.resources;
         resources.extend(workloads.into_iter().map(|w| Resource::Workload(Arc::new(w))));
-        resources.push(bundle(from.trust_domain, from.roots));
+        resources.push(Resource::TrustBundle(Arc::new(bundle(from.trust_domain, from.roots, from.registry))));
         let generation = self.generation + 1;
         let mut items = BTreeMap::new();
         let mut changed = false;
@@ -107,7 +107,7 @@ impl World {
     }
 
     fn has_roots(&self, from: &Ingredients<'_>) -> bool {
-        let bundle = bundle(from.trust_domain, from.roots.clone());
+        let bundle = Resource::TrustBundle(Arc::new(bundle(from.trust_domain, from.roots.clone(), from.registry)));
         self.get(bundle.key()).is_some_and(|item| item.resource == bundle)
     }
 
@@ -153,10 +153,11 @@ fn objects_equal(a: &[Object], b: &[Object]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.object == b.object && a.value == b.value && a.place == b.place)
 }
 
-fn bundle(domain: &TrustDomain, roots: Vec<Vec<u8>>) -> Resource {
+/// Whom members believe, and of those whom no more.
+pub fn bundle(domain: &TrustDomain, roots: Vec<Vec<u8>>, registry: &Registry) -> TrustBundle {
     let key = Key::new(model::Source::organza(), model::Kind::TrustBundle, "", domain.as_str());
     let roots = roots.into_iter().map(Arc::from).collect();
-    Resource::TrustBundle(Arc::new(TrustBundle { key, trust_domain: domain.clone(), roots }))
+    TrustBundle { key, trust_domain: domain.clone(), roots, revoked: registry.revoked().collect() }
 }
 
 #[cfg(test)]

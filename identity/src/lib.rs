@@ -57,6 +57,8 @@ pub enum Error {
     UnknownTrustDomain(String),
     #[error("chain does not lead to a trusted root: {0}")]
     Chain(String),
+    #[error("who has this certificate was taken out of the mesh")]
+    Revoked,
     #[error("key does not belong to the certificate")]
     KeyMismatch,
     #[error("only P-256 keys are signed")]

@@ -81,7 +81,7 @@ pub fn peer_identity(leaf: &CertificateDer<'_>) -> Result<SpiffeId, Error> {
     }
 }
 
-/// Whether the chain that a client showed leads to a root that is believed now. That its certificate ended meanwhile ends no connection, nor does a root
+/// Whether the chain that a client showed leads to a root that is believed now, and the client was not taken out. That its certificate ended meanwhile ends no connection, nor does a root
 /// that goes after it: one is retired when the last certificate under it has ended, by a clock that may be [`limits::BACKDATE`] ahead of ours, and a rotation
 /// loses nothing. Whoever's certificate is valid for longer and leads nowhere any more was under a root that is distrusted.
 ///
@@ -93,10 +93,13 @@ pub fn still_trusted(
     intermediates: &[CertificateDer<'_>],
     (shown, now): (SystemTime, SystemTime),
 ) -> Result<(), Error> {
+    let id = peer_identity(leaf)?;
+    if trust.is_revoked(id.trust_domain(), leaf) {
+        return Err(Error::Revoked);
+    }
     if times(leaf).is_ok_and(|(_, end)| end <= now + limits::BACKDATE) {
         return Ok(());
     }
-    let id = peer_identity(leaf)?;
     let anchors = trust.anchors(id.trust_domain()).ok_or_else(|| Error::UnknownTrustDomain(id.trust_domain().to_string()))?;
     let shown = UnixTime::since_unix_epoch(Duration::from_secs(crate::unix_seconds(shown)));
     let verified = verify_chain(leaf, intermediates, &anchors, shown, KeyUsage::client_auth(), crate::provider());
@@ -140,6 +143,9 @@ impl SpiffeVerifier {
         let domain = id.trust_domain();
         let anchors = self.trust.anchors(domain).ok_or_else(|| other(Error::UnknownTrustDomain(domain.to_string())))?;
         verify_chain(leaf, intermediates, &anchors, now, usage, &self.provider).map_err(from_webpki)?;
+        if self.trust.is_revoked(domain, leaf) {
+            return Err(rustls::Error::InvalidCertificate(CertificateError::Revoked));
+        }
         self.expected.check(&id).map_err(other)
     }
 }

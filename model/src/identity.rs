@@ -133,6 +133,8 @@ pub struct TrustBundle {
     pub key: Key,
     pub trust_domain: TrustDomain,
     pub roots: Vec<Arc<[u8]>>,
+    /// SHA-256 of certificates that are believed no more though they have not ended: who had them was taken out.
+    pub revoked: Vec<[u8; 32]>,
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ fn cause(error: &std::io::Error) -> &'static str {
             Bad::Expired | Bad::ExpiredContext { .. } => "tls_client_certificate_expired",
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => "tls_client_certificate_not_yet_valid",
             Bad::UnknownIssuer | Bad::BadSignature => "tls_client_certificate_untrusted",
+            Bad::Revoked => "tls_client_certificate_revoked",
             Bad::Other(other) if matches!(other.0.downcast_ref(), Some(identity::Error::UnknownTrustDomain(_))) => {
                 "tls_client_domain_unknown"
             }

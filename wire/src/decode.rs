@@ -211,6 +211,7 @@ fn trust_bundle(m: v1::TrustBundle) -> Result<model::TrustBundle> {
         key: key_of(&m.key, Kind::TrustBundle)?,
         trust_domain: model::TrustDomain::parse(&m.trust_domain).map_err(read::wrong).at("trust_domain")?,
         roots: list(m.roots, "roots", blob)?,
+        revoked: list(m.revoked, "revoked", |hash| hash[..].try_into().map_err(read::wrong))?,
     })
 }
 

@@ -32,6 +32,7 @@ pub fn encode(resource: &Resource) -> Bytes {
             key: text(&r.key),
             trust_domain: text(&r.trust_domain),
             roots: r.roots.iter().map(|root| Bytes::copy_from_slice(root)).collect(),
+            revoked: r.revoked.iter().map(|hash| Bytes::copy_from_slice(hash)).collect(),
         }),
         Resource::Certificate(r) => R::Certificate(v1::Certificate {
             key: text(&r.key),

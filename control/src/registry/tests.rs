@@ -36,3 +36,32 @@ fn a_process_has_so_many_labels_and_no_more() {
     };
     assert!(labelled(limits::LABELS) && !labelled(limits::LABELS + 1));
 }
+
+#[test]
+fn so_many_certificates_are_revoked_and_each_until_it_has_ended_by_anybodys_clock() {
+    let domain = TrustDomain::parse("organza.local").unwrap();
+    let given = |n: usize, until: u64| Certified { sha256: identity::pem::fingerprint(&n.to_be_bytes()), until };
+    let mut registry = Registry::default();
+    let own = registry.register(request("own"), Some(Registrant { pid: 1, started: 1 }), &domain, 0).unwrap().proxy;
+    registry.certified(&own, given(0, 100), 0);
+    assert!(registry.revoke(&own).unwrap_err().what.contains("process of this machine"));
+    let new = registry.register(request("new"), None, &domain, 0).unwrap().proxy;
+    assert!(registry.revoke(&new).unwrap_err().fix.unwrap().contains("organza ca rotate"), "nobody knows what to revoke");
+    assert!(registry.revoke("nobody").is_err());
+    // What has ended is none of its certificates any more.
+    let skew = limits::CLOCK_SKEW.as_secs();
+    registry.certified(&new, given(1, 100), 0);
+    registry.certified(&new, given(2, 200), 50);
+    registry.certified(&new, given(3, 300), 150 + skew);
+    assert_eq!(registry.revoke(&new).unwrap(), [given(2, 200), given(3, 300)]);
+    assert_eq!((registry.revoked().count(), registry.is_revoked(&given(1, 0).sha256)), (2, false));
+    assert!(registry.forget_revoked(200 + skew).is_empty());
+    assert_eq!(registry.forget_revoked(201 + skew), [given(2, 200).sha256]);
+    assert_eq!(registry.revoked().collect::<Vec<_>>(), [identity::pem::sha256(&3_usize.to_be_bytes())]);
+    for n in 0..limits::REVOKED {
+        let proxy = registry.register(request("many"), None, &domain, 0).unwrap().proxy;
+        registry.certified(&proxy, given(10 + n, 300), 0);
+        assert_eq!(registry.revoke(&proxy).is_ok(), n + 1 < limits::REVOKED, "{n}");
+        registry.remove(&proxy, Vec::new());
+    }
+}

@@ -374,3 +374,49 @@ async fn a_message_is_of_so_many_bytes_and_a_report_of_so_many_edges() {
     let requests: u64 = control.core.lock().graph.edges(0, 10).map(|told| told.totals.requests).sum();
     assert_eq!(requests, wire::limits::EDGES as u64);
 }
+
+#[tokio::test]
+async fn who_is_revoked_gets_nothing_any_more_and_others_of_its_name_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = start(folder.path()).await;
+    let (core, address) = (&control.core, control.xds_address);
+    let (stays, goes) = (register(core, "db", Some("db"), 9001), register(core, "db", Some("db"), 9003));
+    let (kept, lost) = (credentials(core, &stays), credentials(core, &goes));
+    let (channel_of_kept, channel_of_lost) = (secured(address, &kept).await, secured(address, &lost).await);
+    let mut other = Peer::open(channel_of_kept.clone(), &stays).await.unwrap();
+    let mut peer = Peer::open(channel_of_lost.clone(), &goes).await.unwrap();
+    peer.step().await.unwrap();
+    other.step().await.unwrap();
+    let leaf = |credentials: &identity::Credentials| identity::pem::fingerprint(&credentials.svid().unwrap().chain()[0]);
+    assert!(core.revoke("nobody").is_err());
+    core.revoke(&goes).unwrap();
+
+    let told = core.world().resources().find_map(|resource| match resource {
+        model::Resource::TrustBundle(bundle) => Some(bundle.revoked.clone()),
+        _ => None,
+    });
+    assert_eq!(told.unwrap(), [identity::pem::from_fingerprint(&leaf(&lost)).unwrap()]);
+    other.step().await.unwrap();
+    let ended = async {
+        loop {
+            if let Err(status) = peer.step().await {
+                return status.code();
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, ended).await.unwrap(), Code::Unauthenticated);
+    let csr = Csr::generate(&SpiffeId::parse("spiffe://organza.local/ns/shop/sa/db").unwrap()).unwrap();
+    let sign = async |channel| {
+        let request = v1::SignRequest { csr: csr.der.clone().into() };
+        wire::grpc::CertificatesClient::new(channel).sign(request).await.map(drop).map_err(|status| status.code())
+    };
+    // By its name alone it could have been taken for the other.
+    assert_eq!(sign(channel_of_lost).await, Err(Code::Unauthenticated));
+    assert_eq!(sign(channel_of_kept).await, Ok(()));
+    let given = core.lock().registry.get(&stays).unwrap().certificates.len();
+    assert_eq!((given, core.lock().registry.get(&goes).is_none()), (2, true));
+    control.stop().await;
+    let second = start(folder.path()).await;
+    assert!(second.core.lock().registry.is_revoked(&leaf(&lost)) && !second.core.lock().registry.is_revoked(&leaf(&kept)));
+    second.stop().await;
+}

@@ -116,6 +116,17 @@ impl Mesh {
         self.access.send_replace(self.generation);
     }
 
+    /// Has nobody believe this proxy any more, and tells all.
+    pub fn revoke(&mut self, proxy: &Proxy) {
+        let leaf = proxy.worker.shared.credentials.svid().unwrap().chain()[0].clone();
+        let trust_domain = TrustDomain::parse("organza.local").unwrap();
+        let roots = self.authority.roots().into_iter().map(Arc::from).collect();
+        let revoked = vec![::identity::pem::sha256(&leaf)];
+        self.trust.put_bundle(&model::TrustBundle { key: key(Kind::TrustBundle, "organza.local"), trust_domain, roots, revoked }).unwrap();
+        self.generation += 1;
+        self.access.send_replace(self.generation);
+    }
+
     pub fn credentials(&mut self, name: &str) -> Credentials {
         Self::signed(&mut self.authority, &self.trust, name)
     }

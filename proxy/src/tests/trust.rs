@@ -132,3 +132,28 @@ async fn a_request_under_way_ends_with_the_trust_in_its_caller_and_its_record_sa
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_was_taken_out_with_its_certificate_is_cut_and_others_of_its_name_live_on() {
+    bounded(async {
+        let bytes = Backend::tcp("").await;
+        for by in [Place::organza, Place::hbone] {
+            let mut shop = Shop::new(bytes.address);
+            shop.mesh.put(resources::catalog(&[by("catalog-1", shop.tunnel, bytes.address.port())]));
+            let mut twin = shop.mesh.proxy("web");
+            let (ours, theirs) = (shop.web.named("catalog", TCP), twin.named("catalog", TCP));
+            let (mut kept, mut cut) = (opened(ours).await, opened(theirs).await);
+            shop.mesh.revoke(&twin);
+            let mut rest = Vec::new();
+            let _ = cut.read_to_end(&mut rest).await;
+            let record = shop.catalog.failed("unauthenticated").await;
+            assert!(record["reason"].as_str().unwrap().contains("was taken out of the mesh"), "{record}");
+            assert!(still_echoes(&mut kept).await, "who has the same name and another certificate is not touched");
+            opened(ours).await;
+            let mut again = TcpStream::connect(theirs).await.unwrap();
+            assert!(!still_echoes(&mut again).await, "it opens nothing any more");
+            assert!(shop.catalog.worker.shared.metrics.encode().contains("tls_client_certificate_revoked"));
+        }
+    })
+    .await;
+}

@@ -286,6 +286,7 @@ fn samples() -> Vec<(&'static str, Resource)> {
         key: key(Kind::TrustBundle, "organza.local"),
         trust_domain: TrustDomain::parse("organza.local").unwrap(),
         roots: vec![Arc::from(&[1u8, 2, 3][..])],
+        revoked: Vec::new(),
     };
     let certificate =
         Certificate { key: key(Kind::Certificate, "cert"), chain: Arc::from(&b"CHAIN"[..]), private_key: Arc::from(&b"KEY"[..]) };
@@ -326,6 +327,14 @@ fn ports_for_datagrams_cross_beside_the_others() {
     let mut all = endpoints();
     all.endpoints[0].datagrams = vec![(80, 8081), (53, 5353)];
     let sample = Resource::Endpoints(std::sync::Arc::new(all));
+    assert_eq!(decode(&encode(&sample)).unwrap(), sample);
+}
+
+#[test]
+fn what_is_revoked_crosses_with_its_bundle() {
+    let key = key(Kind::TrustBundle, "organza.local");
+    let trust_domain = TrustDomain::parse("organza.local").unwrap();
+    let sample = Resource::TrustBundle(Arc::new(TrustBundle { key, trust_domain, roots: Vec::new(), revoked: vec![[7; 32], [8; 32]] }));
     assert_eq!(decode(&encode(&sample)).unwrap(), sample);
 }
 

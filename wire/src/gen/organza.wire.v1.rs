@@ -587,6 +587,9 @@ pub struct TrustBundle {
     pub trust_domain: ::prost::alloc::string::String,
     #[prost(bytes = "bytes", repeated, tag = "3")]
     pub roots: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// SHA-256 of certificates that are believed no more.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub revoked: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {

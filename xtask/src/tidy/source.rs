@@ -10,7 +10,8 @@ const FUNCTION_LINES: usize = 100;
 /// Words that say nothing about what a thing is.
 const EMPTY_WORDS: &[&str] = &["manager", "util", "utils", "helper", "helpers", "misc"];
 /// Where time and chance may be read: what drives the machines, and what people and tests run.
-const DRIVERS: &[&str] = &["transport/src/rt", "control/src/shell", "cli/", "testkit/", "xtask/"];
+/// Benchmarks measure time.
+const DRIVERS: &[&str] = &["transport/src/rt", "control/src/shell", "cli/", "testkit/", "xtask/", "bench/"];
 const CLOCKS: &[&str] = &["Instant::now(", "SystemTime::now(", "rand::random", "rand::rng(", "RandomState::new(", "thread_rng("];
 
 pub fn check(files: &[PathBuf]) -> Result<Vec<String>> {

@@ -188,7 +188,7 @@ pub async fn work(worker: Rc<Worker>, mut doors: mpsc::UnboundedReceiver<Handed>
 }
 
 /// Lets all that is under way be judged again when policies or trust change.
-async fn judge_again(worker: Rc<Worker>) {
+pub(crate) async fn judge_again(worker: Rc<Worker>) {
     let mut changes = worker.shared.access.subscribe();
     let trust = &worker.shared.credentials.trust;
     let mut known = trust.changes();

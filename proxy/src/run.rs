@@ -120,13 +120,19 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
         names.open_to_successors();
     }
     keep_up(&mut rim);
-    tokio::task::spawn_local(otlp::run(worker::Worker::new(proxy.shared.clone(), seed.rotate_left(2))));
+    // What the rim itself calls by, of which connections are doubted too when trust changes.
+    let caller = |seed: u64| {
+        let worker = worker::Worker::new(proxy.shared.clone(), seed);
+        tokio::task::spawn_local(crate::doors::judge_again(worker.clone()));
+        worker
+    };
+    tokio::task::spawn_local(otlp::run(caller(seed.rotate_left(2))));
     let own = match &config.role {
         Role::Workload(workload) => workload.services.clone(),
         Role::Gateway { .. } => Vec::new(),
     };
-    tokio::task::spawn_local(checks::run(worker::Worker::new(proxy.shared.clone(), !seed), own));
-    tokio::task::spawn_local(crate::tokens::fetch::run(worker::Worker::new(proxy.shared.clone(), seed.rotate_left(1))));
+    tokio::task::spawn_local(checks::run(caller(!seed), own));
+    tokio::task::spawn_local(crate::tokens::fetch::run(caller(seed.rotate_left(1))));
     let succeeded = Box::pin(proxy.live(&config, &handle, &serving, &mut names, ended.as_mut())).await?;
     if succeeded && !proxy.linger(&config, ended).await {
         handle.last.say().await;

@@ -58,7 +58,7 @@ impl<K: Hash + Eq + Clone, W> Pool<K, W> {
     }
 
     pub fn put(&mut self, mut pooled: Box<Pooled<K, W>>, now: Instant) {
-        if self.doubted.is_some_and(|until| pooled.opened <= until) {
+        if self.is_doubted(pooled.opened) {
             return;
         }
         pooled.connection.rest();
@@ -68,6 +68,11 @@ impl<K: Hash + Eq + Clone, W> Pool<K, W> {
             Some(_) => {}
             None => _ = self.kept.insert(pooled.key.clone(), vec![pooled]),
         }
+    }
+
+    /// Whether what was opened then is not to be used again.
+    pub fn is_doubted(&self, opened: Instant) -> bool {
+        self.doubted.is_some_and(|until| opened <= until)
     }
 
     /// Of those whose key says so, the connection that lay idle longest.

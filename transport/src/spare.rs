@@ -51,10 +51,11 @@ pub(crate) fn buffer() -> BytesMut {
     BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| BytesMut::with_capacity(limits::READ_BUFFER))
 }
 
-/// Takes back one of which nobody holds a piece; larger ones were an unusual message's.
+/// Takes back one of [`buffer`] of which nobody holds a piece. Others are let go: larger ones were an unusual message's, and the end of one whose
+/// beginning somebody holds would keep all of it.
 pub(crate) fn keep_buffer(mut buffer: BytesMut) {
     buffer.clear();
-    if buffer.try_reclaim(limits::READ_BUFFER) && buffer.capacity() <= 2 * limits::READ_BUFFER {
+    if buffer.try_reclaim(limits::READ_BUFFER) && buffer.capacity() == limits::READ_BUFFER {
         BUFFERS.with_borrow_mut(|buffers| {
             if buffers.len() < limits::SPARE_BUFFERS {
                 buffers.push(buffer);

@@ -62,7 +62,6 @@ async fn copy(from: &mut Reader, to: &mut Writer, count: &mut u64, moved: &Cell<
         }
         *count += piece.len() as u64;
         moved.set(moved.get().wrapping_add(1));
-        rt::behind().await;
         to.send_half().send(&piece, &[]).await.map_err(lost)?;
     }
 }

@@ -30,6 +30,11 @@ fn buffers_are_used_again_so_many_and_no_larger_ones() {
     lent.extend_from_slice(b"a piece that somebody holds");
     let piece = lent.split_to(7).freeze();
     keep_buffer(lent);
+    let mut large = BytesMut::with_capacity(limits::BODY_BUFFER);
+    large.resize(limits::BODY_BUFFER - limits::READ_BUFFER - 1000, b'x');
+    let body = large.split().freeze();
+    keep_buffer(large);
+    assert_eq!(body.len(), limits::BODY_BUFFER - limits::READ_BUFFER - 1000);
     assert!(BUFFERS.with_borrow(Vec::is_empty) && TEXTS.with_borrow(Vec::is_empty));
     assert_eq!(piece, &b"a piece"[..]);
 

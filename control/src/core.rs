@@ -1,5 +1,6 @@
 //! The one place that changes: files, registrations and sessions meet here, behind one short lock, and become the next world.
 
+mod leaving;
 mod unsaved;
 
 use crate::calls::Calls;
@@ -11,7 +12,7 @@ use crate::flows::Flows;
 use crate::graph::Graph;
 use crate::presence::{Absence, Verdict, judge};
 use crate::processes::Processes;
-use crate::registry::{Certified, Entry, Refusal, Registrant, Registry};
+use crate::registry::{Certified, Entry, Left, Refusal, Registrant, Registry};
 use crate::shell::{monotone, started};
 use crate::store::{Store, Txn};
 use crate::tokens::{Kept, Tokens};
@@ -112,6 +113,7 @@ impl Core {
         let read = |prefix: &str| store.list(prefix).unwrap_or_default().into_iter().map(|(_, value)| value);
         let registry = Registry::load(read("registration/").filter_map(|v| serde_json::from_slice::<Entry>(&v).ok()));
         let registry = registry.without(read("revoked/").filter_map(|v| serde_json::from_slice::<Certified>(&v).ok()));
+        let registry = registry.with_left(read("left/").filter_map(|v| serde_json::from_slice::<Left>(&v).ok()));
         let tokens = Tokens::load(read("token/").filter_map(|v| serde_json::from_slice::<Kept>(&v).ok()));
         let generation = store.get("generation").ok().flatten().and_then(|v| String::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
         let inner = Inner {
@@ -344,6 +346,9 @@ impl Core {
         let Some(entry) = entry else { return Ok(false) };
         tracing::warn!("{proxy} was forgotten, and is registered again");
         self.entered(&mut inner, &entry);
+        if inner.registry.left(proxy).is_none() {
+            self.keep(Txn { put: Vec::new(), delete: vec![format!("left/{proxy}")] });
+        }
         self.anew.send_replace(());
         Ok(true)
     }
@@ -374,48 +379,10 @@ impl Core {
         self.keep(Txn { put: vec![(format!("registration/{}", entry.proxy), value)], delete: Vec::new() });
     }
 
-    pub fn deregister(&self, proxy: &str) -> bool {
-        self.taken_out(&mut self.lock(), proxy)
-    }
-
-    /// Takes a process out that came from elsewhere, and has nobody believe any more what it was given.
-    ///
-    /// # Errors
-    /// As [`Registry::revoke`].
-    pub fn revoke(&self, proxy: &str) -> Result<(), Refusal> {
-        let mut inner = self.lock();
-        if self.cluster().is_some() {
-            let fix = Some("kubectl delete pod: what it was given ends with it".into());
-            return Err(Refusal { what: "processes of a cluster are its pods".into(), fix });
-        }
-        let given = inner.registry.revoke(proxy)?;
-        let put = given.iter().map(|one| (format!("revoked/{}", one.sha256), serde_json::to_vec(one).unwrap_or_default()));
-        self.keep(Txn { put: put.collect(), delete: Vec::new() });
-        tracing::warn!("{proxy} is taken out, and nobody believes its certificates any more");
-        self.taken_out(&mut inner, proxy);
-        Ok(())
-    }
-
     /// Whom members believe.
     pub fn bundle(&self) -> model::TrustBundle {
         let inner = self.lock();
         world::bundle(&self.trust_domain, inner.authority.roots(), &inner.registry)
-    }
-
-    fn taken_out(&self, inner: &mut Inner, proxy: &str) -> bool {
-        let services = inner.registry.get(proxy).map(|entry| self.world().backed(&entry.workload_key()).collect());
-        let known = inner.registry.remove(proxy, services.unwrap_or_default()).is_some();
-        inner.sessions.remove(proxy);
-        inner.leaving.retain(|(other, _), _| other != proxy);
-        inner.issued.remove(proxy);
-        inner.processes.forget(proxy);
-        inner.contexts.forget(proxy);
-        self.keep(Txn { put: Vec::new(), delete: vec![format!("registration/{proxy}")] });
-        if known {
-            self.rebuild(inner);
-            self.count(inner);
-        }
-        known
     }
 
     /// Signs a request for an identity that was proven, and remembers which proxy holds it.
@@ -423,11 +390,17 @@ impl Core {
         let request = identity::SignRequest::parse(csr)?;
         let mut inner = self.lock();
         let at = now();
+        // Not kept, as it is not when it is let in: and what it is given is revoked by nobody.
+        let is_pod = self.cluster().is_some() && inner.registry.get(holder).is_some_and(|entry| entry.gateway().is_some());
+        if !is_pod && inner.registry.is_full(holder, seconds(at)) {
+            let why = format!("{holder} has {} certificates that have not ended, the most there may be", limits::CERTIFICATES);
+            return Err(identity::Error::Signing(why));
+        }
         let issued = inner.authority.sign(&request, id, at)?;
         inner.issued.insert(holder.to_owned(), (id.to_string(), seconds(at), seconds(issued.not_after)));
         let leaf = issued.chain.first().map_or(&[][..], Vec::as_slice);
         let given = Certified { sha256: identity::pem::fingerprint(leaf), until: seconds(issued.not_after) };
-        if let Some(entry) = inner.registry.certified(holder, given, seconds(at)) {
+        if let Some(entry) = inner.registry.certified(holder, given, seconds(at)).filter(|_| !is_pod) {
             self.keep_entry(entry);
         }
         if let Some(folder) = &self.ca_folder
@@ -544,11 +517,7 @@ impl Core {
         self.keep_calls(false);
         let (up, now) = (monotone().duration_since(self.up_since), seconds(now()));
         let mut inner = self.lock();
-        let ended = inner.registry.forget_revoked(now);
-        if !ended.is_empty() {
-            self.keep(Txn { put: Vec::new(), delete: ended.iter().map(|sha256| format!("revoked/{sha256}")).collect() });
-            self.rebuild(&mut inner);
-        }
+        self.forget_certificates(&mut inner, now);
         let Inner { registry, sessions, .. } = &mut *inner;
         let mut verdicts = Vec::new();
         for entry in registry.entries() {

@@ -6,6 +6,10 @@ use std::time::Duration;
 pub const REGISTRATIONS: usize = 10_000;
 /// Certificates that are believed no more and have not ended: each proxy holds all of them.
 pub const REVOKED: usize = 4096;
+/// Certificates of one process that have not ended; as many that ended last are remembered beside them.
+pub const CERTIFICATES: usize = 16;
+/// Names of processes of other machines that left and whose certificates have not ended: those may still be revoked.
+pub const LEFT: usize = 4096;
 /// Processes that were taken out and may still tell what they carried to the end.
 pub const DEPARTED: usize = 1024;
 /// Labels of one workload.
@@ -80,6 +84,10 @@ pub const EJECTION_SECONDS: u64 = 10;
 pub const CHECKS_OF_ONE: usize = 1000;
 /// ... and endpoints whose last check is remembered, for each proxy that tells of it.
 pub const CHECKS: usize = 50_000;
+/// As many of them are one proxy's at most.
+pub const CHECKS_OF_PROXY: usize = 10_000;
+/// Longest name of a service or an endpoint that a check is of, in bytes.
+pub const CHECK_NAME: usize = 256;
 /// A check that says it comes again later than in so many seconds is believed for so long.
 pub const CHECK_SECONDS: u64 = 3600;
 /// What one of them said, in bytes.

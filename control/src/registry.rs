@@ -24,6 +24,9 @@ pub struct Entry {
     /// Those that it was given and that have not ended.
     #[serde(default)]
     pub certificates: Vec<Certified>,
+    /// End of the last one that it may have been given and that is not among them: by a release that noted none.
+    #[serde(default)]
+    pub unnoted_until: u64,
     /// The process on this machine that registered it, where one did.
     #[serde(default)]
     pub registrant: Option<Registrant>,
@@ -36,6 +39,17 @@ pub struct Certified {
     pub sha256: String,
     /// Its end, in seconds since the Unix epoch.
     pub until: u64,
+}
+
+/// What processes from elsewhere were given that had this name and left: as long as it has not ended it may be revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    pub proxy: String,
+    #[serde(default)]
+    pub certificates: Vec<Certified>,
+    /// As of an [`Entry`].
+    #[serde(default)]
+    pub unnoted_until: u64,
 }
 
 /// A process, told apart from another that has its number later.
@@ -53,6 +67,8 @@ pub struct Registry {
     withdrawn: BTreeSet<String>,
     /// The last that were taken out: what they carried to the end is still to be told.
     departed: VecDeque<Departed>,
+    /// What those were given that left and came from elsewhere, by name.
+    left: BTreeMap<String, Left>,
     /// Ends of the certificates that are believed no more, by their SHA-256.
     revoked: BTreeMap<String, u64>,
 }
@@ -75,16 +91,37 @@ pub struct Refusal {
     pub fix: Option<String>,
 }
 
+/// Of who shows a certificate of which nothing is remembered: when the last of its kind ends is not known.
+const UNKNOWN: u64 = u64::MAX;
+
 /// Whether what ends then has ended by anybody's clock.
 fn is_over(until: u64, now: u64) -> bool {
     until.saturating_add(limits::CLOCK_SKEW.as_secs()) < now
+}
+
+/// Whether there may be one that nobody noted; 0 says that there was none.
+fn is_open(unnoted_until: u64, now: u64) -> bool {
+    unnoted_until > 0 && !is_over(unnoted_until, now)
 }
 
 fn refuse(what: impl Into<String>, fix: &str) -> Refusal {
     Refusal { what: what.into(), fix: (!fix.is_empty()).then(|| fix.to_owned()) }
 }
 
+impl Left {
+    /// When the last of it ends.
+    fn until(&self) -> u64 {
+        self.certificates.iter().map(|one| one.until).max().unwrap_or(0).max(self.unnoted_until)
+    }
+}
+
 impl Entry {
+    /// As it is stored; releases that noted no certificates gave some all the same.
+    fn loaded(self) -> Self {
+        let unnoted_until = if self.certificates.is_empty() { self.unnoted_until.max(self.certified_until) } else { self.unnoted_until };
+        Self { unnoted_until, ..self }
+    }
+
     pub fn identity(&self) -> Option<SpiffeId> {
         SpiffeId::parse(&self.identity).ok()
     }
@@ -142,7 +179,7 @@ impl Entry {
 
 impl Registry {
     pub fn load(entries: impl IntoIterator<Item = Entry>) -> Self {
-        Self { entries: entries.into_iter().map(|e| (e.proxy.clone(), e)).collect(), ..Self::default() }
+        Self { entries: entries.into_iter().map(|e| (e.proxy.clone(), e.loaded())).collect(), ..Self::default() }
     }
 
     /// Whether a world made of the one is the same as one of the other: they may differ in proxies of Gateways, which are in no world.
@@ -195,7 +232,13 @@ impl Registry {
         if !proxy.strip_prefix(request.name.as_str()).is_some_and(numbered) {
             return Err(refuse(format!("{proxy:?} is no name that {:?} was given", request.name), ""));
         }
-        self.enter(proxy.to_owned(), request, registrant, domain, now).map(Some)
+        self.enter(proxy.to_owned(), request, registrant, domain, now)?;
+        // What came from elsewhere and left under this name is not taken for a process of this machine.
+        let before = if registrant.is_none() { self.left.remove(proxy) } else { None };
+        let Some(entry) = self.entries.get_mut(proxy) else { return Ok(None) };
+        entry.unnoted_until = before.as_ref().map_or(UNKNOWN, |left| left.unnoted_until);
+        entry.certificates.extend(before.into_iter().flat_map(|left| left.certificates));
+        Ok(Some(entry.clone()))
     }
 
     /// A proxy whose identity is proven: the one that is known already, or a new one; and which of the two.
@@ -230,6 +273,8 @@ impl Registry {
             since: now,
             certified_until: 0,
             certificates: Vec::new(),
+            // It may have been let in before, by another control plane.
+            unnoted_until: UNKNOWN,
             registrant: None,
         };
         self.entries.insert(proxy, entry.clone());
@@ -257,6 +302,7 @@ impl Registry {
             since: now,
             certified_until: 0,
             certificates: Vec::new(),
+            unnoted_until: 0,
             registrant,
         };
         self.entries.insert(proxy, entry.clone());
@@ -278,7 +324,40 @@ impl Registry {
         }
         let of = |identity| Departed { proxy: gone.proxy.clone(), identity, workload: gone.workload_key(), services };
         self.departed.extend(gone.identity().map(of));
+        self.remember(&gone);
         Some(gone)
+    }
+
+    /// Whoever leaves keeps what it has, and may turn out to be no longer to be trusted. A process of this machine can be ended; a pod, too.
+    fn remember(&mut self, gone: &Entry) {
+        let certificates: Vec<_> = gone.certificates.iter().filter(|one| !self.is_revoked(&one.sha256)).cloned().collect();
+        let has_none = certificates.is_empty() && gone.unnoted_until == 0;
+        if has_none || gone.registrant.is_some() || gone.unnoted_until == UNKNOWN {
+            return;
+        }
+        let fresh = || Left { proxy: gone.proxy.clone(), certificates: Vec::new(), unnoted_until: 0 };
+        let left = self.left.entry(gone.proxy.clone()).or_insert_with(fresh);
+        left.certificates.extend(certificates);
+        left.unnoted_until = left.unnoted_until.max(gone.unnoted_until);
+    }
+
+    /// What those of this name were given that left.
+    pub fn left(&self, proxy: &str) -> Option<&Left> {
+        self.left.get(proxy)
+    }
+
+    /// Forgets of those that left what has ended by anybody's clock and, of too many, those that end first; whose name is no longer known.
+    pub fn forget_left(&mut self, now: u64) -> Vec<String> {
+        self.left.values_mut().for_each(|left| left.certificates.retain(|one| !is_over(one.until, now)));
+        let is_past = |left: &&Left| left.certificates.is_empty() && !is_open(left.unnoted_until, now);
+        let mut ended: Vec<String> = self.left.values().filter(is_past).map(|left| left.proxy.clone()).collect();
+        ended.iter().for_each(|proxy| _ = self.left.remove(proxy));
+        while self.left.len() > limits::LEFT {
+            let Some(first) = self.left.values().min_by_key(|left| left.until()).map(|left| left.proxy.clone()) else { break };
+            self.left.remove(&first);
+            ended.push(first);
+        }
+        ended
     }
 
     /// What it was, if it was this identity's and was taken out a while ago.
@@ -305,34 +384,61 @@ impl Registry {
         let entry = self.entries.get_mut(proxy)?;
         entry.certified_until = entry.certified_until.max(given.until);
         entry.certificates.retain(|one| !is_over(one.until, now));
+        // Those that ended last may be believed by a clock that is behind; as many of them as there may be of others.
+        let over = (entry.certificates.len() + 1).saturating_sub(2 * limits::CERTIFICATES);
+        entry.certificates.drain(..over);
         entry.certificates.push(given);
         Some(entry)
     }
 
-    /// Who was given this certificate.
-    pub fn holder(&self, sha256: &str) -> Option<&Entry> {
-        self.entries.values().find(|entry| entry.certificates.iter().any(|one| one.sha256 == sha256))
+    /// Whether it has as many certificates that have not ended as it may.
+    pub fn is_full(&self, proxy: &str, now: u64) -> bool {
+        let given = self.entries.get(proxy).into_iter().flat_map(|entry| &entry.certificates);
+        given.filter(|one| one.until >= now).count() >= limits::CERTIFICATES
     }
 
-    /// Has nobody believe any more what this process was given; what that was.
+    /// Who is given a new certificate for this one: whoever was given it. One that nobody noted may be of anybody of its name who has such a one; one
+    /// of who left is of nobody.
+    pub fn renewed(&self, sha256: &str, identity: &SpiffeId, now: u64) -> Option<&Entry> {
+        let name = identity.to_string();
+        let is_it = |certificates: &[Certified]| certificates.iter().any(|one| one.sha256 == sha256);
+        let mut same = self.entries.values().filter(|entry| entry.identity == name);
+        if let Some(holder) = same.clone().find(|entry| is_it(&entry.certificates)) {
+            return Some(holder);
+        }
+        if self.left.values().any(|left| is_it(&left.certificates)) {
+            return None;
+        }
+        same.find(|entry| is_open(entry.unnoted_until, now))
+    }
+
+    /// Has nobody believe any more what this process was given, and who had its name before and left; what that was. A process of this machine that has
+    /// the name by now is another.
     ///
     /// # Errors
     /// If it is not there, may simply be ended, or nothing can be done about it.
-    pub fn revoke(&mut self, proxy: &str) -> Result<Vec<Certified>, Refusal> {
-        let entry = self.entries.get(proxy).ok_or_else(|| refuse(format!("no proxy is called {proxy:?}"), "organza get proxies"))?;
-        if entry.registrant.is_some() {
-            return Err(refuse(format!("{proxy:?} is a process of this machine"), "end it: what it was given ends with it"));
+    pub fn revoke(&mut self, proxy: &str, now: u64) -> Result<Vec<Certified>, Refusal> {
+        let known = self.entries.get(proxy);
+        let (entry, left) = (known.filter(|entry| entry.registrant.is_none()), self.left.get(proxy));
+        if entry.is_none() && left.is_none() {
+            return Err(match known {
+                Some(_) => refuse(format!("{proxy:?} is a process of this machine"), "end it: what it was given ends with it"),
+                None => refuse(format!("no proxy is called {proxy:?}"), "organza get proxies"),
+            });
         }
-        if entry.certificates.is_empty() {
+        let is_unclear = entry.is_some_and(|entry| entry.certificates.is_empty() || is_open(entry.unnoted_until, now));
+        if is_unclear || left.is_some_and(|left| is_open(left.unnoted_until, now)) {
             let fix = "rotate the root, organza ca rotate, and it is believed no more when the old one is dropped";
             return Err(refuse(format!("it is not known which certificates {proxy:?} was given"), fix));
         }
-        if self.revoked.len() + entry.certificates.len() > limits::REVOKED {
+        let given = left.into_iter().flat_map(|left| &left.certificates).chain(entry.into_iter().flat_map(|entry| &entry.certificates));
+        let given: Vec<_> = given.filter(|one| !is_over(one.until, now)).cloned().collect();
+        if self.revoked.len() + given.len() > limits::REVOKED {
             let what = format!("{} certificates are revoked already, and no more than {} may be", self.revoked.len(), limits::REVOKED);
             return Err(refuse(what, "rotate the root, organza ca rotate: those of before need no list then"));
         }
-        let given = entry.certificates.clone();
         self.revoked.extend(given.iter().map(|one| (one.sha256.clone(), one.until)));
+        self.left.remove(proxy);
         Ok(given)
     }
 
@@ -340,6 +446,12 @@ impl Registry {
     #[must_use]
     pub fn without(self, revoked: impl IntoIterator<Item = Certified>) -> Self {
         Self { revoked: revoked.into_iter().map(|one| (one.sha256, one.until)).collect(), ..self }
+    }
+
+    /// With what those were given that left before.
+    #[must_use]
+    pub fn with_left(self, left: impl IntoIterator<Item = Left>) -> Self {
+        Self { left: left.into_iter().map(|one| (one.proxy.clone(), one)).collect(), ..self }
     }
 
     pub fn is_revoked(&self, sha256: &str) -> bool {

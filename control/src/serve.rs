@@ -313,11 +313,7 @@ impl Certificates for Service {
     async fn sign(&self, request: Request<v1::SignRequest>) -> Result<Response<v1::SignReply>, Status> {
         let (identity, sha256) = shown(&self.0, &request)?;
         // Whoever was taken out keeps what he has until it ends, and gets no more.
-        let holder = {
-            let inner = self.0.lock();
-            let same = || inner.registry.entries().find(|e| e.identity().as_ref() == Some(&identity));
-            inner.registry.holder(&sha256).or_else(same).map(|e| e.proxy.clone())
-        };
+        let holder = self.0.lock().registry.renewed(&sha256, &identity, seconds(now())).map(|entry| entry.proxy.clone());
         let holder = holder.ok_or_else(|| Status::permission_denied(format!("nobody is registered as {identity}")))?;
         let signed = self.0.sign(&request.get_ref().csr, &identity, &holder).map_err(|e| Status::invalid_argument(e.to_string()))?;
         Ok(Response::new(v1::SignReply {

@@ -1,10 +1,11 @@
 //! The keys of sessions (GEP-1619): one secret, kept in the store, and from it a key for each rule or Service that keeps sessions. A key travels inside
 //! the resource that needs it, so that only proxies that are sent the rule or the Service have it, and all of them have the same: a session outlives
-//! every proxy. Whoever reads resources without being a proxy is shown none.
+//! every proxy. Whoever reads resources without being a proxy is shown none, nor anything else that would let somebody in.
 
 use crate::store::{Store, Txn};
 use identity::seal;
 use model::session::{Persistence, SessionKey};
+use model::telemetry::{Exporter, Hidden, SpansTo, TelemetryPolicy};
 use model::{Resource, Route, Service};
 use std::sync::Arc;
 
@@ -27,9 +28,25 @@ pub fn keyed(resource: Resource, secret: Option<&[u8; 32]>) -> Resource {
     with_keys(resource, |usage| secret.map(|secret| SessionKey(seal::derive(secret, usage))))
 }
 
-/// The resource as it may be shown: without keys. `None` where it has none anyway.
+/// The resource as it may be shown: without keys, and without what goes along with spans to a collector. `None` where it has neither anyway.
 pub fn shown(resource: &Resource) -> Option<Resource> {
+    if let Resource::Telemetry(policy) = resource {
+        return without_headers(policy);
+    }
     has_sessions(resource).then(|| with_keys(resource.clone(), |_| None))
+}
+
+/// Names stay: who looks is to see that something is sent.
+fn without_headers(policy: &TelemetryPolicy) -> Option<Resource> {
+    let Some(SpansTo::Exporter(to)) = &policy.says.spans else { return None };
+    if to.headers.is_empty() {
+        return None;
+    }
+    let headers = to.headers.iter().map(|(name, _)| (name.clone(), Hidden("".into()))).collect();
+    let to = Exporter { headers, ..Exporter::clone(to) };
+    let mut shown = policy.clone();
+    shown.says.spans = Some(SpansTo::Exporter(Arc::new(to)));
+    Some(Resource::Telemetry(Arc::new(shown)))
 }
 
 fn has_sessions(resource: &Resource) -> bool {

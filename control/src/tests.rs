@@ -30,3 +30,24 @@ async fn a_control_plane_that_ends_waits_so_long_for_what_is_open_and_no_longer(
     assert!(begun.elapsed() >= limits::SHUTDOWN, "{:?}", begun.elapsed());
     drop(held);
 }
+
+#[tokio::test]
+async fn what_a_process_is_given_is_bounded_and_stored_and_what_a_pod_is_given_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = store::Memory::default();
+    let (core, _) = open(&config(folder.path()), Arc::new(memory.clone())).unwrap();
+    let stored = || store::Store::list(&memory, "registration/").unwrap().len();
+    let id = SpiffeId::parse("spiffe://organza.local/ns/shop/sa/gateway-edge").unwrap();
+    let csr = Csr::generate(&id).unwrap();
+    let sign = |proxy: &str| {
+        core.lock().registry.admit(proxy, &id, 0).unwrap();
+        core.sign(&csr.der, &id, proxy)
+    };
+    (0..limits::CERTIFICATES).for_each(|_| drop(sign("a.shop").unwrap()));
+    let refused = sign("a.shop").unwrap_err().to_string();
+    assert!(refused.contains("the most there may be") && stored() == 1, "{refused}");
+    core.join_cluster(kube::Client::try_from(kube::Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap());
+    (0..3 * limits::CERTIFICATES).for_each(|_| drop(sign("b.shop").unwrap()));
+    assert_eq!(stored(), 1, "it is let in again by its certificate");
+    assert_eq!(core.lock().registry.get("b.shop").unwrap().certificates.len(), 2 * limits::CERTIFICATES);
+}

@@ -384,24 +384,12 @@ impl Handle {
         let series = self.series(Ending::of(record));
         series.observe(record);
         self.edge.observe(record);
-        if record.attempt > 1 {
-            self.tried_again(record);
-        }
     }
 
     /// Counts an opaque connection when it opens; [`Handle::observe`] counts its end.
     pub fn opened(&self) {
         bump(&self.series(Ending::default()).opened, 1);
         bump(&self.edge.opened, 1);
-    }
-
-    /// Rare, and so not held in cells. Of services that configuration names alone: what a caller makes up grows nothing.
-    #[cold]
-    fn tried_again(&self, record: &Record) {
-        let Some(service) = record.dialled_service.as_ref().filter(|_| record.decided().is_some()) else { return };
-        let labels = [("destination_service_namespace", &*service.namespace), ("destination_service_name", &*service.name)];
-        let help = "Tries of requests beyond the first";
-        self.all.counter("organza_retries", help, &labels).add(f64::from(record.attempt - 1));
     }
 
     fn series(&self, ending: Ending) -> Arc<Series> {
@@ -446,6 +434,7 @@ impl Handle {
 #[derive(Debug, Default)]
 struct Sum {
     requests: u64,
+    retries: u64,
     opened: u64,
     closed: u64,
     request_bytes: u64,

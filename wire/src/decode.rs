@@ -13,6 +13,7 @@ mod tls;
 mod token;
 mod traffic;
 
+use crate::encode::ASKS_FIRST;
 use crate::{limits, v1};
 use model::key::KnownKeys;
 use model::service::HashOn;
@@ -188,6 +189,9 @@ fn front(
 }
 
 fn listener(m: v1::Listener, later: &mut Later) -> Result<model::Listener> {
+    // Words for those alone who do not see whom it asks.
+    let is_meant_for_others = !m.asks.is_empty() && m.broken.as_deref() == Some(ASKS_FIRST);
+    let broken = if is_meant_for_others { None } else { m.broken };
     Ok(model::Listener {
         key: key_of(&m.key, Kind::Listener)?,
         origin: origin(m.origin)?,
@@ -202,7 +206,7 @@ fn listener(m: v1::Listener, later: &mut Later) -> Result<model::Listener> {
         front: front(m.proxy_protocol, m.trusted, m.connections, m.limits.unwrap_or_default())?,
         shown: tls::shown(m.shown)?,
         asks: list(m.asks, "asks", |m| authorizer::of_listener(m, later).map(Arc::new))?,
-        broken: optional(m.broken).at("broken")?,
+        broken: optional(broken).at("broken")?,
     })
 }
 

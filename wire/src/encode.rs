@@ -19,6 +19,10 @@ use prost::Message;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+/// Why a listener serves nobody, for releases that do not know of whom it asks before routes: they skip that field, and would serve everybody. Who knows the
+/// field reads past these words.
+pub(crate) const ASKS_FIRST: &str = "it asks about each request before it is routed, which takes a later release";
+
 /// A resource as it travels and as its version is computed from.
 pub fn encode(resource: &Resource) -> Bytes {
     use v1::resource::Resource as R;
@@ -120,7 +124,7 @@ fn listener(r: &model::Listener) -> v1::Listener {
         hostname: text(&r.hostname),
         tls: r.tls.as_ref().map(tls::listener),
         normalisation: r.normalisation.number(),
-        broken: r.broken.as_ref().map(text),
+        broken: r.broken.as_ref().map(text).or_else(|| (!r.asks.is_empty()).then(|| ASKS_FIRST.to_owned())),
         proxy_protocol: match &r.front.proxy_protocol {
             model::ProxyProtocol::Off => None,
             model::ProxyProtocol::Require(trusted) => Some(v1::ProxyProtocol { trusted: texts(trusted) }),

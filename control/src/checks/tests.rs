@@ -44,3 +44,34 @@ fn so_much_is_kept_of_checks_and_those_that_are_over_make_room() {
     checks.report("late", [told("0", true, "room again")].into_iter(), 100 + limits::CHECK_SECONDS);
     assert_eq!((seen(&checks, "0", 100 + limits::CHECK_SECONDS).len(), checks.kept), (1, 1));
 }
+
+#[test]
+fn no_proxy_takes_the_room_of_all_and_what_is_over_is_looked_for_once_a_second() {
+    let mut checks = Checks::default();
+    let tell = |checks: &mut Checks, from: usize, now: u64| {
+        checks.report("web", (from..from + limits::CHECKS_OF_ONE).map(|n| told(&n.to_string(), true, "")), now);
+    };
+    (0..=limits::CHECKS_OF_PROXY / limits::CHECKS_OF_ONE).for_each(|part| tell(&mut checks, part * limits::CHECKS_OF_ONE, 100));
+    assert_eq!((checks.kept, checks.shares["web"], checks.swept), (limits::CHECKS_OF_PROXY, limits::CHECKS_OF_PROXY, 100));
+    checks.report("edge", [told("0", true, "")].into_iter(), 100);
+    assert_eq!((checks.kept, seen(&checks, "0", 100).len()), (limits::CHECKS_OF_PROXY + 1, 2));
+    // It was looked in this second already, whatever is over by it.
+    checks.swept = 200;
+    checks.report("web", [told("late", true, "")].into_iter(), 200);
+    assert_eq!(checks.kept, limits::CHECKS_OF_PROXY + 1);
+    checks.report("web", [told("late", true, "")].into_iter(), 201);
+    assert_eq!((checks.kept, checks.shares["web"]), (1, 1));
+}
+
+#[test]
+fn a_check_of_what_has_too_long_a_name_is_left_out_and_who_is_gone_said_nothing() {
+    let mut checks = Checks::default();
+    let [fits, long] = [0, 1].map(|more| "n".repeat(limits::CHECK_NAME + more));
+    checks.report("web", [told(&long, true, ""), told(&fits, true, ""), told("a", true, "")].into_iter(), 100);
+    checks.report("edge", [told("a", false, "")].into_iter(), 100);
+    assert_eq!((seen(&checks, &long, 100).len(), seen(&checks, &fits, 100).len(), checks.kept), (0, 1, 3));
+    checks.forget("web");
+    assert_eq!((seen(&checks, "a", 100).len(), checks.kept, checks.shares.len()), (1, 1, 1));
+    checks.forget("web");
+    assert_eq!(checks.kept, 1);
+}

@@ -60,15 +60,20 @@ pub fn assigned(gateway: &Object, spec: &Value, status: &Value) -> Assigned {
         return Assigned { addresses: usual, lacks };
     }
     let mut assigned = Assigned::default();
-    for entry in entries {
+    let names_one = |entry: &&Value| text(entry, "value").is_some_and(|value| !value.is_empty());
+    // Who names an address comes first: what takes any must leave it.
+    let (named, others): (Vec<&Value>, Vec<&Value>) = entries.iter().partition(names_one);
+    for entry in named.into_iter().chain(others) {
         let from: &[Address] = match reach(entry) {
             "" => &usual,
             CLUSTER => &inner,
             _ => &[],
         };
         let value = text(entry, "value").filter(|value| !value.is_empty());
-        let fits =
-            |one: &&Address| value.is_none_or(|value| one.value == value) && !assigned.addresses.iter().any(|had| had.value == one.value);
+        // As the schema has it where nothing is said.
+        let kind = text(entry, "type").unwrap_or("IPAddress");
+        let is_free = |one: &Address| !assigned.addresses.iter().any(|had| had.value == one.value);
+        let fits = |one: &&Address| one.kind == kind && value.is_none_or(|value| one.value == value) && is_free(one);
         match from.iter().find(fits).cloned() {
             Some(found) => assigned.addresses.push(found),
             None => assigned.lacks.push([value.unwrap_or("any"), reach(entry)].join(" ").trim_end().to_owned()),

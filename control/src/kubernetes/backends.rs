@@ -6,6 +6,7 @@ use crate::world::World;
 use frontends::Object;
 use frontends::gateway_api::selected::{self, LABEL, Made};
 use frontends::kubernetes::label;
+use model::telemetry::SpansTo;
 use model::{Backend, Key, Resource};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -60,6 +61,10 @@ fn led(world: &World) -> BTreeSet<&Key> {
             Resource::Route(route) => route.backends().collect(),
             Resource::Listener(listener) => listener.asks.iter().map(|asking| &asking.backend).collect(),
             Resource::ExternalAuthorizer(one) => vec![&one.asked.backend],
+            Resource::Telemetry(policy) => match &policy.says.spans {
+                Some(SpansTo::Exporter(to)) => vec![&to.backend],
+                _ => continue,
+            },
             _ => continue,
         };
         led.extend(backends.into_iter().filter_map(|backend| if let Backend::Service(to) = backend { Some(&to.service) } else { None }));

@@ -44,3 +44,26 @@ fn each_rule_has_a_key_of_its_own_that_nobody_is_shown() {
     assert!(format!("{keyed:?}").contains("SessionKey(…)"), "not even here: {keyed:?}");
     assert_eq!(shown(&route(vec![rule("c", None)])), None, "shown as it is");
 }
+
+#[test]
+fn what_goes_along_with_spans_is_not_shown_and_that_it_does_is() {
+    use model::telemetry::{CollectorProtocol, SpanWords};
+    let policy = |headers| {
+        let service = Key::new(Source::files(), Kind::Service, "shop", "collector");
+        let backend = Backend::Service(ServiceRef { service, port: 4317, subset: None });
+        let to = Exporter { backend, protocol: CollectorProtocol::Grpc, headers, words: SpanWords::default() };
+        Resource::Telemetry(Arc::new(TelemetryPolicy {
+            key: Key::new(Source::files(), Kind::Telemetry, "shop", "x:edge.0"),
+            origin: Origin::new(ObjectRef::new("", "XTelemetryPolicy", "shop", "edge"), ""),
+            target: TelemetryTarget::Mesh,
+            says: TelemetrySettings { spans: Some(SpansTo::Exporter(Arc::new(to))), ..TelemetrySettings::default() },
+        }))
+    };
+    let secret = policy(vec![("authorization".into(), Hidden("Bearer s3cret".into()))]);
+    let has = |resource: &Resource, text: &str| wire::encode(resource).windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has(&secret, "s3cret"), "proxies are told");
+    let shown = shown(&secret).unwrap();
+    assert!(!has(&shown, "s3cret") && has(&shown, "authorization"), "{shown:?}");
+    assert_eq!(wire::decode(&wire::encode(&shown)).unwrap(), shown);
+    assert_eq!(super::shown(&policy(Vec::new())), None, "shown as it is");
+}

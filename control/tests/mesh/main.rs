@@ -420,3 +420,30 @@ async fn who_is_revoked_gets_nothing_any_more_and_others_of_its_name_do() {
     assert!(second.core.lock().registry.is_revoked(&leaf(&lost)) && !second.core.lock().registry.is_revoked(&leaf(&kept)));
     second.stop().await;
 }
+
+#[tokio::test]
+async fn who_left_is_out_of_nobodys_reach_and_gets_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = start(folder.path()).await;
+    let (stays, goes) = (register(&first.core, "db", Some("db"), 9001), register(&first.core, "db", Some("db"), 9003));
+    let (kept, lost) = (credentials(&first.core, &stays), credentials(&first.core, &goes));
+    let leaf = |credentials: &identity::Credentials| identity::pem::fingerprint(&credentials.svid().unwrap().chain()[0]);
+    let mut certificates = wire::grpc::CertificatesClient::new(secured(first.xds_address, &lost).await);
+    certificates.leave(v1::LeaveRequest { proxy: goes.clone() }).await.unwrap();
+    // A neighbour of its name is there, which it is not.
+    let csr = Csr::generate(&SpiffeId::parse("spiffe://organza.local/ns/shop/sa/db").unwrap()).unwrap();
+    let refused = certificates.sign(v1::SignRequest { csr: csr.der.clone().into() }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    drop(certificates);
+    first.stop().await;
+
+    let second = start(folder.path()).await;
+    second.core.revoke(&goes).unwrap();
+    assert_eq!(second.core.bundle().revoked, [identity::pem::from_fingerprint(&leaf(&lost)).unwrap()]);
+    assert!(second.core.revoke(&goes).is_err(), "it is nowhere any more");
+    assert!(second.core.lock().registry.get(&stays).is_some() && !second.core.lock().registry.is_revoked(&leaf(&kept)));
+    second.stop().await;
+    let third = start(folder.path()).await;
+    assert!(third.core.lock().registry.is_revoked(&leaf(&lost)) && third.core.lock().registry.left(&goes).is_none());
+    third.stop().await;
+}

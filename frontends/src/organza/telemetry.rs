@@ -1,6 +1,6 @@
 //! `TelemetryPolicy`, and Gateway API's own `XTelemetryPolicy`: which traces are recorded, which requests have a line, where both are sent. It names what other passes made and changes nothing
-//! of it: each target becomes a resource of its own, so that a proxy is told of its own alone. Of two policies for one target the older holds, also
-//! where it cannot be read: then it is in force as far as it redacts, and no further.
+//! of it: each target becomes a resource of its own, so that a proxy is told of its own alone. Of two policies of one kind for one target the
+//! older holds, also where it cannot be read: then it is in force as far as it redacts, and no further.
 
 mod experimental;
 mod written;
@@ -15,7 +15,7 @@ use model::backend::UpstreamRoots;
 use model::telemetry::{Collector, CollectorProtocol, Lines, SpansTo, TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 use model::{HeaderMatch, Key, Kind, ObjectRef, ParentStatus, Report, Resource, Severity, Source, Status};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,13 +37,44 @@ pub fn translate(objects: &[Object], inventory: &Inventory, out: &mut Translatio
     for policy in ours {
         one(policy, &known, &mut taken, out);
     }
+    agree(out);
+}
+
+/// Where both kinds speak of a Gateway no field is said twice, whatever their order: of tracing Gateway API's own says, as far as it does, and what is recorded of
+/// heads is what either names.
+fn agree(out: &mut Translation) {
+    let theirs: BTreeMap<TelemetryTarget, TelemetrySettings> =
+        policies(out).filter(|policy| is_theirs(policy)).map(|policy| (policy.target.clone(), policy.says.clone())).collect();
+    let mut met = BTreeSet::new();
+    for policy in policies(out).filter(|policy| !is_theirs(policy)) {
+        let Some(says) = theirs.get(&policy.target) else { continue };
+        met.insert(policy.target.clone());
+        let ours = &mut Arc::make_mut(policy).says;
+        ours.share = ours.share.filter(|_| says.share.is_none());
+        ours.spans = ours.spans.take().filter(|_| says.spans.is_none());
+        ours.request_headers = written::either(ours.request_headers.take(), says.request_headers.clone());
+        ours.response_headers = written::either(ours.response_headers.take(), says.response_headers.clone());
+    }
+    for policy in policies(out).filter(|policy| is_theirs(policy) && met.contains(&policy.target)) {
+        let says = &mut Arc::make_mut(policy).says;
+        (says.request_headers, says.response_headers) = (None, None);
+    }
+}
+
+fn policies(out: &mut Translation) -> impl Iterator<Item = &mut Arc<TelemetryPolicy>> {
+    out.resources.iter_mut().filter_map(|resource| if let Resource::Telemetry(policy) = resource { Some(policy) } else { None })
+}
+
+fn is_theirs(policy: &TelemetryPolicy) -> bool {
+    *policy.origin.object.kind == *experimental::KIND
 }
 
 fn is_experimental(object: &Object) -> bool {
     object.is(external::GROUP, experimental::KIND)
 }
 
-type Taken = BTreeMap<TelemetryTarget, ObjectRef>;
+/// By target, and whether Gateway API's own kind took it: the two kinds stand beside each other.
+type Taken = BTreeMap<(TelemetryTarget, bool), ObjectRef>;
 
 /// What there is, and which headers bear keys of consumers.
 struct Known<'k> {
@@ -134,7 +165,7 @@ fn place(
             return condition("Accepted", false, wrong.reason, &wrong.message);
         }
     };
-    taken.insert(target.clone(), object.object.clone());
+    taken.insert((target.clone(), is_experimental(object)), object.object.clone());
     let (says, accepted) = match read {
         Ok(says) => (Some(says.clone()), condition("Accepted", true, "Accepted", "The policy is in force.")),
         Err(wrong) => (written::hidden(object.at("/spec/recorded")), condition("Accepted", false, "Invalid", &wrong.message)),
@@ -149,7 +180,7 @@ fn place(
 }
 
 fn free(target: &TelemetryTarget, object: &Object, taken: &Taken) -> Result<(), Wrong> {
-    match taken.get(target) {
+    match taken.get(&(target.clone(), is_experimental(object))) {
         Some(winner) if *winner != object.object => {
             Err(Wrong::new("Conflicted", format!("{winner} is older and holds for the same target.")).fix("Merge the two."))
         }

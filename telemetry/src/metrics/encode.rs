@@ -129,6 +129,7 @@ impl Collector for Scrape {
         for (name, help, read) in tcp_families() {
             family(&mut encoder, (name, help, counter), dropped, &tcp, |m, s| m.encode_counter::<NoLabels, _, u64>(&read(s), None))?;
         }
+        retries(&mut encoder, dropped, &self.sums)?;
         self.metrics.encode_gauges(&mut encoder)?;
         let folded = self.metrics.folded();
         encoder
@@ -188,6 +189,26 @@ fn family(
         let mut labels = labels(pair, ending, &texts);
         labels.retain(|(name, _)| !dropped.has(name));
         write(&mut metric.encode_family(&labels.as_slice())?, sum)?;
+    }
+    Ok(())
+}
+
+/// By service alone: few, and each of as long a life as the label sets that it is summed of.
+fn retries(encoder: &mut DescriptorEncoder<'_>, dropped: model::telemetry::Labels, sums: &Sums) -> Result<(), Error> {
+    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for ((pair, _), sum) in sums.iter().filter(|(_, sum)| sum.retries > 0) {
+        if let Some(service) = pair.service.as_deref() {
+            *counts.entry((&*service.namespace, &*service.name)).or_default() += sum.retries;
+        }
+    }
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor("organza_retries", "Tries of requests beyond the first", None, MetricType::Counter)?;
+    for ((namespace, service), count) in &counts {
+        let mut labels: Labels<'_> = vec![("destination_service_namespace", *namespace), ("destination_service_name", *service)];
+        labels.retain(|(name, _)| !dropped.has(name));
+        metric.encode_family(&labels.as_slice())?.encode_counter::<NoLabels, _, u64>(count, None)?;
     }
     Ok(())
 }

@@ -66,6 +66,8 @@ pub struct Series {
     pub pair: Pair,
     pub ending: Ending,
     pub requests: AtomicU64,
+    /// Tries beyond the first, of what configuration led somewhere.
+    retries: AtomicU64,
     pub opened: AtomicU64,
     closed: AtomicU64,
     request_bytes: AtomicU64,
@@ -85,6 +87,7 @@ impl Series {
             pair,
             ending,
             requests: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             closed: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
@@ -125,6 +128,10 @@ impl Series {
     pub fn observe(&self, record: &Record) {
         bump(&self.request_bytes, record.request_bytes);
         bump(&self.response_bytes, record.response_bytes);
+        // A host that a caller made up is no service to count by.
+        if record.attempt > 1 && record.decided().is_some() {
+            bump(&self.retries, u64::from(record.attempt - 1));
+        }
         if record.protocol.is_opaque() {
             bump(&self.closed, 1);
             return;
@@ -142,6 +149,7 @@ impl Series {
     pub fn add_to(&self, sum: &mut Sum) {
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         sum.requests += read(&self.requests);
+        sum.retries += read(&self.retries);
         sum.opened += read(&self.opened);
         sum.closed += read(&self.closed);
         sum.request_bytes += read(&self.request_bytes);

@@ -309,6 +309,20 @@ fn retries_are_counted_by_the_service_that_configuration_names() {
     assert!(told.len() == 1 && told[0].starts_with(line), "{told:?}");
     let totals = metrics.edges();
     assert_eq!(totals.values().map(|edge| edge.retries).sum::<u64>(), 3 + 8);
+    // They go with the label sets that they are summed of ...
+    (0..2).for_each(|_| worker.sweep(limits::SERIES_IDLE));
+    assert!(!metrics.encode().contains("organza_retries"));
+    // ... and where those have no room, nor have they.
+    let small = Metrics::new();
+    small.limit_series(1);
+    let mut worker = small.worker();
+    for name in ["first", "second", "third"] {
+        let service = Destination { host: name.into(), name: name.into(), namespace: "shop".into() };
+        worker.observe(&Record { dialled_service: Some(Arc::new(service)), ..routed(2) });
+    }
+    let lines: Vec<String> = small.encode().lines().filter(|line| line.starts_with("organza_retries_total")).map(str::to_owned).collect();
+    let other = "organza_retries_total{destination_service_namespace=\"other\",destination_service_name=\"other\"} 2";
+    assert_eq!((lines.len(), lines.iter().filter(|line| **line == *other).count()), (2, 1), "{lines:?}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub struct Figures {
     #[serde(default)]
     pub faults: u64,
     pub retries: u64,
-    /// Requests and retries together: what was really sent. 0 where who answers does not tell it.
+    /// Requests and retries together: each request once, sent or not (one that is denied is not), and each try beyond it. 0 where who answers does not tell it.
     #[serde(default)]
     pub attempts: u64,
     pub requests_per_second: f64,

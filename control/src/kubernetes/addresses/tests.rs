@@ -52,6 +52,20 @@ fn each_entry_that_says_its_reach_gets_an_address_of_that_reach_and_of_no_other(
 }
 
 #[test]
+fn an_address_that_an_entry_names_is_left_to_it_and_one_of_another_type_is_none() {
+    let balancer = json!({"type": "LoadBalancer", "clusterIPs": ["10.0.0.1", "fd00::1"]});
+    let given = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}]}});
+    let strings = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let named = json!([{"routability": "Cluster"}, {"routability": "Cluster", "value": "10.0.0.1"}]);
+    let both = strings(&["10.0.0.1 Cluster", "fd00::1 Cluster"]);
+    assert_eq!(of(named, &balancer, &given), (both, vec![], None, "AddressesAssigned".into()));
+    let typed = json!([{"routability": "Cluster"}, {"type": "Hostname"}]);
+    assert_eq!(of(typed, &balancer, &given).0, strings(&["10.0.0.1 Cluster", "lb.example.com"]));
+    let typed = json!([{"routability": "Cluster", "type": "Hostname"}, {"type": "IPAddress", "value": "lb.example.com"}]);
+    assert_eq!(of(typed, &balancer, &given).1, strings(&["lb.example.com", "any Cluster"]));
+}
+
+#[test]
 fn who_asks_for_the_cluster_alone_is_never_shown_to_the_world() {
     assert!(is_inner(&gateway(json!([{"routability": "Cluster"}]))));
     assert!(!is_inner(&gateway(json!([{"routability": "Cluster"}, {}]))) && !is_inner(&gateway(json!([]))));

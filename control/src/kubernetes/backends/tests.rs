@@ -67,3 +67,19 @@ fn one_that_something_leads_to_gets_a_service_of_its_own_and_keeps_it() {
     let again = wanted(&led, &cache(&[backend]));
     assert_eq!((&again[0]["metadata"]["name"], &again[0]["spec"]["ports"][0]["port"]), (&made[0]["metadata"]["name"], &json!(9090)));
 }
+
+#[test]
+fn one_that_spans_are_sent_to_gets_a_service_too() {
+    let group = "gateway.networking.k8s.io";
+    let web = json!([{"name": "web", "port": 80, "protocol": "HTTP"}]);
+    let edge = json!({"spec": {"gatewayClassName": "organza", "listeners": web}});
+    let edge = object("gateway.networking.k8s.io/v1", "Gateway", "edge", edge);
+    let to = json!({"group": "gateway.networking.x-k8s.io", "kind": "XBackend", "name": "cart.v2"});
+    let tracing = json!({"mode": "Enabled", "provider": {"backendRef": to}});
+    let spec = json!({"targetRefs": [{"group": group, "kind": "Gateway", "name": "edge"}], "tracing": tracing});
+    let policy = object("gateway.networking.x-k8s.io/v1alpha1", "XTelemetryPolicy", "edge", json!({ "spec": spec }));
+    let backend = selecting(4317);
+    let led = world(vec![backend.clone(), edge, policy]);
+    let made = wanted(&led, &cache(&[backend]));
+    assert_eq!((made.len(), &made[0]["spec"]["ports"][0]["port"]), (1, &json!(4317)));
+}

@@ -174,16 +174,59 @@ fn first(t: &Translation) -> model::telemetry::TelemetrySettings {
     t.resources.iter().find_map(of).unwrap()
 }
 
+/// What is in force of both kinds together: no field is said twice.
+fn of_both(t: &Translation) -> model::telemetry::TelemetrySettings {
+    let of = |resource: &Resource| if let Resource::Telemetry(policy) = resource { Some(policy.says.clone()) } else { None };
+    let all: Vec<_> = t.resources.iter().filter_map(of).collect();
+    let [one, other] = &all[..] else { panic!("{all:?}") };
+    let (first, last) = (one.clone().over(other), other.clone().over(one));
+    assert_eq!(first, last, "whichever comes first");
+    first
+}
+
 #[test]
-fn two_kinds_of_policy_for_one_gateway_are_policies_of_one_kind() {
-    let ours = json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw"}]});
-    let t = run(&[service("a", "s"), edge(), experimental("one", enabled(json!({}))), policy("a", "one", ours)]);
-    // Of one age and name: the kind decides, and both could be made.
+fn two_kinds_of_policy_for_one_gateway_stand_beside_each_other() {
+    use model::telemetry::SpansTo;
+    let header = |name: &str| json!([{"name": "a", "sourceType": "Header", "headerName": name}]);
+    let theirs = || experimental("one", enabled(json!({"samplingRate": {"numerator": 1}, "attributes": header("x-tenant")})));
+    let ours = |mut spec: Value| {
+        spec["targetRefs"] = json!([{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw"}]);
+        policy("a", "one", spec)
+    };
+    let redactions = json!([{"field": "Path", "pattern": "[0-9]"}]);
+    let spec = json!({
+        "tracing": {"sampling": {"percent": 50}, "otlp": {"endpoint": "http://c:4317"}, "slowerThan": "3s"},
+        "metrics": {"dropLabels": ["response_code"]},
+        "recorded": {"requestHeaders": ["x-a"], "redactions": redactions},
+    });
+    let t = run(&[service("a", "s"), edge(), theirs(), ours(spec)]);
+    assert_eq!(told(&t), []);
+    let says = of_both(&t);
+    // Of tracing the standard's kind says ...
+    assert_eq!((says.share, says.traced), (Some(1_000), Some(true)));
+    assert!(matches!(says.spans, Some(SpansTo::Exporter(_))), "{says:?}");
+    // ... and of all else ours, whichever is older.
+    assert_eq!((says.slower, says.redactions.map(|all| all.len())), (Some(std::time::Duration::from_secs(3)), Some(1)));
+    assert!(says.dropped_labels.is_some());
+    assert_eq!(says.request_headers.as_deref(), Some(&["x-a".into(), "x-tenant".into()][..]));
+    // What is to be hidden and cannot be read is recorded by nobody.
+    let odd = json!([{"field": "RequestHeader", "name": "x-tenant", "pattern": "("}]);
+    let odd = json!({"recorded": {"requestHeaders": ["x-tenant"], "redactions": odd}});
+    let t = run(&[service("a", "s"), edge(), theirs(), ours(odd)]);
+    assert_eq!(of_both(&t).request_headers.map(|names| names.len()), Some(0));
+    // One that cannot be read takes nothing from the other, and two of one kind are two for one target.
+    let broken = experimental("one", enabled(json!({"mode": "Perhaps"})));
+    let t = run(&[service("a", "s"), edge(), broken, ours(json!({"recorded": {"redactions": redactions}}))]);
+    assert_eq!((made(&t), says_redactions(&t)), (1, 1));
+    let t = run(&[service("a", "s"), edge(), theirs(), experimental("two", enabled(json!({})))]);
     assert_eq!((told(&t), made(&t)), (vec![("Conflicted".to_owned(), "spec.targetRefs[0].name".to_owned())], 1));
-    let of = |kind: &str| t.statuses.iter().find(|status| *status.object.kind == *kind).unwrap().parents[0].conditions.clone();
-    assert_eq!(of("TelemetryPolicy")[0].reason, "Accepted".into());
-    let reasons: Vec<String> = of("XTelemetryPolicy").iter().map(|condition| condition.reason.to_string()).collect();
+    let second = t.statuses.iter().find(|status| *status.object.name == *"two").unwrap();
+    let reasons: Vec<&str> = second.parents[0].conditions.iter().map(|condition| &*condition.reason).collect();
     assert_eq!(reasons, ["Conflicted", "ResolvedRefs"]);
+}
+
+fn says_redactions(t: &Translation) -> usize {
+    says(t).iter().map(|(_, redactions)| redactions).sum()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::gateway_api::matches;
 use crate::kubernetes::text;
+use crate::limits;
 use crate::wrong::{Within, Wrong};
 use model::RouteMatch;
 use model::telemetry::recorded::may_be_recorded;
@@ -103,6 +104,18 @@ pub fn hidden(recorded: &Value) -> Option<TelemetrySettings> {
     let redactions = (!readable.is_empty()).then(|| readable.into());
     let nothing = || Some(Names::from([]));
     Some(TelemetrySettings { request_headers: nothing(), response_headers: nothing(), redactions, ..TelemetrySettings::default() })
+}
+
+/// What of a head is recorded where two policies of different kinds say it. An empty list of `ours` stands: it records nothing, or it cannot be read and hides.
+pub fn either(ours: Option<Names>, theirs: Option<Names>) -> Option<Names> {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) if !ours.is_empty() => {
+            let more = theirs.iter().filter(|name| !ours.contains(name));
+            Some(ours.iter().chain(more).take(limits::RECORDED_HEADERS).cloned().collect())
+        }
+        (Some(ours), _) => Some(ours),
+        (None, theirs) => theirs,
+    }
 }
 
 fn redaction(value: &Value) -> Result<Redaction, Wrong> {

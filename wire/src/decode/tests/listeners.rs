@@ -83,3 +83,29 @@ fn who_is_asked_before_routes_crosses_and_one_that_is_not_known_lets_nothing_thr
     assert!(matches!(read.asks[1].backend, model::Backend::Invalid { .. }) && !read.asks[1].fail_open);
     assert!(noted.unwrap().contains("no request is let through"));
 }
+
+/// The field of whom it asks came after releases that skip it: to those it is a listener that serves nobody.
+#[test]
+fn a_listener_that_asks_first_serves_nobody_where_that_is_not_known() {
+    let Resource::ExternalAuthorizer(one) = samples().into_iter().find(|(name, _)| *name == "externalauthorizer").unwrap().1 else {
+        panic!()
+    };
+    let sample = |asks, broken| Resource::Listener(Arc::new(Listener { asks, broken, ..listener() }));
+    let asking = || vec![Arc::new(one.asked.clone())];
+    // What a release makes of it that skips the field.
+    let skipped = |sample: &Resource| {
+        let mut message = v1::Resource::decode(&*encode(sample)).unwrap();
+        let Some(v1::resource::Resource::Listener(door)) = &mut message.resource else { panic!("not a listener") };
+        door.asks.clear();
+        let Resource::Listener(read) = decode(&message.encode_to_vec()).unwrap() else { panic!("not a listener") };
+        read.broken.clone()
+    };
+    let guarded = sample(asking(), None);
+    assert_eq!(decode(&encode(&guarded)).unwrap(), guarded);
+    assert_eq!(skipped(&guarded).as_deref(), Some(crate::encode::ASKS_FIRST));
+    // One that is broken says why, and one that asks nobody says nothing.
+    let broken = sample(asking(), Some("certificate is missing".into()));
+    assert_eq!(decode(&encode(&broken)).unwrap(), broken);
+    assert_eq!(skipped(&broken).as_deref(), Some("certificate is missing"));
+    assert_eq!(skipped(&sample(Vec::new(), None)), None);
+}

@@ -30,7 +30,7 @@ const CRDS: &[&str] = &[
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xbackends.yaml"),
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xbackendtrafficpolicies.yaml"),
     include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xmeshes.yaml"),
-    include_str!("../../../third_party/gateway-api/crd/gateway.networking.x-k8s.io_xtelemetrypolicies.yaml"),
+    include_str!("../../../third_party/gateway-api/crd-v1.7/gateway.networking.x-k8s.io_xtelemetrypolicies.yaml"),
     include_str!("../../crd/organza.dev_accesspolicies.yaml"),
     include_str!("../../crd/organza.dev_backendtrafficpolicies.yaml"),
     include_str!("../../crd/organza.dev_clusteraccesspolicies.yaml"),

@@ -116,6 +116,20 @@ impl Left {
 }
 
 impl Entry {
+    /// Of a process that was given nothing yet.
+    fn new(proxy: String, request: RegistrationRequest, identity: &SpiffeId, now: u64) -> Self {
+        Self {
+            proxy,
+            request,
+            identity: identity.to_string(),
+            since: now,
+            certified_until: 0,
+            certificates: Vec::new(),
+            unnoted_until: 0,
+            registrant: None,
+        }
+    }
+
     /// As it is stored; releases that noted no certificates gave some all the same.
     fn loaded(self) -> Self {
         let unnoted_until = if self.certificates.is_empty() { self.unnoted_until.max(self.certified_until) } else { self.unnoted_until };
@@ -265,19 +279,9 @@ impl Registry {
             labels: [("app".to_owned(), identity.service_account().to_owned())].into(),
             addresses: Vec::new(),
         };
-        let proxy = proxy.to_owned();
-        let entry = Entry {
-            proxy: proxy.clone(),
-            request,
-            identity: identity.to_string(),
-            since: now,
-            certified_until: 0,
-            certificates: Vec::new(),
-            // It may have been let in before, by another control plane.
-            unnoted_until: UNKNOWN,
-            registrant: None,
-        };
-        self.entries.insert(proxy, entry.clone());
+        // It may have been let in before, by another control plane.
+        let entry = Entry { unnoted_until: UNKNOWN, ..Entry::new(proxy.to_owned(), request, identity, now) };
+        self.entries.insert(entry.proxy.clone(), entry.clone());
         Ok((entry, true))
     }
 
@@ -295,17 +299,8 @@ impl Registry {
         }
         let identity = SpiffeId::new(domain.clone(), &request.namespace, &request.service_account)
             .map_err(|e| refuse(format!("service account {:?}: {e}", request.service_account), "use letters, digits, dots and hyphens"))?;
-        let entry = Entry {
-            proxy: proxy.clone(),
-            request,
-            identity: identity.to_string(),
-            since: now,
-            certified_until: 0,
-            certificates: Vec::new(),
-            unnoted_until: 0,
-            registrant,
-        };
-        self.entries.insert(proxy, entry.clone());
+        let entry = Entry { registrant, ..Entry::new(proxy, request, &identity, now) };
+        self.entries.insert(entry.proxy.clone(), entry.clone());
         Ok(entry)
     }
 

@@ -16,8 +16,6 @@ pub const TRAILER_BYTES: usize = 8 * 1024;
 pub const READ_BUFFER: usize = 8 * 1024;
 /// Larger read buffer once a body is streaming.
 pub const BODY_BUFFER: usize = 64 * 1024;
-/// What is read ahead of TLS at once, of a peer that sends much.
-pub const READ_AHEAD: usize = 64 * 1024;
 /// From the first byte of a head to its last.
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Between two requests of a kept-alive connection. Longer than [`POOL_IDLE`], so that between two Organza proxies it is the sender who

@@ -7,7 +7,7 @@ mod peek;
 pub use gateway::{Certificates, gateway_config, opaque_config};
 pub use peek::{Peeked, peek};
 
-use crate::rt::{self, Ahead, Stream};
+use crate::rt::{self, Stream};
 use crate::{Error, limits};
 use model::{Fault, SpiffeId};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -45,7 +45,7 @@ pub async fn accept(stream: Stream, config: Arc<ServerConfig>) -> Result<Stream,
 /// As [`accept`].
 pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>, time: Duration) -> Result<Stream, Error> {
     let Some(tcp) = stream.into_socket() else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
-    let shake = TlsAcceptor::from(config).accept_with(Ahead::new(tcp), |session| {
+    let shake = TlsAcceptor::from(config).accept_with(tcp, |session| {
         let mut read = read;
         // What is wrong with these bytes is said again, and to the peer too, by the handshake itself.
         while !read.is_empty() && session.read_tls(&mut read).is_ok() && session.process_new_packets().is_ok() {}
@@ -94,7 +94,7 @@ fn cause(error: &std::io::Error) -> &'static str {
 /// If the handshake fails, the peer is not who was expected, or it takes too long.
 pub async fn connect(stream: Stream, config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Stream, Error> {
     let Some(tcp) = stream.into_socket() else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
-    let shake = TlsConnector::from(config).connect(name, Ahead::new(tcp));
+    let shake = TlsConnector::from(config).connect(name, tcp);
     match rt::timeout(limits::HANDSHAKE_TIME, shake).await {
         Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Client(stream)))),
         Some(Err(e)) => Err(refused(&e).with_nothing_received()),

@@ -1,14 +1,12 @@
 //! The runtime as the data path sees it: tasks of one thread, time, sockets. The only room that names tokio on the request path, so that
 //! another driver (io_uring, virtual time) can take its place.
 
-mod ahead;
 mod alarm;
 mod datagram;
 mod listener;
 mod machine;
 mod stream;
 
-pub use ahead::Ahead;
 pub use alarm::Alarm;
 pub use datagram::{DatagramGroup, Datagrams};
 pub use listener::{Bound, Group, Listener};

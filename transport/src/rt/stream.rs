@@ -1,6 +1,5 @@
 //! A connection of any kind, read and written by halves on one thread.
 
-use super::ahead::Ahead;
 use super::machine::{Here, Wire};
 use crate::{limits, spare};
 use bytes::{Bytes, BytesMut};
@@ -20,7 +19,7 @@ use tokio_rustls::TlsStream;
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<Ahead<Socket>>>),
+    Tls(Box<TlsStream<Socket>>),
     /// One stream of an HTTP/2 connection, opened by CONNECT.
     Tunnel(Box<crate::h2::Tunnel>),
     /// In memory, between two tasks.
@@ -98,7 +97,7 @@ impl Stream {
         }
     }
 
-    pub fn tls(&self) -> Option<&TlsStream<Ahead<Socket>>> {
+    pub fn tls(&self) -> Option<&TlsStream<Socket>> {
         match self {
             Self::Tls(stream) => Some(stream),
             Self::With(with) => with.stream.tls(),
@@ -109,7 +108,7 @@ impl Stream {
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Tls(stream) => stream.get_ref().0.stream.peer_address(),
+            Self::Tls(stream) => stream.get_ref().0.peer_address(),
             Self::Wire(wire) => Some(wire.peer_address()),
             Self::With(with) => with.stream.peer_address(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
@@ -119,7 +118,7 @@ impl Stream {
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Tls(stream) => stream.get_ref().0.stream.local_address(),
+            Self::Tls(stream) => stream.get_ref().0.local_address(),
             Self::Wire(wire) => Some(wire.local_address()),
             Self::With(with) => with.stream.local_address(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{SOON, answers, get, json, mesh, nothing_is_left, processes, python, up};
+use common::prometheus::Prometheus;
+use common::{SOON, get, json, mesh, nothing_is_left, processes, python, up};
 use serde_json::Value;
-use std::path::Path;
 use std::process::Command;
 use testkit::process::eventually;
 use testkit::{Need, Process, free_port, require};
@@ -81,42 +81,6 @@ const QUERIES: &[&str] = &[
     "organza_config_generation > 0",
     "organza_certificate_expiry_timestamp_seconds - time() > 0",
 ];
-
-struct Prometheus {
-    address: String,
-    _process: Process,
-}
-
-impl Prometheus {
-    fn start(home: &Path, targets: &[u16]) -> Self {
-        let port = free_port();
-        let targets: Vec<String> = targets.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let config = serde_json::json!({
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-            "scrape_configs": [{"job_name": "organza", "static_configs": [{"targets": targets}]}],
-        });
-        let file = home.join("prometheus.yaml");
-        std::fs::write(&file, config.to_string()).expect("written");
-        let address = format!("127.0.0.1:{port}");
-        let mut command = Command::new("prometheus");
-        command.arg(format!("--config.file={}", file.display()));
-        command.arg(format!("--storage.tsdb.path={}", home.join("tsdb").display()));
-        command.arg(format!("--web.listen-address={address}"));
-        let process = Process::start(command);
-        answers(&address, "/-/ready HTTP/1.0");
-        Self { address, _process: process }
-    }
-
-    /// The values that a query finds.
-    fn ask(&self, query: &str) -> Vec<f64> {
-        let escaped: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let (status, answer) = get(&self.address, &format!("/api/v1/query?query={escaped} HTTP/1.0"));
-        assert_eq!(status, 200, "{query}: {answer}");
-        let answer = json(answer.split_once("\r\n\r\n").expect("a body").1);
-        let found = answer["data"]["result"].as_array().expect("a result").iter();
-        found.map(|one| one["value"][1].as_str().expect("a value").parse().expect("a number")).collect()
-    }
-}
 
 #[test]
 fn prometheus_scrapes_a_mesh_and_answers_what_others_ask_of_istio() {

@@ -2,6 +2,7 @@
 //! say what, and what to do.
 
 mod beside;
+mod known;
 mod picture;
 pub(crate) mod told;
 
@@ -13,8 +14,8 @@ use crate::registry::{Refusal, Registrant};
 use crate::shell::started;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -116,6 +117,7 @@ impl Api {
             .route("/v1/traces/{id}", get(trace))
             .route(path::CERTIFICATES, get(|State(a): State<Self>| async move { Json(told::certificates(&a.core)) }))
             .route(path::ROOTS, get(|State(a): State<Self>| async move { Json(a.core.roots()) }))
+            .layer(from_fn(known::unless_known))
     }
 
     /// For browsers that were let in; which of it each may is `dashboard::roles`' to say. What proves itself by its process stays on the socket.
@@ -308,10 +310,21 @@ async fn ready(State(api): State<Api>) -> Result<(), Refuse> {
 struct Window {
     seconds: Option<u64>,
     at: Option<u64>,
+    node: Option<String>,
 }
 
-async fn graph(State(api): State<Api>, Asked(window): Asked<Window>) -> Json<api::Graph> {
-    Json(picture::graph(&api.core, window.seconds.unwrap_or(limits::RATE_SECONDS as u64), window.at))
+async fn graph(State(api): State<Api>, Asked(window): Asked<Window>) -> Response {
+    let mut told = picture::graph(&api.core, window.seconds.unwrap_or(limits::RATE_SECONDS as u64), window.at);
+    if let Some(node) = &window.node {
+        picture::only_near(&mut told, node);
+    }
+    // That time passes is no news.
+    let time = std::mem::take(&mut told.time);
+    let name = known::name(&told);
+    told.time = time;
+    let mut answer = Json(told).into_response();
+    name.and_then(|name| answer.headers_mut().insert(header::ETAG, name));
+    answer
 }
 
 #[derive(serde::Deserialize)]
@@ -319,12 +332,19 @@ async fn graph(State(api): State<Api>, Asked(window): Asked<Window>) -> Json<api
 struct Of {
     node: Option<String>,
     edge: Option<String>,
+    workload: Option<String>,
 }
 
 async fn history(State(api): State<Api>, Asked(of): Asked<Of>) -> Result<Json<api::History>, Refuse> {
-    let fix = "ask with ?node=ID or ?edge=ID, by the ids of /v1/graph".to_owned();
+    let fix = "ask with ?node=ID or ?edge=ID, by the ids of /v1/graph, or with ?workload=NAMESPACE/NAME".to_owned();
     let refuse = || Refuse::new(StatusCode::BAD_REQUEST, "the history of what?", Some(fix));
-    picture::history(&api.core, of.node.as_deref(), of.edge.as_deref()).map(Json).ok_or_else(refuse)
+    let of = match (&of.node, &of.edge, &of.workload) {
+        (Some(node), None, None) => picture::Of::Node(node),
+        (None, Some(edge), None) => picture::Of::Edge(edge),
+        (None, None, Some(workload)) => picture::Of::Workload(workload),
+        _ => return Err(refuse()),
+    };
+    Ok(Json(picture::history(&api.core, of)))
 }
 
 #[derive(serde::Deserialize)]
@@ -417,13 +437,15 @@ async fn tap(State(api): State<Api>, Asked(query): Asked<api::TapQuery>) -> Resu
     let heard = api.core.lock().flows.tap(&query).ok_or_else(too_many)?;
     let ending = api.core.ending();
     let told = stream::unfold((heard, 0), |(mut heard, known)| async move {
-        let line = heard.lines.recv().await?;
-        let dropped = heard.dropped.load(std::sync::atomic::Ordering::Relaxed);
-        let mut text = String::new();
-        if dropped > known {
-            text = format!("{}\n", serde_json::json!({"dropped": dropped - known}));
-        }
-        text.push_str(&format!("{line}\n"));
+        // What was too much is told though nothing else comes any more.
+        let line = tokio::select! {
+            biased;
+            line = heard.lines.recv() => Some(line?),
+            Ok(()) = heard.dropped.changed() => None,
+        };
+        let dropped = *heard.dropped.borrow_and_update();
+        let missing = (dropped > known).then(|| serde_json::json!({"dropped": dropped - known}));
+        let text: String = missing.into_iter().chain(line).map(|one| format!("{one}\n")).collect();
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), (heard, dropped)))
     });
     Ok(([("content-type", "application/x-ndjson")], Body::from_stream(told.take_until(ending))).into_response())

@@ -5,10 +5,8 @@ use crate::limits;
 use crate::traces::Traces;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use telemetry::span::{Line, word};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use wire::api::TapQuery;
 use wire::v1;
 
@@ -22,7 +20,15 @@ struct Tap {
     wanted: v1::Tap,
     lines: mpsc::Sender<Value>,
     /// Of this tap, since it was opened.
-    dropped: Arc<AtomicU64>,
+    dropped: watch::Sender<u64>,
+}
+
+impl Tap {
+    fn miss(&self, flows: u64) {
+        if flows > 0 {
+            self.dropped.send_modify(|dropped| *dropped = dropped.saturating_add(flows));
+        }
+    }
 }
 
 #[derive(Default)]
@@ -37,18 +43,26 @@ pub struct Flows {
 /// What a tap hears; it ends when dropped.
 pub struct Heard {
     pub lines: mpsc::Receiver<Value>,
-    pub dropped: Arc<AtomicU64>,
+    pub dropped: watch::Receiver<u64>,
 }
 
 impl Flows {
-    /// What one report told, and how many it had no room for.
-    pub fn report(&mut self, proxy: &str, flows: Vec<v1::Flow>, dropped: u64, now: u64) {
-        // What a proxy of ours never sends, for it has bounds of its own.
-        let dropped = dropped.saturating_add(flows.len().saturating_sub(limits::FLOWS_OF_ONE) as u64);
-        self.dropped = self.dropped.saturating_add(dropped);
-        if dropped > 0 {
-            self.taps.values().for_each(|tap| _ = tap.dropped.fetch_add(dropped, Ordering::Relaxed));
+    /// What one report had no room for, and whose it was: of an older proxy, which does not say it, it may be anybody's.
+    pub fn missed(&mut self, flows: u64, whose: Option<v1::report_request::TapsDropped>) {
+        self.dropped = self.dropped.saturating_add(flows);
+        match whose {
+            None => self.taps.values().for_each(|tap| tap.miss(flows)),
+            Some(whose) => {
+                let told = whose.taps.into_iter().zip(whose.flows).take(limits::TAPS);
+                told.for_each(|(id, flows)| self.taps.get(&id).into_iter().for_each(|tap| tap.miss(flows)));
+            }
         }
+    }
+
+    /// What one report told.
+    pub fn report(&mut self, proxy: &str, flows: Vec<v1::Flow>, now: u64) {
+        // What a proxy of ours never sends, for it has bounds of its own.
+        self.missed(flows.len().saturating_sub(limits::FLOWS_OF_ONE) as u64, None);
         for flow in flows.into_iter().take(limits::FLOWS_OF_ONE) {
             let read = (flow.line.len() <= limits::FLOW_BYTES).then(|| serde_json::from_str::<Value>(&flow.line).ok());
             // What is no line of a log is nobody's flow.
@@ -66,7 +80,7 @@ impl Flows {
             let line = Value::Object(fields);
             for id in flow.taps.iter().take(limits::TAPS) {
                 match self.taps.get(id) {
-                    Some(tap) if tap.lines.try_send(line.clone()).is_err() => _ = tap.dropped.fetch_add(1, Ordering::Relaxed),
+                    Some(tap) if tap.lines.try_send(line.clone()).is_err() => tap.miss(1),
                     _ => {}
                 }
             }
@@ -98,9 +112,9 @@ impl Flows {
             per_second: limits::TAP_RATE,
         };
         let (lines, receiver) = mpsc::channel(limits::TAP_LINES);
-        let dropped = Arc::new(AtomicU64::new(0));
-        self.taps.insert(self.opened, Tap { wanted, lines, dropped: dropped.clone() });
-        Some(Heard { lines: receiver, dropped })
+        let (dropped, told) = watch::channel(0);
+        self.taps.insert(self.opened, Tap { wanted, lines, dropped });
+        Some(Heard { lines: receiver, dropped: told })
     }
 
     /// What every proxy is asked for now.

@@ -38,6 +38,11 @@ fn ends(id: &EdgeId) -> Ends {
     [source[0], source[1], source[2], destination[0], destination[1], destination[2]].map(Arc::clone)
 }
 
+/// What the caller cannot tell of a call: whom policy refused at its end, and what its end tried again.
+fn of_callee(counts: &EdgeTotals) -> EdgeTotals {
+    EdgeTotals { denied: counts.denied, retries: counts.retries, ..EdgeTotals::default() }
+}
+
 #[derive(Debug, Default)]
 struct Heard {
     /// Incarnations with their last sequence numbers, the latest to speak at the end: two processes of one name may report side by side.
@@ -72,13 +77,14 @@ impl Graph {
             return false;
         }
         for (id, counts) in delta.edges {
-            // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody.
+            // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
             let told_by_caller = id.reporter == Reporter::Destination && self.callers.contains(&ends(&id));
             let Some(edge) = self.known(id, now) else { continue };
             edge.totals.add(&counts);
             edge.seconds.add(&counts, now);
-            if !told_by_caller {
-                edge.hour.add(&counts, now);
+            let kept = if told_by_caller { of_callee(&counts) } else { counts };
+            if kept != EdgeTotals::default() {
+                edge.hour.add(&kept, now);
             }
             edge.seen = edge.seen.max(now);
         }
@@ -151,7 +157,8 @@ impl Graph {
         self.edges(now, seconds).filter(|told| self.speaks(told.id))
     }
 
-    fn speaks(&self, id: &EdgeId) -> bool {
+    /// Whether this end's word is the one that counts.
+    pub fn speaks(&self, id: &EdgeId) -> bool {
         id.reporter == Reporter::Source || !self.callers.contains(&ends(id))
     }
 
@@ -167,9 +174,11 @@ impl Graph {
     /// The last hour of the calls that `wanted` picks, added up by slots of ten seconds: (start of the slot, counts), oldest first.
     pub fn history(&self, from: u64, wanted: impl Fn(&EdgeId) -> bool) -> BTreeMap<u64, EdgeTotals> {
         let mut sums: BTreeMap<u64, EdgeTotals> = BTreeMap::new();
-        for (id, edge) in &self.edges {
-            if self.speaks(id) && wanted(id) {
-                edge.hour.points(from).for_each(|(start, counts)| sums.entry(start).or_default().add(&counts));
+        for (id, edge) in self.edges.iter().filter(|(id, _)| wanted(id)) {
+            let speaks = self.speaks(id);
+            for (start, counts) in edge.hour.points(from) {
+                let counts = if speaks { counts } else { EdgeTotals { retries: counts.retries, ..EdgeTotals::default() } };
+                sums.entry(start).or_default().add(&counts);
             }
         }
         sums

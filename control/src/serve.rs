@@ -418,7 +418,8 @@ impl Telemetry for Service {
                 inner.calls.report(believed(&workload, &services, report.calls), seconds(now()));
             }
         }
-        inner.flows.report(&report.proxy, report.flows, report.flows_dropped, seconds(now()));
+        inner.flows.missed(report.flows_dropped, report.taps_dropped);
+        inner.flows.report(&report.proxy, report.flows, seconds(now()));
         if let Some(seen) = report.context.as_ref().filter(|_| is_member) {
             inner.contexts.report(&report.proxy, seen, seconds(now()));
         }

@@ -6,7 +6,7 @@
 use crate::limits;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use telemetry::{Record, access_log};
 use wire::v1;
@@ -31,21 +31,72 @@ pub struct ContextCounts {
 pub struct Flows {
     tapped: AtomicBool,
     taps: ArcSwap<Taps>,
-    waiting: Mutex<Vec<v1::Flow>>,
+    waiting: Mutex<Waiting>,
     dropped: AtomicU64,
     context: Mutex<ContextCounts>,
 }
 
 #[derive(Debug, Default)]
+struct Waiting {
+    flows: Vec<v1::Flow>,
+    /// How many of them are there because they failed, and how many are spans.
+    failures: usize,
+    spans: usize,
+}
+
+#[derive(Debug, Default)]
 struct Taps {
-    all: Vec<Tap>,
+    all: Vec<Arc<Tap>>,
     /// When they were told last.
     told: Option<Instant>,
 }
 
-/// With how many of the next report are left to it.
 #[derive(Debug)]
-struct Tap(v1::Tap, AtomicU64);
+struct Tap {
+    wanted: v1::Tap,
+    /// How many of the next report are left to it.
+    left: AtomicU64,
+    /// How many were too many for it since the last one.
+    dropped: AtomicU64,
+}
+
+impl Tap {
+    fn new(wanted: v1::Tap) -> Self {
+        Self { left: AtomicU64::new(wanted.per_second.into()), dropped: AtomicU64::new(0), wanted }
+    }
+
+    /// Whether it is told one more.
+    fn admits(&self) -> bool {
+        let admitted = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if !admitted {
+            self.miss(1);
+        }
+        admitted
+    }
+
+    fn miss(&self, flows: u64) {
+        self.dropped.fetch_add(flows, Ordering::Relaxed);
+    }
+}
+
+/// What a report does not tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missing {
+    pub flows: u64,
+    /// Of them what each tap lacks, by its number.
+    pub taps: Vec<(u64, u64)>,
+}
+
+impl Missing {
+    /// What is missing where the report that has these is lost, too.
+    pub fn and(mut self, flows: &[v1::Flow]) -> Self {
+        self.flows += flows.len() as u64;
+        for (id, missing) in &mut self.taps {
+            *missing += flows.iter().filter(|flow| flow.taps.contains(id)).count() as u64;
+        }
+        self
+    }
+}
 
 impl Flows {
     /// Looks at a finished request; `traced` if it is a span that is told.
@@ -58,11 +109,10 @@ impl Flows {
         let taps = self.taps.load();
         let mut asked: Vec<u64> = Vec::new();
         let mut over = false;
-        for Tap(tap, left) in taps.all.iter().filter(|_| tapped).filter(|Tap(tap, _)| matches(tap, record)) {
-            let had = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-            match had {
-                Ok(_) => asked.push(tap.id),
-                Err(_) => over = true,
+        for tap in taps.all.iter().filter(|_| tapped).filter(|tap| matches(&tap.wanted, record)) {
+            match tap.admits() {
+                true => asked.push(tap.wanted.id),
+                false => over = true,
             }
         }
         if failed {
@@ -71,28 +121,37 @@ impl Flows {
         if traced {
             asked.push(SPANS);
         }
-        let found_no_room = !asked.is_empty() && !self.keep(record, asked);
-        if over || found_no_room {
+        let lacking = if asked.is_empty() { asked } else { self.keep(record, asked) };
+        taps.all.iter().filter(|tap| lacking.contains(&tap.wanted.id)).for_each(|tap| tap.miss(1));
+        if over || !lacking.is_empty() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn keep(&self, record: &Record, mut taps: Vec<u64>) -> bool {
+    /// Keeps it for these, as far as there is room; for whom there is none is said.
+    fn keep(&self, record: &Record, mut taps: Vec<u64>) -> Vec<u64> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let had = taps.len();
-        for (kind, most) in [(FAILURES, limits::FAILURE_FLOWS), (SPANS, limits::SPAN_FLOWS)] {
-            if taps.contains(&kind) && waiting.iter().filter(|flow| flow.taps.contains(&kind)).count() >= most {
-                taps.retain(|tap| *tap != kind);
+        if waiting.flows.len() >= limits::FLOWS {
+            return taps;
+        }
+        let mut lacking = Vec::new();
+        let Waiting { flows, failures, spans } = &mut *waiting;
+        for (kind, had, most) in [(FAILURES, failures, limits::FAILURE_FLOWS), (SPANS, spans, limits::SPAN_FLOWS)] {
+            match taps.contains(&kind) {
+                true if *had >= most => {
+                    taps.retain(|tap| *tap != kind);
+                    lacking.push(kind);
+                }
+                true => *had += 1,
+                false => {}
             }
         }
-        if taps.is_empty() || waiting.len() >= limits::FLOWS {
-            return false;
+        if !taps.is_empty() {
+            let mut line = String::with_capacity(512);
+            access_log::write_line(access_log::Format::Json, record, &mut line);
+            flows.push(v1::Flow { line, taps });
         }
-        let whole = taps.len() == had;
-        let mut line = String::with_capacity(512);
-        access_log::write_line(access_log::Format::Json, record, &mut line);
-        waiting.push(v1::Flow { line, taps });
-        whole
+        lacking
     }
 
     /// What a worker saw since it was last asked.
@@ -111,29 +170,40 @@ impl Flows {
         std::mem::take(&mut *self.context.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What the next report tells, and how many found no room in it.
-    pub fn take(&self, now: Instant) -> (Vec<v1::Flow>, u64) {
+    /// What the next report tells, and what found no room in it.
+    pub fn take(&self, now: Instant) -> (Vec<v1::Flow>, Missing) {
         let taps = self.taps.load();
         let forgotten = taps.told.is_none_or(|told| now.saturating_duration_since(told) > limits::TAP_HOLDS);
         if forgotten && self.tapped.swap(false, Ordering::Relaxed) {
             self.taps.store(Default::default());
         }
-        for Tap(tap, left) in &taps.all {
-            left.store(tap.per_second.into(), Ordering::Relaxed);
-        }
-        let flows = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        (flows, self.dropped.swap(0, Ordering::Relaxed))
+        let Waiting { flows, .. } = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let missing = |tap: &Arc<Tap>| {
+            tap.left.store(tap.wanted.per_second.into(), Ordering::Relaxed);
+            (tap.wanted.id, tap.dropped.swap(0, Ordering::Relaxed))
+        };
+        let taps = taps.all.iter().map(missing).collect();
+        (flows, Missing { flows: self.dropped.swap(0, Ordering::Relaxed), taps })
     }
 
-    /// A report did not arrive: its flows are lost, and counted.
-    pub fn lost(&self, flows: u64) {
-        self.dropped.fetch_add(flows, Ordering::Relaxed);
+    /// A report did not arrive: what was in it is lost, and counted; what it said was missing is told again.
+    pub fn lost(&self, missing: &Missing) {
+        self.dropped.fetch_add(missing.flows, Ordering::Relaxed);
+        for tap in &self.taps.load().all {
+            let of_tap = missing.taps.iter().filter(|(id, _)| *id == tap.wanted.id);
+            tap.miss(of_tap.map(|(_, flows)| flows).sum());
+        }
     }
 
     /// What the control plane wants to see from now on; it holds until it says otherwise, or is silent for a while.
     pub fn tap(&self, taps: Vec<v1::Tap>, now: Instant) {
-        let all: Vec<Tap> =
-            taps.into_iter().take(limits::TAPS).map(|tap| Tap(tap.clone(), AtomicU64::new(tap.per_second.into()))).collect();
+        let before = self.taps.load();
+        // One that goes on counts on.
+        let known = |wanted: v1::Tap| {
+            let same = before.all.iter().find(|tap| tap.wanted == wanted).cloned();
+            same.unwrap_or_else(|| Arc::new(Tap::new(wanted)))
+        };
+        let all: Vec<_> = taps.into_iter().take(limits::TAPS).map(known).collect();
         self.tapped.store(!all.is_empty(), Ordering::Relaxed);
         self.taps.store(Taps { all, told: Some(now) }.into());
     }

@@ -8,6 +8,7 @@ fn a_proxy_that_lags_or_a_refused_file_is_not_good() {
         version: "0.1.0".into(),
         pid: 7,
         started: 0,
+        time: 0,
         generation: 12,
         proxies_connected: 6,
         proxies_current: 6,

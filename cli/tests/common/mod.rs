@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: who is left behind, and a plain GET that follows nothing and retries nothing.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod prometheus;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;

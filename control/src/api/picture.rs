@@ -237,7 +237,7 @@ pub fn graph(core: &Core, window: u64, at: Option<u64>) -> api::Graph {
     let places = Places::of(&world, &inner.registry);
     let mut nodes: BTreeMap<Place, Node> =
         places.workloads.values().chain(places.services.values()).map(|p| (p.clone(), Node::default())).collect();
-    let denied = denials(&inner, &places, time, window);
+    let of_ends = of_ends(&inner, &places, time, window);
     let mut edges: BTreeMap<EdgeKey, Edge> = BTreeMap::new();
     for told in inner.graph.calls(time, window) {
         let (source, destination) = places.ends(told.id);
@@ -257,14 +257,17 @@ pub fn graph(core: &Core, window: u64, at: Option<u64>) -> api::Graph {
         node.versions.entry(told.id.destination_version.clone()).or_default().add(&counts, told.seconds);
         edges.entry((source, destination, protocol)).or_default().add(&told, &counts);
     }
-    let mut of_nodes: BTreeMap<Place, u64> = BTreeMap::new();
-    for (key, denied) in denied {
+    let mut denied: BTreeMap<Place, u64> = BTreeMap::new();
+    for (key, ends) in of_ends {
+        let node = nodes.entry(key.1.clone()).or_default();
+        ends.retries.iter().for_each(|(version, more)| again(&mut node.asked, &mut node.versions, version, *more));
         if let Some(edge) = edges.get_mut(&key) {
-            edge.sum.totals.denied = denied;
+            ends.retries.iter().for_each(|(version, more)| again(&mut edge.sum, &mut edge.versions, version, *more));
+            edge.sum.totals.denied = ends.denied();
         }
-        *of_nodes.entry(key.1).or_default() += denied;
+        *denied.entry(key.1).or_default() += ends.denied();
     }
-    for (place, denied) in of_nodes {
+    for (place, denied) in denied {
         nodes.entry(place).or_default().asked.totals.denied = denied;
     }
     let drawn = Drawn::of(&world, &inner, &places, time);
@@ -278,17 +281,51 @@ pub fn graph(core: &Core, window: u64, at: Option<u64>) -> api::Graph {
     }
 }
 
-/// Who refuses a call is at its end, and its caller may see no more than a 403. Where both know, they tell of the same calls: the larger number counts.
-fn denials(inner: &Inner, places: &Places, time: u64, window: u64) -> HashMap<EdgeKey, u64> {
-    let mut sums: HashMap<EdgeKey, (u64, u64)> = HashMap::new();
-    for told in inner.graph.edges(time, window).filter(|told| told.recent.denied > 0) {
-        if let (source, Some(destination)) = places.ends(told.id) {
-            let (callers, callees) = sums.entry((source, destination, told.id.protocol.as_str())).or_default();
-            let sum = if told.id.reporter == Reporter::Destination { callees } else { callers };
-            *sum = sum.saturating_add(told.recent.denied);
+/// Leaves in a graph one node, its edges, and who is at their other ends.
+pub fn only_near(graph: &mut api::Graph, node: &str) {
+    graph.edges.retain(|edge| edge.source == node || edge.destination == node);
+    let ends: HashSet<&str> = graph.edges.iter().flat_map(|edge| [&*edge.source, &*edge.destination]).chain([node]).collect();
+    graph.nodes.retain(|one| ends.contains(&*one.id));
+}
+
+/// What both ends of a call count beside each other.
+#[derive(Debug, Default)]
+struct Ends {
+    denied_by_callers: u64,
+    denied_by_callees: u64,
+    /// Those of the called side by its version, which its callers do not see.
+    retries: BTreeMap<Arc<str>, u64>,
+}
+
+impl Ends {
+    /// Who refuses a call is at its end, and its caller may see no more than a 403. Where both know, they tell of the same calls: the larger number counts.
+    fn denied(&self) -> u64 {
+        self.denied_by_callers.max(self.denied_by_callees)
+    }
+}
+
+/// Counts what the called side tried again.
+fn again(whole: &mut Sum, versions: &mut BTreeMap<Arc<str>, Sum>, version: &Arc<str>, retries: u64) {
+    let counts = EdgeTotals { retries, ..EdgeTotals::default() };
+    whole.totals.add(&counts);
+    versions.entry(version.clone()).or_default().totals.add(&counts);
+}
+
+fn of_ends(inner: &Inner, places: &Places, time: u64, window: u64) -> HashMap<EdgeKey, Ends> {
+    let mut sums: HashMap<EdgeKey, Ends> = HashMap::new();
+    for told in inner.graph.edges(time, window).filter(|told| told.recent.denied > 0 || told.recent.retries > 0) {
+        let (source, Some(destination)) = places.ends(told.id) else { continue };
+        let ends = sums.entry((source, destination, told.id.protocol.as_str())).or_default();
+        let is_callee = told.id.reporter == Reporter::Destination;
+        let denied = if is_callee { &mut ends.denied_by_callees } else { &mut ends.denied_by_callers };
+        *denied = denied.saturating_add(told.recent.denied);
+        // Tries of one end are not those of the other. Where it speaks for both, they are counted with the rest of what it tells.
+        if is_callee && !inner.graph.speaks(told.id) {
+            let of_version = ends.retries.entry(told.id.destination_version.clone()).or_default();
+            *of_version = of_version.saturating_add(told.recent.retries);
         }
     }
-    sums.into_iter().map(|(key, (callers, callees))| (key, callers.max(callees))).collect()
+    sums
 }
 
 fn told_edge(key: &EdgeKey, edge: &Edge) -> api::GraphEdge {
@@ -450,37 +487,49 @@ impl<'d> Drawn<'d> {
     }
 }
 
-/// The last hour of what `?node=` or `?edge=` names; `None` where neither or both do.
-pub fn history(core: &Core, node: Option<&str>, edge: Option<&str>) -> Option<api::History> {
+/// Whose hour is told; nodes and edges by their ids, a workload as `NAMESPACE/NAME`.
+#[derive(Debug, Clone, Copy)]
+pub enum Of<'o> {
+    Node(&'o str),
+    Edge(&'o str),
+    Workload(&'o str),
+}
+
+impl Of<'_> {
+    /// Whether a call is of it, as its figures are told: what it was asked, of whom nobody calls what it sent.
+    fn has(self, id: &EdgeId, places: &Places) -> bool {
+        // Mapping an edge to its nodes costs more than adding it up does, but is asked once for each, not for each slot.
+        let (source, destination) = places.ends(id);
+        let protocol = id.protocol.as_str();
+        let from_outside = (source.kind == NodeKind::Gateway).then(|| (strangers(), source.clone(), protocol));
+        match self {
+            Self::Node(node) => {
+                let sends = source.kind != NodeKind::Service && source.id() == node || node == strangers().id() && from_outside.is_some();
+                sends || destination.is_some_and(|place| place.id() == node)
+            }
+            Self::Edge(edge) => {
+                let inner = destination.is_some_and(|destination| edge_id(&(source.clone(), destination, protocol)) == edge);
+                inner || from_outside.is_some_and(|key| edge_id(&key) == edge)
+            }
+            Self::Workload(workload) => {
+                let is = |namespace: &str, name: &str| workload.split_once('/') == Some((namespace, name));
+                let sends = source.kind != NodeKind::Service && is(&id.source_namespace, &id.source_workload);
+                sends || is(&id.destination_namespace, &id.destination_workload)
+            }
+        }
+    }
+}
+
+/// The last hour of one of them; nothing where nobody is called so.
+pub fn history(core: &Core, of: Of<'_>) -> api::History {
     let world = core.world();
     let inner = core.lock();
     let time = seconds(now());
     let hour = limits::SLOT_SECONDS * limits::SLOTS as u64;
     let places = Places::of(&world, &inner.registry);
-    // Mapping an edge to its nodes costs more than adding it up does, but is asked once for each, not for each slot.
-    let wanted = |id: &EdgeId| {
-        let (source, destination) = places.ends(id);
-        let protocol = id.protocol.as_str();
-        let from_outside = (source.kind == NodeKind::Gateway).then(|| (strangers(), source.clone(), protocol));
-        match (node, edge) {
-            (Some(node), _) => {
-                // As its figures are told: what it was asked, of a gateway or client what it sent.
-                let sends = source.kind != NodeKind::Service && source.id() == node || node == strangers().id() && from_outside.is_some();
-                sends || destination.is_some_and(|place| place.id() == node)
-            }
-            (None, Some(edge)) => {
-                let inner = destination.is_some_and(|destination| edge_id(&(source.clone(), destination, protocol)) == edge);
-                inner || from_outside.is_some_and(|key| edge_id(&key) == edge)
-            }
-            (None, None) => false,
-        }
-    };
-    if node.is_some() == edge.is_some() {
-        return None;
-    }
-    let slots = inner.graph.history(time.saturating_sub(hour), wanted);
+    let slots = inner.graph.history(time.saturating_sub(hour), |id| of.has(id, &places));
     let point = |(start, counts): (u64, EdgeTotals)| api::Point { time: start, figures: figures(&counts, limits::SLOT_SECONDS as f64) };
-    Some(api::History { time, slot_seconds: limits::SLOT_SECONDS, points: slots.into_iter().map(point).collect() })
+    api::History { time, slot_seconds: limits::SLOT_SECONDS, points: slots.into_iter().map(point).collect() }
 }
 
 #[cfg(test)]

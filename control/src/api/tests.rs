@@ -118,3 +118,74 @@ async fn who_does_not_say_what_it_wants_keeps_the_socket_for_so_long_and_no_long
         assert_eq!(begun.elapsed(), limits::API_HEAD, "{said:?}");
     }
 }
+
+/// The answer to a question by who has answers of these names: its status, its name, and how long it is.
+async fn told(router: &Router, path: &str, known: &str) -> (StatusCode, String, usize) {
+    let mut question = Question::builder().uri(path).header("host", HOST);
+    if !known.is_empty() {
+        question = question.header("if-none-match", known);
+    }
+    let answer = router.clone().oneshot(question.body(Body::empty()).unwrap()).await.unwrap();
+    let name = answer.headers().get("etag").map_or("", |name| name.to_str().unwrap()).to_owned();
+    (answer.status(), name, axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap().len())
+}
+
+#[tokio::test]
+async fn what_the_asker_has_is_not_sent_again_and_what_is_new_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = self::api(folder.path());
+    let (core, router) = (api.core.clone(), api.router());
+    for path in [path::GRAPH, path::OBJECTS, path::FLOWS, path::TRACES, path::PROBLEMS] {
+        let (status, name, bytes) = told(&router, path, "").await;
+        assert!(status == StatusCode::OK && name.starts_with("W/\"") && bytes > 0, "{path}: {status} {name}");
+        // Whatever else is known, and as strong as whoever keeps it takes it for.
+        for known in [name.clone(), format!("\"other\", {name}"), name.trim_start_matches("W/").to_owned(), "*".to_owned()] {
+            assert_eq!(told(&router, path, &known).await, (StatusCode::NOT_MODIFIED, name.clone(), 0), "{path} {known}");
+        }
+        assert_eq!(told(&router, path, "\"other\"").await, (status, name, bytes), "{path}");
+    }
+    // That time passes changes no graph; that somebody is called does.
+    let (_, before, _) = told(&router, path::GRAPH, "").await;
+    let id = telemetry::EdgeId {
+        reporter: telemetry::Reporter::Source,
+        source_namespace: "shop".into(),
+        source_workload: "web".into(),
+        source_version: "v1".into(),
+        service_namespace: "shop".into(),
+        service: "catalog".into(),
+        destination_namespace: "shop".into(),
+        destination_workload: "catalog".into(),
+        destination_version: "v1".into(),
+        protocol: telemetry::Protocol::Http,
+        security: telemetry::Security::MutualTls,
+    };
+    let counts = telemetry::EdgeTotals { requests: 1, ..Default::default() };
+    let delta = telemetry::EdgeDelta { incarnation: 1, sequence: 1, edges: vec![(id, counts)], calls: Vec::new() };
+    core.lock().graph.report("web", delta, seconds(now()));
+    let (status, after, whole) = told(&router, path::GRAPH, &before).await;
+    assert!(status == StatusCode::OK && after != before, "{status} {after}");
+    let (_, _, near) = told(&router, "/v1/graph?node=service/shop/none", "").await;
+    assert!(near < whole, "a node that is not there has no edges: {near} of {whole}");
+    // What fails has no name.
+    assert_eq!(told(&router, "/v1/requests?id=none", "*").await.0, StatusCode::NOT_FOUND);
+    assert!(told(&router, "/v1/history", "*").await.1.is_empty());
+}
+
+#[tokio::test]
+async fn what_goes_along_to_a_collector_is_shown_to_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = self::api(folder.path());
+    let policy = "
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XTelemetryPolicy
+metadata: {name: all, namespace: shop}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]
+  tracing: {mode: Enabled, provider: {backendRef: {name: collector, port: 4317}, headers: [{name: authorization, value: canary-5d0e}]}}
+";
+    let (objects, problems) = frontends::file::parse("all.yaml", policy);
+    assert!(problems.is_empty());
+    api.core.read(crate::files::Read { objects, problems: Vec::new() });
+    let told = serde_json::to_string(&told::objects(&api.core, true)).unwrap();
+    assert!(told.contains("XTelemetryPolicy") && told.contains("authorization") && !told.contains("canary-5d0e"), "{told}");
+}

@@ -1,4 +1,5 @@
 use super::*;
+use std::sync::Arc;
 
 fn flow(status: u16, taps: &[u64]) -> v1::Flow {
     v1::Flow { line: format!("{{\"response_code\":{status}}}"), taps: taps.to_vec() }
@@ -7,11 +8,12 @@ fn flow(status: u16, taps: &[u64]) -> v1::Flow {
 #[test]
 fn failures_are_kept_with_who_told_them_the_latest_first() {
     let mut flows = Flows::default();
-    flows.report("web-1", vec![flow(503, &[FAILURES]), flow(200, &[9]), flow(403, &[FAILURES])], 2, 0);
+    flows.report("web-1", vec![flow(503, &[FAILURES]), flow(200, &[9]), flow(403, &[FAILURES])], 0);
+    flows.missed(2, None);
     let (failed, dropped) = flows.failed();
     let told: Vec<_> = failed.iter().map(|line| (line["response_code"].as_u64().unwrap(), line["proxy"].as_str().unwrap())).collect();
     assert_eq!((told, dropped), (vec![(403, "web-1"), (503, "web-1")], 2));
-    (0..limits::FLOWS + 7).for_each(|_| flows.report("web-1", vec![flow(500, &[FAILURES])], 0, 0));
+    (0..limits::FLOWS + 7).for_each(|_| flows.report("web-1", vec![flow(500, &[FAILURES])], 0));
     assert_eq!(flows.failed().0.len(), limits::FLOWS);
 }
 
@@ -20,7 +22,7 @@ fn nonsense_is_counted_and_kept_by_nobody() {
     let mut flows = Flows::default();
     let long = format!("{{\"path\":\"{}\"}}", "x".repeat(limits::FLOW_BYTES));
     for line in ["", "[]", "{", "\u{0}", &long] {
-        flows.report("web-1", vec![v1::Flow { line: line.into(), taps: vec![FAILURES] }], 0, 0);
+        flows.report("web-1", vec![v1::Flow { line: line.into(), taps: vec![FAILURES] }], 0);
     }
     assert_eq!(flows.failed(), (Vec::new(), 5));
 }
@@ -42,7 +44,7 @@ fn whatever_a_caller_writes_into_its_request_its_flow_fits() {
     let mut line = String::new();
     telemetry::access_log::write_line(telemetry::access_log::Format::Json, &record, &mut line);
     let mut flows = Flows::default();
-    flows.report("web-1", vec![v1::Flow { line, taps: vec![FAILURES] }], 0, 0);
+    flows.report("web-1", vec![v1::Flow { line, taps: vec![FAILURES] }], 0);
     assert_eq!((flows.failed().0.len(), flows.failed().1), (1, 0));
 }
 
@@ -53,12 +55,15 @@ fn a_tap_hears_what_is_its_own_loses_what_it_does_not_read_and_ends_when_dropped
     let mut heard = flows.tap(&query).unwrap();
     let wanted = flows.wanted();
     assert_eq!((wanted.len(), wanted[0].status_from, wanted[0].status_to, &*wanted[0].destination), (1, 500, 599, "catalog"));
-    flows.report("web-1", vec![flow(503, &[wanted[0].id, FAILURES]), flow(502, &[wanted[0].id + 1])], 0, 0);
+    flows.report("web-1", vec![flow(503, &[wanted[0].id, FAILURES]), flow(502, &[wanted[0].id + 1])], 0);
     assert_eq!(heard.lines.try_recv().unwrap()["response_code"], 503);
     assert!(heard.lines.try_recv().is_err());
-    (0..limits::TAP_LINES + 3).for_each(|_| flows.report("web-1", vec![flow(503, &[wanted[0].id])], 0, 0));
-    flows.report("web-1", Vec::new(), 4, 0);
-    assert_eq!(heard.dropped.load(Ordering::Relaxed), 3 + 4);
+    (0..limits::TAP_LINES + 3).for_each(|_| flows.report("web-1", vec![flow(503, &[wanted[0].id])], 0));
+    flows.missed(4, None);
+    let whose = |tap: u64| Some(v1::report_request::TapsDropped { taps: vec![tap], flows: vec![5] });
+    flows.missed(9, whose(wanted[0].id));
+    flows.missed(9, whose(wanted[0].id + 1));
+    assert_eq!(*heard.dropped.borrow(), 3 + 4 + 5, "what others lack is not this one's");
     drop(heard);
     assert!(flows.wanted().is_empty());
 }
@@ -81,11 +86,10 @@ fn one_request_is_found_by_its_identifier_or_its_traces_at_every_proxy_once() {
         format!("{{\"request_id\":\"{id}\",\"response_code\":503,{more}}}")
     };
     let told = |line: String, taps: &[u64]| v1::Flow { line, taps: taps.to_vec() };
-    flows.report("catalog-1", vec![told(line("00f067aa0ba902b8", 2.0, "r-1"), &[FAILURES, SPANS])], 0, 0);
+    flows.report("catalog-1", vec![told(line("00f067aa0ba902b8", 2.0, "r-1"), &[FAILURES, SPANS])], 0);
     flows.report(
         "web-1",
         vec![told(line("00f067aa0ba902b7", 1.0, "r-1"), &[SPANS]), told(line("00f067aa0ba902b9", 3.0, "r-2"), &[FAILURES])],
-        0,
         0,
     );
     let told = |id: &str| flows.of_request(id).iter().map(|line| line["proxy"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
@@ -98,13 +102,13 @@ fn one_request_is_found_by_its_identifier_or_its_traces_at_every_proxy_once() {
 fn so_much_is_read_of_one_report_and_taps_are_told_their_rate() {
     let mut flows = Flows::default();
     let nonsense = v1::Flow { line: String::new(), taps: Vec::new() };
-    flows.report("web-1", vec![nonsense; limits::FLOWS_OF_ONE + 7], 0, 0);
+    flows.report("web-1", vec![nonsense; limits::FLOWS_OF_ONE + 7], 0);
     assert_eq!(flows.failed(), (Vec::new(), limits::FLOWS_OF_ONE as u64 + 7), "of no use, or not even looked at: counted");
     let watched = flows.tap(&TapQuery::default()).unwrap();
     let good = v1::Flow { line: r#"{"response_code":503}"#.into(), taps: vec![FAILURES] };
-    flows.report("web-1", vec![good; limits::FLOWS_OF_ONE + 3], 0, 0);
+    flows.report("web-1", vec![good; limits::FLOWS_OF_ONE + 3], 0);
     assert_eq!((flows.failed().0.len(), flows.failed().1), (limits::FLOWS, limits::FLOWS_OF_ONE as u64 + 10));
-    assert_eq!(watched.dropped.load(Ordering::Relaxed), 3, "whoever watches is told");
+    assert_eq!(*watched.dropped.borrow(), 3, "whoever watches is told");
     drop(watched);
     let _tap = flows.tap(&TapQuery::default()).unwrap();
     assert_eq!(flows.wanted()[0].per_second, limits::TAP_RATE);

@@ -127,3 +127,18 @@ fn proxies_that_come_and_go_are_forgotten_at_last() {
     assert_eq!(graph.heard.len(), limits::REPORTERS);
     assert!(!graph.heard.contains_key("web-3"));
 }
+
+#[test]
+fn of_the_callees_word_an_hour_is_kept_of_what_it_alone_knows() {
+    let mut graph = Graph::default();
+    let (id, _) = edge(Reporter::Destination, "catalog", 0);
+    let counts = EdgeTotals { requests: 9, failures: 3, denied: 2, retries: 4, ..EdgeTotals::default() };
+    graph.report("web", delta(1, 1, vec![edge(Reporter::Source, "catalog", 9)]), 1000);
+    graph.report("catalog", delta(1, 1, vec![(id.clone(), counts)]), 1000);
+    graph.report("catalog", delta(1, 2, vec![edge(Reporter::Destination, "catalog", 9)]), 2000);
+    let kept = graph.edges(2000, 3600).find(|told| *told.id == id).unwrap().recent;
+    assert_eq!((kept.requests, kept.failures, kept.denied, kept.retries), (0, 0, 2, 4));
+    // Its tries again are told with the caller's word, and nothing else of it.
+    let told: Vec<_> = graph.history(0, |_| true).into_iter().map(|(at, sum)| (at, sum.requests, sum.denied, sum.retries)).collect();
+    assert_eq!(told, [(1000, 9, 0, 4)]);
+}

@@ -28,7 +28,7 @@ fn failures_are_told_without_a_tap_and_successes_are_not() {
     let flows = Flows::default();
     [200, 404, 503].into_iter().for_each(|status| see(&flows, &record(status)));
     let (told, dropped) = flows.take(Instant::now());
-    assert_eq!((told.len(), dropped), (1, 0));
+    assert_eq!((told.len(), dropped.flows), (1, 0));
     assert!(told[0].line.contains("\"response_code\":503") && told[0].taps == [FAILURES], "{told:?}");
 }
 
@@ -42,7 +42,7 @@ fn a_tap_narrows_by_each_of_its_words() {
         see(&flows, &record(200));
         let (told, dropped) = flows.take(now);
         // What nobody asked for is not missing.
-        assert_eq!(dropped, 0);
+        assert_eq!(dropped.flows, 0);
         told.len()
     };
     assert_eq!(told(|_| {}), 1);
@@ -63,7 +63,7 @@ fn what_is_too_much_is_counted_and_the_next_report_has_room_again() {
     flows.tap(vec![tap()], now);
     (0..10).for_each(|_| see(&flows, &record(200)));
     let (told, dropped) = flows.take(now);
-    assert_eq!((told.len(), dropped), (3, 7));
+    assert_eq!((told.len(), dropped), (3, Missing { flows: 7, taps: vec![(7, 7)] }));
     see(&flows, &record(200));
     assert_eq!(flows.take(now).0.len(), 1);
     // Failures have a bound of their own.
@@ -71,7 +71,7 @@ fn what_is_too_much_is_counted_and_the_next_report_has_room_again() {
     (0..1000).for_each(|_| see(&flows, &record(503)));
     let (told, dropped) = flows.take(now);
     assert_eq!(told.iter().filter(|flow| flow.taps.contains(&FAILURES)).count(), limits::FAILURE_FLOWS);
-    assert_eq!(told.len() as u64 + dropped, 1000);
+    assert_eq!(told.len() as u64 + dropped.flows, 1000);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_tap_ends_with_the_word_that_it_has_ended_and_with_silence() {
     let later = now + limits::TAP_HOLDS + Duration::from_secs(1);
     flows.take(later);
     see(&flows, &record(200));
-    assert_eq!(flows.take(later), (Vec::new(), 0));
+    assert_eq!(flows.take(later), (Vec::new(), Missing::default()));
 }
 
 fn traced(status: u16, sampled: bool) -> Record {
@@ -113,7 +113,7 @@ fn spans_that_are_too_many_are_counted_and_take_no_room_from_others() {
     (0..1000).for_each(|_| see(&flows, &traced(200, true)));
     (0..5).for_each(|_| see(&flows, &record(503)));
     let (told, dropped) = flows.take(Instant::now());
-    assert_eq!((told.len(), dropped), (limits::SPAN_FLOWS + 5, 1000 - limits::SPAN_FLOWS as u64));
+    assert_eq!((told.len(), dropped.flows), (limits::SPAN_FLOWS + 5, 1000 - limits::SPAN_FLOWS as u64));
 }
 
 #[test]
@@ -123,5 +123,28 @@ fn so_many_taps_are_looked_at_and_so_many_requests_told() {
     flows.tap(taps.collect(), now);
     (0..=limits::FLOWS).for_each(|_| see(&flows, &record(200)));
     let (told, dropped) = flows.take(now);
-    assert_eq!((told.len(), dropped, told[0].taps.len()), (limits::FLOWS, 1, limits::TAPS));
+    assert_eq!((told.len(), dropped.flows, told[0].taps.len()), (limits::FLOWS, 1, limits::TAPS));
+    assert!(dropped.taps.len() == limits::TAPS && dropped.taps.iter().all(|(_, flows)| *flows == 1), "{dropped:?}");
+}
+
+#[test]
+fn each_tap_is_told_what_it_lacks_itself_over_answers_and_lost_reports() {
+    let (flows, now) = (Flows::default(), Instant::now());
+    let failed = v1::Tap { id: 8, status_from: 500, status_to: 599, ..tap() };
+    flows.tap(vec![tap(), failed.clone()], now);
+    (0..5).for_each(|_| see(&flows, &record(200)));
+    (0..2).for_each(|_| see(&flows, &record(503)));
+    // An answer that names the same taps begins nothing anew.
+    flows.tap(vec![tap(), failed.clone()], now);
+    see(&flows, &record(200));
+    let (told, missing) = flows.take(now);
+    assert_eq!((told.len(), missing.clone()), (5, Missing { flows: 5, taps: vec![(7, 5), (8, 0)] }));
+    // That report is lost: who asked lacks what was in it, too.
+    flows.lost(&missing.and(&told));
+    flows.tap(vec![failed], now);
+    let (told, missing) = flows.take(now);
+    assert_eq!((told.len(), missing), (0, Missing { flows: 10, taps: vec![(8, 2)] }));
+    // What spans and failures lack is no tap's.
+    (0..1000).for_each(|_| see(&flows, &traced(200, true)));
+    assert_eq!(flows.take(now).1, Missing { flows: 1000 - limits::SPAN_FLOWS as u64, taps: vec![(8, 0)] });
 }

@@ -4,7 +4,7 @@
 use super::idle::Used;
 use super::{Draw, Handle};
 use crate::config::Config;
-use crate::flows::ContextCounts;
+use crate::flows::{ContextCounts, Missing};
 use crate::guard::{By, Checked, Crowded, OpenBreaker, Out};
 use crate::limits;
 use crate::snapshot::file::write_private;
@@ -52,11 +52,11 @@ pub(super) fn reports(
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
             let crowded = guards.crowded();
             let checked = guards.checked(rt::now());
-            let (seen, dropped) = flows.take(rt::now());
+            let (seen, missing) = flows.take(rt::now());
             let quiet = out.is_empty() && open.is_empty() && crowded.is_empty();
             // The last ejection that ends is told too; and who has nothing to tell asks now and then what is tapped.
             let idle = rt::now().saturating_duration_since(last) < limits::REPORT_IDLE;
-            let counted_out = delta.is_none() && seen.is_empty() && dropped == 0 && checked.is_empty();
+            let counted_out = delta.is_none() && seen.is_empty() && missing.flows == 0 && checked.is_empty();
             if ending && counted_out {
                 return last_word.is_told();
             }
@@ -80,8 +80,9 @@ pub(super) fn reports(
             request.checks = checked.into_iter().map(check).collect();
             request.calls_left_out = metrics.calls_left_out();
             request.context = Some(context(flows.take_context()));
-            let lost = dropped + seen.len() as u64;
-            (request.flows, request.flows_dropped, request.process) = (seen, dropped, telemetry::process::look().map(process));
+            (request.flows_dropped, request.taps_dropped) = (missing.flows, Some(taps_dropped(&missing)));
+            let lost = missing.and(&seen);
+            (request.flows, request.process) = (seen, telemetry::process::look().map(process));
             match rt::timeout(limits::ANSWER, client.report(request)).await {
                 Some(Ok(reply)) => {
                     let reply = reply.into_inner();
@@ -94,7 +95,7 @@ pub(super) fn reports(
                 Some(Err(status)) => tracing::debug!(%status, "edges were not taken; they are sent again"),
                 None => tracing::debug!("edges were not acknowledged in time; they are sent again"),
             }
-            flows.lost(lost);
+            flows.lost(&lost);
             if ending {
                 rt::sleep(limits::RECONNECT_MIN).await;
             }
@@ -105,6 +106,11 @@ pub(super) fn reports(
 fn process(own: telemetry::process::Process) -> v1::report_request::Process {
     let telemetry::process::Process { cpu_millis, resident_bytes, threads, descriptors } = own;
     v1::report_request::Process { cpu_millis, resident_bytes, threads, descriptors }
+}
+
+fn taps_dropped(missing: &Missing) -> v1::report_request::TapsDropped {
+    let (taps, flows) = missing.taps.iter().copied().unzip();
+    v1::report_request::TapsDropped { taps, flows }
 }
 
 fn context(seen: ContextCounts) -> v1::report_request::Context {

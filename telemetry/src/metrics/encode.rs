@@ -193,20 +193,20 @@ fn family(
     Ok(())
 }
 
-/// By service alone: few, and each of as long a life as the label sets that it is summed of.
+/// By side and service alone: few, and each of as long a life as the label sets that it is summed of.
 fn retries(encoder: &mut DescriptorEncoder<'_>, dropped: model::telemetry::Labels, sums: &Sums) -> Result<(), Error> {
-    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
     for ((pair, _), sum) in sums.iter().filter(|(_, sum)| sum.retries > 0) {
-        if let Some(service) = pair.service.as_deref() {
-            *counts.entry((&*service.namespace, &*service.name)).or_default() += sum.retries;
-        }
+        let (namespace, service) = pair.service.as_deref().map_or(("unknown", "unknown"), |service| (&*service.namespace, &*service.name));
+        *counts.entry((pair.reporter.as_str(), namespace, service)).or_default() += sum.retries;
     }
     if counts.is_empty() {
         return Ok(());
     }
     let mut metric = encoder.encode_descriptor("organza_retries", "Tries of requests beyond the first", None, MetricType::Counter)?;
-    for ((namespace, service), count) in &counts {
-        let mut labels: Labels<'_> = vec![("destination_service_namespace", *namespace), ("destination_service_name", *service)];
+    for ((reporter, namespace, service), count) in &counts {
+        let mut labels: Labels<'_> = vec![("reporter", *reporter)];
+        labels.extend([("destination_service_namespace", *namespace), ("destination_service_name", *service)]);
         labels.retain(|(name, _)| !dropped.has(name));
         metric.encode_family(&labels.as_slice())?.encode_counter::<NoLabels, _, u64>(count, None)?;
     }

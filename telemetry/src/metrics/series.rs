@@ -66,7 +66,7 @@ pub struct Series {
     pub pair: Pair,
     pub ending: Ending,
     pub requests: AtomicU64,
-    /// Tries beyond the first, of what configuration led somewhere.
+    /// Tries beyond the first.
     retries: AtomicU64,
     pub opened: AtomicU64,
     closed: AtomicU64,
@@ -128,8 +128,7 @@ impl Series {
     pub fn observe(&self, record: &Record) {
         bump(&self.request_bytes, record.request_bytes);
         bump(&self.response_bytes, record.response_bytes);
-        // A host that a caller made up is no service to count by.
-        if record.attempt > 1 && record.decided().is_some() {
+        if record.attempt > 1 {
             bump(&self.retries, u64::from(record.attempt - 1));
         }
         if record.protocol.is_opaque() {

@@ -292,23 +292,27 @@ fn what_is_found_by_address_is_forgotten_when_it_is_too_much() {
 }
 
 #[test]
-fn retries_are_counted_by_the_service_that_configuration_names() {
-    use model::{Applied, Key, Kind, ObjectRef, Origin, Route, RouteProtocol, Source};
+fn retries_are_counted_by_service_and_by_who_tried_again_and_edges_count_the_same() {
     let metrics = Metrics::new();
     let mut worker = metrics.worker();
-    let key = Key::new(Source::files(), Kind::Route, "shop", "httproute.a");
-    let origin = Origin::new(ObjectRef::new("", "HTTPRoute", "shop", "a"), "");
-    let route = Arc::new(Route { key, origin, protocol: RouteProtocol::Http, attachments: Vec::new(), rules: Vec::new() });
-    let decided = crate::Decided { route, rule: 0, matched: 0, backend: None, applied: Applied::default() };
-    let routed = |attempt| Record { way: crate::Way::Routed(decided.clone()), attempt, ..record(200, 1) };
-    [1, 3, 2].map(routed).iter().for_each(|record| worker.observe(record));
-    // A host that a caller made up.
-    worker.observe(&Record { way: crate::Way::Outside, attempt: 9, ..record(200, 1) });
-    let line = "organza_retries_total{destination_service_namespace=\"shop\",destination_service_name=\"catalog\"} 3";
-    let told: Vec<String> = metrics.encode().lines().filter(|line| line.starts_with("organza_retries")).map(str::to_owned).collect();
-    assert!(told.len() == 1 && told[0].starts_with(line), "{told:?}");
+    let tried = |attempt| Record { attempt, ..record(200, 1) };
+    [1, 3, 2].map(tried).iter().for_each(|record| worker.observe(record));
+    // Outside of the mesh, and by the proxy beside the program that was called: whoever tries again is counted, everywhere.
+    worker.observe(&Record { way: crate::Way::Outside, dialled_service: None, ..tried(9) });
+    worker.observe(&Record { way: crate::Way::Application, reporter: Reporter::Destination, ..tried(2) });
+    let line = |reporter: &str, (namespace, name): (&str, &str), count: u64| {
+        let service = format!("destination_service_namespace=\"{namespace}\",destination_service_name=\"{name}\"");
+        format!("organza_retries_total{{reporter=\"{reporter}\",{service}}} {count}")
+    };
+    let lines = |metrics: &Metrics| {
+        let text = metrics.encode();
+        text.lines().filter(|line| line.starts_with("organza_retries_total")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let catalog = ("shop", "catalog");
+    let wanted = [line("destination", catalog, 1), line("source", catalog, 3), line("source", ("unknown", "unknown"), 8)];
+    assert_eq!(lines(&metrics), wanted);
     let totals = metrics.edges();
-    assert_eq!(totals.values().map(|edge| edge.retries).sum::<u64>(), 3 + 8);
+    assert_eq!(totals.values().map(|edge| edge.retries).sum::<u64>(), 1 + 3 + 8);
     // They go with the label sets that they are summed of ...
     (0..2).for_each(|_| worker.sweep(limits::SERIES_IDLE));
     assert!(!metrics.encode().contains("organza_retries"));
@@ -318,11 +322,10 @@ fn retries_are_counted_by_the_service_that_configuration_names() {
     let mut worker = small.worker();
     for name in ["first", "second", "third"] {
         let service = Destination { host: name.into(), name: name.into(), namespace: "shop".into() };
-        worker.observe(&Record { dialled_service: Some(Arc::new(service)), ..routed(2) });
+        worker.observe(&Record { dialled_service: Some(Arc::new(service)), ..tried(2) });
     }
-    let lines: Vec<String> = small.encode().lines().filter(|line| line.starts_with("organza_retries_total")).map(str::to_owned).collect();
-    let other = "organza_retries_total{destination_service_namespace=\"other\",destination_service_name=\"other\"} 2";
-    assert_eq!((lines.len(), lines.iter().filter(|line| **line == *other).count()), (2, 1), "{lines:?}");
+    let lines = lines(&small);
+    assert_eq!((lines.len(), lines.contains(&line("source", ("other", "other"), 2))), (2, true), "{lines:?}");
 }
 
 #[test]

@@ -11,6 +11,9 @@ pub struct Status {
     pub version: String,
     pub pid: u32,
     pub started: u64,
+    /// Of the answer, in seconds since the Unix epoch.
+    #[serde(default)]
+    pub time: u64,
     pub generation: u64,
     pub proxies_connected: u32,
     pub proxies_current: u32,

@@ -31,6 +31,7 @@ pub struct Figures {
     /// Of the failures: answered or ended by Organza itself, and neither policy nor the caller wanted that.
     #[serde(default)]
     pub faults: u64,
+    /// Tries beyond the first, at both ends of the call.
     pub retries: u64,
     /// Requests and retries together: each request once, sent or not (one that is denied is not), and each try beyond it. 0 where who answers does not tell it.
     #[serde(default)]

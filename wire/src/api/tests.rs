@@ -72,6 +72,7 @@ fn what_users_see_is_as_it_was_recorded() {
         version: text("0.1.0"),
         pid: 4711,
         started: 1_790_000_000,
+        time: 1_790_000_060,
         generation: 12,
         proxies_connected: 6,
         proxies_current: 5,

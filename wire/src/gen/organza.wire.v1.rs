@@ -2623,6 +2623,9 @@ pub struct ReportRequest {
     /// Flows that were too many to be sent, since the last report.
     #[prost(uint64, tag = "8")]
     pub flows_dropped: u64,
+    /// Of them those that a tap lacks, tap by tap. An older release does not say whose they were.
+    #[prost(message, optional, tag = "17")]
+    pub taps_dropped: ::core::option::Option<report_request::TapsDropped>,
     /// The proxy's process, as the kernel sees it.
     #[prost(message, optional, tag = "9")]
     pub process: ::core::option::Option<report_request::Process>,
@@ -2644,6 +2647,13 @@ pub struct ReportRequest {
 }
 /// Nested message and enum types in `ReportRequest`.
 pub mod report_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct TapsDropped {
+        #[prost(uint64, repeated, tag = "1")]
+        pub taps: ::prost::alloc::vec::Vec<u64>,
+        #[prost(uint64, repeated, tag = "2")]
+        pub flows: ::prost::alloc::vec::Vec<u64>,
+    }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Process {
         /// Of all threads, since it started.

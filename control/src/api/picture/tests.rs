@@ -160,17 +160,17 @@ fn a_denial_that_both_ends_know_of_is_one_and_those_of_several_callers_are_added
 fn history_is_of_the_node_or_edge_that_was_asked_for() {
     let edges = vec![edge("gateway-door", "catalog", "catalog-v1", 30), edge("job", "catalog", "catalog-v2", 5)];
     let (core, graph) = drawn(edges);
-    let requests = |node: Option<&str>, edge: Option<&str>| {
-        history(&core, node, edge).map(|told| told.points.iter().map(|point| point.figures.requests).sum::<u64>())
-    };
+    let requests = |of: Of<'_>| history(&core, of).points.iter().map(|point| point.figures.requests).sum::<u64>();
     for edge in &graph.edges {
-        assert_eq!(requests(None, Some(&edge.id)), Some(edge.figures.requests), "{}", edge.id);
+        assert_eq!(requests(Of::Edge(&edge.id)), edge.figures.requests, "{}", edge.id);
     }
     for node in &graph.nodes {
-        assert_eq!(requests(Some(&node.id), None), Some(node.figures.requests), "{}", node.id);
+        assert_eq!(requests(Of::Node(&node.id)), node.figures.requests, "{}", node.id);
     }
-    assert_eq!(requests(Some("service/shop/none"), None), Some(0));
-    assert_eq!((requests(None, None), requests(Some("a"), Some("b"))), (None, None));
+    // A workload that is called, one that calls alone, and none.
+    let workloads = ["shop/catalog-v1", "shop/catalog-v2", "shop/job", "shop/none", "other/job", "job"];
+    assert_eq!(workloads.map(|name| requests(Of::Workload(name))), [30, 5, 5, 0, 0, 0]);
+    assert_eq!(requests(Of::Node("service/shop/none")), 0);
 }
 
 #[test]
@@ -228,4 +228,21 @@ fn the_last_check_of_an_endpoint_is_told_with_it() {
     let catalog = services.iter().find(|service| service.name == "catalog").unwrap();
     let checks: Vec<_> = catalog.endpoints.iter().flat_map(|one| one.checks.iter().map(|check| (&*one.workload, check.passed))).collect();
     assert_eq!(checks, [("catalog-v1", true)], "{:?}", catalog.endpoints);
+}
+
+#[test]
+fn tries_of_both_ends_of_a_call_add_up_to_what_the_program_was_really_asked() {
+    let (id, _) = edge("job", "catalog", "catalog-v1", 0);
+    let callee = EdgeId { reporter: Reporter::Destination, ..id.clone() };
+    let counts = |requests, retries| EdgeTotals { requests, retries, ..EdgeTotals::default() };
+    // Ten requests, three of them sent again by the caller; of the thirteen, two were sent again to the program.
+    let (core, graph) = drawn(vec![(id, counts(10, 3)), (callee.clone(), counts(13, 2))]);
+    let catalog = graph.nodes.iter().find(|node| node.id == "service/shop/catalog").unwrap();
+    let told = [&graph.edges[0].figures, &graph.edges[0].versions[0].figures, &catalog.figures, &catalog.versions[0].figures];
+    assert_eq!(told.map(|figures| (figures.requests, figures.retries, figures.attempts)), [(10, 5, 15); 4]);
+    let hour = super::graph(&core, 3600, None);
+    assert_eq!(hour.edges[0].figures.retries, 5);
+    // Of a caller that nobody speaks for, the called side's word is all there is, and is counted once.
+    let (_, graph) = drawn(vec![(callee, counts(13, 2))]);
+    assert_eq!((graph.edges[0].figures.retries, graph.edges[0].figures.attempts), (2, 15));
 }

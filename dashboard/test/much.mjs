@@ -32,7 +32,7 @@ function madeUp({ services, faster, days }) {
   const nodes = () =>
     Array.from({ length: services }, (_, n) => ({ id: id(n), kind: 'service', namespace: space(n), name: name(n), figures: figures(n), versions: [{ version: 'v1', endpoints: 2, healthy: 2, figures: figures(n) }], marks: wave(n) % 50 === 0 ? ['fault'] : [] }));
   const edges = () =>
-    Array.from({ length: services - 1 }, (_, n) => ({ id: `${id(Math.floor(n / 3))}→${id(n + 1)}/http`, source: id(Math.floor(n / 3)), destination: id(n + 1), protocol: 'http', security: 'mtls', mixed: false, figures: figures(n), opened: 0, open: 0, total_requests: told.graphs * 10, total_failures: 0, seen: began, versions: [] }));
+    Array.from({ length: Math.min(services, 5001) - 1 }, (_, n) => ({ id: `${id(Math.floor(n / 3))}→${id(n + 1)}/http`, source: id(Math.floor(n / 3)), destination: id(n + 1), protocol: 'http', security: 'mtls', mixed: false, figures: figures(n), opened: 0, open: 0, total_requests: told.graphs * 10, total_failures: 0, seen: began, versions: [] }));
   const time = () => began + Math.floor(told.graphs * 1.5);
   const change = (n) => ({ time: time() - n, what: { event: 'generation', generation: told.graphs + n, time: time() - n, changes: [{ change: 'changed', kind: 'HTTPRoute', namespace: 'team-0', name: `route-${told.graphs + n}`, file: 'a.yaml', summary: `HTTPRoute route-${told.graphs + n} 90/10 → 50/50` }] } });
   const flow = (n) => ({ start_time_ms: (time() - n) * 1000, proxy: `pod-${told.graphs}`, reporter: 'source', method: 'GET', path: `/items/${told.graphs + n}`, response_code: 503, fault: 'no_endpoint', reason: `nobody answers ${told.graphs + n}`, source_workload: 'service-0', destination_workload: 'service-1', trace_id: `${told.graphs}-${n}`, duration_ms: 1.5 });
@@ -44,7 +44,7 @@ function madeUp({ services, faster, days }) {
       told.graphs += 1;
       return { generation: 1, time: time(), window_seconds: 10, nodes: nodes(), edges: edges(), left_out: 0 };
     },
-    status: () => ({ mesh: 'much', trust_domain: 'a', version: '0', pid: 1, started: began, generation: told.graphs, proxies_connected: services, proxies_current: services, xds_address: '', problems: [] }),
+    status: () => ({ mesh: 'much', trust_domain: 'a', version: '0', pid: 1, started: began, time: time(), generation: told.graphs, proxies_connected: services, proxies_current: services, xds_address: '', problems: [] }),
     page: () => ({ role: 'tapper', long_history: false, links: [] }),
     'events/past': () => list(512, change),
     flows: () => list(200, flow),
@@ -55,7 +55,7 @@ function madeUp({ services, faster, days }) {
   globalThis.fetch = async (where) => {
     told.asked += 1;
     const path = String(where).replace(/^.*v1\//, '').split('?')[0];
-    return new Response(JSON.stringify((answers[path] ?? (() => list(0, String)))()), { headers: { 'content-type': 'application/json' } });
+    return new Response(JSON.stringify((answers[path] ?? (() => list(0, String)))()), { headers: { 'content-type': 'application/json', etag: `"${told.asked}"` } });
   };
   if (!faster) return;
   // Time passes as fast as the page can follow: whatever waits for half a second or more waits for its turn alone, in the order in which it would have been due.
@@ -111,6 +111,23 @@ export async function much(context, base, folder, check, until) {
   await until('one namespace of twenty is drawn', async () => (await page.locator('[data-node]').count()) >= 25);
   await page.screenshot({ path: `${folder}/many-namespace.png` });
   await page.close();
+
+  // Ten thousand services, of which the control plane tells as many edges as it holds: what is drawn is bounded, and what is not is said.
+  const crowd = await context.newPage();
+  crowd.on('pageerror', (error) => said.push(error.message));
+  await crowd.addInitScript(madeUp, { services: 10_000, faster: false, days: 0 });
+  const opened = Date.now();
+  await crowd.goto(`${base}/#/graph`);
+  await crowd.waitForSelector('[data-node]', { timeout: 60_000 });
+  console.log(`     10,000 services: first picture after ${Date.now() - opened} ms`);
+  const many = await crowd.locator('[data-node]').count();
+  check(many > 50 && many <= 150, `10,000 services are drawn as ${many} nodes`);
+  check(await until('what is not drawn is said', () => crowd.getByText('are not drawn: search, or choose a namespace').count()), 'what is not drawn is said');
+  await crowd.screenshot({ path: `${folder}/crowd-graph.png` });
+  await crowd.goto(`${base}/#/services`);
+  await until('500 of 10,000 services are listed', async () => (await crowd.locator('tbody tr').count()) === 500);
+  check(await until('the rest is said', () => crowd.getByText('9,500 more').count()), 'the rest of 10,000 services is said');
+  await crowd.close();
 
   // A day is 57,600 of the page's questions (DAY_UPDATES=57600); what grows with them grows with some thousands, too.
   const days = Number(process.env.DAY_UPDATES ?? 2_000);

@@ -93,6 +93,23 @@ for (const id of edges) {
   if (seen) check(true, `${id} shows ${seen} of ${load.requests}`);
 }
 
+// A graph in which nothing is new is not sent again, and who shows none asks for none.
+const told = [];
+page.on('response', (answer) => answer.url().includes('/v1/') && told.push([answer.url(), answer.status()]));
+const graphs = () => told.filter(([url]) => url.includes('/v1/graph'));
+await at('graph');
+check(await until('a graph in which nothing is new is not sent again', () => graphs().some(([, status]) => status === 304)), 'a graph in which nothing is new is not sent again');
+for (const path of ['flows', 'traces', 'certificates', 'problems', 'workloads', 'proxies']) {
+  await at(path);
+  await page.waitForSelector('main h1');
+  told.length = 0;
+  const statuses = () => told.filter(([url]) => url.endsWith('/v1/status')).length;
+  if (await until(`${path} asks on`, () => statuses() >= 2)) check(graphs().length === 0, `${path} asks for no graph`);
+}
+await at('node/service/default/catalog');
+const part = await until('a page of one service asks for its part of the graph', () => graphs().some(([url]) => url.includes('node=service%2Fdefault%2Fcatalog')));
+check(part && graphs().every(([url]) => url.includes('node=')), 'a page of one service asks for its part of the graph, and for no more');
+
 // The address decides; TLS is what was seen.
 await at('graph');
 await page.waitForSelector('[data-node]');

@@ -33,13 +33,14 @@ pub fn test(arguments: &[String]) -> Result<()> {
     looked
 }
 
-/// What is committed is what its sources make.
+/// What is committed is what its sources make: the client of the API of its document, and the page of all.
 pub fn built() -> Result<()> {
     let lock = std::fs::metadata(folder().join("package-lock.json")).and_then(|file| file.modified())?;
     let installed = std::fs::metadata(folder().join("node_modules/.package-lock.json")).and_then(|file| file.modified());
     if installed.map_or(true, |installed| installed < lock) {
         npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund"])?;
     }
+    npm(&["run", "--silent", "generate", "--", "--check"])?;
     npm(&["run", "--silent", "check"])?;
     let fresh = crate::root().join("target/dashboard/dist");
     let target = fresh.to_str().context("a path that is not UTF-8")?;

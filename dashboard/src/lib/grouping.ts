@@ -1,4 +1,4 @@
-// A graph of many services drawn by namespace: nodes and edges of one are added up.
+// What is drawn of a graph of many services: nodes and edges of one namespace added up, and of what is still too much the busiest.
 
 import type { Figures, GraphEdge, GraphNode } from './api';
 
@@ -78,8 +78,32 @@ export function grouped(nodes: GraphNode[], edges: GraphEdge[]): { nodes: GraphN
     else {
       known.figures = plus(known.figures, edge.figures);
       known.open += edge.open;
+      known.total_requests += edge.total_requests;
+      known.total_failures += edge.total_failures;
       known.mixed ||= edge.mixed || known.security !== edge.security;
     }
   }
   return { nodes: [...drawn.values()], edges: [...lines.values()] };
+}
+
+/** What a reader can take in, and a layout makes in a moment. */
+const NODES = 150;
+const LINES = 400;
+
+/** Of too many the busiest, by what was called since the control plane started: they stay the same while figures change. `chosen` is among them. */
+export function busiest(whole: { nodes: GraphNode[]; edges: GraphEdge[] }, chosen: string): { nodes: GraphNode[]; edges: GraphEdge[]; left: number } {
+  if (whole.nodes.length <= NODES && whole.edges.length <= LINES) return { ...whole, left: 0 };
+  const called = new Map<string, number>();
+  const ends = (edge: GraphEdge) => [edge.source, edge.destination];
+  for (const edge of whole.edges) for (const end of ends(edge)) called.set(end, (called.get(end) ?? 0) + edge.total_requests);
+  const first = (a: number, b: number, one: string, other: string) => b - a || one.localeCompare(other);
+  const nodes = whole.nodes
+    .toSorted((a, b) => Number(b.id === chosen) - Number(a.id === chosen) || first(called.get(a.id) ?? 0, called.get(b.id) ?? 0, a.id, b.id))
+    .slice(0, NODES);
+  const kept = new Set(nodes.map((node) => node.id));
+  const edges = whole.edges
+    .filter((edge) => ends(edge).every((end) => kept.has(end)))
+    .toSorted((a, b) => Number(b.id === chosen) - Number(a.id === chosen) || first(a.total_requests, b.total_requests, a.id, b.id))
+    .slice(0, LINES);
+  return { nodes, edges, left: whole.nodes.length - nodes.length + (whole.edges.length - edges.length) };
 }

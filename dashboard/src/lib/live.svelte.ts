@@ -1,5 +1,7 @@
-// What the page knows now: asked again and again while it is looked at, and no more than that while it is hidden.
+// What the page knows now: asked again and again while it is looked at, and no more than that while it is hidden. The whole graph is asked for only while a
+// page shows it.
 
+import { untrack } from 'svelte';
 import { Ended, api, type Graph, type PageFacts, type PastEvent, type Problem, type Status } from './api';
 
 export const live = $state({
@@ -21,14 +23,39 @@ export const live = $state({
 /** What this reader may see and where links lead: asked once. */
 export const facts = $state({ value: null as PageFacts | null });
 
+/** Changes of configuration, for every chart. */
+export const changes = (): { time: number; text: string }[] =>
+  live.events
+    .filter((event) => event.what.event === 'generation' && (event.what.changes?.length ?? 0) > 0)
+    .map((event) => ({ time: event.time, text: event.what.changes?.map((change) => change.summary).join(', ').slice(0, 90) ?? '' }));
+
 /** How often figures are asked for, and what changes rarely. */
-const FIGURES = 1500;
+export const FIGURES = 1500;
 const REST = 5000;
+
+/** Pages that show the whole graph. */
+let shown = 0;
+/** As it was answered, to see whether it is another one. */
+let last: Graph | null = null;
+
+/** Of which time and how long a graph is asked for. */
+export const period = () => ({ seconds: live.window, ...(live.at > 0 && { at: live.at }) });
+
+/** The page that says so shows the whole graph for as long as it is there. */
+export function showsGraph(): void {
+  $effect(() => {
+    shown += 1;
+    untrack(() => void refresh());
+    return () => {
+      shown -= 1;
+    };
+  });
+}
 
 export async function refresh(): Promise<void> {
   try {
-    const [graph, status] = await Promise.all([api.graph(live.window, live.at), api.status()]);
-    live.graph = graph;
+    const [graph, status] = await Promise.all([shown > 0 ? api.graph(period()) : last, api.status()]);
+    if (graph !== last) live.graph = last = graph;
     live.status = status;
     live.lost = false;
   } catch (error) {
@@ -36,9 +63,13 @@ export async function refresh(): Promise<void> {
   }
 }
 
+let known: unknown[] = [];
+
 async function rest(): Promise<void> {
   try {
-    [live.problems, live.events] = await Promise.all([api.problems(), api.events()]);
+    const told = await Promise.all([api.problems(), api.events()]);
+    if (told.some((one, at) => one !== known[at])) [live.problems, live.events] = told;
+    known = told;
   } catch (error) {
     note(error);
   }
@@ -68,7 +99,8 @@ export function start(): () => void {
 
 /** Something that a page asks for while it is open, again when its question changes. */
 export class Asked<T> {
-  value = $state<T | null>(null);
+  /** The same as long as the same is answered, so that nothing is drawn anew for nothing. */
+  value = $state.raw<T | null>(null);
   error = $state('');
 
   constructor(

@@ -1,3 +1,6 @@
+/** Lines of a table that are shown at once. */
+export const SHOWN = 500;
+
 // What scrolls can be reached by keyboard: a table that is wider than its frame is a stop for Tab, one that fits is none.
 
 export function reach(frame: HTMLElement, name: string): { destroy: () => void } {

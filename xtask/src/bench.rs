@@ -9,6 +9,7 @@ pub mod floor;
 mod idle;
 mod load;
 mod report;
+mod telling;
 
 use crate::peers;
 use crate::process;
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use load::source;
+pub use telling::sink;
 
 const ROUNDS: usize = 9;
 const IDLE: &str = "idle";
@@ -37,7 +39,8 @@ pub struct Round {
     loaded_kb: f64,
 }
 
-/// `--case NAME` (all; may be given several times), `--rounds N`, `--json FILE`, `--organza FILE` (else the release build).
+/// `--case NAME` (all; may be given several times), `--rounds N`, `--json FILE`, `--organza FILE` (else the release build), `--with traced,policies` (Organza
+/// has a collector that takes its spans, and 100 policies of access).
 pub fn run(arguments: &[String]) -> Result<()> {
     let values =
         |name: &'static str| arguments.iter().zip(arguments.iter().skip(1)).filter(move |(at, _)| *at == name).map(|(_, value)| value);
@@ -61,7 +64,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
             crate::root().join("target/release/organza")
         }
     };
-    let tools = Tools { organza, envoy: peers::envoy()? };
+    let with = values("--with").next().map_or(Ok(telling::With::default()), |text| telling::With::parse(text))?;
+    let tools = Tools { organza, envoy: peers::envoy()?, with };
     let folder = std::env::temp_dir().join(format!("organza-bench-{}", std::process::id()));
     let mut results: Vec<report::Result> = Vec::new();
     for case in CASES.iter().filter(|case| names.is_empty() || names.iter().any(|name| *name == case.name)) {

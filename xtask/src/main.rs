@@ -22,6 +22,7 @@ mod process;
 mod running;
 mod scale;
 mod soak;
+mod telemetry;
 mod test;
 mod tidy;
 
@@ -37,6 +38,8 @@ cargo xtask CHORE
                 the page: types, the committed build byte for byte, and a browser on a demo
   test jaeger [--organza FILE] [--jaeger FILE]
                 spans in a real Jaeger, by gRPC and HTTP (builds it once, which takes a while; not part of ci)
+  test telemetry [--organza FILE]
+                Gateway API's policy of telemetry on a real API server (etcd and it alone; not part of ci)
   tidy          walls between crates, sizes, names, licences, links
   codegen [--check]
                 Rust from wire/proto/*.proto (with --features codegen)
@@ -52,7 +55,7 @@ cargo xtask CHORE
                 whether Helm makes of the chart what `organza install` prints
   picture [--organza FILE]
                 docs/demo.svg, drawn from what the demo writes to a terminal
-  bench [--case NAME] [--rounds N] [--json FILE]
+  bench [--case NAME] [--rounds N] [--json FILE] [--with traced,policies]
                 what one proxied request costs, beside HAProxy, nginx and Envoy
   pins [--keep] [--pin NAME] [--profile FOLDER]
                 instructions, allocations and system calls per request, held to what they were
@@ -107,6 +110,7 @@ fn chore() -> Result<()> {
         }
         "test" if rest.first().is_some_and(|what| what == "dashboard") => dashboard::test(&rest[1..]),
         "test" if rest.first().is_some_and(|what| what == "jaeger") => jaeger::test(&rest[1..]),
+        "test" if rest.first().is_some_and(|what| what == "telemetry") => telemetry::test(&rest[1..]),
         "test" => test::run(&rest),
         "tidy" => tidy::run(),
         "bench" => bench::run(&rest),
@@ -120,6 +124,7 @@ fn chore() -> Result<()> {
         "conformance" => conformance::run(&rest),
         "floor" => bench::floor::serve(&rest),
         "source" => bench::source(&rest),
+        "sink" => bench::sink(&rest),
         "backend" => faults::serve(&rest),
         "faults" => faults::run(&rest),
         "scale" => scale::run(&rest),

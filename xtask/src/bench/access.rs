@@ -24,14 +24,22 @@ fn rule(policies: usize, policy: usize, rule: usize) -> (String, u8, String) {
     (format!("10.{}.{}.0", policy % 256, policy / 256 * RULES + rule), 24, format!("/api/{policy}/{rule}"))
 }
 
+/// The Gateway `bench`, and the Service, as targets of policies.
+pub const GATEWAY: &str = "group: gateway.networking.k8s.io, kind: Gateway, name: bench";
+pub const SERVICE: &str = "group: \"\", kind: Service, name: bench";
+
 /// Objects for the Gateway `bench`.
 pub fn objects(policies: usize, token: bool) -> Result<String> {
+    objects_for(GATEWAY, policies, token)
+}
+
+pub fn objects_for(target: &str, policies: usize, token: bool) -> Result<String> {
     let mut out = String::new();
     for policy in 0..policies {
         write!(
             out,
             "---\napiVersion: organza.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {{ name: p{policy} }}\nspec:
-  targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: bench }}]\n  action: Allow\n  rules:\n"
+  targetRefs: [{{ {target} }}]\n  action: Allow\n  rules:\n"
         )?;
         for at in 0..RULES {
             let (block, length, path) = rule(policies, policy, at);
@@ -45,7 +53,7 @@ pub fn objects(policies: usize, token: bool) -> Result<String> {
         write!(
             out,
             "---\napiVersion: organza.dev/v1alpha1\nkind: TokenIssuer\nmetadata: {{ name: bench }}\nspec:
-  targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: bench }}]
+  targetRefs: [{{ {target} }}]
   issuer: bench\n  audiences: [bench]\n  algorithms: [EdDSA]\n  jwks: {{ inline: '{}' }}\n",
             text("jwks.json")?
         )?;

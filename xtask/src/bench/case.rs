@@ -32,6 +32,8 @@ pub enum Way {
     Routes(&'static [usize]),
     /// One proxy with so many policies of access, for each of the numbers, without tokens and with them.
     Access(&'static [usize]),
+    /// One proxy, with each set of those who are told what it carries.
+    Telling,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +122,12 @@ pub const CASES: &[Case] = &[
         name: "access",
         shape: "h1-64 with 0, 100 and 1,000 policies of ten rules, without tokens and with one that is verified (jwt); Envoy by its RBAC and JWT filters",
         way: Way::Access(&[0, 100, 1_000]),
+        load: Load::Http1(64, Request::Small),
+    },
+    Case {
+        name: "telling",
+        shape: "h1-64 told to nobody, to a tap that asks for everything, to a collector that takes 1 and 100 % and one that hangs, and with a Prometheus that is down",
+        way: Way::Telling,
         load: Load::Http1(64, Request::Small),
     },
 ];

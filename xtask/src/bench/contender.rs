@@ -4,6 +4,7 @@
 use super::access;
 use super::case::{Case, Load, Request, Speech, Way};
 use super::load::{HOST, LARGE, SMALL};
+use super::telling::{self, Collector, Telling, With};
 use crate::peers;
 use crate::running::{Running, free_ports, wait_for_port};
 use anyhow::{Context, Result, bail};
@@ -60,6 +61,8 @@ impl Contender {
 pub struct Tools {
     pub organza: PathBuf,
     pub envoy: PathBuf,
+    /// What Organza has beside what a case asks for.
+    pub with: With,
 }
 
 /// What all contenders of a case share: the backend.
@@ -69,6 +72,7 @@ pub struct Field<'a> {
     case: &'static Case,
     backend: u16,
     _backend: Running,
+    collector: Option<(u16, Running)>,
 }
 
 impl<'a> Field<'a> {
@@ -95,7 +99,8 @@ impl<'a> Field<'a> {
         };
         let _backend = Running::quietly(&mut command)?;
         wait_for_port(backend).context("the backend")?;
-        Ok(Self { tools, folder, case, backend, _backend })
+        let collector = telling::collector(if tools.with.traced { Collector::Takes } else { Collector::None })?;
+        Ok(Self { tools, folder, case, backend, _backend, collector })
     }
 
     pub fn contenders(&self) -> Result<Vec<Contender>> {
@@ -128,6 +133,10 @@ impl<'a> Field<'a> {
                     }
                 }
                 Ok(all)
+            }
+            Way::Telling => {
+                let told = telling::ALL.iter().map(|telling| self.organza_telling(*telling));
+                std::iter::once(self.haproxy_small()).chain(told).collect()
             }
             Way::Routes(numbers) => {
                 let mut all = vec![self.haproxy_small()?];
@@ -227,6 +236,34 @@ impl<'a> Field<'a> {
 
     /// With more objects than the bench's own.
     pub fn organza_with(&self, name: &str, more: &str) -> Result<Contender> {
+        let [mesh] = free_ports()?;
+        self.organza_up(name, &format!("bench-{mesh}"), more, &[])
+    }
+
+    /// With those who are told; they are no part of what is measured.
+    fn organza_telling(&self, telling: Telling) -> Result<Contender> {
+        let [mesh, nobody] = free_ports()?;
+        let mesh = format!("bench-{mesh}");
+        let collector = telling::collector(telling.collector)?;
+        let more = telling.objects(collector.as_ref().map(|(port, _)| *port));
+        let prometheus = format!("http://127.0.0.1:{nobody}");
+        let words = ["--prometheus", &prometheus];
+        let words = if telling.prometheus_down { &words[..] } else { &[] };
+        let mut contender = self.organza_up(telling.name, &mesh, &more, words)?;
+        contender.running.extend(collector.map(|(_, running)| running));
+        if telling.tap {
+            let mut tap = Command::new(&self.tools.organza);
+            tap.args(["tap", "--mesh", &mesh, "-o", "json"]).env("XDG_STATE_HOME", self.folder);
+            contender.running.insert(0, Running::quietly(&mut tap)?);
+        }
+        Ok(contender)
+    }
+
+    fn with(&self, target: &str) -> Result<String> {
+        self.tools.with.objects(target, self.collector.as_ref().map(|(port, _)| *port))
+    }
+
+    fn organza_up(&self, name: &str, mesh: &str, more: &str, words: &[&str]) -> Result<Contender> {
         let (front, back) = (front(self.case.way), back(self.case.way));
         let (protocol, tls, secret) = match front.tls() {
             true => {
@@ -245,12 +282,10 @@ impl<'a> Field<'a> {
             ("protocol", protocol.to_owned()),
             ("tls", tls.to_owned()),
             ("app", if back.http2() { "kubernetes.io/h2c" } else { "http" }.to_owned()),
-            ("more", secret + &more.replace("{backend}", &self.backend.to_string())),
+            ("more", secret + &more.replace("{backend}", &self.backend.to_string()) + &self.with(access::GATEWAY)?),
         ];
-        let [mesh] = free_ports()?;
-        let mesh = format!("bench-{mesh}");
         let mut up = Command::new(&self.tools.organza);
-        let up = up.args(["up", "--mesh", &mesh]).env("XDG_STATE_HOME", self.folder);
+        let up = up.args(["up", "--mesh", mesh]).args(words).env("XDG_STATE_HOME", self.folder);
         self.start(name, |file| up.arg("-f").arg(file), "organza.yaml", &values, Some("proxy"))
     }
 
@@ -259,7 +294,8 @@ impl<'a> Field<'a> {
         let [port] = free_ports()?;
         let app = if speech == Speech::Opaque { "tcp" } else { "http" };
         let more = if speech == Speech::Opaque { "" } else { MESH_ROUTE };
-        let file = peers::filled(&bench("mesh.yaml"), self.folder, &[("app", app.to_owned()), ("more", more.to_owned())])?;
+        let more = more.to_owned() + &self.with(access::SERVICE)?;
+        let file = peers::filled(&bench("mesh.yaml"), self.folder, &[("app", app.to_owned()), ("more", more)])?;
         let organza = |arguments: &[&str]| {
             let mut command = Command::new("taskset");
             command.args(["-c", PROCESSOR]).arg(&self.tools.organza).args(arguments).env("XDG_STATE_HOME", self.folder);
@@ -345,14 +381,14 @@ impl<'a> Field<'a> {
 fn front(way: Way) -> Speech {
     match way {
         Way::Edge { front, .. } => front,
-        Way::Mesh(_) | Way::Routes(_) | Way::Access(_) => Speech::Http1,
+        Way::Mesh(_) | Way::Routes(_) | Way::Access(_) | Way::Telling => Speech::Http1,
     }
 }
 
 fn back(way: Way) -> Speech {
     match way {
         Way::Edge { back, .. } => back,
-        Way::Mesh(_) | Way::Routes(_) | Way::Access(_) => Speech::Http1,
+        Way::Mesh(_) | Way::Routes(_) | Way::Access(_) | Way::Telling => Speech::Http1,
     }
 }
 

@@ -1,0 +1,11 @@
+import { chromium } from 'playwright-core';
+import { much } from './test/much.mjs';
+const link = process.argv[2];
+const base = link.slice(0, link.lastIndexOf('/'));
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce' });
+const page = await context.newPage(); await page.goto(link); await page.waitForSelector('main h1'); await page.close();
+const check = (good, what) => console.log(new Date().toISOString(), good ? 'ok  ' : 'FAIL', what);
+const until = async (what, q) => { const end = Date.now() + 60000; for (;;) { try { const v = await q(); if (v) return v; } catch {} if (Date.now() > end) { check(false, what); return; } await new Promise((r) => setTimeout(r, 100)); } };
+await much(context, base, '/tmp/see-day', check, until);
+await browser.close();

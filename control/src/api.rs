@@ -2,6 +2,7 @@
 //! say what, and what to do.
 
 mod beside;
+mod having;
 mod known;
 mod picture;
 pub(crate) mod told;

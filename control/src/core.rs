@@ -102,6 +102,12 @@ pub struct Core {
     cluster: OnceLock<kube::Client>,
 }
 
+/// Whether the proxy has the generation, and whether it is there to have it.
+fn counts(session: &Session, generation: u64) -> (bool, bool) {
+    let has = session.connected && session.current >= generation && session.refused.is_empty();
+    (has, session.connected)
+}
+
 pub fn seconds(time: SystemTime) -> u64 {
     identity::unix_seconds(time)
 }
@@ -335,6 +341,7 @@ impl Core {
         if is_news {
             // Not kept: whoever has the certificate is let in again. Nor is there a world of it: no proxy of a Gateway is in one.
             inner.sessions.insert(entry.proxy.clone(), Session { gone_since: Some(monotone()), ..Session::default() });
+            self.count(&mut inner);
         }
         Ok(entry)
     }
@@ -372,6 +379,7 @@ impl Core {
         // A process that never connects is taken out again like one that is gone.
         inner.sessions.insert(entry.proxy.clone(), Session { gone_since: Some(monotone()), ..Session::default() });
         self.rebuild(inner);
+        self.count(inner);
     }
 
     fn keep_entry(&self, entry: &Entry) {
@@ -468,8 +476,19 @@ impl Core {
             }
             return;
         };
+        // One look at all sessions for each word of each would be too many.
+        let generation = self.world().generation;
+        let before = counts(session, generation);
         change(session);
-        self.count(&mut inner);
+        let after = counts(session, generation);
+        match inner.applied {
+            Some((applied, concerned)) => {
+                let moved = |count: u32, was: bool, is: bool| count.saturating_sub(u32::from(was)).saturating_add(u32::from(is));
+                let now = (moved(applied, before.0, after.0), moved(concerned, before.1, after.1));
+                self.tell_applied(&mut inner, generation, now);
+            }
+            None => self.count(&mut inner),
+        }
     }
 
     /// A stream ended; says whether it was that of the process that serves. Where a successor ended before it served, its predecessor still does.
@@ -498,12 +517,17 @@ impl Core {
         self.lock().sessions.get(proxy).is_some_and(|session| session.stream == stream)
     }
 
+    /// Who has the generation in force, counted from the beginning: after whatever may have changed more than one session.
     fn count(&self, inner: &mut Inner) {
         let generation = self.world().generation;
-        let connected = || inner.sessions.values().filter(|s| s.connected);
-        let concerned = u32::try_from(connected().count()).unwrap_or(u32::MAX);
-        let has = |session: &&Session| session.current >= generation && session.refused.is_empty();
-        let applied = u32::try_from(connected().filter(has).count()).unwrap_or(u32::MAX);
+        let count = |one: fn((bool, bool)) -> bool| {
+            u32::try_from(inner.sessions.values().filter(|session| one(counts(session, generation))).count()).unwrap_or(u32::MAX)
+        };
+        let now = (count(|(applied, _)| applied), count(|(_, concerned)| concerned));
+        self.tell_applied(inner, generation, now);
+    }
+
+    fn tell_applied(&self, inner: &mut Inner, generation: u64, (applied, concerned): (u32, u32)) {
         if Some((applied, concerned)) == inner.applied {
             return;
         }
@@ -558,3 +582,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,6 +140,10 @@ pub const LEASE_RETRY: Duration = Duration::from_secs(2);
 pub const SETTLE: Duration = Duration::from_millis(10);
 /// Changes of what is to be written to a cluster that come one soon after the other are written once.
 pub const WRITE_SETTLE: Duration = Duration::from_millis(50);
+/// After a round of writing that took longer than this ...
+pub const WRITE_LONG: Duration = Duration::from_secs(1);
+/// ... nothing is written for as long again, but no longer than this.
+pub const WRITE_REST: Duration = Duration::from_secs(5);
 /// What could not be written to a cluster is tried again after so long.
 pub const WRITE_RETRY: Duration = Duration::from_secs(1);
 /// Statuses that are written at once.

@@ -228,7 +228,7 @@ async fn converse(
     sender: &Sender,
 ) -> Result<(), Status> {
     let mut worlds = core.watch();
-    let mut fresh = true;
+    let (mut fresh, mut is_news) = (true, true);
     let mut last = None;
     // Of the view that was given last: the world may have gone on meanwhile.
     let mut generation = 0;
@@ -242,22 +242,26 @@ async fn converse(
             session.set_view(core.views.of(&world, last.as_deref(), entry, session));
         }
         let sent = pump(session, sender).await?;
-        // Nothing to send and nothing awaited: this proxy has all that concerns it.
-        note(core, entry, stream, session, (!sent && !session.is_waiting()).then_some(generation));
-        fresh = tokio::select! {
+        // Nothing to send and nothing awaited: this proxy has all that concerns it. That it took a part is no news to anybody.
+        let current = (!sent && !session.is_waiting()).then_some(generation);
+        if is_news || current.is_some() {
+            note(core, entry, stream, session, current);
+        }
+        (fresh, is_news) = tokio::select! {
             biased;
             request = requests.message() => {
                 let Some(request) = request? else { return Ok(()) };
                 let heard = session.on_request(request).map_err(|e| Status::invalid_argument(e.to_string()))?;
+                let is_news = heard.resubscribed || heard.acknowledged.is_some() || !heard.refused.is_empty();
                 // What a process refuses that only finishes what it began is not in the way of anything.
                 for (key, reason) in heard.refused.into_iter().filter(|_| core.serves(&entry.proxy, stream)) {
                     core.tell(Event::Nack { proxy: entry.proxy.clone(), generation, key, reason });
                 }
-                heard.resubscribed
+                (heard.resubscribed, is_news)
             }
             changed = worlds.changed() => {
                 changed.map_err(|_| Status::unavailable("the control plane is ending"))?;
-                true
+                (true, false)
             }
         };
     }

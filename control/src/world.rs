@@ -3,10 +3,11 @@
 
 use crate::registry::Registry;
 use crate::sessions;
+use frontends::gateway_api::edited;
 use frontends::kubernetes::slices;
 use frontends::{Object, Options, translate};
-use model::{Key, Report, Resource, Status, TrustBundle, TrustDomain};
-use std::collections::BTreeMap;
+use model::{Key, ObjectRef, Report, Resource, Status, TrustBundle, TrustDomain};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use wire::delta::Encoded;
 
@@ -23,8 +24,9 @@ pub struct World {
     pub generation: u64,
     pub items: BTreeMap<Key, Item>,
     pub objects: Arc<Vec<Object>>,
-    pub reports: Vec<Report>,
-    pub statuses: Vec<Status>,
+    /// What worlds say alike is there once, as are statuses.
+    pub reports: Arc<Vec<Report>>,
+    pub statuses: Vec<Arc<Status>>,
     /// Who was registered when it was made.
     pub registry: Arc<Registry>,
 }
@@ -47,7 +49,7 @@ impl World {
         if self.is_of(&from) {
             return None;
         }
-        if let Some(next) = self.after_slices(&from) {
+        if let Some(next) = self.after_slices(&from).or_else(|| self.after_edits(&from)) {
             return Some(next);
         }
         let workloads = from.registry.workloads();
@@ -74,13 +76,23 @@ impl World {
             items.insert(item.resource.key().clone(), item);
         }
         changed |= items.len() != self.items.len();
-        let told =
-            translation.reports == self.reports && translation.statuses == self.statuses && objects_equal(&from.objects, &self.objects);
+        let (statuses, reports) = (self.shared(translation.statuses), translation.reports);
+        let told = reports == *self.reports && statuses == self.statuses && objects_equal(&from.objects, &self.objects);
         if !changed && told {
             return None;
         }
         let registry = Arc::new(from.registry.clone());
-        Some(Self { generation, items, objects: from.objects, reports: translation.reports, statuses: translation.statuses, registry })
+        Some(Self { generation, items, objects: from.objects, reports: Arc::new(reports), statuses, registry })
+    }
+
+    /// Statuses, of which those that say what they said before are the same values.
+    fn shared(&self, statuses: Vec<Status>) -> Vec<Arc<Status>> {
+        let before: HashMap<_, _> = self.statuses.iter().map(|status| (&status.object, status)).collect();
+        let share = |status: Status| match before.get(&status.object) {
+            Some(before) if ***before == status => Arc::clone(before),
+            _ => Arc::new(status),
+        };
+        statuses.into_iter().map(share).collect()
     }
 
     /// The world after a change of EndpointSlices alone, which is the same as the whole translation makes; `None` where that has to be asked.
@@ -94,6 +106,37 @@ impl World {
         for endpoints in slices::endpoints(&from.objects, &services, &Options { workloads: &from.registry.workloads() })? {
             let resource = sessions::keyed(from.registry.located(Resource::Endpoints(Arc::new(endpoints))), from.secret);
             let item = items.get_mut(resource.key())?;
+            if item.resource != resource {
+                *item = Item { encoded: Arc::new(Encoded::new(&resource)), resource, modified: generation };
+            }
+        }
+        Some(Self { generation, items, objects: from.objects.clone(), ..self.clone() })
+    }
+
+    /// The world after an edit of rules alone, which is the same as the whole translation makes; `None` where that has to be asked.
+    fn after_edits(&self, from: &Ingredients<'_>) -> Option<Self> {
+        let edited = edited::alone(&self.objects, &from.objects)?;
+        let is_one = |object: &ObjectRef| edited.iter().any(|route| route.object == *object);
+        if !self.registry.is_alike(from.registry) || !self.has_roots(from) || self.reports.iter().any(|report| is_one(&report.object)) {
+            return None;
+        }
+        let implicit = from.registry.implicit_services(&from.objects);
+        let options = Options { workloads: &from.registry.workloads() };
+        let (routes, statuses) = edited::routes(from.objects.iter().chain(&implicit), &edited, &options)?;
+        if !statuses.iter().all(|status| self.statuses.iter().any(|before| **before == *status)) {
+            return None;
+        }
+        // Statuses of these tell of the Gateways that lead to a Service.
+        let ways_count = from.objects.iter().any(|object| &*object.object.kind == "BackendTLSPolicy");
+        let generation = self.generation + 1;
+        let mut items = self.items.clone();
+        for route in routes {
+            let item = items.get_mut(&route.key)?;
+            let Resource::Route(before) = &item.resource else { return None };
+            if before.attachments != route.attachments || (ways_count && !before.backends().eq(route.backends())) {
+                return None;
+            }
+            let resource = sessions::keyed(from.registry.located(Resource::Route(route)), from.secret);
             if item.resource != resource {
                 *item = Item { encoded: Arc::new(Encoded::new(&resource)), resource, modified: generation };
             }

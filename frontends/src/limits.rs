@@ -34,6 +34,10 @@ pub const MESSAGE_BYTES: usize = 1000;
 pub const CONDITION_BYTES: usize = 32_000;
 /// Gateways that the status of one policy names (Gateway API).
 pub const ANCESTORS: usize = 16;
+/// Routes whose rules were edited at once and are translated by themselves; more are translated with all the others.
+pub const EDITED: usize = 64;
+/// Gateways and Services that lead to an XBackend and are named in its status (Gateway API).
+pub const BACKEND_ANCESTORS: usize = 32;
 /// Largest file that is read, in bytes.
 pub const FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Documents of one file.

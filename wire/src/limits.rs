@@ -13,9 +13,9 @@ pub const RETRY_CODES: usize = 64;
 /// Statuses that one health check takes for good.
 pub const EXPECTED_STATUSES: usize = 64;
 /// Resources of one part of a step; a part also ends at [`PART_BYTES`].
-pub const PART_RESOURCES: usize = 4096;
+pub const PART_RESOURCES: usize = 512;
 /// Bytes of resources in one part of a step, unless one resource alone is larger.
-pub const PART_BYTES: usize = 1024 * 1024;
+pub const PART_BYTES: usize = 64 * 1024;
 /// Largest gRPC message that either end takes: a part, one resource over it, and names.
 pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Resources that a client holds, and that one step may bring.

@@ -26,8 +26,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let cluster = Cluster::named("scale")?;
     // What another run left there would be measured too.
     cluster.down()?;
-    cluster.alone()?;
-    let measured = measure(&cluster, &organza, &size);
+    let measured = cluster.alone().and_then(|()| measure(&cluster, &organza, &size));
     cluster.down()?;
     measured
 }

@@ -1,6 +1,7 @@
 //! From the world and the sessions to the API's own words.
 
 use super::Api;
+use super::having::Having;
 use crate::core::{Core, Inner, Session, now, seconds};
 use crate::summary::located;
 use crate::world::{Item, World};
@@ -9,7 +10,8 @@ use base64::Engine;
 use frontends::Object;
 use model::{Backend, ConditionStatus, Kind, Resource, Target, Tunnel};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use telemetry::EdgeTotals;
 use wire::api::{self, Condition};
 use wire::delta::Encoded;
@@ -40,39 +42,6 @@ pub fn status(api: &Api) -> api::Status {
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
     u32::try_from(items.count()).unwrap_or(u32::MAX)
-}
-
-/// How many connected proxies have these resources as they are in force; every proxy has what does not concern it, and none what it refused. In a cluster
-/// what gateways serve is the matter of their own proxies alone.
-fn applied(core: &Core, world: &World, items: &[&Item]) -> (u32, u32) {
-    let gateways = if core.cluster().is_some() { gateways(world, items) } else { BTreeSet::new() };
-    let modified = items.iter().map(|item| item.modified).max().unwrap_or(0);
-    let took = |s: &Session| items.iter().all(|item| !s.refused.contains_key(&*item.encoded.name));
-    let inner = core.lock();
-    let is_its = |proxy: &str| inner.registry.get(proxy).and_then(crate::registry::Entry::gateway).is_some_and(|g| gateways.contains(&g));
-    let concerned = |(proxy, s): &(&String, &Session)| s.connected && (gateways.is_empty() || is_its(proxy));
-    let connected = || inner.sessions.iter().filter(concerned).map(|(_, session)| session);
-    (count(connected().filter(|s| s.current >= modified && took(s))), count(connected()))
-}
-
-/// The gateways that serve these.
-fn gateways(world: &World, items: &[&Item]) -> BTreeSet<model::Key> {
-    let listener = |key: &model::Key| match world.get(key).map(|item| &item.resource) {
-        Some(Resource::Listener(listener)) => Some(listener.gateway.clone()),
-        _ => None,
-    };
-    let mut found = BTreeSet::new();
-    for item in items {
-        match &item.resource {
-            Resource::Listener(listener) => drop(found.insert(listener.gateway.clone())),
-            Resource::Route(route) => {
-                let on = route.attachments.iter().filter_map(|a| if let Target::Listener(key) = &a.target { listener(key) } else { None });
-                found.extend(on);
-            }
-            _ => {}
-        }
-    }
-    found
 }
 
 fn condition(condition: &model::Condition) -> Condition {
@@ -110,18 +79,44 @@ fn acknowledged(mut conditions: Vec<Condition>, applied: u32, concerned: u32, pr
 
 /// `manifests`: with what each object's file says.
 pub fn objects(core: &Core, manifests: bool) -> api::ObjectList {
-    objects_of(core, &core.world(), manifests)
+    let world = core.world();
+    let telling = Telling::new(core, &world);
+    let items = world.objects.iter().map(|object| {
+        let manifest = manifests.then(|| manifest(object));
+        api::Object { manifest, ..telling.of(object) }
+    });
+    api::ObjectList { generation: world.generation, items: items.collect() }
 }
 
-/// Of the objects of a world, in their order.
-pub fn objects_of(core: &Core, world: &World, manifests: bool) -> api::ObjectList {
-    let statuses: HashMap<&model::ObjectRef, &model::Status> = world.statuses.iter().map(|status| (&status.object, status)).collect();
-    let made = made(world);
-    let items = world.objects.iter().map(|object| {
-        let status = statuses.get(&object.object).copied();
-        let (applied, concerned) = applied(core, world, made.get(&object.object).map_or(&[], Vec::as_slice));
+/// What is told of the objects of a world, one by one.
+pub struct Telling<'w> {
+    world: &'w World,
+    statuses: HashMap<&'w model::ObjectRef, &'w Arc<model::Status>>,
+    made: HashMap<&'w model::ObjectRef, Vec<&'w Item>>,
+    having: Having,
+}
+
+impl<'w> Telling<'w> {
+    pub fn new(core: &Core, world: &'w World) -> Self {
+        let statuses = world.statuses.iter().map(|status| (&status.object, status)).collect();
+        Self { world, statuses, made: made(world), having: Having::look(core) }
+    }
+
+    /// What translation says of it, if it is ours to judge.
+    pub fn status(&self, object: &Object) -> Option<&'w Arc<model::Status>> {
+        self.statuses.get(&object.object).copied()
+    }
+
+    /// How many proxies have what became of it, and of how many.
+    pub fn applied(&self, object: &Object) -> (u32, u32) {
+        self.having.applied(self.world, self.made.get(&object.object).map_or(&[], Vec::as_slice))
+    }
+
+    pub fn of(&self, object: &Object) -> api::Object {
+        let status = self.status(object);
+        let (applied, concerned) = self.applied(object);
         let own = status.map_or_else(Vec::new, |s| s.conditions.iter().map(condition).collect());
-        let parents = status.iter().flat_map(|s| &s.parents).map(|p| api::Parent {
+        let parents = status.into_iter().flat_map(|s| &s.parents).map(|p| api::Parent {
             group: p.parent.group.to_string(),
             kind: p.parent.kind.to_string(),
             namespace: p.parent.namespace.to_string(),
@@ -130,7 +125,7 @@ pub fn objects_of(core: &Core, world: &World, manifests: bool) -> api::ObjectLis
             port: p.port,
             conditions: acknowledged(p.conditions.iter().map(condition).collect(), applied, concerned, true),
         });
-        let listeners = status.iter().flat_map(|s| &s.listeners).map(|l| api::Listener {
+        let listeners = status.into_iter().flat_map(|s| &s.listeners).map(|l| api::Listener {
             name: l.name.to_string(),
             supported_kinds: l.supported_kinds.iter().map(|(group, kind)| format!("{group}/{kind}")).collect(),
             attached_routes: l.attached_routes,
@@ -144,15 +139,14 @@ pub fn objects_of(core: &Core, world: &World, manifests: bool) -> api::ObjectLis
             name: object.object.name.to_string(),
             place: object.origin().place.to_string(),
             labels: labels(object),
-            manifest: manifests.then(|| manifest(object)),
+            manifest: None,
             conditions: acknowledged(own, applied, concerned, programs),
             parents: parents.collect(),
             listeners: listeners.collect(),
             applied,
             concerned,
         }
-    });
-    api::ObjectList { generation: world.generation, items: items.collect() }
+    }
 }
 
 /// `metadata.labels`.
@@ -370,10 +364,11 @@ fn endpoint(world: &World, inner: &Inner, service: &model::Key, endpoint: &model
 pub fn routes(core: &Core) -> api::RouteList {
     let world = core.world();
     let made: HashMap<&model::ObjectRef, &Item> = world.items.values().filter_map(|item| route_of(item).zip(Some(item))).collect();
-    let statuses: HashMap<&model::ObjectRef, &model::Status> = world.statuses.iter().map(|status| (&status.object, status)).collect();
+    let statuses: HashMap<&model::ObjectRef, &model::Status> = world.statuses.iter().map(|status| (&status.object, &**status)).collect();
+    let having = Having::look(core);
     let declared = world.objects.iter().filter(|o| &*o.object.group == frontends::gateway_api::GROUP && o.object.kind.ends_with("Route"));
     let items =
-        declared.map(|object| route(core, &world, object, made.get(&object.object).copied(), statuses.get(&object.object).copied()));
+        declared.map(|object| route(&having, &world, object, made.get(&object.object).copied(), statuses.get(&object.object).copied()));
     api::RouteList { generation: world.generation, items: items.collect() }
 }
 
@@ -384,7 +379,7 @@ fn route_of(item: &Item) -> Option<&model::ObjectRef> {
     }
 }
 
-fn route(core: &Core, world: &World, object: &Object, item: Option<&Item>, status: Option<&model::Status>) -> api::Route {
+fn route(having: &Having, world: &World, object: &Object, item: Option<&Item>, status: Option<&model::Status>) -> api::Route {
     let made = item.and_then(|item| match &item.resource {
         Resource::Route(route) => Some(route),
         _ => None,
@@ -398,7 +393,7 @@ fn route(core: &Core, world: &World, object: &Object, item: Option<&Item>, statu
     });
     let rule = |rule: &model::Rule| api::RouteRule { name: rule.name.to_string(), backends: rule.backends.iter().map(backend).collect() };
     // What no parent takes concerns no proxy.
-    let (applied, concerned) = item.map_or((0, 0), |item| applied(core, world, &[item]));
+    let (applied, concerned) = item.map_or((0, 0), |item| having.applied(world, &[item]));
     // The first parent that is not content speaks for all; where all are, the first.
     let refuses =
         |parent: &&model::ParentStatus| parent.conditions.iter().any(|c| &*c.kind == "Accepted" && c.status != ConditionStatus::True);

@@ -348,6 +348,10 @@ async fn feed(shared: &Shared, core: &Core, synced: &Sender<bool>) {
         lock(&shared.cache).forgive(monotone());
         let is_new = objects.has_changed().unwrap_or(false) || !is_fed;
         objects.mark_unchanged();
+        // Statuses come one after another, and are no matter of the core's.
+        if !is_new && shared.problems(&lock(&shared.cache)) == problems {
+            continue;
+        }
         let read = match shared.read() {
             Ok(read) => read,
             Err(problems) => {
@@ -355,9 +359,6 @@ async fn feed(shared: &Shared, core: &Core, synced: &Sender<bool>) {
                 continue;
             }
         };
-        if !is_new && read.problems == problems {
-            continue;
-        }
         problems.clone_from(&read.problems);
         core.read(read);
         is_fed = true;

@@ -13,22 +13,23 @@ pub enum Shape {
     Class,
     /// Gateway and ListenerSet: conditions of its own and its listeners'.
     Listening,
-    /// Routes and XBackends: what each parent of ours says, beside others' parents.
+    /// Routes, and XBackends up to v1.6: what each parent of ours says, beside others' parents.
     Parents,
-    /// Policies: the same by another word.
+    /// Policies, and XBackends since v1.7: the same by another word.
     Ancestors,
     /// Our own policies and settings: nobody else writes there.
     Own,
 }
 
 impl Shape {
-    /// `None`: nothing is written to objects of this kind.
-    pub fn of(group: &str, kind: &str) -> Option<Self> {
+    /// `None`: nothing is written to objects of this kind. `renamed`: the CRDs are those of v1.7 or later.
+    pub fn of(group: &str, kind: &str, renamed: bool) -> Option<Self> {
         match (group, kind) {
             ("" | "discovery.k8s.io", _) | (_, "ReferenceGrant" | "XMesh") => None,
             (_, "GatewayClass") => Some(Self::Class),
             (_, "Gateway" | "ListenerSet") => Some(Self::Listening),
             (frontends::organza::GROUP, _) => Some(Self::Own),
+            (_, "XBackend") if renamed => Some(Self::Ancestors),
             (_, kind) if kind.ends_with("Policy") => Some(Self::Ancestors),
             (_, kind) if kind.ends_with("Route") || kind == "XBackend" => Some(Self::Parents),
             _ => None,

@@ -120,7 +120,10 @@ fn kept(mut object: DynamicObject, name: &KindName, api_version: &str) -> Option
     let version = object.metadata.resource_version.clone().unwrap_or_default();
     let ending = object.metadata.deletion_timestamp.is_some();
     let mut value = serde_json::to_value(object).ok()?;
-    let status = slim::slim(&name.group, &name.kind, &mut value);
+    let status = match slim::slim(&name.group, &name.kind, &mut value) {
+        Value::Null => Box::default(),
+        status => status.to_string().into(),
+    };
     // Items of a list name neither.
     if let Some(fields) = value.as_object_mut() {
         fields.insert("apiVersion".into(), api_version.into());

@@ -8,8 +8,10 @@ use super::lease::Lead;
 use super::notes::Notes;
 use super::status::{Said, Shape, wanted};
 use super::{Cluster, FIELD_MANAGER, Shared, deploy, lock, settle, watch};
+use crate::api::told::Telling;
 use crate::core::{Core, now, seconds};
 use crate::limits;
+use crate::shell::monotone;
 use crate::world::World;
 use frontends::Object;
 use frontends::kubernetes::label;
@@ -21,6 +23,7 @@ use kube::core::DynamicObject;
 use model::ObjectRef;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use tokio::sync::watch::Receiver;
 use wire::api::{self, Condition};
 
@@ -34,9 +37,34 @@ struct Job {
     version: Option<String>,
 }
 
-/// What was written last of each object, and the version that came of it: until the watch has caught up, and where the server makes nothing of what is
-/// written, it is not written again.
-type Written = HashMap<ObjectRef, (Value, String)>;
+#[derive(Default)]
+struct Written {
+    /// What was written last of each object, as its text is hashed, and the version that came of it: until the watch has caught up, and where the server makes
+    /// nothing of what is written, it is not written again.
+    last: HashMap<ObjectRef, (u64, String)>,
+    /// What stood there as it should.
+    settled: HashMap<ObjectRef, Settled>,
+}
+
+/// All that the status of an object of many is made from: while that is the same, nobody has to look at what stands there again.
+struct Settled {
+    status: Option<Arc<model::Status>>,
+    applied: (u32, u32),
+    generation: u64,
+    version: Box<str>,
+}
+
+impl Settled {
+    /// Equal statuses are the same value.
+    fn is(&self, other: &Self) -> bool {
+        let same = match (&self.status, &other.status) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        same && (self.applied, self.generation, &self.version) == (other.applied, other.generation, &other.version)
+    }
+}
 
 /// Until dropped.
 pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Receiver<Lead>) {
@@ -44,14 +72,16 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
     let mut worlds = core.watch();
     // Also what proxies acknowledge.
     let mut events = core.events.subscribe();
-    let mut written = Written::new();
+    let mut written = Written::default();
     let mut notes = Notes::new(cluster);
     let mut gateways = Gateways::default();
     loop {
         let _ = leads.wait_for(|lead| *lead == Lead::Us).await;
+        let began = monotone();
         let deployed = gateways.round(cluster, shared, core).await;
         let done = deployed & round(cluster, shared, core, &mut written, &leads).await;
         let noted = notes.tell(&core.world(), shared).await;
+        let took = monotone().duration_since(began);
         let pause = async {
             if !(done && noted) {
                 return tokio::time::sleep(limits::WRITE_RETRY).await;
@@ -66,7 +96,9 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
             }
         };
         pause.await;
-        settle(&mut anything, limits::WRITE_SETTLE).await;
+        // Thousands of statuses tell of each proxy that comes: what takes long is not done all the time.
+        let rest = if took < limits::WRITE_LONG { limits::WRITE_SETTLE } else { took.min(limits::WRITE_REST) };
+        settle(&mut anything, rest).await;
         worlds.mark_unchanged();
         events = events.resubscribe();
     }
@@ -89,7 +121,7 @@ async fn round(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Wr
     let mut done = true;
     while let Some((job, result)) = results.next().await {
         match result {
-            Ok(Some(version)) => drop(written.insert(job.object, (job.status, version))),
+            Ok(Some(version)) => drop(written.last.insert(job.object, (hash(&job.status), version))),
             Ok(None) => {}
             // It is gone, or was changed meanwhile: the watch says more.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
@@ -123,42 +155,62 @@ async fn apply(cluster: &Cluster, job: &Job) -> Result<String, kube::Error> {
 
 fn jobs(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written) -> Vec<Job> {
     let world = core.world();
-    let told = crate::api::told::objects_of(core, &world, false);
-    let judged: HashMap<&ObjectRef, &model::Status> = world.statuses.iter().map(|status| (&status.object, status)).collect();
+    let telling = Telling::new(core, &world);
     let now = Timestamp::from_second(i64::try_from(seconds(now())).unwrap_or(0)).map(|time| time.to_string()).unwrap_or_default();
     let resources: BTreeMap<_, _> = lock(&shared.found).kinds.iter().map(|served| (served.name.clone(), served.resource.clone())).collect();
     let release = lock(&shared.found).bundle.as_ref().map(release);
     let says_reach = lock(&shared.found).bundle.as_ref().is_some_and(discover::has_reach);
+    // What came with v1.7 came together.
+    let is_renamed = says_reach;
     let cache = lock(&shared.cache);
-    written.retain(|object, _| cache.get(object).is_some());
+    written.last.retain(|object, _| cache.get(object).is_some());
+    written.settled.retain(|object, _| cache.get(object).is_some());
     let mut jobs = Vec::new();
-    for (object, told) in world.objects.iter().zip(&told.items) {
-        let name = super::KindName { group: told.group.clone(), kind: told.kind.clone() };
-        let (Some(shape), Some(kept), Some(resource)) =
-            (Shape::of(&told.group, &told.kind), cache.get(&object.object), resources.get(&name))
-        else {
-            continue;
-        };
+    for object in world.objects.iter() {
+        let Some(shape) = Shape::of(&object.object.group, &object.object.kind, is_renamed) else { continue };
+        let name = super::KindName { group: object.object.group.to_string(), kind: object.object.kind.to_string() };
+        let (Some(kept), Some(resource)) = (cache.get(&object.object), resources.get(&name)) else { continue };
         // What is somebody else's to judge has no status of ours; but what we said of it before is taken back.
-        if !judged.contains_key(&object.object) && !shape.is_shared() {
+        let status = telling.status(object);
+        if status.is_none() && !shape.is_shared() {
             continue;
         }
         let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
+        // Classes and Gateways say more than this, and are few.
+        let settled =
+            Settled { status: status.cloned(), applied: telling.applied(object), generation, version: kept.version.as_str().into() };
+        if shape.is_shared() && written.settled.get(&object.object).is_some_and(|before| before.is(&settled)) {
+            continue;
+        }
+        let told = telling.of(object);
         let besides = release.as_slice().iter().filter(|_| shape == Shape::Class).cloned().collect::<Vec<_>>();
         let is_deployed = cluster.deployment.is_some() && &*object.object.kind == "Gateway";
         let assigned = if is_deployed { reached(object, &cache) } else { Assigned::default() };
-        let addressed = is_deployed.then(|| addressed(told, object, &assigned, says_reach));
-        let told = addressed.as_ref().unwrap_or(told);
+        let told = if is_deployed { addressed(&told, object, &assigned, says_reach) } else { told };
         let sets = (&*object.object.kind == "Gateway").then(|| sets(object, &world));
-        let said = Said { shape, told, generation, addresses: &assigned.addresses, says_reach, sets, besides: &besides, now: &now };
-        let Some(status) = wanted(&said, &kept.status) else { continue };
-        if written.get(&object.object).is_some_and(|(before, version)| *before == status && !is_newer(kept, version)) {
+        let said = Said { shape, told: &told, generation, addresses: &assigned.addresses, says_reach, sets, besides: &besides, now: &now };
+        let Some(status) = wanted(&said, &kept.status()) else {
+            written.last.remove(&object.object);
+            if shape.is_shared() {
+                written.settled.insert(object.object.clone(), settled);
+            }
+            continue;
+        };
+        if written.last.get(&object.object).is_some_and(|(before, version)| *before == hash(&status) && !is_newer(kept, version)) {
             continue;
         }
         let version = shape.is_shared().then(|| kept.version.clone());
         jobs.push(Job { object: object.object.clone(), resource: resource.clone(), status, version });
     }
     jobs
+}
+
+/// The same within this process alone.
+fn hash(status: &Value) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    status.to_string().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Where a Gateway is reached: by its Service, if that is its own.
@@ -170,7 +222,7 @@ fn reached(gateway: &Object, cache: &Cache) -> Assigned {
     if whose != Some(&label(&gateway.object.name)) {
         return nowhere();
     }
-    addresses::assigned(gateway, service.object.at("/spec"), &service.status)
+    addresses::assigned(gateway, service.object.at("/spec"), &service.status())
 }
 
 /// A Gateway that nobody can reach is not programmed, whatever its proxies say.

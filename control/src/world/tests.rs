@@ -1,3 +1,5 @@
+mod edited;
+
 use super::*;
 use crate::summary;
 use crate::view::view;

@@ -1,16 +1,17 @@
 //! `XBackend` (`gateway.networking.x-k8s.io`, v1alpha1): a host outside the mesh, or whoever bears some labels (`selected`). What cannot be honoured
 //! makes the whole object unusable: nobody is called with less protection than was asked for.
 
+use super::listener::Door;
 use super::roots::Bundle;
 use super::selected::{self, Made, Selected};
 use super::{backend_tls, certificate, condition};
 use crate::kubernetes::{Inventory, port, text};
 use crate::wrong::{Within, Wrong};
-use crate::{Object, Translation};
+use crate::{Object, Translation, limits};
 use model::backend::{ExternalName, Shown, UpstreamRoots};
 use model::*;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub const GROUP: &str = "gateway.networking.x-k8s.io";
@@ -28,7 +29,7 @@ pub type Externals = BTreeMap<(Arc<str>, Arc<str>), Result<Found, Wrong>>;
 /// With the certificates that are shown to them.
 pub fn read_all(objects: &[Object], inventory: &Inventory) -> (Externals, Vec<Certificate>) {
     let (mut externals, mut certificates) = (Externals::new(), Vec::new());
-    let all = || objects.iter().filter(|o| o.is(GROUP, "XBackend"));
+    let all = || objects.iter().filter(|o| is(o));
     let made = all().any(selected::is).then(|| Made::among(objects));
     for object in all() {
         let read = match made.as_ref().filter(|_| selected::is(object)) {
@@ -49,21 +50,76 @@ pub fn selected(externals: &Externals) -> impl Iterator<Item = &Selected> {
     externals.values().filter_map(|found| if let Ok(Found::Selected(selected)) = found { Some(selected) } else { None })
 }
 
-/// What is wrong with them, and their statuses.
+/// What is wrong with them.
 pub fn report(objects: &[Object], externals: &Externals, out: &mut Translation) {
-    for object in objects.iter().filter(|o| o.is(GROUP, "XBackend")) {
+    for object in objects.iter().filter(|o| is(o)) {
         let read = externals.get(&(object.object.namespace.clone(), object.object.name.clone()));
-        let accepted = match read {
-            Some(Err(wrong)) => {
-                out.reports.push(wrong.report(&object.object));
-                condition("Accepted", false, wrong.reason, &wrong.message)
-            }
+        out.reports.extend(read.and_then(|read| read.as_ref().err()).map(|wrong| wrong.report(&object.object)));
+    }
+}
+
+/// Their statuses, for each Gateway or Service that leads to one: after the routes, which say who does.
+pub fn finish(objects: &[Object], externals: &Externals, doors: &[Door], out: &mut Translation) {
+    if externals.is_empty() {
+        return;
+    }
+    let led = led(objects, doors, out);
+    for object in objects.iter().filter(|o| is(o)) {
+        let name = (object.object.namespace.clone(), object.object.name.clone());
+        let accepted = match externals.get(&name) {
+            Some(Err(wrong)) => condition("Accepted", false, wrong.reason, &wrong.message),
             Some(Ok(Found::Selected(_))) => condition("Accepted", true, "Accepted", "Routes can refer to those that it selects."),
             _ => condition("Accepted", true, "Accepted", "Routes can refer to the host."),
         };
-        let (conditions, parents, listeners) = (vec![accepted], Vec::new(), Vec::new());
-        out.statuses.push(Status { object: object.object.clone(), conditions, parents, listeners });
+        let of =
+            |parent: &ObjectRef| ParentStatus { parent: parent.clone(), section: None, port: None, conditions: vec![accepted.clone()] };
+        let parents = led.get(&name).into_iter().flatten().take(limits::BACKEND_ANCESTORS).map(of).collect();
+        out.statuses.push(Status { object: object.object.clone(), conditions: vec![accepted], parents, listeners: Vec::new() });
     }
+}
+
+fn is(object: &Object) -> bool {
+    object.is(GROUP, "XBackend")
+}
+
+/// By namespace and name of an XBackend, a broken one too: the Gateways and Services whose routes, or filters of listeners, name it.
+fn led(objects: &[Object], doors: &[Door], out: &Translation) -> BTreeMap<(Arc<str>, Arc<str>), BTreeSet<ObjectRef>> {
+    let written: HashMap<&ObjectRef, &Object> = objects.iter().map(|object| (&object.object, object)).collect();
+    let gateways: BTreeMap<&Key, &ObjectRef> = doors.iter().map(|door| (&door.listener.key, &door.gateway)).collect();
+    let mut led: BTreeMap<_, BTreeSet<ObjectRef>> = BTreeMap::new();
+    let mut note = |by: &ObjectRef, parents: &[ObjectRef]| {
+        let Some(object) = written.get(by) else { return };
+        for (namespace, name) in named(&object.value) {
+            let namespace = namespace.map_or_else(|| by.namespace.clone(), Arc::from);
+            led.entry((namespace, name.into())).or_default().extend(parents.iter().cloned());
+        }
+    };
+    for resource in &out.resources {
+        let Resource::Route(route) = resource else { continue };
+        let parent = |at: &Attachment| match &at.target {
+            Target::Listener(key) => gateways.get(key).map(|gateway| (*gateway).clone()),
+            Target::Service { service, .. } => Some(ObjectRef::new("", "Service", &service.namespace, &service.name)),
+        };
+        note(&route.origin.object, &route.attachments.iter().filter_map(parent).collect::<Vec<_>>());
+    }
+    doors.iter().for_each(|door| note(&door.owner, std::slice::from_ref(&door.gateway)));
+    led
+}
+
+/// The XBackends that an object names, wherever it does, each with the namespace if it says one.
+pub fn named(value: &Value) -> Vec<(Option<&str>, &str)> {
+    let mut found = Vec::new();
+    let below: Vec<&Value> = match value {
+        Value::Object(fields) => {
+            let is_one = text(value, "kind") == Some("XBackend") && text(value, "group") == Some(GROUP);
+            found.extend(text(value, "name").filter(|_| is_one).map(|name| (text(value, "namespace"), name)));
+            fields.values().collect()
+        }
+        Value::Array(items) => items.iter().collect(),
+        _ => Vec::new(),
+    };
+    found.extend(below.into_iter().flat_map(named));
+    found
 }
 
 fn read(object: &Object, inventory: &Inventory) -> Result<(ExternalHost, Option<Certificate>), Wrong> {

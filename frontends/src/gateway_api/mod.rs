@@ -8,6 +8,7 @@ pub mod before;
 pub mod certificate;
 pub mod clients;
 pub mod duration;
+pub mod edited;
 pub mod external;
 pub mod features;
 pub mod filter;
@@ -49,6 +50,7 @@ pub fn translate(objects: &[Object], inventory: &mut Inventory, settings: &Setti
     for route in routes {
         route::translate(route, &world, &mut gateways, out);
     }
+    external::finish(objects, &externals, &gateways.doors, out);
     let mut strays = sets::strays(objects, &gateways);
     backend_tls::finish(policies, &gateways.doors, out);
     gateways.finish(out);

@@ -34,7 +34,7 @@ fn parent(name: &str, conditions: Vec<Condition>) -> api::Parent {
 }
 
 fn said<'a>(told: &'a api::Object, generation: u64, now: &'a str) -> Said<'a> {
-    let shape = Shape::of(&told.group, &told.kind).unwrap();
+    let shape = Shape::of(&told.group, &told.kind, false).unwrap();
     Said { shape, told, generation, addresses: &[], says_reach: false, sets: None, besides: &[], now }
 }
 
@@ -127,9 +127,12 @@ fn addresses_are_told_and_taken_back() {
 
 #[test]
 fn core_objects_are_nobodys_to_judge() {
-    assert_eq!(Shape::of("", "Service"), None);
-    assert_eq!(Shape::of("gateway.networking.k8s.io", "ReferenceGrant"), None);
-    assert_eq!(Shape::of("gateway.networking.k8s.io", "BackendTLSPolicy"), Some(Shape::Ancestors));
-    assert_eq!(Shape::of("organza.dev", "AccessPolicy"), Some(Shape::Own));
-    assert_eq!(Shape::of("gateway.networking.k8s.io", "TLSRoute"), Some(Shape::Parents));
+    assert_eq!(Shape::of("", "Service", false), None);
+    assert_eq!(Shape::of("gateway.networking.k8s.io", "ReferenceGrant", false), None);
+    assert_eq!(Shape::of("gateway.networking.k8s.io", "BackendTLSPolicy", false), Some(Shape::Ancestors));
+    assert_eq!(Shape::of("organza.dev", "AccessPolicy", false), Some(Shape::Own));
+    assert_eq!(Shape::of("gateway.networking.k8s.io", "TLSRoute", false), Some(Shape::Parents));
+    let backend = |renamed| Shape::of("gateway.networking.x-k8s.io", "XBackend", renamed);
+    assert_eq!((backend(false), backend(true)), (Some(Shape::Parents), Some(Shape::Ancestors)), "each release has its own word");
+    assert_eq!(Shape::of("gateway.networking.k8s.io", "TLSRoute", true), Some(Shape::Parents));
 }

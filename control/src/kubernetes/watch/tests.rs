@@ -15,7 +15,7 @@ fn what_a_watch_says_is_kept_slender_and_named_by_its_kind() {
     .unwrap();
     let kept = kept(object, &name, "gateway.networking.k8s.io/v1").unwrap();
     assert_eq!((kept.uid.as_str(), kept.version.as_str(), kept.ending), ("u", "7", true));
-    assert_eq!(kept.status, json!({"parents": []}));
+    assert_eq!(kept.status(), json!({"parents": []}));
     assert_eq!(kept.object.object, ObjectRef::new("gateway.networking.k8s.io", "HTTPRoute", "shop", "r"));
     let value = json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",

@@ -52,3 +52,90 @@ fn who_is_not_reached_where_it_asks_to_be_is_not_programmed() {
     assert_eq!(programmed(("False", "Pending"), &["192.0.2.9"], &[]), "False AddressNotUsable");
     assert_eq!(programmed(("False", "Invalid"), &["192.0.2.9"], &[]), "False Invalid", "a worse fault goes before");
 }
+
+fn kept(value: &Value, status: &Value, version: &str) -> Kept {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (kind, name, api) = (text(&value["kind"]), text(&value["metadata"]["name"]), text(&value["apiVersion"]));
+    let object = Object::new(ObjectRef::new("gateway.networking.k8s.io", &kind, "shop", &name), &api, value.clone());
+    Kept { object, status: status.to_string().into(), uid: name, version: version.into(), ending: false }
+}
+
+/// What the API server makes of a status that is written, and of nothing.
+fn hear(shared: &Shared, kind: &str, value: &Value, status: &Value, version: &str) {
+    let name = super::super::KindName { group: "gateway.networking.k8s.io".into(), kind: kind.into() };
+    shared.hear(&name, super::super::News::Is(Box::new(kept(value, status, version))));
+}
+
+#[tokio::test]
+async fn what_stands_as_it_should_is_looked_at_again_when_something_of_it_changed() {
+    let api = "gateway.networking.k8s.io/v1";
+    let listeners = json!([{"name": "http", "port": 80, "protocol": "HTTP"}]);
+    let gateway = json!({"apiVersion": api, "kind": "Gateway", "metadata": {"name": "web", "namespace": "shop", "generation": 1},
+        "spec": {"gatewayClassName": "organza", "listeners": listeners}});
+    let route = |generation: u64| {
+        json!({"apiVersion": api, "kind": "HTTPRoute", "metadata": {"name": "one", "namespace": "shop", "generation": generation},
+        "spec": {"parentRefs": [{"name": "web"}]}})
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(crate::store::Memory::default())).unwrap();
+    let nobody = tower::service_fn(|_: http::Request<kube::client::Body>| {
+        std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
+    });
+    let cluster =
+        Cluster { client: kube::Client::new(nobody, "organza"), namespace: "organza".into(), replica: "me".into(), deployment: None };
+    let (shared, mut written) = (Shared::new(), Written::default());
+    let served = ["Gateway", "HTTPRoute"].map(|kind| discover::Served {
+        name: super::super::KindName { group: "gateway.networking.k8s.io".into(), kind: kind.into() },
+        resource: ApiResource {
+            group: "gateway.networking.k8s.io".into(),
+            version: "v1".into(),
+            api_version: api.into(),
+            kind: kind.into(),
+            plural: format!("{}s", kind.to_lowercase()),
+        },
+        namespaced: true,
+    });
+    lock(&shared.cache).serve(&served.iter().map(|one| one.name.clone()).collect::<Vec<_>>());
+    lock(&shared.found).kinds = served.into();
+    let read = |generation: u64, status: &Value, version: &str| {
+        hear(&shared, "Gateway", &gateway, &Value::Null, "1");
+        hear(&shared, "HTTPRoute", &route(generation), status, version);
+        core.read(crate::files::Read { objects: lock(&shared.cache).objects(), problems: Vec::new() });
+    };
+    let due = |written: &mut Written| {
+        jobs(&cluster, &shared, &core, written).into_iter().find(|job| &*job.object.kind == "HTTPRoute").map(|job| job.status)
+    };
+    read(1, &Value::Null, "1");
+    let first = due(&mut written).expect("nothing stands there");
+    assert!(written.settled.is_empty());
+    read(1, &first, "2");
+    assert_eq!(due(&mut written), None);
+    assert_eq!(written.settled.len(), 1);
+    assert_eq!(due(&mut written), None, "nothing changed");
+    // Somebody else wrote over it: the same world, and another version.
+    read(1, &json!({"parents": []}), "3");
+    assert_eq!(due(&mut written).as_ref(), Some(&first));
+    read(1, &first, "4");
+    assert_eq!(due(&mut written), None);
+    // It was edited, which says nothing else but of which edit it is.
+    read(2, &first, "5");
+    let second = due(&mut written).expect("it is of another edit");
+    assert_eq!(second["parents"][0]["conditions"][0]["observedGeneration"], 2);
+    read(2, &second, "6");
+    assert_eq!(due(&mut written), None);
+    // A proxy comes, who has not all of it yet.
+    let request = wire::api::RegistrationRequest {
+        name: "a".into(),
+        namespace: "shop".into(),
+        service_account: "a".into(),
+        service: None,
+        ports: Vec::new(),
+        protocol: None,
+        labels: BTreeMap::new(),
+        addresses: Vec::new(),
+    };
+    let proxy = core.register(request, None).unwrap().proxy;
+    core.connected(&proxy, "0".into(), false);
+    let third = due(&mut written).expect("one more is concerned");
+    assert!(third.to_string().contains("applied by 0 of 1 proxies"), "{third}");
+}

@@ -219,6 +219,44 @@ fn outside_hosts_that_cannot_be_called_as_asked_are_not_called() {
     assert_eq!(verdict(&outside(bytes)), "Accepted=True UnsupportedProtocol=False");
 }
 
+#[test]
+fn an_xbackend_says_who_leads_there_and_names_so_many() {
+    let api = "gateway.networking.x-k8s.io/v1alpha1";
+    let spec = json!({"type": "ExternalHostname", "externalHostname": {"hostname": "api.example"}, "port": {"number": 443}});
+    let backend = |name: &str, spec: &Value| object(api, "XBackend", ("a", name), json!({ "spec": spec }));
+    let to = |name: &str| json!({"group": "gateway.networking.x-k8s.io", "kind": "XBackend", "name": name});
+    let named = |name: &str, parents: Value, rule: Value| {
+        object(API, "HTTPRoute", ("a", name), json!({"spec": {"parentRefs": parents, "rules": [rule]}}))
+    };
+    let led = |objects: &[crate::Object], name: &str| -> Vec<String> {
+        let t = run(objects);
+        let status = t.statuses.iter().find(|s| &*s.object.kind == "XBackend" && *s.object.name == *name).unwrap();
+        status.parents.iter().map(|p| format!("{} {}", p.parent, told(&p.conditions).join(" "))).collect()
+    };
+    let door = gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
+    let edge = json!([{"name": &*door.object.name}]);
+    let mesh = json!([{"group": "", "kind": "Service", "name": "s"}]);
+    let copied = json!({"filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": to("good")}}], "backendRefs": [{"name": "s", "port": 80}]});
+    let objects = [
+        door.clone(),
+        service("a", "s"),
+        backend("good", &spec),
+        backend("broken", &json!({"type": "MCP"})),
+        backend("alone", &spec),
+        named("one", edge.clone(), json!({"backendRefs": [to("broken")]})),
+        named("two", mesh, copied),
+        named("three", json!([{"name": "nobodys"}]), json!({"backendRefs": [to("alone")]})),
+    ];
+    assert_eq!(led(&objects, "good"), ["Service a/s Accepted=True/Accepted"]);
+    assert_eq!(led(&objects, "broken"), [format!("{} Accepted=False/UnsupportedValue", door.object)]);
+    assert!(led(&objects, "alone").is_empty(), "nobody serves what leads there");
+    let many = (0..=crate::limits::BACKEND_ANCESTORS).map(|i| service("a", &format!("s{i}")));
+    let mesh: Vec<Value> =
+        (0..=crate::limits::BACKEND_ANCESTORS).map(|i| json!({"group": "", "kind": "Service", "name": format!("s{i}")})).collect();
+    let all: Vec<_> = many.chain([backend("good", &spec), named("one", json!(mesh), json!({"backendRefs": [to("good")]}))]).collect();
+    assert_eq!(led(&all, "good").len(), crate::limits::BACKEND_ANCESTORS);
+}
+
 fn slice(kind: &str, addresses: Value) -> crate::Object {
     let endpoints = json!([{"addresses": addresses, "conditions": {"ready": true}, "zone": "z"}]);
     let body = json!({"addressType": kind, "endpoints": endpoints, "ports": [{"name": "http", "port": 8080}]});

@@ -1,0 +1,96 @@
+//! How many proxies have what, looked at once for as many objects as are told of: of thousands of each, every pair would be too many. It knows what was
+//! acknowledged, and never what it says.
+
+use crate::core::{Core, Session};
+use crate::registry::Entry;
+use crate::world::{Item, World};
+use model::{Key, Resource, Target};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The connected proxies as they were when it was looked.
+#[derive(Debug, Default)]
+pub struct Having {
+    all: Group,
+    /// In a cluster, where what a Gateway serves is the matter of its own proxies alone.
+    gateways: Option<BTreeMap<Key, Group>>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    /// Up to which generation each has all that concerns it, of those that refuse nothing; ascending.
+    content: Vec<u64>,
+    /// The same of the others, and what they refuse.
+    refusing: Vec<(u64, BTreeSet<String>)>,
+}
+
+impl Having {
+    pub fn look(core: &Core) -> Self {
+        let mut having = Self { gateways: core.cluster().map(|_| BTreeMap::new()), ..Self::default() };
+        let inner = core.lock();
+        for (proxy, session) in inner.sessions.iter().filter(|(_, session)| session.connected) {
+            having.all.add(session);
+            if let Some(gateways) = &mut having.gateways
+                && let Some(gateway) = inner.registry.get(proxy).and_then(Entry::gateway)
+            {
+                gateways.entry(gateway).or_default().add(session);
+            }
+        }
+        drop(inner);
+        having.all.content.sort_unstable();
+        having.gateways.iter_mut().flat_map(BTreeMap::values_mut).for_each(|group| group.content.sort_unstable());
+        having
+    }
+
+    /// How many have these resources as they are in force, and of how many; every proxy has what does not concern it, and none what it refused.
+    pub fn applied(&self, world: &World, items: &[&Item]) -> (u32, u32) {
+        let modified = items.iter().map(|item| item.modified).max().unwrap_or(0);
+        let Some(groups) = &self.gateways else { return self.all.applied(modified, items) };
+        let serving = gateways(world, items);
+        if serving.is_empty() {
+            return self.all.applied(modified, items);
+        }
+        let each = serving.iter().filter_map(|gateway| groups.get(gateway)).map(|group| group.applied(modified, items));
+        each.fold((0, 0), |(applied, concerned), (a, c)| (applied + a, concerned + c))
+    }
+}
+
+impl Group {
+    fn add(&mut self, session: &Session) {
+        match session.refused.is_empty() {
+            true => self.content.push(session.current),
+            false => self.refusing.push((session.current, session.refused.keys().cloned().collect())),
+        }
+    }
+
+    fn applied(&self, modified: u64, items: &[&Item]) -> (u32, u32) {
+        let content = self.content.len() - self.content.partition_point(|current| *current < modified);
+        let took = |(current, refused): &&(u64, BTreeSet<String>)| {
+            *current >= modified && items.iter().all(|item| !refused.contains(&*item.encoded.name))
+        };
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        (count(content + self.refusing.iter().filter(took).count()), count(self.content.len() + self.refusing.len()))
+    }
+}
+
+/// The gateways that serve these.
+fn gateways(world: &World, items: &[&Item]) -> BTreeSet<Key> {
+    let listener = |key: &Key| match world.get(key).map(|item| &item.resource) {
+        Some(Resource::Listener(listener)) => Some(listener.gateway.clone()),
+        _ => None,
+    };
+    let mut found = BTreeSet::new();
+    for item in items {
+        match &item.resource {
+            Resource::Listener(listener) => drop(found.insert(listener.gateway.clone())),
+            Resource::Route(route) => {
+                let on = route.attachments.iter().filter_map(|a| if let Target::Listener(key) = &a.target { listener(key) } else { None });
+                found.extend(on);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+use super::*;
+use model::{Kind, ObjectRef, Source};
+use std::sync::Arc;
+use wire::delta::Encoded;
+
+fn session(current: u64, refused: &[&str]) -> Session {
+    let refused = refused.iter().map(|name| ((*name).to_owned(), "why".to_owned())).collect();
+    let mut session = Session::default();
+    (session.connected, session.current, session.refused) = (true, current, refused);
+    session
+}
+
+fn group(sessions: &[Session]) -> Group {
+    let mut group = Group::default();
+    sessions.iter().for_each(|session| group.add(session));
+    group.content.sort_unstable();
+    group
+}
+
+fn key(kind: Kind, name: &str) -> Key {
+    Key::new(Source::files(), kind, "shop", name)
+}
+
+fn listener(gateway: &str, modified: u64) -> Item {
+    let objects = [frontends::Object::new(
+        ObjectRef::new("gateway.networking.k8s.io", "Gateway", "shop", gateway),
+        "gateway.networking.k8s.io/v1",
+        serde_json::json!({"spec": {"gatewayClassName": "organza", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}}),
+    )];
+    let made = frontends::translate(&objects, &frontends::Options::default());
+    let resource = made.resources.into_iter().find(|resource| matches!(resource, Resource::Listener(_))).unwrap();
+    Item { encoded: Arc::new(Encoded::new(&resource)), resource, modified }
+}
+
+#[test]
+fn a_proxy_has_what_came_before_its_generation_and_what_it_did_not_refuse() {
+    let item = listener("edge", 5);
+    let name = item.encoded.name.to_string();
+    let all = group(&[
+        session(4, &[]),
+        session(5, &[]),
+        session(6, &[]),
+        session(6, &[&name]),
+        session(6, &["another"]),
+        session(4, &["another"]),
+    ]);
+    let having = Having { all, gateways: None };
+    assert_eq!(having.applied(&World::default(), &[&item]), (3, 6));
+    assert_eq!(having.applied(&World::default(), &[]), (6, 6), "what concerns nobody all have");
+}
+
+#[test]
+fn in_a_cluster_what_a_gateway_serves_is_its_own_proxies_matter() {
+    let (edge, other) = (listener("edge", 5), listener("other", 7));
+    let of = |name: &str, sessions: &[Session]| (key(Kind::Gateway, name), group(sessions));
+    let (first, second) = ([session(5, &[]), session(4, &[])], [session(6, &[]), session(7, &[]), session(8, &[])]);
+    let gateways = BTreeMap::from([of("edge", &first), of("other", &second)]);
+    let all = group(&[first.as_slice(), second.as_slice()].concat());
+    let having = Having { all, gateways: Some(gateways) };
+    let world = World::default();
+    assert_eq!(having.applied(&world, &[&edge]), (1, 2));
+    assert_eq!(having.applied(&world, &[&other]), (2, 3));
+    assert_eq!(having.applied(&world, &[&edge, &other]), (2, 5), "of both together the newer counts");
+    assert_eq!(having.applied(&world, &[&listener("nobodys", 1)]), (0, 0));
+}

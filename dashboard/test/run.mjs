@@ -190,7 +190,10 @@ await until('a word narrows the table', async () => (await page.locator('tbody t
 
 // Every page, two themes, three sizes.
 const service = await page.locator('tbody a.name').first().getAttribute('href', { timeout: PATIENCE });
-const pages = ['graph', 'services', service.slice(2), 'workloads', 'routes', 'object/HTTPRoute/default/catalog', 'flows', 'traces', 'proxies', 'certificates', 'events', 'problems'];
+await at('workloads');
+await page.waitForSelector('tbody a.name');
+const workload = await page.locator('tbody a.name').first().getAttribute('href', { timeout: PATIENCE });
+const pages = ['graph', 'services', service.slice(2), 'workloads', workload.slice(2), 'routes', 'object/HTTPRoute/default/catalog', 'flows', 'traces', 'proxies', 'certificates', 'events', 'problems'];
 const sizes = [
   ['wide', 1440, 900],
   ['tablet', 820, 1180],

@@ -144,7 +144,7 @@ export async function much(context, base, folder, check, until) {
     };
     await day.addInitScript(madeUp, { services: 12, faster: true, days: days / 2 });
     await day.goto(`${base}/#/${path}`);
-    const at = (share) => day.waitForFunction((graphs) => globalThis.madeUp.graphs >= graphs, (days / 2) * share, { timeout: 600_000, polling: 20 });
+    const at = (share) => day.waitForFunction((graphs) => globalThis.madeUp.graphs >= graphs, (days / 2) * share, { timeout: Math.max(600_000, days * 100), polling: 20 });
     await at(0.2);
     const early = await weight();
     await at(1);

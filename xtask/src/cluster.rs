@@ -33,7 +33,7 @@ const TOOLS: &[(&str, &str)] = &[
 /// For the API server to answer, a node to be ready, a name to resolve.
 const PATIENCE: Duration = Duration::from_secs(120);
 const USAGE: &str = "\
-cluster up [--nodes 1|2] [--control-only] [--name NAME]
+cluster up [--nodes 1|2] [--control-only] [--gateway-api v1.6|v1.7] [--name NAME]
 cluster down | status [--name NAME]
 cluster check [--name NAME]                 pods, Services and a load balancer, seen to work
 cluster exec [--name NAME] COMMAND [ARGS]   beside the first node, in its network, with KUBECONFIG set
@@ -56,7 +56,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     };
     let cluster = Cluster::named(&name)?;
     match (what.as_str(), rest.as_slice()) {
-        ("up", flags) => cluster.up(&Shape::read(flags)?),
+        ("up", flags) => cluster.up(Shape::read(flags)?),
         ("down", []) => cluster.down(),
         ("status", []) => cluster.status(),
         ("exec", [program, arguments @ ..]) => {
@@ -70,21 +70,65 @@ pub fn run(arguments: &[String]) -> Result<()> {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Shape {
-    ControlOnly,
-    Nodes(u8),
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub struct Shape {
+    /// None: etcd and the API server alone.
+    nodes: u8,
+    release: Release,
+}
+
+/// Whose definitions of the Gateway API the cluster has.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub enum Release {
+    V1_6,
+    V1_7,
+}
+
+impl Release {
+    fn read(text: &str) -> Result<Self> {
+        match text {
+            "v1.6" => Ok(Self::V1_6),
+            "v1.7" => Ok(Self::V1_7),
+            _ => bail!("{USAGE}"),
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::V1_6 => "third_party/gateway-api/crd",
+            Self::V1_7 => "third_party/gateway-api/crd-v1.7",
+        }
+    }
 }
 
 impl Shape {
+    const ALONE: Self = Self { nodes: 0, release: Release::V1_6 };
+
+    pub fn of(nodes: u8, release: Release) -> Self {
+        Self { nodes, release }
+    }
+
     fn read(flags: &[&str]) -> Result<Self> {
-        match flags {
-            [] => Ok(Self::Nodes(1)),
-            ["--control-only"] => Ok(Self::ControlOnly),
-            ["--nodes", "1"] => Ok(Self::Nodes(1)),
-            ["--nodes", "2"] => Ok(Self::Nodes(2)),
-            _ => bail!("{USAGE}"),
+        let mut shape = Self { nodes: 1, release: Release::V1_6 };
+        let mut rest = flags;
+        while !rest.is_empty() {
+            rest = match rest {
+                ["--control-only", rest @ ..] => {
+                    shape.nodes = 0;
+                    rest
+                }
+                ["--nodes", count @ ("1" | "2"), rest @ ..] => {
+                    shape.nodes = if *count == "1" { 1 } else { 2 };
+                    rest
+                }
+                ["--gateway-api", release, rest @ ..] => {
+                    shape.release = Release::read(release)?;
+                    rest
+                }
+                _ => bail!("{USAGE}"),
+            };
         }
+        Ok(shape)
     }
 }
 
@@ -159,25 +203,26 @@ impl Cluster {
         if self.ledger().alive("node-1").is_some() && self.kubectl(&["get", "--raw", "/readyz"]).is_ok() {
             return Ok(true);
         }
-        self.up(&Shape::Nodes(1))?;
+        self.up(Shape::of(1, Release::V1_6))?;
         Ok(false)
     }
 
     /// Raises etcd and the API server, and nothing else.
     pub fn alone(&self) -> Result<()> {
-        self.up(&Shape::ControlOnly)
+        self.up(Shape::ALONE)
     }
 
-    fn up(&self, shape: &Shape) -> Result<()> {
+    /// Raises one of that shape, unless it stands.
+    pub fn up(&self, shape: Shape) -> Result<()> {
         if self.stands(shape)? {
             return self.status();
         }
         self.down()?;
-        if let Shape::Nodes(_) = shape {
+        if shape.nodes > 0 {
             install()?;
         }
         let built = Instant::now();
-        programs::build(*shape == Shape::ControlOnly)?;
+        programs::build(shape.nodes == 0)?;
         println!("programs: {:.1} s", built.elapsed().as_secs_f64());
         let begun = Instant::now();
         let raised = self.raise(shape);
@@ -190,7 +235,7 @@ impl Cluster {
     }
 
     /// Whether it is up already, and in this shape.
-    fn stands(&self, shape: &Shape) -> Result<bool> {
+    fn stands(&self, shape: Shape) -> Result<bool> {
         let Ok(has) = fs::read_to_string(self.folder.join("shape")) else { return Ok(false) };
         if self.ledger().all()?.iter().any(|process| !process.is_alive()) || self.kubectl(&["get", "--raw", "/readyz"]).is_err() {
             println!("a cluster {} was there and is broken; it is made anew", self.name);
@@ -202,18 +247,18 @@ impl Cluster {
         Ok(true)
     }
 
-    fn raise(&self, shape: &Shape) -> Result<()> {
+    fn raise(&self, shape: Shape) -> Result<()> {
         fs::create_dir_all(self.folder.join("log"))?;
         let ledger = self.ledger();
-        let nodes = match shape {
-            Shape::ControlOnly => {
+        let nodes = match shape.nodes {
+            0 => {
                 control::alone(&self.folder, &ledger)?;
                 Vec::new()
             }
-            Shape::Nodes(count) => self.raise_nodes(&ledger, *count)?,
+            count => self.raise_nodes(&ledger, count)?,
         };
         self.until("the API server is ready", || self.kubectl(&["get", "--raw", "/readyz"]).map(|_| true))?;
-        let crds = crate::root().join("third_party/gateway-api/crd");
+        let crds = crate::root().join(shape.release.folder());
         self.kubectl(&["apply", "--server-side", "-f", &crds.to_string_lossy()])?;
         if !nodes.is_empty() {
             self.settle(&nodes)?;

@@ -10,10 +10,13 @@ fn a_name_fits_everywhere() {
 
 #[test]
 fn shapes() {
-    assert_eq!(Shape::read(&[]).unwrap(), Shape::Nodes(1));
-    assert_eq!(Shape::read(&["--nodes", "2"]).unwrap(), Shape::Nodes(2));
-    assert_eq!(Shape::read(&["--control-only"]).unwrap(), Shape::ControlOnly);
-    assert!(Shape::read(&["--nodes", "3"]).is_err());
+    assert_eq!(Shape::read(&[]).unwrap(), Shape::of(1, Release::V1_6));
+    assert_eq!(Shape::read(&["--nodes", "2"]).unwrap(), Shape::of(2, Release::V1_6));
+    assert_eq!(Shape::read(&["--control-only"]).unwrap(), Shape::ALONE);
+    assert_eq!(Shape::read(&["--gateway-api", "v1.7", "--nodes", "1"]).unwrap(), Shape::of(1, Release::V1_7));
+    for bad in [&["--nodes", "3"][..], &["--gateway-api", "v2"], &["--gateway-api"], &["more"]] {
+        assert!(Shape::read(bad).is_err(), "{bad:?}");
+    }
 }
 
 #[test]

@@ -37,6 +37,7 @@ What there is:
   routes        HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute: splits and conditions
   edges         who calls whom, how often, how well, how it was secured
   calls         who called what in the last seven days: port, method, path, how often, when last
+  consumers     who uses which API: requests, refused ones, when last; json has each day of the last month
   certificates  authorities and what they signed, with their end
   objects       all that files declare, or a kind of it: gateways, xbackends, …
   all           gateways, routes, services and proxies";

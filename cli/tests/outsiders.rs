@@ -89,6 +89,12 @@ fn consumers_are_known_by_keys_of_which_files_hold_the_hash_alone() {
     let (code, said, error) = mesh.run(&["explain", "GET", "http://web/", "--from", "web", "--consumer", "acme", "--expect", "Allow"]);
     assert!(code == 0 && said.contains("proof      default/web: a key of Consumer default/acme"), "{said}{error}");
     assert_eq!(mesh.run(&["access", "check", "web", "web", "--consumer", "nobody", "--path", "/"]).0, 2);
+    // What it used is told, by whoever read its key.
+    let document = || mesh.run(&["get", "consumers", "-o", "json"]).1;
+    eventually("its requests are told", SOON, || json(&document())["items"][0]["status"]["used"]["requests"].as_u64() > Some(0));
+    let (_, table, error) = mesh.run(&["get", "consumers", "-o", "wide"]);
+    assert!(table.contains("acme") && table.contains("Service default/web: ") && table.contains("True"), "{table}{error}");
+    assert!(!document().contains(&key) && !table.contains(&key) && !table.contains(&hash));
     web.stop(SOON);
     up.stop(SOON);
     nothing_is_left(&mesh);

@@ -24,7 +24,7 @@ fn main() {
         // Replicas of a service are one workload: they tell of the same edges.
         for proxy in 0..PROXIES {
             let edges = (0..EDGES).map(|n| edge(proxy % SERVICES, n, second)).collect();
-            let delta = EdgeDelta { incarnation: 1, sequence: second, edges, calls: Vec::new() };
+            let delta = EdgeDelta { incarnation: 1, sequence: second, edges, calls: Vec::new(), consumed: Vec::new() };
             let name = format!("proxy-{proxy}");
             let before = processor();
             graph.report(&name, delta, 1_000_000 + second);

@@ -2,6 +2,7 @@
 //! say what, and what to do.
 
 mod beside;
+mod consumers;
 mod having;
 mod known;
 mod picture;
@@ -105,6 +106,7 @@ impl Api {
             .route(path::ROUTES, get(|State(a): State<Self>| async move { Json(told::routes(&a.core)) }))
             .route(path::EDGES, get(|State(a): State<Self>| async move { Json(told::edges(&a.core)) }))
             .route(path::CALLS, get(|State(a): State<Self>| async move { Json(beside::calls(&a.core)) }))
+            .route(path::CONSUMERS, get(|State(a): State<Self>| async move { Json(consumers::consumers(&a.core)) }))
             .route(path::GRAPH, get(graph))
             .route(path::HISTORY, get(history))
             .route(path::LONG_HISTORY, get(long_history))

@@ -1,10 +1,14 @@
 //! The one place that changes: files, registrations and sessions meet here, behind one short lock, and become the next world.
 
 mod leaving;
+mod signing;
 mod unsaved;
+
+pub use signing::Unsigned;
 
 use crate::calls::Calls;
 use crate::checks::Checks;
+use crate::consumption::Consumption;
 use crate::contexts::Contexts;
 use crate::ejections::Ejections;
 use crate::files::Read;
@@ -17,8 +21,8 @@ use crate::shell::{monotone, started};
 use crate::store::{Store, Txn};
 use crate::tokens::{Kept, Tokens};
 use crate::views::Views;
-use crate::world::{self, Ingredients, World};
-use crate::{ca, limits, sessions, summary};
+use crate::world::{Ingredients, World};
+use crate::{limits, sessions, summary};
 use frontends::Object;
 use identity::{Authority, NewRoot, Signer};
 use model::{SpiffeId, TrustDomain};
@@ -45,6 +49,8 @@ pub struct Session {
     /// Up to which generation this proxy has all that concerns it.
     pub current: u64,
     pub refused: BTreeMap<String, String>,
+    /// Keys of what guards and what its release does not know, with what that means there.
+    pub withheld: BTreeMap<String, String>,
     /// All that it was sent, what it refused among it.
     pub held: Arc<Set>,
     pub subscriptions: Vec<String>,
@@ -65,6 +71,7 @@ pub struct Inner {
     pub leaving: BTreeMap<(String, u64), Session>,
     pub graph: Graph,
     pub calls: Calls,
+    pub consumption: Consumption,
     pub ejections: Ejections,
     pub checks: Checks,
     pub flows: Flows,
@@ -104,7 +111,7 @@ pub struct Core {
 
 /// Whether the proxy has the generation, and whether it is there to have it.
 fn counts(session: &Session, generation: u64) -> (bool, bool) {
-    let has = session.connected && session.current >= generation && session.refused.is_empty();
+    let has = session.connected && session.current >= generation && session.refused.is_empty() && session.withheld.is_empty();
     (has, session.connected)
 }
 
@@ -132,6 +139,7 @@ impl Core {
             leaving: BTreeMap::new(),
             graph: Graph::default(),
             calls: Calls::load(store.list("calls/").unwrap_or_default()),
+            consumption: Consumption::load(store.list("consumed/").unwrap_or_default()),
             ejections: Ejections::default(),
             checks: Checks::default(),
             flows: Flows::default(),
@@ -385,53 +393,6 @@ impl Core {
     fn keep_entry(&self, entry: &Entry) {
         let value = serde_json::to_vec(entry).unwrap_or_default();
         self.keep(Txn { put: vec![(format!("registration/{}", entry.proxy), value)], delete: Vec::new() });
-    }
-
-    /// Whom members believe.
-    pub fn bundle(&self) -> model::TrustBundle {
-        let inner = self.lock();
-        world::bundle(&self.trust_domain, inner.authority.roots(), &inner.registry)
-    }
-
-    /// Signs a request for an identity that was proven, and remembers which proxy holds it.
-    pub fn sign(&self, csr: &[u8], id: &model::SpiffeId, holder: &str) -> Result<(identity::Issued, Vec<Vec<u8>>), identity::Error> {
-        let request = identity::SignRequest::parse(csr)?;
-        let mut inner = self.lock();
-        let at = now();
-        // Not kept, as it is not when it is let in: and what it is given is revoked by nobody.
-        let is_pod = self.cluster().is_some() && inner.registry.get(holder).is_some_and(|entry| entry.gateway().is_some());
-        if !is_pod && inner.registry.is_full(holder, seconds(at)) {
-            let why = format!("{holder} has {} certificates that have not ended, the most there may be", limits::CERTIFICATES);
-            return Err(identity::Error::Signing(why));
-        }
-        let issued = inner.authority.sign(&request, id, at)?;
-        inner.issued.insert(holder.to_owned(), (id.to_string(), seconds(at), seconds(issued.not_after)));
-        let leaf = issued.chain.first().map_or(&[][..], Vec::as_slice);
-        let given = Certified { sha256: identity::pem::fingerprint(leaf), until: seconds(issued.not_after) };
-        if let Some(entry) = inner.registry.certified(holder, given, seconds(at)).filter(|_| !is_pod) {
-            self.keep_entry(entry);
-        }
-        if let Some(folder) = &self.ca_folder
-            && let Err(e) = ca::save_use(folder, &inner.authority)
-        {
-            tracing::error!("{e}");
-        }
-        Ok((issued, inner.authority.roots()))
-    }
-
-    /// A new intermediate where half of the present one's life is over.
-    pub fn renew_authority(&self, now: SystemTime) {
-        let mut inner = self.lock();
-        let renewed = match inner.authority.renew_issuing(now) {
-            Ok(renewed) => renewed,
-            Err(e) => return tracing::error!("the issuing certificate is not renewed: {e}"),
-        };
-        if renewed
-            && let Some(folder) = &self.ca_folder
-            && let Err(e) = ca::save(folder, &inner.authority, inner.next_root.as_ref())
-        {
-            tracing::error!("{e}");
-        }
     }
 
     /// Whether it is stored.

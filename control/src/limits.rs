@@ -52,6 +52,16 @@ pub const CALL_PATHS: usize = 64;
 pub const CALL_PATH: usize = 512;
 /// Kinds of calls that are read of one report.
 pub const CALLS_OF_ONE: usize = 4_000;
+/// What consumers used is remembered for so many days ...
+pub const CONSUMED_DAYS: u64 = 31;
+/// ... of so many of them ...
+pub const CONSUMERS: usize = 4_096;
+/// ... each by so many APIs; what comes then is counted together.
+pub const CONSUMED_APIS: usize = 64;
+/// Longest name of a consumer or an API in a report, in bytes.
+pub const CONSUMER_BYTES: usize = 512;
+/// What is read of one report of what consumers used.
+pub const CONSUMED_OF_ONE: usize = 4_097;
 /// Calls are stored this often, in seconds, and when the control plane ends.
 pub const CALLS_SAVE: u64 = 15;
 /// Problems that are told at once.

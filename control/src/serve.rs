@@ -1,17 +1,20 @@
 //! What proxies are served, over mutual TLS: delta discovery, renewal of certificates, reports of edges; and, for those that have no certificate
 //! yet, joining by token. Who calls is what the handshake proved, never what the request says.
 
-use crate::core::{Core, now, seconds};
+use crate::core::{Core, Inner, Unsigned, now, seconds};
 use crate::ejections::{Crowded, Ejection, Findings, OpenBreaker};
 use crate::shell::{Clock, monotone};
+use crate::stand_in::Withheld;
 use crate::tokens::Refused;
-use crate::{calls, checks, limits, registry};
+use crate::world::World;
+use crate::{calls, checks, consumption, limits, registry};
 use identity::{ClientAuth, Credentials, alpn};
-use model::{Key, SpiffeId};
+use model::{Key, Resource, SpiffeId};
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use telemetry::{CallCounts, CallId, EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
+use telemetry::{CallCounts, CallId, ConsumedCounts, ConsumedId, EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -137,6 +140,14 @@ fn proven<T>(core: &Core, request: &Request<T>) -> Result<SpiffeId, Status> {
 
 const TAKEN_OUT: &str = "who has this certificate was taken out of the mesh";
 
+fn unsigned(why: &Unsigned) -> Status {
+    match why {
+        Unsigned::Revoked => Status::unauthenticated(TAKEN_OUT),
+        Unsigned::Nobody(_) => Status::permission_denied(why.to_string()),
+        Unsigned::Bad(_) => Status::invalid_argument(why.to_string()),
+    }
+}
+
 /// Comes when the certificate by which somebody is here is revoked.
 async fn revoked(core: &Core, sha256: &str) {
     let mut worlds = core.watch();
@@ -232,6 +243,7 @@ async fn converse(
     let mut last = None;
     // Of the view that was given last: the world may have gone on meanwhile.
     let mut generation = 0;
+    let mut withheld = Withheld::new();
     loop {
         if fresh {
             let world = worlds.borrow_and_update().clone();
@@ -239,13 +251,19 @@ async fn converse(
             if world.get(&entry.workload_key()).is_some() {
                 last = Some(world.clone());
             }
-            session.set_view(core.views.of(&world, last.as_deref(), entry, session));
+            let (view, lacking) = core.views.of(&world, last.as_deref(), entry, session);
+            if lacking != withheld {
+                let names: Vec<_> = lacking.keys().map(String::as_str).collect();
+                tracing::warn!("{} is of release {:?}, which does not know {}", entry.proxy, session.release(), names.join(", "));
+            }
+            withheld = lacking;
+            session.set_view(view);
         }
         let sent = pump(session, sender).await?;
         // Nothing to send and nothing awaited: this proxy has all that concerns it. That it took a part is no news to anybody.
         let current = (!sent && !session.is_waiting()).then_some(generation);
         if is_news || current.is_some() {
-            note(core, entry, stream, session, current);
+            note(core, entry, stream, session, &withheld, current);
         }
         (fresh, is_news) = tokio::select! {
             biased;
@@ -276,11 +294,12 @@ async fn pump(session: &mut ServerSession, sender: &Sender) -> Result<bool, Stat
     Ok(sent)
 }
 
-fn note(core: &Core, entry: &registry::Entry, stream: u64, session: &ServerSession, current: Option<u64>) {
+fn note(core: &Core, entry: &registry::Entry, stream: u64, session: &ServerSession, withheld: &Withheld, current: Option<u64>) {
     core.session(&entry.proxy, stream, |s| {
         s.acknowledged = session.acknowledged();
         s.current = current.unwrap_or(s.current);
         s.refused = session.refused().clone();
+        s.withheld = withheld.clone();
         s.subscriptions = session.subscriptions().iter().map(|n| n.to_string()).collect();
         if current.is_some() {
             s.held = session.set().cloned().unwrap_or_default();
@@ -301,7 +320,7 @@ impl Service {
         let identity = identity.map_err(|e| Status::permission_denied(e.to_string()))?;
         let proxy = format!("{}.{}", pod.name, pod.namespace);
         let entry = self.0.admit(&proxy, &identity).map_err(|e| Status::permission_denied(e.what))?;
-        let signed = self.0.sign(csr, &identity, &entry.proxy).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let signed = self.0.sign(csr, &identity, &entry.proxy).map_err(|e| unsigned(&e))?;
         Ok(Response::new(v1::JoinReply {
             services: Vec::new(),
             identity: entry.identity,
@@ -317,9 +336,7 @@ impl Certificates for Service {
     async fn sign(&self, request: Request<v1::SignRequest>) -> Result<Response<v1::SignReply>, Status> {
         let (identity, sha256) = shown(&self.0, &request)?;
         // Whoever was taken out keeps what he has until it ends, and gets no more.
-        let holder = self.0.lock().registry.renewed(&sha256, &identity, seconds(now())).map(|entry| entry.proxy.clone());
-        let holder = holder.ok_or_else(|| Status::permission_denied(format!("nobody is registered as {identity}")))?;
-        let signed = self.0.sign(&request.get_ref().csr, &identity, &holder).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let signed = self.0.renew(&request.get_ref().csr, &identity, &sha256).map_err(|e| unsigned(&e))?;
         Ok(Response::new(v1::SignReply {
             chain: signed.0.chain.into_iter().map(Into::into).collect(),
             roots: signed.1.into_iter().map(Into::into).collect(),
@@ -361,7 +378,7 @@ impl Certificates for Service {
         };
         let entry = self.0.register(registration, None).map_err(|e| Status::invalid_argument(e.what))?;
         let identity = entry.identity().ok_or_else(|| Status::internal("no identity"))?;
-        let signed = self.0.sign(&request.csr, &identity, &entry.proxy).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let signed = self.0.sign(&request.csr, &identity, &entry.proxy).map_err(|e| unsigned(&e))?;
         Ok(Response::new(v1::JoinReply {
             services: self.0.world().services_of(&entry.workload_key()),
             identity: entry.identity,
@@ -410,10 +427,16 @@ impl Telemetry for Service {
             inner.checks.report(&report.proxy, report.checks.into_iter().map(check), seconds(now()));
         }
         if report.sequence > 0 {
+            let consumed = guarded(&inner, &self.0.world(), (&report.proxy, departed.is_some()), report.consumed);
             let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
-            let delta = EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new() };
+            let delta =
+                EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new(), consumed: Vec::new() };
             inner.calls.left_out_by(&report.proxy, report.incarnation, report.calls_left_out);
-            let is_new = inner.graph.report(&report.proxy, delta, seconds(now())) && !report.calls.is_empty();
+            let is_news = inner.graph.report(&report.proxy, delta, seconds(now()));
+            if is_news {
+                inner.consumption.report(consumed, seconds(now()));
+            }
+            let is_new = is_news && !report.calls.is_empty();
             let stood_for = || match departed {
                 Some(gone) => Some((gone.workload, gone.services)),
                 None => workload.map(|workload| (workload.clone(), self.0.world().backed(&workload).collect())),
@@ -432,6 +455,25 @@ impl Telemetry for Service {
         }
         Ok(Response::new(v1::ReportReply { sequence: report.sequence, taps: inner.flows.wanted() }))
     }
+}
+
+/// What consumers used where this proxy read their keys: it was given them. Of who was taken out nobody knows any more what it was given.
+fn guarded(
+    inner: &Inner,
+    world: &World,
+    (proxy, is_departed): (&str, bool),
+    told: Vec<v1::report_request::Consumed>,
+) -> Vec<(ConsumedId, ConsumedCounts)> {
+    if told.is_empty() {
+        return Vec::new();
+    }
+    let is_given = |key: &Key| is_departed || inner.sessions.get(proxy).is_some_and(|s| s.held.get(&key.to_string()).is_some());
+    let consumers = world.resources().filter_map(|resource| match resource {
+        Resource::Consumer(consumer) if is_given(&consumer.key) => Some(consumer.name()),
+        _ => None,
+    });
+    let known: BTreeSet<_> = consumers.collect();
+    told.into_iter().take(limits::CONSUMED_OF_ONE).filter_map(consumption::read).filter(|(id, _)| known.contains(&id.consumer)).collect()
 }
 
 /// Calls to what the proxy stands for. Others are not its to tell: from what is told, policies are written.

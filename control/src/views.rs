@@ -2,6 +2,7 @@
 //! from the one before; and where nothing of it changed it stays the same value.
 
 use crate::registry::Entry;
+use crate::stand_in::{Withheld, without};
 use crate::view::{set, view};
 use crate::world::World;
 use model::Key;
@@ -14,8 +15,14 @@ use wire::delta::{ServerSession, Set, View};
 pub struct Views(Mutex<HashMap<Key, (u64, Arc<Set>)>>);
 
 impl Views {
-    /// The view of a proxy that has this session; as [`view`].
-    pub fn of(&self, world: &World, last: Option<&World>, entry: &Entry, session: &ServerSession) -> View {
+    /// The view of a proxy that has this session, as [`view`] but for what its release does not know and must not miss; and what that is.
+    pub fn of(&self, world: &World, last: Option<&World>, entry: &Entry, session: &ServerSession) -> (View, Withheld) {
+        let whole = self.whole(world, last, entry, session);
+        let (items, withheld) = without(&whole.items, world, session.lacks());
+        (View { items, ..whole }, withheld)
+    }
+
+    fn whole(&self, world: &World, last: Option<&World>, entry: &Entry, session: &ServerSession) -> View {
         let asked = session.subscriptions();
         match entry.gateway().filter(|_| asked.len() == 1 && asked.contains(wire::SELF)) {
             Some(gateway) => View { generation: world.generation, items: self.gateway(gateway, world, entry), answers: Default::default() },

@@ -3,14 +3,12 @@
 
 mod hbone;
 mod plain;
-mod shown;
-
-pub use shown::{Above, Shown};
 
 use crate::access::{self, At, Standing, again};
 use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4;
+use crate::shown::Shown;
 use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
 use crate::worker::Worker;

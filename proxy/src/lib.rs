@@ -35,6 +35,7 @@ pub mod rates;
 pub mod rim;
 pub mod rotated;
 mod run;
+pub mod shown;
 pub mod snapshot;
 mod spare;
 mod telling;

@@ -74,6 +74,8 @@ pub const LOG_LINES: usize = 8192;
 pub const LOG_FILE_AGAIN: Duration = Duration::from_secs(1);
 /// TLS client configurations kept per worker, one per kind of TLS and set of expected identities.
 pub const TLS_CONFIGS: usize = 4096;
+/// Connections towards members with which those that have ended are first looked for; later with twice as many as were open then.
+pub const MEMBERS_LOOKED_AT: usize = 64;
 /// Longest request identifier that is taken over from a caller, in bytes.
 pub const REQUEST_ID_BYTES: usize = 128;
 /// A mirrored copy is given up after this time.

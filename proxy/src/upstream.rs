@@ -8,7 +8,7 @@ use crate::worker::Worker;
 use crate::{limits, worker};
 use bytes::BytesMut;
 use futures_util::lock::Mutex;
-use identity::{Expected, alpn};
+use identity::alpn;
 use model::backend::{BackendTls, ExternalName, Shown, UpstreamTls};
 use model::{Certificate, Endpoint, ExternalHost, Fault, Key, Service, SpiffeId, Tunnel};
 use rustls::ClientConfig;
@@ -21,10 +21,14 @@ use std::sync::Arc;
 use std::time::Instant;
 use telemetry::{Peer, Security};
 use transport::h1::Reader;
+use transport::open::Open;
 use transport::preface::{Framing, Hello, Preface, Welcome, read};
 use transport::{Error, Stream, h1, h2, rt, tls};
 
+mod members;
 mod seats;
+use members::Dialled;
+pub use members::Members;
 use seats::Got;
 pub use seats::{Kept, Pooled, Queued, REFUSED, Room};
 
@@ -293,8 +297,12 @@ impl Worker {
             Got::Used(pooled) => return Ok(Upstream { pooled, owes_welcome: false }),
             Got::Shared(_) => return Err(Error::new(Fault::Internal, "a shared connection for HTTP/1")),
         };
-        let (stream, owes_welcome, hello) = Box::pin(self.dial(key)).await?;
+        let Dialled { stream, hello, shown } = Box::pin(self.dial(key)).await?;
         let mut connection = h1::Connection::new(stream);
+        if let Some(shown) = shown {
+            self.members.put(self, shown, Open::of(&connection))?;
+        }
+        let owes_welcome = hello.is_some();
         if let Some(hello) = hello {
             connection.writer.hold_first(&hello);
         }
@@ -358,7 +366,7 @@ impl Worker {
     }
 
     async fn dial_h2(self: &Rc<Self>, key: &UpstreamKey, seat: Kept) -> Result<(h2::Client, Option<Peer>), Error> {
-        let (mut stream, _, hello) = Box::pin(self.dial(key)).await?;
+        let Dialled { mut stream, hello, shown } = Box::pin(self.dial(key)).await?;
         if let Some(seat) = seat {
             stream = stream.with(seat);
         }
@@ -373,16 +381,20 @@ impl Worker {
                 Some(welcomed(read(&mut stream, &mut buffer).await?)?)
             }
         };
-        Ok((h2::Client::new(stream, buffer).await?, peer))
+        let client = h2::Client::new(stream, buffer).await?;
+        if let Some(shown) = shown {
+            self.members.put(self, shown, Open::shared(&client))?;
+        }
+        Ok((client, peer))
     }
 
-    /// Opens a stream to what the key says; with the preface that has to go first.
+    /// Opens a stream to what the key says.
     ///
     /// # Errors
     /// As [`Worker::connect`].
-    pub async fn dial(self: &Rc<Self>, key: &UpstreamKey) -> Result<(Stream, bool, Option<Vec<u8>>), Error> {
+    async fn dial(self: &Rc<Self>, key: &UpstreamKey) -> Result<Dialled, Error> {
         match &key.via {
-            Via::Plain => Ok((dial_tcp(key.address).await?, false, None)),
+            Via::Plain => Ok(Dialled::outside(dial_tcp(key.address).await?)),
             Via::Tls(Outside { tls: outside, shown }) => {
                 let tcp = dial_tcp(key.address).await?;
                 let alpn: &[&[u8]] = match key.framing {
@@ -397,39 +409,21 @@ impl Worker {
                 })?;
                 let name = ServerName::try_from(outside.server_name.as_str().to_owned())
                     .map_err(|e| Error::new(Fault::TlsFailed, e.to_string()))?;
-                Ok((tls::connect(tcp, config, name).await?, false, None))
+                Ok(Dialled::outside(tls::connect(tcp, config, name).await?))
             }
             Via::Organza { expected, service, port } => {
-                let stream = self.dial_member(key, expected, alpn::ORGANZA).await?;
+                let (stream, shown) = self.dial_member(key, expected, alpn::ORGANZA).await?;
                 let source = self.shared.me.metadata.clone();
                 let hello = Hello { framing: key.framing, service: service.clone(), service_port: *port, source }.encode()?;
-                Ok((stream, true, Some(hello)))
+                Ok(Dialled { stream, hello: Some(hello), shown: Some(shown) })
             }
             Via::Hbone { expected, authority } => {
-                let dial = self.dial_member(key, expected, alpn::H2);
+                let dial = self.dial_tunnels(key, expected);
                 let own = &self.shared.me.metadata;
                 let stream = self.tunnels.open((key.address, expected.clone()), authority, own, dial).await?;
-                Ok((stream, false, None))
+                // What carries the tunnel is watched itself.
+                Ok(Dialled::outside(stream))
             }
-        }
-    }
-
-    /// Mutual TLS to one of those who are expected.
-    async fn dial_member(self: &Rc<Self>, key: &UpstreamKey, expected: &Arc<[SpiffeId]>, alpn: &[u8]) -> Result<Stream, Error> {
-        if self.shared.credentials.svid().is_none() {
-            return Err(Error::new(Fault::NoIdentity, "this proxy has no certificate yet"));
-        }
-        let tcp = dial_tcp(key.address).await?;
-        let config = self.config(key, || {
-            let expected = Expected::AnyOf(expected.clone());
-            identity::client_config(&self.shared.credentials, expected, &[alpn], Arc::new(rt::Here::now()))
-        })?;
-        let name = ServerName::try_from("mesh").map_err(|e| Error::new(Fault::Internal, e.to_string()))?;
-        let stream = tls::connect(tcp, config, name).await?;
-        // A peer that chose nothing would take our first words for its own protocol's.
-        match tls::proof(&stream).and_then(|proof| proof.alpn).is_some_and(|chosen| chosen == alpn) {
-            true => Ok(stream),
-            false => Err(Error::new(Fault::UnrecognisedProtocol, "the peer speaks no protocol of the mesh").with_nothing_received()),
         }
     }
 

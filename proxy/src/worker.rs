@@ -8,7 +8,7 @@ use crate::map::Map;
 use crate::pick::{Called, Choice, Picked, Tried};
 use crate::snapshot::Snapshot;
 use crate::spare::Words;
-use crate::upstream::{Kept, Multiplexing, Names, Queued, UpstreamKey, Via};
+use crate::upstream::{Kept, Members, Multiplexing, Names, Queued, UpstreamKey, Via};
 
 use identity::Credentials;
 use model::{Endpoint, Key, Service, SpiffeId};
@@ -97,6 +97,8 @@ pub struct Worker {
     /// HTTP/2 connections, each for many requests at once.
     pub multiplexed: RefCell<Multiplexing>,
     pub tunnels: Tunnels<(SocketAddr, Arc<[SpiffeId]>)>,
+    /// What is open towards members.
+    pub members: Members,
     pub configs: RefCell<Map<(Via, Framing), Arc<ClientConfig>>>,
     pub names: RefCell<Names>,
     /// Undeclared ports on which the server was heard first.
@@ -106,8 +108,8 @@ pub struct Worker {
     pub called: RefCell<crate::access::Known>,
     /// Tokens that were believed.
     pub tokens: RefCell<crate::tokens::Known>,
-    /// What the last caller showed above its own certificate.
-    pub above: RefCell<crate::inbound::Above>,
+    /// What the last member showed above its own certificate.
+    pub above: RefCell<crate::shown::Above>,
     /// How often consumers asked what.
     consumed: RefCell<crate::consumers::Counts>,
     /// What is under way and is judged again when policies change.
@@ -138,6 +140,7 @@ impl Worker {
             bell,
             multiplexed: RefCell::default(),
             tunnels: Tunnels::default(),
+            members: Members::default(),
             configs: RefCell::default(),
             names: RefCell::default(),
             server_first: RefCell::default(),
@@ -362,8 +365,10 @@ impl Worker {
         }
     }
 
-    /// Whom we believe changed: nothing begins on a connection whose peer was believed before.
+    /// Whom we believe changed: nothing begins on a connection whose peer was believed before, and what is under way towards somebody who is believed no more
+    /// ends.
     pub fn doubt(&self) {
+        self.members.judge(self);
         self.pool.borrow_mut().doubt(transport::rt::now());
         self.multiplexed.borrow_mut().doubt();
         self.tunnels.sweep(|_| true);

@@ -411,12 +411,19 @@ impl State {
         self.latency.unwrap_or(limits::EWMA_INITIAL.as_nanos() as f64)
     }
 
-    /// A bad measure fades without traffic too, or an endpoint once slow would never be asked again.
+    /// Who is idle was either never asked, and is asked first, or what was measured of it fades with the time since: else whoever was slow or failed once, or
+    /// is new, would get nothing as long as the others are fast and have little to do. Of who has something to do a bad measure alone fades, and no further
+    /// than to what is believed of strangers, so that one that hangs does not draw calls.
     fn peak_cost(&self, now: Instant) -> f64 {
         let initial = limits::EWMA_INITIAL.as_nanos() as f64;
-        let believed = self.believed();
-        let faded = if believed > initial { initial + (believed - initial) * self.keep(now) } else { believed };
-        faded * f64::from(self.outstanding + 1)
+        match (self.latency, self.outstanding) {
+            (None, outstanding) => initial * f64::from(outstanding),
+            (Some(latency), 0) => latency * self.keep(now),
+            (Some(latency), outstanding) => {
+                let faded = if latency > initial { initial + (latency - initial) * self.keep(now) } else { latency };
+                faded * f64::from(outstanding + 1)
+            }
+        }
     }
 }
 

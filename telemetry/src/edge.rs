@@ -3,6 +3,7 @@
 //! that the receiver counts each exactly once.
 
 use crate::calls::{CallCounts, CallId};
+use crate::consumed::{ConsumedCounts, ConsumedId};
 use crate::histogram::{Cells, bump};
 use crate::metrics::Pair;
 use crate::{Histogram, Metrics, Protocol, Record, Reporter, Security};
@@ -181,6 +182,8 @@ pub struct EdgeDelta {
     pub edges: Vec<(EdgeId, EdgeTotals)>,
     /// Not in each: they change with every request, and nobody waits for them.
     pub calls: Vec<(CallId, CallCounts)>,
+    /// Likewise.
+    pub consumed: Vec<(ConsumedId, ConsumedCounts)>,
 }
 
 /// The sender's side. One delta is under way at a time; until it is acknowledged it is repeated as it was.
@@ -197,6 +200,7 @@ pub struct EdgeTracker {
 struct Told {
     edges: BTreeMap<EdgeId, EdgeTotals>,
     calls: BTreeMap<CallId, CallCounts>,
+    consumed: BTreeMap<ConsumedId, ConsumedCounts>,
 }
 
 impl EdgeTracker {
@@ -218,19 +222,23 @@ impl EdgeTracker {
         let mut edges = metrics.edges();
         self.forget(&retired, &mut edges, metrics);
         let calls = if with_calls { self.calls(metrics) } else { self.acknowledged.calls.clone() };
+        let consumed = if with_calls { metrics.consumption() } else { self.acknowledged.consumed.clone() };
         let before = &self.acknowledged;
-        let now = Told { edges, calls };
+        let now = Told { edges, calls, consumed };
         let none = EdgeTotals::default();
         let changed = now.edges.iter().map(|(id, totals)| (id.clone(), totals.since(before.edges.get(id).unwrap_or(&none))));
         let edges: Vec<_> = changed.filter(|(_, delta)| *delta != none).collect();
         let never = CallCounts::default();
         let called = now.calls.iter().map(|(id, counts)| (id.clone(), counts.since(before.calls.get(id).unwrap_or(&never))));
         let calls: Vec<_> = called.filter(|(_, delta)| *delta != never).collect();
-        if edges.is_empty() && calls.is_empty() {
+        let nothing = ConsumedCounts::default();
+        let asked = now.consumed.iter().map(|(id, counts)| (id.clone(), counts.since(before.consumed.get(id).unwrap_or(&nothing))));
+        let consumed: Vec<_> = asked.filter(|(_, delta)| *delta != nothing).collect();
+        if edges.is_empty() && calls.is_empty() && consumed.is_empty() {
             return None;
         }
         self.sequence += 1;
-        let delta = EdgeDelta { incarnation: self.incarnation, sequence: self.sequence, edges, calls };
+        let delta = EdgeDelta { incarnation: self.incarnation, sequence: self.sequence, edges, calls, consumed };
         self.under_way = Some((delta.clone(), now));
         Some(delta)
     }

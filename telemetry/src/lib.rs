@@ -7,6 +7,7 @@
 
 pub mod access_log;
 pub mod calls;
+pub mod consumed;
 pub mod edge;
 pub mod headers;
 pub mod histogram;
@@ -21,6 +22,7 @@ pub mod span;
 pub mod trace;
 
 pub use calls::{CallCounts, CallId};
+pub use consumed::{ConsumedCells, ConsumedCounts, ConsumedId};
 pub use edge::{EdgeDelta, EdgeId, EdgeTotals, EdgeTracker};
 pub use histogram::Histogram;
 pub use metrics::{Exposition, Gauge, Handle, Metrics, WorkerMetrics};

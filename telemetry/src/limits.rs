@@ -28,6 +28,8 @@ pub const CALL_SEGMENTS: usize = 8;
 pub const CALL_SEGMENT_BYTES: usize = 64;
 /// All of them, in bytes.
 pub const CALL_PATH_BYTES: usize = 256;
+/// Consumers and what they ask, as one proxy tells them apart; the rest is counted together.
+pub const CONSUMED: usize = 4_096;
 /// Label value, in bytes; longer ones are cut.
 pub const LABEL_BYTES: usize = 128;
 /// Value of a recorded header, in bytes; longer ones are cut.

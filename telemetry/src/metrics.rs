@@ -8,6 +8,7 @@ mod encode;
 mod series;
 
 use crate::calls::{CallCells, CallCounts, CallId, Calls, WorkerCalls};
+use crate::consumed::{Consumed, ConsumedCells, ConsumedCounts, ConsumedId};
 use crate::edge::{EdgeCells, EdgeId};
 use crate::histogram::bump;
 use crate::{Destination, EdgeTotals, Histogram, Peer, Protocol, Record, Reporter, Security, limits};
@@ -67,6 +68,7 @@ struct Inner {
     /// Requests counted under `other`.
     folded: AtomicU64,
     calls: Calls,
+    consumed: Consumed,
     gauges: Mutex<BTreeMap<&'static str, GaugeFamily>>,
 }
 
@@ -162,6 +164,16 @@ impl Metrics {
     /// Calls that others made to what is behind this proxy, since the process began.
     pub fn calls(&self) -> BTreeMap<CallId, CallCounts> {
         self.0.calls.totals()
+    }
+
+    /// Where requests of a consumer are counted, by what it asked; ask once and keep it.
+    pub fn consumed(&self, consumer: &Arc<str>, api: &Arc<str>) -> Arc<ConsumedCells> {
+        self.0.consumed.cells(consumer, api)
+    }
+
+    /// What consumers asked, since the process began.
+    pub fn consumption(&self) -> BTreeMap<ConsumedId, ConsumedCounts> {
+        self.0.consumed.totals()
     }
 
     /// Calls that there was no room for.

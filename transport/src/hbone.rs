@@ -8,7 +8,6 @@ use crate::h2::{self, Exchange, Tunnel};
 use crate::preface::PeerMetadata;
 use crate::rt::{self, Stream};
 use crate::{Error, limits};
-use bytes::BytesMut;
 use hashbrown::HashMap;
 use model::http::split_authority;
 use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead};
@@ -138,7 +137,7 @@ impl<K> Default for Tunnels<K> {
 }
 
 impl<K: Hash + Eq> Tunnels<K> {
-    /// Opens a tunnel to `authority`, on a connection that stands or on one that `dial` makes (TLS finished, ALPN `h2`).
+    /// Opens a tunnel to `authority`, on a connection that stands or on one that `dial` makes (on TLS with ALPN `h2`).
     ///
     /// # Errors
     /// Those of `dial`; `Overflow` where all connections are full; what the peer answered instead of 200.
@@ -147,7 +146,7 @@ impl<K: Hash + Eq> Tunnels<K> {
         key: K,
         authority: &str,
         own: &PeerMetadata,
-        dial: impl Future<Output = Result<Stream, Error>>,
+        dial: impl Future<Output = Result<h2::Client, Error>>,
     ) -> Result<Stream, Error> {
         let mut head = RequestHead::default();
         head.method = Method::Connect;
@@ -156,7 +155,7 @@ impl<K: Hash + Eq> Tunnels<K> {
         let client = match self.with_room(&key)? {
             Some(client) => client,
             None => {
-                let client = h2::Client::new(dial.await?, BytesMut::new()).await?;
+                let client = dial.await?;
                 let mut open = self.open.borrow_mut();
                 let clients = open.entry(key).or_default();
                 // Others may have dialled meanwhile; what is beyond the limit serves this tunnel alone and ends with it.

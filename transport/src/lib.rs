@@ -12,6 +12,7 @@ pub mod h2;
 pub mod handover;
 pub mod hbone;
 pub mod limits;
+pub mod open;
 pub mod pool;
 pub mod preface;
 pub mod proxy_protocol;

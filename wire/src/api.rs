@@ -2,6 +2,7 @@
 //! interface of scripts (`-o json`): they are added to, never renamed. Reads no clock; times are seconds since the Unix epoch.
 
 mod call;
+mod consumer;
 mod flow;
 mod get;
 mod graph;
@@ -10,6 +11,7 @@ mod trace;
 mod watch;
 
 pub use call::{Call, CallList};
+pub use consumer::{ConsumedApi, ConsumedDay, Consumer, ConsumerList, Used};
 pub use flow::{FlowList, StatusMatch, TapQuery};
 pub use get::{Certificate, CertificateList, Resource, Role, Root, RootRotation, RootState, Roots, Security};
 pub use get::{
@@ -37,6 +39,8 @@ pub mod path {
     pub const EDGES: &str = "/v1/edges";
     /// Calls seen in the last seven days, by caller, port, method and path ([`super::CallList`]).
     pub const CALLS: &str = "/v1/calls";
+    /// Consumers of APIs and what they used in the last month, day by day ([`super::ConsumerList`]).
+    pub const CONSUMERS: &str = "/v1/consumers";
     /// The service graph; `?seconds=N` chooses the window, 10 where it is left out, at most an hour; `?at=TIME` its end.
     pub const GRAPH: &str = "/v1/graph";
     /// The last hour of `?node=ID` or `?edge=ID`.

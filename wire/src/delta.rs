@@ -21,9 +21,19 @@ pub use server::{Encoded, Heard, ServerSession, View};
 pub use set::{Difference, Set};
 
 use crate::limits;
+use model::Kind;
 
 /// Among a node's `client_features`: a successor serves under its name, and this process only finishes what it began.
 const LEAVING: &str = "organza.leaving";
+/// Kinds that guard and that a proxy may not know: among its `client_features` it says which it does. Who does not say so would guard nothing where one of
+/// them guards, and is to be given what lets nobody in. Whoever adds a kind that guards adds it here (`decisions/0046`).
+pub const GUARDS: [Kind; 1] = [Kind::Consumer];
+
+/// How a proxy says that it knows a kind.
+fn knows(kind: Kind) -> String {
+    format!("organza.knows.{}", kind.as_str())
+}
+
 /// How a control plane that understands [`LEAVING`] calls itself, which it does on each response. Earlier ones said nothing.
 const IDENTIFIER: &str = "organza";
 

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use wire::api::{Object, ObjectList, Service, path};
+use wire::api::{Consumer, Object, ObjectList, Service, path};
 
 pub struct Answer {
     pub target: Target,
@@ -37,7 +37,7 @@ pub async fn fetch(client: &Client, target: &Target, args: &GetArgs) -> Outcome<
     let Some(Value::Array(found)) = whole.get_mut("items").map(Value::take) else {
         return Err(Failure::problem("the control plane's answer has no items").remedy("use the same version of organza for both"));
     };
-    let objects = match documents && matches!(target.kind, Kind::Routes | Kind::Services | Kind::Objects) {
+    let objects = match documents && matches!(target.kind, Kind::Routes | Kind::Services | Kind::Consumers | Kind::Objects) {
         true => manifests(client).await?,
         false => BTreeMap::new(),
     };
@@ -81,8 +81,9 @@ fn asked_for(shown: &Shown, target: &Target, args: &GetArgs) -> bool {
 fn document(shown: &Shown, item: Value, kind: Kind, objects: &Manifests) -> Value {
     let object = objects.get(&(shown.object_kind.clone(), shown.namespace.clone(), shown.name.clone()));
     let service = (kind == Kind::Services).then(|| Service::deserialize(&item).ok()).flatten();
+    let consumer = (kind == Kind::Consumers).then(|| Consumer::deserialize(&item).ok()).flatten();
     match (object, service) {
-        (Some(object), service) => manifest::whole(object, service.as_ref()),
+        (Some(object), service) => manifest::whole(object, service.as_ref(), consumer.as_ref()),
         (None, Some(service)) => manifest::joined(&service),
         (None, None) => {
             let mut document = json!({"metadata": {"name": shown.name, "namespace": shown.namespace, "labels": shown.labels}});

@@ -2,10 +2,10 @@
 //! knows beside it. Pure: answers of the API in, documents out.
 
 use serde_json::{Map, Value, json};
-use wire::api::{Condition, Listener, Object, Parent, Service};
+use wire::api::{Condition, Consumer, Listener, Object, Parent, Service};
 
 /// The object as it was written, with its status.
-pub fn whole(object: &Object, service: Option<&Service>) -> Value {
+pub fn whole(object: &Object, service: Option<&Service>, consumer: Option<&Consumer>) -> Value {
     let mut written = match &object.manifest {
         Some(Value::Object(fields)) => fields.clone(),
         _ => Map::new(),
@@ -26,6 +26,9 @@ pub fn whole(object: &Object, service: Option<&Service>) -> Value {
     }
     if let Some(service) = service {
         status.extend(served(service));
+    }
+    if let Some(consumer) = consumer {
+        status.insert("used".into(), used(consumer));
     }
     written.insert("status".into(), Value::Object(status));
     Value::Object(written)
@@ -62,6 +65,18 @@ fn served(service: &Service) -> Map<String, Value> {
     let told = [("breakers", json!(service.breakers)), ("crowded", json!(service.crowded))];
     fields.extend(told.into_iter().filter(|(_, all)| *all != json!([])).map(|(name, all)| (name.to_owned(), all)));
     fields
+}
+
+/// What a consumer used in the last month, and of which API.
+fn used(consumer: &Consumer) -> Value {
+    let mut value = json!(consumer.used);
+    for (name, seen) in [("first_seen", consumer.first_seen), ("last_seen", consumer.last_seen)] {
+        if let Some(seen) = seen {
+            value[name] = json!(seen);
+        }
+    }
+    value["apis"] = json!(consumer.apis);
+    value
 }
 
 fn condition(condition: &Condition) -> Value {

@@ -5,7 +5,7 @@ use super::target::Kind;
 use crate::units;
 use serde::Deserialize;
 use serde_json::Value;
-use wire::api::{Call, Certificate, Condition, Edge, Object, Proxy, Role, Route, Security, Service};
+use wire::api::{Call, Certificate, Condition, Consumer, Edge, Object, Proxy, Role, Route, Security, Service};
 
 #[derive(Debug)]
 pub struct Shown {
@@ -60,6 +60,9 @@ pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
             (vec!["FROM", "TO", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"], &["PROTOCOL", "REQUESTS", "FAILURES", "NAME"])
         }
         Kind::Calls => (vec!["FROM", "TO", "PORT", "METHOD", "PATH", "CALLS", "SEEN"], &["PROTOCOL", "DENIED", "SINCE", "IDENTITY"]),
+        Kind::Consumers => {
+            (vec!["NAME", "GROUPS", "REQUESTS", "REFUSED", "SEEN", "ACCEPTED", "APPLIED"], &["4XX", "FAILURES", "SINCE", "KEYS", "APIS"])
+        }
         Kind::Certificates => (vec!["NAME", "KIND", "IDENTITY", "EXPIRES"], &["SPIFFE-ID", "ISSUER"]),
         Kind::Objects => (vec!["KIND", "NAME", "CONDITIONS", "APPLIED", "PLACE"], &["LISTENERS"]),
     };
@@ -76,6 +79,7 @@ pub fn shown(kind: Kind, item: &Value) -> Result<Shown, serde_json::Error> {
         Kind::Routes => route(Route::deserialize(item)?),
         Kind::Edges => edge(Edge::deserialize(item)?),
         Kind::Calls => call(Call::deserialize(item)?),
+        Kind::Consumers => consumer(Consumer::deserialize(item)?),
         Kind::Certificates => certificate(Certificate::deserialize(item)?),
         Kind::Objects => object(Object::deserialize(item)?),
     })
@@ -270,6 +274,30 @@ fn call(call: Call) -> Shown {
     let labels = labels([("app", &called), ("version", "")]);
     let shown = Shown::report("call", call.namespace, name, labels, cells);
     Shown { also: [vec![from, account, called], call.source_services].concat(), key, ..shown }
+}
+
+/// Figures are of the last month; those of each API stand in the last column.
+fn consumer(consumer: Consumer) -> Shown {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let when = |seen: Option<u64>| seen.map_or("never".into(), |seen| units::ago(seen, seconds));
+    let own = format!("{}/", consumer.namespace);
+    let groups: Vec<String> = consumer.groups.iter().map(|group| group.strip_prefix(&own).unwrap_or(group).to_owned()).collect();
+    let used = consumer.used;
+    let cells = vec![
+        consumer.name.clone(),
+        listed(groups),
+        used.requests.to_string(),
+        used.refused.to_string(),
+        when(consumer.last_seen),
+        accepted(&consumer.conditions),
+        applied(consumer.applied, consumer.concerned),
+        used.client_errors.to_string(),
+        used.failures.to_string(),
+        when(consumer.first_seen),
+        consumer.keys.to_string(),
+        listed(consumer.apis.iter().map(|one| format!("{}: {}", one.api, one.used.requests)).collect()),
+    ];
+    Shown::object("organza.dev", "Consumer", consumer.namespace, consumer.name, consumer.labels, cells)
 }
 
 fn percent(rate: f64) -> String {

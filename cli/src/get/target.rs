@@ -11,6 +11,7 @@ pub enum Kind {
     Routes,
     Edges,
     Calls,
+    Consumers,
     Certificates,
     Objects,
 }
@@ -23,6 +24,7 @@ impl Kind {
             Self::Routes => path::ROUTES,
             Self::Edges => path::EDGES,
             Self::Calls => path::CALLS,
+            Self::Consumers => path::CONSUMERS,
             Self::Certificates => path::CERTIFICATES,
             Self::Objects => path::OBJECTS,
         }
@@ -52,6 +54,7 @@ impl Target {
             (None, Kind::Routes) => "routes".into(),
             (None, Kind::Edges) => "edges".into(),
             (None, Kind::Calls) => "calls".into(),
+            (None, Kind::Consumers) => "consumers".into(),
             (None, Kind::Certificates) => "certificates".into(),
             (None, Kind::Objects) => "objects".into(),
         }
@@ -100,7 +103,8 @@ pub fn parse(words: &[String]) -> Outcome<Vec<Target>> {
     Ok(targets)
 }
 
-const EXIST: &str = "one of proxies, services, routes, edges, calls, certificates, objects, or a kind of object: gateways, httproutes, …";
+const EXIST: &str =
+    "one of proxies, services, routes, edges, calls, consumers, certificates, objects, or a kind of object: gateways, httproutes, …";
 
 /// What one word means; several for `all`.
 fn kinds(word: &str) -> Outcome<Vec<Target>> {
@@ -117,6 +121,7 @@ fn kinds(word: &str) -> Outcome<Vec<Target>> {
         "routes" | "route" => one(Kind::Routes),
         "edges" | "edge" => one(Kind::Edges),
         "calls" | "call" => one(Kind::Calls),
+        "consumers" | "consumer" => one(Kind::Consumers),
         "certificates" | "certificate" | "certs" | "cert" => one(Kind::Certificates),
         "objects" | "object" => one(Kind::Objects),
         _ => object_kind(bare)

@@ -80,7 +80,7 @@ fn a_document_is_what_was_written_with_its_status() {
         "applied": 6, "concerned": 6,
     }))
     .expect("an object");
-    let document = manifest::whole(&object, None);
+    let document = manifest::whole(&object, None, None);
     assert_eq!(document["spec"], json!({"rules": []}));
     let parent = &document["status"]["parents"][0];
     assert_eq!(parent["parentRef"], json!({"group": "", "kind": "Service", "namespace": "shop", "name": "catalog", "port": 80}));

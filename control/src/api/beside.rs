@@ -87,6 +87,11 @@ pub fn problems(core: &Core) -> api::ProblemList {
             let fix = "change the object it came from; its last good version stays in force there".to_owned();
             items.push(of(Severity::Error, "Refused", format!("it refused {key}: {reason}"), fix));
         }
+        for (key, means) in &session.withheld {
+            let fix = "start it by this release: organza up --upgrade, or organza run anew".to_owned();
+            let message = format!("it is of release {:?} and cannot be given {key}: {means}", session.release);
+            items.push(of(Severity::Error, "OlderRelease", message, fix));
+        }
         if !session.connected && session.since > 0 {
             items.push(of(
                 Severity::Warning,

@@ -56,9 +56,10 @@ impl Having {
 
 impl Group {
     fn add(&mut self, session: &Session) {
-        match session.refused.is_empty() {
+        let lacks: BTreeSet<String> = session.refused.keys().chain(session.withheld.keys()).cloned().collect();
+        match lacks.is_empty() {
             true => self.content.push(session.current),
-            false => self.refusing.push((session.current, session.refused.keys().cloned().collect())),
+            false => self.refusing.push((session.current, lacks)),
         }
     }
 

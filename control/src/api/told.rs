@@ -3,10 +3,12 @@
 use super::Api;
 use super::having::Having;
 use crate::core::{Core, Inner, Session, now, seconds};
+use crate::stand_in::stands_in;
 use crate::summary::located;
 use crate::world::{Item, World};
 use crate::{limits, sessions};
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use frontends::Object;
 use model::{Backend, ConditionStatus, Kind, Resource, Target, Tunnel};
 use serde_json::Value;
@@ -150,12 +152,12 @@ impl<'w> Telling<'w> {
 }
 
 /// `metadata.labels`.
-fn labels(object: &Object) -> BTreeMap<String, String> {
+pub(super) fn labels(object: &Object) -> BTreeMap<String, String> {
     let pair = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
     object.at("/metadata/labels").as_object().into_iter().flatten().filter_map(pair).collect()
 }
 
-fn by_name(world: &World) -> HashMap<&model::ObjectRef, &Object> {
+pub(super) fn by_name(world: &World) -> HashMap<&model::ObjectRef, &Object> {
     world.objects.iter().map(|object| (&object.object, object)).collect()
 }
 
@@ -216,7 +218,7 @@ pub fn proxies(core: &Core) -> api::ProxyList {
             connected: session.connected,
             acknowledged: told_generation(&session, generation),
             resources: u32::try_from(held(&session).count()).unwrap_or(u32::MAX),
-            refused: session.refused,
+            refused: session.refused.into_iter().chain(session.withheld).collect(),
             mtls: session.connected,
             since: session.since,
             process: inner.processes.of(&entry.proxy).cloned(),
@@ -241,16 +243,19 @@ pub fn resources(core: &Core, proxy: &str) -> Option<api::ProxyResources> {
     let inner = core.lock();
     inner.registry.get(proxy)?;
     let session = inner.sessions.get(proxy).cloned().unwrap_or_default();
-    let items = held(&session).map(|Encoded { name, version, .. }| {
+    let items = held(&session).map(|Encoded { name, version, bytes }| {
+        let instead = model::Key::parse(name).filter(stands_in).map(|_| bytes);
         let item = model::Key::parse(name).and_then(|key| world.get(&key).filter(|_| key.kind != Kind::Certificate));
         let current = item.filter(|item| *item.encoded.version == **version);
         api::Resource {
             key: name.to_string(),
             version: version.to_string(),
-            encoded: current.map(|item| {
-                let shown = sessions::shown(&item.resource).map(|shown| wire::encode(&shown));
-                base64::engine::general_purpose::STANDARD.encode(shown.as_ref().unwrap_or(&item.encoded.bytes))
-            }),
+            encoded: current
+                .map(|item| {
+                    let shown = sessions::shown(&item.resource).map(|shown| wire::encode(&shown));
+                    STANDARD.encode(shown.as_ref().unwrap_or(&item.encoded.bytes))
+                })
+                .or_else(|| instead.map(|bytes| STANDARD.encode(bytes))),
         }
     });
     let generation = told_generation(&session, world.generation).unwrap_or(0);
@@ -394,11 +399,6 @@ fn route(having: &Having, world: &World, object: &Object, item: Option<&Item>, s
     let rule = |rule: &model::Rule| api::RouteRule { name: rule.name.to_string(), backends: rule.backends.iter().map(backend).collect() };
     // What no parent takes concerns no proxy.
     let (applied, concerned) = item.map_or((0, 0), |item| having.applied(world, &[item]));
-    // The first parent that is not content speaks for all; where all are, the first.
-    let refuses =
-        |parent: &&model::ParentStatus| parent.conditions.iter().any(|c| &*c.kind == "Accepted" && c.status != ConditionStatus::True);
-    let parent = status.and_then(|s| s.parents.iter().find(refuses).or(s.parents.first()));
-    let said = parent.map(|p| acknowledged(p.conditions.iter().map(condition).collect(), applied, concerned, true));
     api::Route {
         kind: object.object.kind.to_string(),
         namespace: object.object.namespace.to_string(),
@@ -408,10 +408,19 @@ fn route(having: &Having, world: &World, object: &Object, item: Option<&Item>, s
         hosts,
         parents: parents.collect(),
         rules: made.iter().flat_map(|route| &route.rules).map(rule).collect(),
-        conditions: said.unwrap_or_default(),
+        conditions: by_parents(status, (applied, concerned), true),
         applied,
         concerned,
     }
+}
+
+/// The first parent that is not content speaks for all; where all are, the first.
+pub(super) fn by_parents(status: Option<&model::Status>, (applied, concerned): (u32, u32), programs: bool) -> Vec<Condition> {
+    let refuses =
+        |parent: &&model::ParentStatus| parent.conditions.iter().any(|c| &*c.kind == "Accepted" && c.status != ConditionStatus::True);
+    let parent = status.and_then(|s| s.parents.iter().find(refuses).or(s.parents.first()));
+    let said = parent.map(|p| acknowledged(p.conditions.iter().map(condition).collect(), applied, concerned, programs));
+    said.unwrap_or_default()
 }
 
 fn backend(weighted: &model::WeightedBackend) -> api::WeightedBackend {

@@ -63,9 +63,12 @@ impl Core {
         })
     }
 
-    /// Stores what calls were seen since, where it is time or has to be (`force`); and what could not be stored before.
+    /// Stores what calls were seen and what consumers used since, where it is time or has to be (`force`); and what could not be stored before.
     pub(super) fn keep_calls(&self, force: bool) {
-        let seen = self.lock().calls.sweep(seconds(now()), force);
-        self.keep(seen);
+        let (seen, used) = {
+            let inner = &mut *self.lock();
+            (inner.calls.sweep(seconds(now()), force), inner.consumption.sweep(seconds(now()), force))
+        };
+        self.keep(Txn { put: [seen.put, used.put].concat(), delete: [seen.delete, used.delete].concat() });
     }
 }

@@ -17,6 +17,7 @@ const TELLS: &[&str] = &[
     path::ROUTES,
     path::EDGES,
     path::CALLS,
+    path::CONSUMERS,
     path::GRAPH,
     path::HISTORY,
     path::LONG_HISTORY,

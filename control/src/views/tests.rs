@@ -50,18 +50,18 @@ fn proxies_of_one_gateway_share_what_they_hold_and_how_it_changes() {
     let first = pod(&mut registry, "a.shop");
     let paths = objects("/a");
     let world = next(&World::default(), &paths, &registry);
-    let held = views.of(&world, None, &first, &asking()).items;
+    let held = views.of(&world, None, &first, &asking()).0.items;
     assert!(held.names().any(|name| name.contains("/route/")) && held.names().any(|name| name.contains("/trustbundle/")));
     assert_eq!(held.names().collect::<Vec<_>>(), view(&world, None, &first, [wire::SELF]).items.names().collect::<Vec<_>>());
     // Another comes, of which the first need hear nothing.
     let second = pod(&mut registry, "b.shop");
     assert!(later(&world, &paths, &registry).is_none(), "for whom no world is made");
     for entry in [&first, &second] {
-        assert!(Arc::ptr_eq(&views.of(&world, None, entry, &asking()).items, &held));
+        assert!(Arc::ptr_eq(&views.of(&world, None, entry, &asking()).0.items, &held));
     }
     let world = next(&world, &objects("/b"), &registry);
-    let newer = views.of(&world, None, &first, &asking()).items;
-    assert!(Arc::ptr_eq(&views.of(&world, None, &second, &asking()).items, &newer));
+    let newer = views.of(&world, None, &first, &asking()).0.items;
+    assert!(Arc::ptr_eq(&views.of(&world, None, &second, &asking()).0.items, &newer));
     let changed: Vec<_> = newer.since(&held).changed.iter().map(|item| item.name.to_string()).collect();
     assert_eq!(changed, ["files/route/shop/httproute.edge"]);
 }

@@ -64,6 +64,16 @@ impl Peer {
 
     /// `prepare` has a word with the session before it says its first.
     pub async fn open_as(channel: Channel, node: &str, prepare: impl FnOnce(&mut ClientSession)) -> Result<Self, tonic::Status> {
+        Self::open_saying(channel, node, prepare, |_| {}).await
+    }
+
+    /// And `edit` changes that first word.
+    async fn open_saying(
+        channel: Channel,
+        node: &str,
+        prepare: impl FnOnce(&mut ClientSession),
+        edit: impl FnOnce(&mut DeltaDiscoveryRequest),
+    ) -> Result<Self, tonic::Status> {
         let node = Node { id: node.into(), user_agent_version: "0.1.0".into(), ..Node::default() };
         let mut session = ClientSession::new(node, BTreeMap::new(), BTreeMap::new());
         prepare(&mut session);
@@ -71,7 +81,9 @@ impl Peer {
         session.connected();
         let (requests, receiver) = mpsc::channel(16);
         let outgoing = tokio_stream::wrappers::ReceiverStream::new(receiver);
-        requests.send(session.poll().unwrap()).await.unwrap();
+        let mut first = session.poll().unwrap();
+        edit(&mut first);
+        requests.send(first).await.unwrap();
         let mut client = wire::grpc::DiscoveryClient::new(channel);
         let responses = client.delta_aggregated_resources(outgoing).await?.into_inner();
         Ok(Self { session, requests, responses })
@@ -79,6 +91,13 @@ impl Peer {
 
     pub async fn join(core: &Core, address: SocketAddr, proxy: &str) -> Self {
         Self::open(secured(address, &credentials(core, proxy)).await, proxy).await.unwrap()
+    }
+
+    /// A proxy of a release that says nothing of what it knows.
+    pub async fn older(core: &Core, address: SocketAddr, proxy: &str) -> Self {
+        let channel = secured(address, &credentials(core, proxy)).await;
+        let forget = |first: &mut DeltaDiscoveryRequest| first.node.iter_mut().for_each(|node| node.client_features.clear());
+        Self::open_saying(channel, proxy, |_| {}, forget).await.unwrap()
     }
 
     pub async fn rejoin(core: &Core, address: SocketAddr, proxy: &str, prepare: impl FnOnce(&mut ClientSession)) -> Self {

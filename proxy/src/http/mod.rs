@@ -23,8 +23,8 @@ pub(crate) use prepare::{end_hop, forget_origin, regular_path};
 
 use crate::access;
 use crate::gateway::Vouched;
-use crate::inbound::Shown;
 use crate::limits;
+use crate::shown::Shown;
 use crate::worker::{Stage, Worker};
 use bytes::{Bytes, BytesMut};
 use down::{Downstream, Sink};

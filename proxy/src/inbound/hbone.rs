@@ -1,10 +1,11 @@
 //! HBONE, as ztunnel speaks it: CONNECT over HTTP/2 over mutual TLS, one stream a connection, bytes inside. The authority is a stranger's word: it
 //! leads to this workload's own addresses and ports, and to nothing else.
 
-use super::{Application, Shown, begin, refused};
+use super::{Application, begin, refused};
 use crate::access::{self, At, Standing, again};
 use crate::http::Stop;
 use crate::l4;
+use crate::shown::Shown;
 use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
 use crate::worker::{Stage, Worker};

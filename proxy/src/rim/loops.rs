@@ -11,8 +11,8 @@ use crate::snapshot::file::write_private;
 use identity::{Csr, Rotation, Svid};
 use std::cell::RefCell;
 use std::rc::Rc;
-use telemetry::Metrics;
 use telemetry::edge::{EdgeDelta, EdgeTracker};
+use telemetry::{ConsumedCounts, ConsumedId, Metrics};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use transport::rt;
@@ -65,7 +65,7 @@ pub(super) fn reports(
             }
             (told, last) = (!quiet, rt::now());
             let counted = delta.is_some();
-            if delta.as_ref().is_some_and(|delta| !delta.calls.is_empty()) {
+            if delta.as_ref().is_some_and(|delta| !delta.calls.is_empty() || !delta.consumed.is_empty()) {
                 called = rt::now();
             }
             if let Some(delta) = &delta {
@@ -212,8 +212,14 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
         sequence: delta.sequence,
         edges: edges.collect(),
         calls: calls.collect(),
+        consumed: delta.consumed.into_iter().map(consumed).collect(),
         ..Default::default()
     }
+}
+
+fn consumed((id, counts): (ConsumedId, ConsumedCounts)) -> v1::report_request::Consumed {
+    let ConsumedCounts { requests, refused, client_errors, failures } = counts;
+    v1::report_request::Consumed { consumer: id.consumer.to_string(), api: id.api.to_string(), requests, refused, client_errors, failures }
 }
 
 pub(super) fn renewals(

@@ -7,7 +7,7 @@ use super::plain::{only, permissive};
 use super::resources::{self, DETECT, GRPC, HTTP, TCP};
 use super::{Shop, bounded, id, key};
 use crate::upstream::{UpstreamKey, Via};
-use model::access::{AccessMatch, AccessTarget, Action, TextMatch};
+use model::access::{AccessMatch, AccessPolicy, AccessRule, AccessTarget, Action, Enforcement, TextMatch, Tier};
 use model::consumer::{Consumer, KeyPlace};
 use model::rate::{CountBy, RateLimit, RatePolicy};
 use model::{Change, Kind, ObjectRef, Origin, Resource, Target};
@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use testkit::backend::Backend;
 use testkit::client::{Shot, fetch};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use transport::body::Length;
 use transport::preface::Framing;
 
@@ -51,6 +53,41 @@ async fn get(door: SocketAddr, path: &str, fields: Fields<'_>) -> (u16, String, 
     let (status, headers, body) = fetch(&shot).await.unwrap();
     let challenge = headers.get("www-authenticate").map_or("", |value| value.to_str().unwrap()).to_owned();
     (status.as_u16(), challenge, String::from_utf8_lossy(&body).into_owned())
+}
+
+/// What the control plane gives releases that know no consumers (`decisions/0046`).
+#[tokio::test]
+async fn what_stands_in_for_a_consumer_lets_in_neither_requests_nor_bytes_whatever_allows_them() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let denial = AccessPolicy {
+            key: key(Kind::Access, "consumer.acme"),
+            origin: consumer("acme", on_catalog(), "s3cret").origin,
+            tier: Tier::Admin,
+            action: Action::Deny,
+            enforcement: Enforcement::Enforce,
+            targets: vec![on_catalog()],
+            rules: vec![AccessRule { name: "a-key-is-demanded".into(), clauses: Vec::new() }],
+        };
+        let allow = AccessPolicy { key: key(Kind::Access, "clusteraccesspolicy.all"), action: Action::Allow, ..denial.clone() };
+        shop.mesh.put(vec![Resource::Access(Arc::new(allow))]);
+        let (door, bytes) = (shop.web.named("catalog", HTTP), shop.web.named("catalog", TCP));
+        assert_eq!(get(door, "/", &[]).await.0, 200);
+        shop.mesh.put(vec![Resource::Access(Arc::new(denial))]);
+        for fields in [&[][..], &[("x-api-key", "s3cret")]] {
+            assert_eq!(get(door, "/", fields).await.0, 403);
+            let record = shop.catalog.failed("access_denied").await;
+            assert!(record["verdict_by"].as_str().unwrap().contains("Consumer shop/acme"), "{record}");
+        }
+        let mut stream = TcpStream::connect(bytes).await.unwrap();
+        let _ = stream.write_all(b"ping").await;
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(rest.is_empty());
+        assert_eq!((shop.catalog.failed("access_denied").await["protocol"].clone(), backend.requests()), ("tcp".into(), 1));
+    })
+    .await;
 }
 
 #[tokio::test]

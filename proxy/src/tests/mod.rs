@@ -119,9 +119,17 @@ impl Mesh {
     /// Has nobody believe this proxy any more, and tells all.
     pub fn revoke(&mut self, proxy: &Proxy) {
         let leaf = proxy.worker.shared.credentials.svid().unwrap().chain()[0].clone();
+        self.revoked(vec![::identity::pem::sha256(&leaf)]);
+    }
+
+    /// Has everybody believe those again who were revoked.
+    pub fn believe_again(&mut self) {
+        self.revoked(Vec::new());
+    }
+
+    fn revoked(&mut self, revoked: Vec<[u8; 32]>) {
         let trust_domain = TrustDomain::parse("organza.local").unwrap();
         let roots = self.authority.roots().into_iter().map(Arc::from).collect();
-        let revoked = vec![::identity::pem::sha256(&leaf)];
         self.trust.put_bundle(&model::TrustBundle { key: key(Kind::TrustBundle, "organza.local"), trust_domain, roots, revoked }).unwrap();
         self.generation += 1;
         self.access.send_replace(self.generation);

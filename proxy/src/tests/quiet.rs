@@ -75,6 +75,9 @@ impl Wire for Other {
     fn peer_address(&self) -> SocketAddr {
         self.to
     }
+    fn end(&mut self) {
+        self.waker.take().into_iter().for_each(Waker::wake);
+    }
 }
 
 impl AsyncRead for Other {

@@ -1,7 +1,7 @@
 //! Whom a connection is shared with, and whose word is believed.
 
-use super::resources::{self, HTTP, Place, TCP};
-use super::{Shop, bounded, id, key};
+use super::resources::{self, GRPC, HTTP, Place, TCP};
+use super::{Proxy, Shop, bounded, id, key};
 use crate::upstream::{self, UpstreamKey, Via};
 use model::{Fault, Kind, Resource};
 use std::net::SocketAddr;
@@ -153,6 +153,90 @@ async fn who_was_taken_out_with_its_certificate_is_cut_and_others_of_its_name_li
             let mut again = TcpStream::connect(theirs).await.unwrap();
             assert!(!still_echoes(&mut again).await, "it opens nothing any more");
             assert!(shop.catalog.worker.shared.metrics.encode().contains("tls_client_certificate_revoked"));
+        }
+    })
+    .await;
+}
+
+/// `catalog` is who is taken out, and `other` one of the same name beside it; both answer by `by`.
+fn twins(by: fn(&'static str, SocketAddr, u16) -> Place, port: u16) -> (Shop, Proxy) {
+    let mut shop = Shop::new(SocketAddr::from(([127, 0, 0, 1], port)));
+    let mut twin = shop.mesh.proxy("catalog");
+    let tunnel = twin.inbound("other-1");
+    shop.mesh.put(resources::catalog(&[by("catalog-1", shop.tunnel, port)]));
+    shop.mesh.put(resources::service("other", &[by("other-1", tunnel, port)]));
+    (shop, twin)
+}
+
+#[tokio::test]
+async fn bytes_towards_who_was_taken_out_end_and_those_towards_others_of_its_name_live_on() {
+    bounded(async {
+        let bytes = Backend::tcp("").await;
+        for by in [Place::organza, Place::hbone] {
+            let (mut shop, _twin) = twins(by, bytes.address.port());
+            let (theirs, others) = (shop.web.named("catalog", TCP), shop.web.named("other", TCP));
+            let (mut cut, mut kept) = (opened(theirs).await, opened(others).await);
+            shop.mesh.revoke(&shop.catalog);
+            let _ = cut.read_to_end(&mut Vec::new()).await;
+            let record = shop.web.failed("upstream_reset").await;
+            assert!(record["reason"].as_str().unwrap().contains("was taken out of the mesh"), "{record}");
+            assert!(still_echoes(&mut kept).await, "who has the same name and another certificate is not touched");
+            opened(others).await;
+            let mut again = TcpStream::connect(theirs).await.unwrap();
+            assert!(!still_echoes(&mut again).await, "nothing is opened towards it any more");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_under_way_and_upgrades_towards_who_was_taken_out_end_and_the_rest_lives_on() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let begin = async |door: SocketAddr| {
+            let mut stream = TcpStream::connect(door).await.unwrap();
+            stream.write_all(b"POST / HTTP/1.1\r\nHost: any\r\nContent-Length: 4\r\n\r\nab").await.unwrap();
+            stream
+        };
+        let upgrade = async |door: SocketAddr| {
+            let mut stream = TcpStream::connect(door).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: any\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\r\n\r\n") {
+                seen.push(stream.read_u8().await.unwrap());
+            }
+            assert!(seen.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&seen));
+            assert!(still_echoes(&mut stream).await);
+            stream
+        };
+        let mut asked = 0;
+        for by in [Place::organza, Place::hbone] {
+            let (mut shop, _twin) = twins(by, backend.address.port());
+            // By a connection alone, and by one that others share.
+            for port in [HTTP, GRPC] {
+                let (theirs, others) = (shop.web.named("catalog", port), shop.web.named("other", port));
+                let (mut cut, mut kept) = (begin(theirs).await, begin(others).await);
+                asked += 2;
+                while backend.requests() < asked {
+                    tokio::task::yield_now().await;
+                }
+                shop.mesh.revoke(&shop.catalog);
+                let mut answer = Vec::new();
+                let _ = cut.read_to_end(&mut answer).await;
+                assert!(answer.starts_with(b"HTTP/1.1 50"), "{}", String::from_utf8_lossy(&answer));
+                let record = shop.web.failed("upstream_reset").await;
+                assert!(record["reason"].as_str().unwrap().contains("was taken out of the mesh"), "{record}");
+                kept.write_all(b"cd").await.unwrap();
+                let mut answer = [0; 12];
+                kept.read_exact(&mut answer).await.unwrap();
+                assert_eq!(&answer, b"HTTP/1.1 200");
+                shop.mesh.believe_again();
+            }
+            let (mut cut, mut kept) = (upgrade(shop.web.named("catalog", HTTP)).await, upgrade(shop.web.named("other", HTTP)).await);
+            asked += 2;
+            shop.mesh.revoke(&shop.catalog);
+            let _ = cut.read_to_end(&mut Vec::new()).await;
+            assert!(still_echoes(&mut kept).await);
         }
     })
     .await;

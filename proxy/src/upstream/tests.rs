@@ -3,6 +3,7 @@
 use super::*;
 use crate::tests::quiet::{Network, on};
 use crate::tests::{Mesh, id};
+use identity::Expected;
 
 fn address() -> SocketAddr {
     "10.0.0.1:80".parse().unwrap()

@@ -111,6 +111,59 @@ fn slow_and_busy_endpoints_get_less() {
     assert_eq!(failing.pick(1, now, None, &[]), Some(EndpointId(1)), "failing fast is not being fast");
 }
 
+/// One call after another, each of a millisecond, which `ends` so at each endpoint; how many each gets.
+fn one_by_one(balancer: &mut Balancer, from: Instant, calls: u32, ends: impl Fn(&str) -> Outcome) -> (BTreeMap<String, u32>, Instant) {
+    let (mut got, mut now) = (BTreeMap::new(), from);
+    for call in 0..calls {
+        let id = balancer.pick(spread(u64::from(call)), now, None, &[]).unwrap();
+        let name = balancer.endpoint(id).unwrap().id.to_string();
+        balancer.started(id);
+        now += Duration::from_millis(1);
+        balancer.ended(id, ends(&name), Duration::from_millis(1), now);
+        *got.entry(name).or_default() += 1;
+        now += Duration::from_millis(9);
+    }
+    (got, now)
+}
+
+#[test]
+fn who_is_idle_is_asked_again_however_it_was_measured() {
+    let well = |_: &str| Outcome::Success;
+    let mut all = balancer(Algorithm::PeakEwma, vec![endpoint("a", 1), endpoint("b", 1), endpoint("c", 1)]);
+    let (got, now) = one_by_one(&mut all, Instant::now(), 3_000, well);
+    assert!(got.len() == 3 && got.values().all(|got| *got > 600), "however little there is to do, each gets its share: {got:?}");
+    // Who is new is asked at once, and not by all at once.
+    all.stand(&set(["a", "b", "c", "d"].map(|name| endpoint(name, 1)).to_vec()), &[], None, now);
+    let d = all.find("d").unwrap();
+    let new: Vec<_> = (0..64).filter(|draw| all.pick(spread(*draw), now, None, &[]) == Some(d)).collect();
+    assert!(new.len() > 16, "{new:?}");
+    all.started(d);
+    assert!((0..64).all(|draw| all.pick(spread(draw), now, None, &[]) != Some(d)), "until it has answered one");
+    all.ended(d, Outcome::Success, Duration::from_millis(1), now);
+    // Who fails is hardly asked from its first failure on, and gets its share again once it does not.
+    let (got, now) = one_by_one(&mut all, now, 3_000, |name| if name == "b" { Outcome::Failure } else { Outcome::Success });
+    assert!(got["b"] <= 2, "{got:?}");
+    let (got, now) = one_by_one(&mut all, now, 12_000, well);
+    assert!(got.get("b").is_some_and(|got| *got > 300), "{got:?}");
+    let (got, _) = one_by_one(&mut all, now, 4_000, well);
+    assert!(got.len() == 4 && got.values().all(|got| *got > 600), "{got:?}");
+}
+
+#[test]
+fn who_hangs_draws_no_calls() {
+    let now = Instant::now();
+    let mut all = balancer(Algorithm::PeakEwma, vec![endpoint("a", 1), endpoint("b", 1)]);
+    for id in [0, 1] {
+        all.started(EndpointId(id));
+        all.ended(EndpointId(id), Outcome::Success, Duration::from_millis(1), now);
+    }
+    all.started(EndpointId(0));
+    let later = now + 20 * limits::EWMA_DECAY;
+    all.started(EndpointId(1));
+    all.ended(EndpointId(1), Outcome::Success, Duration::from_millis(1), later);
+    assert!((0..64).all(|draw| all.pick(spread(draw), later, None, &[]) == Some(EndpointId(1))));
+}
+
 #[test]
 fn state_survives_updates_and_what_is_away_gets_nothing() {
     let now = Instant::now();

@@ -160,11 +160,7 @@ impl VirtualWire {
 
 impl Drop for VirtualWire {
     fn drop(&mut self) {
-        lock(&self.outgoing).end();
-        let mut incoming = lock(&self.incoming);
-        incoming.abandoned = true;
-        incoming.pieces.clear();
-        incoming.wake();
+        self.end();
     }
 }
 
@@ -174,6 +170,13 @@ impl Wire for VirtualWire {
     }
     fn peer_address(&self) -> SocketAddr {
         self.peer
+    }
+    fn end(&mut self) {
+        lock(&self.outgoing).end();
+        let mut incoming = lock(&self.incoming);
+        incoming.abandoned = true;
+        incoming.pieces.clear();
+        incoming.wake();
     }
 }
 

@@ -7,7 +7,7 @@ use crate::network::{Network, Node, address};
 use crate::random::Random;
 use crate::traffic::Speaks;
 use control::core::Core;
-use identity::{Credentials, Csr, Expected, Svid, TrustStore, alpn};
+use identity::{Credentials, Csr, Expected, SignRequest, Signer, Svid, TrustStore, alpn};
 use model::SpiffeId;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use transport::h2;
 use transport::hbone::Tunnels;
 use transport::preface::PeerMetadata;
 use transport::rt::{Here, Stream, on};
@@ -57,7 +58,13 @@ impl Peer {
     fn credentials(&self) -> Option<Credentials> {
         if let Some(core) = self.known.borrow().core.clone() {
             let csr = Csr::generate(&self.identity).expect("a key");
-            let Ok((issued, roots)) = core.sign(&csr.der, &self.identity, "ztunnel") else { return self.credentials.borrow().clone() };
+            // It is of another mesh's making, and nobody of this one's: what it is given is the authority's alone.
+            let request = SignRequest::parse(&csr.der).expect("a request");
+            let mut inner = core.lock();
+            let signed = inner.authority.sign(&request, &self.identity, control::shell::wall());
+            let (Ok(issued), roots) = (signed, inner.authority.roots()) else { return self.credentials.borrow().clone() };
+            core.ca_folder().map_or(Ok(()), |folder| control::ca::save_use(folder, &inner.authority)).expect("written");
+            drop(inner);
             self.trust.put(self.identity.trust_domain(), &roots).expect("roots");
             let svid = Svid::new(issued.chain, csr.key()).expect("an SVID");
             self.credentials.replace(Some(Credentials::with_svid(svid, self.trust.clone())));
@@ -65,7 +72,7 @@ impl Peer {
         self.credentials.borrow().clone()
     }
 
-    async fn dial(&self, to: Node) -> Result<Stream, transport::Error> {
+    async fn dial(&self, to: Node) -> Result<h2::Client, transport::Error> {
         let failed = |why: String| transport::Error::new(model::Fault::ConnectFailed, why);
         let credentials = self.credentials().ok_or_else(|| failed("nobody gave it a certificate yet".into()))?;
         let at = SocketAddr::new(address(to).into(), TUNNEL);
@@ -73,7 +80,9 @@ impl Peer {
         let time = Arc::new(on(&self.network.node(self.node), Here::now));
         let config = identity::client_config(&credentials, Expected::AnyTrusted, &[alpn::H2], time);
         let name = "mesh".try_into().expect("a name");
-        transport::tls::connect(Stream::Wire(Box::new(wire)), config.map_err(|e| failed(e.to_string()))?, name).await
+        let config = config.map_err(|e| failed(e.to_string()))?;
+        let stream = transport::tls::connect(Stream::Wire(Box::new(wire)), config, name).await?;
+        h2::Client::new(stream, Default::default()).await
     }
 
     /// A connection to the application of some replica, which of them, and what it speaks.

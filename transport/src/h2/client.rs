@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use model::{RequestHead, ResponseHead};
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// A handle of a connection; clones are handles of the same. The connection ends when the last one and the last stream are gone.
 #[derive(Debug, Clone)]
@@ -51,6 +51,11 @@ impl Client {
         self.0.link.borrow().is_usable()
     }
 
+    /// The connection as whoever may have to end it holds it, without keeping it open.
+    pub fn ender(&self) -> Ender {
+        Ender(Rc::downgrade(&self.0.link))
+    }
+
     /// Requests under way.
     pub fn active(&self) -> usize {
         self.0.link.borrow().streams.held()
@@ -74,6 +79,23 @@ impl Client {
         let place = self.0.link.borrow_mut().ask(head, length)?;
         let handle = Handle::new(&self.0.link, place);
         Ok((BodyWriter::new(handle.clone(), length, Facing::Upstream), Answer { handle }))
+    }
+}
+
+/// Ends a connection and all that it carries.
+#[derive(Debug)]
+pub struct Ender(Weak<RefCell<Connection>>);
+
+impl Ender {
+    pub fn is_open(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// Whoever waits for an answer is told `why`; nobody is waited for.
+    pub fn end(&self, why: &str) {
+        if let Some(link) = self.0.upgrade() {
+            link.borrow_mut().cut(why);
+        }
     }
 }
 

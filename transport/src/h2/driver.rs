@@ -50,6 +50,9 @@ impl Driver {
             connection.receive(&mut self.read, rt::now());
         }
         loop {
+            if matches!(connection.end(), Some(End::Cut(_))) {
+                return Poll::Ready(());
+            }
             let listened = connection.listens();
             let read = self.poll_read(connection, cx);
             if connection.has_requests() {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::h2::{Server, Who, serve};
+use bytes::BytesMut;
 use std::cell::Cell;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -46,11 +47,11 @@ async fn peer(stream: Stream) {
     let _ = served.await;
 }
 
-async fn dial(dialled: Rc<Cell<u32>>) -> Result<Stream, Error> {
+async fn dial(dialled: Rc<Cell<u32>>) -> Result<h2::Client, Error> {
     dialled.set(dialled.get() + 1);
     let (a, b) = Stream::pair(1 << 16);
     rt::spawn(peer(b));
-    Ok(a)
+    h2::Client::new(a, BytesMut::new()).await
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn a_peer_that_does_not_answer_is_given_so_long_and_no_longer() {
         let (a, b) = Stream::pair(1 << 16);
         rt::spawn(silent(b));
         let begun = rt::now();
-        let opened = Tunnels::default().open("peer", "10.0.0.1:80", &own(), async { Ok(a) }).await;
+        let opened = Tunnels::default().open("peer", "10.0.0.1:80", &own(), h2::Client::new(a, BytesMut::new())).await;
         assert_eq!(opened.unwrap_err().fault, Fault::ConnectTimeout);
         assert_eq!(rt::now().saturating_duration_since(begun), limits::CONNECT_TIME);
     });

@@ -22,6 +22,8 @@ use tokio::net::TcpStream;
 pub trait Wire: AsyncRead + AsyncWrite + std::marker::Send + Sync + Unpin + Debug {
     fn local_address(&self) -> SocketAddr;
     fn peer_address(&self) -> SocketAddr;
+    /// As `shutdown(2)` both ways: nothing goes through it any more, and whoever waits for it looks again.
+    fn end(&mut self);
 }
 
 pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Wire>>> + std::marker::Send>>;

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -28,6 +28,39 @@ pub enum Stream {
     Wire(Box<dyn Wire>),
     /// With something that is dropped once the connection is closed.
     With(Box<With>),
+    /// Ended by us, whatever it carried.
+    Cut(Box<Cut>),
+}
+
+#[derive(Debug)]
+pub struct Cut {
+    why: Box<str>,
+    // Kept for as long as the rest is, so that whoever waits for it is woken.
+    _ended: Option<Stream>,
+}
+
+impl Cut {
+    fn error(&self) -> io::Error {
+        io::Error::new(io::ErrorKind::ConnectionAborted, &*self.why)
+    }
+}
+
+impl AsyncRead for Cut {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(self.error()))
+    }
+}
+
+impl AsyncWrite for Cut {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(self.error()))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(self.error()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 #[derive(Debug)]
@@ -56,6 +89,15 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
             Self::Wire(wire) => Some(wire.local_address()),
+        }
+    }
+
+    /// Nothing goes either way any more, and whoever waits for it looks again.
+    fn end(&mut self) {
+        match self {
+            // Failing means that the peer was faster.
+            Self::Tcp(stream) => _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both),
+            Self::Wire(wire) => wire.end(),
         }
     }
 }
@@ -93,7 +135,26 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Some(Socket::Tcp(stream)),
             Self::Wire(wire) => Some(Socket::Wire(wire)),
-            Self::Unix(_) | Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::With(_) => None,
+            Self::Unix(_) | Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::With(_) | Self::Cut(_) => None,
+        }
+    }
+
+    /// Ends it at once: whoever reads or writes it fails by `why`. What is no socket but inside of one is ended with that.
+    pub fn cut(&mut self, why: &str) {
+        self.end();
+        let ended = std::mem::replace(self, Self::Cut(Box::new(Cut { why: why.into(), _ended: None })));
+        if let Self::Cut(cut) = self {
+            cut._ended = Some(ended);
+        }
+    }
+
+    fn end(&mut self) {
+        match self {
+            Self::Tcp(stream) => _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both),
+            Self::Tls(tls) => tls.get_mut().0.end(),
+            Self::Wire(wire) => wire.end(),
+            Self::With(with) => with.stream.end(),
+            Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Cut(_) => {}
         }
     }
 
@@ -111,7 +172,7 @@ impl Stream {
             Self::Tls(stream) => stream.get_ref().0.peer_address(),
             Self::Wire(wire) => Some(wire.peer_address()),
             Self::With(with) => with.stream.peer_address(),
-            Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
+            Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Cut(_) => None,
         }
     }
 
@@ -121,7 +182,7 @@ impl Stream {
             Self::Tls(stream) => stream.get_ref().0.local_address(),
             Self::Wire(wire) => Some(wire.local_address()),
             Self::With(with) => with.stream.local_address(),
-            Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) => None,
+            Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Cut(_) => None,
         }
     }
 
@@ -136,7 +197,7 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
             Self::With(with) => with.stream.poll_readable(cx),
-            Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Wire(_) => Poll::Ready(Ok(())),
+            Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Wire(_) | Self::Cut(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -196,6 +257,11 @@ impl Recv {
     /// Looks at the stream itself: peer, certificates.
     pub fn with<T>(&self, look: impl FnOnce(&Stream) -> T) -> T {
         look(&self.0.borrow())
+    }
+
+    /// The stream as whoever may have to end it holds it, without keeping it open.
+    pub fn watched(&self) -> Weak<RefCell<Stream>> {
+        Rc::downgrade(&self.0)
     }
 
     /// Puts the halves together again.
@@ -263,6 +329,7 @@ macro_rules! each {
             Stream::Tunnel($s) => $work,
             Stream::Virtual($s) => $work,
             Stream::Wire($s) => $work,
+            Stream::Cut($s) => $work,
             Stream::With($s) => {
                 let $s = &mut $s.stream;
                 $work

@@ -123,6 +123,7 @@ fn what_users_see_is_as_it_was_recorded() {
     recorded(&mut names, "routes.json", &RouteList { generation: 12, items: vec![route()] });
     recorded(&mut names, "edges.json", &EdgeList { generation: 12, items: vec![edge()] });
     recorded(&mut names, "calls.json", &CallList { generation: 12, items: vec![call()], days: 7, left_out: 0 });
+    recorded(&mut names, "consumers.json", &ConsumerList { generation: 12, items: vec![consumer()], days: 31 });
     recorded(&mut names, "graph.json", &graph());
     let history = History { time: 1_790_000_000, slot_seconds: 10, points: vec![Point { time: 1_789_999_990, figures: figures() }] };
     recorded(&mut names, "history.json", &history);
@@ -265,6 +266,26 @@ fn call() -> Call {
         first_seen: 1_789_900_000,
         last_seen: 1_790_000_000,
         last_allowed: Some(1_789_990_000),
+    }
+}
+
+fn consumer() -> Consumer {
+    let used = Used { requests: 1200, refused: 7, client_errors: 3, failures: 1 };
+    let by_day = vec![ConsumedDay { day: 1_789_948_800, used }];
+    let api = ConsumedApi { api: text("HTTPRoute shop/orders"), used, first_seen: 1_789_950_000, last_seen: 1_790_000_000, by_day };
+    Consumer {
+        namespace: text("shop"),
+        name: text("acme"),
+        labels: labels(),
+        groups: vec![text("shop/gold")],
+        keys: 2,
+        used,
+        first_seen: Some(1_789_950_000),
+        last_seen: Some(1_790_000_000),
+        apis: vec![api],
+        conditions: vec![condition()],
+        applied: 2,
+        concerned: 2,
     }
 }
 

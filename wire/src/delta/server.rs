@@ -5,6 +5,7 @@ use super::{Breach, Set};
 use crate::discovery::{Any, ControlPlane, DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
 use crate::{TYPE_URL, limits, v1};
 use bytes::Bytes;
+use model::Kind;
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -110,6 +111,8 @@ impl Items {
 pub struct ServerSession {
     node: Option<String>,
     release: String,
+    /// Kinds that guard and that the proxy does not say that it knows.
+    lacks: Vec<Kind>,
     leaving: bool,
     subscriptions: BTreeSet<Arc<str>>,
     view: Option<View>,
@@ -138,6 +141,11 @@ impl ServerSession {
     /// `node.user_agent_version` of the first request.
     pub fn release(&self) -> &str {
         &self.release
+    }
+
+    /// Of [`super::GUARDS`] those that the proxy does not know. Who has not said who it is knows none.
+    pub fn lacks(&self) -> &[Kind] {
+        if self.greeted { &self.lacks } else { &super::GUARDS }
     }
 
     /// Whether the proxy said that a successor serves under its name, and that it only finishes what it began.
@@ -201,11 +209,13 @@ impl ServerSession {
             return Err(Breach::Resources);
         }
         self.greeted = true;
+        let said = || request.node.iter().flat_map(|node| node.client_features.iter().take(limits::FEATURES));
+        self.lacks = super::GUARDS.into_iter().filter(|kind| !said().any(|feature| *feature == super::knows(*kind))).collect();
         if let Some(node) = &request.node {
             check_name(&node.id)?;
             self.node = Some(node.id.clone());
             self.release = node.user_agent_version.chars().take(64).collect();
-            self.leaving = node.client_features.iter().take(limits::FEATURES).any(|feature| feature == super::LEAVING);
+            self.leaving = said().any(|feature| feature == super::LEAVING);
         }
         for (name, version) in &request.initial_resource_versions {
             check_name(name)?;

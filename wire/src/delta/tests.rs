@@ -428,6 +428,15 @@ fn features_of_a_node_are_looked_at_up_to_a_number() {
 }
 
 #[test]
+fn a_proxy_says_which_kinds_that_guard_it_knows_and_who_says_nothing_knows_none() {
+    let lacks = |change: fn(&mut DeltaDiscoveryRequest)| greeted(change).unwrap().lacks().to_vec();
+    assert_eq!(lacks(|_| {}), []);
+    assert_eq!(lacks(|request| request.node.as_mut().unwrap().client_features.clear()), super::GUARDS);
+    assert_eq!(lacks(|request| request.node.as_mut().unwrap().client_features = vec!["organza.leaving".into()]), super::GUARDS);
+    assert_eq!((lacks(|request| request.node = None), ServerSession::new().lacks()), (super::GUARDS.to_vec(), &super::GUARDS[..]));
+}
+
+#[test]
 fn a_step_is_of_so_many_bytes_in_parts_of_so_many() {
     use super::Breach;
     use crate::discovery::{Any, Resource as Carried};

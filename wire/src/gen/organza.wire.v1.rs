@@ -2638,6 +2638,9 @@ pub struct ReportRequest {
     /// Calls to what is behind this proxy; counted by sequence, as edges are, and told less often.
     #[prost(message, repeated, tag = "14")]
     pub calls: ::prost::alloc::vec::Vec<Call>,
+    /// What consumers asked of what is guarded here; counted by sequence and told as seldom as calls are.
+    #[prost(message, repeated, tag = "20")]
+    pub consumed: ::prost::alloc::vec::Vec<report_request::Consumed>,
     /// Calls that the proxy had no room for, since it started.
     #[prost(uint64, tag = "15")]
     pub calls_left_out: u64,
@@ -2691,6 +2694,24 @@ pub mod report_request {
         pub passed_on: u64,
         #[prost(uint64, tag = "3")]
         pub dropped: u64,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Consumed {
+        /// `namespace/name`; never a key.
+        #[prost(string, tag = "1")]
+        pub consumer: ::prost::alloc::string::String,
+        /// `HTTPRoute shop/orders`, `Service shop/orders`.
+        #[prost(string, tag = "2")]
+        pub api: ::prost::alloc::string::String,
+        #[prost(uint64, tag = "3")]
+        pub requests: u64,
+        /// Of the requests: refused by policies of access or limits; of the rest those answered with a 4xx, and those with a 5xx or not at all.
+        #[prost(uint64, tag = "4")]
+        pub refused: u64,
+        #[prost(uint64, tag = "5")]
+        pub client_errors: u64,
+        #[prost(uint64, tag = "6")]
+        pub failures: u64,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Check {

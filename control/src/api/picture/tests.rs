@@ -79,7 +79,11 @@ fn edge(source: &str, service: &str, destination: &str, requests: u64) -> (EdgeI
 
 fn drawn(edges: Vec<(EdgeId, EdgeTotals)>) -> (Core, api::Graph) {
     let core = core();
-    core.lock().graph.report("any", EdgeDelta { incarnation: 1, sequence: 1, edges, calls: Vec::new() }, seconds(now()));
+    core.lock().graph.report(
+        "any",
+        EdgeDelta { incarnation: 1, sequence: 1, edges, calls: Vec::new(), consumed: Vec::new() },
+        seconds(now()),
+    );
     let graph = graph(&core, 10, None);
     (core, graph)
 }

@@ -29,6 +29,8 @@ pub enum End {
     Closed,
     /// The socket's error.
     Lost(String),
+    /// We were told to end it, by this reason: nothing more goes out.
+    Cut(String),
     /// The peer said GOAWAY with an error, and closed it.
     Refused(u32),
     /// The peer broke the protocol, and was told this code.
@@ -228,12 +230,17 @@ impl Connection {
         self.finish(end);
     }
 
+    /// We are done with the peer, and say no word more to it.
+    pub fn cut(&mut self, why: &str) {
+        self.finish(End::Cut(why.to_owned()));
+    }
+
     /// Tells the peer what it did, and ends everything.
     fn refuse(&mut self, end: End) {
         let code = match &end {
             End::Broken(code, _) => *code,
             End::Flood(_) => code::ENHANCE_YOUR_CALM,
-            End::Closed | End::Lost(_) | End::Refused(_) => code::NO_ERROR,
+            End::Closed | End::Lost(_) | End::Cut(_) | End::Refused(_) => code::NO_ERROR,
         };
         self.say_goodbye(self.last, code);
         self.finish(end);

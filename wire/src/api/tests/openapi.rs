@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 const RECORDED: &[(&str, &str)] = &[
     ("calls", "CallList"),
     ("certificates", "CertificateList"),
+    ("consumers", "ConsumerList"),
     ("dashboard", "DashboardLink"),
     ("diff-request", "DiffRequest"),
     ("diff", "Diff"),

@@ -1,5 +1,6 @@
-//! What a caller showed in its handshake, for as long as its connection is open: whoever was believed by a root that is gone is believed no more. A chain is
-//! verified again only where trust changed since, and what all callers have above their own certificate is held once.
+//! What a member of the mesh showed in its handshake, be it one that calls or one that is called, for as long as its connection is open: whoever was believed
+//! by a root that is gone is believed no more, nor is who was taken out. A chain is verified again only where trust changed since, and what all have above
+//! their own certificate is held once.
 
 use crate::http::Stop;
 use crate::worker::Worker;

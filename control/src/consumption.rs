@@ -1,0 +1,149 @@
+//! What consumers used of which API, day by day for a month: what called sides reported, kept in the store. Bounded in every direction. It knows consumers by
+//! their names and sees no key, it knows no clock and opens nothing; who may tell of whom is the caller's to know.
+
+use crate::limits;
+use crate::store::Txn;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use telemetry::{ConsumedCounts, ConsumedId};
+
+/// How often and when.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    pub first: u64,
+    pub last: u64,
+    /// Ascending.
+    pub days: Vec<Day>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Day {
+    /// Its number since 1970.
+    pub day: u64,
+    pub requests: u64,
+    pub refused: u64,
+    pub client_errors: u64,
+    pub failures: u64,
+}
+
+pub const DAY: u64 = 24 * 3600;
+
+impl Day {
+    fn add(&mut self, more: &ConsumedCounts) {
+        let mut counts = self.counts();
+        counts.add(more);
+        let ConsumedCounts { requests, refused, client_errors, failures } = counts;
+        *self = Self { day: self.day, requests, refused, client_errors, failures };
+    }
+
+    pub fn counts(&self) -> ConsumedCounts {
+        let Self { day: _, requests, refused, client_errors, failures } = *self;
+        ConsumedCounts { requests, refused, client_errors, failures }
+    }
+}
+
+impl Used {
+    fn add(&mut self, counts: &ConsumedCounts, now: u64) {
+        if self.days.is_empty() {
+            self.first = now;
+        }
+        self.last = self.last.max(now);
+        let day = now / DAY;
+        // A clock that goes back adds to the latest day.
+        if self.days.last().is_none_or(|known| known.day < day) {
+            self.days.push(Day { day, ..Day::default() });
+        }
+        self.days.iter_mut().next_back().into_iter().for_each(|last| last.add(counts));
+        self.forget(now);
+    }
+
+    fn forget(&mut self, now: u64) {
+        let oldest = (now / DAY).saturating_sub(limits::CONSUMED_DAYS - 1);
+        self.days.retain(|known| known.day >= oldest);
+    }
+
+    /// Of all days that are remembered.
+    pub fn counts(&self) -> ConsumedCounts {
+        let mut sum = ConsumedCounts::default();
+        self.days.iter().for_each(|day| sum.add(&day.counts()));
+        sum
+    }
+}
+
+/// What one consumer used, by API.
+type Of = BTreeMap<String, Used>;
+
+/// Where an API is counted for which there is no room.
+const OTHER: &str = "other";
+const PREFIX: &str = "consumed/";
+
+#[derive(Debug, Default)]
+pub struct Consumption {
+    all: BTreeMap<String, Of>,
+    unsaved: BTreeSet<String>,
+    saved_at: u64,
+}
+
+impl Consumption {
+    /// What the store has under `consumed/`.
+    pub fn load(kept: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let read = |(key, value): (String, Vec<u8>)| Some((key.strip_prefix(PREFIX)?.to_owned(), serde_json::from_slice(&value).ok()?));
+        Self { all: kept.into_iter().filter_map(read).take(limits::CONSUMERS).collect(), ..Self::default() }
+    }
+
+    /// Counts what one report told. Whether it was told before is the caller's to know.
+    pub fn report(&mut self, consumed: impl IntoIterator<Item = (ConsumedId, ConsumedCounts)>, now: u64) {
+        for (id, counts) in consumed {
+            if self.all.len() >= limits::CONSUMERS && !self.all.contains_key(&*id.consumer) {
+                continue;
+            }
+            let of = self.all.entry(id.consumer.to_string()).or_default();
+            let is_over = of.len() >= limits::CONSUMED_APIS && !of.contains_key(&*id.api);
+            of.entry(if is_over { OTHER } else { &*id.api }.to_owned()).or_default().add(&counts, now);
+            self.unsaved.insert(id.consumer.to_string());
+        }
+    }
+
+    /// Once in a while, and with `force` now: forgets what is older than a month, and says what is to be stored.
+    pub fn sweep(&mut self, now: u64, force: bool) -> Txn {
+        let mut txn = Txn::default();
+        if !force && now.saturating_sub(self.saved_at) < limits::CALLS_SAVE {
+            return txn;
+        }
+        self.saved_at = now;
+        for (consumer, of) in &mut self.all {
+            let before = of.len();
+            of.values_mut().for_each(|used| used.forget(now));
+            of.retain(|_, used| !used.days.is_empty());
+            if of.len() != before {
+                self.unsaved.insert(consumer.clone());
+            }
+        }
+        for consumer in std::mem::take(&mut self.unsaved) {
+            let key = format!("{PREFIX}{consumer}");
+            match self.all.get(&consumer).filter(|of| !of.is_empty()) {
+                None => txn.delete.push(key),
+                Some(of) => txn.put.push((key, serde_json::to_vec(of).unwrap_or_default())),
+            }
+        }
+        self.all.retain(|_, of| !of.is_empty());
+        txn
+    }
+
+    /// By API, what it used in the last month.
+    pub fn of(&self, consumer: &str) -> impl Iterator<Item = (&str, &Used)> {
+        self.all.get(consumer).into_iter().flatten().map(|(api, used)| (api.as_str(), used))
+    }
+}
+
+/// As a report has it, where it makes sense.
+pub fn read(told: wire::v1::report_request::Consumed) -> Option<(ConsumedId, ConsumedCounts)> {
+    let is_name = |text: &str, most: usize| !text.is_empty() && text.len() <= most && !text.chars().any(char::is_control);
+    let is_whole = is_name(&told.consumer, limits::CONSUMER_BYTES) && is_name(&told.api, limits::CONSUMER_BYTES);
+    let wire::v1::report_request::Consumed { consumer, api, requests, refused, client_errors, failures } = told;
+    let id = ConsumedId { consumer: consumer.into(), api: api.into() };
+    is_whole.then_some((id, ConsumedCounts { requests, refused, client_errors, failures }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -193,7 +193,7 @@ const service = await page.locator('tbody a.name').first().getAttribute('href', 
 await at('workloads');
 await page.waitForSelector('tbody a.name');
 const workload = await page.locator('tbody a.name').first().getAttribute('href', { timeout: PATIENCE });
-const pages = ['graph', 'services', service.slice(2), 'workloads', workload.slice(2), 'routes', 'object/HTTPRoute/default/catalog', 'flows', 'traces', 'proxies', 'certificates', 'events', 'problems'];
+const pages = ['graph', 'services', service.slice(2), 'workloads', workload.slice(2), 'routes', 'object/HTTPRoute/default/catalog', 'flows', 'traces', 'proxies', 'certificates', 'events', 'consumers', 'problems'];
 const sizes = [
   ['wide', 1440, 900],
   ['tablet', 820, 1180],

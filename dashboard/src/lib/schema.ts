@@ -298,6 +298,54 @@ export interface Call {
   last_allowed?: number;
 }
 
+export interface ConsumerList {
+  generation: number;
+  items: Consumer[];
+  days: number;
+}
+
+export interface Consumer {
+  namespace: string;
+  name: string;
+  labels?: Record<string, string>;
+  groups: string[];
+  /** How many keys are believed to be its own. */
+  keys: number;
+  requests: number;
+  /** Of the requests: refused by policies of access or limits. */
+  refused: number;
+  /** Of the rest: answered with a 4xx. */
+  client_errors: number;
+  /** Of the rest: answered with a 5xx, or not at all. */
+  failures: number;
+  first_seen?: number;
+  last_seen?: number;
+  apis: ConsumedApi[];
+  conditions: Condition[];
+  applied: number;
+  concerned: number;
+}
+
+export interface ConsumedApi {
+  api: string;
+  requests: number;
+  refused: number;
+  client_errors: number;
+  failures: number;
+  first_seen: number;
+  last_seen: number;
+  by_day: ConsumedDay[];
+}
+
+export interface ConsumedDay {
+  /** When it began (UTC). */
+  day: number;
+  requests: number;
+  refused: number;
+  client_errors: number;
+  failures: number;
+}
+
 export interface CallList {
   generation: number;
   items: Call[];
@@ -832,6 +880,8 @@ export const questions = (ask: <T>(path: string, query?: Query) => Promise<T>) =
   edges: () => ask<EdgeList>('edges'),
   /** Calls seen in the last seven days, by caller, port, method and path */
   calls: () => ask<CallList>('calls'),
+  /** Consumers of APIs and what they used in the last month, day by day */
+  consumers: () => ask<ConsumerList>('consumers'),
   /** The service graph */
   graph: (query: { seconds?: number; at?: number; node?: string } = {}) => ask<Graph>('graph', query),
   /** The last hour of a node, an edge or a workload: one of them must be named */

@@ -13,7 +13,7 @@ use wire::api::{ConsumedApi, ConsumedDay, Consumer, ConsumerList, Used};
 pub fn consumers(core: &Core) -> ConsumerList {
     let world = core.world();
     let (objects, having) = (by_name(&world), Having::look(core));
-    let statuses: HashMap<_, _> = world.statuses.iter().map(|status| (&status.object, status)).collect();
+    let statuses: HashMap<_, _> = world.statuses.iter().map(|status| (&status.object, &**status)).collect();
     let items = world.items.values().filter_map(|item| {
         let Resource::Consumer(said) = &item.resource else { return None };
         let (applied, concerned) = having.applied(&world, &[item]);

@@ -57,7 +57,7 @@ cargo xtask CHORE
                 docs/demo.svg, drawn from what the demo writes to a terminal
   bench [--case NAME] [--rounds N] [--json FILE] [--with traced,policies]
                 what one proxied request costs, beside HAProxy, nginx and Envoy
-  pins [--keep] [--pin NAME] [--profile FOLDER]
+  pins [--keep] [--pin NAME] [--profile FOLDER] [--layout]
                 instructions, allocations and system calls per request, held to what they were
   faults [--scenario NAME] [--json FILE]
                 backends killed, slowed, half-broken and overloaded under load, behind

@@ -2,6 +2,7 @@
 //! (strace), allocations. Counts do not drift with the machine as times do, so a regression of 3 % fails. `bench/pins.json` keeps them.
 
 mod callgrind;
+mod layout;
 
 use crate::peers;
 use crate::process;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 /// More than this above what is kept is a regression; as much below is worth keeping.
 const TOLERANCE: f64 = 0.03;
 const REQUESTS: u32 = 2000;
+const LAYOUT: &str = "cli/layout.txt";
 /// Before anything is counted: caches, pools and first allocations.
 const WARM: u32 = 300;
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -41,7 +43,8 @@ struct Counted {
     route: Option<f64>,
 }
 
-/// `--keep` writes what is counted into `bench/pins.json`; `--organza FILE` (else the release build); `--profile FOLDER` keeps callgrind's files.
+/// `--keep` writes what is counted into `bench/pins.json`; `--organza FILE` (else the release build); `--profile FOLDER` keeps callgrind's files;
+/// `--layout` counts nothing and writes `cli/layout.txt` anew.
 pub fn run(arguments: &[String]) -> Result<()> {
     let value = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
     peers::install(&[("valgrind", "valgrind"), ("strace", "strace"), ("h2load", "nghttp2-client")])?;
@@ -52,6 +55,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
             crate::root().join("target/release/organza")
         }
     };
+    if arguments.iter().any(|argument| argument == "--layout") {
+        return lay_out(&organza);
+    }
     let mut counted = BTreeMap::new();
     for (name, pin) in PINS.into_iter().filter(|(name, _)| value("--pin").is_none_or(|wanted| wanted == name)) {
         let folder = std::env::temp_dir().join(format!("organza-pins-{}", std::process::id()));
@@ -69,7 +75,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     }
     let file = crate::root().join("bench/pins.json");
     let kept: Value = std::fs::read_to_string(&file).map_or_else(|_| Ok(json!({})), |text| serde_json::from_str(&text))?;
-    let worse = compare(&counted, &kept);
+    let mut worse = compare(&counted, &kept);
+    worse.extend(laid_out(&organza)?);
     if arguments.iter().any(|argument| argument == "--keep") {
         let all: BTreeMap<_, _> = counted.iter().map(|(name, c)| (*name, as_json(c))).collect();
         std::fs::write(&file, format!("{:#}\n", json!(all)))?;
@@ -117,7 +124,7 @@ fn count(pin: Pin, organza: &Path, folder: &Path) -> Result<Counted> {
     let configs = configured(pin, organza, folder, port, backend)?;
     let load = |requests: u32| shoot(pin, port, requests);
     let counted = {
-        let proxies = begin(pin, &configs, port, |number| callgrind_of(organza, folder, number))?;
+        let proxies = begin(pin, &configs, port, |number| callgrind_of(organza, folder, number, &[]))?;
         load(WARM)?;
         proxies.iter().try_for_each(|proxy| control(proxy, "--zero"))?;
         load(REQUESTS)?;
@@ -136,15 +143,62 @@ fn count(pin: Pin, organza: &Path, folder: &Path) -> Result<Counted> {
     Ok(Counted { instructions, allocations, system_calls, route })
 }
 
+/// Which functions of the program proxies of every kind run, from their start to some requests.
+fn lay_out(organza: &Path) -> Result<()> {
+    let program = organza.file_name().context("no program")?.to_string_lossy();
+    let mut kinds = Vec::new();
+    for (name, pin) in PINS {
+        let folder = std::env::temp_dir().join(format!("organza-layout-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let ran = ran(pin, organza, &folder).with_context(|| name);
+        std::fs::remove_dir_all(&folder).ok();
+        let mut calls = BTreeMap::new();
+        ran?.iter().for_each(|text| layout::functions(text, &program, &mut calls));
+        kinds.push(calls);
+    }
+    let symbols = process::output("nm", &[&organza.to_string_lossy()])?;
+    let list = layout::list(&kinds, &layout::symbols(&symbols), &compiler()?);
+    Ok(std::fs::write(crate::root().join(LAYOUT), list)?)
+}
+
+fn compiler() -> Result<String> {
+    Ok(process::output("rustc", &["--version"])?.trim().to_owned())
+}
+
+/// Whether most names of the list are still the program's: what is not is not laid with the rest.
+fn laid_out(organza: &Path) -> Result<Option<String>> {
+    let list = std::fs::read_to_string(crate::root().join(LAYOUT))?;
+    let symbols = process::output("nm", &[&organza.to_string_lossy()])?;
+    let Some((found, all)) = layout::found(&list, &layout::symbols(&symbols), &compiler()?) else {
+        println!("layout: made by another compiler, says nothing");
+        return Ok(None);
+    };
+    println!("layout: {found} of {all} functions");
+    let stale = (found as f64) < layout::STALE * all as f64;
+    Ok(stale.then(|| format!("of the {all} functions that {LAYOUT} lays side by side only {found} are left: cargo xtask pins --layout")))
+}
+
+/// What callgrind wrote of each thread.
+fn ran(pin: Pin, organza: &Path, folder: &Path) -> Result<Vec<String>> {
+    let [port, backend] = free_ports()?;
+    let _backend = sample(organza, backend)?;
+    let configs = configured(pin, organza, folder, port, backend)?;
+    let proxies = begin(pin, &configs, port, |number| callgrind_of(organza, folder, number, &["--demangle=no"]))?;
+    shoot(pin, port, WARM)?;
+    proxies.iter().try_for_each(|proxy| control(proxy, "--dump"))?;
+    let files = std::fs::read_dir(folder)?.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("callgrind."));
+    Ok(files.map(|entry| std::fs::read_to_string(entry.path())).collect::<std::io::Result<_>>()?)
+}
+
 fn sample(organza: &Path, port: u16) -> Result<Running> {
     let backend = Running::quietly(Command::new(organza).args(["sample", "--name", "pins", "--port", &port.to_string()]))?;
     wait_for_port(port)?;
     Ok(backend)
 }
 
-fn callgrind_of(organza: &Path, folder: &Path, number: usize) -> Command {
+fn callgrind_of(organza: &Path, folder: &Path, number: usize, more: &[&str]) -> Command {
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--quiet", "--separate-threads=yes"]);
+    command.args(["--tool=callgrind", "--quiet", "--separate-threads=yes"]).args(more);
     command.arg(format!("--callgrind-out-file={}/callgrind.{number}", folder.display())).arg(organza);
     command
 }

@@ -11,24 +11,39 @@ use std::sync::LazyLock;
 /// What ends a head. To begin a search costs more than to search a head; this one is begun once.
 static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
-/// How many bytes the head at the start of `bytes` has, if it is whole. Looks for the end from `searched` on, and updates it.
+/// How many bytes the head at the start of `bytes` has, if it is whole. Looks for the end from `searched` on, and updates it. A head that cannot become
+/// good is refused before it is whole; of one that is whole, those who read it look at each line's end.
 pub fn find_end(bytes: &[u8], searched: &mut usize, most: usize) -> Result<Option<usize>, Error> {
     let from = searched.saturating_sub(3);
-    // Every LF follows a CR, every CR precedes an LF: others would end a line for some readers and not for others. A head that cannot become
-    // good is refused before it is whole.
     let end = END.find(&bytes[from..]).map(|at| from + at + END.needle().len());
-    let seen = &bytes[from..end.unwrap_or(bytes.len())];
+    if end.is_none() {
+        if !well_ended(bytes, from) {
+            return Err(unended());
+        }
+        *searched = bytes.len();
+    }
+    if end.unwrap_or(bytes.len()) > most { Err(too_large()) } else { Ok(end) }
+}
+
+/// Whether from there on every LF follows a CR and every CR precedes an LF: others would end a line for some readers and not for others.
+fn well_ended(bytes: &[u8], from: usize) -> bool {
+    let seen = &bytes[from..];
     let Ends { crs, lfs, pairs } = Ends::of(seen);
     // The CR of the first LF may lie before, and the LF of the last CR may be still to come.
     let first = seen.starts_with(b"\n") && from > 0 && bytes[from - 1] == b'\r';
     let last = seen.ends_with(b"\r");
-    if lfs != pairs + usize::from(first) || crs != pairs + usize::from(last) {
-        return Err(unended());
-    }
-    if end.is_none() {
-        *searched = bytes.len();
-    }
-    if end.unwrap_or(bytes.len()) > most { Err(too_large()) } else { Ok(end) }
+    lfs == pairs + usize::from(first) && crs == pairs + usize::from(last)
+}
+
+/// The same of a whole head, asked of what `httparse` read: it takes an LF alone for the end of a line, and CR or LF nowhere else. So it is enough that
+/// each field begins behind CRLF, and that what it read ends where the head does.
+fn lines_end_well(bytes: &[u8], read: usize, fields: &[httparse::Header<'_>]) -> bool {
+    let begins = |field: &httparse::Header<'_>| match range(bytes, field.name.as_bytes()).start {
+        // Of trailers, the first.
+        0 => true,
+        at => bytes[..at].ends_with(b"\r\n"),
+    };
+    read == bytes.len() && bytes.ends_with(END.needle()) && fields.iter().all(begins)
 }
 
 /// How many of each lie in a text, and how many CRs directly before an LF.
@@ -84,7 +99,9 @@ pub fn request(bytes: &[u8], head: &mut RequestHead) -> Result<(), Error> {
     let mut fields = [const { MaybeUninit::uninit() }; limits::HEADERS];
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(bytes, &mut fields) {
-        Ok(Status::Complete(_)) => {}
+        Ok(Status::Complete(read)) if lines_end_well(bytes, read, parsed.headers) && !bytes.starts_with(b"\n") => {}
+        _ if !well_ended(bytes, 0) => return Err(unended()),
+        Ok(Status::Complete(_)) => return Err(malformed("head is not HTTP/1.1")),
         Ok(Status::Partial) => return Err(malformed("head is cut short")),
         Err(httparse::Error::TooManyHeaders) => return Err(Error::new(Fault::HeadTooLarge, "more than 128 header fields")),
         Err(httparse::Error::Version) if has_version(bytes) => {
@@ -261,7 +278,9 @@ pub fn response(bytes: &[u8], head: &mut ResponseHead) -> Result<(), Error> {
     let mut fields = [const { MaybeUninit::uninit() }; limits::HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
     match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields) {
-        Ok(Status::Complete(_)) => {}
+        Ok(Status::Complete(read)) if lines_end_well(bytes, read, parsed.headers) && !bytes.starts_with(b"\n") => {}
+        _ if !well_ended(bytes, 0) => return Err(Error::new(Fault::UpstreamProtocol, unended().why)),
+        Ok(Status::Complete(_)) => return Err(bad_answer("head is not HTTP/1.1")),
         Ok(Status::Partial) => return Err(bad_answer("head is cut short")),
         Err(httparse::Error::TooManyHeaders) => return Err(bad_answer("more than 128 header fields")),
         Err(_) => return Err(bad_answer("head is not HTTP/1.1")),
@@ -277,7 +296,7 @@ pub fn response(bytes: &[u8], head: &mut ResponseHead) -> Result<(), Error> {
 pub fn trailers(bytes: &[u8]) -> Result<HeaderBlock, Error> {
     let mut fields = [httparse::EMPTY_HEADER; limits::HEADERS];
     match httparse::parse_headers(bytes, &mut fields) {
-        Ok(Status::Complete((_, fields))) => {
+        Ok(Status::Complete((read, fields))) if lines_end_well(bytes, read, fields) => {
             let mut block = HeaderBlock::default();
             let good = fields.iter().filter(|f| may_trail(f.name));
             block.fill(bytes, good.map(|f| (range(bytes, f.name.as_bytes()), range(bytes, f.value))));

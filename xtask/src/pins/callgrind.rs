@@ -82,7 +82,7 @@ fn cost(line: &str) -> u64 {
     line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
-fn named<'t>(text: &'t str, names: &mut HashMap<&'t str, &'t str>) -> &'t str {
+pub fn named<'t>(text: &'t str, names: &mut HashMap<&'t str, &'t str>) -> &'t str {
     match text.split_once(' ') {
         Some((number, name)) if number.starts_with('(') => {
             names.insert(number, name);

@@ -47,13 +47,32 @@ proptest! {
         for cut in cuts {
             seen = (seen + cut).min(bytes.len());
             let slow = end_by_byte(&bytes[..seen], searched, most);
-            let quick = find_end(&bytes[..seen], &mut searched, most).map_err(drop);
+            let from = searched;
+            let found = find_end(&bytes[..seen], &mut searched, most).map_err(drop);
+            // Of a whole head those who read it look at the ends of its lines.
+            let good = |end: &usize| well_ended(&bytes[..*end], from.saturating_sub(3));
+            let quick = found.and_then(|end| if end.as_ref().is_none_or(good) { Ok(end) } else { Err(()) });
             prop_assert_eq!(quick, slow, "{:?} after {} bytes", bytes, seen);
             if quick != Ok(None) {
                 break;
             }
             prop_assert_eq!(searched, seen);
         }
+    }
+
+    #[test]
+    fn a_whole_head_is_taken_only_if_each_line_ends_by_crlf(
+        ends in proptest::collection::vec(prop_oneof![6 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r"), 1 => Just("\r\r\n"), 1 => Just("\n\r\n")], 5),
+        first in prop_oneof![8 => Just(""), 1 => Just("\n"), 1 => Just("\r\n")],
+        value in "[a ]{0,2}",
+    ) {
+        let good = first.is_empty() && ends.iter().all(|end| *end == "\r\n");
+        let fields = |line: &str| format!("{first}{line}{}Host: a{}x:{value}{}y: b{}{}", ends[0], ends[1], ends[2], ends[3], ends[4]);
+        let (asked, answered) = (fields("GET / HTTP/1.1"), fields("HTTP/1.1 200 OK"));
+        prop_assert_eq!(request(asked.as_bytes(), &mut RequestHead::default()).is_ok(), good, "{:?}", asked);
+        prop_assert_eq!(response(answered.as_bytes(), &mut ResponseHead::default()).is_ok(), good, "{:?}", answered);
+        let behind = format!("Host: a{}x:{value}{}y: b{}{}", ends[1], ends[2], ends[3], ends[4]);
+        prop_assert_eq!(trailers(behind.as_bytes()).is_ok(), ends[1..].iter().all(|end| *end == "\r\n"), "{:?}", behind);
     }
 
     #[test]

@@ -42,8 +42,8 @@ fn nobody_else_gets_a_share_of_the_address() {
     let ours = group(2);
     assert_eq!(DatagramGroup::bind(ours.address, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     assert_eq!(StdSocket::bind(ours.address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-    // Connections have ports of their own.
-    assert!(std::net::TcpListener::bind(ours.address).is_ok());
+    // Connections have ports of their own; that one of them has the same number just now is chance.
+    assert!((0..20).any(|_| std::net::TcpListener::bind(group(2).address).is_ok()));
 }
 
 #[test]

@@ -22,6 +22,8 @@ thread_local! {
     static TASKS: Cell<usize> = const { Cell::new(0) };
     /// The clock's last reading on a thread of [`run`], and how often it may still be given out.
     static CLOCK: Cell<Option<(Instant, u32)>> = const { Cell::new(None) };
+    /// On a thread of [`run`]: how many went behind the others since the thread last waited, and between two waits before that when anybody last did.
+    static BEHIND: Cell<Option<(u32, u32)>> = const { Cell::new(None) };
 }
 
 /// How often one reading of the clock is given out at most. A request asks a dozen times between two waits; reading the clock each time costs more than
@@ -66,9 +68,15 @@ pub async fn sleep(duration: Duration) {
 }
 
 /// Goes on behind all tasks of this thread that are ready now, without a look at the sockets meanwhile. What is sent by many at once so goes out one after
-/// another, and a peer on this machine is woken once for all of it: to wake somebody costs the sender more than to write.
+/// another, and a peer on this machine is woken once for all of it: to wake somebody costs the sender more than to write. Who is the first since the
+/// thread last waited, where the last before was alone, is taken to be alone too and goes on at once.
 pub async fn behind() {
-    let mut waited = false;
+    let alone = BEHIND.with(|behind| {
+        let Some((now, before)) = behind.get() else { return false };
+        behind.set(Some((now.saturating_add(1), before)));
+        now == 0 && before <= 1
+    });
+    let mut waited = alone;
     std::future::poll_fn(|cx| {
         if std::mem::replace(&mut waited, true) {
             return Poll::Ready(());
@@ -127,13 +135,18 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
 /// If the kernel gives no event queue.
 pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     // A reading from before a wait is worth nothing after it.
-    let spent = || CLOCK.with(|clock| clock.set(clock.get().map(|(at, _)| (at, 0))));
+    let spent = || {
+        CLOCK.with(|clock| clock.set(clock.get().map(|(at, _)| (at, 0))));
+        BEHIND.with(|behind| behind.set(behind.get().map(|(now, before)| (0, if now > 0 { now } else { before }))));
+    };
     // A runtime whose tasks are of this thread from the start: a `LocalSet` inside another would schedule each wake-up twice.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_io().enable_time().on_thread_unpark(spent).build_local(tokio::runtime::LocalOptions::default())?;
     CLOCK.with(|clock| clock.set(Some((now(), 0))));
+    BEHIND.with(|behind| behind.set(Some((0, 0))));
     let ended = runtime.block_on(work);
     CLOCK.with(|clock| clock.set(None));
+    BEHIND.with(|behind| behind.set(None));
     Ok(ended)
 }
 

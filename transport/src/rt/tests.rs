@@ -17,21 +17,24 @@ fn a_reading_of_the_clock_is_given_out_a_few_times_and_never_after_a_wait() {
 }
 
 #[test]
-fn who_goes_behind_goes_on_when_all_that_was_ready_had_its_turn() {
+fn who_goes_behind_goes_on_when_all_that_was_ready_had_its_turn_and_at_once_where_nobody_else_was() {
     use std::cell::RefCell;
     use std::rc::Rc;
     let said = Rc::new(RefCell::new(Vec::new()));
     run(async {
-        for name in ["a", "b", "c"] {
-            let said = said.clone();
-            spawn(async move {
-                said.borrow_mut().push(format!("{name} reads"));
-                behind().await;
-                said.borrow_mut().push(format!("{name} writes"));
-            });
+        for names in ["abc", "def", "g", "hi", ""] {
+            for name in names.chars() {
+                let said = said.clone();
+                spawn(async move {
+                    said.borrow_mut().push(name.to_ascii_uppercase());
+                    behind().await;
+                    said.borrow_mut().push(name);
+                });
+            }
+            sleep(Duration::from_millis(1)).await;
         }
-        sleep(Duration::from_millis(1)).await;
     })
     .unwrap();
-    assert_eq!(*said.borrow(), ["a reads", "b reads", "c reads", "a writes", "b writes", "c writes"]);
+    // Nobody was before `a`; before `g` were three; and before `h` was one.
+    assert_eq!(said.borrow().iter().collect::<String>(), "AaBCbcDEFdefGgHhIi");
 }

@@ -1,20 +1,31 @@
 //! Has the linker lay the functions that a proxy runs side by side (`layout.txt`, `decisions/0048`): a program of thirty megabytes of which a proxy runs
 //! three otherwise holds fourteen in memory, for the kernel maps sixteen pages around each that is touched. Also packs the addresses that the
-//! loader has to move. Knows nothing of what the functions do; a name that is there no more lays nothing, and another linker gets no word of it.
+//! loader has to move. Knows nothing of what the functions do; a name that is there no more lays nothing, and a linker that cannot do it gets no word of
+//! it: both are tried on a program of one line first.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=layout.txt");
-    if !is("PROFILE", "release") || !links_with_lld() {
+    if !is("PROFILE", "release") || !is("CARGO_CFG_TARGET_OS", "linux") {
         return;
     }
-    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    println!("cargo:rustc-link-arg-bin=organza=-Wl,--symbol-ordering-file={folder}/layout.txt");
-    println!("cargo:rustc-link-arg-bin=organza=-Wl,--no-warn-symbol-ordering");
-    if loads_packed() {
-        println!("cargo:rustc-link-arg-bin=organza=-Wl,-z,pack-relative-relocs");
+    let Some(out) = std::env::var_os("OUT_DIR").map(PathBuf::from) else { return };
+    // A copy of its own: clones share the folder of builds, and the one that this ran in may be gone when another links.
+    let layout = out.join("layout.txt");
+    if std::fs::copy("layout.txt", &layout).is_err() {
+        return;
+    }
+    let laid = [format!("--symbol-ordering-file={}", layout.display()), "--no-warn-symbol-ordering".into()];
+    let packed = ["-z".to_owned(), "pack-relative-relocs".into()];
+    if links(&out, &laid) {
+        tell(&laid);
+    }
+    // The C library has to know how to read them (glibc 2.36): the program of one line is also run.
+    if links(&out, &packed) && Command::new(out.join("probe")).status().is_ok_and(|status| status.success()) {
+        tell(&packed);
     }
 }
 
@@ -22,26 +33,27 @@ fn is(name: &str, value: &str) -> bool {
     std::env::var(name).is_ok_and(|is| is == value)
 }
 
-/// Rust's own linker for this target since 1.90, if nobody chose another.
-fn links_with_lld() -> bool {
-    let chosen = std::env::var_os("RUSTC_LINKER").is_some();
-    let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    is("TARGET", "x86_64-unknown-linux-gnu")
-        && !chosen
-        && !flags.contains("link")
-        && says(Command::new(rustc).arg("--version"), "rustc ").is_some_and(|version| version >= (1, 90))
+/// One by one, for a comma may stand in a path.
+fn tell(words: &[String]) {
+    for word in words {
+        println!("cargo:rustc-link-arg-bin=organza=-Xlinker");
+        println!("cargo:rustc-link-arg-bin=organza={word}");
+    }
 }
 
-/// The C library of this machine (2.36) knows how to read them; who runs the program elsewhere has the static one.
-fn loads_packed() -> bool {
-    says(Command::new("getconf").arg("GNU_LIBC_VERSION"), "glibc ").is_some_and(|version| version >= (2, 36))
-}
-
-/// The version that stands behind `name` in what a program says.
-fn says(command: &mut Command, name: &str) -> Option<(u32, u32)> {
-    let output = command.output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let mut numbers = text.strip_prefix(name)?.split(['.', ' ', '\n']).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+/// Whether the linker that will be used takes these words.
+fn links(out: &Path, words: &[String]) -> bool {
+    let source = out.join("probe.rs");
+    if std::fs::write(&source, "fn main() {}").is_err() {
+        return false;
+    }
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.arg(&source).arg("-o").arg(out.join("probe")).args(["--target", &variable("TARGET")]);
+    rustc.args(variable("CARGO_ENCODED_RUSTFLAGS").split('\u{1f}').filter(|flag| !flag.is_empty()));
+    if let Some(linker) = std::env::var_os("RUSTC_LINKER") {
+        rustc.arg("-C").arg(format!("linker={}", linker.display()));
+    }
+    words.iter().for_each(|word| _ = rustc.args(["-C", "link-arg=-Xlinker", "-C", &format!("link-arg={word}")]));
+    rustc.output().is_ok_and(|output| output.status.success())
 }

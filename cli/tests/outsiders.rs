@@ -92,6 +92,8 @@ fn consumers_are_known_by_keys_of_which_files_hold_the_hash_alone() {
     // What it used is told, by whoever read its key.
     let document = || mesh.run(&["get", "consumers", "-o", "json"]).1;
     eventually("its requests are told", SOON, || json(&document())["items"][0]["status"]["used"]["requests"].as_u64() > Some(0));
+    let used = json(&document())["items"][0]["status"]["used"].clone();
+    assert!(used["apis"][0]["by_day"][0]["requests"].as_u64() > Some(0), "day by day: {used}");
     let (_, table, error) = mesh.run(&["get", "consumers", "-o", "wide"]);
     assert!(table.contains("acme") && table.contains("Service default/web: ") && table.contains("True"), "{table}{error}");
     assert!(!document().contains(&key) && !table.contains(&key) && !table.contains(&hash));

@@ -16,8 +16,8 @@ use crate::registry::{Refusal, Registrant};
 use crate::shell::started;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
@@ -106,7 +106,7 @@ impl Api {
             .route(path::ROUTES, get(|State(a): State<Self>| async move { Json(told::routes(&a.core)) }))
             .route(path::EDGES, get(|State(a): State<Self>| async move { Json(told::edges(&a.core)) }))
             .route(path::CALLS, get(|State(a): State<Self>| async move { Json(beside::calls(&a.core)) }))
-            .route(path::CONSUMERS, get(|State(a): State<Self>| async move { Json(consumers::consumers(&a.core)) }))
+            .route(path::CONSUMERS, get(consumers))
             .route(path::GRAPH, get(graph))
             .route(path::HISTORY, get(history))
             .route(path::LONG_HISTORY, get(long_history))
@@ -227,6 +227,18 @@ async fn objects(
     Ok(Json(told::objects(&api.core, query.manifests)))
 }
 
+/// `?days=true`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConsumersQuery {
+    #[serde(default)]
+    days: bool,
+}
+
+async fn consumers(State(api): State<Api>, Asked(query): Asked<ConsumersQuery>) -> Json<api::ConsumerList> {
+    Json(consumers::consumers(&api.core, query.days))
+}
+
 async fn resources(State(api): State<Api>, Path(proxy): Path<String>) -> Result<Json<api::ProxyResources>, Refuse> {
     let unknown =
         || Refuse::new(StatusCode::NOT_FOUND, format!("no proxy is called {proxy:?}"), Some("organza get proxies lists them".into()));
@@ -321,13 +333,7 @@ async fn graph(State(api): State<Api>, Asked(window): Asked<Window>) -> Response
     if let Some(node) = &window.node {
         picture::only_near(&mut told, node);
     }
-    // That time passes is no news.
-    let time = std::mem::take(&mut told.time);
-    let name = known::name(&told);
-    told.time = time;
-    let mut answer = Json(told).into_response();
-    name.and_then(|name| answer.headers_mut().insert(header::ETAG, name));
-    answer
+    known::timeless(told, |told| &mut told.time)
 }
 
 #[derive(serde::Deserialize)]
@@ -338,7 +344,7 @@ struct Of {
     workload: Option<String>,
 }
 
-async fn history(State(api): State<Api>, Asked(of): Asked<Of>) -> Result<Json<api::History>, Refuse> {
+async fn history(State(api): State<Api>, Asked(of): Asked<Of>) -> Result<Response, Refuse> {
     let fix = "ask with ?node=ID or ?edge=ID, by the ids of /v1/graph, or with ?workload=NAMESPACE/NAME".to_owned();
     let refuse = || Refuse::new(StatusCode::BAD_REQUEST, "the history of what?", Some(fix));
     let of = match (&of.node, &of.edge, &of.workload) {
@@ -347,7 +353,7 @@ async fn history(State(api): State<Api>, Asked(of): Asked<Of>) -> Result<Json<ap
         (None, None, Some(workload)) => picture::Of::Workload(workload),
         _ => return Err(refuse()),
     };
-    Ok(Json(picture::history(&api.core, of)))
+    Ok(known::timeless(picture::history(&api.core, of), |told| &mut told.time))
 }
 
 #[derive(serde::Deserialize)]

@@ -44,6 +44,7 @@ impl Day {
 
 impl Used {
     fn add(&mut self, counts: &ConsumedCounts, now: u64) {
+        self.forget(now);
         if self.days.is_empty() {
             self.first = now;
         }
@@ -54,12 +55,20 @@ impl Used {
             self.days.push(Day { day, ..Day::default() });
         }
         self.days.iter_mut().next_back().into_iter().for_each(|last| last.add(counts));
-        self.forget(now);
     }
 
     fn forget(&mut self, now: u64) {
-        let oldest = (now / DAY).saturating_sub(limits::CONSUMED_DAYS - 1);
+        let today = now / DAY;
+        let oldest = today.saturating_sub(limits::CONSUMED_DAYS - 1);
         self.days.retain(|known| known.day >= oldest);
+        // A clock that was ahead told of days that are still to come: they are the last of those that have.
+        self.last = self.last.min(now.saturating_add(DAY));
+        while let Some(ahead) = self.days.pop_if(|known| known.day > today + 1) {
+            match self.days.last_mut() {
+                Some(last) => last.add(&ahead.counts()),
+                None => self.days.push(Day { day: today, ..ahead }),
+            }
+        }
     }
 
     /// Of all days that are remembered.

@@ -53,8 +53,17 @@ pub struct Session {
     pub withheld: BTreeMap<String, String>,
     /// All that it was sent, what it refused among it.
     pub held: Arc<Set>,
+    /// What the proxy was given when this stream began, by the one before.
+    before: Arc<Set>,
     pub subscriptions: Vec<String>,
     pub gone_since: Option<Instant>,
+}
+
+impl Session {
+    /// What the proxy was given last, as far as is known: by the stream before, while this one has not come so far that it has all that is meant for it.
+    pub fn given(&self) -> &Arc<Set> {
+        if self.held.items().is_empty() { &self.before } else { &self.held }
+    }
 }
 
 pub struct Inner {
@@ -208,8 +217,13 @@ impl Core {
 
     /// Every stream ends now.
     pub fn end(&self) {
-        self.keep_calls(true);
+        // What is counted from now on would not be stored: nothing is.
         self.ended.send_replace(true);
+        self.keep_calls(true);
+    }
+
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 
     /// Comes when [`Core::end`] was called.
@@ -411,7 +425,8 @@ impl Core {
         let mut inner = self.lock();
         inner.streams += 1;
         let stream = inner.streams;
-        let session = Session { stream, leaving, connected: true, since: seconds(now()), release, ..Session::default() };
+        let before = inner.sessions.get(proxy).map(|session| session.given().clone()).unwrap_or_default();
+        let session = Session { stream, leaving, connected: true, since: seconds(now()), release, before, ..Session::default() };
         if leaving {
             inner.leaving.insert((proxy.to_owned(), stream), session);
             return stream;

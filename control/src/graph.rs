@@ -43,6 +43,25 @@ fn of_callee(counts: &EdgeTotals) -> EdgeTotals {
     EdgeTotals { denied: counts.denied, retries: counts.retries, ..EdgeTotals::default() }
 }
 
+/// How many of some calls were denied, as each end counts them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Denied {
+    by_callers: u64,
+    by_callees: u64,
+}
+
+impl Denied {
+    pub fn add(&mut self, reporter: Reporter, denied: u64) {
+        let mine = if reporter == Reporter::Destination { &mut self.by_callees } else { &mut self.by_callers };
+        *mine = mine.saturating_add(denied);
+    }
+
+    /// Who refuses a call is at its end, and its caller may see no more than a 403. Where both know, they tell of the same calls: the larger number counts.
+    pub fn calls(&self) -> u64 {
+        self.by_callers.max(self.by_callees)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Heard {
     /// Incarnations with their last sequence numbers, the latest to speak at the end: two processes of one name may report side by side.
@@ -171,15 +190,25 @@ impl Graph {
         })
     }
 
-    /// The last hour of the calls that `wanted` picks, added up by slots of ten seconds: (start of the slot, counts), oldest first.
-    pub fn history(&self, from: u64, wanted: impl Fn(&EdgeId) -> bool) -> BTreeMap<u64, EdgeTotals> {
+    /// The last hour of the calls of which `pair` says between whom they are, added up by slots of ten seconds: (start of the slot, counts), oldest
+    /// first. Denials are held against each other within a pair.
+    pub fn history<P: Ord>(&self, from: u64, pair: impl Fn(&EdgeId) -> Option<P>) -> BTreeMap<u64, EdgeTotals> {
         let mut sums: BTreeMap<u64, EdgeTotals> = BTreeMap::new();
-        for (id, edge) in self.edges.iter().filter(|(id, _)| wanted(id)) {
-            let speaks = self.speaks(id);
-            for (start, counts) in edge.hour.points(from) {
+        let mut denied: BTreeMap<P, BTreeMap<u64, Denied>> = BTreeMap::new();
+        for (id, edge, pair) in self.edges.iter().filter_map(|(id, edge)| Some((id, edge, pair(id)?))) {
+            let (speaks, denied) = (self.speaks(id), denied.entry(pair).or_default());
+            for (start, mut counts) in edge.hour.points(from) {
+                match std::mem::take(&mut counts.denied) {
+                    0 => {}
+                    some => denied.entry(start).or_default().add(id.reporter, some),
+                }
                 let counts = if speaks { counts } else { EdgeTotals { retries: counts.retries, ..EdgeTotals::default() } };
                 sums.entry(start).or_default().add(&counts);
             }
+        }
+        for (start, denied) in denied.into_values().flatten() {
+            let sum = sums.entry(start).or_default();
+            sum.denied = sum.denied.saturating_add(denied.calls());
         }
         sums
     }

@@ -1,20 +1,21 @@
 //! What proxies are served, over mutual TLS: delta discovery, renewal of certificates, reports of edges; and, for those that have no certificate
 //! yet, joining by token. Who calls is what the handshake proved, never what the request says.
 
-use crate::core::{Core, Inner, Unsigned, now, seconds};
+mod guarded;
+
+use crate::core::{Core, Unsigned, now, seconds};
 use crate::ejections::{Crowded, Ejection, Findings, OpenBreaker};
 use crate::shell::{Clock, monotone};
 use crate::stand_in::Withheld;
 use crate::tokens::Refused;
-use crate::world::World;
-use crate::{calls, checks, consumption, limits, registry};
+use crate::{calls, checks, limits, registry};
+use guarded::guarded;
 use identity::{ClientAuth, Credentials, alpn};
-use model::{Key, Resource, SpiffeId};
-use std::collections::BTreeSet;
+use model::{Key, SpiffeId};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use telemetry::{CallCounts, CallId, ConsumedCounts, ConsumedId, EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
+use telemetry::{CallCounts, CallId, EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -406,8 +407,13 @@ impl Certificates for Service {
 impl Telemetry for Service {
     async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
         let identity = proven(&self.0, &request)?;
-        let report = request.into_inner();
+        let mut report = request.into_inner();
+        // Before the lock is taken that all share: it may mean a look at the whole world.
+        let consumed = guarded(&self.0, (&report.proxy, &identity), std::mem::take(&mut report.consumed));
         let mut inner = self.0.lock();
+        if self.0.has_ended() {
+            return Err(Status::unavailable("the control plane ends: tell the next"));
+        }
         // A proxy reports for itself alone.
         let entry = inner.registry.get(&report.proxy).filter(|entry| entry.identity().as_ref() == Some(&identity));
         let workload = entry.map(registry::Entry::workload_key);
@@ -427,7 +433,6 @@ impl Telemetry for Service {
             inner.checks.report(&report.proxy, report.checks.into_iter().map(check), seconds(now()));
         }
         if report.sequence > 0 {
-            let consumed = guarded(&inner, &self.0.world(), (&report.proxy, departed.is_some()), report.consumed);
             let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
             let delta =
                 EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new(), consumed: Vec::new() };
@@ -455,25 +460,6 @@ impl Telemetry for Service {
         }
         Ok(Response::new(v1::ReportReply { sequence: report.sequence, taps: inner.flows.wanted() }))
     }
-}
-
-/// What consumers used where this proxy read their keys: it was given them. Of who was taken out nobody knows any more what it was given.
-fn guarded(
-    inner: &Inner,
-    world: &World,
-    (proxy, is_departed): (&str, bool),
-    told: Vec<v1::report_request::Consumed>,
-) -> Vec<(ConsumedId, ConsumedCounts)> {
-    if told.is_empty() {
-        return Vec::new();
-    }
-    let is_given = |key: &Key| is_departed || inner.sessions.get(proxy).is_some_and(|s| s.held.get(&key.to_string()).is_some());
-    let consumers = world.resources().filter_map(|resource| match resource {
-        Resource::Consumer(consumer) if is_given(&consumer.key) => Some(consumer.name()),
-        _ => None,
-    });
-    let known: BTreeSet<_> = consumers.collect();
-    told.into_iter().take(limits::CONSUMED_OF_ONE).filter_map(consumption::read).filter(|(id, _)| known.contains(&id.consumer)).collect()
 }
 
 /// Calls to what the proxy stands for. Others are not its to tell: from what is told, policies are written.

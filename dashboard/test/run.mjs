@@ -157,6 +157,8 @@ const refusals = await viewer.evaluate(async () => {
 check(refusals.join() === '403,403,403,405', `a viewer may not tap, read resources, rotate or register: ${refusals.join()}`);
 await viewer.goto(`${base}/#/node/service/default/catalog`);
 check(await until('a viewer is told what it takes', () => viewer.getByText('--role tapper').count()), 'a viewer is told what it takes');
+await viewer.route(/v1\/graph\?.*node=/, (route) => route.fulfill({ status: 500, contentType: 'application/json', body: '{"error": "no graph of it"}' }));
+check(await until('a page whose own question fails says so', () => viewer.getByRole('alert').filter({ hasText: 'no graph of it' }).count()), 'a page whose own question fails says so');
 await viewerContext.close();
 
 // The last hour again.

@@ -204,7 +204,7 @@ impl Balancers {
         let outcome = match (ended, took) {
             (Ended::Cancelled, _) => Outcome::Cancelled,
             (ended, _) if ended.is_failure() => Outcome::Failure,
-            (_, None) => Outcome::Cancelled,
+            (_, None) => Outcome::Untimed,
             (_, Some(_)) => Outcome::Success,
         };
         let took = took.unwrap_or_default();

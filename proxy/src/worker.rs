@@ -381,6 +381,7 @@ impl Worker {
         self.tunnels.sweep(|_| false);
         self.forget_labels();
         self.metrics.borrow_mut().sweep(limits::DNS_TIME);
+        self.consumed.borrow_mut().sweep(limits::DNS_TIME);
     }
 }
 

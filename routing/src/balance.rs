@@ -21,6 +21,8 @@ pub struct EndpointId(u32);
 pub enum Outcome {
     Success,
     Failure,
+    /// It answered, and how long that took says nothing of its speed.
+    Untimed,
     /// The caller went away: says nothing of the endpoint.
     Cancelled,
 }
@@ -33,6 +35,8 @@ struct State {
     /// Peak EWMA of latency in nanoseconds; `None` until measured.
     latency: Option<f64>,
     measured: Option<Instant>,
+    /// When what it was asked last ended, however.
+    asked: Option<Instant>,
     /// Smooth weighted round robin.
     credit: i64,
     /// Place in [`Balancer::set`]; `None` once the endpoint is gone.
@@ -373,14 +377,34 @@ impl Balancer {
         match outcome {
             Outcome::Success => state.observe(latency, now),
             Outcome::Failure => state.observe(latency.max(limits::EWMA_FAILURE), now),
+            // Who was taken for worse is a stranger again.
+            Outcome::Untimed if state.latency.is_none_or(|known| known > initial()) => state.observe(limits::EWMA_INITIAL, now),
+            Outcome::Untimed => state.measured = Some(now),
             Outcome::Cancelled => {}
         }
+        state.asked = Some(now);
     }
+}
+
+/// What is believed of strangers, in nanoseconds.
+fn initial() -> f64 {
+    limits::EWMA_INITIAL.as_nanos() as f64
 }
 
 impl State {
     fn new(name: &Arc<str>, since: Option<Instant>) -> Self {
-        Self { name: name.clone(), outstanding: 0, latency: None, measured: None, credit: 0, place: None, since, share: 100, rank: (0, 0) }
+        Self {
+            name: name.clone(),
+            outstanding: 0,
+            latency: None,
+            measured: None,
+            asked: None,
+            credit: 0,
+            place: None,
+            since,
+            share: 100,
+            rank: (0, 0),
+        }
     }
 
     /// Grows in steps from a tenth to the whole.
@@ -395,36 +419,38 @@ impl State {
     fn observe(&mut self, latency: Duration, now: Instant) {
         let (sample, believed) = (latency.as_nanos() as f64, self.believed());
         self.latency = Some(match self.latency {
-            Some(_) if sample < believed => sample + (believed - sample) * self.keep(now),
+            Some(_) if sample < believed => sample + (believed - sample) * keep(self.measured, now),
             _ => sample,
         });
         self.measured = Some(now);
     }
 
-    /// How much of an old measure still counts.
-    fn keep(&self, now: Instant) -> f64 {
-        let age = self.measured.map_or(Duration::ZERO, |then| now.saturating_duration_since(then));
-        (-age.as_secs_f64() / limits::EWMA_DECAY.as_secs_f64()).exp()
-    }
-
     fn believed(&self) -> f64 {
-        self.latency.unwrap_or(limits::EWMA_INITIAL.as_nanos() as f64)
+        self.latency.unwrap_or_else(initial)
     }
 
-    /// Who is idle was either never asked, and is asked first, or what was measured of it fades with the time since: else whoever was slow or failed once, or
-    /// is new, would get nothing as long as the others are fast and have little to do. Of who has something to do a bad measure alone fades, and no further
-    /// than to what is believed of strangers, so that one that hangs does not draw calls.
+    /// Who is idle was either never asked, and is asked first, or what was measured of it fades with the time since it was asked: else whoever was slow or
+    /// failed once, or is new, would get nothing as long as the others are fast and have little to do. (Since it was asked, not measured: who hangs until
+    /// its callers give up is not measured.) Of who has something to do a bad measure alone fades, and no further than to what is believed of
+    /// strangers, so that one that hangs does not draw calls.
     fn peak_cost(&self, now: Instant) -> f64 {
-        let initial = limits::EWMA_INITIAL.as_nanos() as f64;
-        match (self.latency, self.outstanding) {
-            (None, outstanding) => initial * f64::from(outstanding),
-            (Some(latency), 0) => latency * self.keep(now),
-            (Some(latency), outstanding) => {
-                let faded = if latency > initial { initial + (latency - initial) * self.keep(now) } else { latency };
+        let believed = self.believed();
+        match self.outstanding {
+            0 if self.asked.is_none() => 0.0,
+            0 => believed * keep(self.measured.max(self.asked), now),
+            outstanding if self.asked.is_none() => believed * f64::from(outstanding),
+            outstanding => {
+                let faded = if believed > initial() { initial() + (believed - initial()) * keep(self.measured, now) } else { believed };
                 faded * f64::from(outstanding + 1)
             }
         }
     }
+}
+
+/// How much of what was learnt then still counts.
+fn keep(then: Option<Instant>, now: Instant) -> f64 {
+    let age = then.map_or(Duration::ZERO, |then| now.saturating_duration_since(then));
+    (-age.as_secs_f64() / limits::EWMA_DECAY.as_secs_f64()).exp()
 }
 
 /// Whether an endpoint may be picked for a subset, as far as the control plane told it.

@@ -4,7 +4,7 @@
 use crate::{Record, limits};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Who, and what.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,25 +76,35 @@ impl ConsumedCells {
     }
 }
 
-/// Where all is counted for which there is no room.
-const OTHER: &str = "other";
+type Held = BTreeMap<ConsumedId, Arc<ConsumedCells>>;
 
+/// Those of all workers.
 #[derive(Debug, Default)]
-pub(crate) struct Consumed(Mutex<BTreeMap<ConsumedId, Arc<ConsumedCells>>>);
+pub(crate) struct Consumed(Mutex<Held>);
 
 impl Consumed {
-    /// The cells of one consumer and API; ask once.
-    pub fn cells(&self, consumer: &Arc<str>, api: &Arc<str>) -> Arc<ConsumedCells> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Each change is whole: a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cells of one consumer and API, where there is room for them; ask once.
+    pub fn cells(&self, consumer: &Arc<str>, api: &Arc<str>) -> Option<Arc<ConsumedCells>> {
+        let mut all = self.held();
         let id = ConsumedId { consumer: consumer.clone(), api: api.clone() };
-        let is_over = all.len() >= limits::CONSUMED && !all.contains_key(&id);
-        let id = if is_over { ConsumedId { consumer: OTHER.into(), api: OTHER.into() } } else { id };
-        all.entry(id).or_default().clone()
+        if all.len() >= limits::CONSUMED && !all.contains_key(&id) {
+            return None;
+        }
+        Some(all.entry(id).or_default().clone())
+    }
+
+    /// Forgets cells that no worker counts in any more, where all that they count was told. Who asks for them meanwhile waits, and has new ones.
+    pub fn forget(&self, mut is_told: impl FnMut(&ConsumedId, &ConsumedCounts) -> bool) {
+        self.held().retain(|id, cells| Arc::get_mut(cells).is_none_or(|cells| !is_told(id, &cells.counts())));
     }
 
     pub fn totals(&self) -> BTreeMap<ConsumedId, ConsumedCounts> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().map(|(id, cells)| (id.clone(), cells.counts())).collect()
+        self.held().iter().map(|(id, cells)| (id.clone(), cells.counts())).collect()
     }
 }
 

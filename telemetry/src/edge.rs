@@ -222,7 +222,7 @@ impl EdgeTracker {
         let mut edges = metrics.edges();
         self.forget(&retired, &mut edges, metrics);
         let calls = if with_calls { self.calls(metrics) } else { self.acknowledged.calls.clone() };
-        let consumed = if with_calls { metrics.consumption() } else { self.acknowledged.consumed.clone() };
+        let consumed = if with_calls { self.consumed(metrics) } else { self.acknowledged.consumed.clone() };
         let before = &self.acknowledged;
         let now = Told { edges, calls, consumed };
         let none = EdgeTotals::default();
@@ -266,6 +266,19 @@ impl EdgeTracker {
         }
         metrics.forget_calls(&gone);
         now
+    }
+
+    /// What consumers asked until now, less what was told and is let go: likewise.
+    fn consumed(&mut self, metrics: &Metrics) -> BTreeMap<ConsumedId, ConsumedCounts> {
+        let known = &mut self.acknowledged.consumed;
+        metrics.forget_consumed(|id, counts| {
+            let is_told = known.get(id).copied().unwrap_or_default() == *counts;
+            if is_told {
+                known.remove(id);
+            }
+            is_told
+        });
+        metrics.consumption()
     }
 
     pub fn acknowledged(&mut self, sequence: u64) {

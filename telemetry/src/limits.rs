@@ -28,8 +28,10 @@ pub const CALL_SEGMENTS: usize = 8;
 pub const CALL_SEGMENT_BYTES: usize = 64;
 /// All of them, in bytes.
 pub const CALL_PATH_BYTES: usize = 256;
-/// Consumers and what they ask, as one proxy tells them apart; the rest is counted together.
+/// Consumers and what they ask, as one proxy tells them; the rest is left out, and counted.
 pub const CONSUMED: usize = 4_096;
+/// Of whom nothing was counted for so long makes room, once it was told.
+pub const CONSUMED_IDLE: Duration = Duration::from_secs(600);
 /// Label value, in bytes; longer ones are cut.
 pub const LABEL_BYTES: usize = 128;
 /// Value of a recorded header, in bytes; longer ones are cut.

@@ -166,14 +166,20 @@ impl Metrics {
         self.0.calls.totals()
     }
 
-    /// Where requests of a consumer are counted, by what it asked; ask once and keep it.
-    pub fn consumed(&self, consumer: &Arc<str>, api: &Arc<str>) -> Arc<ConsumedCells> {
+    /// Where requests of a consumer are counted, by what it asked, while there is room: [`limits::CONSUMED`] are told apart. Ask once and keep it
+    /// until nothing was counted for [`limits::CONSUMED_IDLE`].
+    pub fn consumed(&self, consumer: &Arc<str>, api: &Arc<str>) -> Option<Arc<ConsumedCells>> {
         self.0.consumed.cells(consumer, api)
     }
 
     /// What consumers asked, since the process began.
     pub fn consumption(&self) -> BTreeMap<ConsumedId, ConsumedCounts> {
         self.0.consumed.totals()
+    }
+
+    /// Forgets where what consumers asked is counted and nobody counts any more, if `is_told` says that its counts were.
+    pub(crate) fn forget_consumed(&self, is_told: impl FnMut(&ConsumedId, &ConsumedCounts) -> bool) {
+        self.0.consumed.forget(is_told);
     }
 
     /// Calls that there was no room for.

@@ -39,7 +39,7 @@ pub mod path {
     pub const EDGES: &str = "/v1/edges";
     /// Calls seen in the last seven days, by caller, port, method and path ([`super::CallList`]).
     pub const CALLS: &str = "/v1/calls";
-    /// Consumers of APIs and what they used in the last month, day by day ([`super::ConsumerList`]).
+    /// Consumers of APIs and what they used in the last month, with `?days=true` day by day ([`super::ConsumerList`]).
     pub const CONSUMERS: &str = "/v1/consumers";
     /// The service graph; `?seconds=N` chooses the window, 10 where it is left out, at most an hour; `?at=TIME` its end.
     pub const GRAPH: &str = "/v1/graph";

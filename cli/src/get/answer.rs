@@ -31,9 +31,15 @@ pub struct Item {
     pub document: Value,
 }
 
+/// What the control plane is asked: each day of what consumers used only where it is shown.
+pub fn question(kind: Kind, documents: bool) -> String {
+    let days = if documents && kind == Kind::Consumers { "?days=true" } else { "" };
+    format!("{}{days}", kind.path())
+}
+
 pub async fn fetch(client: &Client, target: &Target, args: &GetArgs) -> Outcome<Answer> {
     let documents = args.output.is_document();
-    let mut whole: Value = client.get(target.kind.path()).await?;
+    let mut whole: Value = client.get(&question(target.kind, documents)).await?;
     let Some(Value::Array(found)) = whole.get_mut("items").map(Value::take) else {
         return Err(Failure::problem("the control plane's answer has no items").remedy("use the same version of organza for both"));
     };

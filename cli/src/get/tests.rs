@@ -106,6 +106,13 @@ fn who_leaves_an_endpoint_out_is_told_with_why() {
     assert_eq!(shown.cells[7], "open 4 s after 60 % of 20 requests failed by web-1, 10 of 10 connections, 3 waiting, by edge-1");
 }
 
+#[test]
+fn each_day_of_what_consumers_used_is_asked_for_where_it_is_shown() {
+    assert_eq!(answer::question(Kind::Consumers, true), "/v1/consumers?days=true");
+    assert_eq!(answer::question(Kind::Consumers, false), "/v1/consumers");
+    assert_eq!(answer::question(Kind::Services, true), "/v1/services");
+}
+
 /// What a command line says.
 #[derive(clap::Parser)]
 struct Typed {

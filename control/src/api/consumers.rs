@@ -10,14 +10,15 @@ use std::collections::HashMap;
 use telemetry::ConsumedCounts;
 use wire::api::{ConsumedApi, ConsumedDay, Consumer, ConsumerList, Used};
 
-pub fn consumers(core: &Core) -> ConsumerList {
+/// `days`: with what they used on each of them.
+pub fn consumers(core: &Core, days: bool) -> ConsumerList {
     let world = core.world();
     let (objects, having) = (by_name(&world), Having::look(core));
     let statuses: HashMap<_, _> = world.statuses.iter().map(|status| (&status.object, &**status)).collect();
     let items = world.items.values().filter_map(|item| {
         let Resource::Consumer(said) = &item.resource else { return None };
         let (applied, concerned) = having.applied(&world, &[item]);
-        let apis: Vec<_> = core.lock().consumption.of(&said.name()).map(api).collect();
+        let apis: Vec<_> = core.lock().consumption.of(&said.name()).map(|of| api(of, days)).collect();
         let mut sum = ConsumedCounts::default();
         apis.iter().for_each(|api| sum.add(&counts(api.used)));
         Some(Consumer {
@@ -39,8 +40,9 @@ pub fn consumers(core: &Core) -> ConsumerList {
     ConsumerList { generation: world.generation, items, days: limits::CONSUMED_DAYS }
 }
 
-fn api((api, known): (&str, &consumption::Used)) -> ConsumedApi {
-    let by_day = known.days.iter().map(|day| ConsumedDay { day: day.day.saturating_mul(DAY), used: used(day.counts()) });
+fn api((api, known): (&str, &consumption::Used), days: bool) -> ConsumedApi {
+    let told = known.days.iter().filter(|_| days);
+    let by_day = told.map(|day| ConsumedDay { day: day.day.saturating_mul(DAY), used: used(day.counts()) });
     ConsumedApi {
         api: api.to_owned(),
         used: used(known.counts()),

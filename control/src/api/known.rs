@@ -1,12 +1,13 @@
 //! What its asker has already is not sent again: an answer in JSON has a name that is made of what it says (`ETag`), and whoever asks with that name
 //! (`If-None-Match`, RFC 9110) is told 304 and nothing else. It knows no question; what is told line by line has no name.
 
+use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::hash::{DefaultHasher, Hasher};
 use std::io;
@@ -31,6 +32,16 @@ pub fn name(said: &impl Serialize) -> Option<HeaderValue> {
     let mut hashed = Hashed::default();
     serde_json::to_writer(&mut hashed, said).ok()?;
     written(&hashed.0)
+}
+
+/// An answer whose name leaves out its time: that it passes is no news.
+pub fn timeless<T: Serialize>(mut told: T, time: impl Fn(&mut T) -> &mut u64) -> Response {
+    let at = std::mem::take(time(&mut told));
+    let name = name(&told);
+    *time(&mut told) = at;
+    let mut answer = Json(told).into_response();
+    name.and_then(|name| answer.headers_mut().insert(ETAG, name));
+    answer
 }
 
 fn written(hashed: &DefaultHasher) -> Option<HeaderValue> {

@@ -2,7 +2,7 @@
 //! is drawn as which node is decided here, once, for the graph, its history and the list of workloads.
 
 use crate::core::{Core, Inner, now, seconds};
-use crate::graph::Told;
+use crate::graph::{Denied, Told};
 use crate::world::World;
 use crate::{limits, registry};
 use model::{Backend, Filter, Key, Kind, Resource, Route, Service, Target};
@@ -257,19 +257,7 @@ pub fn graph(core: &Core, window: u64, at: Option<u64>) -> api::Graph {
         node.versions.entry(told.id.destination_version.clone()).or_default().add(&counts, told.seconds);
         edges.entry((source, destination, protocol)).or_default().add(&told, &counts);
     }
-    let mut denied: BTreeMap<Place, u64> = BTreeMap::new();
-    for (key, ends) in of_ends {
-        let node = nodes.entry(key.1.clone()).or_default();
-        ends.retries.iter().for_each(|(version, more)| again(&mut node.asked, &mut node.versions, version, *more));
-        if let Some(edge) = edges.get_mut(&key) {
-            ends.retries.iter().for_each(|(version, more)| again(&mut edge.sum, &mut edge.versions, version, *more));
-            edge.sum.totals.denied = ends.denied();
-        }
-        *denied.entry(key.1).or_default() += ends.denied();
-    }
-    for (place, denied) in denied {
-        nodes.entry(place).or_default().asked.totals.denied = denied;
-    }
+    add_ends(&mut nodes, &mut edges, of_ends);
     let drawn = Drawn::of(&world, &inner, &places, time);
     api::Graph {
         generation: world.generation,
@@ -291,16 +279,43 @@ pub fn only_near(graph: &mut api::Graph, node: &str) {
 /// What both ends of a call count beside each other.
 #[derive(Debug, Default)]
 struct Ends {
-    denied_by_callers: u64,
-    denied_by_callees: u64,
+    denied: Denied,
     /// Those of the called side by its version, which its callers do not see.
     retries: BTreeMap<Arc<str>, u64>,
 }
 
-impl Ends {
-    /// Who refuses a call is at its end, and its caller may see no more than a 403. Where both know, they tell of the same calls: the larger number counts.
-    fn denied(&self) -> u64 {
-        self.denied_by_callers.max(self.denied_by_callees)
+/// Adds what only both ends together know to what was drawn of one end's word.
+fn add_ends(nodes: &mut BTreeMap<Place, Node>, edges: &mut BTreeMap<EdgeKey, Edge>, of_ends: HashMap<EdgeKey, Ends>) {
+    let mut denied: BTreeMap<Place, u64> = BTreeMap::new();
+    let mut lacking = Vec::new();
+    for (key, ends) in of_ends {
+        let node = nodes.entry(key.1.clone()).or_default();
+        ends.retries.iter().for_each(|(version, more)| again(&mut node.asked, &mut node.versions, version, *more));
+        let retries = ends.retries.values().copied().fold(0, u64::saturating_add);
+        let mut lacks = EdgeTotals { retries, ..EdgeTotals::default() };
+        if let Some(edge) = edges.get_mut(&key) {
+            ends.retries.iter().for_each(|(version, more)| again(&mut edge.sum, &mut edge.versions, version, *more));
+            lacks.denied = ends.denied.calls().saturating_sub(edge.sum.totals.denied);
+            edge.sum.totals.denied = ends.denied.calls();
+        }
+        let of_callee = denied.entry(key.1.clone()).or_default();
+        *of_callee = of_callee.saturating_add(ends.denied.calls());
+        lacking.push((key, lacks));
+    }
+    for (place, denied) in denied {
+        nodes.entry(place).or_default().asked.totals.denied = denied;
+    }
+    // Of whom it is told what it sent, that lacks the same; and so does what strangers asked a gateway.
+    for ((source, _, protocol), lacks) in lacking {
+        if matches!(source.kind, NodeKind::Gateway | NodeKind::Client) {
+            nodes.entry(source.clone()).or_default().sent.totals.add(&lacks);
+        }
+        if source.kind == NodeKind::Gateway {
+            nodes.entry(strangers()).or_default().sent.totals.add(&lacks);
+            if let Some(from_outside) = edges.get_mut(&(strangers(), source, protocol)) {
+                from_outside.sum.totals.add(&lacks);
+            }
+        }
     }
 }
 
@@ -317,8 +332,7 @@ fn of_ends(inner: &Inner, places: &Places, time: u64, window: u64) -> HashMap<Ed
         let (source, Some(destination)) = places.ends(told.id) else { continue };
         let ends = sums.entry((source, destination, told.id.protocol.as_str())).or_default();
         let is_callee = told.id.reporter == Reporter::Destination;
-        let denied = if is_callee { &mut ends.denied_by_callees } else { &mut ends.denied_by_callers };
-        *denied = denied.saturating_add(told.recent.denied);
+        ends.denied.add(told.id.reporter, told.recent.denied);
         // Tries of one end are not those of the other. Where it speaks for both, they are counted with the rest of what it tells.
         if is_callee && !inner.graph.speaks(told.id) {
             let of_version = ends.retries.entry(told.id.destination_version.clone()).or_default();
@@ -497,18 +511,17 @@ pub enum Of<'o> {
 
 impl Of<'_> {
     /// Whether a call is of it, as its figures are told: what it was asked, of whom nobody calls what it sent.
-    fn has(self, id: &EdgeId, places: &Places) -> bool {
-        // Mapping an edge to its nodes costs more than adding it up does, but is asked once for each, not for each slot.
-        let (source, destination) = places.ends(id);
+    fn has(self, id: &EdgeId, (source, destination): &(Place, Option<Place>)) -> bool {
         let protocol = id.protocol.as_str();
         let from_outside = (source.kind == NodeKind::Gateway).then(|| (strangers(), source.clone(), protocol));
         match self {
             Self::Node(node) => {
                 let sends = source.kind != NodeKind::Service && source.id() == node || node == strangers().id() && from_outside.is_some();
-                sends || destination.is_some_and(|place| place.id() == node)
+                sends || destination.as_ref().is_some_and(|place| place.id() == node)
             }
             Self::Edge(edge) => {
-                let inner = destination.is_some_and(|destination| edge_id(&(source.clone(), destination, protocol)) == edge);
+                let is_edge = |destination: &Place| edge_id(&(source.clone(), destination.clone(), protocol)) == edge;
+                let inner = destination.as_ref().is_some_and(is_edge);
                 inner || from_outside.is_some_and(|key| edge_id(&key) == edge)
             }
             Self::Workload(workload) => {
@@ -527,7 +540,12 @@ pub fn history(core: &Core, of: Of<'_>) -> api::History {
     let time = seconds(now());
     let hour = limits::SLOT_SECONDS * limits::SLOTS as u64;
     let places = Places::of(&world, &inner.registry);
-    let slots = inner.graph.history(time.saturating_sub(hour), |id| of.has(id, &places));
+    // Mapping an edge to its nodes costs more than adding it up does, but is asked once for each, not for each slot.
+    let pair = |id: &EdgeId| {
+        let ends = places.ends(id);
+        of.has(id, &ends).then(|| (ends, id.protocol.as_str()))
+    };
+    let slots = inner.graph.history(time.saturating_sub(hour), pair);
     let point = |(start, counts): (u64, EdgeTotals)| api::Point { time: start, figures: figures(&counts, limits::SLOT_SECONDS as f64) };
     api::History { time, slot_seconds: limits::SLOT_SECONDS, points: slots.into_iter().map(point).collect() }
 }

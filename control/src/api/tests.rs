@@ -172,20 +172,82 @@ async fn what_the_asker_has_is_not_sent_again_and_what_is_new_is() {
 }
 
 #[tokio::test]
+async fn that_time_passes_is_no_news_of_a_last_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = self::api(folder.path());
+    let (core, router) = (api.core.clone(), api.router());
+    let (status, name, bytes) = told(&router, "/v1/history?node=service/shop/catalog", "").await;
+    let mut said = picture::history(&core, picture::Of::Node("service/shop/catalog"));
+    assert!(status == StatusCode::OK && said.time > 0 && bytes > serde_json::to_string(&api::History::default()).unwrap().len());
+    said.time = 0;
+    assert_eq!(known::name(&said).unwrap(), *name);
+}
+
+#[tokio::test]
+async fn each_day_of_what_consumers_used_is_told_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = self::api(folder.path());
+    let consumer = "
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: shop}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: organza.dev/v1alpha1
+kind: Consumer
+metadata: {name: acme, namespace: shop}
+spec:
+  targetRefs: [{group: '', kind: Service, name: orders}]
+  keys: [{sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}]
+";
+    let (objects, problems) = frontends::file::parse("acme.yaml", consumer);
+    assert!(problems.is_empty());
+    api.core.read(crate::files::Read { objects, problems: Vec::new() });
+    let id = telemetry::ConsumedId { consumer: "shop/acme".into(), api: "Service shop/orders".into() };
+    let counts = telemetry::ConsumedCounts { requests: 5, ..Default::default() };
+    api.core.lock().consumption.report([(id, counts)], seconds(now()));
+    for days in [false, true] {
+        let all = consumers::consumers(&api.core, days).items;
+        let of: Vec<_> = all.iter().flat_map(|one| &one.apis).map(|one| (one.used.requests, one.by_day.len())).collect();
+        assert_eq!(of, [(5, usize::from(days))]);
+    }
+    let router = api.router();
+    let (_, _, whole) = told(&router, "/v1/consumers?days=true", "").await;
+    let (status, _, bytes) = told(&router, path::CONSUMERS, "").await;
+    assert!(status == StatusCode::OK && bytes < whole, "{status}: {bytes} of {whole}");
+    assert_eq!(told(&router, "/v1/consumers?day=true", "").await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn what_goes_along_to_a_collector_is_shown_to_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let api = self::api(folder.path());
-    let policy = "
+    let policy = r#"
 apiVersion: gateway.networking.x-k8s.io/v1alpha1
 kind: XTelemetryPolicy
-metadata: {name: all, namespace: shop}
+metadata:
+  name: all
+  namespace: shop
+  annotations:
+    team: shop
+    kubectl.kubernetes.io/last-applied-configuration: '{"spec":{"tracing":{"provider":{"headers":[{"name":"authorization","value":"canary-5d0e"}]}}}}'
 spec:
   targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]
   tracing: {mode: Enabled, provider: {backendRef: {name: collector, port: 4317}, headers: [{name: authorization, value: canary-5d0e}]}}
-";
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: key
+  namespace: shop
+  annotations: {kubectl.kubernetes.io/last-applied-configuration: '{"kind":"Secret","data":{"key":"canary-5d0e"}}'}
+data: {key: canary-5d0e}
+"#;
     let (objects, problems) = frontends::file::parse("all.yaml", policy);
     assert!(problems.is_empty());
     api.core.read(crate::files::Read { objects, problems: Vec::new() });
     let told = serde_json::to_string(&told::objects(&api.core, true)).unwrap();
     assert!(told.contains("XTelemetryPolicy") && told.contains("authorization") && !told.contains("canary-5d0e"), "{told}");
+    // What else is noted of an object is shown.
+    assert!(told.contains("Secret") && told.contains("\"team\":\"shop\""), "{told}");
 }

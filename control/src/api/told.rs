@@ -10,6 +10,7 @@ use crate::{limits, sessions};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use frontends::Object;
+use frontends::kubernetes::slim::LAST_APPLIED;
 use model::{Backend, ConditionStatus, Kind, Resource, Target, Tunnel};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -161,9 +162,13 @@ pub(super) fn by_name(world: &World) -> HashMap<&model::ObjectRef, &Object> {
     world.objects.iter().map(|object| (&object.object, object)).collect()
 }
 
-/// The object as it was written. A Secret's values stay where they are, and so does what goes along to a collector: it may be who we are there.
+/// The object as it was written. A Secret's values stay where they are, and so does what goes along to a collector: it may be who we are there. What kubectl
+/// applied last says both once more.
 fn manifest(object: &Object) -> Value {
     let mut value = Value::clone(&object.value);
+    if let Some(Value::Object(annotations)) = value.pointer_mut("/metadata/annotations") {
+        annotations.remove(LAST_APPLIED);
+    }
     if let Some(Value::Array(fields)) = value.pointer_mut("/spec/tracing/provider/headers") {
         fields.iter_mut().filter_map(|field| field.get_mut("value")).for_each(|value| *value = Value::from("(hidden)"));
     }

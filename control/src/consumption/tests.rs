@@ -27,7 +27,7 @@ fn use_is_counted_by_day_kept_and_forgotten_after_a_month() {
     assert_eq!(told(&all, "shop/acme"), std::slice::from_ref(&orders));
     assert!(told(&all, "shop/beta").is_empty());
     // A clock that goes back invents no day.
-    all.report([(id("shop/acme", "HTTPRoute shop/orders"), asked(1, 0))], NOW);
+    all.report([(id("shop/acme", "HTTPRoute shop/orders"), asked(1, 0))], last - DAY);
     assert_eq!(told(&all, "shop/acme"), [(orders.0, orders.1 + 1, orders.2, orders.3)]);
     let used = all.of("shop/acme").next().unwrap().1;
     assert_eq!((used.first, used.last), (NOW, last));
@@ -37,6 +37,20 @@ fn use_is_counted_by_day_kept_and_forgotten_after_a_month() {
     let mut again = Consumption::load(stored.put.clone());
     assert_eq!(told(&again, "shop/acme"), told(&all, "shop/acme"));
     assert!(again.sweep(last + month * DAY, false).delete == [stored.put[0].0.clone()] && told(&again, "shop/acme").is_empty());
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_spoils_no_days() {
+    let mut all = Consumption::default();
+    let mut report = |now: u64| all.report([(id("shop/acme", "HTTPRoute shop/orders"), asked(1, 0))], now);
+    report(NOW);
+    report(NOW + 900 * DAY);
+    report(NOW);
+    report(NOW + DAY);
+    let used = all.of("shop/acme").next().unwrap().1;
+    let days: Vec<_> = used.days.iter().map(|day| (day.day - NOW / DAY, day.requests)).collect();
+    // What it had of the day before went when it was 900 days ahead.
+    assert_eq!((days, used.last), (vec![(0, 2), (1, 1)], NOW + DAY));
 }
 
 #[test]

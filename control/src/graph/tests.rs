@@ -72,9 +72,9 @@ fn the_window_of_an_hour_has_what_ten_seconds_have_forgotten() {
     graph.report("web", delta(1, 2, vec![edge(Reporter::Source, "catalog", 30)]), 2000);
     assert_eq!(graph.edges(2000, 3600).next().unwrap().recent.requests, 130);
     assert_eq!(graph.edges(2000, 60).next().unwrap().recent.requests, 30);
-    let told: Vec<_> = graph.history(0, |_| true).into_iter().map(|(start, counts)| (start, counts.requests)).collect();
+    let told: Vec<_> = graph.history(0, |_| Some(())).into_iter().map(|(start, counts)| (start, counts.requests)).collect();
     assert_eq!(told, [(1000, 100), (2000, 30)]);
-    assert!(graph.history(1001, |id| &*id.service == "other").is_empty());
+    assert!(graph.history(1001, |id| (&*id.service == "other").then_some(())).is_empty());
 }
 
 fn named(n: usize, reporter: Reporter) -> (EdgeId, EdgeTotals) {
@@ -138,7 +138,23 @@ fn of_the_callees_word_an_hour_is_kept_of_what_it_alone_knows() {
     graph.report("catalog", delta(1, 2, vec![edge(Reporter::Destination, "catalog", 9)]), 2000);
     let kept = graph.edges(2000, 3600).find(|told| *told.id == id).unwrap().recent;
     assert_eq!((kept.requests, kept.failures, kept.denied, kept.retries), (0, 0, 2, 4));
-    // Its tries again are told with the caller's word, and nothing else of it.
-    let told: Vec<_> = graph.history(0, |_| true).into_iter().map(|(at, sum)| (at, sum.requests, sum.denied, sum.retries)).collect();
-    assert_eq!(told, [(1000, 9, 0, 4)]);
+    // Its denials and its tries again are told with the caller's word, and nothing else of it.
+    let told = |graph: &Graph| -> Vec<_> {
+        graph.history(0, |_| Some(())).into_iter().map(|(at, sum)| (at, sum.requests, sum.denied, sum.retries)).collect()
+    };
+    assert_eq!(told(&graph), [(1000, 9, 2, 4)]);
+    // What its caller counts as well is the same call.
+    let (id, _) = edge(Reporter::Source, "catalog", 0);
+    graph.report("web", delta(1, 2, vec![(id, EdgeTotals { denied: 3, ..EdgeTotals::default() })]), 1000);
+    assert_eq!(told(&graph), [(1000, 9, 3, 4)]);
+}
+
+#[test]
+fn an_hours_denials_are_held_against_each_other_between_two_and_added_among_several() {
+    let mut graph = Graph::default();
+    let denied = |reporter, web: usize, denied| (named(web, reporter).0, EdgeTotals { denied, ..EdgeTotals::default() });
+    graph.report("web", delta(1, 1, vec![denied(Reporter::Source, 1, 4), denied(Reporter::Source, 2, 1)]), 1000);
+    graph.report("catalog", delta(1, 1, vec![denied(Reporter::Destination, 1, 3), denied(Reporter::Destination, 2, 5)]), 1000);
+    let told = graph.history(0, |id| Some(id.source_workload.clone()));
+    assert_eq!(told.into_iter().map(|(at, sum)| (at, sum.denied)).collect::<Vec<_>>(), [(1000, 9)]);
 }

@@ -48,6 +48,8 @@ struct Written {
 
 /// All that the status of an object of many is made from: while that is the same, nobody has to look at what stands there again.
 struct Settled {
+    /// Another release of the definitions may want it told otherwise.
+    shape: Shape,
     status: Option<Arc<model::Status>>,
     applied: (u32, u32),
     generation: u64,
@@ -62,7 +64,8 @@ impl Settled {
             (None, None) => true,
             _ => false,
         };
-        same && (self.applied, self.generation, &self.version) == (other.applied, other.generation, &other.version)
+        same && self.shape == other.shape
+            && (self.applied, self.generation, &self.version) == (other.applied, other.generation, &other.version)
     }
 }
 
@@ -178,7 +181,7 @@ fn jobs(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written) 
         let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
         // Classes and Gateways say more than this, and are few.
         let settled =
-            Settled { status: status.cloned(), applied: telling.applied(object), generation, version: kept.version.as_str().into() };
+            Settled { shape, status: status.cloned(), applied: telling.applied(object), generation, version: kept.version.as_str().into() };
         if shape.is_shared() && written.settled.get(&object.object).is_some_and(|before| before.is(&settled)) {
             continue;
         }

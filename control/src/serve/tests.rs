@@ -49,3 +49,90 @@ async fn a_proxy_that_says_nothing_is_asked_whether_it_is_there() {
     assert!(begun.elapsed() >= limits::KEEPALIVE * 2 && begun.elapsed() < limits::KEEPALIVE * 3, "{:?}", begun.elapsed());
     serving.abort();
 }
+
+fn join(core: &Core, service: &str, port: u16) -> registry::Entry {
+    let request = wire::api::RegistrationRequest {
+        name: service.into(),
+        namespace: "shop".into(),
+        service_account: service.into(),
+        service: Some(service.into()),
+        ports: vec![wire::api::WorkloadPort { service: 80, target: port }],
+        protocol: Some("http".into()),
+        labels: Default::default(),
+        addresses: vec![format!("127.0.0.1:{}", port + 1)],
+    };
+    core.register(request, None).unwrap()
+}
+
+/// The Consumer `acme` is one of this service.
+fn acme_is_of(core: &Core, service: &str) {
+    let text = format!(
+        "
+apiVersion: organza.dev/v1alpha1
+kind: Consumer
+metadata: {{name: acme, namespace: shop}}
+spec:
+  targetRefs: [{{group: '', kind: Service, name: {service}}}]
+  keys: [{{sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}}]
+"
+    );
+    let (objects, problems) = frontends::file::parse("all.yaml", &text);
+    assert!(problems.is_empty());
+    core.read(crate::files::Read { objects, problems: Vec::new() });
+}
+
+/// The stream has come so far that the proxy has all that is meant for it.
+fn settle(core: &Core, entry: &registry::Entry, stream: u64) {
+    let (set, _) = crate::view::set(&core.world(), None, entry, [wire::SELF]);
+    core.session(&entry.proxy, stream, |session| session.held = Arc::new(set));
+}
+
+/// Whether this proxy's word on `acme` is taken; on a Consumer that nobody is nobody's is.
+fn is_believed(core: &Core, entry: &registry::Entry) -> bool {
+    let told = |consumer: &str| v1::report_request::Consumed {
+        consumer: consumer.into(),
+        api: "Service shop/orders".into(),
+        requests: 1,
+        ..Default::default()
+    };
+    let identity = entry.identity().unwrap();
+    let taken = guarded(core, (&entry.proxy, &identity), vec![told("shop/nobody"), told("shop/acme"), told("acme")]);
+    assert!(taken.iter().all(|(id, _)| &*id.consumer == "shop/acme"));
+    !taken.is_empty()
+}
+
+#[test]
+fn what_consumers_used_is_taken_from_a_proxy_whose_stream_has_not_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
+    let (orders, carts) = (join(&core, "orders", 9001), join(&core, "carts", 9003));
+    acme_is_of(&core, "orders");
+    assert_eq!([is_believed(&core, &orders), is_believed(&core, &carts)], [true, false], "after a restart: what is meant for it");
+    let first = core.connected(&orders.proxy, "0".into(), false);
+    core.connected(&carts.proxy, "0".into(), false);
+    assert_eq!([is_believed(&core, &orders), is_believed(&core, &carts)], [true, false], "a fresh stream is as none");
+    settle(&core, &orders, first);
+    acme_is_of(&core, "carts");
+    assert!(is_believed(&core, &orders), "it has not heard of it yet");
+    assert!(core.disconnected(&orders.proxy, first));
+    let second = core.connected(&orders.proxy, "0".into(), false);
+    assert!(is_believed(&core, &orders), "what is sent again after a reconnect is of what it held before");
+    settle(&core, &orders, second);
+    assert!(!is_believed(&core, &orders), "it has the Consumer no more");
+}
+
+#[test]
+fn the_last_word_of_a_predecessor_is_taken_whatever_its_successor_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
+    let (orders, _) = (join(&core, "orders", 9001), join(&core, "carts", 9003));
+    acme_is_of(&core, "orders");
+    let elder = core.connected(&orders.proxy, "0".into(), false);
+    settle(&core, &orders, elder);
+    acme_is_of(&core, "carts");
+    let younger = core.connected(&orders.proxy, "0".into(), false);
+    settle(&core, &orders, younger);
+    assert!(is_believed(&core, &orders));
+    assert!(!core.disconnected(&orders.proxy, elder));
+    assert!(!is_believed(&core, &orders));
+}

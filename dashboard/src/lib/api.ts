@@ -1,7 +1,7 @@
 // The page's way to the control plane: asked relative to the page, so that cookie and path stay one thing. What is asked and answered is made from
 // docs/openapi.json (schema.ts); here is what no document says: the lines of the access log, what was answered before, and when a session is over.
 
-import { questions, type Event, type PastEvent as ToldEvent, type Query, type Span as ToldSpan, type Trace as ToldTrace } from './schema';
+import { questions, type Event, type History, type PastEvent as ToldEvent, type Query, type Span as ToldSpan, type Trace as ToldTrace } from './schema';
 
 export type {
   Certificate,
@@ -104,8 +104,21 @@ async function ask<T>(where: string, query: Query = {}): Promise<T> {
 
 const asked = questions(ask);
 
+/** When each last hour was told. */
+const heard = new WeakMap<History, number>();
+
+/** It is the same while nobody calls, and goes on all the same: it ends when it was asked for. */
+async function history(of: Parameters<typeof asked.history>[0]): Promise<History> {
+  const told = await asked.history(of);
+  const now = Date.now();
+  const since = heard.get(told) ?? now;
+  heard.set(told, since);
+  return { ...told, time: told.time + Math.max(0, Math.floor((now - since) / 1000)) };
+}
+
 export const api = {
   ...asked,
+  history,
   objects: async () => (await asked.objects({ manifests: true })).items,
   proxies: async () => (await asked.proxies()).items,
   services: async () => (await asked.services()).items,

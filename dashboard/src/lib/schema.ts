@@ -334,7 +334,8 @@ export interface ConsumedApi {
   failures: number;
   first_seen: number;
   last_seen: number;
-  by_day: ConsumedDay[];
+  /** Days on which it was used, the oldest first; only where `?days=true` asked for them. */
+  by_day?: ConsumedDay[];
 }
 
 export interface ConsumedDay {
@@ -880,8 +881,8 @@ export const questions = (ask: <T>(path: string, query?: Query) => Promise<T>) =
   edges: () => ask<EdgeList>('edges'),
   /** Calls seen in the last seven days, by caller, port, method and path */
   calls: () => ask<CallList>('calls'),
-  /** Consumers of APIs and what they used in the last month, day by day */
-  consumers: () => ask<ConsumerList>('consumers'),
+  /** Consumers of APIs and what they used in the last month */
+  consumers: (query: { days?: boolean } = {}) => ask<ConsumerList>('consumers', query),
   /** The service graph */
   graph: (query: { seconds?: number; at?: number; node?: string } = {}) => ask<Graph>('graph', query),
   /** The last hour of a node, an edge or a workload: one of them must be named */

@@ -9,8 +9,8 @@ const SECRET_FIELDS: &[&str] = &["tls.crt", "tls.key", "ca.crt"];
 const CONFIG_MAP_FIELDS: &[&str] = &["ca.crt"];
 /// `generation` is the number of what was written: a status says of which it is.
 const METADATA: &[&str] = &["name", "namespace", "labels", "annotations", "creationTimestamp", "generation"];
-/// As long as the object itself, and says nothing that the object does not.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// As long as the object itself, and says nothing that the object does not: its secrets too.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const SERVICE: &[&str] = &[
     "type",
     "clusterIP",

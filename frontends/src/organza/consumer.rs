@@ -40,6 +40,11 @@ fn same_key(object: &Object, one: &Consumer, other: &Consumer) -> Option<Report>
     Some(Report { severity: Severity::Warning, ..wrong.report(&object.object) })
 }
 
+/// What becomes of the object of this name has this key.
+pub fn key(namespace: &str, name: &str) -> Key {
+    Key::new(Source::files(), Kind::Consumer, namespace, &format!("{}.{name}", KIND.to_lowercase()))
+}
+
 fn one(object: &Object, objects: &[Object], inventory: &Inventory, out: &mut Translation) -> Consumer {
     let is_refused = is_refused(object);
     let read = read(object).at("spec");
@@ -55,8 +60,7 @@ fn one(object: &Object, objects: &[Object], inventory: &Inventory, out: &mut Tra
         Ok(said) if !is_refused => said,
         _ => Said::default(),
     };
-    let name = format!("{}.{}", KIND.to_lowercase(), object.object.name);
-    let key = Key::new(Source::files(), Kind::Consumer, &object.object.namespace, &name);
+    let key = key(&object.object.namespace, &object.object.name);
     Consumer { key, origin: object.origin(), targets, keys, groups, from, required, passed_on }
 }
 

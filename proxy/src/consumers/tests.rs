@@ -4,7 +4,7 @@ use crate::limits;
 use model::RequestHead;
 use model::consumer::KeyPlace;
 use std::sync::Arc;
-use telemetry::{Metrics, Peer, Record};
+use telemetry::{EdgeTracker, Metrics, Peer, Record};
 
 #[test]
 fn consumers_are_counted_apart_up_to_a_limit() {
@@ -26,6 +26,36 @@ fn consumers_are_counted_apart_up_to_a_limit() {
     assert!(told.contains(&line("shop/c0", "HTTPRoute shop/site", "2xx", 1)));
     assert!(told.contains(&line("other", "other", "2xx", 2)) && told.contains(&line("other", "other", "4xx", 1)));
     assert_eq!(told.matches("organza_consumer_requests_total{").count(), limits::CONSUMED + 2);
+}
+
+#[test]
+fn of_what_is_told_so_much_is_kept_and_whoever_asks_no_more_makes_room() {
+    let (metrics, mut counts, mut tracker) = (Metrics::new(), Counts::default(), EdgeTracker::new(1));
+    let peer = Arc::new(Peer::unknown());
+    let mut record = Record::begin(std::time::UNIX_EPOCH, telemetry::Reporter::Gateway, peer.clone(), peer);
+    (record.status, record.api) = (200, Some("HTTPRoute shop/site".into()));
+    let mut ask = |counts: &mut Counts, n: usize| {
+        record.consumer = Some(format!("shop/c{n}").into());
+        counts.count(&metrics, &record);
+    };
+    let most = telemetry::limits::CONSUMED;
+    (0..most + 2).for_each(|n| ask(&mut counts, n));
+    let left_out = || metrics.counter("organza_consumer_left_out", "", &[]).get();
+    assert_eq!((metrics.consumption().len(), left_out()), (most, 2.0));
+    let first = tracker.poll(&metrics, true).unwrap();
+    tracker.acknowledged(first.sequence);
+    // All but one ask no more; who is let go has been told.
+    counts.sweep(telemetry::limits::CONSUMED_IDLE / 2);
+    ask(&mut counts, 0);
+    counts.sweep(telemetry::limits::CONSUMED_IDLE / 2);
+    let second = tracker.poll(&metrics, true).unwrap();
+    assert_eq!((second.consumed.len(), metrics.consumption().len()), (1, 1));
+    tracker.acknowledged(second.sequence);
+    ask(&mut counts, most);
+    ask(&mut counts, 1);
+    let third = tracker.poll(&metrics, true).unwrap();
+    let told: Vec<_> = third.consumed.iter().map(|(id, counts)| (&*id.consumer, counts.requests)).collect();
+    assert_eq!((told, left_out()), (vec![("shop/c1", 1), ("shop/c4096", 1)], 2.0));
 }
 
 fn head(target: &str, fields: &[(&str, &str)]) -> RequestHead {

@@ -150,6 +150,40 @@ fn who_is_idle_is_asked_again_however_it_was_measured() {
 }
 
 #[test]
+fn who_is_given_up_by_its_callers_is_no_favourite() {
+    let mut all = balancer(Algorithm::PeakEwma, vec![endpoint("a", 1), endpoint("b", 1)]);
+    let gives_up = |name: &str| if name == "b" { Outcome::Cancelled } else { Outcome::Success };
+    let (got, now) = one_by_one(&mut all, Instant::now(), 400, gives_up);
+    assert!(got.get("b").is_none_or(|got| *got <= 220), "one that never answered anybody: {got:?}");
+    let (got, now) = one_by_one(&mut all, now, 4_000, |_| Outcome::Success);
+    assert!(got["b"] >= 1, "it is asked again all the same: {got:?}");
+    let (got, _) = one_by_one(&mut all, now, 400, gives_up);
+    assert!(got["b"] <= 220, "one that was fast: {got:?}");
+}
+
+#[test]
+fn who_failed_once_is_asked_again_where_no_answer_tells_a_time() {
+    let mut all = balancer(Algorithm::PeakEwma, vec![endpoint("a", 1), endpoint("b", 1)]);
+    let mut now = Instant::now();
+    all.started(EndpointId(1));
+    all.ended(EndpointId(1), Outcome::Failure, Duration::ZERO, now);
+    let mut minute = |second: u64| {
+        let mut got = 0;
+        for call in 0..60 {
+            now += Duration::from_secs(1);
+            let id = all.pick(spread(second + call), now, None, &[]).unwrap();
+            all.started(id);
+            all.ended(id, Outcome::Untimed, Duration::ZERO, now);
+            got += u32::from(id == EndpointId(1));
+        }
+        got
+    };
+    assert!(minute(0) >= 1, "within a minute");
+    minute(60);
+    assert!((20..=40).contains(&minute(120)), "and is one like others by and by");
+}
+
+#[test]
 fn who_hangs_draws_no_calls() {
     let now = Instant::now();
     let mut all = balancer(Algorithm::PeakEwma, vec![endpoint("a", 1), endpoint("b", 1)]);

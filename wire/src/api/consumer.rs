@@ -58,7 +58,8 @@ pub struct ConsumedApi {
     pub used: Used,
     pub first_seen: u64,
     pub last_seen: u64,
-    /// Days on which it was used, the oldest first.
+    /// Days on which it was used, the oldest first; only where `?days=true` asked for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_day: Vec<ConsumedDay>,
 }
 

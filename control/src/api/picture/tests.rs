@@ -154,10 +154,16 @@ fn a_denial_that_both_ends_know_of_is_one_and_those_of_several_callers_are_added
         let counts = |denied| EdgeTotals { denied, requests: 9, ..EdgeTotals::default() };
         [(EdgeId { reporter: Reporter::Destination, ..id.clone() }, counts(callees)), (id, counts(callers))]
     };
-    let (_, graph) = drawn([denied("job", 3, 4), denied("gateway-door", 2, 2)].concat());
+    let (core, graph) = drawn([denied("job", 3, 4), denied("gateway-door", 2, 5)].concat());
     let told: Vec<_> = graph.edges.iter().filter(|edge| edge.destination.ends_with("catalog")).map(|edge| edge.figures.denied).collect();
-    assert_eq!(told, [2, 4]);
-    assert_eq!(graph.nodes.iter().find(|node| node.id == "service/shop/catalog").unwrap().figures.denied, 6);
+    assert_eq!(told, [5, 4]);
+    // Each node tells the same of the window and of its hour.
+    let nodes = [("service/shop/catalog", 9), ("client/shop/job", 4), ("gateway/shop/door", 5), ("outside//strangers", 5)];
+    for (id, denied) in nodes {
+        let told = graph.nodes.iter().find(|node| node.id == id).unwrap().figures.denied;
+        let hour: u64 = history(&core, Of::Node(id)).points.iter().map(|point| point.figures.denied).sum();
+        assert_eq!((told, hour), (denied, denied), "{id}");
+    }
 }
 
 #[test]
@@ -246,6 +252,10 @@ fn tries_of_both_ends_of_a_call_add_up_to_what_the_program_was_really_asked() {
     assert_eq!(told.map(|figures| (figures.requests, figures.retries, figures.attempts)), [(10, 5, 15); 4]);
     let hour = super::graph(&core, 3600, None);
     assert_eq!(hour.edges[0].figures.retries, 5);
+    let job = graph.nodes.iter().find(|node| node.id == "client/shop/job").unwrap();
+    assert_eq!((job.figures.requests, job.figures.retries, job.figures.attempts), (10, 5, 15));
+    let told: u64 = history(&core, Of::Node(&job.id)).points.iter().map(|point| point.figures.retries).sum();
+    assert_eq!(told, 5);
     // Of a caller that nobody speaks for, the called side's word is all there is, and is counted once.
     let (_, graph) = drawn(vec![(callee, counts(13, 2))]);
     assert_eq!((graph.edges[0].figures.retries, graph.edges[0].figures.attempts), (2, 15));

@@ -47,13 +47,17 @@ pub fn symbols(text: &str) -> HashSet<&str> {
 
 /// The list, of what each kind of proxy calls. What the program does not name has no section of its own.
 pub fn list(kinds: &[BTreeMap<String, u64>], symbols: &HashSet<&str>, compiler: &str) -> String {
+    // By which kinds, a bit for each, and how often.
     let mut all: BTreeMap<&str, (u32, u64)> = BTreeMap::new();
-    for (name, times) in kinds.iter().flatten().filter(|(name, _)| symbols.contains(name.as_str())) {
-        let of = all.entry(name).or_default();
-        *of = (of.0 + 1, of.1 + times);
+    for (kind, calls) in kinds.iter().enumerate() {
+        for (name, times) in calls.iter().filter(|(name, _)| symbols.contains(name.as_str())) {
+            let of = all.entry(name).or_default();
+            *of = (of.0 | 1 << kind, of.1 + times);
+        }
     }
     let mut ran: Vec<_> = all.into_iter().collect();
-    ran.sort_by_key(|(_, often)| std::cmp::Reverse(*often));
+    // What the same kinds run lies together.
+    ran.sort_by_key(|(_, (kinds, times))| std::cmp::Reverse((kinds.count_ones(), *kinds, *times)));
     let mut out = format!("# Made by `cargo xtask pins --layout` (decisions/0048).\n# {compiler}\n");
     for (name, _) in ran {
         // Writing to a string does not fail.

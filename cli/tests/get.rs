@@ -220,7 +220,7 @@ fn a_name_that_is_not_there_is_answered_with_those_that_are() {
     let (code, error) = fails(&["svc/far"]);
     assert!(code == 1 && error.contains("in namespace elsewhere") && error.contains("-n elsewhere"), "{error}");
     let (code, error) = fails(&["pods"]);
-    assert!(code == 2 && error.contains("proxies, services, routes, edges, calls, certificates, objects"), "{error}");
+    assert!(code == 2 && error.contains("proxies, services, routes, edges, calls, consumers, certificates, objects"), "{error}");
     for wrong in [&[][..], &["services", "service/web"], &["services", "-l", "=x"], &["services", "web", "-l", "a=b"]] {
         assert_eq!(fails(wrong).0, 2, "{wrong:?}");
     }

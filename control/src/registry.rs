@@ -555,4 +555,4 @@ fn check(request: &RegistrationRequest) -> Result<(), Refusal> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

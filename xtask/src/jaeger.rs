@@ -2,12 +2,11 @@
 //! mesh sends it spans by gRPC and by HTTP, and its query API is asked whether it has them, with the right parents. Ends what it started.
 
 use crate::process;
-use crate::running::{PATIENCE, Running, free_ports, wait_for_port};
+use crate::running::{Running, eventually, free_ports, wait_for_port};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 const MODULE: &str = "github.com/jaegertracing/jaeger@v1.76.0";
 
@@ -148,16 +147,4 @@ fn judge(spans: &[Value]) -> Result<()> {
 fn curl(arguments: &[&str]) -> Result<Option<String>> {
     let output = Command::new("curl").args(["-sf", "-m", "2"]).args(arguments).output().context("cannot run curl")?;
     Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
-}
-
-/// Asks again until it is so.
-fn eventually(what: &str, mut is: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + 2 * PATIENCE;
-    while !is()? {
-        if Instant::now() > end {
-            bail!("in vain: {what}");
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    Ok(())
 }

@@ -6,13 +6,12 @@ mod layout;
 
 use crate::peers;
 use crate::process;
-use crate::running::{Running, free_ports, wait_for_port};
+use crate::running::{Running, eventually, free_ports, wait_for_port};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// More than this above what is kept is a regression; as much below is worth keeping.
 const TOLERANCE: f64 = 0.03;
@@ -20,7 +19,6 @@ const REQUESTS: u32 = 2000;
 const LAYOUT: &str = "cli/layout.txt";
 /// Before anything is counted: caches, pools and first allocations.
 const WARM: u32 = 300;
-const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pin {
@@ -309,15 +307,4 @@ fn traced(proxies: &[Running], folder: &Path, work: impl FnOnce() -> Result<()>)
         calls += total.with_context(|| format!("strace said:\n{text}"))?;
     }
     Ok(calls)
-}
-
-fn eventually(what: &str, mut check: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
-    while !check()? {
-        if Instant::now() > end {
-            bail!("not in time: {what}");
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
 }

@@ -10,6 +10,18 @@ use std::time::{Duration, Instant};
 /// For a program to listen, and to end when asked.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Asks again until it is so, for twice as long.
+pub fn eventually(what: &str, mut is: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + 2 * PATIENCE;
+    while !is()? {
+        if Instant::now() > end {
+            bail!("not in time: {what}");
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
 pub struct Running(Child);
 
 impl Running {

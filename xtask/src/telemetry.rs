@@ -4,14 +4,14 @@
 
 use crate::cluster::Cluster;
 use crate::process;
-use crate::running::{PATIENCE, Running};
+use crate::running::{PATIENCE, Running, eventually};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What each policy's status is to be: name, condition, status, reason.
 const EXPECTED: &[(&str, &str, &str, &str)] = &[
@@ -162,16 +162,4 @@ fn condition(cluster: &Cluster, name: &str, kind: &str) -> Result<Option<(String
     let all = object["status"]["ancestors"][0]["conditions"].as_array().into_iter().flatten();
     let word = |one: &Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
     Ok(all.clone().find(|one| one["type"] == kind).map(|one| (word(one, "status"), word(one, "reason"))))
-}
-
-/// Asks again until it is so.
-fn eventually(what: &str, mut is: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + 2 * PATIENCE;
-    while !is()? {
-        if Instant::now() > end {
-            bail!("in vain: {what}");
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    Ok(())
 }

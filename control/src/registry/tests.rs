@@ -1,6 +1,7 @@
 use super::*;
 
-fn request(name: &str) -> RegistrationRequest {
+/// Of a process of another machine, without a service.
+pub(crate) fn request(name: &str) -> RegistrationRequest {
     RegistrationRequest {
         name: name.into(),
         namespace: "shop".into(),

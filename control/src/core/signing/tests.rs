@@ -1,22 +1,7 @@
 use super::*;
+use crate::registry::tests::request;
 use crate::store::Memory;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use wire::api::RegistrationRequest;
-
-/// A process of another machine.
-fn far() -> RegistrationRequest {
-    RegistrationRequest {
-        name: "far".into(),
-        namespace: "shop".into(),
-        service_account: "web".into(),
-        service: None,
-        ports: Vec::new(),
-        protocol: None,
-        labels: BTreeMap::new(),
-        addresses: Vec::new(),
-    }
-}
 
 fn fingerprint(signed: &Signed) -> String {
     identity::pem::fingerprint(&signed.0.chain[0])
@@ -29,7 +14,7 @@ fn who_is_revoked_at_the_instant_of_its_renewal_has_nothing_left_that_is_believe
     let id = SpiffeId::parse("spiffe://organza.local/ns/shop/sa/web").unwrap();
     let csr = identity::Csr::generate(&id).unwrap();
     for _ in 0..12 {
-        let proxy = core.register(far(), None).unwrap().proxy;
+        let proxy = core.register(request("far"), None).unwrap().proxy;
         let first = fingerprint(&core.sign(&csr.der, &id, &proxy).unwrap());
         // Until it is refused for good; that it has as many as it may is no such refusal.
         let renew = || {
@@ -59,7 +44,7 @@ fn nothing_is_signed_for_who_was_taken_out_while_it_asked() {
     let id = SpiffeId::parse("spiffe://organza.local/ns/shop/sa/web").unwrap();
     let other = SpiffeId::parse("spiffe://organza.local/ns/shop/sa/admin").unwrap();
     let csr = identity::Csr::generate(&id).unwrap();
-    let proxy = core.register(far(), None).unwrap().proxy;
+    let proxy = core.register(request("far"), None).unwrap().proxy;
     assert!(matches!(core.sign(&csr.der, &other, &proxy), Err(Unsigned::Nobody(_))), "it is registered as another");
     let first = fingerprint(&core.sign(&csr.der, &id, &proxy).unwrap());
     assert!(core.renew(&csr.der, &id, &first).is_ok());
@@ -67,7 +52,7 @@ fn nothing_is_signed_for_who_was_taken_out_while_it_asked() {
     assert!(matches!(core.sign(&csr.der, &id, &proxy), Err(Unsigned::Nobody(_))));
     assert!(matches!(core.renew(&csr.der, &id, &first), Err(Unsigned::Revoked)));
     // Whoever has its name and identity now is another.
-    assert_eq!(core.register(far(), None).unwrap().proxy, proxy);
+    assert_eq!(core.register(request("far"), None).unwrap().proxy, proxy);
     assert!(core.sign(&csr.der, &id, &proxy).is_ok());
     assert!(matches!(core.renew(&csr.der, &id, &first), Err(Unsigned::Revoked)));
 }

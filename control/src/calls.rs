@@ -112,7 +112,6 @@ pub struct Calls {
     /// What each proxy found no room for: the process that says it, and how many.
     left_out_by: BTreeMap<String, (u64, u64)>,
     unsaved: BTreeSet<Called>,
-    saved_at: u64,
 }
 
 /// One kind of call as it is told.
@@ -194,13 +193,9 @@ impl Calls {
         Some(of.entry(call).or_default())
     }
 
-    /// Once in a while, and with `force` now: forgets what is older than a week, and says what is to be stored.
-    pub fn sweep(&mut self, now: u64, force: bool) -> Txn {
+    /// Forgets what is older than a week, and says what is to be stored since this was last asked.
+    pub fn sweep(&mut self, now: u64) -> Txn {
         let mut txn = Txn::default();
-        if !force && now.saturating_sub(self.saved_at) < limits::CALLS_SAVE {
-            return txn;
-        }
-        self.saved_at = now;
         let oldest = now.saturating_sub(limits::CALL_DAYS * DAY);
         for (called, sources) in &mut self.all {
             let many = |sources: &BTreeMap<String, Of>| -> usize { sources.values().map(BTreeMap::len).sum() };

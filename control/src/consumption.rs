@@ -90,7 +90,6 @@ const PREFIX: &str = "consumed/";
 pub struct Consumption {
     all: BTreeMap<String, Of>,
     unsaved: BTreeSet<String>,
-    saved_at: u64,
 }
 
 impl Consumption {
@@ -113,13 +112,9 @@ impl Consumption {
         }
     }
 
-    /// Once in a while, and with `force` now: forgets what is older than a month, and says what is to be stored.
-    pub fn sweep(&mut self, now: u64, force: bool) -> Txn {
+    /// Forgets what is older than a month, and says what is to be stored since this was last asked.
+    pub fn sweep(&mut self, now: u64) -> Txn {
         let mut txn = Txn::default();
-        if !force && now.saturating_sub(self.saved_at) < limits::CALLS_SAVE {
-            return txn;
-        }
-        self.saved_at = now;
         for (consumer, of) in &mut self.all {
             let before = of.len();
             of.values_mut().for_each(|used| used.forget(now));

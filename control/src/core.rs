@@ -22,7 +22,7 @@ use crate::store::{Store, Txn};
 use crate::tokens::{Kept, Tokens};
 use crate::views::Views;
 use crate::world::{Ingredients, World};
-use crate::{limits, sessions, summary};
+use crate::{heard, limits, sessions, summary};
 use frontends::Object;
 use identity::{Authority, NewRoot, Signer};
 use model::{SpiffeId, TrustDomain};
@@ -81,6 +81,10 @@ pub struct Inner {
     pub graph: Graph,
     pub calls: Calls,
     pub consumption: Consumption,
+    /// Reports of which calls and use were counted.
+    pub heard: heard::Kept,
+    /// When both were stored last.
+    counted_at: u64,
     pub ejections: Ejections,
     pub checks: Checks,
     pub flows: Flows,
@@ -149,6 +153,8 @@ impl Core {
             graph: Graph::default(),
             calls: Calls::load(store.list("calls/").unwrap_or_default()),
             consumption: Consumption::load(store.list("consumed/").unwrap_or_default()),
+            heard: heard::Kept::load(store.list("heard/").unwrap_or_default()),
+            counted_at: 0,
             ejections: Ejections::default(),
             checks: Checks::default(),
             flows: Flows::default(),

@@ -3,9 +3,10 @@
 
 pub mod history;
 
+use crate::heard::Heard;
 use crate::limits;
 use history::History;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Reporter};
 
@@ -63,18 +64,11 @@ impl Denied {
 }
 
 #[derive(Debug, Default)]
-struct Heard {
-    /// Incarnations with their last sequence numbers, the latest to speak at the end: two processes of one name may report side by side.
-    incarnations: Vec<(u64, u64)>,
-    at: u64,
-}
-
-#[derive(Debug, Default)]
 pub struct Graph {
     edges: BTreeMap<EdgeId, Edge>,
     /// Calls whose caller reports them.
     callers: HashSet<Ends>,
-    heard: HashMap<String, Heard>,
+    heard: Heard,
     left_out: u64,
 }
 
@@ -92,7 +86,7 @@ pub struct Told<'g> {
 impl Graph {
     /// Counts the edges of a report unless it was counted before, which is said. `now` in seconds.
     pub fn report(&mut self, proxy: &str, delta: EdgeDelta, now: u64) -> bool {
-        if !self.is_news(proxy, delta.incarnation, delta.sequence, now) {
+        if !self.heard.is_news(proxy, delta.incarnation, delta.sequence, now) {
             return false;
         }
         for (id, counts) in delta.edges {
@@ -122,28 +116,6 @@ impl Graph {
             }
         }
         Some(self.edges.entry(id).or_insert_with(Edge::new))
-    }
-
-    fn is_news(&mut self, proxy: &str, incarnation: u64, sequence: u64, now: u64) -> bool {
-        if !self.heard.contains_key(proxy) && self.heard.len() >= limits::REPORTERS {
-            // Members come and go; who was silent longest has left.
-            let silent = self.heard.iter().min_by_key(|(_, heard)| heard.at).map(|(name, _)| name.clone());
-            silent.and_then(|name| self.heard.remove(&name));
-        }
-        let heard = self.heard.entry(proxy.to_owned()).or_default();
-        heard.at = now;
-        let known = heard.incarnations.iter().position(|(other, _)| *other == incarnation);
-        if known.is_some_and(|at| sequence <= heard.incarnations[at].1) {
-            return false;
-        }
-        if let Some(at) = known {
-            heard.incarnations.remove(at);
-        }
-        heard.incarnations.push((incarnation, sequence));
-        if heard.incarnations.len() > limits::INCARNATIONS {
-            heard.incarnations.remove(0);
-        }
-        true
     }
 
     /// Whether one more edge may be kept; makes room by forgetting one of which nothing was heard for an hour.

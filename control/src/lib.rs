@@ -15,6 +15,7 @@ pub mod ejections;
 pub mod files;
 pub mod flows;
 pub mod graph;
+mod heard;
 pub mod kubernetes;
 pub mod limits;
 pub mod logs;

@@ -438,10 +438,13 @@ impl Telemetry for Service {
                 EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new(), consumed: Vec::new() };
             inner.calls.left_out_by(&report.proxy, report.incarnation, report.calls_left_out);
             let is_news = inner.graph.report(&report.proxy, delta, seconds(now()));
-            if is_news {
+            // The graph begins anew with each control plane; what is stored goes on.
+            let counts = is_news && !(consumed.is_empty() && report.calls.is_empty());
+            let counts = counts && inner.heard.is_news(&report.proxy, report.incarnation, report.sequence, seconds(now()));
+            if counts {
                 inner.consumption.report(consumed, seconds(now()));
             }
-            let is_new = is_news && !report.calls.is_empty();
+            let is_new = counts && !report.calls.is_empty();
             let stood_for = || match departed {
                 Some(gone) => Some((gone.workload, gone.services)),
                 None => workload.map(|workload| (workload.clone(), self.0.world().backed(&workload).collect())),

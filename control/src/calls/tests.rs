@@ -40,7 +40,7 @@ fn calls_are_counted_by_day_and_forgotten_after_seven() {
     // A clock that goes back invents no day.
     seen(&mut calls, call("web", "GET", "/"), 1, 0, NOW);
     assert_eq!((told(&calls)[0].1, calls.told().next().map(|told| told.last)), (71, Some(last)));
-    calls.sweep(last + 8 * DAY, false);
+    calls.sweep(last + 8 * DAY);
     assert_eq!((told(&calls), calls.kinds), (Vec::new(), 0));
 }
 
@@ -49,18 +49,15 @@ fn what_was_seen_survives_in_the_store_and_what_is_gone_leaves_it() {
     let mut calls = Calls::default();
     seen(&mut calls, call("web", "GET", "/items/{id}"), 5, 0, NOW);
     seen(&mut calls, call("jobs", "POST", "/items"), 2, 1, NOW);
-    let saved = calls.sweep(NOW + 1, true);
+    let saved = calls.sweep(NOW + 1);
     assert_eq!(saved.put.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["calls/shop/catalog/"]);
-    let again = calls.sweep(NOW + 2, true);
+    let again = calls.sweep(NOW + 2);
     assert!(again.put.is_empty() && again.delete.is_empty(), "nothing is new");
     let mut loaded = Calls::load(saved.put);
     assert_eq!((told(&loaded), loaded.kinds), (told(&calls), 2));
     seen(&mut loaded, call("web", "GET", "/items/{id}"), 1, 0, NOW + 3);
     assert_eq!(told(&loaded)[1].1, 6);
-    assert!(loaded.sweep(NOW + 4, false).put.len() == 1, "the first time it is due");
-    seen(&mut loaded, call("web", "GET", "/"), 1, 0, NOW + 5);
-    assert!(loaded.sweep(NOW + 6, false).put.is_empty(), "not each second");
-    assert_eq!(loaded.sweep(NOW + 9 * DAY, false).delete, ["calls/shop/catalog/"]);
+    assert_eq!(loaded.sweep(NOW + 9 * DAY).delete, ["calls/shop/catalog/"]);
     // What cannot be read is nobody's.
     assert_eq!(told(&Calls::load([("calls/x".to_owned(), b"{".to_vec()), ("calls/a/b/".to_owned(), b"{".to_vec())])), []);
 }
@@ -73,7 +70,7 @@ fn a_call_that_is_denied_now_was_not_let_through_now() {
     seen(&mut calls, call("dev", "GET", "/"), 0, 1, NOW);
     let last = |calls: &Calls| calls.told().map(|told| (told.last, told.last_allowed)).collect::<Vec<_>>();
     assert_eq!(last(&calls), [(NOW, None), (NOW + 50, Some(NOW))]);
-    let saved = calls.sweep(NOW + 60, true);
+    let saved = calls.sweep(NOW + 60);
     assert_eq!(last(&Calls::load(saved.put)), last(&calls));
     // An older release says only when it was last seen.
     let old = r#"[{"source":"spiffe://organza.local/ns/shop/sa/web","call":{"port":80,"protocol":"http","method":"GET","path":"/"},"seen":{"first":1,"last":9,"days":[[20000,4,1]]}}]"#;
@@ -150,7 +147,7 @@ fn callers_and_kinds_are_bounded_and_what_is_over_is_counted() {
         seen(&mut calls, CallId { service: format!("s{n}").into(), ..call("web", "GET", "/") }, 1, 0, NOW);
     }
     assert_eq!((calls.kinds, calls.left_out()), (limits::CALLS, 10 + limits::CALLERS as u64));
-    calls.sweep(NOW, true);
+    calls.sweep(NOW);
     assert_eq!(calls.kinds, limits::CALLS);
 }
 

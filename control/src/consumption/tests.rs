@@ -31,12 +31,12 @@ fn use_is_counted_by_day_kept_and_forgotten_after_a_month() {
     assert_eq!(told(&all, "shop/acme"), [(orders.0, orders.1 + 1, orders.2, orders.3)]);
     let used = all.of("shop/acme").next().unwrap().1;
     assert_eq!((used.first, used.last), (NOW, last));
-    let stored = all.sweep(last, true);
+    let stored = all.sweep(last);
     assert_eq!((stored.put.len(), stored.delete.len()), (1, 0));
-    assert!(all.sweep(last, true).put.is_empty(), "nothing changed");
+    assert!(all.sweep(last).put.is_empty(), "nothing changed");
     let mut again = Consumption::load(stored.put.clone());
     assert_eq!(told(&again, "shop/acme"), told(&all, "shop/acme"));
-    assert!(again.sweep(last + month * DAY, false).delete == [stored.put[0].0.clone()] && told(&again, "shop/acme").is_empty());
+    assert!(again.sweep(last + month * DAY).delete == [stored.put[0].0.clone()] && told(&again, "shop/acme").is_empty());
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn consumers_and_their_apis_are_so_many_and_no_more() {
     assert_eq!(all.all.len(), limits::CONSUMERS);
     all.report([(id("shop/acme", "HTTPRoute shop/r0"), asked(1, 0))], NOW);
     assert_eq!(told(&all, "shop/acme")[0].1, 2, "those that are known are counted on");
-    let kept = all.sweep(NOW, true).put;
+    let kept = all.sweep(NOW).put;
     let more = kept.iter().cloned().chain([("consumed/shop/z".to_owned(), b"{}".to_vec())]);
     assert_eq!(Consumption::load(more).all.len(), limits::CONSUMERS);
 }

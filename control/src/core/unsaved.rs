@@ -1,6 +1,7 @@
 //! Decisions on their way to the store: what the disk does not take holds all the same, is tried again, and is told. It decides nothing.
 
-use super::{Core, now, seconds};
+use super::{Core, Inner, now, seconds};
+use crate::limits;
 use crate::store::Txn;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -65,10 +66,19 @@ impl Core {
 
     /// Stores what calls were seen and what consumers used since, where it is time or has to be (`force`); and what could not be stored before.
     pub(super) fn keep_calls(&self, force: bool) {
-        let (seen, used) = {
-            let inner = &mut *self.lock();
-            (inner.calls.sweep(seconds(now()), force), inner.consumption.sweep(seconds(now()), force))
-        };
-        self.keep(Txn { put: [seen.put, used.put].concat(), delete: [seen.delete, used.delete].concat() });
+        let counted = self.lock().counted(seconds(now()), force);
+        self.keep(counted);
+    }
+}
+
+impl Inner {
+    /// What is to be stored of what was counted. Of which reports it was goes with it: one without the other would count twice, or not at all.
+    fn counted(&mut self, now: u64, force: bool) -> Txn {
+        if !force && now.abs_diff(self.counted_at) < limits::CALLS_SAVE {
+            return Txn::default();
+        }
+        self.counted_at = now;
+        let all = [self.calls.sweep(now), self.consumption.sweep(now), self.heard.sweep(now)];
+        all.into_iter().fold(Txn::default(), |sum, one| Txn { put: [sum.put, one.put].concat(), delete: [sum.delete, one.delete].concat() })
     }
 }

@@ -136,3 +136,67 @@ fn the_last_word_of_a_predecessor_is_taken_whatever_its_successor_was_given() {
     assert!(!core.disconnected(&orders.proxy, elder));
     assert!(!is_believed(&core, &orders));
 }
+
+/// A report of this proxy, as its connection would bring it: `acme` asked five times, and was let in.
+async fn tell(core: &Arc<Core>, entry: &registry::Entry, sequence: u64) {
+    let used =
+        v1::report_request::Consumed { consumer: "shop/acme".into(), api: "Service shop/orders".into(), requests: 5, ..Default::default() };
+    let call = v1::Call {
+        source: entry.identity.clone(),
+        namespace: "shop".into(),
+        service: "orders".into(),
+        port: 80,
+        protocol: "http".into(),
+        method: "GET".into(),
+        path: "/".into(),
+        allowed: 5,
+        ..Default::default()
+    };
+    let (consumed, calls) = (vec![used], vec![call]);
+    let mut request =
+        Request::new(v1::ReportRequest { proxy: entry.proxy.clone(), incarnation: 7, sequence, consumed, calls, ..Default::default() });
+    request.extensions_mut().insert(Caller(entry.identity().map(|identity| (identity, "00".into()))));
+    let reply = Service(core.clone()).report(request).await.unwrap().into_inner();
+    assert_eq!(reply.sequence, sequence, "what was counted before is acknowledged like what is news");
+}
+
+/// How often `acme` asked and how many calls were let through, as this control plane has it.
+fn counted(core: &Core) -> (u64, u64) {
+    let inner = core.lock();
+    let used = inner.consumption.of("shop/acme").map(|(_, used)| used.counts().requests).sum();
+    (used, inner.calls.told().map(|told| told.counts.allowed).sum())
+}
+
+#[tokio::test]
+async fn what_was_stored_before_a_crash_is_not_counted_again_when_it_is_told_again() {
+    static SECONDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1_800_000_000);
+    let ahead = |seconds| _ = SECONDS.fetch_add(seconds, std::sync::atomic::Ordering::Relaxed);
+    crate::shell::tell_time_by(|| {
+        std::time::UNIX_EPOCH + std::time::Duration::from_secs(SECONDS.load(std::sync::atomic::Ordering::Relaxed))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (config, disk) = (crate::tests::config(folder.path()), Memory::default());
+    let begin = || crate::open(&config, Arc::new(disk.clone())).unwrap().0;
+    let first = begin();
+    let orders = join(&first, "orders", 9001);
+    acme_is_of(&first, "orders");
+    tell(&first, &orders, 1).await;
+    first.sweep();
+    tell(&first, &orders, 2).await;
+    // Not each second.
+    ahead(limits::CALLS_SAVE - 1);
+    first.sweep();
+    assert_eq!((counted(&first), counted(&begin())), ((10, 10), (5, 5)));
+    ahead(1);
+    first.sweep();
+    tell(&first, &orders, 3).await;
+    // It is killed here, and none of its answers came: the proxy tells all of it again.
+    drop(first);
+    let second = begin();
+    acme_is_of(&second, "orders");
+    assert_eq!(counted(&second), (10, 10), "the third was not stored");
+    for sequence in [1, 2, 3, 3, 4] {
+        tell(&second, &orders, sequence).await;
+    }
+    assert_eq!(counted(&second), (20, 20));
+}

@@ -2,7 +2,7 @@
 
 use super::fact::{Fact, some};
 use crate::units;
-use wire::api::{CertificateList, EdgeList, ProblemList, ProxyList, Security, Severity, Status};
+use wire::api::{CertificateList, EdgeList, Located, ProblemList, ProxyList, Security, Severity, Status};
 
 const CONTROL: &str = "control plane";
 const PROXIES: &str = "proxies";
@@ -23,7 +23,7 @@ pub struct Told {
 /// `now` in seconds since 1970.
 pub fn facts(told: &Told, own_version: &str, now: u64) -> Vec<Fact> {
     let mut facts = control(&told.status, own_version);
-    facts.extend(proxies(&told.proxies, &told.status));
+    facts.extend(proxies(&told.proxies, &told.status, &told.problems));
     facts.extend(certificates(&told.certificates, now));
     facts.push(edges(&told.edges));
     facts.push(plaintext(&told.problems));
@@ -49,7 +49,7 @@ fn control(status: &Status, own: &str) -> Vec<Fact> {
     facts
 }
 
-fn proxies(list: &ProxyList, status: &Status) -> Vec<Fact> {
+fn proxies(list: &ProxyList, status: &Status, problems: &ProblemList) -> Vec<Fact> {
     let names = |which: &dyn Fn(&wire::api::Proxy) -> bool| -> Vec<String> {
         list.items.iter().filter(|proxy| which(proxy)).map(|proxy| proxy.name.clone()).collect()
     };
@@ -75,12 +75,22 @@ fn proxies(list: &ProxyList, status: &Status) -> Vec<Fact> {
         }
     };
     facts.push(lag);
-    let refusing = names(&|proxy| !proxy.refused.is_empty());
+    // What cannot be given to a proxy is told among what it refuses; it was not sent.
+    let closed: Vec<&Located> = problems.items.iter().filter(|problem| problem.reason == "OlderRelease").collect();
+    let ungiven = |proxy: &str| closed.iter().filter(|problem| problem.object.strip_prefix("Proxy ") == Some(proxy)).count();
+    let refusing = names(&|proxy| proxy.refused.len() > ungiven(&proxy.name));
     facts.push(judge(
         refusing,
         "none refuses what it was sent",
         "refusing what they were sent",
         "organza get proxies -o json says what and why",
+    ));
+    let said: Vec<String> = closed.iter().map(|problem| format!("{}: {}", problem.object, problem.message)).collect();
+    facts.push(judge(
+        said,
+        "none is of a release that does not know what guards",
+        "of an older release (OlderRelease)",
+        "upgrade them: organza up --upgrade, or organza run anew",
     ));
     let insecure = names(&|proxy| proxy.connected && !proxy.mtls);
     facts.push(judge(

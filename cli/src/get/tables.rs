@@ -53,7 +53,9 @@ impl Shown {
 /// Column heads; a line has as many cells.
 pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
     let (mut narrow, more): (Vec<&str>, &[&str]) = match kind {
-        Kind::Proxies => (vec!["NAME", "ROLE", "FOR", "CONNECTED", "GENERATION", "REFUSED"], &["IDENTITY", "VERSION", "RESOURCES"]),
+        Kind::Proxies => {
+            (vec!["NAME", "ROLE", "FOR", "CONNECTED", "GENERATION", "REFUSED"], &["IDENTITY", "VERSION", "RESOURCES", "LACKS"])
+        }
         Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED"], &["HOSTNAMES", "IDENTITIES", "EJECTED", "BREAKERS", "CHECKS"]),
         Kind::Routes => (vec!["NAME", "KIND", "PARENTS", "SPLIT", "ACCEPTED", "APPLIED"], &["HOSTS", "PLACE"]),
         Kind::Edges => {
@@ -100,6 +102,7 @@ fn proxy(proxy: Proxy) -> Shown {
         (true, false) => "yes",
         (false, _) => "no",
     };
+    let lacks: Vec<&str> = proxy.refused.keys().map(String::as_str).collect();
     let cells = vec![
         proxy.name.clone(),
         role.into(),
@@ -113,6 +116,7 @@ fn proxy(proxy: Proxy) -> Shown {
             elder => format!("{} (+{elder} leaving)", proxy.version),
         },
         proxy.resources.to_string(),
+        if lacks.is_empty() { "–".into() } else { lacks.join(", ") },
     ];
     let shown = Shown::report("proxy", proxy.namespace, proxy.name, proxy.labels, cells);
     // A client stands for no service.
@@ -348,9 +352,9 @@ fn object(object: Object) -> Shown {
     Shown::object(&object.group, &object.kind, object.namespace, object.name, object.labels, cells)
 }
 
-/// `Conflicted` and `PartiallyInvalid` are good when false; all others when true.
+/// `Conflicted`, `PartiallyInvalid` and `NeedsHttp` are good when false; all others when true.
 pub fn is_bad(condition: &Condition) -> bool {
-    let negative = matches!(&*condition.kind, "Conflicted" | "PartiallyInvalid" | "OverlappingTLSConfig");
+    let negative = matches!(&*condition.kind, "Conflicted" | "PartiallyInvalid" | "OverlappingTLSConfig" | "organza.dev/NeedsHttp");
     condition.status != if negative { "False" } else { "True" }
 }
 

@@ -107,6 +107,17 @@ fn who_leaves_an_endpoint_out_is_told_with_why() {
 }
 
 #[test]
+fn what_a_proxy_refuses_or_cannot_be_given_is_named() {
+    let mut item = json!({"name": "orders", "role": "workload", "namespace": "shop", "service": "orders", "revision": "", "identity": "spiffe://x",
+        "version": "0.0.9", "connected": true, "acknowledged": 4, "resources": 9, "mtls": true, "since": 0});
+    let cells = |item: &Value| tables::shown(Kind::Proxies, item).expect("a proxy").cells;
+    assert_eq!((cells(&item)[5].as_str(), cells(&item)[9].as_str()), ("0", "–"));
+    item["refused"] = json!({"files/consumer/shop/consumer.acme": "this release does not know the kind", "files/route/shop/a": "why"});
+    assert_eq!((cells(&item)[5].as_str(), cells(&item)[9].as_str()), ("2", "files/consumer/shop/consumer.acme, files/route/shop/a"));
+    assert_eq!(tables::head(Kind::Proxies, true)[9], "LACKS");
+}
+
+#[test]
 fn each_day_of_what_consumers_used_is_asked_for_where_it_is_shown() {
     assert_eq!(answer::question(Kind::Consumers, true), "/v1/consumers?days=true");
     assert_eq!(answer::question(Kind::Consumers, false), "/v1/consumers");

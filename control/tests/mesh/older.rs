@@ -4,6 +4,9 @@ use super::succession::eventually;
 use super::{Peer, register, save, start};
 use model::access::{AccessTarget, Action, Enforcement, Tier};
 use model::{Change, Resource};
+use std::path::Path;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wire::api::{ProblemList, ProxyList, path};
 
 pub const CONSUMER: &str = "
 apiVersion: organza.dev/v1alpha1
@@ -24,6 +27,24 @@ spec:
 pub const ACME: &str = "files/consumer/shop/consumer.acme";
 const GUEST: &str = "files/consumer/shop/consumer.guest";
 const INSTEAD: &str = "files/access/shop/consumer.acme";
+
+/// What the control socket answers, as `organza check` and `organza get` ask it.
+async fn ask<T: serde::de::DeserializeOwned>(folder: &Path, path: &str) -> T {
+    let mut stream = tokio::net::UnixStream::connect(folder.join("state/control.sock")).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: o\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(super::PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+/// By object, what is said of proxies of an older release; and what this proxy lacks.
+async fn told(folder: &Path, proxy: &str) -> (Vec<(String, String)>, Vec<String>) {
+    let problems: ProblemList = ask(folder, path::PROBLEMS).await;
+    let proxies: ProxyList = ask(folder, path::PROXIES).await;
+    let older = problems.items.into_iter().filter(|problem| problem.reason == "OlderRelease");
+    let lacks = proxies.items.into_iter().filter(|known| known.name == proxy).flat_map(|known| known.refused.into_keys());
+    (older.map(|problem| (problem.object, problem.message)).collect(), lacks.collect())
+}
 
 #[tokio::test]
 async fn a_proxy_that_knows_no_consumers_lets_nobody_in_where_a_key_is_demanded_and_it_is_told() {
@@ -56,6 +77,15 @@ async fn a_proxy_that_knows_no_consumers_lets_nobody_in_where_a_key_is_demanded_
     let withheld = || core.lock().sessions[&proxy].withheld.clone();
     eventually("it is known", || withheld().keys().map(String::as_str).eq([ACME, GUEST])).await;
     assert!(withheld()[ACME].contains("lets nobody in") && withheld()[GUEST].contains("no key is read there"), "{:?}", withheld());
+    let (older_ones, lacks) = told(folder.path(), &proxy).await;
+    assert_eq!(older_ones.iter().map(|(object, _)| object.clone()).collect::<Vec<_>>(), vec![format!("Proxy {proxy}"); 2]);
+    for (said, key) in older_ones.iter().zip([ACME, GUEST]) {
+        assert!(said.1.contains("is of release \"0.1.0\"") && said.1.contains(key), "{said:?}");
+    }
+    assert_eq!(lacks, [ACME, GUEST]);
+    let objects: wire::api::ObjectList = ask(folder.path(), path::OBJECTS).await;
+    let acme = objects.items.iter().find(|object| object.kind == "Consumer" && object.name == "acme").unwrap();
+    assert_eq!((acme.applied, acme.concerned), (0, 1), "nobody has what it says");
 
     // Upgraded, it is given what it knows now, and keeps nothing of the rest.
     drop(older);
@@ -64,6 +94,7 @@ async fn a_proxy_that_knows_no_consumers_lets_nobody_in_where_a_key_is_demanded_
     let held = newer.held();
     assert!(held.contains(ACME) && held.contains(GUEST) && !held.contains(INSTEAD), "{held:?}");
     eventually("nothing is withheld", || withheld().is_empty()).await;
+    assert_eq!(told(folder.path(), &proxy).await, (Vec::new(), Vec::new()));
     control.stop().await;
 }
 

@@ -73,6 +73,16 @@ fn each_thing_that_is_wrong_is_one_fact() {
             "behind: api",
         ),
         (|t| drop(t.proxies.items[0].refused.insert("key".into(), "why".into())), Mark::Bad, "refusing what they were sent: web"),
+        (
+            |t| {
+                let told = json!({"severity": "error", "file": "", "line": 0, "column": 0, "object": "Proxy web", "path": "", "reason": "OlderRelease",
+                    "message": "it is of release \"0.0.9\" and cannot be given files/consumer/shop/consumer.acme: it lets nobody in"});
+                t.problems.items.push(serde_json::from_value(told).unwrap());
+                t.proxies.items[0].refused.insert("files/consumer/shop/consumer.acme".into(), "it lets nobody in".into());
+            },
+            Mark::Bad,
+            "(OlderRelease): Proxy web: it is of release \"0.0.9\" and cannot be given files/consumer/shop/consumer.acme: it lets nobody in",
+        ),
         (|t| t.proxies.items[0].mtls = false, Mark::Bad, "without a certificate of their own: web"),
         (|t| t.proxies.items[0].version = "0.0.9".into(), Mark::Warning, "of another release: web"),
         (|t| t.certificates.items[0].not_after = NOW + 86_400, Mark::Warning, "ends in 24 h"),

@@ -138,3 +138,16 @@ fn files_of_one_name_in_two_folders_are_told_apart_and_of_two_twins_the_older_st
     let read = settled(&mut files).unwrap();
     assert_eq!((read.objects.len(), read.problems[0].line), (3, 5));
 }
+
+/// What is for the whole mesh comes from where its owner said, and from nowhere below.
+#[test]
+fn a_folder_in_a_folder_is_not_read() {
+    let (_root, folder, mut files) = folder();
+    let below = folder.join("team");
+    std::fs::create_dir(&below).unwrap();
+    let policy = "apiVersion: organza.dev/v1alpha1\nkind: ClusterAccessPolicy\nmetadata: {name: all}\nspec: {tier: Admin, rules: [{}]}\n";
+    std::fs::write(below.join("policy.yaml"), policy).unwrap();
+    assert_eq!(names(&files.look().unwrap()), ["Service default/a", "Service shop/b"]);
+    std::fs::write(folder.join("policy.yaml"), policy).unwrap();
+    assert_eq!(names(&settled(&mut files).unwrap()), ["ClusterAccessPolicy all", "Service default/a", "Service shop/b"]);
+}

@@ -2,10 +2,11 @@
 //! that are judged by a part of a rule. Told as warnings; nothing is changed.
 
 use crate::Translation;
+use crate::gateway_api::condition;
 use crate::wrong::Wrong;
 use model::access::{AccessMatch, AccessPath, AccessPolicy, AccessRule, AccessTarget, Action, Enforcement, IdentityMatch, TextMatch};
 use model::report::Step;
-use model::{AppProtocol, Report, Resource, Service, Severity, Workload};
+use model::{AppProtocol, ParentStatus, Report, Resource, Service, Severity, Workload};
 use std::sync::Arc;
 
 pub fn about(policies: &[Arc<AccessPolicy>], workloads: &[Workload], out: &mut Translation) {
@@ -113,31 +114,54 @@ fn includes(wider: &AccessTarget, target: &AccessTarget) -> bool {
     }
 }
 
-/// Notes of rules that need HTTP on ports that say that they carry bytes.
+/// Notes of rules that need HTTP on ports that say that they carry bytes: told, and in the policy's status.
 pub fn notes_of_bytes(out: &mut Translation) {
-    let mut told = Vec::new();
-    let services = || out.resources.iter().filter_map(|r| if let Resource::Service(s) = r { Some(s) } else { None });
-    for resource in &out.resources {
+    let Translation { resources, statuses, reports } = out;
+    let services = || resources.iter().filter_map(|r| if let Resource::Service(s) = r { Some(s) } else { None });
+    for resource in resources.iter() {
         let Resource::Access(policy) = resource else { continue };
-        let Some((service, port)) =
-            policy.targets.iter().find_map(|target| services().find_map(|s| carries_bytes(target, s).map(|port| (s, port))))
-        else {
-            continue;
-        };
-        for (i, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| matches(rule).any(AccessMatch::needs_request)) {
-            let what = match policy.action {
-                Action::Allow => "it never holds there",
-                Action::Deny => "it denies there by who calls and the port alone",
-            };
-            let message = format!(
-                "Rule {} needs HTTP, and port {port} of Service {}/{} carries bytes: {what}.",
-                rule.name, service.key.namespace, service.key.name
-            );
-            let path = vec![Step::Field("spec".into()), Step::Field("rules".into()), Step::Index(i)];
-            told.push(Report { severity: Severity::Warning, path, ..Wrong::new("NeedsHttp", message).report(&policy.origin.object) });
+        let carries =
+            policy.targets.iter().filter_map(|target| services().find_map(|s| carries_bytes(target, s).map(|port| (target, s, port))));
+        for (nth, (target, service, port)) in carries.enumerate() {
+            let said = read_as_bytes(policy, service, port);
+            if said.is_empty() {
+                continue;
+            }
+            let message = said.iter().map(|(_, wrong)| wrong.message.as_str()).collect::<Vec<_>>().join(" ");
+            let of = statuses.iter_mut().filter(|status| status.object == policy.origin.object).flat_map(|status| &mut status.parents);
+            for ancestor in of.filter(|ancestor| is_ancestor(ancestor, target, service)) {
+                ancestor.conditions.push(condition("organza.dev/NeedsHttp", true, "CarriesBytes", &message));
+            }
+            // Of several targets the first is told.
+            reports.extend(said.into_iter().filter(|_| nth == 0).map(|(i, wrong)| {
+                let path = vec![Step::Field("spec".into()), Step::Field("rules".into()), Step::Index(i)];
+                Report { severity: Severity::Warning, path, ..wrong.report(&policy.origin.object) }
+            }));
         }
     }
-    out.reports.extend(told);
+}
+
+/// What becomes there of each rule that needs HTTP.
+fn read_as_bytes(policy: &AccessPolicy, service: &Service, port: u16) -> Vec<(usize, Wrong)> {
+    let what = match policy.action {
+        Action::Allow => "it never holds there",
+        Action::Deny => "it denies there by who calls and the port alone",
+    };
+    let said = |rule: &AccessRule| {
+        let (namespace, name) = (&service.key.namespace, &service.key.name);
+        format!("Rule {} needs HTTP, and port {port} of Service {namespace}/{name} carries bytes: {what}.", rule.name)
+    };
+    let needing = policy.rules.iter().enumerate().filter(|(_, rule)| matches(rule).any(AccessMatch::needs_request));
+    needing.map(|(i, rule)| (i, Wrong::new("NeedsHttp", said(rule)))).collect()
+}
+
+/// Whether a status speaks of this target.
+fn is_ancestor(ancestor: &ParentStatus, target: &AccessTarget, service: &Service) -> bool {
+    let AccessTarget::Service { port, .. } = target else { return false };
+    let named = |section: &str| service.ports.iter().find(|port| port.name.as_deref() == Some(section)).map(|port| port.number);
+    let parent = &ancestor.parent;
+    let is_it = &*parent.kind == "Service" && parent.namespace == service.key.namespace && parent.name == service.key.name;
+    is_it && ancestor.section.as_deref().map(named) == port.map(Some)
 }
 
 /// Notes of rules that ask for a token, or for a consumer, where nobody's is believed.

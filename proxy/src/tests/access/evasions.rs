@@ -1,7 +1,8 @@
 //! Ways to slip past a policy, by the bytes that a stranger writes: whatever an application could read as what is denied does not come to it.
 
+mod frames;
+
 use super::{any_of, path, policy};
-use crate::tests::grpc::{answer, client, post};
 use crate::tests::resources::{self, HTTP};
 use crate::tests::{Proxy, Shop, bounded, key};
 use model::access::*;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use testkit::backend::Backend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use transport::body::Length;
 
 /// Refused by the policy.
 const DENIED: u16 = 403;
@@ -160,40 +160,6 @@ async fn a_slow_first_byte_and_a_second_request_are_judged_like_any() {
         stream.read_to_string(&mut answer).await.unwrap();
         let statuses: Vec<_> = answer.split("HTTP/1.1 ").skip(1).map(|part| &part[..3]).collect();
         assert_eq!(statuses, ["200", "403"]);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn by_http2_and_grpc() {
-    bounded(async {
-        let edge = edge(Normalisation::Base).await;
-        for is_grpc in [false, true] {
-            for (target, want) in PATHS {
-                // What the library itself does not send is the engine's test.
-                let client = client(edge.door).await;
-                let Ok((_up, mut reply)) = client.request(&post("shop.example", target, is_grpc), Length::None) else { continue };
-                let Ok((head, _)) = answer(&mut reply).await else {
-                    assert_ne!(want, 200, "{target}");
-                    continue;
-                };
-                let denied = head.headers.text("grpc-status").is_some();
-                match is_grpc {
-                    true => assert_eq!((head.status, denied), (200, want != 200), "{target}"),
-                    false => assert_eq!(head.status, want, "{target}"),
-                }
-            }
-            for (host, want) in HOSTS {
-                let client = client(edge.door).await;
-                let Ok((_up, mut reply)) = client.request(&post(host, "/", is_grpc), Length::None) else { continue };
-                let Ok((head, _)) = answer(&mut reply).await else {
-                    assert_ne!(want, 200, "{host}");
-                    continue;
-                };
-                let denied = head.headers.text("grpc-status") == Some("7");
-                assert!(if is_grpc { denied == (want == DENIED) } else { head.status == want }, "{host}: {}", head.status);
-            }
-        }
     })
     .await;
 }

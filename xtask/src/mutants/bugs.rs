@@ -261,7 +261,7 @@ pub struct UpstreamKey {",
         }],
         package: "policy",
         suite: LIB,
-        test: "rates::bucket::tests::a_limit_is_the_same_whatever_the_number_of_threads",
+        test: "rates::bucket::tests::as_many_as_the_bucket_holds_pass_at_once_and_then_one_by_one",
     },
     Bug {
         name: "refused-is-counted",

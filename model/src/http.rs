@@ -131,7 +131,7 @@ fn mark(name: &[u8]) -> u8 {
 }
 
 /// Whether two names differ by case at most: [`slice::eq_ignore_ascii_case`], eight bytes at a time.
-#[inline]
+#[inline(never)]
 fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
@@ -189,7 +189,6 @@ impl HeaderBlock {
     /// As [`HeaderBlock::push`].
     pub fn push_bytes(&mut self, name: &[u8], value: &[u8]) {
         debug_assert!(name.iter().all(|b| is_token_byte(*b)) && value.iter().all(|b| is_value_byte(*b)));
-        let value = self.store(value);
         self.add(name, value);
     }
 
@@ -206,10 +205,14 @@ impl HeaderBlock {
         }));
     }
 
-    fn add(&mut self, name: &[u8], value: (u32, u32)) {
+    /// As HTTP/1 has it, so that what was added one after another is written as one piece.
+    fn add(&mut self, name: &[u8], value: &[u8]) {
         let mark = mark(name);
         self.names |= 1 << mark;
         let name = self.store(name);
+        self.bytes.extend_from_slice(b": ");
+        let value = self.store(value);
+        self.bytes.extend_from_slice(b"\r\n");
         self.fields.push(Field { name, value, live: true, mark });
     }
 
@@ -275,7 +278,8 @@ impl HeaderBlock {
         if self.names & 1 << mark != 0 { Some(mark) } else { None }
     }
 
-    #[inline]
+    /// Most fields are none of whom is asked for, and their mark says so.
+    #[inline(always)]
     fn is(&self, field: &Field, mark: u8, name: &str) -> bool {
         field.mark == mark && field.live && same(self.at(field.name), name.as_bytes())
     }
@@ -323,21 +327,20 @@ impl HeaderBlock {
 
     /// Replaces every field of that name by one, in the place of the first.
     pub fn set(&mut self, name: &str, value: &[u8]) {
-        let place = self.store(value);
-        let Some(mark) = self.marked(name) else { return self.add(name.as_bytes(), place) };
+        let Some(mark) = self.marked(name) else { return self.add(name.as_bytes(), value) };
         let mut done = false;
         for i in 0..self.fields.len() {
             if self.is(&self.fields[i], mark, name) {
                 if done {
                     self.fields[i].live = false;
                 } else {
-                    self.fields[i].value = place;
+                    self.fields[i].value = self.store(value);
                     done = true;
                 }
             }
         }
         if !done {
-            self.add(name.as_bytes(), place);
+            self.add(name.as_bytes(), value);
         }
     }
 

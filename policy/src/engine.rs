@@ -73,6 +73,12 @@ impl Engine {
         Verdict { decided, rehearsed: rehearsed.filter(|rehearsed| rehearsed.allowed != decided.allowed) }
     }
 
+    /// Whether nobody wrote a policy and, in this namespace, whoever says who they are is let in: then a request need not be read.
+    pub fn lets_all_in(&self, namespace: &str) -> bool {
+        let denies = |settings: &Arc<AccessSettings>| settings.default_access == DefaultAccess::Deny;
+        self.enforced.is_empty() && self.rehearsed.is_none() && !self.settings(namespace).is_some_and(denies)
+    }
+
     /// Whether a policy that is in force there reads paths: then a path must not be readable in two ways.
     pub fn reads_paths(&self, place: &Place<'_>) -> bool {
         self.enforced.sets(place).iter().any(|set| set.reads_paths)

@@ -52,6 +52,11 @@ impl<S: Default> Targets<S> {
         }
     }
 
+    /// Whether nothing is said of anybody.
+    pub fn is_empty(&self) -> bool {
+        !self.some
+    }
+
     pub fn sets(&self, place: &Place<'_>) -> Sets<'_, S> {
         let mut sets = Sets::new();
         if !self.some {

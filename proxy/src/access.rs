@@ -99,12 +99,14 @@ impl Called {
 pub struct Known {
     generation: u64,
     ports: Vec<(Key, u16, Rc<Called>)>,
+    /// Of gateways, where the place itself says it.
+    none: Rc<Called>,
 }
 
 impl Known {
     pub fn called(&mut self, snapshot: &Snapshot, workload: &Key, port: u16) -> Rc<Called> {
         if self.generation != snapshot.generation {
-            *self = Self { generation: snapshot.generation, ports: Vec::new() };
+            (self.generation, self.ports) = (snapshot.generation, Vec::new());
         }
         if let Some((.., called)) = self.ports.iter().find(|(key, number, _)| *number == port && key == workload) {
             return called.clone();
@@ -210,8 +212,23 @@ fn unproven_at(snapshot: &Snapshot, standing: &Standing<'_>, called: &Called) ->
 
 /// Judges a request whose path was made regular. What is allowed, and would not be if all that is tried out were in force, is told.
 pub fn request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head: &RequestHead) -> Result<Option<Arc<str>>, Stop> {
+    if lets_all_in(snapshot, standing) {
+        return Ok(None);
+    }
     let judged = judge_request(worker, snapshot, standing, head);
     judged.inspect_err(|stop| count_denied(worker, stop))
+}
+
+/// Whether there is nothing to judge by: no policy at all, and a default that lets in whoever this is.
+fn lets_all_in(snapshot: &Snapshot, standing: &Standing<'_>) -> bool {
+    let engine = snapshot.access.engine();
+    match standing.at {
+        At::Gateway { listener, .. } => engine.lets_all_in(&listener.gateway.namespace),
+        // Whoever proves nothing is judged, and so is who calls a workload that is not known yet.
+        At::Workload { workload, .. } => {
+            standing.identity.is_some() && engine.lets_all_in(&workload.namespace) && snapshot.workloads.contains_key(workload)
+        }
+    }
 }
 
 fn judge_request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head: &RequestHead) -> Result<Option<Arc<str>>, Stop> {
@@ -257,7 +274,7 @@ fn judge(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, moment: 
 pub fn called(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Rc<Called> {
     match standing.at {
         At::Workload { workload, port } => worker.called.borrow_mut().called(snapshot, workload, port),
-        At::Gateway { .. } => Rc::default(),
+        At::Gateway { .. } => worker.called.borrow().none.clone(),
     }
 }
 

@@ -1,7 +1,5 @@
 //! What this process costs, as the kernel sees it: for those who tell of themselves. Reads proc(5), and knows nobody who asks.
 
-use rustix::time::{ClockId, clock_gettime};
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
     /// Of all threads, since it started.
@@ -15,9 +13,15 @@ pub struct Process {
 pub fn look() -> Option<Process> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    let spent = clock_gettime(ClockId::ProcessCPUTime);
-    let cpu_millis = spent.tv_sec.unsigned_abs().saturating_mul(1000).saturating_add(spent.tv_nsec.unsigned_abs() / 1_000_000);
-    read(&status, cpu_millis, descriptors.try_into().unwrap_or(u32::MAX))
+    let spent = std::fs::read_to_string("/proc/self/stat").ok()?;
+    read(&status, cpu_millis(&spent)?, descriptors.try_into().unwrap_or(u32::MAX))
+}
+
+/// `utime` and `stime` of proc_pid_stat(5), which count hundredths of a second on all that we run on. The name before them may hold anything.
+fn cpu_millis(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(ticks()?.saturating_add(ticks()?).saturating_mul(10))
 }
 
 /// `VmRSS` and `Threads` of proc(5).

@@ -105,7 +105,7 @@ pub async fn request(
                 });
                 return again::while_allowed(&worker.again, judge, asked).await;
             }
-            let carried = Box::pin(routed.run(down, head, &hop, record));
+            let carried = rt::boxed(|| routed.run(down, head, &hop, record));
             again::while_allowed(&worker.again, judge, carried).await
         }
         Plan::Application { address, service } => {
@@ -124,7 +124,7 @@ pub async fn request(
                 });
                 return again::while_allowed(&worker.again, || judged.again(), asked).await;
             }
-            let carried = Box::pin(direct(worker, down, head, &hop, record, (key, None), due));
+            let carried = rt::boxed(|| direct(worker, down, head, &hop, record, (key, None), due));
             again::while_allowed(&worker.again, || judged.again(), carried).await
         }
         Plan::Outside { host, port } => {
@@ -133,7 +133,7 @@ pub async fn request(
             record.dialled_service = Some(outside_destination(head.host()));
             record.way = Way::Outside;
             let framing = inner(AppProtocol::Detect, client, head, &hop);
-            Box::pin(direct(worker, down, head, &hop, record, (UpstreamKey::plain(address, framing), None), due)).await
+            rt::boxed(|| direct(worker, down, head, &hop, record, (UpstreamKey::plain(address, framing), None), due)).await
         }
     }
 }

@@ -161,7 +161,7 @@ pub fn serve(worker: Rc<Worker>, mut connection: h1::Connection, mut client: Cli
                 return Box::pin(goodbye(&worker, &mut connection, &client)).await;
             }
             carried += 1;
-            match Box::pin(carry(&worker, &mut connection, &client, carried)).await {
+            match rt::boxed(|| carry(&worker, &mut connection, &client, carried)).await {
                 After::Keep => {}
                 After::Switch { service, port } => {
                     client.ingress = Ingress::Service { service, port };

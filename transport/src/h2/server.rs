@@ -205,7 +205,7 @@ where
         };
         match next {
             None => server.drain(),
-            Some(Ok(Some(exchange))) => rt::spawn(handle(exchange)),
+            Some(Ok(Some(exchange))) => rt::spawn_made(|| handle(exchange)),
             Some(Ok(None)) => return Ok(()),
             Some(Err(e)) => return Err(e),
         }

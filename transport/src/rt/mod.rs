@@ -6,15 +6,18 @@ mod datagram;
 mod listener;
 mod machine;
 mod stream;
+mod timeout;
 
 pub use alarm::Alarm;
 pub use datagram::{DatagramGroup, Datagrams};
 pub use listener::{Bound, Group, Listener};
 pub use machine::{Accept, Connecting, Here, Machine, Wire, on};
 pub use stream::{Recv, Send, Socket, Stream};
+pub use timeout::{Timeout, timeout};
 
 use std::cell::Cell;
 use std::future::Future;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,11 +50,25 @@ impl Drop for Alive {
     }
 }
 
+/// A future in a box of its own, made where it will lie. Who makes it first has it copied into the box, all of it: the request path's are kilobytes of
+/// which at the start hardly anything means something. (Between making it and keeping it nothing may fail, else the compiler needs it twice.)
+#[inline(always)]
+pub fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    let place = Box::new_uninit();
+    Box::into_pin(Box::write(place, make()))
+}
+
 /// Runs a task on this thread beside the others.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    spawn_made(|| task);
+}
+
+/// As [`spawn`], of a task that is made where it will lie.
+#[inline(always)]
+pub fn spawn_made<F: Future<Output = ()> + 'static>(make: impl FnOnce() -> F) {
     let alive = Alive::new();
     // A block that awaits what it was given has room for it twice, and a task is copied several times before it runs.
-    let mut task = Box::pin(task);
+    let mut task = boxed(make);
     tokio::task::spawn_local(async move {
         task.as_mut().await;
         drop(alive);
@@ -116,17 +133,6 @@ pub fn after(limit: Duration) -> Instant {
 /// Time of day, for records and certificates.
 pub fn wall() -> SystemTime {
     Here::now().wall()
-}
-
-/// `None` where the time was over first.
-pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    // Most work of the data path is done at once: it needs neither a look at the clock nor a timer.
-    let mut work = std::pin::pin!(work);
-    let now = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
-    match now {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => tokio::time::timeout(limit, work).await.ok(),
-    }
 }
 
 /// Runs `work` on a runtime of this thread's own until it ends.

@@ -203,13 +203,12 @@ impl Stream {
 
     /// Appends what is there, at most about `most` bytes; 0 is the end. No memory is taken before there is something to put in it.
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut, most: usize) -> Poll<io::Result<usize>> {
-        if buffer.capacity() - buffer.len() < most / 8 {
+        if buffer.capacity() == 0 && most <= limits::READ_BUFFER {
+            // To take one of this thread's and to give it back costs less than to ask first.
+            *buffer = spare::buffer();
+        } else if buffer.capacity() - buffer.len() < most / 8 {
             ready!(self.poll_readable(cx))?;
-            if buffer.capacity() == 0 && most <= limits::READ_BUFFER {
-                *buffer = spare::buffer();
-            } else {
-                buffer.reserve(most);
-            }
+            buffer.reserve(most);
         }
         // A future that reads once holds nothing between polls, so a new one each time does.
         let read = pin!(self.read_buf(buffer)).poll(cx);

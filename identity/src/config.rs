@@ -16,6 +16,8 @@ use std::sync::{Arc, LazyLock};
 pub mod alpn {
     /// Preface, then the application's own protocol; between Organza peers.
     pub const ORGANZA: &[u8] = b"organza/1";
+    /// The same, many times over: HTTP/2 of which each stream is opened by CONNECT and is from then on what a connection of `organza/1` is.
+    pub const ORGANZA_TRUNK: &[u8] = b"organza/2";
     /// HBONE and nothing else, inside the mesh; HTTP/2 outside.
     pub const H2: &[u8] = b"h2";
     pub const HTTP1: &[u8] = b"http/1.1";

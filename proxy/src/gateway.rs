@@ -170,6 +170,7 @@ fn bounds(limits: FrontLimits) -> Bounds {
         body_idle: limits.body_idle.unwrap_or(default.body_idle),
         handshake_time: limits.handshake_time.unwrap_or(default.handshake_time),
         streams: limits.streams.unwrap_or(default.streams),
+        ..default
     }
 }
 

@@ -11,10 +11,10 @@ use crate::l4;
 use crate::shown::Shown;
 use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
-use crate::worker::Worker;
+use crate::worker::{Stage, Worker};
 use bytes::BytesMut;
 use identity::{ClientAuth, alpn};
-use model::{Fault, Key, SpiffeId};
+use model::{Fault, Key, Method, SpiffeId};
 use rustls::ServerConfig;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use telemetry::{Outcome, Peer, Protocol, Record, Reporter, Security};
 use transport::h1::{self, Reader, Writer};
 use transport::preface::{Framing, Hello, Preface, Welcome, read};
-use transport::{Stream, rt, tls};
+use transport::{Bounds, Stream, h2, rt, tls};
 
 /// The workload behind this proxy.
 #[derive(Debug, Clone)]
@@ -38,7 +38,12 @@ pub struct Application {
 /// # Errors
 /// If the configuration cannot be made.
 pub fn config(worker: &Worker) -> Result<Arc<ServerConfig>, identity::Error> {
-    identity::server_config(&worker.shared.credentials, ClientAuth::Required, &[alpn::ORGANZA, alpn::H2], Arc::new(rt::Here::now()))
+    identity::server_config(
+        &worker.shared.credentials,
+        ClientAuth::Required,
+        &[alpn::ORGANZA_TRUNK, alpn::ORGANZA, alpn::H2],
+        Arc::new(rt::Here::now()),
+    )
 }
 
 /// One connection, from its first byte.
@@ -83,6 +88,7 @@ pub async fn serve(
         let (worker, shown) = (worker.clone(), shown.clone());
         async move {
             match proof.alpn.as_deref() {
+                Some(alpn::ORGANZA_TRUNK) => Box::pin(trunk(worker, stream, address, shown, application)).await,
                 Some(alpn::ORGANZA) => Box::pin(organza(worker, stream, address, shown, application)).await,
                 Some(alpn::H2) => Box::pin(hbone::serve(worker, stream, address, shown, application)).await,
                 _ => {
@@ -94,6 +100,51 @@ pub async fn serve(
     };
     if let Err(stop) = again::while_believed(&worker.again, || shown.still(&worker), believed).await {
         refused(&worker, address, Some(&shown.identity), stop.fault, &stop.why);
+    }
+}
+
+/// Streams of which each is what a connection of `organza/1` is.
+async fn trunk(worker: Rc<Worker>, stream: Stream, address: SocketAddr, shown: Rc<Shown>, application: Rc<Application>) {
+    let identity = shown.identity.clone();
+    let one = |exchange: h2::Exchange| {
+        let (worker, shown, application) = (worker.clone(), shown.clone(), application.clone());
+        async move {
+            if exchange.head.method != Method::Connect || exchange.head.protocol.is_some() {
+                return transport::hbone::refuse(exchange, 405);
+            }
+            // A peer that is gone needs no stream.
+            if let Ok(stream) = transport::hbone::accept(exchange) {
+                Box::pin(organza(worker, stream, address, shown, application)).await;
+            }
+        }
+    };
+    streams(&worker, stream, Bounds::trunk(), address, &identity, one).await;
+}
+
+/// Serves HTTP/2 to a member of the mesh until it ends or the proxy drains.
+async fn streams<F: Future<Output = ()> + 'static>(
+    worker: &Rc<Worker>,
+    stream: Stream,
+    bounds: Bounds,
+    address: SocketAddr,
+    identity: &SpiffeId,
+    one: impl Fn(h2::Exchange) -> F,
+) {
+    let mut stages = worker.shared.stage.subscribe();
+    let drained = async {
+        // Without a sender the process ends anyway.
+        let _ = stages.wait_for(|stage| *stage != Stage::Serving).await;
+        rt::sleep(crate::limits::DRAIN_GRACE).await;
+    };
+    let served = match h2::Server::bounded(stream, BytesMut::new(), h2::Who::Member, bounds).await {
+        Ok(server) => h2::serve(server, drained, one).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served
+        && error.fault != Fault::DownstreamClosed
+    {
+        worker.ended(&error);
+        refused(worker, address, Some(identity), error.fault, &error.why);
     }
 }
 

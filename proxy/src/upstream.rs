@@ -7,7 +7,6 @@ use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use crate::{limits, worker};
 use bytes::BytesMut;
-use futures_util::lock::Mutex;
 use identity::alpn;
 use model::backend::{BackendTls, ExternalName, Shown, UpstreamTls};
 use model::{Certificate, Endpoint, ExternalHost, Fault, Key, Service, SpiffeId, Tunnel};
@@ -27,10 +26,14 @@ use transport::{Error, Stream, h1, h2, rt, tls};
 
 mod members;
 mod seats;
+mod trunks;
+mod turns;
 use members::Dialled;
 pub use members::Members;
 use seats::Got;
 pub use seats::{Kept, Pooled, Queued, REFUSED, Room};
+pub use trunks::Trunks;
+use turns::Turns;
 
 /// How bytes go to an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -220,19 +223,11 @@ struct Shared {
     used: Instant,
 }
 
-/// When a dial failed, and why.
-struct Failed {
-    at: Instant,
-    fault: Fault,
-    why: std::borrow::Cow<'static, str>,
-}
-
 /// The HTTP/2 connections of one worker, by everything that makes them interchangeable.
 #[derive(Default)]
 pub struct Multiplexing {
     open: Map<UpstreamKey, Vec<Shared>>,
-    /// One dials for all who wait for the same, and who waited while it failed hears why.
-    dialling: Map<UpstreamKey, Rc<Mutex<Option<Failed>>>>,
+    dialling: Turns<UpstreamKey>,
 }
 
 impl Multiplexing {
@@ -253,10 +248,6 @@ impl Multiplexing {
         }
     }
 
-    fn dialling(&mut self, key: &UpstreamKey) -> Rc<Mutex<Option<Failed>>> {
-        self.dialling.entry(key.clone()).or_default().clone()
-    }
-
     /// No request begins on a connection that is open now.
     pub fn doubt(&mut self) {
         self.open.clear();
@@ -271,7 +262,7 @@ impl Multiplexing {
             });
             !open.is_empty()
         });
-        self.dialling.retain(|_, lock| Rc::strong_count(lock) > 1);
+        self.dialling.sweep();
     }
 }
 
@@ -325,14 +316,8 @@ impl Worker {
     }
 
     async fn multiplex(self: &Rc<Self>, key: &UpstreamKey, fresh: bool) -> Result<Multiplexed, Error> {
-        let asked = rt::now();
-        let lock = self.multiplexed.borrow_mut().dialling(key);
-        let mut failed = lock.lock().await;
-        if let Some(Failed { at, fault, why }) = &*failed
-            && *at > asked
-        {
-            return Err(Error::new(*fault, why.clone()).with_nothing_received());
-        }
+        let turn = self.multiplexed.borrow_mut().dialling.of(key);
+        let mut turn = turn.take().await?;
         let open = if fresh { None } else { self.multiplexed.borrow_mut().take(self, key, rt::now()) };
         if let Some(open) = open {
             return Ok(open);
@@ -359,7 +344,7 @@ impl Worker {
                 Ok(Multiplexed { client, peer, reused: false, _room: room })
             }
             Err(error) => {
-                *failed = Some(Failed { at: rt::now(), fault: error.fault, why: error.why.clone() });
+                turn.failed(&error);
                 Err(error)
             }
         }
@@ -412,10 +397,17 @@ impl Worker {
                 Ok(Dialled::outside(tls::connect(tcp, config, name).await?))
             }
             Via::Organza { expected, service, port } => {
-                let (stream, shown) = self.dial_member(key, expected, alpn::ORGANZA).await?;
+                let (stream, shown) = match key.framing {
+                    Framing::Http1 => self.dial_stream(key, expected).await?,
+                    // Bytes may be many, and are not held up by others; HTTP/2 has streams of its own.
+                    Framing::Http2 | Framing::Tcp => {
+                        let (stream, shown, _) = self.dial_member(key, expected, &[alpn::ORGANZA]).await?;
+                        (stream, Some(shown))
+                    }
+                };
                 let source = self.shared.me.metadata.clone();
                 let hello = Hello { framing: key.framing, service: service.clone(), service_port: *port, source }.encode()?;
-                Ok(Dialled { stream, hello: Some(hello), shown: Some(shown) })
+                Ok(Dialled { stream, hello: Some(hello), shown })
             }
             Via::Hbone { expected, authority } => {
                 let dial = self.dial_tunnels(key, expected);

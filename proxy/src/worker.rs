@@ -8,7 +8,7 @@ use crate::map::Map;
 use crate::pick::{Called, Choice, Picked, Tried};
 use crate::snapshot::Snapshot;
 use crate::spare::Words;
-use crate::upstream::{Kept, Members, Multiplexing, Names, Queued, UpstreamKey, Via};
+use crate::upstream::{Kept, Members, Multiplexing, Names, Queued, Trunks, UpstreamKey, Via};
 
 use identity::Credentials;
 use model::{Endpoint, Key, Service, SpiffeId};
@@ -97,6 +97,7 @@ pub struct Worker {
     /// HTTP/2 connections, each for many requests at once.
     pub multiplexed: RefCell<Multiplexing>,
     pub tunnels: Tunnels<(SocketAddr, Arc<[SpiffeId]>)>,
+    pub trunks: RefCell<Trunks>,
     /// What is open towards members.
     pub members: Members,
     pub configs: RefCell<Map<(Via, Framing), Arc<ClientConfig>>>,
@@ -140,6 +141,7 @@ impl Worker {
             bell,
             multiplexed: RefCell::default(),
             tunnels: Tunnels::default(),
+            trunks: RefCell::default(),
             members: Members::default(),
             configs: RefCell::default(),
             names: RefCell::default(),
@@ -372,6 +374,7 @@ impl Worker {
         self.pool.borrow_mut().doubt(transport::rt::now());
         self.multiplexed.borrow_mut().doubt();
         self.tunnels.sweep(|_| true);
+        self.trunks.borrow_mut().doubt();
     }
 
     /// Closes what nobody will use again.
@@ -379,6 +382,7 @@ impl Worker {
         self.pool.borrow_mut().sweep(transport::rt::now());
         self.multiplexed.borrow_mut().sweep(transport::rt::now());
         self.tunnels.sweep(|_| false);
+        self.trunks.borrow_mut().sweep(transport::rt::now());
         self.forget_labels();
         self.metrics.borrow_mut().sweep(limits::DNS_TIME);
         self.consumed.borrow_mut().sweep(limits::DNS_TIME);

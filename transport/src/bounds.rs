@@ -19,6 +19,9 @@ pub struct Bounds {
     pub handshake_time: Duration,
     /// Under way at once on one connection of HTTP/2.
     pub streams: u32,
+    /// What the peer may send on one stream of HTTP/2 before it is read, and on all of a connection.
+    pub stream_window: u32,
+    pub connection_window: u32,
 }
 
 impl Default for Bounds {
@@ -30,6 +33,20 @@ impl Default for Bounds {
             body_idle: limits::BODY_IDLE,
             handshake_time: limits::HANDSHAKE_TIME,
             streams: limits::H2_STREAMS,
+            stream_window: limits::H2_STREAM_WINDOW,
+            connection_window: limits::H2_CONNECTION_WINDOW,
+        }
+    }
+}
+
+impl Bounds {
+    /// Of what carries connections: each may be far away and have much under way, and one that nobody reads takes no room from another.
+    pub fn trunk() -> Self {
+        Self {
+            streams: limits::TRUNK_STREAMS,
+            stream_window: limits::TRUNK_STREAM_WINDOW,
+            connection_window: limits::TRUNK_STREAMS * limits::TRUNK_STREAM_WINDOW,
+            ..Self::default()
         }
     }
 }

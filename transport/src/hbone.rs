@@ -6,7 +6,7 @@
 use crate::body::Length;
 use crate::h2::{self, Exchange, Tunnel};
 use crate::preface::PeerMetadata;
-use crate::rt::{self, Stream};
+use crate::rt::Stream;
 use crate::{Error, limits};
 use hashbrown::HashMap;
 use model::http::split_authority;
@@ -166,7 +166,7 @@ impl<K: Hash + Eq> Tunnels<K> {
                 client
             }
         };
-        connect(&client, &head).await
+        Tunnel::open(&client, &head).await.map(|tunnel| Stream::Tunnel(Box::new(tunnel)))
     }
 
     fn with_room(&self, key: &K) -> Result<Option<h2::Client>, Error> {
@@ -188,25 +188,6 @@ impl<K: Hash + Eq> Tunnels<K> {
             clients.retain(|client| client.is_usable() && client.active() > 0);
             !clients.is_empty() && !gone(key)
         });
-    }
-}
-
-async fn connect(client: &h2::Client, head: &RequestHead) -> Result<Stream, Error> {
-    let (writer, mut answer) = client.request(head, Length::Open)?;
-    let mut response = ResponseHead::default();
-    let answered = async {
-        loop {
-            if let Some(body) = answer.head(&mut response).await? {
-                return Ok(body);
-            }
-        }
-    };
-    let late = || Err(Error::new(Fault::ConnectTimeout, "HBONE peer did not answer within 5 s").with_nothing_received());
-    let body = rt::timeout(limits::CONNECT_TIME, answered).await.unwrap_or_else(late)?;
-    match response.status {
-        200..=299 => Ok(Stream::Tunnel(Box::new(Tunnel::new(body, writer)))),
-        401 | 403 => Err(Error::new(Fault::AccessDenied, "HBONE peer denied the tunnel")),
-        status => Err(Error::new(Fault::ConnectFailed, format!("HBONE peer answered {status}"))),
     }
 }
 

@@ -59,6 +59,10 @@ pub const H2_STREAMS: u32 = 256;
 pub const H2_STREAM_WINDOW: u32 = 64 * 1024;
 /// What a peer may send on all streams of a connection before it is read.
 pub const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Connections of HTTP/1 that share one of mutual TLS, before another is dialled: so few that callers spread over the workers of who is called.
+pub const TRUNK_STREAMS: u32 = 32;
+/// What a peer may send on one of them before it is read.
+pub const TRUNK_STREAM_WINDOW: u32 = 256 * 1024;
 /// What we hold of bodies on one connection for a peer that reads slowly.
 pub const H2_SEND_BUFFER: usize = 64 * 1024;
 /// A peer that leaves so much unread, heads and answers to its frames included, is not listened to meanwhile.

@@ -1,15 +1,14 @@
 //! HBONE, as ztunnel speaks it: CONNECT over HTTP/2 over mutual TLS, one stream a connection, bytes inside. The authority is a stranger's word: it
 //! leads to this workload's own addresses and ports, and to nothing else.
 
-use super::{Application, begin, refused};
+use super::{Application, begin};
 use crate::access::{self, At, Standing, again};
 use crate::http::Stop;
 use crate::l4;
 use crate::shown::Shown;
 use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
-use crate::worker::{Stage, Worker};
-use bytes::BytesMut;
+use crate::worker::Worker;
 use model::{Fault, Key};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -17,29 +16,15 @@ use std::sync::Arc;
 use telemetry::{Outcome, Peer, Security};
 use transport::hbone::{self, Target};
 use transport::preface::Framing;
-use transport::{Stream, h1, h2, rt};
+use transport::{Bounds, Stream, h1, h2, rt};
 
 pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, shown: Rc<Shown>, application: Rc<Application>) {
-    let mut stages = worker.shared.stage.subscribe();
-    let drained = async {
-        // Without a sender the process ends anyway.
-        let _ = stages.wait_for(|stage| *stage != Stage::Serving).await;
-        rt::sleep(crate::limits::DRAIN_GRACE).await;
-    };
+    let identity = shown.identity.clone();
     let one = |exchange| {
         let (worker, shown, application) = (worker.clone(), shown.clone(), application.clone());
         async move { tunnel(&worker, exchange, address, &shown, &application).await }
     };
-    let served = match h2::Server::new(stream, BytesMut::new(), h2::Who::Member).await {
-        Ok(server) => h2::serve(server, drained, one).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = served
-        && error.fault != Fault::DownstreamClosed
-    {
-        worker.ended(&error);
-        refused(&worker, address, Some(&shown.identity), error.fault, &error.why);
-    }
+    super::streams(&worker, stream, Bounds::default(), address, &identity, one).await;
 }
 
 /// One tunnel, from its head to its record.

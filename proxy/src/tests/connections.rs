@@ -3,21 +3,28 @@
 
 use super::guard::{Moody, catalog};
 use super::resources::{GRPC, HTTP, Place, TCP};
-use super::{Mesh, Proxy, bounded, grpc};
-use crate::doors::{Door, Doors, work};
+use super::{Mesh, Proxy, bounded, grpc, id, key};
+use crate::doors::{Door, Doors, Room, work};
+use crate::http::exchange;
+use crate::inbound::{self, Application};
+use crate::upstream::{UpstreamKey, Via, Way};
 use crate::worker::{self, Worker};
+use identity::{ClientAuth, alpn};
 use model::traffic::{ConnectionLimits, RequestLimits, TrafficPolicy};
-use model::{Resource, Tunnel};
+use model::{Kind, RequestHead, Resource, Tunnel};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use testkit::backend::Backend;
 use testkit::client::{Shot, fetch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use transport::body::Length;
+use transport::body::{Incoming, Length};
+use transport::preface::Framing;
+use transport::{Stream, limits, rt};
 
 /// Passes bytes on, and knows how many connections were open at once at most.
 pub(crate) struct Relay {
@@ -152,12 +159,14 @@ async fn one_two_and_four_workers_have_no_more_connections_than_the_proxy_may() 
         for workers in [1, 2, 4] {
             for tunnel in [None, Some(Tunnel::Organza as fn(SocketAddr) -> Tunnel)] {
                 let backend = Backend::http("catalog").await;
-                let scene = Scene::new(tunnel, backend.address, policy(Some(3), 1024)).await;
+                // Before the application: streams of one connection between proxies are as many connections there.
+                let app = Relay::to(backend.address).await;
+                let scene = Scene::new(tunnel, app.address, policy(Some(3), 1024)).await;
                 let (door, _doors) = threads(&scene.web, workers, HTTP);
                 for round in 0..3 {
                     assert_eq!(calls(&[door], 24).await, [200; 24], "{workers} workers, round {round}");
                 }
-                let (most, all) = (scene.relay.most.get(), scene.relay.all.get());
+                let (most, all) = (app.most.get(), app.all.get());
                 assert!((1..=3).contains(&most), "{most} connections at once with {workers} workers");
                 assert!(workers > 1 || all <= 6, "{all} connections for 72 calls: they are handed on");
                 assert_eq!(backend.requests(), 72);
@@ -178,7 +187,7 @@ async fn what_lies_idle_in_another_workers_pool_makes_room() {
                 assert_eq!([fetch_one(*door).await, fetch_one(*door).await], [200; 2], "round {round}");
             }
         }
-        assert_eq!((scene.relay.most.get(), scene.relay.all.get()), (1, 12), "one at a time, which carries both calls of a worker");
+        assert_eq!(scene.relay.all.get(), 4, "each worker has a connection between proxies, whose streams are what is counted");
         let labels = "{destination_service_namespace=\"shop\",destination_service_name=\"catalog\"}";
         assert_eq!(scene.metric(&format!("organza_upstream_cx_active{labels}")), 1.0);
         assert_eq!(scene.metric(&format!("organza_upstream_cx_overflow_total{labels}")), 11.0);
@@ -316,6 +325,100 @@ async fn a_limit_that_was_lowered_closes_what_is_idle_and_one_per_endpoint_leave
         assert_eq!(calls(&addresses, 60).await, [200; 60]);
         assert_eq!((other.most.get(), scene.relay.most.get(), scene.relay.now() <= 1), (1, before, true));
         assert!(other.all.get() >= 1);
+    })
+    .await;
+}
+
+/// The way to catalog, a connection of its own as far as requests see it.
+async fn connect(scene: &Scene) -> Way {
+    let via = Via::Organza { expected: [id("catalog")].into(), service: key(Kind::Service, "catalog"), port: HTTP };
+    let to = UpstreamKey { address: scene.relay.address, via, framing: Framing::Http1, counted: None };
+    Way::H1(scene.web.worker.connect(&to, true).await.unwrap())
+}
+
+async fn get(way: &mut Way, path: &str) -> u16 {
+    let mut head = RequestHead::default();
+    head.set_authority("catalog");
+    head.set_target(path);
+    exchange::ask(way, &mut head, Incoming::Empty, None, true).await.unwrap().status
+}
+
+#[tokio::test]
+async fn connections_between_two_proxies_share_few_of_mutual_tls() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let scene = Scene::new(Some(Tunnel::Organza), backend.address, policy(None, 1024)).await;
+        // A crowd waits for one handshake.
+        let mut open = futures_util::future::join_all((0..limits::TRUNK_STREAMS).map(|_| connect(&scene))).await;
+        assert_eq!(scene.relay.all.get(), 1);
+        open.push(connect(&scene).await);
+        assert_eq!(scene.relay.all.get(), 2, "there is no more room on the first");
+        for way in &mut open {
+            assert_eq!(get(way, "/").await, 200);
+        }
+        // What is taken away makes room again, and what is under way goes on.
+        open.truncate(1);
+        for _ in 0..limits::TRUNK_STREAMS {
+            assert_eq!(get(&mut connect(&scene).await, "/").await, 200);
+        }
+        assert_eq!((get(&mut open[0], "/").await, scene.relay.all.get()), (200, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_reads_nothing_does_not_hold_up_the_others_of_its_connection() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut scene = Scene::new(Some(Tunnel::Organza), backend.address, policy(None, 1024)).await;
+        let door = scene.web.named("catalog", HTTP);
+        let mut silent = Vec::new();
+        for _ in 0..limits::TRUNK_STREAMS - 1 {
+            let mut caller = TcpStream::connect(door).await.unwrap();
+            caller.write_all(b"GET /bytes/16000000 HTTP/1.1\r\nHost: catalog\r\n\r\n").await.unwrap();
+            caller.readable().await.unwrap();
+            silent.push(caller);
+        }
+        for _ in 0..20 {
+            assert_eq!(fetch_one(door).await, 200);
+        }
+        assert_eq!(scene.relay.all.get(), 1);
+    })
+    .await;
+}
+
+/// A proxy of a release before trunks: it takes `organza/1` alone.
+#[tokio::test]
+async fn a_proxy_that_knows_no_trunks_gets_connections_of_their_own() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let scene = Scene::new(Some(Tunnel::Organza), backend.address, policy(None, 1024)).await;
+        let credentials = &scene._catalog.worker.shared.credentials;
+        let config =
+            identity::server_config(credentials, ClientAuth::Required, &[alpn::ORGANZA, alpn::H2], Arc::new(rt::Here::now())).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (older, accepted, worker) = (listener.local_addr().unwrap(), Rc::new(Cell::new(0)), scene._catalog.worker.clone());
+        let application = Rc::new(Application { workload: key(Kind::Workload, "catalog-1"), host: "127.0.0.1".parse().unwrap() });
+        let count = accepted.clone();
+        tokio::task::spawn_local(async move {
+            while let Ok((stream, address)) = listener.accept().await {
+                count.set(count.get() + 1);
+                let (worker, config, application) = (worker.clone(), config.clone(), application.clone());
+                let room = Room::new(100, 100);
+                tokio::task::spawn_local(async move {
+                    inbound::serve(worker, Stream::Tcp(stream), address, config, application, &room).await;
+                });
+            }
+        });
+        let via = Via::Organza { expected: [id("catalog")].into(), service: key(Kind::Service, "catalog"), port: HTTP };
+        let to = UpstreamKey { address: older, via, framing: Framing::Http1, counted: None };
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            let mut way = Way::H1(scene.web.worker.connect(&to, true).await.unwrap());
+            assert_eq!(get(&mut way, "/").await, 200);
+            open.push(way);
+        }
+        assert_eq!(accepted.get(), 3);
     })
     .await;
 }

@@ -77,38 +77,38 @@ impl Members {
 }
 
 impl Worker {
-    /// Mutual TLS to one of those who are expected, and what it showed.
+    /// Mutual TLS to one of those who are expected, what it showed, and which of the protocols it chose.
     pub(super) async fn dial_member(
         self: &Rc<Self>,
         key: &UpstreamKey,
         expected: &Arc<[SpiffeId]>,
-        alpn: &[u8],
-    ) -> Result<(Stream, Shown), Error> {
+        alpn: &[&'static [u8]],
+    ) -> Result<(Stream, Shown, &'static [u8]), Error> {
         if self.shared.credentials.svid().is_none() {
             return Err(Error::new(Fault::NoIdentity, "this proxy has no certificate yet"));
         }
         let tcp = dial_tcp(key.address).await?;
         let config = self.config(key, || {
             let expected = Expected::AnyOf(expected.clone());
-            identity::client_config(&self.shared.credentials, expected, &[alpn], Arc::new(rt::Here::now()))
+            identity::client_config(&self.shared.credentials, expected, alpn, Arc::new(rt::Here::now()))
         })?;
         let name = ServerName::try_from("mesh").map_err(|e| Error::new(Fault::Internal, e.to_string()))?;
         let changes = self.shared.credentials.trust.changes();
         let stream = tls::connect(tcp, config, name).await?;
         let proof = tls::proof(&stream).unwrap_or_default();
         // A peer that chose nothing would take our first words for its own protocol's.
-        if proof.alpn.as_deref() != Some(alpn) {
+        let Some(chosen) = alpn.iter().find(|one| proof.alpn.as_deref() == Some(**one)) else {
             return Err(Error::new(Fault::UnrecognisedProtocol, "the peer speaks no protocol of the mesh").with_nothing_received());
-        }
+        };
         let shown = proof.peer.and_then(|identity| Shown::new(self, identity, tls::chain(&stream), changes));
         let shown =
             shown.ok_or_else(|| Error::new(Fault::IdentityMismatch, "the peer showed no SPIFFE identity").with_nothing_received())?;
-        Ok((stream, shown))
+        Ok((stream, shown, chosen))
     }
 
     /// A connection for HBONE's tunnels.
     pub(super) async fn dial_tunnels(self: &Rc<Self>, key: &UpstreamKey, expected: &Arc<[SpiffeId]>) -> Result<h2::Client, Error> {
-        let (stream, shown) = self.dial_member(key, expected, alpn::H2).await?;
+        let (stream, shown, _) = self.dial_member(key, expected, &[alpn::H2]).await?;
         let client = h2::Client::new(stream, BytesMut::new()).await?;
         self.members.put(self, shown, Open::shared(&client))?;
         Ok(client)

@@ -37,7 +37,15 @@ impl Client {
     /// # Errors
     /// None today; what befalls the connection is told to its requests.
     pub async fn new(stream: Stream, read: BytesMut) -> Result<Self, Error> {
-        let link = Rc::new(RefCell::new(Connection::new(Facing::Upstream, Who::Member, Bounds::default(), rt::now())));
+        Self::bounded(stream, read, Bounds::default()).await
+    }
+
+    /// As [`Client::new`], with other bounds.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub async fn bounded(stream: Stream, read: BytesMut, bounds: Bounds) -> Result<Self, Error> {
+        let link = Rc::new(RefCell::new(Connection::new(Facing::Upstream, Who::Member, bounds, rt::now())));
         let mut driver = Driver::new(link.clone(), stream, read);
         rt::spawn(async move {
             poll_fn(|cx| driver.poll(cx)).await;

@@ -41,6 +41,11 @@ impl Allowance {
         Self { left: size as usize, owed: 0, whole: size as usize }
     }
 
+    /// As it was at first.
+    pub fn renewed(self) -> Self {
+        Self { left: self.whole, owed: 0, whole: self.whole }
+    }
+
     /// Says whether the peer was allowed to send so much.
     #[must_use]
     pub fn take(&mut self, size: usize) -> bool {

@@ -72,7 +72,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    fn new() -> Self {
+    fn new(window: u32) -> Self {
         Self {
             id: 0,
             handles: 0,
@@ -82,7 +82,7 @@ impl Stream {
             unread: false,
             bodiless: false,
             tunnel: false,
-            allowance: Allowance::new(limits::H2_STREAM_WINDOW),
+            allowance: Allowance::new(window),
             window: Window::new(0),
             announced: None,
             expected: None,
@@ -103,7 +103,7 @@ impl Stream {
         self.answers.clear();
         self.pieces.clear();
         (self.trailers, self.reader, self.writer) = (None, None, None);
-        (self.id, self.window, self.allowance) = (id, window, Allowance::new(limits::H2_STREAM_WINDOW));
+        (self.id, self.window, self.allowance) = (id, window, self.allowance.renewed());
         (self.handles, self.recv, self.send, self.over) = (0, Side::Head, Side::Head, None);
         (self.unread, self.bodiless, self.tunnel, self.queued, self.turn) = (false, false, false, false, false);
         (self.announced, self.expected, self.informed, self.taken) = (None, None, 0, 0);
@@ -159,8 +159,10 @@ pub enum Closed {
     ByPeer,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Streams {
+    /// What the peer may send on each.
+    allowed: u32,
     places: Vec<Stream>,
     free: Vec<Place>,
     /// Open streams in the order of their numbers, which only grow.
@@ -170,6 +172,10 @@ pub struct Streams {
 }
 
 impl Streams {
+    pub fn new(allowed: u32) -> Self {
+        Self { allowed, places: Vec::new(), free: Vec::new(), open: Vec::new(), closed: VecDeque::new() }
+    }
+
     /// Those that the protocol counts.
     pub fn open(&self) -> usize {
         self.open.len()
@@ -199,7 +205,7 @@ impl Streams {
     /// The number is above all others.
     pub fn begin(&mut self, id: u32, window: Window) -> Place {
         let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Stream::new());
+            self.places.push(Stream::new(self.allowed));
             self.places.len() - 1
         });
         self.places[place].begin(id, window);

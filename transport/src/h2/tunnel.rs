@@ -1,7 +1,10 @@
 //! One stream as a two-way pipe: what CONNECT opens.
 
-use super::{BodyReader, BodyWriter};
+use super::{BodyReader, BodyWriter, Client};
+use crate::body::Length;
+use crate::{Error, limits, rt};
 use bytes::{Buf, Bytes};
+use model::{Fault, RequestHead, ResponseHead};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,6 +19,29 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
+    /// Asks for one, by CONNECT, and waits until it is granted.
+    ///
+    /// # Errors
+    /// If the peer refuses it, says nothing for 5 s, or the connection takes no more.
+    pub async fn open(client: &Client, head: &RequestHead) -> Result<Self, Error> {
+        let (writer, mut answer) = client.request(head, Length::Open)?;
+        let mut response = ResponseHead::default();
+        let answered = async {
+            loop {
+                if let Some(body) = answer.head(&mut response).await? {
+                    return Ok(body);
+                }
+            }
+        };
+        let late = || Err(Error::new(Fault::ConnectTimeout, "no tunnel within 5 s").with_nothing_received());
+        let body = rt::timeout(limits::CONNECT_TIME, answered).await.unwrap_or_else(late)?;
+        match response.status {
+            200..=299 => Ok(Self::new(body, writer)),
+            401 | 403 => Err(Error::new(Fault::AccessDenied, "the peer denied the tunnel")),
+            status => Err(Error::new(Fault::ConnectFailed, format!("asked for a tunnel, the peer answered {status}"))),
+        }
+    }
+
     /// Of the two bodies of one exchange.
     pub fn new(reader: BodyReader, writer: BodyWriter) -> Self {
         Self { reader, writer, piece: Bytes::new() }
@@ -53,7 +79,12 @@ impl AsyncWrite for Tunnel {
         }
         let handle = &self.writer.handle;
         let mut connection = handle.connection();
-        let size = ready!(connection.poll_room(handle.place, bytes.len(), cx)).map_err(lost)?;
+        let size = match ready!(connection.poll_room(handle.place, bytes.len(), cx)) {
+            Ok(size) => size,
+            // As with a socket: that the peer has ended in good order is found out by reading.
+            Err(_) if connection.all_came(handle.place) => return Poll::Ready(Ok(bytes.len())),
+            Err(error) => return Poll::Ready(Err(lost(error))),
+        };
         let sent = connection.send(handle.place, Bytes::copy_from_slice(&bytes[..size]), false);
         Poll::Ready(sent.map(|()| size).map_err(lost))
     }

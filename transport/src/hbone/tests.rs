@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::h2::{Server, Who, serve};
+use crate::rt;
 use bytes::BytesMut;
 use std::cell::Cell;
 use std::rc::Rc;

@@ -111,14 +111,14 @@ impl Connection {
             facing,
             bounds,
             output: Output::default(),
-            streams: Streams::default(),
+            streams: Streams::new(bounds.stream_window),
             watch: Watch::new(who, now),
             decoder: Decoder::new(limits::H2_TABLE_BYTES),
             encoder: Encoder::new(limits::H2_TABLE_BYTES),
             block: None,
             names: Names::default(),
             peer: Peer { window: 65_535, streams: limits::H2_STREAMS, frame: frame::MOST, takes_upgrades: false, known: false },
-            allowance: Allowance::new(limits::H2_CONNECTION_WINDOW),
+            allowance: Allowance::new(bounds.connection_window),
             window: Window::new(65_535),
             last: 0,
             next: 1,
@@ -142,7 +142,7 @@ impl Connection {
     fn greet(&mut self) {
         let out = &mut self.output.frames;
         let mut settings =
-            vec![(setting::INITIAL_WINDOW_SIZE, limits::H2_STREAM_WINDOW), (setting::MAX_HEADER_LIST_SIZE, self.bounds.head_bytes as u32)];
+            vec![(setting::INITIAL_WINDOW_SIZE, self.bounds.stream_window), (setting::MAX_HEADER_LIST_SIZE, self.bounds.head_bytes as u32)];
         match self.facing {
             Facing::Upstream => {
                 out.extend_from_slice(CLIENT_PREFACE);
@@ -155,7 +155,7 @@ impl Connection {
         }
         let payload: Vec<u8> = settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
         frame::write(out, kind::SETTINGS, 0, 0, &payload);
-        frame::write(out, kind::WINDOW_UPDATE, 0, 0, &(limits::H2_CONNECTION_WINDOW - 65_535).to_be_bytes());
+        frame::write(out, kind::WINDOW_UPDATE, 0, 0, &(self.bounds.connection_window - 65_535).to_be_bytes());
     }
 
     pub fn end(&self) -> Option<&End> {
@@ -182,7 +182,7 @@ impl Connection {
     }
 
     pub fn has_room(&self) -> bool {
-        self.streams.held() < self.peer.streams.min(limits::H2_STREAMS) as usize
+        self.streams.held() < self.peer.streams.min(self.bounds.streams) as usize
     }
 
     pub fn takes_upgrades(&self) -> bool {

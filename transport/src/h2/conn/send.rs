@@ -181,6 +181,11 @@ impl Connection {
         }
     }
 
+    /// Whether the peer has sent the end of its side.
+    pub fn all_came(&mut self, place: Place) -> bool {
+        self.streams.get(place).recv == Side::Ended
+    }
+
     pub(super) fn give_back_on(&mut self, place: Place, size: usize) {
         let stream = self.streams.get(place);
         if stream.recv == Side::Body

@@ -96,6 +96,15 @@ fn both_greet_with_settings_and_a_wider_window() {
 }
 
 #[test]
+fn a_trunk_greets_with_room_for_all_of_its_streams() {
+    let frames = said(&mut Connection::new(Facing::Upstream, Who::Member, Bounds::trunk(), now()));
+    let of_each = [&setting::INITIAL_WINDOW_SIZE.to_be_bytes()[..], &limits::TRUNK_STREAM_WINDOW.to_be_bytes()].concat();
+    assert!(frames[0].3.chunks(6).any(|one| one == of_each));
+    assert_eq!(frames[1].3, (limits::TRUNK_STREAMS * limits::TRUNK_STREAM_WINDOW - 65_535).to_be_bytes());
+    assert!(Bounds::trunk().idle >= Bounds::default().idle);
+}
+
+#[test]
 fn windows_of_stream_and_connection_bound_what_is_sent() {
     let mut connection = begun(Facing::Downstream, &[0, 4, 0, 0, 0x9c, 0x40]);
     let (first, second) = (asked(&mut connection, 1), asked(&mut connection, 3));
@@ -337,7 +346,7 @@ fn so_many_interim_answers_come_before_the_final_one_and_no_more() {
 
 #[test]
 fn an_idle_connection_keeps_the_memory_of_a_few_streams() {
-    let mut streams = super::super::streams::Streams::default();
+    let mut streams = super::super::streams::Streams::new(limits::H2_STREAM_WINDOW);
     let places: Vec<Place> = (0..100).map(|i| streams.begin(2 * i + 1, Window::new(0))).collect();
     streams.shrink();
     assert_eq!(streams.memory(), 100, "they are somebody's");

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// More than this above what is kept is a regression; as much below is worth keeping.
 const TOLERANCE: f64 = 0.03;
@@ -122,7 +123,7 @@ fn count(pin: Pin, organza: &Path, folder: &Path) -> Result<Counted> {
     let configs = configured(pin, organza, folder, port, backend)?;
     let load = |requests: u32| shoot(pin, port, requests);
     let counted = {
-        let proxies = begin(pin, &configs, port, |number| callgrind_of(organza, folder, number, &[]))?;
+        let proxies = begin(pin, &configs, port, |number| callgrind_of(organza, folder, &number.to_string(), &[]))?;
         load(WARM)?;
         proxies.iter().try_for_each(|proxy| control(proxy, "--zero"))?;
         load(REQUESTS)?;
@@ -145,13 +146,16 @@ fn count(pin: Pin, organza: &Path, folder: &Path) -> Result<Counted> {
 fn lay_out(organza: &Path) -> Result<()> {
     let program = organza.file_name().context("no program")?.to_string_lossy();
     let mut kinds = Vec::new();
-    for (name, pin) in PINS {
+    for (name, pin) in PINS.map(|(name, pin)| (name, Some(pin))).into_iter().chain([("with a control plane", None)]) {
         let folder = std::env::temp_dir().join(format!("organza-layout-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let ran = ran(pin, organza, &folder).with_context(|| name);
+        let ran = pin.map_or_else(|| ran_told(organza, &folder), |pin| ran_alone(pin, organza, &folder)).with_context(|| name);
         std::fs::remove_dir_all(&folder).ok();
         let mut calls = BTreeMap::new();
         ran?.iter().for_each(|text| layout::functions(text, &program, &mut calls));
+        if calls.is_empty() {
+            bail!("callgrind wrote nothing of a proxy {name}");
+        }
         kinds.push(calls);
     }
     let symbols = process::output("nm", &[&organza.to_string_lossy()])?;
@@ -176,14 +180,35 @@ fn laid_out(organza: &Path) -> Result<Option<String>> {
     Ok(stale.then(|| format!("of the {all} functions that {LAYOUT} lays side by side only {found} are left: cargo xtask pins --layout")))
 }
 
-/// What callgrind wrote of each thread.
-fn ran(pin: Pin, organza: &Path, folder: &Path) -> Result<Vec<String>> {
+/// What callgrind wrote of each thread of proxies that have no control plane.
+fn ran_alone(pin: Pin, organza: &Path, folder: &Path) -> Result<Vec<String>> {
     let [port, backend] = free_ports()?;
     let _backend = sample(organza, backend)?;
     let configs = configured(pin, organza, folder, port, backend)?;
-    let proxies = begin(pin, &configs, port, |number| callgrind_of(organza, folder, number, &["--demangle=no"]))?;
+    let proxies = begin(pin, &configs, port, |number| callgrind_of(organza, folder, &number.to_string(), &["--demangle=no"]))?;
     shoot(pin, port, WARM)?;
     proxies.iter().try_for_each(|proxy| control(proxy, "--dump"))?;
+    written(folder)
+}
+
+/// The same of a gateway that its control plane tells what there is, from its first start to its end.
+fn ran_told(organza: &Path, folder: &Path) -> Result<Vec<String>> {
+    let [port, backend] = free_ports()?;
+    let _backend = sample(organza, backend)?;
+    let file = objects(Pin::H1, folder, port, backend)?;
+    let mut command = callgrind_of(organza, folder, "%p", &["--demangle=no", "--trace-children=yes"]);
+    let up = Running::quietly(command.args(["up", "--mesh", "pins", "-f"]).arg(file).env("XDG_STATE_HOME", folder))?;
+    eventually("a request is answered", || Ok(shoot(Pin::H1, port, WARM).is_ok()))?;
+    // It reports each second.
+    std::thread::sleep(Duration::from_secs(4));
+    shoot(Pin::H1, port, WARM)?;
+    // Asked to end, all three write what they ran.
+    drop(up);
+    let proxy = |text: &String| text.lines().any(|line| line.starts_with("cmd:") && line.contains(" proxy "));
+    Ok(written(folder)?.into_iter().filter(proxy).collect())
+}
+
+fn written(folder: &Path) -> Result<Vec<String>> {
     let files = std::fs::read_dir(folder)?.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("callgrind."));
     Ok(files.map(|entry| std::fs::read_to_string(entry.path())).collect::<std::io::Result<_>>()?)
 }
@@ -194,21 +219,15 @@ fn sample(organza: &Path, port: u16) -> Result<Running> {
     Ok(backend)
 }
 
-fn callgrind_of(organza: &Path, folder: &Path, number: usize, more: &[&str]) -> Command {
+fn callgrind_of(organza: &Path, folder: &Path, number: &str, more: &[&str]) -> Command {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--quiet", "--separate-threads=yes"]).args(more);
     command.arg(format!("--callgrind-out-file={}/callgrind.{number}", folder.display())).arg(organza);
     command
 }
 
-/// A mesh comes up as users have it; then all of it is killed, and what remains are proxies' configurations, snapshots and certificates, by which they
-/// start again alone.
-fn configured(pin: Pin, organza: &Path, folder: &Path, port: u16, backend: u16) -> Result<Vec<PathBuf>> {
-    let command = |arguments: &[&str]| {
-        let mut command = Command::new(organza);
-        command.args(arguments).args(["--mesh", "pins"]).env("XDG_STATE_HOME", folder);
-        command
-    };
+/// What the bench has of this kind.
+fn objects(pin: Pin, folder: &Path, port: u16, backend: u16) -> Result<PathBuf> {
     let app = if pin == Pin::H2 { "kubernetes.io/h2c" } else { "http" };
     let values = [
         ("port", port.to_string()),
@@ -219,7 +238,18 @@ fn configured(pin: Pin, organza: &Path, folder: &Path, port: u16, backend: u16) 
         ("more", String::new()),
     ];
     let template = if pin == Pin::Mesh { "mesh.yaml" } else { "organza.yaml" };
-    let file = peers::filled(&crate::root().join("bench").join(template), folder, &values)?;
+    peers::filled(&crate::root().join("bench").join(template), folder, &values)
+}
+
+/// A mesh comes up as users have it; then all of it is killed, and what remains are proxies' configurations, snapshots and certificates, by which they
+/// start again alone.
+fn configured(pin: Pin, organza: &Path, folder: &Path, port: u16, backend: u16) -> Result<Vec<PathBuf>> {
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(organza);
+        command.args(arguments).args(["--mesh", "pins"]).env("XDG_STATE_HOME", folder);
+        command
+    };
+    let file = objects(pin, folder, port, backend)?;
     let mut running = vec![Running::quietly(command(&["up"]).arg("-f").arg(file))?];
     if pin == Pin::Mesh {
         eventually("the mesh comes up", || Ok(command(&["status"]).output()?.status.success()))?;

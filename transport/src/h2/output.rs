@@ -46,6 +46,11 @@ impl Output {
         }
     }
 
+    pub fn copied(&mut self, stream: u32, bytes: &[u8]) {
+        Header { length: bytes.len(), kind: kind::DATA, flags: 0, stream }.write(&mut self.frames);
+        self.frames.extend_from_slice(bytes);
+    }
+
     /// The next slices to be written.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
         let (mut from, mut count) = (self.done, 0);

@@ -85,7 +85,7 @@ impl AsyncWrite for Tunnel {
             Err(_) if connection.all_came(handle.place) => return Poll::Ready(Ok(bytes.len())),
             Err(error) => return Poll::Ready(Err(lost(error))),
         };
-        let sent = connection.send(handle.place, Bytes::copy_from_slice(&bytes[..size]), false);
+        let sent = connection.send_copied(handle.place, &bytes[..size]);
         Poll::Ready(sent.map(|()| size).map_err(lost))
     }
 

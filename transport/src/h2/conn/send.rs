@@ -115,14 +115,23 @@ impl Connection {
 
     /// A piece within what [`Connection::poll_room`] allowed.
     pub fn send(&mut self, place: Place, piece: Bytes, end: bool) -> Result<(), Error> {
+        self.put(place, piece.len(), end, |output, id| output.data(id, piece, end))
+    }
+
+    /// The same of bytes that stay their owner's.
+    pub fn send_copied(&mut self, place: Place, bytes: &[u8]) -> Result<(), Error> {
+        self.put(place, bytes.len(), false, |output, id| output.copied(id, bytes))
+    }
+
+    fn put(&mut self, place: Place, size: usize, end: bool, write: impl FnOnce(&mut Output, u32)) -> Result<(), Error> {
         let id = self.open_for_sending(place)?;
-        self.window.take(piece.len());
+        self.window.take(size);
         let stream = self.streams.get(place);
-        stream.window.take(piece.len());
+        stream.window.take(size);
         if end {
             stream.send = Side::Ended;
         }
-        self.output.data(id, piece, end);
+        write(&mut self.output, id);
         self.stir();
         if !self.line.is_empty() {
             self.pass();

@@ -62,7 +62,13 @@ const SERVE: &str = "--serve";
 /// As `organza control --kubernetes` does it.
 async fn serve(state: PathBuf) -> Result<()> {
     let (namespace, replica) = ("organza-system".to_owned(), "one".to_owned());
-    let cluster = control::kubernetes::Cluster { client: control::kubernetes::connect(None).await?, namespace, replica, deployment: None };
+    let cluster = control::kubernetes::Cluster {
+        client: control::kubernetes::connect(None).await?,
+        namespace,
+        replica,
+        deployment: None,
+        webhook: None,
+    };
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = control::ControlConfig {
         mesh: "scale".into(),

@@ -20,6 +20,8 @@ pub const API_BODY: usize = 1024 * 1024;
 pub const DIFF_BODY: usize = 32 * 1024 * 1024;
 /// Events that a slow reader may lag behind.
 pub const EVENTS: usize = 1024;
+/// A Gateway's proxy that came just now has so many seconds to have all of it before that it has not is told in statuses.
+pub const JOINING: u64 = 10;
 /// Responses under way to one proxy.
 pub const RESPONSES: usize = 16;
 /// A proxy's stream may be gone this long before nobody is sent to it any more.
@@ -82,8 +84,12 @@ pub const TOKENS_REMEMBERED: usize = 10_000;
 pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// To finish a TLS handshake with a proxy.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
-/// A proxy that says nothing is asked this often whether it is there, and has as long to answer.
+/// A proxy that says nothing is asked this often whether it is there.
 pub const KEEPALIVE: Duration = Duration::from_secs(5);
+/// A process has so long to answer that.
+pub const KEEPALIVE_ANSWER: Duration = Duration::from_secs(5);
+/// The machine at the other end has so long to take what it is sent, the question among it: its kernel answers whatever its processes do.
+pub const UNHEARD: Duration = Duration::from_secs(10);
 /// Open streams have this long to end when the control plane does.
 pub const SHUTDOWN: Duration = Duration::from_secs(2);
 /// Ejected endpoints that are remembered of one proxy.
@@ -148,6 +154,8 @@ pub const LEASE_RENEW: Duration = Duration::from_secs(10);
 pub const LEASE_RETRY: Duration = Duration::from_secs(2);
 /// Changes of a cluster that come one soon after the other make one world.
 pub const SETTLE: Duration = Duration::from_millis(10);
+/// Where none came for so long, the first makes one of its own.
+pub const CALM: Duration = Duration::from_millis(100);
 /// Changes of what is to be written to a cluster that come one soon after the other are written once.
 pub const WRITE_SETTLE: Duration = Duration::from_millis(50);
 /// After a round of writing that took longer than this ...
@@ -194,3 +202,15 @@ pub const LONG_WINDOW: u64 = 120;
 pub const LOG_TAIL_BYTES: u64 = 128 * 1024;
 /// ... and so many lines told.
 pub const LOG_TAIL_LINES: usize = 400;
+/// Connections of API servers that ask before they take objects; further ones wait ...
+pub const ADMISSION_CONNECTIONS: usize = 64;
+/// ... and what is judged of them at once.
+pub const ADMISSIONS: usize = 2;
+/// One question of theirs, in bytes: an object as it was and as it shall be.
+pub const ADMISSION_BODY: usize = 8 * 1024 * 1024;
+/// Why an object is refused, in bytes ...
+pub const ADMISSION_MESSAGE: usize = 4096;
+/// ... and how many warnings are given ...
+pub const ADMISSION_WARNINGS: usize = 8;
+/// ... each of so many bytes.
+pub const ADMISSION_WARNING: usize = 240;

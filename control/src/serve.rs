@@ -49,6 +49,9 @@ impl Entrance for TcpListener {
     async fn accept(&mut self) -> std::io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self).await?;
         let _ = stream.set_nodelay(true);
+        // A machine that vanished without a word; a process that only waits for its turn is another matter.
+        let unheard = u32::try_from(limits::UNHEARD.as_millis()).unwrap_or(u32::MAX);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, unheard);
         Ok(stream)
     }
 }
@@ -94,9 +97,9 @@ pub async fn serve(core: Arc<Core>, listener: impl Entrance, credentials: Creden
     let ending = core.ending();
     let service = Service(core);
     tonic::transport::Server::builder()
-        // A machine that vanished without a word is noticed all the same.
+        // Who is not there any more is noticed all the same.
         .http2_keepalive_interval(Some(limits::KEEPALIVE))
-        .http2_keepalive_timeout(Some(limits::KEEPALIVE))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE_ANSWER))
         // A proxy that comes back says all that it holds.
         .add_service(DiscoveryServer::new(service.clone()).max_decoding_message_size(wire::limits::MESSAGE_BYTES))
         .add_service(CertificatesServer::new(service.clone()))

@@ -1,7 +1,8 @@
 //! How many proxies have what, looked at once for as many objects as are told of: of thousands of each, every pair would be too many. It knows what was
 //! acknowledged, and never what it says.
 
-use crate::core::{Core, Session};
+use crate::core::{Core, Session, now, seconds};
+use crate::limits;
 use crate::registry::Entry;
 use crate::world::{Item, World};
 use model::{Key, Resource, Target};
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Having {
     all: Group,
-    /// In a cluster, where what a Gateway serves is the matter of its own proxies alone.
+    /// In a cluster, where what a Gateway serves is the matter of its own proxies alone; those that only begin are no matter of its status yet.
     gateways: Option<BTreeMap<Key, Group>>,
 }
 
@@ -26,9 +27,13 @@ struct Group {
 impl Having {
     pub fn look(core: &Core) -> Self {
         let mut having = Self { gateways: core.cluster().map(|_| BTreeMap::new()), ..Self::default() };
-        let inner = core.lock();
+        let (inner, now) = (core.lock(), seconds(now()));
         for (proxy, session) in inner.sessions.iter().filter(|(_, session)| session.connected) {
             having.all.add(session);
+            // It opens its ports when it has all of it: nobody is led there before.
+            if is_joining(session, now) {
+                continue;
+            }
             if let Some(gateways) = &mut having.gateways
                 && let Some(gateway) = inner.registry.get(proxy).and_then(Entry::gateway)
             {
@@ -52,6 +57,11 @@ impl Having {
         let each = serving.iter().filter_map(|gateway| groups.get(gateway)).map(|group| group.applied(modified, items));
         each.fold((0, 0), |(applied, concerned), (a, c)| (applied + a, concerned + c))
     }
+}
+
+/// Whether it came just now, and has not had all that concerns it yet. One that does not come to that counts after a while.
+fn is_joining(session: &Session, now: u64) -> bool {
+    session.current == 0 && now.saturating_sub(session.since) < limits::JOINING
 }
 
 impl Group {

@@ -31,6 +31,15 @@ impl Kept {
     pub fn status(&self) -> Value {
         serde_json::from_str(&self.status).unwrap_or(Value::Null)
     }
+
+    /// What says what it said before is the same value: worlds hold the one of before, and of thousands that a status was written of there would be two.
+    fn share(&mut self, before: Option<&Self>) -> bool {
+        let same = before.filter(|before| before.object == self.object);
+        if let Some(before) = same {
+            self.object.clone_from(&before.object);
+        }
+        same.is_some()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -105,19 +114,18 @@ impl Cache {
                 Changed::Nothing
             }
             News::Whole => {
-                let listed = kind.listed.take().unwrap_or_default();
-                let before = std::mem::replace(&mut kind.objects, listed);
-                let same =
-                    before.len() == kind.objects.len() && before.values().zip(kind.objects.values()).all(|(a, b)| a.object == b.object);
+                let mut listed = kind.listed.take().unwrap_or_default();
+                let shared = listed.iter_mut().filter_map(|(name, kept)| kept.share(kind.objects.get(name)).then_some(())).count();
+                let same = shared == listed.len() && shared == kind.objects.len();
+                kind.objects = listed;
                 let first = !std::mem::replace(&mut kind.synced, true);
                 if same && !first { Changed::Beside } else { Changed::Objects }
             }
-            News::Is(kept) => {
+            News::Is(mut kept) => {
                 let name = kept.object.object.clone();
-                let before = kind.objects.get(&name);
-                let changed = if before.is_some_and(|before| before.object == kept.object) { Changed::Beside } else { Changed::Objects };
+                let same = kept.share(kind.objects.get(&name));
                 kind.objects.insert(name, *kept);
-                changed
+                if same { Changed::Beside } else { Changed::Objects }
             }
             News::Gone(name) => {
                 if kind.objects.remove(&name).is_some() {

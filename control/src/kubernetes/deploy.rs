@@ -138,6 +138,11 @@ impl Made<'_> {
                 "seccompProfile": {"type": "RuntimeDefault"},
                 "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
             },
+            // One machine that is lost does not take all of them, where there are others.
+            "topologySpreadConstraints": [{
+                "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": self.selector()},
+            }],
             "containers": [self.container()],
             "volumes": [
                 // Its own state and a file of access log lines, as large as a policy may have it.

@@ -1,15 +1,17 @@
 //! The control plane on Kubernetes: objects of a cluster instead of files, and their statuses back.
 //!
 //! `discover → watch → cache → core.read`, the same translation as files take; `status → write` and `deploy → gateways` lead back, by the one replica that
-//! holds the `lease`. `authority` is what replicas share, `pods` who may join.
+//! holds the `lease`. `authority` is what replicas share, `pods` who may join, `webhook` and `admission` what the API server is told before it takes an object.
 //! This room alone of all names Kubernetes' client; what objects mean is `frontends`' business.
 
 mod addresses;
+mod admission;
 mod apply;
 mod ask;
 mod authority;
 mod backends;
 mod cache;
+pub mod callers;
 mod deploy;
 mod discover;
 mod gateways;
@@ -17,8 +19,10 @@ mod lease;
 mod notes;
 pub mod pods;
 mod reach;
+mod said;
 mod status;
 mod watch;
+mod webhook;
 mod write;
 
 use crate::core::Core;
@@ -30,20 +34,23 @@ pub use ask::{AskError, get, may};
 pub use authority::SharedCaError;
 pub use cache::KindName;
 use cache::{Cache, Changed, News};
+use callers::Callers;
 pub use discover::{Bundle, Found, REQUIRED, is_understood};
 pub use kube::Client;
 use kube::api::ApiResource;
 use kube::config::{Config, KubeConfigOptions};
 use lease::Lead;
 use model::TrustDomain;
-pub use reach::{Leader, QUESTIONS, ReachError};
+pub use reach::{Inside, Leader, QUESTIONS, ReachError};
+pub use said::{Speaker, lines, speakers};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch::{Receiver, Sender};
+pub use webhook::PORT as WEBHOOK_PORT;
 use wire::api::{Located, Severity};
 
 /// The Service by which proxies find the control plane, and its port.
@@ -62,6 +69,8 @@ pub struct Cluster {
     pub replica: String,
     /// How Gateways are deployed; `None`: they are not, and the authority is this process's own.
     pub deployment: Option<Deployment>,
+    /// Where the API server is answered before it takes an object; `None`: it is not asked to ask.
+    pub webhook: Option<SocketAddr>,
 }
 
 /// What proxies of Gateways in the cluster are made from.
@@ -80,6 +89,11 @@ impl Cluster {
     /// Whether this process is one of the cluster's pods, and reached through the API server alone.
     pub fn is_pod(&self) -> bool {
         self.deployment.as_ref().is_some_and(|deployment| deployment.pod_ip.is_some())
+    }
+
+    /// Who says who asks by a token, and whether he may.
+    pub fn callers(&self, mesh: &str) -> Callers {
+        Callers { client: self.client.clone(), namespace: self.namespace.clone(), mesh: mesh.to_owned() }
     }
 }
 
@@ -113,6 +127,18 @@ pub async fn connect(context: Option<&str>) -> Result<Client, ConnectError> {
     };
     bound(&mut config);
     Ok(Client::try_from(config)?)
+}
+
+/// The token by which the user of a kubeconfig's context is known to the API server, where it stands there or in a file; `None` for who is known by a
+/// certificate, or by what a plugin says.
+pub async fn token(context: Option<&str>) -> Option<String> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let user = serde_json::to_value(Config::from_kubeconfig(&options).await.ok()?.auth_info).ok()?;
+    if let Some(token) = user["token"].as_str() {
+        return Some(token.to_owned());
+    }
+    let text = tokio::fs::read_to_string(user["tokenFile"].as_str()?).await.ok()?;
+    Some(text.trim().to_owned())
 }
 
 fn bound(config: &mut Config) {
@@ -260,7 +286,7 @@ pub async fn run(cluster: Cluster, core: Arc<Core>, svid_life: Duration, synced:
 async fn lead(
     cluster: &Cluster,
     shared: &Shared,
-    core: &Core,
+    core: &Arc<Core>,
     svid_life: Duration,
     (mut leads, mut synced): (Receiver<Lead>, Receiver<bool>),
     serving: &Sender<bool>,
@@ -274,7 +300,7 @@ async fn lead(
             tokio::time::sleep(limits::WRITE_RETRY).await;
         }
     }
-    while let Err(e) = gateways::announce(cluster).await {
+    while let Err(e) = gateways::announce(cluster, SERVICE, "xds", PORT).await {
         tracing::warn!("the Service {SERVICE}: {}", watch::told(&e));
         tokio::time::sleep(limits::WRITE_RETRY).await;
     }
@@ -287,7 +313,7 @@ async fn lead(
                 None => std::future::pending().await,
             }
         };
-        tokio::join!(write::run(cluster, shared, core, leads), authority)
+        tokio::join!(write::run(cluster, shared, core, leads), authority, webhook::run(cluster, core))
     };
     tokio::select! {
         biased;
@@ -333,7 +359,7 @@ async fn discover_always(client: &Client, shared: &Arc<Shared>) {
 async fn feed(shared: &Shared, core: &Core, synced: &Sender<bool>) {
     let (mut objects, mut anything) = (shared.objects.subscribe(), shared.anything.subscribe());
     let mut problems = Vec::new();
-    let mut is_fed = false;
+    let mut fed: Option<Instant> = None;
     loop {
         tokio::select! {
             biased;
@@ -344,9 +370,11 @@ async fn feed(shared: &Shared, core: &Core, synced: &Sender<bool>) {
                 continue;
             }
         }
-        settle(&mut anything, limits::SETTLE).await;
+        // Where nothing happened for a while, what happens first is in force at once; what comes with it, a little later.
+        let is_calm = fed.is_some_and(|at| monotone().duration_since(at) > limits::CALM);
+        settle(&mut anything, if is_calm { Duration::ZERO } else { limits::SETTLE }).await;
         lock(&shared.cache).forgive(monotone());
-        let is_new = objects.has_changed().unwrap_or(false) || !is_fed;
+        let is_new = objects.has_changed().unwrap_or(false) || fed.is_none();
         objects.mark_unchanged();
         // Statuses come one after another, and are no matter of the core's.
         if !is_new && shared.problems(&lock(&shared.cache)) == problems {
@@ -361,14 +389,16 @@ async fn feed(shared: &Shared, core: &Core, synced: &Sender<bool>) {
         };
         problems.clone_from(&read.problems);
         core.read(read);
-        is_fed = true;
+        fed = Some(monotone());
         synced.send_replace(true);
     }
 }
 
 /// What comes while one waits is no news afterwards.
 async fn settle(receiver: &mut Receiver<u64>, pause: Duration) {
-    tokio::time::sleep(pause).await;
+    if pause > Duration::ZERO {
+        tokio::time::sleep(pause).await;
+    }
     receiver.mark_unchanged();
 }
 

@@ -7,7 +7,7 @@ use super::gateways::Gateways;
 use super::lease::Lead;
 use super::notes::Notes;
 use super::status::{Said, Shape, wanted};
-use super::{Cluster, FIELD_MANAGER, Shared, deploy, lock, settle, watch};
+use super::{Cluster, FIELD_MANAGER, KindName, Shared, deploy, lock, settle, watch};
 use crate::api::told::Telling;
 use crate::core::{Core, now, seconds};
 use crate::limits;
@@ -16,6 +16,7 @@ use crate::world::World;
 use frontends::Object;
 use frontends::kubernetes::label;
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::{ApiResource, Patch, PatchParams};
@@ -24,6 +25,7 @@ use model::ObjectRef;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::watch::Receiver;
 use wire::api::{self, Condition};
 
@@ -54,18 +56,24 @@ struct Settled {
     applied: (u32, u32),
     generation: u64,
     version: Box<str>,
+    /// When it was looked at.
+    at: Instant,
 }
 
 impl Settled {
-    /// Equal statuses are the same value.
+    /// Equal statuses are the same value. That all proxies still have it, and are more or fewer, is written a little later: each that comes or goes would rewrite
+    /// thousands of statuses that say nothing new.
     fn is(&self, other: &Self) -> bool {
         let same = match (&self.status, &other.status) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             (None, None) => true,
             _ => false,
         };
+        let is_whole = |(applied, concerned): (u32, u32)| applied == concerned && concerned > 0;
+        let may_wait = is_whole(self.applied) && is_whole(other.applied) && other.at.duration_since(self.at) < limits::APPLY_AGAIN;
         same && self.shape == other.shape
-            && (self.applied, self.generation, &self.version) == (other.applied, other.generation, &other.version)
+            && (self.applied == other.applied || may_wait)
+            && (self.generation, &self.version) == (other.generation, &other.version)
     }
 }
 
@@ -107,22 +115,19 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
     }
 }
 
-/// Writes all that differs; says whether that was all that is to be done.
+/// Writes all that differs; says whether that was all that is to be done. Each status is made when its turn comes: thousands at once would be many megabytes.
 async fn round(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written, leads: &Receiver<Lead>) -> bool {
-    let jobs = jobs(cluster, shared, core, written);
-    let results = futures_util::stream::iter(jobs)
-        .map(|job| async move {
-            // Who leads no more leaves the rest to who does.
-            if *leads.borrow() != Lead::Us {
-                return (job, Ok(None));
-            }
-            let applied = apply(cluster, &job).await;
-            (job, applied.map(Some))
-        })
-        .buffer_unordered(limits::WRITES);
-    let mut results = std::pin::pin!(results);
-    let mut done = true;
-    while let Some((job, result)) = results.next().await {
+    let world = core.world();
+    let round = Round::new(cluster, shared, core, &world);
+    round.forget(written);
+    let (mut objects, mut under_way, mut done) = (world.objects.iter(), FuturesUnordered::new(), true);
+    loop {
+        while under_way.len() < limits::WRITES
+            && let Some(job) = objects.find_map(|object| round.job(object, written))
+        {
+            under_way.push(attempt(cluster, job, leads));
+        }
+        let Some((job, result)) = under_way.next().await else { return done };
         match result {
             Ok(Some(version)) => drop(written.last.insert(job.object, (hash(&job.status), version))),
             Ok(None) => {}
@@ -134,7 +139,15 @@ async fn round(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Wr
             }
         }
     }
-    done
+}
+
+/// Who leads no more leaves the rest to who does.
+async fn attempt(cluster: &Cluster, job: Job, leads: &Receiver<Lead>) -> (Job, Result<Option<String>, kube::Error>) {
+    if *leads.borrow() != Lead::Us {
+        return (job, Ok(None));
+    }
+    let applied = apply(cluster, &job).await;
+    (job, applied.map(Some))
 }
 
 async fn apply(cluster: &Cluster, job: &Job) -> Result<String, kube::Error> {
@@ -156,56 +169,97 @@ async fn apply(cluster: &Cluster, job: &Job) -> Result<String, kube::Error> {
     Ok(applied.metadata.resource_version.unwrap_or_default())
 }
 
-fn jobs(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written) -> Vec<Job> {
-    let world = core.world();
-    let telling = Telling::new(core, &world);
-    let now = Timestamp::from_second(i64::try_from(seconds(now())).unwrap_or(0)).map(|time| time.to_string()).unwrap_or_default();
-    let resources: BTreeMap<_, _> = lock(&shared.found).kinds.iter().map(|served| (served.name.clone(), served.resource.clone())).collect();
-    let release = lock(&shared.found).bundle.as_ref().map(release);
-    let says_reach = lock(&shared.found).bundle.as_ref().is_some_and(discover::has_reach);
-    // What came with v1.7 came together.
-    let is_renamed = says_reach;
-    let cache = lock(&shared.cache);
-    written.last.retain(|object, _| cache.get(object).is_some());
-    written.settled.retain(|object, _| cache.get(object).is_some());
-    let mut jobs = Vec::new();
-    for object in world.objects.iter() {
-        let Some(shape) = Shape::of(&object.object.group, &object.object.kind, is_renamed) else { continue };
-        let name = super::KindName { group: object.object.group.to_string(), kind: object.object.kind.to_string() };
-        let (Some(kept), Some(resource)) = (cache.get(&object.object), resources.get(&name)) else { continue };
+/// What is known when a round of writing begins.
+struct Round<'a> {
+    cluster: &'a Cluster,
+    shared: &'a Shared,
+    world: &'a World,
+    telling: Telling<'a>,
+    resources: BTreeMap<KindName, ApiResource>,
+    release: Option<Condition>,
+    /// Whether the CRDs have a field for the reach of an address.
+    says_reach: bool,
+    /// RFC 3339.
+    now: String,
+}
+
+impl<'a> Round<'a> {
+    fn new(cluster: &'a Cluster, shared: &'a Shared, core: &Core, world: &'a World) -> Self {
+        let found = lock(&shared.found);
+        let time = Timestamp::from_second(i64::try_from(seconds(now())).unwrap_or(0));
+        Self {
+            cluster,
+            shared,
+            world,
+            telling: Telling::new(core, world),
+            resources: found.kinds.iter().map(|served| (served.name.clone(), served.resource.clone())).collect(),
+            release: found.bundle.as_ref().map(release),
+            says_reach: found.bundle.as_ref().is_some_and(discover::has_reach),
+            now: time.map(|time| time.to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// What is not there any more was not written either.
+    fn forget(&self, written: &mut Written) {
+        let cache = lock(&self.shared.cache);
+        written.last.retain(|object, _| cache.get(object).is_some());
+        written.settled.retain(|object, _| cache.get(object).is_some());
+    }
+
+    /// What is to be written of an object, if anything is.
+    fn job(&self, object: &Object, written: &mut Written) -> Option<Job> {
+        // What came with v1.7 came together.
+        let shape = Shape::of(&object.object.group, &object.object.kind, self.says_reach)?;
+        let resource = self.resources.get(&KindName { group: object.object.group.to_string(), kind: object.object.kind.to_string() })?;
+        let cache = lock(&self.shared.cache);
+        let kept = cache.get(&object.object)?;
         // What is somebody else's to judge has no status of ours; but what we said of it before is taken back.
-        let status = telling.status(object);
+        let status = self.telling.status(object);
         if status.is_none() && !shape.is_shared() {
-            continue;
+            return None;
         }
         let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
+        let applied = self.telling.applied(object);
         // Classes and Gateways say more than this, and are few.
         let settled =
-            Settled { shape, status: status.cloned(), applied: telling.applied(object), generation, version: kept.version.as_str().into() };
+            Settled { shape, status: status.cloned(), applied, generation, version: kept.version.as_str().into(), at: monotone() };
         if shape.is_shared() && written.settled.get(&object.object).is_some_and(|before| before.is(&settled)) {
-            continue;
+            return None;
         }
-        let told = telling.of(object);
-        let besides = release.as_slice().iter().filter(|_| shape == Shape::Class).cloned().collect::<Vec<_>>();
-        let is_deployed = cluster.deployment.is_some() && &*object.object.kind == "Gateway";
-        let assigned = if is_deployed { reached(object, &cache) } else { Assigned::default() };
-        let told = if is_deployed { addressed(&told, object, &assigned, says_reach) } else { told };
-        let sets = (&*object.object.kind == "Gateway").then(|| sets(object, &world));
-        let said = Said { shape, told: &told, generation, addresses: &assigned.addresses, says_reach, sets, besides: &besides, now: &now };
-        let Some(status) = wanted(&said, &kept.status()) else {
+        let Some(status) = self.status(object, kept, shape, generation, &cache) else {
             written.last.remove(&object.object);
             if shape.is_shared() {
                 written.settled.insert(object.object.clone(), settled);
             }
-            continue;
+            return None;
         };
         if written.last.get(&object.object).is_some_and(|(before, version)| *before == hash(&status) && !is_newer(kept, version)) {
-            continue;
+            return None;
         }
         let version = shape.is_shared().then(|| kept.version.clone());
-        jobs.push(Job { object: object.object.clone(), resource: resource.clone(), status, version });
+        Some(Job { object: object.object.clone(), resource: resource.clone(), status, version })
     }
-    jobs
+
+    /// `None` where it stands there.
+    fn status(&self, object: &Object, kept: &Kept, shape: Shape, generation: u64, cache: &Cache) -> Option<Value> {
+        let told = self.telling.of(object);
+        let is_gateway = &*object.object.kind == "Gateway";
+        let is_deployed = self.cluster.deployment.is_some() && is_gateway;
+        let assigned = if is_deployed { reached(object, cache) } else { Assigned::default() };
+        let told = if is_deployed { addressed(&told, object, &assigned, self.says_reach) } else { told };
+        let besides = if shape == Shape::Class { self.release.as_slice() } else { &[] };
+        let said = Said {
+            shape,
+            told: &told,
+            generation,
+            addresses: &assigned.addresses,
+            says_reach: self.says_reach,
+            sets: is_gateway.then(|| sets(object, self.world)),
+            besides,
+            now: &self.now,
+        };
+        wanted(&said, &kept.status())
+    }
 }
 
 /// The same within this process alone.

@@ -42,7 +42,8 @@ impl Replica {
             beyond: Default::default(),
         };
         let (core, _) = open(&config, Arc::new(Memory::default())).unwrap();
-        let cluster = Cluster { client: server.client(name), namespace: "organza-system".into(), replica: name.into(), deployment };
+        let cluster =
+            Cluster { client: server.client(name), namespace: "organza-system".into(), replica: name.into(), deployment, webhook: None };
         let (sender, synced) = tokio::sync::watch::channel(false);
         let serving = tokio::sync::watch::Sender::new(false);
         let task = tokio::spawn(run(cluster, core.clone(), config.svid_life, sender, serving));

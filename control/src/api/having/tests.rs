@@ -63,3 +63,23 @@ fn in_a_cluster_what_a_gateway_serves_is_its_own_proxies_matter() {
     assert_eq!(having.applied(&world, &[&edge, &other]), (2, 5), "of both together the newer counts");
     assert_eq!(having.applied(&world, &[&listener("nobodys", 1)]), (0, 0));
 }
+
+/// Each that comes would make thousands of statuses false, and true again.
+#[test]
+fn a_gateways_proxy_that_only_begins_does_not_count_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(crate::store::Memory::default())).unwrap();
+    let nobody = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    core.join_cluster(kube::Client::try_from(nobody).unwrap());
+    let id = model::SpiffeId::parse("spiffe://organza.local/ns/shop/sa/gateway-edge").unwrap();
+    core.lock().registry.admit("a.shop", &id, 0).unwrap();
+    let stream = core.connected("a.shop", "0".into(), false);
+    let counted = || Having::look(&core).applied(&World::default(), &[&listener("edge", 5)]);
+    assert_eq!(counted(), (0, 0));
+    core.session("a.shop", stream, |session| session.since -= limits::JOINING);
+    assert_eq!(counted(), (0, 1), "it does not come to it");
+    core.session("a.shop", stream, |session| (session.since, session.current) = (session.since + limits::JOINING, 6));
+    assert_eq!(counted(), (1, 1));
+}

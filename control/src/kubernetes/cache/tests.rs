@@ -59,6 +59,22 @@ fn a_status_makes_no_new_world() {
 }
 
 #[test]
+fn what_is_the_same_is_there_once() {
+    let mut cache = listed(&["a", "b"]);
+    // As a world holds it.
+    let first = cache.objects().remove(0);
+    let is_first = |cache: &Cache| std::sync::Arc::ptr_eq(&first.value, &cache.objects()[0].value);
+    cache.hear(&kind(), News::Is(kept("a", 1, 2)));
+    assert!(is_first(&cache), "its status alone is another");
+    cache.hear(&kind(), News::Begin);
+    cache.hear(&kind(), News::Listed(kept("a", 1, 3)));
+    cache.hear(&kind(), News::Listed(kept("b", 2, 3)));
+    assert_eq!(cache.hear(&kind(), News::Whole), Changed::Objects);
+    assert!(is_first(&cache), "it was only listed again");
+    assert_eq!(cache.objects()[1].at("/spec"), 2);
+}
+
+#[test]
 fn trouble_is_told_until_something_comes() {
     let mut cache = listed(&["a"]);
     let now = crate::shell::monotone();

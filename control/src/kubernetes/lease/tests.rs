@@ -67,7 +67,7 @@ fn cluster(answers: usize) -> Cluster {
         }
     });
     let client = kube::Client::new(service, "organza");
-    Cluster { client, namespace: "organza".into(), replica: "me".into(), deployment: None }
+    Cluster { client, namespace: "organza".into(), replica: "me".into(), deployment: None, webhook: None }
 }
 
 #[tokio::test(start_paused = true)]

@@ -62,7 +62,7 @@ fn kept(value: &Value, status: &Value, version: &str) -> Kept {
 
 /// What the API server makes of a status that is written, and of nothing.
 fn hear(shared: &Shared, kind: &str, value: &Value, status: &Value, version: &str) {
-    let name = super::super::KindName { group: "gateway.networking.k8s.io".into(), kind: kind.into() };
+    let name = KindName { group: "gateway.networking.k8s.io".into(), kind: kind.into() };
     shared.hear(&name, super::super::News::Is(Box::new(kept(value, status, version))));
 }
 
@@ -81,11 +81,16 @@ async fn what_stands_as_it_should_is_looked_at_again_when_something_of_it_change
     let nobody = tower::service_fn(|_: http::Request<kube::client::Body>| {
         std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
     });
-    let cluster =
-        Cluster { client: kube::Client::new(nobody, "organza"), namespace: "organza".into(), replica: "me".into(), deployment: None };
+    let cluster = Cluster {
+        client: kube::Client::new(nobody, "organza"),
+        namespace: "organza".into(),
+        replica: "me".into(),
+        deployment: None,
+        webhook: None,
+    };
     let (shared, mut written) = (Shared::new(), Written::default());
     let served = ["Gateway", "HTTPRoute"].map(|kind| discover::Served {
-        name: super::super::KindName { group: "gateway.networking.k8s.io".into(), kind: kind.into() },
+        name: KindName { group: "gateway.networking.k8s.io".into(), kind: kind.into() },
         resource: ApiResource {
             group: "gateway.networking.k8s.io".into(),
             version: "v1".into(),
@@ -103,7 +108,11 @@ async fn what_stands_as_it_should_is_looked_at_again_when_something_of_it_change
         core.read(crate::files::Read { objects: lock(&shared.cache).objects(), problems: Vec::new() });
     };
     let due = |written: &mut Written| {
-        jobs(&cluster, &shared, &core, written).into_iter().find(|job| &*job.object.kind == "HTTPRoute").map(|job| job.status)
+        let world = core.world();
+        let round = Round::new(&cluster, &shared, &core, &world);
+        round.forget(written);
+        let jobs: Vec<Job> = world.objects.iter().filter_map(|object| round.job(object, written)).collect();
+        jobs.into_iter().find(|job| &*job.object.kind == "HTTPRoute").map(|job| job.status)
     };
     read(1, &Value::Null, "1");
     let first = due(&mut written).expect("nothing stands there");
@@ -134,8 +143,22 @@ async fn what_stands_as_it_should_is_looked_at_again_when_something_of_it_change
         labels: BTreeMap::new(),
         addresses: Vec::new(),
     };
-    let proxy = core.register(request, None).unwrap().proxy;
-    core.connected(&proxy, "0".into(), false);
+    let proxy = core.register(request.clone(), None).unwrap().proxy;
+    let stream = core.connected(&proxy, "0".into(), false);
     let third = due(&mut written).expect("one more is concerned");
     assert!(third.to_string().contains("applied by 0 of 1 proxies"), "{third}");
+    read(2, &third, "7");
+    core.session(&proxy, stream, |session| session.current = u64::MAX);
+    let fourth = due(&mut written).expect("it has all of it");
+    assert!(fourth.to_string().contains("applied by 1 of 1 proxies"), "{fourth}");
+    read(2, &fourth, "8");
+    assert_eq!(due(&mut written), None);
+    // That there is one more that has all of it is no hurry.
+    let another = core.register(wire::api::RegistrationRequest { name: "b".into(), ..request }, None).unwrap().proxy;
+    let stream = core.connected(&another, "0".into(), false);
+    core.session(&another, stream, |session| session.current = u64::MAX);
+    assert_eq!(due(&mut written), None);
+    written.settled.values_mut().for_each(|settled| settled.at = settled.at.checked_sub(limits::APPLY_AGAIN).unwrap());
+    let fifth = due(&mut written).expect("it is told in the end");
+    assert!(fifth.to_string().contains("applied by 2 of 2 proxies"), "{fifth}");
 }

@@ -115,6 +115,9 @@ pub struct ClusterFlags {
     /// The address of this pod, for that Service
     #[arg(long, requires = "image", value_name = "ADDRESS")]
     pod_ip: Option<IpAddr>,
+    /// Tell the API server what is wrong with objects before it takes them, by the Service organza-webhook (organza install --webhook)
+    #[arg(long, requires = "pod_ip")]
+    webhook: bool,
 }
 
 impl ClusterFlags {
@@ -128,7 +131,17 @@ impl ClusterFlags {
         let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
         let deployment =
             self.image.map(|image| Deployment { image, service_type: self.service_type, control: self.advertise, pod_ip: self.pod_ip });
-        Ok(Some(Cluster { client, namespace: self.namespace, replica: self.replica.unwrap_or_else(machine), deployment }))
+        let webhook = self.webhook.then(|| SocketAddr::new(any(self.pod_ip), control::kubernetes::WEBHOOK_PORT));
+        let replica = self.replica.unwrap_or_else(machine);
+        Ok(Some(Cluster { client, namespace: self.namespace, replica, deployment, webhook }))
+    }
+}
+
+/// Every address of the pod's family.
+fn any(pod: Option<IpAddr>) -> IpAddr {
+    match pod {
+        Some(IpAddr::V6(_)) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        _ => std::net::Ipv4Addr::UNSPECIFIED.into(),
     }
 }
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 const EXAMPLES: &str = "\
 Examples:
   organza install --image registry.example.com/organza:0.1.0 | kubectl apply --server-side -f -
-  organza install --image registry.example.com/organza:0.1.0 --apply";
+  organza install --image registry.example.com/organza:0.1.0 --apply
+  organza install --webhook --apply     objects that are wrong in themselves are refused when they are applied";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -19,6 +20,9 @@ pub struct InstallArgs {
     /// The domain of the mesh's identities
     #[arg(long, value_name = "NAME", default_value = DOMAIN)]
     trust_domain: String,
+    /// Have the API server ask what is wrong with an object before it takes it
+    #[arg(long)]
+    webhook: bool,
     /// Apply it to the cluster of the kubeconfig
     #[arg(long)]
     apply: bool,
@@ -28,11 +32,14 @@ pub struct InstallArgs {
 }
 
 const MANIFEST: &str = include_str!("../../deploy/organza.yaml");
+const WEBHOOK: &str = include_str!("../../deploy/webhook.yaml");
+/// Of the control plane; what else it is told goes after it.
+const LAST_ARGUMENT: &str = "        - --replica=$(POD)\n";
 pub const IMAGE: &str = "ghcr.io/organza/organza:0.1.0";
 const DOMAIN: &str = "organza.local";
 
 pub async fn run(args: InstallArgs) -> Outcome {
-    let text = manifest(&args.image, &args.trust_domain)?;
+    let text = manifest(&args.image, &args.trust_domain, args.webhook)?;
     if !args.apply {
         print!("{text}");
         return Ok(());
@@ -54,7 +61,7 @@ pub async fn run(args: InstallArgs) -> Outcome {
 }
 
 /// CRDs first: objects of their kinds may follow.
-fn manifest(image: &str, trust_domain: &str) -> Outcome<String> {
+fn manifest(image: &str, trust_domain: &str, webhook: bool) -> Outcome<String> {
     let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_/:@".contains(&b));
     if !plain(image) {
         return Err(Failure::usage(format!("--image {image:?} is no name of an image")));
@@ -62,6 +69,11 @@ fn manifest(image: &str, trust_domain: &str) -> Outcome<String> {
     model::TrustDomain::parse(trust_domain).map_err(|e| Failure::usage(format!("--trust-domain {trust_domain:?}")).why(e))?;
     let mut text: String = frontends::schema::own_crds().map(|crd| format!("{}\n---\n", crd.trim_end())).collect();
     text.push_str(&MANIFEST.replace(IMAGE, image).replace(&format!("--trust-domain={DOMAIN}"), &format!("--trust-domain={trust_domain}")));
+    if webhook {
+        text = text.replace(LAST_ARGUMENT, &format!("{LAST_ARGUMENT}        - --webhook\n"));
+        text.push_str("---\n");
+        text.push_str(WEBHOOK);
+    }
     Ok(text)
 }
 

@@ -3,8 +3,8 @@
 
 mod live;
 
+use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
-use crate::mesh_flag::MeshFlag;
 use crate::{files, render};
 use clap::{Args, ValueEnum};
 use frontends::file::{Loaded, Located};
@@ -19,7 +19,8 @@ Examples:
   organza validate -f shop/               every YAML file of a folder
   organza validate -f routes.yaml -o github   as annotations of a pull request
   kustomize build . | organza validate -f -
-  organza validate -f access.yaml --live      also which calls it would cut that are made now";
+  organza validate -f access.yaml --live      also which calls it would cut that are made now
+  organza validate -f shop/ --context prod    as if it were applied to that cluster";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -29,11 +30,11 @@ pub struct ValidateArgs {
     files: Vec<PathBuf>,
     #[arg(short, long, value_enum, default_value_t = Form::Text)]
     output: Form,
-    /// Ask the running mesh too, as if the files were applied over what it has: who is there, and which calls would be cut
+    /// Ask the running mesh too, as if the files were applied over what it has: who is there, and which calls would be cut; that of a cluster is always asked
     #[arg(long)]
     live: bool,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,7 +49,7 @@ enum Form {
 
 pub async fn run(args: ValidateArgs) -> Outcome {
     let mut loaded = files::judged(&args.files)?;
-    let live = if args.live { Some(Live::ask(&args.mesh).await?) } else { None };
+    let live = if args.live || args.ask.cluster().is_some() { Some(Live::ask(&args.ask).await?) } else { None };
     let (problems, unjudged) = problems(&mut loaded, live.as_ref());
     let errors = problems.iter().filter(|p| p.report.severity == Severity::Error).count();
     match args.output {
@@ -77,9 +78,7 @@ fn problems(loaded: &mut Loaded, live: Option<&Live>) -> (Vec<Located>, Vec<Stri
     let (translation, cuts, unjudged) = match live {
         None => (translate(objects, &Options::default()), Vec::new(), Vec::new()),
         Some(live) => {
-            let mut translation = translate(&live.with(objects), &Options { workloads: &live.workloads });
-            // What is wrong with what runs already is told elsewhere.
-            translation.reports.retain(|report| objects.iter().any(|object| object.object == report.object));
+            let translation = live.translate(objects);
             let cuts = live.cuts(&translation.resources);
             let unjudged = live.unjudged(&translation.resources);
             (translation, cuts, unjudged)

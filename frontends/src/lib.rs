@@ -3,6 +3,7 @@
 
 pub mod file;
 pub mod gateway_api;
+pub mod judge;
 pub mod kubernetes;
 pub mod limits;
 pub mod object;

@@ -193,24 +193,44 @@ impl Authority {
     }
 }
 
-impl Signer for Authority {
-    fn sign(&mut self, request: &SignRequest, id: &SpiffeId, now: SystemTime) -> Result<Issued, Error> {
-        if id.trust_domain() != &self.trust_domain {
-            return Err(Error::UnknownTrustDomain(id.trust_domain().to_string()));
-        }
+impl Authority {
+    /// Signs for a server that those call who know roots and DNS names alone (the API server of a cluster). It names no identity: in the mesh nobody is who shows it.
+    pub fn sign_server(&mut self, request: &SignRequest, names: &[&str], now: SystemTime) -> Result<Issued, Error> {
+        let name = |name: &&str| rcgen::string::Ia5String::try_from(*name).map(SanType::DnsName);
+        let names = names.iter().map(name).collect::<Result<_, _>>().map_err(|e| Error::Signing(e.to_string()))?;
+        self.sign_leaf(request, names, vec![ExtendedKeyUsagePurpose::ServerAuth], now)
+    }
+
+    fn sign_leaf(
+        &mut self,
+        request: &SignRequest,
+        names: Vec<SanType>,
+        usages: Vec<ExtendedKeyUsagePurpose>,
+        now: SystemTime,
+    ) -> Result<Issued, Error> {
         // A leaf that outlives its issuer would be refused by strict verifiers at an hour nobody expects.
         let not_after = (now + self.svid_life).min(self.issuing_not_after()?);
         let mut params = base(now, not_after);
-        let uri = rcgen::string::Ia5String::try_from(id.to_string()).map_err(|e| Error::Signing(e.to_string()))?;
-        params.subject_alt_names = vec![SanType::URI(uri)];
+        params.subject_alt_names = names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = usages;
         params.use_authority_key_identifier_extension = true;
         let leaf = params.signed_by(&request.params.public_key, &self.issuer).map_err(signing)?;
         self.roots[0].used_until = self.roots[0].used_until.max(unix_seconds(not_after));
         let chain = std::iter::once(leaf.der().to_vec()).chain(self.chain.iter().map(|c| c.to_vec())).collect();
         Ok(Issued { chain, not_after })
+    }
+}
+
+impl Signer for Authority {
+    fn sign(&mut self, request: &SignRequest, id: &SpiffeId, now: SystemTime) -> Result<Issued, Error> {
+        if id.trust_domain() != &self.trust_domain {
+            return Err(Error::UnknownTrustDomain(id.trust_domain().to_string()));
+        }
+        let uri = rcgen::string::Ia5String::try_from(id.to_string()).map_err(|e| Error::Signing(e.to_string()))?;
+        let usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign_leaf(request, vec![SanType::URI(uri)], usages, now)
     }
 
     fn roots(&self) -> Vec<Vec<u8>> {

@@ -116,6 +116,19 @@ pub fn certified_key(chain: &[u8], key: &[u8]) -> Result<rustls::sign::Certified
     Ok(certified)
 }
 
+/// For a server that shows what [`crate::Authority::sign_server`] signed: `chain` is of DER, leaf first, `key` PKCS#8 DER. It asks for no certificate.
+pub fn named_server_config(
+    chain: Vec<Vec<u8>>,
+    key: &[u8],
+    alpn: &[&[u8]],
+    time: Arc<dyn TimeProvider>,
+) -> Result<Arc<ServerConfig>, Error> {
+    let chain = crate::pem::encode_chain(chain.iter().map(Vec::as_slice));
+    let certified = certified_key(chain.as_bytes(), crate::pem::encode("PRIVATE KEY", key).as_bytes())?;
+    let shown = Arc::new(rustls::sign::SingleCertAndKey::from(Arc::new(certified)));
+    stranger_config(shown, &ClientCertificates::Unasked, alpn, time)
+}
+
 /// TLS towards a host outside the mesh: its roots or the system's (given as PEM by the caller), names as BackendTLSPolicy has them.
 /// `shown` is what it gets to see if it asks; never an SVID.
 pub fn outside_client_config(

@@ -23,7 +23,8 @@ mod verify;
 
 pub use authority::{Authority, AuthorityFiles, Issued, NewRoot, Signer};
 pub use config::{
-    ClientAuth, alpn, certified_key, client_config, outside_client_config, pinned_client_config, provider, server_config, stranger_config,
+    ClientAuth, alpn, certified_key, client_config, named_server_config, outside_client_config, pinned_client_config, provider,
+    server_config, stranger_config,
 };
 pub use credentials::Credentials;
 pub use csr::{Csr, SignRequest};

@@ -130,7 +130,7 @@ pub fn control(seen: &Seen, own_image: &str, now: u64) -> Vec<Fact> {
     facts.push(there("its Deployment", &seen.deployment, &|deployment| image(deployment, own_image)));
     facts.push(there("the lease of its leader", &seen.lease, &|lease| leader(lease, &seen.pods, now)));
     facts.push(there("the EndpointSlice organza-control", &seen.slice, &|slice| found(slice, &seen.lease, &seen.pods)));
-    facts.push(webhooks(&seen.webhooks));
+    facts.push(webhooks(seen));
     facts
 }
 
@@ -231,23 +231,49 @@ fn found(slice: &Value, lease: &Answer, pods: &Answer) -> Fact {
     }
 }
 
-/// None is needed. One that is left over, and of which nobody is behind, would refuse what others apply.
-fn webhooks(lists: &[Answer]) -> Fact {
-    let mut names = Vec::new();
-    for answer in lists {
+/// One that is left over, and of which nobody is behind, would refuse what others apply.
+fn webhooks(seen: &Seen) -> Fact {
+    let mut found = Vec::new();
+    // Those that judge, then those that change.
+    for (place, answer) in seen.webhooks.iter().enumerate() {
         match answer {
             Ok(list) => {
                 let items = list.as_ref().and_then(|list| list["items"].as_array()).into_iter().flatten();
-                let named = items.filter_map(|item| item["metadata"]["name"].as_str()).filter(|name| name.contains("organza"));
-                names.extend(named.map(str::to_owned));
+                let named = items.filter(|item| name_of(item).contains("organza"));
+                found.extend(named.map(|item| (place == 0 && item["metadata"]["name"] == "organza", item)));
             }
             Err(why) => return Fact::unknown(CONTROL, format!("webhooks cannot be listed: {why}"), "none is needed"),
         }
     }
-    match names.is_empty() {
-        true => Fact::good(CONTROL, "no webhook stands between you and the API server"),
-        false => Fact::warning(CONTROL, format!("webhooks that this release does not have: {}", some(&names)), "kubectl delete them"),
+    let arguments =
+        seen.deployment.as_ref().ok().and_then(Option::as_ref).map(|it| &it["spec"]["template"]["spec"]["containers"][0]["args"]);
+    let is_answered = arguments.and_then(Value::as_array).is_some_and(|all| all.iter().any(|word| word == "--webhook"));
+    let ours = found.iter().find(|(is_ours, _)| *is_ours && is_answered).map(|(_, item)| *item);
+    let others: Vec<String> = found.iter().filter(|(is_ours, _)| !(*is_ours && is_answered)).map(|(_, item)| name_of(item)).collect();
+    let is_believed = |ours: &Value| {
+        let all = ours["webhooks"].as_array();
+        all.is_some_and(|all| all.iter().all(|one| one["clientConfig"]["caBundle"].as_str().is_some_and(|roots| !roots.is_empty())))
+    };
+    match (ours, is_answered) {
+        _ if !others.is_empty() => Fact::warning(
+            CONTROL,
+            format!("webhooks that this release does not have, or does not answer: {}", some(&others)),
+            "kubectl delete them",
+        ),
+        (Some(ours), _) if !is_believed(ours) => {
+            let says = "the API server has no roots by which it believes the webhook: objects of organza.dev are refused";
+            Fact::bad(CONTROL, says, "the leader writes them: read its log, or kubectl delete validatingwebhookconfiguration organza")
+        }
+        (Some(_), _) => Fact::good(CONTROL, "the API server asks what is wrong with an object before it takes it"),
+        (None, true) => {
+            Fact::warning(CONTROL, "the control plane answers a webhook and nobody asks it", "organza install --webhook writes what asks")
+        }
+        (None, false) => Fact::good(CONTROL, "no webhook stands between you and the API server"),
     }
+}
+
+fn name_of(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Classes of ours and their Gateways, as their statuses have it.

@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 fn all() -> Vec<Value> {
-    objects(&manifest(IMAGE, DOMAIN).unwrap()).unwrap()
+    objects(&manifest(IMAGE, DOMAIN, false).unwrap()).unwrap()
 }
 
 fn of<'o>(objects: &'o [Value], kind: &str) -> &'o Value {
@@ -44,7 +44,7 @@ fn the_role_lets_every_kind_be_watched_and_nothing_be_deleted() {
 
 #[test]
 fn the_image_is_that_of_proxies_too_and_pods_are_restricted() {
-    let objects = objects(&manifest("reg.example.com/o:2", "mesh.example").unwrap()).unwrap();
+    let objects = objects(&manifest("reg.example.com/o:2", "mesh.example", false).unwrap()).unwrap();
     let deployment = of(&objects, "Deployment");
     assert_eq!(deployment["spec"]["replicas"], 2);
     let pod = &deployment["spec"]["template"]["spec"];
@@ -72,6 +72,26 @@ fn our_crds_come_and_gateway_apis_do_not() {
 
 #[test]
 fn what_is_no_image_is_refused() {
-    assert!(manifest("a b", DOMAIN).is_err());
-    assert!(manifest(IMAGE, "UPPER case").is_err());
+    assert!(manifest("a b", DOMAIN, false).is_err());
+    assert!(manifest(IMAGE, "UPPER case", false).is_err());
+}
+
+#[test]
+fn a_webhook_is_answered_and_asked_where_it_is_wanted_and_fails_open_for_what_is_not_ours() {
+    let without = all();
+    assert!(without.iter().all(|object| object["kind"] != "ValidatingWebhookConfiguration"));
+    let arguments = |objects: &[Value]| of(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+    assert!(!arguments(&without).to_string().contains("--webhook"));
+    let with = objects(&manifest(IMAGE, DOMAIN, true).unwrap()).unwrap();
+    assert_eq!(arguments(&with).as_array().unwrap().last().unwrap(), "--webhook");
+    let webhooks = of(&with, "ValidatingWebhookConfiguration")["webhooks"].as_array().unwrap();
+    let policy = |group: &str| {
+        let asks = |webhook: &&Value| webhook["rules"].to_string().contains(&format!("\"{group}\""));
+        webhooks.iter().find(asks).map(|webhook| webhook["failurePolicy"].as_str().unwrap())
+    };
+    assert_eq!(policy("organza.dev"), Some("Fail"));
+    assert_eq!(
+        (policy("gateway.networking.k8s.io"), policy("gateway.networking.x-k8s.io"), policy("")),
+        (Some("Ignore"), Some("Ignore"), None)
+    );
 }

@@ -3,11 +3,10 @@
 
 use crate::access;
 use crate::access::called::{Brought, Called};
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::failure::Outcome;
-use crate::mesh_flag::MeshFlag;
 use crate::units::moment;
-use frontends::{Object, Place};
+use frontends::{Object, Options, Place, Translation, judge};
 use model::access::{AccessMatch, AccessRule};
 use model::{Key, Kind, Labels, Locality, Method, ObjectRef, Report, RequestHead, Resource, Severity, Source, SpiffeId, Tunnel};
 use serde_json::json;
@@ -21,15 +20,15 @@ const TOLD: usize = 10;
 
 pub struct Live {
     objects: Vec<Object>,
-    pub workloads: Vec<model::Workload>,
+    workloads: Vec<model::Workload>,
     calls: Vec<Call>,
     /// The called side of each service that calls were seen of, as its proxy has it now.
     called: BTreeMap<(String, String), Called>,
 }
 
 impl Live {
-    pub async fn ask(mesh: &MeshFlag) -> Outcome<Self> {
-        let client = Client::control(&mesh.place()?);
+    pub async fn ask(ask: &AskFlag) -> Outcome<Self> {
+        let client = ask.client().await?;
         let objects: ObjectList = client.get(&format!("{}?manifests=true", path::OBJECTS)).await?;
         let services: ServiceList = client.get(path::SERVICES).await?;
         let workloads: WorkloadList = client.get(path::WORKLOADS).await?;
@@ -56,11 +55,9 @@ impl Live {
         Ok(Self { objects: all, workloads: workloads.items.iter().filter_map(workload).collect(), calls: calls.items, called })
     }
 
-    /// The mesh's objects, with those of the files in the place of what they are called like.
-    pub fn with(&self, files: &[Object]) -> Vec<Object> {
-        let written: BTreeSet<&ObjectRef> = files.iter().map(|object| &object.object).collect();
-        let others = self.objects.iter().filter(|object| !written.contains(&object.object));
-        files.iter().chain(others).cloned().collect()
+    /// What becomes of these files' objects over what the mesh has.
+    pub fn translate(&self, files: &[Object]) -> Translation {
+        judge::among(files, &self.objects, &Options { workloads: &self.workloads })
     }
 
     /// What no verdict could be given of, in words.

@@ -52,18 +52,18 @@ impl Gateways {
     }
 }
 
-/// Puts this replica behind the Service by which proxies find the control plane.
-pub async fn announce(cluster: &Cluster) -> Result<(), kube::Error> {
+/// Puts this replica behind a Service of the control plane's namespace that has no selector: that by which proxies find it, for one.
+pub async fn announce(cluster: &Cluster, service: &str, port_name: &str, port: u16) -> Result<(), kube::Error> {
     let Some(ip) = cluster.deployment.as_ref().and_then(|deployment| deployment.pod_ip) else { return Ok(()) };
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {
-            "name": super::SERVICE, "namespace": cluster.namespace,
-            "labels": {"kubernetes.io/service-name": super::SERVICE, "endpointslice.kubernetes.io/managed-by": "organza.dev"},
+            "name": service, "namespace": cluster.namespace,
+            "labels": {"kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": "organza.dev"},
         },
         "addressType": if ip.is_ipv4() { "IPv4" } else { "IPv6" },
         "endpoints": [{"addresses": [ip.to_string()], "conditions": {"ready": true}}],
-        "ports": [{"name": "xds", "port": super::PORT, "protocol": "TCP"}],
+        "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
     });
     apply(cluster, &slice).await
 }

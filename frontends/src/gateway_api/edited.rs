@@ -50,17 +50,8 @@ pub fn routes<'o>(
     edited: &[&Object],
     options: &Options<'_>,
 ) -> Option<(Vec<Arc<Route>>, Vec<Status>)> {
-    let mut names = BTreeSet::new();
-    edited.iter().for_each(|route| collect_names(&route.value, &mut names));
     let is_one = |object: &ObjectRef| edited.iter().any(|route| route.object == *object);
-    let concerns = |object: &&Object| match (&*object.object.group, &*object.object.kind) {
-        ("discovery.k8s.io", "EndpointSlice") => false,
-        // Those that were made for an XBackend are referred to by its name.
-        ("", "Service") => names.contains(&*object.object.name) || text(object.at("/metadata/labels"), selected::LABEL).is_some(),
-        (GROUP, kind) if kind.ends_with("Route") => is_one(&object.object),
-        _ => true,
-    };
-    let among: Vec<Object> = objects.filter(concerns).cloned().collect();
+    let among = neighbours(objects, edited);
     let made = translate(&among, options);
     if made.reports.iter().any(|report| is_one(&report.object)) {
         return None;
@@ -72,6 +63,20 @@ pub fn routes<'o>(
     let routes: Vec<_> = routes.collect();
     let statuses: Vec<_> = made.statuses.into_iter().filter(|status| is_one(&status.object)).collect();
     (routes.len() == edited.len() && statuses.len() == edited.len()).then_some((routes, statuses))
+}
+
+/// These routes, with all that says what becomes of them: other routes do not, nor do Services that they cannot mean.
+pub fn neighbours<'o>(objects: impl Iterator<Item = &'o Object>, routes: &[&Object]) -> Vec<Object> {
+    let mut names = BTreeSet::new();
+    routes.iter().for_each(|route| collect_names(&route.value, &mut names));
+    let concerns = |object: &&Object| match (&*object.object.group, &*object.object.kind) {
+        ("discovery.k8s.io", "EndpointSlice") => false,
+        // Those that were made for an XBackend are referred to by its name.
+        ("", "Service") => names.contains(&*object.object.name) || text(object.at("/metadata/labels"), selected::LABEL).is_some(),
+        (GROUP, kind) if kind.ends_with("Route") => routes.iter().any(|route| route.object == object.object),
+        _ => true,
+    };
+    objects.filter(concerns).cloned().collect()
 }
 
 /// All that is said by a field `name`: what may be referred to is among it.

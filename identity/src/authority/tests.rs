@@ -29,6 +29,25 @@ fn names_in_the_request_are_ignored() {
     assert_eq!(Svid::new(issued.chain, csr.key()).unwrap().id(), &web());
 }
 
+/// The API server of a cluster knows it by its name; in the mesh it is nobody.
+#[test]
+fn what_is_signed_for_a_server_has_names_and_no_identity() {
+    let mut authority = Authority::create(domain(), now()).unwrap();
+    let csr = Csr::generate(&web()).unwrap();
+    let issued = authority.sign_server(&SignRequest::parse(&csr.der).unwrap(), &["hook.organza-system.svc"], now()).unwrap();
+    let leaf = rustls_pki_types::CertificateDer::from(issued.chain[0].clone());
+    assert!(crate::peer_identity(&leaf).is_err());
+    let cert = webpki::EndEntityCert::try_from(&leaf).unwrap();
+    let valid = |name: &str| cert.verify_is_valid_for_subject_name(&name.try_into().unwrap()).is_ok();
+    assert!(valid("hook.organza-system.svc") && !valid("other.organza-system.svc"));
+    let roots: Vec<_> = Signer::roots(&authority).into_iter().map(rustls_pki_types::CertificateDer::from).collect();
+    let anchors = [webpki::anchor_from_trusted_cert(&roots[0]).unwrap()];
+    let between = [rustls_pki_types::CertificateDer::from(issued.chain[1].clone())];
+    let at = rustls_pki_types::UnixTime::since_unix_epoch(NOW);
+    let as_ = |usage| crate::verify::verify_chain(&leaf, &between, &anchors, at, usage, crate::provider());
+    assert!(as_(webpki::KeyUsage::server_auth()).is_ok() && as_(webpki::KeyUsage::client_auth()).is_err());
+}
+
 #[test]
 fn svids_live_a_day_and_never_longer_than_their_issuer() {
     let mut authority = Authority::create(domain(), now()).unwrap();

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 const FOLDER: &str = "deploy/chart";
 const MANIFEST: &str = "deploy/organza.yaml";
+const WEBHOOK: &str = "deploy/webhook.yaml";
 const CRDS: &str = "frontends/crd";
 const NAMESPACE: &str = "organza-system";
 /// Helm, for the check alone; from Go's module proxy.
@@ -25,6 +26,7 @@ const WORDS: &[(&str, &str, usize)] = &[
         "        - --image={{ .Values.image }}\n{{- if ne .Values.serviceType \"LoadBalancer\" }}\n        - --service-type={{ .Values.serviceType }}\n{{- end }}\n",
         1,
     ),
+    ("        - --replica=$(POD)\n", "        - --replica=$(POD)\n{{- if .Values.webhook }}\n        - --webhook\n{{- end }}\n", 1),
     ("--trust-domain=organza.local\n", "--trust-domain={{ .Values.trustDomain }}\n", 1),
     ("  replicas: 2\n", "  replicas: {{ .Values.replicas }}\n", 1),
     (
@@ -47,6 +49,10 @@ pub fn files() -> Result<Vec<(String, Vec<u8>)>> {
         ("organza/Chart.yaml".to_owned(), read(&format!("{FOLDER}/Chart.yaml"))?.into_bytes()),
         ("organza/values.yaml".to_owned(), read(&format!("{FOLDER}/values.yaml"))?.into_bytes()),
         ("organza/templates/organza.yaml".to_owned(), template(&read(MANIFEST)?)?.into_bytes()),
+        (
+            "organza/templates/webhook.yaml".to_owned(),
+            format!("{{{{- if .Values.webhook }}}}\n{}{{{{- end }}}}\n", read(WEBHOOK)?).into_bytes(),
+        ),
     ];
     for (name, bytes) in super::sorted(&crate::root().join(CRDS))? {
         files.push((format!("organza/crds/{name}"), bytes));
@@ -118,6 +124,7 @@ fn compare(helm: &Path, chart: &Path, organza: &Path) -> Result<()> {
     let image = "registry.example.com/mesh/organza:1.2.3";
     let set = format!("image={image},trustDomain=example.org");
     same(&template(&["--set", &set])?, &without_namespace(install(&["--image", image, "--trust-domain", "example.org"])?))?;
+    same(&template(&["--set", "webhook=true"])?, &without_namespace(install(&["--webhook"])?))?;
     let more = template(&["--set", "replicas=3,serviceType=NodePort,nodeSelector.edge=yes,resources.requests.cpu=1"])?;
     let deployment = more.iter().find(|object| object["kind"] == "Deployment").context("the chart has no Deployment")?;
     let pod = &deployment["spec"]["template"]["spec"];

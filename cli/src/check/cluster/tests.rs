@@ -75,14 +75,34 @@ fn all_is_well() {
     assert_eq!(wrong(&all(&good(), true)), []);
 }
 
+fn set(answer: &mut Answer, path: &str, value: Value) {
+    *answer.as_mut().unwrap().as_mut().unwrap().pointer_mut(path).unwrap() = value;
+}
+
+/// What `install --webhook` puts there, once the leader wrote these roots.
+fn webhook(roots: &str) -> Value {
+    json!({"metadata": {"name": "organza"}, "webhooks": [{"clientConfig": {"caBundle": roots}}]})
+}
+
+fn answers_webhook(seen: &mut Seen) {
+    let deployment = seen.deployment.as_mut().unwrap().as_mut().unwrap();
+    deployment["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["control", "--webhook"]);
+}
+
+#[test]
+fn a_webhook_that_is_answered_is_well() {
+    let mut seen = good();
+    answers_webhook(&mut seen);
+    set(&mut seen.webhooks[0], "/items/0", webhook("cm9vdHM="));
+    assert_eq!(wrong(&all(&seen, false)), []);
+    assert!(webhooks(&seen).says.contains("asks what is wrong"));
+}
+
 type Break = fn(&mut Seen);
 
 /// Each of these is one thing wrong, and one fact says so.
 #[test]
 fn each_thing_that_is_wrong_is_one_fact() {
-    fn set(answer: &mut Answer, path: &str, value: Value) {
-        *answer.as_mut().unwrap().as_mut().unwrap().pointer_mut(path).unwrap() = value;
-    }
     let broken: &[(Break, Mark, &str)] = &[
         (|s| set(&mut s.version, "/minor", json!("28+")), Mark::Bad, "older than v1.31"),
         (
@@ -115,6 +135,17 @@ fn each_thing_that_is_wrong_is_one_fact() {
         (|s| set(&mut s.slice, "/endpoints/0/addresses/0", json!("10.0.0.8")), Mark::Bad, "leads to 10.0.0.8"),
         (|s| set(&mut s.slice, "/endpoints", json!([])), Mark::Bad, "nobody is behind"),
         (|s| set(&mut s.webhooks[0], "/items/0/metadata/name", json!("organza-validator")), Mark::Warning, "organza-validator"),
+        // That of `install --webhook`, of a control plane that does not answer it, that nobody believes, and that nobody asks.
+        (|s| set(&mut s.webhooks[0], "/items/0", webhook("cm9vdHM=")), Mark::Warning, "does not answer: organza"),
+        (
+            |s| {
+                answers_webhook(s);
+                set(&mut s.webhooks[0], "/items/0", webhook(""));
+            },
+            Mark::Bad,
+            "no roots by which it believes",
+        ),
+        (answers_webhook, Mark::Warning, "nobody asks it"),
         (|s| set(&mut s.classes, "/items/0/status/conditions/0/status", json!("False")), Mark::Bad, "GatewayClass organza is not Accepted"),
         (|s| set(&mut s.classes, "/items/0/spec/controllerName", json!("example.com/x")), Mark::Bad, "no GatewayClass of ours"),
         (|s| set(&mut s.gateways, "/items/0/status/conditions/1/status", json!("False")), Mark::Bad, "Gateway shop/web is not Programmed"),
@@ -167,7 +198,7 @@ fn an_api_server_that_is_away_is_one_fact() {
 fn roles_are_those_of_the_manifest() {
     let objects = crate::install::own_objects().unwrap();
     let rbac: Vec<&Value> = objects.iter().filter(|object| object["apiVersion"] == "rbac.authorization.k8s.io/v1").collect();
-    assert_eq!(rbac.len(), 5);
+    assert_eq!(rbac.len(), 6);
     for object in rbac {
         assert_eq!(allowed("it", object, object).mark, Mark::Good);
         assert_eq!(allowed("it", object, &json!({"metadata": {}})).mark, Mark::Bad);

@@ -1,0 +1,45 @@
+//! What is wrong with objects before anybody has them, as they would stand among others: for `organza validate`, and for an API server that asks before it
+//! takes one. What is found is what translation would report; it knows no dialect's fields.
+
+use crate::gateway_api::{self, edited};
+use crate::{Object, Options, Translation, organza, translate};
+use model::{Report, Severity};
+use std::collections::BTreeSet;
+
+/// What is there, with new objects in the place of those that are called like them.
+pub fn over(new: &[Object], there: &[Object]) -> Vec<Object> {
+    let written: BTreeSet<_> = new.iter().map(|object| &object.object).collect();
+    new.iter().chain(there.iter().filter(|object| !written.contains(&object.object))).cloned().collect()
+}
+
+/// What translation makes of all of it; of its reports those about new objects, for what is wrong with the rest already is told elsewhere.
+pub fn among(new: &[Object], there: &[Object], options: &Options<'_>) -> Translation {
+    let mut translation = translate(&over(new, there), options);
+    translation.reports.retain(|report| new.iter().any(|object| object.object == report.object));
+    translation
+}
+
+/// The errors of one object, if it is ours to judge: one that hangs on nobody's Gateway but another controller's has none here, and neither has one that hangs
+/// nowhere yet.
+pub fn of_one(new: &Object, there: &[Object], options: &Options<'_>) -> Vec<Report> {
+    let is_route = new.object.group.as_ref() == gateway_api::GROUP && new.object.kind.ends_with("Route");
+    let translation = match is_route {
+        // Of thousands of others none says what becomes of it.
+        true => among(std::slice::from_ref(new), &edited::neighbours(there.iter(), &[new]), options),
+        false => among(std::slice::from_ref(new), there, options),
+    };
+    let is_ours = new.object.group.as_ref() == organza::GROUP || translation.statuses.iter().any(|status| status.object == new.object);
+    let errors = translation.reports.into_iter().filter(|report| report.severity == Severity::Error);
+    errors.filter(|_| is_ours).collect()
+}
+
+/// Why an object is wrong in itself: nothing else that comes or goes mends it. What refers to something that is not there may be early.
+const OF_ITSELF: &[&str] =
+    &["Invalid", "InvalidValue", "UnsupportedValue", "UnsupportedProtocol", "IncompatibleFilters", "InvalidListenerFilter"];
+
+pub fn is_of_itself(report: &Report) -> bool {
+    OF_ITSELF.contains(&&*report.reason)
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
     access, bug_report, ca, check, completions, control_process, dashboard, demo, diff, down, explain, gateway_pod, get, graph, install,
-    load, logs, man, probe, proxy_process, run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
+    load, logs, man, pipe, probe, proxy_process, run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -95,6 +95,9 @@ enum Command {
     /// Whether the process behind a socket is ready
     #[command(hide = true)]
     Probe(probe::ProbeArgs),
+    /// Carry bytes to a socket of a pod
+    #[command(hide = true)]
+    Pipe(pipe::PipeArgs),
     /// Run the sample service of which the demo is made
     #[command(hide = true)]
     Sample(sample::SampleArgs),
@@ -153,6 +156,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Install(args) => install::run(args).await,
             Command::Gateway(args) => gateway_pod::run(args).await,
             Command::Probe(args) => probe::run(args).await,
+            Command::Pipe(args) => pipe::run(&args),
             Command::Sample(args) => sample::run(args).await,
             Command::Resumes { format } => match format == upgrade::bequest::FORMAT {
                 true => Ok(()),

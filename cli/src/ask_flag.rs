@@ -1,5 +1,5 @@
-//! Which mesh a question is put to: one of this machine, by its socket, or the one of a Kubernetes cluster, through the API server. The same flags for every
-//! command that only asks.
+//! Which mesh a command is about: one of this machine, by its socket, or the one of a Kubernetes cluster, through the API server. The same flags for every
+//! command that asks, and for those that do what only an owner may.
 
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
@@ -46,6 +46,17 @@ impl AskFlag {
             }
         }
     }
+
+    /// For what only an owner may: what changes something, and what lets others in.
+    ///
+    /// # Errors
+    /// As [`AskFlag::client`].
+    pub async fn owner(&self) -> Outcome<Client> {
+        match self.cluster() {
+            None => Ok(Client::control(&self.mesh.place()?)),
+            Some(cluster) => cluster.owner().await,
+        }
+    }
 }
 
 impl Cluster {
@@ -53,6 +64,18 @@ impl Cluster {
         let connected = kubernetes::connect(self.context.as_deref()).await;
         connected
             .map_err(|e| Failure::unreachable("no cluster is reached").why(e).remedy("name a context of your kubeconfig with --context"))
+    }
+
+    /// By what one may: start a process in the pod, which may do all; or what the token of the kubeconfig's user allows (`decisions/0039`).
+    pub async fn owner(&self) -> Outcome<Client> {
+        let client = self.connect().await?;
+        let leader = self.leader(client.clone()).await?;
+        // Who is not told what he may finds out by trying.
+        let may_start = kubernetes::may(&client, "create", ("", "pods/exec"), &self.system).await.unwrap_or(true);
+        Ok(match kubernetes::token(self.context.as_deref()).await.filter(|_| !may_start) {
+            Some(token) => Client::by_token(leader, token),
+            None => Client::inside(leader),
+        })
     }
 
     pub async fn leader(&self, client: kubernetes::Client) -> Outcome<Leader> {

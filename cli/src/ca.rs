@@ -1,9 +1,8 @@
 //! `organza ca`: the mesh's roots of trust, and their rotation. The control plane takes the steps; this tells how far they are.
 
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
 use crate::join::registered;
-use crate::mesh_flag::MeshFlag;
 use crate::output::Output;
 use crate::{table, units};
 use clap::{Args, Subcommand};
@@ -41,7 +40,7 @@ struct RevokeArgs {
     /// The proxy, as organza get proxies names it
     proxy: String,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 #[derive(Debug, Args)]
@@ -50,7 +49,7 @@ struct ShowArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 #[derive(Debug, Args)]
@@ -71,7 +70,7 @@ struct RotateArgs {
     #[arg(long, value_parser = units::duration, default_value = "2m")]
     timeout: Duration,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 /// How often to look.
@@ -86,14 +85,14 @@ pub async fn run(args: CaArgs) -> Outcome {
 }
 
 async fn revoke(args: RevokeArgs) -> Outcome {
-    let RevokeArgs { proxy, mesh } = args;
-    Client::control(&mesh.place()?).delete(&format!("{}?revoke=true", registered(&escaped(&proxy)))).await?;
+    let RevokeArgs { proxy, ask } = args;
+    ask.owner().await?.delete(&format!("{}?revoke=true", registered(&escaped(&proxy)))).await?;
     println!("{proxy} is taken out, and its certificates are believed no more");
     Ok(())
 }
 
 async fn show(args: ShowArgs) -> Outcome {
-    let roots: Roots = Client::control(&args.mesh.place()?).get(path::ROOTS).await?;
+    let roots: Roots = args.ask.owner().await?.get(path::ROOTS).await?;
     match args.output {
         Output::Json => println!("{}", serde_json::json!(roots)),
         Output::Text => {
@@ -127,7 +126,7 @@ fn state(state: RootState) -> &'static str {
 }
 
 async fn rotate(args: RotateArgs) -> Outcome {
-    let client = Client::control(&args.mesh.place()?);
+    let client = args.ask.owner().await?;
     let begun: Roots = client.post(path::ROTATE, &()).await?;
     let of = |roots: &Roots, wanted: RootState| roots.items.iter().find(|root| root.state == wanted).map(|root| root.fingerprint.clone());
     let next = of(&begun, RootState::Next).unwrap_or_default();

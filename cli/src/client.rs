@@ -1,11 +1,11 @@
 //! Speaks to a control plane through its Unix socket (and to a proxy's admin socket, which is of the same make), or through the API server of a cluster to
-//! the pod that leads: HTTP/1.1, JSON. Says "not reachable" in one way for all commands.
+//! the pod that leads, to where it answers questions or to its socket: HTTP/1.1, JSON. Says "not reachable" in one way for all commands.
 
 use crate::failure::{Failure, Outcome};
 use crate::limits;
 use crate::place::Place;
 use bytes::Bytes;
-use control::kubernetes::Leader;
+use control::kubernetes::{Leader, QUESTIONS};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
@@ -20,7 +21,19 @@ use tokio::net::UnixStream;
 #[derive(Debug, Clone)]
 enum Way {
     Socket(PathBuf),
-    Leader(Leader),
+    /// Where it answers questions, and the token of whoever asks, where that is to be judged.
+    Leader(Leader, Option<Bearer>),
+    Inside(Leader),
+}
+
+/// A secret: it is shown to nobody but whom it is for.
+#[derive(Clone)]
+pub struct Bearer(String);
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer")
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -39,7 +52,17 @@ impl Client {
 
     pub fn leader(leader: Leader) -> Self {
         let whose = format!("control plane {}", leader.pod);
-        Self { way: Way::Leader(leader), whose, remedy: "organza check --kubernetes says what is wrong".into() }
+        Self { way: Way::Leader(leader, None), whose, remedy: "organza check --kubernetes says what is wrong".into() }
+    }
+
+    /// For what that token allows.
+    pub fn by_token(leader: Leader, token: String) -> Self {
+        Self { way: Way::Leader(leader.clone(), Some(Bearer(token))), ..Self::leader(leader) }
+    }
+
+    /// To the socket of its owner, which does what only an owner may.
+    pub fn inside(leader: Leader) -> Self {
+        Self { way: Way::Inside(leader.clone()), ..Self::leader(leader) }
     }
 
     pub fn admin(socket: &Path, proxy: &str) -> Self {
@@ -96,21 +119,20 @@ impl Client {
 
     /// The answer with its body still coming, for streams of events.
     pub async fn open(&self, method: Method, path: &str, body: Bytes) -> Outcome<Response<Incoming>> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", control::api::HOST)
-            .header("content-type", "application/json")
-            .body(Full::new(body))
-            .map_err(|error| Failure::problem(format!("{path} is no path")).why(error))?;
+        let mut builder =
+            Request::builder().method(method).uri(path).header("host", control::api::HOST).header("content-type", "application/json");
+        if let Way::Leader(_, Some(Bearer(token))) = &self.way {
+            builder = builder.header("authorization", format!("Bearer {token}"));
+        }
+        let request = builder.body(Full::new(body)).map_err(|error| Failure::problem(format!("{path} is no path")).why(error))?;
         match &self.way {
             Way::Socket(socket) => {
                 let gone = |error: &dyn std::fmt::Display| self.gone(format!("{}: {error}", socket.display()));
                 let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
                 send(stream, request).await.map_err(|error| gone(&error))
             }
-            Way::Leader(leader) => {
-                let (stream, broken) = leader.open().await.map_err(|error| self.gone(error))?;
+            Way::Leader(leader, _) => {
+                let (stream, broken) = leader.open(QUESTIONS).await.map_err(|error| self.gone(error))?;
                 match send(stream, request).await {
                     Ok(answer) => Ok(answer),
                     // Why it broke off, the API server says beside it.
@@ -119,6 +141,10 @@ impl Client {
                         _ => Err(self.gone(error)),
                     },
                 }
+            }
+            Way::Inside(leader) => {
+                let stream = leader.inside().await.map_err(|error| self.gone(error))?;
+                send(stream, request).await.map_err(|error| self.gone(error))
             }
         }
     }

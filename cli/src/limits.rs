@@ -38,6 +38,8 @@ pub const ANSWER_BYTES: usize = 64 << 20;
 pub const PORTS_TRIED: u16 = 200;
 /// How many meshes of one demo name may run side by side.
 pub const DEMOS: u32 = 50;
+/// Connections of a browser to the dashboard of a cluster that are carried at once; further ones wait.
+pub const CARRIED: usize = 64;
 /// Most connections `organza load` opens.
 pub const LOAD_CONNECTIONS: usize = 4096;
 /// Of a file with a token.

@@ -183,6 +183,10 @@ async fn one(
     *request.method_mut() = plan.method.clone();
     *request.headers_mut() = plan.headers.clone();
     way.address(&mut request, &plan.url);
+    // Who says which host is meant means another than he connects to.
+    if let Some(host) = plan.headers.get(hyper::header::HOST) {
+        request.headers_mut().insert(hyper::header::HOST, host.clone());
+    }
     let open = match sender {
         Some(open) => open,
         None => sender.insert(way.connect().await?),

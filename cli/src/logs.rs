@@ -1,8 +1,10 @@
-//! `organza logs [-f] [SERVICE]`: what the mesh's processes have said, each line with its process's name.
+//! `organza logs [-f] [SERVICE]`: what the mesh's processes have said, each line with its process's name; of a cluster what its control planes and gateways have.
 
+mod pods;
+
+use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
 use crate::lifeline::Lifeline;
-use crate::mesh_flag::MeshFlag;
 use crate::place::Place;
 use clap::Args;
 use std::collections::HashMap;
@@ -13,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  organza logs\n  organza logs -f catalog\n  organza logs gateway-shop --tail 100")]
+#[command(
+    after_help = "Examples:\n  organza logs\n  organza logs -f catalog\n  organza logs gateway-shop --tail 100\n  organza logs -f edge --context prod"
+)]
 pub struct LogsArgs {
     /// A service or a process; all of them when left out
     name: Option<String>,
@@ -23,12 +27,18 @@ pub struct LogsArgs {
     /// Show so many of the last lines of each
     #[arg(long, default_value_t = 20)]
     tail: usize,
+    /// In a cluster: of the gateways of one namespace
+    #[arg(short, long)]
+    namespace: Option<String>,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 pub async fn run(args: LogsArgs) -> Outcome {
-    let place = args.mesh.place()?;
+    if let Some(cluster) = args.ask.cluster() {
+        return pods::run(&args, &cluster).await;
+    }
+    let place = args.ask.mesh.place()?;
     let files = logs(&place, args.name.as_deref());
     if files.is_empty() {
         let known: Vec<String> = logs(&place, None).iter().map(|path| name_of(path)).collect();

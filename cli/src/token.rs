@@ -1,8 +1,7 @@
 //! `organza token`: lets one more machine join, once. The token is shown when it is made and never again.
 
-use crate::client::Client;
+use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
-use crate::mesh_flag::MeshFlag;
 use crate::{table, units};
 use clap::{Args, Subcommand};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -40,31 +39,31 @@ struct CreateArgs {
     #[arg(long, value_parser = units::duration, default_value = "10m")]
     ttl: Duration,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 #[derive(Debug, Args)]
 struct MeshOnly {
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 #[derive(Debug, Args)]
 struct DeleteArgs {
     id: String,
     #[command(flatten)]
-    mesh: MeshFlag,
+    ask: AskFlag,
 }
 
 pub async fn run(args: TokenArgs) -> Outcome {
     match args.command {
         Command::Create(args) => create(args).await,
-        Command::List(args) => list(&args.mesh).await,
+        Command::List(args) => list(&args.ask).await,
         Command::Delete(args) => {
             if !args.id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
                 return Err(Failure::usage(format!("{:?} is no token's id", args.id)).remedy("organza token list"));
             }
-            let client = Client::control(&args.mesh.place()?);
+            let client = args.ask.owner().await?;
             client.delete(&format!("{}/{}", path::TOKENS, args.id)).await?;
             println!("token {} is withdrawn", args.id);
             Ok(())
@@ -82,14 +81,14 @@ async fn create(args: CreateArgs) -> Outcome {
         services: args.services,
         ttl_seconds: args.ttl.as_secs(),
     };
-    let answer: TokenResponse = Client::control(&args.mesh.place()?).post(path::TOKENS, &request).await?;
+    let answer: TokenResponse = args.ask.owner().await?.post(path::TOKENS, &request).await?;
     println!("{}", answer.token);
     eprintln!("organza: token {} can be used once, within {} s: organza run --token FILE …", answer.id, args.ttl.as_secs());
     Ok(())
 }
 
-async fn list(mesh: &MeshFlag) -> Outcome {
-    let tokens: TokenList = Client::control(&mesh.place()?).get(path::TOKENS).await?;
+async fn list(ask: &AskFlag) -> Outcome {
+    let tokens: TokenList = ask.owner().await?.get(path::TOKENS).await?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let state = |token: &wire::api::Token| match token.used {
         Some(_) => "used".into(),

@@ -10,6 +10,7 @@ pub(crate) mod told;
 
 use crate::core::{Core, now, seconds};
 use crate::dashboard::{Desk, roles};
+use crate::kubernetes::callers::Callers;
 use crate::limits;
 use crate::prometheus::{Prometheus, Trouble};
 use crate::registry::{Refusal, Registrant};
@@ -18,7 +19,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
@@ -51,6 +52,8 @@ pub struct Api {
     pub links: Arc<[api::LinkTemplate]>,
     /// Where processes of this machine write what they say.
     pub logs: Option<Arc<std::path::Path>>,
+    /// In a cluster: who says whose a token is, and what he may.
+    pub callers: Option<Arc<Callers>>,
 }
 
 /// What is said where something cannot be done.
@@ -147,7 +150,7 @@ impl Api {
             .route(path::DIFF, post(diff).layer(DefaultBodyLimit::max(limits::DIFF_BODY)))
     }
 
-    /// For whom the API server of a cluster lets through to this pod. A browser that was led here by a name that somebody else owns says that name.
+    /// For whom the API server of a cluster lets through to this pod, and what gives rights away for who brings a token of somebody who may. A browser that was led here by a name that somebody else owns says that name.
     pub fn questions(self) -> Router {
         let guard = from_fn(async |request: Request, next: axum::middleware::Next| {
             match request.headers().get(axum::http::header::HOST).is_some_and(|host| host == HOST) {
@@ -155,7 +158,8 @@ impl Api {
                 false => Refuse::new(StatusCode::FORBIDDEN, format!("only requests to host {HOST} are answered"), None).into_response(),
             }
         });
-        let answers = Self::answers().layer(from_fn(roles::by_the_cluster));
+        let gate = from_fn_with_state(self.callers.clone(), roles::by_the_cluster);
+        let answers = Self::answers().merge(Self::acts()).layer(gate);
         Self::finished(answers).layer(guard).with_state(self)
     }
 
@@ -194,20 +198,19 @@ pub async fn serve(listener: UnixListener, router: Router) {
         };
         let Some(peer) = stream.peer_cred().ok().filter(|peer| peer.uid() == owner) else { continue };
         let registrant = peer.pid().and_then(|pid| Some(Registrant { pid, started: started(pid)? }));
-        answer(stream, router.clone().layer(Extension(registrant)));
+        tokio::spawn(answer(stream, router.clone().layer(Extension(registrant))));
     }
 }
 
-fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+/// Answers on one connection until it ends.
+pub(crate) async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let service = hyper_util::service::TowerToHyperService::new(router);
-    tokio::spawn(async move {
-        // One version alone: to wait for which it is would have no end.
-        let mut builder = hyper::server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(limits::API_HEAD);
-        if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
-            tracing::debug!("control socket: {e}");
-        }
-    });
+    // One version alone: to wait for which it is would have no end.
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits::API_HEAD);
+    if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!("API: {e}");
+    }
 }
 
 /// `?manifests=true`.
@@ -493,7 +496,10 @@ async fn create_token(State(api): State<Api>, Question(request): Question<api::T
     let mut inner = api.core.lock();
     let root = inner.authority.roots().into_iter().next().unwrap_or_default();
     if api.xds_address.starts_with("0.0.0.0:") || api.xds_address.starts_with("[::]:") {
-        let fix = "start it with organza up --listen ADDRESS:PORT, with an address that the other machine reaches";
+        let fix = match &api.callers {
+            Some(_) => "name an address by which the other machine reaches it in its Deployment: --advertise=ADDRESS:PORT",
+            None => "start it with organza up --listen ADDRESS:PORT, with an address that the other machine reaches",
+        };
         return Err(Refuse::new(
             StatusCode::CONFLICT,
             "the control plane listens on all interfaces, and a token names one",

@@ -174,6 +174,8 @@ impl Control {
             _ => None,
         };
         let (core, credentials) = open(&config, store)?;
+        let advertised = config.cluster.as_ref().and_then(|cluster| cluster.deployment.as_ref()?.control);
+        let callers = config.cluster.as_ref().map(|cluster| Arc::new(cluster.callers(&config.mesh)));
         // In a cluster logs are the kubelets'.
         let logs = config.cluster.is_none().then(|| config.state.join("logs").into());
         let (synced, is_synced) = watch::channel(config.cluster.is_none());
@@ -192,7 +194,7 @@ impl Control {
         let prometheus = config.beyond.prometheus.map(prometheus::Prometheus::new).transpose()?.map(Arc::new);
         let api = api::Api {
             core: core.clone(),
-            xds_address: address.to_string(),
+            xds_address: advertised.unwrap_or(address).to_string(),
             control_identity: control_identity(&config.trust_domain)?.to_string(),
             release: env!("CARGO_PKG_VERSION"),
             synced: is_synced.clone(),
@@ -200,6 +202,7 @@ impl Control {
             prometheus,
             links: config.beyond.links.into(),
             logs,
+            callers,
         };
         let page = dashboard::router(desk, api.clone().for_browsers());
         let unix = bind(&socket)?;

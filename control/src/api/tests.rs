@@ -18,6 +18,7 @@ fn api(folder: &std::path::Path) -> Api {
         prometheus: None,
         links: Arc::from([]),
         logs: None,
+        callers: None,
     }
 }
 
@@ -36,22 +37,42 @@ async fn questions_are_answered_and_nothing_else() {
     }
     assert_eq!(ask(&questions, "GET", "/v1/proxies/nobody/resources", HOST).await, StatusCode::NOT_FOUND);
     // Of these the owner's socket knows each, so that what is refused here is not just misspelt.
-    let others = [
-        ("POST", path::ROTATE),
-        ("POST", path::DASHBOARD),
-        ("POST", path::REGISTRATIONS),
-        ("DELETE", "/v1/registrations/web"),
-        ("POST", path::SIGN),
-        ("GET", path::TOKENS),
-        ("POST", path::TOKENS),
-        ("DELETE", "/v1/tokens/a"),
-    ];
+    let others = [("POST", path::REGISTRATIONS), ("DELETE", "/v1/registrations/web"), ("POST", path::SIGN)];
+    let rights =
+        [("POST", path::ROTATE), ("POST", path::DASHBOARD), ("GET", path::TOKENS), ("POST", path::TOKENS), ("DELETE", "/v1/tokens/a")];
+    for (method, path) in rights {
+        assert_eq!(ask(&questions, method, path, HOST).await, StatusCode::UNAUTHORIZED, "{method} {path}");
+    }
     let unknown = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
     for (method, path) in others {
         assert_eq!(ask(&questions, method, path, HOST).await, StatusCode::NOT_FOUND, "{method} {path}");
     }
     assert!(!unknown.contains(&ask(&owner, "GET", path::TOKENS, HOST).await));
     assert!(!unknown.contains(&ask(&owner, "POST", path::DASHBOARD, HOST).await));
+}
+
+/// Who brings a token may what the API server says that he may, and nothing else: also what he could ask without.
+#[tokio::test]
+async fn who_brings_a_token_is_judged_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let callers = crate::kubernetes::callers::tests::server(&Arc::default());
+    let questions = Api { callers: Some(Arc::new(callers)), ..api(folder.path()) }.questions();
+    let ask = async |method: &str, path: &str, token: &str| {
+        let question = Question::builder().method(method).uri(path).header("host", HOST).header("content-type", "application/json");
+        let question = question.header("authorization", token).body(Body::from("null")).unwrap();
+        questions.clone().oneshot(question).await.unwrap().status()
+    };
+    let link = |role: &str| format!("{}?role={role}", path::DASHBOARD);
+    assert_eq!(ask("GET", path::TAP, "Bearer ann's").await, StatusCode::OK);
+    assert_eq!(ask("POST", &link("tapper"), "Bearer ann's").await, StatusCode::OK, "as much as she may herself");
+    assert_eq!(ask("POST", &link("operator"), "Bearer ann's").await, StatusCode::FORBIDDEN);
+    assert_eq!(ask("GET", path::TOKENS, "Bearer ann's").await, StatusCode::FORBIDDEN);
+    assert_eq!(ask("GET", "/v1/proxies/nobody/resources", "Bearer ann's").await, StatusCode::FORBIDDEN, "an operator's");
+    assert_eq!(ask("GET", path::TOKENS, "Bearer sys's").await, StatusCode::OK);
+    for token in ["Bearer nobody's", "Basic ann:pass", "Bearer "] {
+        assert_eq!(ask("GET", path::STATUS, token).await, StatusCode::UNAUTHORIZED, "{token}");
+    }
+    assert_eq!(ask("POST", path::SIGN, "Bearer sys's").await, StatusCode::NOT_FOUND);
 }
 
 /// A page in a browser of whoever forwards the port by hand says the name by which it got here.
@@ -110,7 +131,7 @@ async fn who_does_not_say_what_it_wants_keeps_the_socket_for_so_long_and_no_long
     // Nothing at all, what may be the beginning of any version, and half a head.
     for said in ["", "P", "GET /v1/status HTTP/1.1\r\n"] {
         let (mut silent, served) = tokio::io::duplex(1024);
-        answer(served, Router::new());
+        tokio::spawn(answer(served, Router::new()));
         silent.write_all(said.as_bytes()).await.unwrap();
         let begun = tokio::time::Instant::now();
         let ended = tokio::time::timeout(limits::API_HEAD * 2, silent.read_to_end(&mut Vec::new())).await;

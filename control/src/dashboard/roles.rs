@@ -1,12 +1,14 @@
 //! Who may what: the least role that each question of the API takes, and the line that is written when something is shown or changed that not every
 //! viewer may. What no line here names, no browser may.
 
+use crate::kubernetes::callers::{self, Callers};
 use crate::registry::Registrant;
-use axum::extract::Request;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
-use axum::response::Response;
-use wire::api::{DashboardRole as Role, path};
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+use wire::api::{DashboardQuery, DashboardRole as Role, Refused, path};
 
 /// What everybody may ask who was let in.
 const TELLS: &[&str] = &[
@@ -88,6 +90,20 @@ impl Question {
         least(&self.method, self.uri.path())
     }
 
+    /// The same where who asks need not be let in first: a link is for who may be what it makes of a browser.
+    pub fn takes(&self) -> Option<Role> {
+        let is_link = self.method == Method::POST && self.uri.path() == path::DASHBOARD;
+        match axum::extract::Query::<DashboardQuery>::try_from_uri(&self.uri) {
+            Ok(query) if is_link => Some(query.0.role),
+            _ => self.least(),
+        }
+    }
+
+    /// It gives rights away: to have come here is not enough.
+    fn takes_a_token(&self) -> bool {
+        self.least() == Some(Role::Admin)
+    }
+
     /// What is written down of it, with what became of it; `None` where nothing is.
     pub(super) fn verdict(&self, status: StatusCode) -> Option<(String, &'static str)> {
         let what = || format!("{} {}", self.method, self.uri.path_and_query().map_or("", |what| what.as_str()));
@@ -109,12 +125,45 @@ impl Question {
     }
 }
 
-/// Whom the API server of a cluster let through to this pod; who that is stands in its own audit log.
-pub async fn by_the_cluster(request: Request, next: Next) -> Response {
+/// Whom the API server of a cluster let through to this pod: he may ask, and who that is stands in its own audit log. Who brings a token is judged by it, and may
+/// what it allows.
+pub async fn by_the_cluster(State(callers): State<Option<Arc<Callers>>>, request: Request, next: Next) -> Response {
     let question = Question::of(&request);
-    let answer = next.run(request).await;
-    question.audit("whom the API server let through", answer.status());
+    let (who, refused) = match admit(callers.as_deref(), request.headers(), &question).await {
+        Ok(who) => (who, None),
+        Err((who, status, why)) => (who, Some((status, why))),
+    };
+    let answer = match refused {
+        None => next.run(request).await,
+        Some((status, why)) => (status, axum::Json(Refused { error: why, fix: Some(RIGHTS.into()) })).into_response(),
+    };
+    question.audit(&who, answer.status());
     answer
+}
+
+const RIGHTS: &str = "docs/kubernetes.md says which rights each question takes; what is typed in the pod takes none of them";
+
+/// Who asks, if he may; else who that is, and why he may not.
+async fn admit(callers: Option<&Callers>, headers: &HeaderMap, question: &Question) -> Result<String, (String, StatusCode, String)> {
+    let nobody = |status, why: String| ("whom the API server let through".to_owned(), status, why);
+    let Some(shown) = headers.get(header::AUTHORIZATION) else {
+        return match question.takes_a_token() {
+            false => Ok("whom the API server let through".to_owned()),
+            true => Err(nobody(StatusCode::UNAUTHORIZED, "this takes a token of somebody who may".into())),
+        };
+    };
+    let token = shown.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).map(str::trim);
+    let token = token.ok_or_else(|| nobody(StatusCode::UNAUTHORIZED, "only bearer tokens are understood".into()))?;
+    let callers = callers.ok_or_else(|| nobody(StatusCode::UNAUTHORIZED, "nobody here can tell whose a token is".into()))?;
+    let least = question.takes().ok_or_else(|| nobody(StatusCode::NOT_FOUND, "there is no such path".into()))?;
+    callers.judge(token, least).await.map_err(|refused| {
+        let status = match &refused {
+            callers::Refused::Unanswered(_) => StatusCode::SERVICE_UNAVAILABLE,
+            callers::Refused::Unknown(_) => StatusCode::UNAUTHORIZED,
+            callers::Refused::MayNot { user, .. } => return (user.clone(), StatusCode::FORBIDDEN, refused.to_string()),
+        };
+        nobody(status, refused.to_string())
+    })
 }
 
 /// Of the socket: its owner may everything.

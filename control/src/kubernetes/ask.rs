@@ -14,7 +14,7 @@ pub enum AskError {
     Unreachable(String),
 }
 
-fn told(error: &kube::Error) -> AskError {
+pub(super) fn told(error: &kube::Error) -> AskError {
     match error {
         kube::Error::Api(_) => AskError::Refused(watch::told(error)),
         _ => AskError::Unreachable(watch::told(error)),

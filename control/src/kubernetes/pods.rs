@@ -27,11 +27,15 @@ pub enum Refused {
 /// # Errors
 /// If it does not answer, or the token is not one of a pod for us.
 pub async fn review(client: &Client, token: &str) -> Result<Pod, Refused> {
-    let spec = TokenReviewSpec { audiences: Some(vec![AUDIENCE.to_owned()]), token: Some(token.to_owned()) };
-    let question = TokenReview { spec, ..TokenReview::default() };
-    let answer = Api::<TokenReview>::all(client.clone()).create(&PostParams::default(), &question).await;
-    let answer = answer.map_err(|e| Refused::Unanswered(super::watch::told(&e)))?;
-    whose(&answer.status.unwrap_or_default()).map_err(Refused::Token)
+    let answer = ask(client, token, Some(vec![AUDIENCE.to_owned()])).await.map_err(|e| Refused::Unanswered(super::watch::told(&e)))?;
+    whose(&answer).map_err(Refused::Token)
+}
+
+/// What the API server says of a token; without audiences, as of one for itself.
+pub(super) async fn ask(client: &Client, token: &str, audiences: Option<Vec<String>>) -> Result<TokenReviewStatus, kube::Error> {
+    let question = TokenReview { spec: TokenReviewSpec { audiences, token: Some(token.to_owned()) }, ..TokenReview::default() };
+    let answer = Api::<TokenReview>::all(client.clone()).create(&PostParams::default(), &question).await?;
+    Ok(answer.status.unwrap_or_default())
 }
 
 const USER: &str = "system:serviceaccount:";

@@ -1,12 +1,17 @@
-//! The way to a control plane in a cluster, for commands: through the API server to the pod that leads, to a port of its loopback (`decisions/0026`). The
-//! API server says who one is and whether one may (`pods/portforward`); nothing listens where the pods' network reaches.
+//! The ways to a control plane in a cluster, for commands: through the API server to the pod that leads, to a port of its loopback (`decisions/0026`), or to the
+//! socket of its owner (`decisions/0039`). The API server says who one is and whether one may (`pods/portforward`, `pods/exec`); nothing listens where the pods'
+//! network reaches.
 
 use super::{lease, watch};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::{AttachParams, AttachedProcess};
 use kube::{Api, Client};
 use std::fmt;
-use tokio::io::DuplexStream;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, ReadHalf, SimplexStream, WriteHalf};
 
 /// Where the control plane answers questions, on the loopback of its pod.
 pub const QUESTIONS: u16 = 15011;
@@ -47,15 +52,58 @@ impl Leader {
         Ok(Self { client, namespace: namespace.to_owned(), pod })
     }
 
-    /// A connection of one's own to where it answers, and what the API server says of it should it break off.
+    /// A connection of one's own to a port of its loopback, and what the API server says of it should it break off.
     ///
     /// # Errors
     /// If the API server does not let us through.
-    pub async fn open(&self) -> Result<(DuplexStream, impl Future<Output = Option<String>> + use<>), ReachError> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let mut forward = api.portforward(&self.pod, &[QUESTIONS]).await.map_err(|e| ReachError::Api(watch::told(&e)))?;
+    pub async fn open(&self, port: u16) -> Result<(DuplexStream, impl Future<Output = Option<String>> + use<>), ReachError> {
+        let mut forward = self.pods().portforward(&self.pod, &[port]).await.map_err(|e| ReachError::Api(watch::told(&e)))?;
         // It goes on by itself until either side ends.
-        let taken = forward.take_stream(QUESTIONS).zip(forward.take_error(QUESTIONS));
+        let taken = forward.take_stream(port).zip(forward.take_error(port));
         taken.ok_or_else(|| ReachError::Api("the API server forwards nothing".into()))
+    }
+
+    /// A connection of one's own to the socket that only its owner can open: through a process in the pod, which carries bytes.
+    ///
+    /// # Errors
+    /// If the API server does not let us start it.
+    pub async fn inside(&self) -> Result<Inside, ReachError> {
+        let attached = AttachParams { stdin: true, stdout: true, stderr: false, tty: false, ..AttachParams::default() };
+        let mut process = self.pods().exec(&self.pod, PIPE, &attached).await.map_err(|e| ReachError::Api(watch::told(&e)))?;
+        let taken = process.stdout().zip(process.stdin());
+        let (from, to) = taken.ok_or_else(|| ReachError::Api("the API server attaches nothing".into()))?;
+        Ok(Inside { from, to, _process: process })
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// What carries bytes to the socket, as `deploy/organza.yaml` places it.
+const PIPE: [&str; 4] = ["organza", "pipe", "--socket", "/state/control.sock"];
+
+/// What is said to a process in a pod, and what it says; it ends with this.
+pub struct Inside {
+    from: ReadHalf<SimplexStream>,
+    to: WriteHalf<SimplexStream>,
+    _process: AttachedProcess,
+}
+
+impl AsyncRead for Inside {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.from).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Inside {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.to).poll_write(cx, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.to).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.to).poll_shutdown(cx)
     }
 }

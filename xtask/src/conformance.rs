@@ -1,7 +1,9 @@
 //! `cargo xtask conformance`: suites that others wrote, whole. `gateway` is the Gateway API's, on a real cluster; `h2` is h2spec, against a gateway that carries
-//! the demo's traffic meanwhile, in plain and by TLS. h2spec comes from Go's module proxy and is built once. They never start anything that they do not end.
+//! the demo's traffic meanwhile, in plain and by TLS; `later` asks by hand what the Gateway API's next release adds. h2spec comes from Go's module proxy and is
+//! built once. They never start anything that they do not end.
 
-mod gateway;
+pub mod gateway;
+mod later;
 
 use crate::process;
 use crate::running::{Running, free_ports, wait_for_port};
@@ -21,7 +23,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     match arguments {
         [what] if what == "h2" => h2(),
         [what, rest @ ..] if what == "gateway" => gateway::run(rest),
-        _ => bail!("conformance to what? h2, gateway"),
+        [what, rest @ ..] if what == "later" => later::run(rest),
+        _ => bail!("conformance to what? h2, gateway, later"),
     }
 }
 

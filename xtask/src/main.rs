@@ -50,6 +50,9 @@ cargo xtask CHORE
   image [--dev] the container image: static, not root, with its list of parts (target/static)
   conformance gateway [--dev | --organza FILE] [--keep] [--test NAME] [--name CLUSTER]
                 the Gateway API's own suite, whole, against Organza on a real cluster
+  conformance later [--organza FILE] [--name CLUSTER] [--keep]
+                what its next release adds, every command that knows a cluster, and what
+                an API server is told before it takes objects, on one
   dist [--dev]  what is given to people: tarball, image, Helm chart, checksums (target/dist)
   dist chart [--organza FILE]
                 whether Helm makes of the chart what `organza install` prints

@@ -64,7 +64,7 @@ impl Options {
 }
 
 fn check(options: &Options, cluster: &Cluster, suite: &Path) -> Result<()> {
-    install(cluster, options)?;
+    install(cluster, &program(options.organza.as_deref(), options.dev)?, options.dev || options.organza.is_some(), &[])?;
     for tag in echo_tags()? {
         cluster.bring(ECHO.0, &tag)?;
     }
@@ -99,16 +99,21 @@ fn check(options: &Options, cluster: &Cluster, suite: &Path) -> Result<()> {
     }
 }
 
-/// As a user does it: the image, the manifests that `organza install` prints, and until the class is accepted.
-fn install(cluster: &Cluster, options: &Options) -> Result<()> {
-    let profile = if options.dev || options.organza.is_some() { Profile::Dev } else { Profile::Release };
-    let organza = match &options.organza {
-        Some(file) => fs::canonicalize(file).with_context(|| file.display().to_string())?,
-        None => image::program(profile)?,
-    };
-    cluster.load(&image::of(&organza, profile)?)?;
+/// The static program: one that was built before, or one that is built now.
+pub fn program(built: Option<&Path>, dev: bool) -> Result<PathBuf> {
+    match built {
+        Some(file) => fs::canonicalize(file).with_context(|| file.display().to_string()),
+        None => image::program(if dev { Profile::Dev } else { Profile::Release }),
+    }
+}
+
+/// As a user does it: the image, the manifests that `organza install` prints, and until the class is accepted. `may_be_large`: the program need not be as it is
+/// given to others.
+pub fn install(cluster: &Cluster, organza: &Path, may_be_large: bool, flags: &[&str]) -> Result<()> {
+    let profile = if may_be_large { Profile::Dev } else { Profile::Release };
+    cluster.load(&image::of(organza, profile)?)?;
     let manifests = cluster.folder().join("organza.yaml");
-    fs::write(&manifests, process::output(&organza.to_string_lossy(), &["install"])?)?;
+    fs::write(&manifests, process::output(&organza.to_string_lossy(), &[&["install"], flags].concat())?)?;
     cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &manifests.to_string_lossy()])?;
     let accepted = "-o=jsonpath={.status.conditions[?(@.type==\"Accepted\")].status}";
     cluster

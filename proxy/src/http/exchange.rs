@@ -64,6 +64,8 @@ pub struct Counts {
     pub first_byte: Option<Instant>,
     pub peer: Option<Peer>,
     pub grpc_status: Option<u8>,
+    /// Of the answer, once the caller was given its head.
+    pub status: Option<u16>,
 }
 
 /// Runs one try. `judge` sees the answer's head before the caller does, and may edit it.
@@ -352,6 +354,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         let told_in_head = head.headers.text("grpc-status").and_then(|text| text.parse().ok());
         let to = self.to.respond(head, from.length(), self.method, self.version, &mut close, None);
         let mut to = to.map_err(Broken::Begun)?;
+        self.counts.status = Some(status);
         let (mut down, whole) = (0, self.whole);
         let carried = {
             let mut download = pin!(pump(&mut from, &mut to, &mut down));
@@ -373,7 +376,10 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         let trailers = match carried {
             Ok(trailers) => trailers,
             // An answer whose body is broken from its first byte has not begun for the caller.
-            Err((Side::From, error)) if to.withdraw() => return Err(Broken::Upstream(error)),
+            Err((Side::From, error)) if to.withdraw() => {
+                self.counts.status = None;
+                return Err(Broken::Upstream(error));
+            }
             Err((side, error)) => {
                 if let (Side::From, Outgoing::H2(to), Some(code)) = (side, &mut to, error.reset) {
                     // The caller is told what the upstream said.

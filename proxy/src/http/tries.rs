@@ -128,6 +128,8 @@ impl Tries<'_, '_> {
         })
         .await;
         (record.request_bytes, record.response_bytes) = (counts.up, counts.down);
+        // Who breaks off, or is broken off, in the middle of an answer had its head.
+        record.status = counts.status.unwrap_or_default();
         record.upstream_duration = counts.first_byte.map(|at| at.saturating_duration_since(down.started));
         if let Some(peer) = counts.peer.filter(|_| record.destination.workload.as_ref() == "unknown") {
             record.destination = Arc::new(peer);

@@ -1,6 +1,8 @@
 //! Listeners for one service on loopback (`--upstream catalog=9001`): for programs that know no proxies. They serve their owner alone: the
 //! connecting socket's user is looked up and must be ours.
 
+mod owner;
+
 use crate::detect::{Found, detect};
 use crate::http::{self, Client, Ingress, Stop, plan_resolve};
 use crate::l4;
@@ -70,44 +72,10 @@ pub async fn named(worker: Rc<Worker>, stream: Stream, address: SocketAddr, loca
     Box::pin(l4::connection(&worker, &mut reader, &mut writer, record, || Ok(()), open)).await;
 }
 
-/// Whether the socket at the other end of this loopback connection is our user's (`/proc/net/tcp`, column `uid`).
+/// Whether the socket at the other end of this loopback connection is our user's.
 fn is_ours(peer: SocketAddr, local: SocketAddr) -> bool {
-    // An IPv4 connection of an IPv6 socket (Java opens no other) stands in the table of IPv6, with both addresses mapped.
-    let owner = match peer.is_ipv4() {
-        true => owner("/proc/net/tcp", peer, local).or_else(|| owner("/proc/net/tcp6", mapped(peer), mapped(local))),
-        false => owner("/proc/net/tcp6", peer, local),
-    };
     let mine = std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m));
-    matches!((owner, mine), (Some(owner), Ok(mine)) if owner == mine)
-}
-
-/// The user of the socket that goes from `peer` to `local`.
-fn owner(table: &str, peer: SocketAddr, local: SocketAddr) -> Option<u32> {
-    let text = std::fs::read_to_string(table).ok()?;
-    let (theirs, ours) = (proc_address(peer), proc_address(local));
-    text.lines().skip(1).find_map(|line| {
-        let mut columns = line.split_whitespace().skip(1);
-        let (from, to) = (columns.next()?, columns.next()?);
-        (from == theirs && to == ours).then(|| columns.nth(4)?.parse().ok()).flatten()
-    })
-}
-
-fn mapped(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
-        v6 => v6,
-    }
-}
-
-/// `0100007F:1F90`: the address in the machine's byte order by words, then the port.
-fn proc_address(address: SocketAddr) -> String {
-    let words =
-        |bytes: &[u8]| -> String { bytes.chunks(4).map(|w| format!("{:08X}", u32::from_ne_bytes([w[0], w[1], w[2], w[3]]))).collect() };
-    let text = match address {
-        SocketAddr::V4(v4) => words(&v4.ip().octets()),
-        SocketAddr::V6(v6) => words(&v6.ip().octets()),
-    };
-    format!("{text}:{:04X}", address.port())
+    matches!((owner::of(peer, local), mine), (Some(owner), Ok(mine)) if owner == mine)
 }
 
 #[cfg(test)]

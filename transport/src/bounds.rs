@@ -45,7 +45,8 @@ impl Bounds {
         Self {
             streams: limits::TRUNK_STREAMS,
             stream_window: limits::TRUNK_STREAM_WINDOW,
-            connection_window: limits::TRUNK_STREAMS * limits::TRUNK_STREAM_WINDOW,
+            // All streams may be full that nobody reads, and up to half of what was read is not given back yet: that must leave room.
+            connection_window: 3 * limits::TRUNK_STREAMS * limits::TRUNK_STREAM_WINDOW,
             ..Self::default()
         }
     }

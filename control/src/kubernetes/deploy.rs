@@ -138,10 +138,10 @@ impl Made<'_> {
                 "seccompProfile": {"type": "RuntimeDefault"},
                 "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
             },
-            // One machine that is lost does not take all of them, where there are others.
+            // One machine that is lost does not take all of them, where there are others. Those that are on their way out in a rolling update do not count.
             "topologySpreadConstraints": [{
                 "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": self.selector()},
+                "labelSelector": {"matchLabels": self.selector()}, "matchLabelKeys": ["pod-template-hash"],
             }],
             "containers": [self.container()],
             "volumes": [

@@ -23,6 +23,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
+pub(crate) use beside::problems;
 use futures_util::{StreamExt, stream};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use identity::Token;
@@ -115,7 +116,7 @@ impl Api {
             .route(path::LONG_HISTORY, get(long_history))
             .route(path::PAGE, get(page))
             .route(path::WORKLOADS, get(|State(a): State<Self>| async move { Json(beside::workloads(&a.core)) }))
-            .route(path::PROBLEMS, get(|State(a): State<Self>| async move { Json(beside::problems(&a.core)) }))
+            .route(path::PROBLEMS, get(|State(a): State<Self>| async move { Json(problems(&a.core)) }))
             .route(path::PAST_EVENTS, get(|State(a): State<Self>| async move { Json(a.core.past_events()) }))
             .route(path::FLOWS, get(flows))
             .route(path::REQUESTS, get(request))

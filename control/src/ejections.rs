@@ -38,17 +38,29 @@ pub struct Crowded {
     pub waiting: u32,
 }
 
+/// An issuer of tokens whose keys one proxy cannot fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyless {
+    /// Its resource's key, as text.
+    pub issuer: String,
+    pub why: String,
+    pub since_millis: u64,
+    /// Keys of before hold meanwhile.
+    pub older_hold: bool,
+}
+
 /// What a process of a proxy says of now, whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     pub ejections: Vec<Ejection>,
     pub breakers: Vec<OpenBreaker>,
     pub crowded: Vec<Crowded>,
+    pub keyless: Vec<Keyless>,
 }
 
 impl Findings {
     fn is_empty(&self) -> bool {
-        self.ejections.is_empty() && self.breakers.is_empty() && self.crowded.is_empty()
+        self.ejections.is_empty() && self.breakers.is_empty() && self.crowded.is_empty() && self.keyless.is_empty()
     }
 }
 
@@ -69,6 +81,8 @@ impl Ejections {
         found.ejections.truncate(limits::EJECTIONS);
         found.breakers.truncate(limits::EJECTIONS);
         found.crowded.truncate(limits::EJECTIONS);
+        found.keyless.truncate(limits::EJECTIONS);
+        found.keyless.iter_mut().for_each(|one| one.why.truncate(one.why.floor_char_boundary(limits::CHECK_SAID)));
         let who = (proxy.to_owned(), incarnation);
         match found.is_empty() {
             true => _ = self.0.remove(&who),
@@ -99,6 +113,14 @@ impl Ejections {
         let all = self.fresh(now).flat_map(|(proxy, told)| told.found.crowded.iter().map(move |one| (proxy, one)));
         let mut mine: Vec<_> = all.filter(|(_, one)| one.namespace == namespace && one.service == service).collect();
         mine.sort_by_key(|(_, one)| one.open);
+        mine.into_iter().collect()
+    }
+
+    /// Who cannot fetch an issuer's keys; of two processes of one proxy the one that has none.
+    pub fn keyless(&self, issuer: &str, now: u64) -> BTreeMap<&str, &Keyless> {
+        let all = self.fresh(now).flat_map(|(proxy, told)| told.found.keyless.iter().map(move |one| (proxy, one)));
+        let mut mine: Vec<_> = all.filter(|(_, one)| one.issuer == issuer).collect();
+        mine.sort_by_key(|(_, one)| !one.older_hold);
         mine.into_iter().collect()
     }
 

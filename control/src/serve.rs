@@ -4,7 +4,7 @@
 mod guarded;
 
 use crate::core::{Core, Unsigned, now, seconds};
-use crate::ejections::{Crowded, Ejection, Findings, OpenBreaker};
+use crate::ejections::{Crowded, Ejection, Findings, Keyless, OpenBreaker};
 use crate::shell::{Clock, monotone};
 use crate::stand_in::Withheld;
 use crate::tokens::Refused;
@@ -429,6 +429,7 @@ impl Telemetry for Service {
             ejections: report.ejections.into_iter().map(ejection).collect(),
             breakers: report.breakers.into_iter().map(breaker).collect(),
             crowded: report.crowded.into_iter().map(crowded).collect(),
+            keyless: report.keyless.into_iter().map(keyless).collect(),
         };
         // What one that was taken out carried to its end is counted; how it is itself is nobody's business any more.
         if is_member {
@@ -502,6 +503,11 @@ fn check(told: v1::report_request::Check) -> checks::Told {
 
 fn crowded(told: v1::report_request::Crowded) -> Crowded {
     Crowded { namespace: told.service_namespace, service: told.service, open: told.open, limit: told.limit, waiting: told.waiting }
+}
+
+fn keyless(told: v1::report_request::Keyless) -> Keyless {
+    let v1::report_request::Keyless { issuer, why, since_millis, older_hold } = told;
+    Keyless { issuer, why, since_millis, older_hold }
 }
 
 fn breaker(told: v1::report_request::OpenBreaker) -> OpenBreaker {

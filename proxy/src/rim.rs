@@ -61,6 +61,8 @@ pub struct Handle {
     pub guards: Arc<crate::guard::Guards>,
     /// Single requests that are told to the control plane.
     pub flows: Arc<crate::flows::Flows>,
+    /// Keys of issuers that were fetched, and whose cannot be.
+    pub keys: Arc<crate::tokens::Store>,
     pub leaver: Leaver,
     /// What is told before the process ends.
     pub last: LastWord,
@@ -134,6 +136,7 @@ impl Rim {
                 resolver,
                 guards: Arc::default(),
                 flows: Arc::default(),
+                keys: Arc::default(),
                 leaver,
                 last: LastWord::new(),
                 access: watch::Sender::new(0),

@@ -256,7 +256,7 @@ impl Proxy {
             resolver: handle.resolver.clone(),
             guards: handle.guards.clone(),
             flows: handle.flows.clone(),
-            keys: Default::default(),
+            keys: handle.keys.clone(),
             otlp: Default::default(),
             system_roots: identity::pem::of_machine().into(),
             access: handle.access.clone(),

@@ -8,7 +8,7 @@ mod store;
 
 pub use claims::token;
 pub use policy::Token;
-pub use store::Store;
+pub use store::{Keyless, Store};
 
 use crate::access::{self, At, Called, Standing};
 use crate::http::Stop;

@@ -65,7 +65,7 @@ pub struct Shared {
     /// System roots as PEM, for hosts outside the mesh.
     pub system_roots: Arc<[u8]>,
     /// Keys of issuers of tokens that were fetched.
-    pub keys: crate::tokens::Store,
+    pub keys: Arc<crate::tokens::Store>,
     /// Told whenever policies of access changed.
     pub access: watch::Sender<u64>,
     /// From [`Stage::Lingering`] on there are no new requests on kept connections.

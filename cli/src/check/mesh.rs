@@ -8,6 +8,7 @@ const CONTROL: &str = "control plane";
 const PROXIES: &str = "proxies";
 const CERTIFICATES: &str = "certificates";
 const CALLS: &str = "calls";
+const TOKENS: &str = "tokens";
 /// A root that ends sooner is warned of: to exchange it takes as long as the longest certificate under it.
 const SOON: u64 = 30 * 86_400;
 
@@ -27,6 +28,7 @@ pub fn facts(told: &Told, own_version: &str, now: u64) -> Vec<Fact> {
     facts.extend(certificates(&told.certificates, now));
     facts.push(edges(&told.edges));
     facts.push(plaintext(&told.problems));
+    facts.push(keys(&told.problems));
     facts
 }
 
@@ -154,6 +156,18 @@ fn edges(list: &EdgeList) -> Fact {
             format!("calls in plain: {}", some(&plain)),
             "put whoever is called into the mesh, or TLS before it (organza graph)",
         ),
+    }
+}
+
+/// Issuers of tokens whose keys proxies cannot fetch.
+fn keys(list: &ProblemList) -> Fact {
+    let all: Vec<&Located> = list.items.iter().filter(|problem| problem.reason == "KeysNotFetched").collect();
+    let said: Vec<String> = all.iter().map(|problem| format!("{}: {}", problem.object, problem.message)).collect();
+    let hint = all.first().and_then(|problem| problem.fix.clone()).unwrap_or_default();
+    match all.iter().any(|problem| problem.severity == Severity::Error) {
+        _ if all.is_empty() => Fact::good(TOKENS, "no proxy says that it cannot fetch an issuer's keys"),
+        true => Fact::bad(TOKENS, some(&said), hint),
+        false => Fact::warning(TOKENS, some(&said), hint),
     }
 }
 

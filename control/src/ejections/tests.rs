@@ -1,7 +1,7 @@
 use super::*;
 
 fn found(ejections: Vec<Ejection>, breakers: Vec<OpenBreaker>) -> Findings {
-    Findings { ejections, breakers, crowded: Vec::new() }
+    Findings { ejections, breakers, ..Findings::default() }
 }
 
 #[test]
@@ -100,4 +100,17 @@ fn so_much_is_remembered_of_one_proxy() {
     let mut all = Ejections::default();
     all.report(("web", 1), found(vec![out; limits::EJECTIONS + 1], Vec::new()), 10);
     assert_eq!(all.0[&("web".to_owned(), 1)].found.ejections.len(), limits::EJECTIONS);
+}
+
+#[test]
+fn of_two_processes_of_a_proxy_the_one_without_keys_is_told() {
+    let one = |older_hold, why: &str| Keyless { issuer: "a".into(), why: why.into(), since_millis: 0, older_hold };
+    let mut all = Ejections::default();
+    for (incarnation, older_hold) in [(1, true), (2, false), (3, true)] {
+        all.report(("web", incarnation), Findings { keyless: vec![one(older_hold, "why")], ..Findings::default() }, 10);
+    }
+    assert_eq!(all.keyless("a", 10).into_iter().collect::<Vec<_>>(), [("web", &one(false, "why"))]);
+    assert!(all.keyless("b", 10).is_empty() && all.keyless("a", 11 + limits::EJECTION_SECONDS).is_empty());
+    all.report(("web", 2), Findings { keyless: vec![one(false, &"é".repeat(limits::CHECK_SAID))], ..Findings::default() }, 10);
+    assert_eq!(all.keyless("a", 10)["web"].why.len(), limits::CHECK_SAID);
 }

@@ -210,3 +210,45 @@ async fn what_was_stored_before_a_crash_is_not_counted_again_when_it_is_told_aga
     }
     assert_eq!(counted(&second), (20, 20));
 }
+
+#[tokio::test]
+async fn whose_keys_cannot_be_fetched_is_told_where_the_issuer_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
+    let orders = join(&core, "orders", 9001);
+    let issuer = "
+apiVersion: organza.dev/v1alpha1
+kind: TokenIssuer
+metadata: {name: corp, namespace: shop}
+spec:
+  targetRefs: [{kind: Namespace, name: shop}]
+  issuer: https://issuer.example
+  jwks: {uri: 'https://issuer.example/jwks.json'}
+";
+    let (objects, problems) = frontends::file::parse("tokens.yaml", issuer);
+    assert!(problems.is_empty());
+    core.read(crate::files::Read { objects, problems: Vec::new() });
+    let key = core.world().resources().find_map(|one| match one {
+        model::Resource::TokenIssuer(issuer) => Some(issuer.key.to_string()),
+        _ => None,
+    });
+    let told = || crate::api::problems(&core).items.into_iter().filter(|one| one.reason == "KeysNotFetched").collect::<Vec<_>>();
+    for (older_hold, severity) in [(false, wire::api::Severity::Error), (true, wire::api::Severity::Warning)] {
+        let one =
+            v1::report_request::Keyless { issuer: key.clone().unwrap(), why: "no answer within 5s".into(), since_millis: 9000, older_hold };
+        let mut request =
+            Request::new(v1::ReportRequest { proxy: orders.proxy.clone(), incarnation: 7, keyless: vec![one], ..Default::default() });
+        request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into()))));
+        Service(core.clone()).report(request).await.unwrap();
+        let found = told();
+        assert!(found.len() == 1 && found[0].message.contains("cannot fetch its keys for 9 s: no answer within 5s"), "{found:?}");
+        assert_eq!(
+            (found[0].severity, found[0].file.as_str(), found[0].object.as_str()),
+            (severity, "tokens.yaml", "TokenIssuer shop/corp")
+        );
+    }
+    let mut request = Request::new(v1::ReportRequest { proxy: orders.proxy.clone(), incarnation: 7, ..Default::default() });
+    request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into()))));
+    Service(core.clone()).report(request).await.unwrap();
+    assert!(told().is_empty(), "once they are fetched nothing is told");
+}

@@ -8,6 +8,7 @@ use crate::flows::{ContextCounts, Missing};
 use crate::guard::{By, Checked, Crowded, OpenBreaker, Out};
 use crate::limits;
 use crate::snapshot::file::write_private;
+use crate::tokens::Keyless;
 use identity::{Csr, Rotation, Svid};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -41,7 +42,7 @@ pub(super) fn reports(
 ) -> Task {
     Task(tokio::task::spawn_local(async move {
         let mut client = TelemetryClient::new(channel);
-        let Handle { guards, flows, last: last_word, .. } = handle;
+        let Handle { guards, flows, keys, last: last_word, .. } = handle;
         let mut asked = last_word.listen();
         let mut told = false;
         let (mut last, mut called) = (rt::now(), rt::now());
@@ -50,10 +51,10 @@ pub(super) fn reports(
             let with_calls = ending || rt::now().saturating_duration_since(called) >= CALLS_EVERY;
             let delta = edges.borrow_mut().poll(&metrics, with_calls);
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
-            let crowded = guards.crowded();
+            let (crowded, keyless) = (guards.crowded(), keys.keyless());
             let checked = guards.checked(rt::now());
             let (seen, missing) = flows.take(rt::now());
-            let quiet = out.is_empty() && open.is_empty() && crowded.is_empty();
+            let quiet = out.is_empty() && open.is_empty() && crowded.is_empty() && keyless.is_empty();
             // The last ejection that ends is told too; and who has nothing to tell asks now and then what is tapped.
             let idle = rt::now().saturating_duration_since(last) < limits::REPORT_IDLE;
             let counted_out = delta.is_none() && seen.is_empty() && missing.flows == 0 && checked.is_empty();
@@ -77,6 +78,7 @@ pub(super) fn reports(
             request.ejections = out.into_iter().map(ejection).collect();
             request.breakers = open.into_iter().map(breaker).collect();
             request.crowded = crowded.into_iter().map(full).collect();
+            request.keyless = keyless.into_iter().map(without_keys).collect();
             request.checks = checked.into_iter().map(check).collect();
             request.calls_left_out = metrics.calls_left_out();
             request.context = Some(context(flows.take_context()));
@@ -129,6 +131,12 @@ fn full(told: Crowded) -> v1::report_request::Crowded {
         limit: told.limit,
         waiting: told.waiting,
     }
+}
+
+fn without_keys(told: Keyless) -> v1::report_request::Keyless {
+    let Keyless { issuer, why, since, older_hold } = told;
+    let since_millis = millis(rt::now().saturating_duration_since(since));
+    v1::report_request::Keyless { issuer: issuer.to_string(), why, since_millis, older_hold }
 }
 
 fn breaker(open: OpenBreaker) -> v1::report_request::OpenBreaker {

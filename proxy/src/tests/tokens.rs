@@ -271,10 +271,17 @@ async fn keys_are_fetched_and_stay_while_their_issuer_is_away() {
         assert_eq!(desk.asked.load(Ordering::SeqCst), 1);
         assert_eq!(get(door, Some(&ours.token(&claims("bob"))), &[]).await.0, 200);
         // Elsewhere nothing good is said: too much, no set, nothing.
+        let keys = shop.catalog.worker.shared.keys.clone();
+        assert!(keys.keyless().is_empty(), "nothing failed so far");
         for (path, says) in [("/large", "x".repeat(2 << 20)), ("/html", "<html>".to_owned()), ("/gone", String::new())] {
             desk.says(&says);
             shop.mesh.put(vec![issuer(on_catalog(), desk.url(path), true)]);
             assert_eq!(get(door, Some(&ours.token(&claims("ann"))), &[]).await.0, 401, "{path}");
+            let told = keys.keyless();
+            assert!(
+                matches!(&told[..], [one] if &*one.issuer.name == "tokenissuer.corp" && !one.why.is_empty() && !one.older_hold),
+                "{told:?}"
+            );
         }
         let metrics = shop.catalog.worker.shared.metrics.encode();
         assert!(metrics.contains("organza_token_keys_fetched_total{issuer=\"TokenIssuer shop/corp\",result=\"failed\"}"), "{metrics}");

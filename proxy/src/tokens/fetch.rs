@@ -87,10 +87,10 @@ fn report(worker: &Worker, store: &Store, issuer: &TokenIssuer, url: &KeysUrl, g
     let help = "Times that the keys of an issuer were fetched, and how that ended";
     worker.shared.metrics.counter("organza_token_keys_fetched", help, &[("issuer", &by), ("result", result)]).add(1.0);
     match got {
-        Ok(keys) => store.fetched(&issuer.key, Some((url.clone(), Arc::new(keys)))),
+        Ok(keys) => store.fetched(&issuer.key, url, Ok(Arc::new(keys))),
         Err(why) => {
             tracing::warn!("keys of {by} cannot be fetched: {why}; those that are known hold");
-            store.fetched(&issuer.key, None);
+            store.fetched(&issuer.key, url, Err(why));
         }
     }
 }

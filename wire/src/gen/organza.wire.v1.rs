@@ -2641,6 +2641,9 @@ pub struct ReportRequest {
     /// What consumers asked of what is guarded here; counted by sequence and told as seldom as calls are.
     #[prost(message, repeated, tag = "20")]
     pub consumed: ::prost::alloc::vec::Vec<report_request::Consumed>,
+    /// Issuers of tokens whose keys cannot be fetched now; whole each time.
+    #[prost(message, repeated, tag = "21")]
+    pub keyless: ::prost::alloc::vec::Vec<report_request::Keyless>,
     /// Calls that the proxy had no room for, since it started.
     #[prost(uint64, tag = "15")]
     pub calls_left_out: u64,
@@ -2712,6 +2715,19 @@ pub mod report_request {
         pub client_errors: u64,
         #[prost(uint64, tag = "6")]
         pub failures: u64,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Keyless {
+        /// Its resource's key.
+        #[prost(string, tag = "1")]
+        pub issuer: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub why: ::prost::alloc::string::String,
+        #[prost(uint64, tag = "3")]
+        pub since_millis: u64,
+        /// Keys of before hold meanwhile; else nobody is believed.
+        #[prost(bool, tag = "4")]
+        pub older_hold: bool,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Check {

@@ -83,6 +83,15 @@ fn each_thing_that_is_wrong_is_one_fact() {
             Mark::Bad,
             "(OlderRelease): Proxy web: it is of release \"0.0.9\" and cannot be given files/consumer/shop/consumer.acme: it lets nobody in",
         ),
+        (
+            |t| {
+                let told = json!({"severity": "error", "file": "a.yaml", "line": 1, "column": 1, "object": "TokenIssuer shop/corp", "path": "spec.jwks.uri", "reason": "KeysNotFetched",
+                    "message": "edge cannot fetch its keys", "fix": "mend it"});
+                t.problems.items.push(serde_json::from_value(told).unwrap());
+            },
+            Mark::Bad,
+            "TokenIssuer shop/corp: edge cannot fetch its keys",
+        ),
         (|t| t.proxies.items[0].mtls = false, Mark::Bad, "without a certificate of their own: web"),
         (|t| t.proxies.items[0].version = "0.0.9".into(), Mark::Warning, "of another release: web"),
         (|t| t.certificates.items[0].not_after = NOW + 86_400, Mark::Warning, "ends in 24 h"),

@@ -203,8 +203,15 @@ fn take_object(file: &Arc<str>, mut value: Value, spans: BTreeMap<String, Place>
     let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
     for (field, found) in [("apiVersion", &api_version), ("kind", &kind), ("metadata.name", &name)] {
         if found.is_empty() {
-            let fix = Some(format!("write a {field}"));
-            problems.push(problem(file, place.line, place.column, "Required", format!("an object without {field}"), fix));
+            let pointer = format!("/{}", field.replace('.', "/"));
+            let (what, fix) = match value.pointer(&pointer) {
+                // Such as `no`, which YAML reads as a truth.
+                Some(other) if !other.is_null() && !other.is_string() => {
+                    (format!("{field} is no text: {other}"), "put it in quotes".into())
+                }
+                _ => (format!("an object without {field}"), format!("write a {field}")),
+            };
+            problems.push(problem(file, place.line, place.column, "Required", what, Some(fix)));
             return;
         }
     }

@@ -124,3 +124,10 @@ fn files_and_texts_are_of_so_many_bytes_and_no_more() {
     let (objects, problems) = parse("f.yaml", &"#".repeat(limits::FILE_BYTES as usize + 1));
     assert_eq!((objects.len(), problems.len()), (0, 1));
 }
+
+#[test]
+fn a_name_that_yaml_takes_for_something_else_is_told_as_that() {
+    let (objects, problems) = parse("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: no}\n");
+    assert!(objects.is_empty());
+    assert_eq!(problems[0].report.message, "metadata.name is no text: false");
+}

@@ -74,6 +74,16 @@ fn nodes_are_asked_for_as_they_are_labelled_and_names_cannot_leave_their_quotes(
 }
 
 #[tokio::test]
+async fn no_more_than_a_month_is_asked_for_and_each_point_tells_of_two_scrapes_at_least() {
+    let (prometheus, asked) = answering(StatusCode::OK, |_| series("1")).await;
+    prometheus.history("service/shop/catalog", 1, NOW).await.unwrap();
+    let window = format!("[{}s]", limits::LONG_WINDOW);
+    assert!(asked.lock().unwrap().iter().all(|question| question.contains(&window)), "{asked:?}");
+    let told = prometheus.history("service/shop/catalog", limits::LONG_HOURS * 10, NOW).await.unwrap();
+    assert_eq!(told.slot_seconds, step(limits::LONG_HOURS));
+}
+
+#[tokio::test]
 async fn what_prometheus_refuses_and_what_is_none_is_said() {
     let refusal = json!({"status": "error", "errorType": "bad_data", "error": "too many points"});
     let why = |told: Result<LongHistory, Trouble>| told.unwrap_err().to_string();

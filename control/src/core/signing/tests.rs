@@ -2,6 +2,7 @@ use super::*;
 use crate::registry::tests::request;
 use crate::store::Memory;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn fingerprint(signed: &Signed) -> String {
     identity::pem::fingerprint(&signed.0.chain[0])
@@ -13,7 +14,9 @@ fn who_is_revoked_at_the_instant_of_its_renewal_has_nothing_left_that_is_believe
     let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
     let id = SpiffeId::parse("spiffe://organza.local/ns/shop/sa/web").unwrap();
     let csr = identity::Csr::generate(&id).unwrap();
-    for _ in 0..12 {
+    // Revoked while it asks, after more and more was given: never when it has as many as it may, for then nothing is signed that could slip through.
+    for enough in 0..12 {
+        let so_far = AtomicUsize::new(0);
         let proxy = core.register(request("far"), None).unwrap().proxy;
         let first = fingerprint(&core.sign(&csr.der, &id, &proxy).unwrap());
         // Until it is refused for good; that it has as many as it may is no such refusal.
@@ -21,7 +24,10 @@ fn who_is_revoked_at_the_instant_of_its_renewal_has_nothing_left_that_is_believe
             let mut given = Vec::new();
             loop {
                 match core.renew(&csr.der, &id, &first) {
-                    Ok(signed) => given.push(fingerprint(&signed)),
+                    Ok(signed) => {
+                        so_far.fetch_add(1, Ordering::Relaxed);
+                        given.push(fingerprint(&signed));
+                    }
                     Err(Unsigned::Bad(_)) => std::thread::yield_now(),
                     Err(Unsigned::Revoked | Unsigned::Nobody(_)) => return given,
                 }
@@ -29,6 +35,9 @@ fn who_is_revoked_at_the_instant_of_its_renewal_has_nothing_left_that_is_believe
         };
         let given = std::thread::scope(|scope| {
             let asking: Vec<_> = (0..3).map(|_| scope.spawn(renew)).collect();
+            while so_far.load(Ordering::Relaxed) < enough {
+                std::thread::yield_now();
+            }
             core.revoke(&proxy).unwrap();
             asking.into_iter().flat_map(|one| one.join().unwrap()).collect::<Vec<_>>()
         });

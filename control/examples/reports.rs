@@ -1,11 +1,15 @@
-//! What it costs to hear of a mesh: `cargo run --release -p control --example reports [SECONDS]`. 1,000 proxies tell 50 edges each, each second, all of them busy,
-//! of 100 services that call 50 others each (5,000 edges). Times are of this thread's processor; memory is what the kernel says that the process has.
+//! What it costs to hear of a mesh: `cargo run --release -p control --example reports [SECONDS]`. 1,000 proxies tell 50 edges each, each second, all of them
+//! busy: 500 of them of the calls that they make, and 500 of those that they are asked, of 100 services that call 50 others each. So there are 5,000 edges, of
+//! which both ends tell, and 50,000 of single processes. Messages are read as they come from the wire. Times are of this thread's processor; memory is what the
+//! kernel says that the process has.
 
 #![expect(clippy::print_stdout, reason = "a program that says what it measured")]
 
-use control::graph::Graph;
+use control::graph::{Graph, read};
+use prost::Message;
 use std::time::{Duration, Instant};
-use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Protocol, Reporter, Security};
+use telemetry::EdgeDelta;
+use wire::v1::{Edge, ReportRequest};
 
 const PROXIES: usize = 1000;
 const SERVICES: usize = 100;
@@ -14,47 +18,78 @@ const EDGES: usize = 50;
 #[path = "../../bench/meter.rs"]
 mod meter;
 
-use meter::{processor, resident};
+use meter::{resident, timed};
 
 fn main() {
     let seconds: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(3700);
     let mut graph = Graph::default();
-    let (mut took, begun) = (Duration::ZERO, Instant::now());
+    let (mut reading, mut counting, begun) = (Duration::ZERO, Duration::ZERO, Instant::now());
+    let mut passed = 0;
     for second in 1..=seconds {
-        // Replicas of a service are one workload: they tell of the same edges.
+        passed = second;
         for proxy in 0..PROXIES {
-            let edges = (0..EDGES).map(|n| edge(proxy % SERVICES, n, second)).collect();
+            let report = told(proxy, second).encode_to_vec();
+            let (read, took) = timed(|| ReportRequest::decode(report.as_slice()).map(|report| (report.proxy, read::edges(report.edges))));
+            reading += took;
+            let Ok((name, edges)) = read else { return println!("a message that cannot be read") };
             let delta = EdgeDelta { incarnation: 1, sequence: second, edges, calls: Vec::new(), consumed: Vec::new() };
-            let name = format!("proxy-{proxy}");
-            let before = processor();
-            graph.report(&name, delta, 1_000_000 + second);
-            took += processor().saturating_sub(before);
+            let (is_news, took) = timed(|| graph.report(&name, delta, 1_000_000 + second));
+            assert!(is_news, "each report is counted");
+            counting += took;
         }
-        if begun.elapsed() > Duration::from_secs(600) {
-            println!("ended after {second} seconds of the mesh");
+        if begun.elapsed() > Duration::from_secs(540) {
             break;
         }
     }
-    let of_core = took.as_secs_f64() * 100.0 / seconds as f64;
-    println!("{of_core:.1} % of a core; {} MB hold {} edges", resident() / 1_000_000, graph.edges(1_000_000 + seconds, 10).count());
+    let of_core = |took: Duration| took.as_secs_f64() * 100.0 / passed as f64;
+    println!("{passed} s of the mesh: {:.1} % of a core to read, {:.1} % to count", of_core(reading), of_core(counting));
+    let now = 1_000_000 + passed;
+    println!(
+        "{} MB hold {} calls of {} edges, {} left out",
+        resident() / 1_000_000,
+        graph.calls(now, 10).count(),
+        graph.edges(now, 10).count(),
+        graph.left_out()
+    );
 }
 
-fn edge(service: usize, n: usize, second: u64) -> (EdgeId, EdgeTotals) {
-    let (called, text) = ((service + n + 1) % SERVICES, |kind: &str, n: usize| format!("{kind}-{n}").into());
-    let id = EdgeId {
-        reporter: Reporter::Source,
+/// What a proxy of a caller tells, and one of a called service: replicas tell of the same edges.
+fn told(proxy: usize, second: u64) -> ReportRequest {
+    let (is_caller, own) = (proxy.is_multiple_of(2), proxy / 2 % SERVICES);
+    let edge = |n: usize| match is_caller {
+        true => edge("source", own, (own + n + 1) % SERVICES, second),
+        false => edge("destination", (own + SERVICES - n - 1) % SERVICES, own, second),
+    };
+    ReportRequest {
+        proxy: format!("proxy-{proxy}"),
+        incarnation: 1,
+        sequence: second,
+        edges: (0..EDGES).map(edge).collect(),
+        ..ReportRequest::default()
+    }
+}
+
+fn edge(reporter: &str, source: usize, called: usize, second: u64) -> Edge {
+    let service = |n: usize| format!("service-{n}");
+    // Ten answers in as many cells, of twelve.
+    let latency_cells = (0..10).map(|n| 30 + n + (second % 3) as u32).collect();
+    Edge {
+        reporter: reporter.into(),
         source_namespace: "shop".into(),
-        source_workload: text("service", service),
+        source_workload: service(source),
         source_version: "v1".into(),
         service_namespace: "shop".into(),
-        service: text("service", called),
+        service: service(called),
         destination_namespace: "shop".into(),
-        destination_workload: text("service", called),
+        destination_workload: service(called),
         destination_version: "v1".into(),
-        protocol: Protocol::Http,
-        security: Security::MutualTls,
-    };
-    let mut counts = EdgeTotals { requests: 10, request_bytes: 1000, response_bytes: 50_000, ..EdgeTotals::default() };
-    (0..10).for_each(|i| counts.latency.record(Duration::from_micros(500 + 300 * i + second % 7 * 100)));
-    (id, counts)
+        protocol: "http".into(),
+        security: "mutual_tls".into(),
+        requests: 10,
+        request_bytes: 1000,
+        response_bytes: 50_000,
+        latency_cells,
+        latency_counts: vec![1; 10],
+        ..Edge::default()
+    }
 }

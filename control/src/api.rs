@@ -330,14 +330,25 @@ struct Window {
     seconds: Option<u64>,
     at: Option<u64>,
     node: Option<String>,
+    route: Option<String>,
+    proxy: Option<String>,
 }
 
-async fn graph(State(api): State<Api>, Asked(window): Asked<Window>) -> Response {
-    let mut told = picture::graph(&api.core, window.seconds.unwrap_or(limits::RATE_SECONDS as u64), window.at);
-    if let Some(node) = &window.node {
-        picture::only_near(&mut told, node);
-    }
-    known::timeless(told, |told| &mut told.time)
+async fn graph(State(api): State<Api>, Asked(window): Asked<Window>) -> Result<Response, Refuse> {
+    let told = match window {
+        Window { seconds: None, at: None, node: None, route: None, proxy: Some(proxy) } => picture::of_workload(&api.core, &proxy),
+        Window { proxy: Some(_), .. } => {
+            let fix = "ask with ?proxy=NAME and nothing else".to_owned();
+            return Err(Refuse::new(StatusCode::BAD_REQUEST, "what one process told is of the last two minutes, and whole", Some(fix)));
+        }
+        Window { seconds, at, node, route, proxy: None } => {
+            let route = route.map(|route| routed(&api.core, &route)).transpose()?;
+            let mut told = picture::graph(&api.core, seconds.unwrap_or(limits::RATE_SECONDS as u64), at, route.as_ref());
+            node.iter().for_each(|node| picture::only_near(&mut told, node));
+            told
+        }
+    };
+    Ok(known::timeless(told, |told| &mut told.time))
 }
 
 #[derive(serde::Deserialize)]
@@ -346,15 +357,26 @@ struct Of {
     node: Option<String>,
     edge: Option<String>,
     workload: Option<String>,
+    route: Option<String>,
+}
+
+/// Calls of a route by its name.
+fn routed(core: &Core, route: &str) -> Result<picture::Routed, Refuse> {
+    let fix = || "ask with ?route=KIND/NAMESPACE/NAME of one that a parent took (organza get routes)".to_owned();
+    let unknown = || Refuse::new(StatusCode::NOT_FOUND, format!("no route in force is called {route:?}"), Some(fix()));
+    picture::Routed::of(&core.world(), route).ok_or_else(unknown)
 }
 
 async fn history(State(api): State<Api>, Asked(of): Asked<Of>) -> Result<Response, Refuse> {
-    let fix = "ask with ?node=ID or ?edge=ID, by the ids of /v1/graph, or with ?workload=NAMESPACE/NAME".to_owned();
+    let fix =
+        "ask with ?node=ID or ?edge=ID, by the ids of /v1/graph, or with ?workload=NAMESPACE/NAME or ?route=KIND/NAMESPACE/NAME".to_owned();
     let refuse = || Refuse::new(StatusCode::BAD_REQUEST, "the history of what?", Some(fix));
-    let of = match (&of.node, &of.edge, &of.workload) {
-        (Some(node), None, None) => picture::Of::Node(node),
-        (None, Some(edge), None) => picture::Of::Edge(edge),
-        (None, None, Some(workload)) => picture::Of::Workload(workload),
+    let route = of.route.as_ref().map(|route| routed(&api.core, route)).transpose()?;
+    let of = match (&of.node, &of.edge, &of.workload, &route) {
+        (Some(node), None, None, None) => picture::Of::Node(node),
+        (None, Some(edge), None, None) => picture::Of::Edge(edge),
+        (None, None, Some(workload), None) => picture::Of::Workload(workload),
+        (None, None, None, Some(route)) => picture::Of::Route(route),
         _ => return Err(refuse()),
     };
     Ok(known::timeless(picture::history(&api.core, of), |told| &mut told.time))

@@ -1,17 +1,24 @@
 //! Who calls whom: edges as proxies report them, each report counted exactly once by its incarnation and sequence number; the last seconds and
-//! the last hour of each ([`history`]), in bounded memory. It knows no clock, no service and no picture: what nodes these are is told by `api`.
+//! the last hour of each ([`history`]), and the last two minutes as each process told them ([`workloads`]), in bounded memory. It knows no clock, no
+//! service and no picture: what nodes these are is told by `api`.
 
 pub mod history;
+pub mod read;
+pub mod workloads;
 
 use crate::heard::Heard;
 use crate::limits;
-use history::History;
-use std::collections::{BTreeMap, HashSet};
+use history::{History, Packed};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Reporter};
+use workloads::Workloads;
 
 #[derive(Debug)]
 struct Edge {
+    /// No other edge has it, before or after.
+    number: u64,
     totals: EdgeTotals,
     seconds: History,
     hour: History,
@@ -20,8 +27,9 @@ struct Edge {
 }
 
 impl Edge {
-    fn new() -> Self {
+    fn new(number: u64) -> Self {
         Self {
+            number,
             totals: EdgeTotals::default(),
             seconds: History::new(1, limits::RATE_SECONDS + 1),
             hour: History::new(limits::SLOT_SECONDS, limits::SLOTS),
@@ -37,6 +45,27 @@ fn ends(id: &EdgeId) -> Ends {
     let source = [&id.source_namespace, &id.source_workload, &id.source_version];
     let destination = [&id.destination_namespace, &id.destination_workload, &id.destination_version];
     [source[0], source[1], source[2], destination[0], destination[1], destination[2]].map(Arc::clone)
+}
+
+/// How many edges each end tells between the same two.
+#[derive(Debug, Clone, Copy, Default)]
+struct Words {
+    of_caller: usize,
+    of_callee: usize,
+}
+
+impl Words {
+    fn of(&mut self, reporter: Reporter) -> &mut usize {
+        match reporter {
+            Reporter::Source | Reporter::Gateway => &mut self.of_caller,
+            Reporter::Destination => &mut self.of_callee,
+        }
+    }
+
+    /// Edges whose word counts.
+    fn spoken(self) -> usize {
+        if self.of_caller > 0 { self.of_caller } else { self.of_callee }
+    }
 }
 
 /// What the caller cannot tell of a call: whom policy refused at its end, and what its end tried again.
@@ -61,21 +90,46 @@ impl Denied {
     pub fn calls(&self) -> u64 {
         self.by_callers.max(self.by_callees)
     }
+
+    /// The same by slots, oldest first: who tells of a call in the slot after the other one did tells of the same call.
+    fn by_slots(slots: BTreeMap<u64, Self>) -> impl Iterator<Item = (u64, u64)> {
+        let mut before: Option<(u64, Self)> = None;
+        slots.into_iter().map(move |(start, told)| {
+            let alone = Self {
+                by_callers: told.by_callers.saturating_sub(told.by_callees),
+                by_callees: told.by_callees.saturating_sub(told.by_callers),
+            };
+            let earlier = before.filter(|(at, _)| at + limits::SLOT_SECONDS == start).map_or(Self::default(), |(_, alone)| alone);
+            let late = Self { by_callers: alone.by_callers.min(earlier.by_callees), by_callees: alone.by_callees.min(earlier.by_callers) };
+            before = Some((start, Self { by_callers: alone.by_callers - late.by_callers, by_callees: alone.by_callees - late.by_callees }));
+            (start, told.calls() - late.by_callers - late.by_callees)
+        })
+    }
 }
 
 #[derive(Debug, Default)]
 pub struct Graph {
-    edges: BTreeMap<EdgeId, Edge>,
-    /// Calls whose caller reports them.
-    callers: HashSet<Ends>,
+    edges: HashMap<EdgeId, Edge>,
+    /// Who tells of which calls ...
+    words: HashMap<Ends, Words>,
+    /// ... and how many edges count by that.
+    spoken: usize,
+    workloads: Workloads,
     heard: Heard,
+    /// Edges that there were.
+    numbered: u64,
+    /// Before this second no edge can have been silent for an hour.
+    none_idle_before: u64,
     left_out: u64,
 }
+
+/// What was silent for so long, in seconds, makes room.
+const HOUR: u64 = limits::SLOT_SECONDS * limits::SLOTS as u64;
 
 /// One edge as it is told.
 pub struct Told<'g> {
     pub id: &'g EdgeId,
-    pub totals: &'g EdgeTotals,
+    pub totals: Cow<'g, EdgeTotals>,
     /// Sum over the window, and the window's seconds.
     pub recent: EdgeTotals,
     pub seconds: f64,
@@ -89,57 +143,91 @@ impl Graph {
         if !self.heard.is_news(proxy, delta.incarnation, delta.sequence, now) {
             return false;
         }
+        let mut own = self.workloads.begin(proxy);
         for (id, counts) in delta.edges {
             // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
-            let told_by_caller = id.reporter == Reporter::Destination && self.callers.contains(&ends(&id));
-            let Some(edge) = self.known(id, now) else { continue };
+            let told_by_caller = !self.speaks(&id);
+            let edge = match self.edges.get_mut(&id) {
+                Some(edge) => edge,
+                None => match self.begin(id, now) {
+                    Some(edge) => edge,
+                    None => continue,
+                },
+            };
+            let packed = Packed::of(&counts);
             edge.totals.add(&counts);
-            edge.seconds.add(&counts, now);
-            let kept = if told_by_caller { of_callee(&counts) } else { counts };
-            if kept != EdgeTotals::default() {
-                edge.hour.add(&kept, now);
+            edge.seconds.add(&packed, now);
+            if !told_by_caller {
+                edge.hour.add(&packed, now);
+            } else if counts.denied > 0 || counts.retries > 0 {
+                edge.hour.add(&Packed::of(&of_callee(&counts)), now);
             }
             edge.seen = edge.seen.max(now);
+            let number = edge.number;
+            self.workloads.add(&mut own, number, &counts, &packed, now);
         }
+        self.workloads.end(proxy, own, now);
         true
     }
 
-    /// The edge, which is made where it is new and there is room.
-    fn known(&mut self, id: EdgeId, now: u64) -> Option<&mut Edge> {
-        if !self.edges.contains_key(&id) {
-            if !self.has_room(now) {
-                self.left_out = self.left_out.saturating_add(1);
-                return None;
-            }
-            if id.reporter == Reporter::Source {
-                self.callers.insert(ends(&id));
-            }
+    /// Makes an edge that is new, if there is room.
+    fn begin(&mut self, id: EdgeId, now: u64) -> Option<&mut Edge> {
+        if !self.has_room(&id, now) {
+            self.left_out = self.left_out.saturating_add(1);
+            return None;
         }
-        Some(self.edges.entry(id).or_insert_with(Edge::new))
+        self.tell(&id, |words| *words += 1);
+        self.numbered += 1;
+        Some(self.edges.entry(id).or_insert(Edge::new(self.numbered)))
     }
 
-    /// Whether one more edge may be kept; makes room by forgetting one of which nothing was heard for an hour.
-    fn has_room(&mut self, now: u64) -> bool {
-        if self.edges.len() < limits::EDGES {
+    /// Notes that one end tells of one edge more, or less.
+    fn tell(&mut self, id: &EdgeId, change: impl FnOnce(&mut usize)) {
+        let ends = ends(id);
+        let words = self.words.entry(ends.clone()).or_default();
+        let before = words.spoken();
+        change(words.of(id.reporter));
+        let after = *words;
+        self.spoken = self.spoken + after.spoken() - before;
+        if after.of_caller + after.of_callee == 0 {
+            self.words.remove(&ends);
+        }
+    }
+
+    /// Whether this edge may be kept besides all others: so many whose word counts, and as many again.
+    fn fits(&self, id: &EdgeId) -> bool {
+        let mut words = self.words.get(&ends(id)).copied().unwrap_or_default();
+        let before = words.spoken();
+        *words.of(id.reporter) += 1;
+        self.edges.len() < 2 * limits::EDGES && self.spoken + words.spoken() - before <= limits::EDGES
+    }
+
+    /// Whether one more edge may be kept; makes room by forgetting those of which nothing was heard for an hour, the eldest first.
+    fn has_room(&mut self, id: &EdgeId, now: u64) -> bool {
+        if self.fits(id) {
             return true;
         }
-        let hour = limits::SLOT_SECONDS * limits::SLOTS as u64;
-        let idle = self.edges.iter().filter(|(_, edge)| edge.seen + hour < now).min_by_key(|(_, edge)| edge.seen).map(|(id, _)| id.clone());
-        let Some(idle) = idle else { return false };
-        self.edges.remove(&idle);
-        if idle.reporter == Reporter::Source {
-            let gone = ends(&idle);
-            let others = self.edges.keys().any(|id| id.reporter == Reporter::Source && ends(id) == gone);
-            if !others {
-                self.callers.remove(&gone);
+        if now < self.none_idle_before {
+            return false;
+        }
+        let idle = self.edges.iter().filter(|(_, edge)| edge.seen + HOUR < now).map(|(id, edge)| (edge.seen, id.clone()));
+        let mut idle: Vec<_> = idle.collect();
+        idle.sort_unstable();
+        for (_, one) in idle {
+            self.edges.remove(&one);
+            self.tell(&one, |words| *words -= 1);
+            if self.fits(id) {
+                return true;
             }
         }
-        true
+        // Who tells of new ones without end is not let look through all of them each time.
+        self.none_idle_before = self.edges.values().map(|edge| edge.seen + HOUR + 1).min().unwrap_or(0);
+        false
     }
 
     /// Reports of edges that there was no room for.
     pub fn left_out(&self) -> u64 {
-        self.left_out
+        self.left_out.saturating_add(self.workloads.left_out())
     }
 
     /// Each call once, though both ends report it: the caller's word counts where there is one, since it saw what failed on the way. A caller
@@ -150,16 +238,30 @@ impl Graph {
 
     /// Whether this end's word is the one that counts.
     pub fn speaks(&self, id: &EdgeId) -> bool {
-        id.reporter == Reporter::Source || !self.callers.contains(&ends(id))
+        id.reporter != Reporter::Destination || self.words.get(&ends(id)).is_none_or(|words| words.of_caller == 0)
     }
 
-    /// Every edge, as each end reports it.
+    /// Every edge, as each end reports it, in no order.
     pub fn edges(&self, now: u64, seconds: u64) -> impl Iterator<Item = Told<'_>> {
         self.edges.iter().map(move |(id, edge)| {
             let history = if seconds <= limits::RATE_SECONDS as u64 { &edge.seconds } else { &edge.hour };
             let (recent, passed) = history.since(now, seconds).unwrap_or((EdgeTotals::default(), 1));
-            Told { id, totals: &edge.totals, recent, seconds: passed as f64, seen: edge.seen }
+            Told { id, totals: Cow::Borrowed(&edge.totals), recent, seconds: passed as f64, seen: edge.seen }
         })
+    }
+
+    /// Edges as this one process told them in the last two minutes, each call once.
+    pub fn of_workload(&self, proxy: &str, now: u64) -> Vec<Told<'_>> {
+        let own: HashMap<u64, &workloads::Own> = self.workloads.of(proxy, now).map(|own| (own.number(), own)).collect();
+        let told = |(id, own): (_, &workloads::Own)| {
+            let (recent, passed) = own.recent(now);
+            Told { id, totals: Cow::Owned(own.totals()), recent, seconds: passed as f64, seen: own.seen() }
+        };
+        let mut all: Vec<_> = self.edges.iter().filter_map(|(id, edge)| own.get(&edge.number).map(|own| told((id, own)))).collect();
+        // Of who calls itself both ends are one process.
+        let calls: HashSet<Ends> = all.iter().filter(|told| told.id.reporter != Reporter::Destination).map(|told| ends(told.id)).collect();
+        all.retain(|told| told.id.reporter != Reporter::Destination || !calls.contains(&ends(told.id)));
+        all
     }
 
     /// The last hour of the calls of which `pair` says between whom they are, added up by slots of ten seconds: (start of the slot, counts), oldest
@@ -178,9 +280,9 @@ impl Graph {
                 sums.entry(start).or_default().add(&counts);
             }
         }
-        for (start, denied) in denied.into_values().flatten() {
+        for (start, denied) in denied.into_values().flat_map(Denied::by_slots) {
             let sum = sums.entry(start).or_default();
-            sum.denied = sum.denied.saturating_add(denied.calls());
+            sum.denied = sum.denied.saturating_add(denied);
         }
         sums
     }
@@ -188,7 +290,7 @@ impl Graph {
     /// Bytes that the edges hold on the heap, names apart.
     pub fn footprint(&self) -> usize {
         let one = |edge: &Edge| size_of::<Edge>() + size_of_val(&*edge.totals.latency.0) + edge.seconds.footprint() + edge.hour.footprint();
-        self.edges.values().map(one).sum()
+        self.edges.values().map(one).sum::<usize>() + self.workloads.footprint()
     }
 }
 

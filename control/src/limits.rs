@@ -34,8 +34,16 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 pub const RENEW_LOOK: Duration = Duration::from_secs(1);
 /// How often files are looked at.
 pub const LOOK: Duration = Duration::from_millis(20);
-/// Edges of the service graph, both ends' words counted.
+/// Edges of the service graph; of as many it is kept for the last seconds what the other end tells.
 pub const EDGES: usize = 5_000;
+/// Edges as each process told them, of all of them ...
+pub const WORKLOAD_EDGES: usize = 50_000;
+/// ... and of one ...
+pub const WORKLOAD_EDGES_OF_ONE: usize = 1_000;
+/// ... which are kept in so many slots ...
+pub const WORKLOAD_SLOTS: usize = 4;
+/// ... of so many seconds.
+pub const WORKLOAD_SLOT_SECONDS: u64 = 30;
 /// The last hour of an edge is kept in so many slots ...
 pub const SLOTS: usize = 360;
 /// ... of so many seconds.

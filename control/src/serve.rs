@@ -8,14 +8,14 @@ use crate::ejections::{Crowded, Ejection, Findings, Keyless, OpenBreaker};
 use crate::shell::{Clock, monotone};
 use crate::stand_in::Withheld;
 use crate::tokens::Refused;
-use crate::{calls, checks, limits, registry};
+use crate::{calls, checks, graph, limits, registry};
 use guarded::guarded;
 use identity::{ClientAuth, Credentials, alpn};
 use model::{Key, SpiffeId};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use telemetry::{CallCounts, CallId, EdgeDelta, EdgeId, EdgeTotals, Histogram, Protocol, Reporter, Security};
+use telemetry::{CallCounts, CallId, EdgeDelta};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -437,7 +437,7 @@ impl Telemetry for Service {
             inner.checks.report(&report.proxy, report.checks.into_iter().map(check), seconds(now()));
         }
         if report.sequence > 0 {
-            let edges = report.edges.into_iter().take(wire::limits::EDGES).filter_map(edge).collect();
+            let edges = graph::read::edges(report.edges);
             let delta =
                 EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new(), consumed: Vec::new() };
             inner.calls.left_out_by(&report.proxy, report.incarnation, report.calls_left_out);
@@ -519,37 +519,6 @@ fn breaker(told: v1::report_request::OpenBreaker) -> OpenBreaker {
         since_millis: told.since_millis,
         half_open: told.half_open,
     }
-}
-
-fn edge(edge: v1::Edge) -> Option<(EdgeId, EdgeTotals)> {
-    let reporter = [Reporter::Source, Reporter::Destination].into_iter().find(|r| r.as_str() == edge.reporter)?;
-    let protocol = [Protocol::Http, Protocol::Grpc, Protocol::Tcp, Protocol::Udp].into_iter().find(|p| p.as_str() == edge.protocol)?;
-    let id = EdgeId {
-        reporter,
-        source_namespace: edge.source_namespace.into(),
-        source_workload: edge.source_workload.into(),
-        source_version: edge.source_version.into(),
-        service_namespace: edge.service_namespace.into(),
-        service: edge.service.into(),
-        destination_namespace: edge.destination_namespace.into(),
-        destination_workload: edge.destination_workload.into(),
-        destination_version: edge.destination_version.into(),
-        protocol,
-        security: Security::parse(&edge.security)?,
-    };
-    let totals = EdgeTotals {
-        opened: edge.opened,
-        requests: edge.requests,
-        failures: edge.failures,
-        client_errors: edge.client_errors,
-        denied: edge.denied,
-        faults: edge.faults,
-        retries: edge.retries,
-        request_bytes: edge.request_bytes,
-        response_bytes: edge.response_bytes,
-        latency: Histogram::from_sparse(edge.latency_cells.into_iter().zip(edge.latency_counts)),
-    };
-    Some((id, totals))
 }
 
 #[cfg(test)]

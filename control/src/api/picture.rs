@@ -1,11 +1,16 @@
 //! The service graph as people see it: edges between workloads drawn together into services, gateways, clients and what is outside. Which workload
 //! is drawn as which node is decided here, once, for the graph, its history and the list of workloads.
 
+mod hour;
+mod routed;
+
 use crate::core::{Core, Inner, now, seconds};
 use crate::graph::{Denied, Told};
 use crate::world::World;
 use crate::{limits, registry};
+pub use hour::{Of, history};
 use model::{Backend, Filter, Key, Kind, Resource, Route, Service, Target};
+pub use routed::Routed;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use telemetry::{EdgeId, EdgeTotals, Reporter};
@@ -225,8 +230,9 @@ fn edge_id((source, destination, protocol): &EdgeKey) -> String {
     format!("{}→{}/{protocol}", source.id(), destination.id())
 }
 
-/// The graph over the `window` seconds before `at`, or before now. What was counted is of then; who is there, and what configuration says, is of now.
-pub fn graph(core: &Core, window: u64, at: Option<u64>) -> api::Graph {
+/// The graph over the `window` seconds before `at`, or before now; `of` one route where it is named. What was counted is of then; who is there, and what
+/// configuration says, is of now.
+pub fn graph(core: &Core, window: u64, at: Option<u64>, of: Option<&Routed>) -> api::Graph {
     let world = core.world();
     let inner = core.lock();
     let (time, hour) = (seconds(now()), limits::SLOT_SECONDS * limits::SLOTS as u64);
@@ -235,28 +241,11 @@ pub fn graph(core: &Core, window: u64, at: Option<u64>) -> api::Graph {
     let window = window.clamp(if at.is_some() { 2 * limits::SLOT_SECONDS } else { 1 }, hour);
     let time = at.unwrap_or(time);
     let places = Places::of(&world, &inner.registry);
-    let mut nodes: BTreeMap<Place, Node> =
-        places.workloads.values().chain(places.services.values()).map(|p| (p.clone(), Node::default())).collect();
-    let of_ends = of_ends(&inner, &places, time, window);
-    let mut edges: BTreeMap<EdgeKey, Edge> = BTreeMap::new();
-    for told in inner.graph.calls(time, window) {
-        let (source, destination) = places.ends(told.id);
-        let protocol = told.id.protocol.as_str();
-        let counts = told.recent.clone();
-        nodes.entry(source.clone()).or_default().sent.add(&counts, told.seconds);
-        if source.kind == NodeKind::Gateway {
-            // What a gateway sends on or refuses, strangers asked it.
-            let key = (strangers(), source.clone(), protocol);
-            let from_outside = edges.entry(key).or_default();
-            from_outside.add(&told, &counts);
-            nodes.entry(strangers()).or_default().sent.add(&counts, told.seconds);
-        }
-        let Some(destination) = destination else { continue };
-        let node = nodes.entry(destination.clone()).or_default();
-        node.asked.add(&counts, told.seconds);
-        node.versions.entry(told.id.destination_version.clone()).or_default().add(&counts, told.seconds);
-        edges.entry((source, destination, protocol)).or_default().add(&told, &counts);
-    }
+    let all = places.workloads.values().chain(places.services.values()).filter(|_| of.is_none());
+    let mut nodes: BTreeMap<Place, Node> = all.map(|p| (p.clone(), Node::default())).collect();
+    let is_of = |told: &Told<'_>| of.is_none_or(|of| of.has(told.id, &places.source(told.id)));
+    let of_ends = of_ends(&inner, &places, (time, window), is_of);
+    let mut edges = drawn_together(&mut nodes, &places, inner.graph.calls(time, window).filter(is_of));
     add_ends(&mut nodes, &mut edges, of_ends);
     let drawn = Drawn::of(&world, &inner, &places, time);
     api::Graph {
@@ -267,6 +256,52 @@ pub fn graph(core: &Core, window: u64, at: Option<u64>) -> api::Graph {
         edges: edges.iter().map(|(key, edge)| told_edge(key, edge)).collect(),
         left_out: inner.graph.left_out(),
     }
+}
+
+/// What one process told of its own calls in the last two minutes: itself as the node that it is drawn as, and who is at the other ends.
+pub fn of_workload(core: &Core, proxy: &str) -> api::Graph {
+    let world = core.world();
+    let inner = core.lock();
+    let time = seconds(now());
+    let places = Places::of(&world, &inner.registry);
+    let mut nodes = BTreeMap::new();
+    let edges = drawn_together(&mut nodes, &places, inner.graph.of_workload(proxy, time));
+    let drawn = Drawn::of(&world, &inner, &places, time);
+    api::Graph {
+        generation: world.generation,
+        time,
+        window_seconds: limits::WORKLOAD_SLOT_SECONDS * limits::WORKLOAD_SLOTS as u64,
+        nodes: nodes.iter().map(|(place, node)| drawn.node(place, node)).collect(),
+        edges: edges.iter().map(|(key, edge)| told_edge(key, edge)).collect(),
+        left_out: inner.graph.left_out(),
+    }
+}
+
+/// Adds calls up to nodes and edges.
+fn drawn_together<'g>(
+    nodes: &mut BTreeMap<Place, Node>,
+    places: &Places,
+    calls: impl IntoIterator<Item = Told<'g>>,
+) -> BTreeMap<EdgeKey, Edge> {
+    let mut edges: BTreeMap<EdgeKey, Edge> = BTreeMap::new();
+    for told in calls {
+        let (source, destination) = places.ends(told.id);
+        let (protocol, counts) = (told.id.protocol.as_str(), &told.recent);
+        nodes.entry(source.clone()).or_default().sent.add(counts, told.seconds);
+        if source.kind == NodeKind::Gateway {
+            // What a gateway sends on or refuses, strangers asked it.
+            let key = (strangers(), source.clone(), protocol);
+            let from_outside = edges.entry(key).or_default();
+            from_outside.add(&told, counts);
+            nodes.entry(strangers()).or_default().sent.add(counts, told.seconds);
+        }
+        let Some(destination) = destination else { continue };
+        let node = nodes.entry(destination.clone()).or_default();
+        node.asked.add(counts, told.seconds);
+        node.versions.entry(told.id.destination_version.clone()).or_default().add(counts, told.seconds);
+        edges.entry((source, destination, protocol)).or_default().add(&told, counts);
+    }
+    edges
 }
 
 /// Leaves in a graph one node, its edges, and who is at their other ends.
@@ -326,9 +361,9 @@ fn again(whole: &mut Sum, versions: &mut BTreeMap<Arc<str>, Sum>, version: &Arc<
     versions.entry(version.clone()).or_default().totals.add(&counts);
 }
 
-fn of_ends(inner: &Inner, places: &Places, time: u64, window: u64) -> HashMap<EdgeKey, Ends> {
+fn of_ends(inner: &Inner, places: &Places, (time, window): (u64, u64), is_of: impl Fn(&Told<'_>) -> bool) -> HashMap<EdgeKey, Ends> {
     let mut sums: HashMap<EdgeKey, Ends> = HashMap::new();
-    for told in inner.graph.edges(time, window).filter(|told| told.recent.denied > 0 || told.recent.retries > 0) {
+    for told in inner.graph.edges(time, window).filter(|told| (told.recent.denied > 0 || told.recent.retries > 0) && is_of(told)) {
         let (source, Some(destination)) = places.ends(told.id) else { continue };
         let ends = sums.entry((source, destination, told.id.protocol.as_str())).or_default();
         let is_callee = told.id.reporter == Reporter::Destination;
@@ -499,55 +534,6 @@ impl<'d> Drawn<'d> {
         mark(own || self.routes(place).any(|route| self.troubled.contains(&route.origin.object)), "problem");
         marks
     }
-}
-
-/// Whose hour is told; nodes and edges by their ids, a workload as `NAMESPACE/NAME`.
-#[derive(Debug, Clone, Copy)]
-pub enum Of<'o> {
-    Node(&'o str),
-    Edge(&'o str),
-    Workload(&'o str),
-}
-
-impl Of<'_> {
-    /// Whether a call is of it, as its figures are told: what it was asked, of whom nobody calls what it sent.
-    fn has(self, id: &EdgeId, (source, destination): &(Place, Option<Place>)) -> bool {
-        let protocol = id.protocol.as_str();
-        let from_outside = (source.kind == NodeKind::Gateway).then(|| (strangers(), source.clone(), protocol));
-        match self {
-            Self::Node(node) => {
-                let sends = source.kind != NodeKind::Service && source.id() == node || node == strangers().id() && from_outside.is_some();
-                sends || destination.as_ref().is_some_and(|place| place.id() == node)
-            }
-            Self::Edge(edge) => {
-                let is_edge = |destination: &Place| edge_id(&(source.clone(), destination.clone(), protocol)) == edge;
-                let inner = destination.as_ref().is_some_and(is_edge);
-                inner || from_outside.is_some_and(|key| edge_id(&key) == edge)
-            }
-            Self::Workload(workload) => {
-                let is = |namespace: &str, name: &str| workload.split_once('/') == Some((namespace, name));
-                let sends = source.kind != NodeKind::Service && is(&id.source_namespace, &id.source_workload);
-                sends || is(&id.destination_namespace, &id.destination_workload)
-            }
-        }
-    }
-}
-
-/// The last hour of one of them; nothing where nobody is called so.
-pub fn history(core: &Core, of: Of<'_>) -> api::History {
-    let world = core.world();
-    let inner = core.lock();
-    let time = seconds(now());
-    let hour = limits::SLOT_SECONDS * limits::SLOTS as u64;
-    let places = Places::of(&world, &inner.registry);
-    // Mapping an edge to its nodes costs more than adding it up does, but is asked once for each, not for each slot.
-    let pair = |id: &EdgeId| {
-        let ends = places.ends(id);
-        of.has(id, &ends).then(|| (ends, id.protocol.as_str()))
-    };
-    let slots = inner.graph.history(time.saturating_sub(hour), pair);
-    let point = |(start, counts): (u64, EdgeTotals)| api::Point { time: start, figures: figures(&counts, limits::SLOT_SECONDS as f64) };
-    api::History { time, slot_seconds: limits::SLOT_SECONDS, points: slots.into_iter().map(point).collect() }
 }
 
 #[cfg(test)]

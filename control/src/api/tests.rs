@@ -187,6 +187,15 @@ async fn what_the_asker_has_is_not_sent_again_and_what_is_new_is() {
     assert!(status == StatusCode::OK && after != before, "{status} {after}");
     let (_, _, near) = told(&router, "/v1/graph?node=service/shop/none", "").await;
     assert!(near < whole, "a node that is not there has no edges: {near} of {whole}");
+    // Of a process and of a route, by themselves; the word of a process is of one time.
+    let status = async |path: &str| told(&router, path, "").await.0;
+    assert_eq!(
+        (status("/v1/graph?proxy=web").await, status("/v1/graph?proxy=web&seconds=60").await),
+        (StatusCode::OK, StatusCode::BAD_REQUEST)
+    );
+    for path in ["/v1/graph?route=HTTPRoute/shop/none", "/v1/history?route=none"] {
+        assert_eq!(status(path).await, StatusCode::NOT_FOUND, "{path}");
+    }
     // What fails has no name.
     assert_eq!(told(&router, "/v1/requests?id=none", "*").await.0, StatusCode::NOT_FOUND);
     assert!(told(&router, "/v1/history", "*").await.1.is_empty());

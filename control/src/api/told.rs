@@ -438,12 +438,15 @@ fn backend(weighted: &model::WeightedBackend) -> api::WeightedBackend {
 }
 
 pub fn edges(core: &Core) -> api::EdgeList {
-    let items = core.lock().graph.calls(seconds(now()), limits::RATE_SECONDS as u64).map(|edge| api_edge(&edge)).collect();
+    let inner = core.lock();
+    let mut calls: Vec<_> = inner.graph.calls(seconds(now()), limits::RATE_SECONDS as u64).collect();
+    calls.sort_unstable_by_key(|edge| edge.id);
+    let items = calls.iter().map(api_edge).collect();
     api::EdgeList { generation: core.world().generation, items }
 }
 
 fn api_edge(edge: &crate::graph::Told<'_>) -> api::Edge {
-    let (id, totals) = (edge.id, edge.totals);
+    let (id, totals) = (edge.id, &*edge.totals);
     let rate = |t: &EdgeTotals| if t.requests == 0 { 1.0 } else { 1.0 - t.failures as f64 / t.requests as f64 };
     let shown = if edge.recent.requests > 0 { &edge.recent } else { totals };
     let quantile = |q| shown.latency.quantile(q).map(|d| d.as_secs_f64() * 1000.0);

@@ -48,7 +48,8 @@ fn each_call_is_told_once_by_service_and_the_callers_word_counts() {
     graph.report("catalog-v1", delta(1, 1, callee), 100);
     assert_eq!(graph.calls(100, 10).map(|told| told.totals.requests).collect::<Vec<_>>(), [7]);
     graph.report("web", delta(1, 1, vec![edge(Reporter::Source, "catalog", 9), edge(Reporter::Source, "catalog-v1", 1)]), 100);
-    let told: Vec<_> = graph.calls(100, 10).map(|told| (told.id.service.to_string(), told.totals.requests)).collect();
+    let mut told: Vec<_> = graph.calls(100, 10).map(|told| (told.id.service.to_string(), told.totals.requests)).collect();
+    told.sort();
     assert_eq!(told, [("catalog".into(), 9), ("catalog-v1".into(), 1)]);
 }
 
@@ -83,24 +84,57 @@ fn named(n: usize, reporter: Reporter) -> (EdgeId, EdgeTotals) {
 #[test]
 fn a_full_graph_says_what_it_left_out_and_forgets_what_was_silent_for_an_hour() {
     let mut graph = Graph::default();
-    (0..=limits::EDGES).for_each(|n| _ = graph.report("web", delta(1, n as u64 + 1, vec![named(n, Reporter::Source)]), 1000));
-    assert_eq!((graph.edges(1000, 10).count(), graph.left_out()), (limits::EDGES, 1));
-    let sequence = limits::EDGES as u64 + 2;
-    graph.report("web", delta(1, sequence, vec![named(1_000_000, Reporter::Source)]), 1000 + 3601);
-    assert_eq!((graph.edges(1000, 10).count(), graph.left_out()), (limits::EDGES, 1));
-    assert!(graph.edges(5000, 10).any(|told| &*told.id.source_workload == "web-1000000"));
-    assert_eq!(graph.callers.len(), limits::EDGES);
+    (0..=limits::EDGES)
+        .for_each(|n| _ = graph.report("web", delta(1, n as u64 + 1, vec![named(n, Reporter::Source)]), 1000 + n as u64 / 100));
+    assert_eq!((graph.edges(1000, 10).count(), graph.left_out), (limits::EDGES, 1));
+    let mut tell = |sequence: u64, n: usize, now: u64| {
+        graph.report("web", delta(2, sequence, vec![named(n, Reporter::Source)]), now);
+        let has = |n: usize| graph.edges(now, 10).any(|told| *told.id.source_workload == *format!("web-{n}"));
+        (has(n), has(0), graph.left_out)
+    };
+    // An hour after the first was told it is not yet silent for longer; then it is, and makes room for one.
+    assert_eq!(tell(1, 1_000_000, 1000 + 3600), (false, true, 2));
+    assert_eq!(tell(2, 1_000_000, 1000 + 3601), (true, false, 2));
+    assert_eq!((graph.edges(5000, 10).count(), graph.spoken, graph.words.len()), (limits::EDGES, limits::EDGES, limits::EDGES));
 }
 
-/// The promise of an hour of 5,000 edges in 250 MB, all of them busy with latencies spread over twelve cells.
+#[test]
+fn there_is_room_for_both_ends_words_on_as_many_calls_as_there_may_be() {
+    let mut graph = Graph::default();
+    let mut sequence = 0;
+    let mut tell = |graph: &mut Graph, n: usize, reporter| {
+        sequence += 1;
+        graph.report("web", delta(1, sequence, vec![named(n, reporter)]), 1000);
+        (graph.edges.len(), graph.spoken, graph.left_out)
+    };
+    // Of half of them the called side is heard first.
+    (0..limits::EDGES / 2).for_each(|n| _ = tell(&mut graph, n, Reporter::Destination));
+    (0..limits::EDGES).for_each(|n| _ = tell(&mut graph, n, Reporter::Source));
+    (limits::EDGES / 2..limits::EDGES).for_each(|n| _ = tell(&mut graph, n, Reporter::Destination));
+    let all = (2 * limits::EDGES, limits::EDGES, 0);
+    assert_eq!((graph.edges.len(), graph.spoken, graph.left_out), all);
+    assert_eq!(graph.calls(1000, 10).count(), limits::EDGES);
+    // Neither end has more.
+    assert_eq!(tell(&mut graph, limits::EDGES, Reporter::Source), (all.0, all.1, 1));
+    let (id, counts) = named(0, Reporter::Destination);
+    graph.report("web", delta(2, 1, vec![(EdgeId { service: "another".into(), ..id }, counts)]), 1000);
+    assert_eq!((graph.edges.len(), graph.left_out), (all.0, 2));
+}
+
+/// The promise of 250 MB: an hour of 5,000 edges, all of them busy with latencies spread over twelve cells, what the called side tells of as many, and two
+/// minutes of the 50,000 that a thousand processes tell.
 #[test]
 fn an_hour_of_all_edges_fits_its_memory() {
     let mut graph = Graph::default();
     // Every edge is alike: a hundredth of them tells.
     let edges = limits::EDGES / 100;
     for second in 0..3700 {
-        let all = (0..edges).map(|n| named(n, Reporter::Source)).collect();
-        graph.report("web", delta(1, second + 1, all), 1000 + second);
+        let all = |reporter| (0..edges).map(|n| named(n, reporter)).collect();
+        graph.report("web", delta(1, second + 1, all(Reporter::Source)), 1000 + second);
+        graph.report("catalog", delta(1, second + 1, all(Reporter::Destination)), 1000 + second);
+        // Of replicas no more than two minutes are kept.
+        let replicas = if second < 3400 { 0 } else { limits::WORKLOAD_EDGES / 100 / edges - 2 };
+        (0..replicas).for_each(|one| _ = graph.report(&format!("web-{one}"), delta(1, second + 1, all(Reporter::Source)), 1000 + second));
     }
     let bytes = graph.footprint() * 100;
     assert!((100_000_000..250_000_000).contains(&bytes), "{bytes}");
@@ -146,4 +180,61 @@ fn an_hours_denials_are_held_against_each_other_between_two_and_added_among_seve
     graph.report("catalog", delta(1, 1, vec![denied(Reporter::Destination, 1, 3), denied(Reporter::Destination, 2, 5)]), 1000);
     let told = graph.history(0, |id| Some(id.source_workload.clone()));
     assert_eq!(told.into_iter().map(|(at, sum)| (at, sum.denied)).collect::<Vec<_>>(), [(1000, 9)]);
+}
+
+#[test]
+fn a_denial_that_both_ends_know_is_one_though_they_tell_it_in_neighbouring_slots() {
+    // By slot: what callers and callees tell, and what they were.
+    for (told, calls) in [
+        (vec![(3, 0), (0, 3)], vec![3, 0]),
+        (vec![(0, 2), (2, 0)], vec![2, 0]),
+        (vec![(3, 2), (5, 6)], vec![3, 5]),
+        (vec![(1, 0), (1, 1), (0, 1)], vec![1, 1, 1]),
+        (vec![(2, 0), (0, 5)], vec![2, 3]),
+        (vec![(4, 0), (4, 0)], vec![4, 4]),
+    ] {
+        let slots = |gap: u64| {
+            let slot = |(n, (by_callers, by_callees)): (usize, &(u64, u64))| {
+                (1000 + n as u64 * gap, Denied { by_callers: *by_callers, by_callees: *by_callees })
+            };
+            told.iter().enumerate().map(slot).collect()
+        };
+        let of = |gap| Denied::by_slots(slots(gap)).map(|(_, calls)| calls).collect::<Vec<_>>();
+        assert_eq!(of(limits::SLOT_SECONDS), calls, "{told:?}");
+        // Farther apart they are others.
+        assert_eq!(of(2 * limits::SLOT_SECONDS), told.iter().map(|(a, b)| *a.max(b)).collect::<Vec<_>>(), "{told:?}");
+    }
+    let mut graph = Graph::default();
+    let denied = |reporter| (named(1, reporter).0, EdgeTotals { denied: 3, ..EdgeTotals::default() });
+    graph.report("web", delta(1, 1, vec![denied(Reporter::Source)]), 1009);
+    graph.report("catalog", delta(1, 1, vec![denied(Reporter::Destination)]), 1010);
+    assert_eq!(graph.history(0, |_| Some(())).values().map(|sum| sum.denied).sum::<u64>(), 3);
+}
+
+#[test]
+fn of_each_process_its_own_edges_are_told_for_two_minutes() {
+    let mut graph = Graph::default();
+    let failing = |failures: u64| (edge(Reporter::Source, "catalog", 0).0, EdgeTotals { requests: 10, failures, ..EdgeTotals::default() });
+    graph.report("web-1", delta(1, 1, vec![failing(0)]), 1020);
+    graph.report("web-2", delta(1, 1, vec![failing(10)]), 1020);
+    let told = |graph: &Graph, proxy: &str, now| -> Vec<_> {
+        graph.of_workload(proxy, now).into_iter().map(|told| (told.recent.requests, told.recent.failures, told.totals.requests)).collect()
+    };
+    // Drawn together they are one edge; each is told by itself.
+    assert_eq!(graph.calls(1020, 10).map(|told| (told.recent.requests, told.recent.failures)).collect::<Vec<_>>(), [(20, 10)]);
+    assert_eq!((told(&graph, "web-1", 1020), told(&graph, "web-2", 1020)), (vec![(10, 0, 10)], vec![(10, 10, 10)]));
+    assert_eq!(told(&graph, "web-3", 1020), []);
+    graph.report("web-2", delta(1, 2, vec![failing(1)]), 1130);
+    assert_eq!(told(&graph, "web-2", 1130), [(20, 11, 20)]);
+    assert_eq!((told(&graph, "web-1", 1139).len(), told(&graph, "web-1", 1140).len()), (1, 0));
+    assert_eq!(told(&graph, "web-2", 1150), [(10, 1, 20)]);
+    // Who calls itself is told once, by its caller's word.
+    let to_itself = |reporter| {
+        (
+            EdgeId { source_workload: "catalog-v1".into(), ..edge(reporter, "catalog", 0).0 },
+            EdgeTotals { requests: 4, ..EdgeTotals::default() },
+        )
+    };
+    graph.report("catalog-1", delta(1, 1, vec![to_itself(Reporter::Source), to_itself(Reporter::Destination)]), 1150);
+    assert_eq!(told(&graph, "catalog-1", 1150), [(4, 0, 4)]);
 }

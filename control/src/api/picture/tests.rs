@@ -30,6 +30,18 @@ spec:
   parentRefs: [{group: '', kind: Service, name: catalog}]
   rules:
   - backendRefs: [{name: catalog-v1, port: 80, weight: 3}, {name: catalog-v2, port: 80, weight: 1}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: door, namespace: shop}
+spec: {gatewayClassName: organza, listeners: [{name: web, port: 8080, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: entry, namespace: shop}
+spec:
+  parentRefs: [{name: door}]
+  rules: [{backendRefs: [{name: catalog-v2, port: 80}]}]
 ";
 
 fn core() -> Core {
@@ -84,7 +96,7 @@ fn drawn(edges: Vec<(EdgeId, EdgeTotals)>) -> (Core, api::Graph) {
         EdgeDelta { incarnation: 1, sequence: 1, edges, calls: Vec::new(), consumed: Vec::new() },
         seconds(now()),
     );
-    let graph = graph(&core, 10, None);
+    let graph = graph(&core, 10, None, None);
     (core, graph)
 }
 
@@ -204,7 +216,7 @@ fn what_proxies_say_of_a_service_marks_it_and_is_a_problem() {
         ..Findings::default()
     };
     core.lock().ejections.report(("job", 1), found, seconds(now()));
-    assert_eq!(marks(&super::graph(&core, 10, None)), ["breaker", "crowded", "split"]);
+    assert_eq!(marks(&super::graph(&core, 10, None, None)), ["breaker", "crowded", "split"]);
     let reasons: Vec<String> = super::super::beside::problems(&core).items.into_iter().map(|problem| problem.reason).collect();
     assert_eq!(reasons, ["BreakerOpen", "Crowded"]);
 }
@@ -250,7 +262,7 @@ fn tries_of_both_ends_of_a_call_add_up_to_what_the_program_was_really_asked() {
     let catalog = graph.nodes.iter().find(|node| node.id == "service/shop/catalog").unwrap();
     let told = [&graph.edges[0].figures, &graph.edges[0].versions[0].figures, &catalog.figures, &catalog.versions[0].figures];
     assert_eq!(told.map(|figures| (figures.requests, figures.retries, figures.attempts)), [(10, 5, 15); 4]);
-    let hour = super::graph(&core, 3600, None);
+    let hour = super::graph(&core, 3600, None, None);
     assert_eq!(hour.edges[0].figures.retries, 5);
     let job = graph.nodes.iter().find(|node| node.id == "client/shop/job").unwrap();
     assert_eq!((job.figures.requests, job.figures.retries, job.figures.attempts), (10, 5, 15));
@@ -259,4 +271,61 @@ fn tries_of_both_ends_of_a_call_add_up_to_what_the_program_was_really_asked() {
     // Of a caller that nobody speaks for, the called side's word is all there is, and is counted once.
     let (_, graph) = drawn(vec![(callee, counts(13, 2))]);
     assert_eq!((graph.edges[0].figures.retries, graph.edges[0].figures.attempts), (2, 15));
+}
+
+#[test]
+fn of_one_process_its_own_calls_are_drawn_where_the_graph_draws_replicas_together() {
+    let core = core();
+    let failing = |failures| {
+        let (id, counts) = edge("job", "catalog", "catalog-v1", 10);
+        (id, EdgeTotals { failures, ..counts })
+    };
+    for (proxy, failures) in [("job-1", 0), ("job-2", 10)] {
+        let delta = EdgeDelta { incarnation: 1, sequence: 1, edges: vec![failing(failures)], calls: Vec::new(), consumed: Vec::new() };
+        core.lock().graph.report(proxy, delta, seconds(now()));
+    }
+    let told = |graph: &api::Graph| {
+        graph.edges.iter().map(|edge| (edge.id.clone(), edge.figures.requests, edge.figures.failures)).collect::<Vec<_>>()
+    };
+    let id = || "client/shop/job→service/shop/catalog/http".to_owned();
+    assert_eq!(told(&graph(&core, 10, None, None)), [(id(), 20, 10)]);
+    let alone = of_workload(&core, "job-2");
+    assert_eq!(told(&alone), [(id(), 10, 10)]);
+    assert_eq!(alone.window_seconds, 120);
+    assert_eq!(alone.nodes.iter().map(|node| &*node.id).collect::<Vec<_>>(), ["service/shop/catalog", "client/shop/job"]);
+    assert_eq!(told(&of_workload(&core, "job-1")), [(id(), 10, 0)]);
+    assert_eq!(told(&of_workload(&core, "nobody")), []);
+}
+
+#[test]
+fn a_route_is_told_what_its_gateways_send_to_its_backends_and_all_that_its_services_are_asked() {
+    let denied = |(id, counts): (EdgeId, EdgeTotals)| {
+        (EdgeId { reporter: Reporter::Destination, ..id }, EdgeTotals { requests: 0, denied: 2, ..counts })
+    };
+    let edges = vec![
+        edge("gateway-door", "catalog", "catalog-v1", 30),
+        edge("gateway-door", "catalog-v2", "catalog-v2", 10),
+        denied(edge("gateway-door", "catalog-v2", "catalog-v2", 0)),
+        edge("job", "catalog-v2", "catalog-v2", 5),
+        edge("job", "catalog", "catalog-v2", 3),
+    ];
+    let (core, _) = drawn(edges);
+    let told = |route: &str| {
+        let routed = Routed::of(&core.world(), route)?;
+        let graph = graph(&core, 10, None, Some(&routed));
+        let denied: u64 = graph.edges.iter().filter(|edge| edge.destination.starts_with("service/")).map(|edge| edge.figures.denied).sum();
+        let hour: u64 = history(&core, Of::Route(&routed)).points.iter().map(|point| point.figures.requests).sum();
+        Some((lines(&graph), denied, hour))
+    };
+    let entry = ["gateway/shop/door→service/shop/catalog/http 10".to_owned(), "outside//strangers→gateway/shop/door/http 10".to_owned()];
+    assert_eq!(told("HTTPRoute/shop/entry"), Some((entry.to_vec(), 2, 10)));
+    let catalog = [
+        "gateway/shop/door→service/shop/catalog/http 30",
+        "client/shop/job→service/shop/catalog/http 3",
+        "outside//strangers→gateway/shop/door/http 30",
+    ];
+    assert_eq!(told("HTTPRoute/shop/catalog"), Some((catalog.map(str::to_owned).to_vec(), 0, 33)));
+    for none in ["HTTPRoute/shop/other", "GRPCRoute/shop/entry", "HTTPRoute/entry", ""] {
+        assert_eq!(told(none), None, "{none}");
+    }
 }

@@ -19,13 +19,17 @@ fn counts(requests: u64, millis: u64) -> EdgeTotals {
     }
 }
 
+fn packed_counts(requests: u64, millis: u64) -> Packed {
+    Packed::of(&counts(requests, millis))
+}
+
 #[test]
 fn what_is_added_comes_back_whole_summed_by_slot() {
     let mut history = History::new(10, 360);
     let (a, b, c) = (counts(3, 5), counts(2, 80), counts(1, 5));
-    history.add(&a, 1001);
-    history.add(&b, 1009);
-    history.add(&c, 1010);
+    history.add(&Packed::of(&a), 1001);
+    history.add(&Packed::of(&b), 1009);
+    history.add(&Packed::of(&c), 1010);
     let mut first = a.clone();
     first.add(&b);
     assert_eq!(history.points(0).collect::<Vec<_>>(), [(1000, first.clone()), (1010, c.clone())]);
@@ -39,7 +43,7 @@ fn what_is_added_comes_back_whole_summed_by_slot() {
 #[test]
 fn a_moment_that_is_over_is_told_as_it_was() {
     let mut history = History::new(10, 360);
-    (0..5).for_each(|n| history.add(&counts(n + 1, 5), 1000 + n * 10));
+    (0..5).for_each(|n| history.add(&packed_counts(n + 1, 5), 1000 + n * 10));
     let requests = |at| history.since(at, 20).map(|(sum, seconds)| (sum.requests, seconds));
     assert_eq!(requests(1019), Some((1 + 2, 20)));
     assert_eq!(requests(1049), Some((4 + 5, 20)));
@@ -49,17 +53,17 @@ fn a_moment_that_is_over_is_told_as_it_was() {
 #[test]
 fn it_keeps_so_many_slots_and_forgets_those_that_are_too_old_however_few() {
     let mut history = History::new(10, 6);
-    (0..100).for_each(|n| history.add(&counts(1, 1), n * 10));
+    (0..100).for_each(|n| history.add(&packed_counts(1, 1), n * 10));
     assert_eq!(history.points(0).map(|(start, _)| start).collect::<Vec<_>>(), [940, 950, 960, 970, 980, 990]);
-    history.add(&counts(1, 1), 5000);
+    history.add(&packed_counts(1, 1), 5000);
     assert_eq!(history.points(0).map(|(start, _)| start).collect::<Vec<_>>(), [5000]);
 }
 
 #[test]
 fn a_clock_that_goes_back_loses_nothing_and_grows_nothing() {
     let mut history = History::new(1, 3);
-    history.add(&counts(1, 1), 100);
-    (0..50).for_each(|n| history.add(&counts(1, 1), 99 - n));
+    history.add(&packed_counts(1, 1), 100);
+    (0..50).for_each(|n| history.add(&packed_counts(1, 1), 99 - n));
     assert_eq!(history.points(0).map(|(start, told)| (start, told.requests)).collect::<Vec<_>>(), [(100, 51)]);
 }
 
@@ -68,8 +72,8 @@ fn numbers_that_cannot_be_stop_at_the_highest() {
     let mut history = History::new(10, 6);
     let mut huge = EdgeTotals { requests: u64::MAX, request_bytes: u64::MAX, ..EdgeTotals::default() };
     huge.latency.0[7] = u64::MAX;
-    history.add(&huge, 10);
-    history.add(&huge, 11);
+    history.add(&Packed::of(&huge), 10);
+    history.add(&Packed::of(&huge), 11);
     let told = history.points(0).next().unwrap().1;
     assert_eq!((told.requests, told.request_bytes, told.latency.0[7]), (u64::from(u32::MAX), u64::MAX, COUNT_MAX));
 }
@@ -82,23 +86,31 @@ fn cells_of_both_are_merged_in_order() {
         one.0[cell] += count;
         both.0[cell] += count;
     }
-    let cells = merged(&merged(&[], a.sparse()), b.sparse());
+    let [a, b] = [a, b].map(|latency| Packed::of(&EdgeTotals { latency, ..EdgeTotals::default() }).cells);
+    let cells = merged(&merged(&[], &a), &b);
     assert!(cells.is_sorted());
     assert_eq!(Histogram::from_sparse(unpacked(&cells)), both);
+    // Of what is there already nothing is made anew, and of what is not, nothing is added by half.
+    let mut there = cells.clone();
+    assert!(added_in_place(&mut there, &a) && added_in_place(&mut there, &b));
+    both.add(&both.clone());
+    assert_eq!(Histogram::from_sparse(unpacked(&there)), both);
+    assert!(!added_in_place(&mut there, &[packed(3, 1), packed(4, 1)]) && !added_in_place(&mut there, &[packed(51, 1)]));
+    assert_eq!(Histogram::from_sparse(unpacked(&there)), both);
 }
 
 #[test]
 fn a_rate_does_not_fall_because_the_next_report_is_still_under_way_but_for_silence() {
     let mut history = History::new(1, 11);
-    (91..=99).for_each(|second| history.add(&counts(50, 1), second));
+    (91..=99).for_each(|second| history.add(&packed_counts(50, 1), second));
     let rate = |history: &History, now| history.since(now, 10).map(|(sum, seconds)| sum.requests as f64 / seconds as f64);
     assert_eq!(rate(&history, 100), Some(50.0));
     assert_eq!(rate(&history, 101), Some(50.0));
     assert_eq!(rate(&history, 102), Some(35.0));
-    history.add(&counts(50, 1), 100);
+    history.add(&packed_counts(50, 1), 100);
     assert_eq!(rate(&history, 100), Some(50.0));
     // One that has just begun is as busy as its first second was.
     let mut fresh = History::new(1, 11);
-    fresh.add(&counts(50, 1), 100);
+    fresh.add(&packed_counts(50, 1), 100);
     assert_eq!((rate(&fresh, 100), rate(&fresh, 109), rate(&fresh, 111)), (Some(50.0), Some(5.0), None));
 }

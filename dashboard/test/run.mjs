@@ -124,11 +124,14 @@ const shown = await until('the refused request is shown with its cause', () => p
 const took = Date.now() - injected;
 if (shown) check(took < (process.env.CI ? 6000 : 3500), `a failure is shown with its cause after ${took} ms`);
 await page.locator('tr.flow button').first().click();
-check((await page.locator('td dl').innerText()).includes('gateway-'), 'it names the hop');
+check((await page.locator('dl.why').innerText()).includes('gateway-'), 'it names the hop');
 const secret = 'canary-4e1f';
 await fetch(new URL(`/status/503?token=${secret}`, gateway), { headers: { authorization: `Bearer ${secret}`, cookie: `id=${secret}`, 'x-key': secret } });
 await page.getByRole('button', { name: /^All/ }).click();
 await until('the failed request of the canary is shown', () => page.locator('tr.flow', { hasText: '/status/503' }).count());
+await page.locator('tr.flow', { hasText: 'gateway-' }).filter({ hasText: '/status/503' }).last().locator('button').click();
+const why = await page.locator('dl.why').last().innerText();
+check(/HTTPRoute default\//.test(why) && /rule/.test(why) && why.includes('gateway-'), `a failed request names object, rule and hop: ${why.replaceAll('\n', ' ')}`);
 const everything = await page.evaluate(async () => {
   const names = ['status', 'graph', 'services', 'workloads', 'routes', 'objects?manifests=true', 'problems', 'proxies', 'certificates', 'events/past', 'flows', 'traces'];
   return (await Promise.all(names.map(async (name) => (await fetch(`v1/${name}`)).text()))).join('\n');
@@ -160,6 +163,27 @@ check(await until('a viewer is told what it takes', () => viewer.getByText('--ro
 await viewer.route(/v1\/graph\?.*node=/, (route) => route.fulfill({ status: 500, contentType: 'application/json', body: '{"error": "no graph of it"}' }));
 check(await until('a page whose own question fails says so', () => viewer.getByRole('alert').filter({ hasText: 'no graph of it' }).count()), 'a page whose own question fails says so');
 await viewerContext.close();
+
+// Of a process what it alone told; of a route what it decides about. Both end when nobody calls, so that calls go on until they are shown.
+const calls = async () => {
+  for (let n = 0; n < 5; n += 1) await fetch(new URL('/items', gateway)).catch(() => {});
+};
+await at('workloads');
+await page.waitForSelector('tbody a.name');
+await at((await page.locator('tbody a.name', { hasText: 'catalog-v1' }).first().getAttribute('href')).slice(2));
+const own = page.locator('section', { has: page.getByRole('heading', { name: 'Called by, the last two minutes' }) });
+const callers = await until('a process tells who calls it', async () => {
+  await calls();
+  return own.locator('tbody tr', { hasText: 'web' }).filter({ hasText: 'mTLS' }).count();
+});
+if (callers) check(callers === 1, 'a process tells who calls it');
+await at('object/HTTPRoute/default/catalog');
+const routed = page.locator('section', { has: page.getByRole('heading', { name: 'Who calls whom' }) });
+const byRoute = await until('a route tells who calls whom by it', async () => {
+  await calls();
+  return routed.locator('tbody tr', { hasText: 'web' }).filter({ hasText: 'catalog' }).count();
+});
+if (byRoute) check((await page.locator('pre.manifest').innerText()).includes('kind: HTTPRoute') && (await page.getByText('Requests per second · catalog').count()) === 1, 'a route has its hour and its manifest');
 
 // The last hour again.
 await at('graph');

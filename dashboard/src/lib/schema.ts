@@ -884,9 +884,9 @@ export const questions = (ask: <T>(path: string, query?: Query) => Promise<T>) =
   /** Consumers of APIs and what they used in the last month */
   consumers: (query: { days?: boolean } = {}) => ask<ConsumerList>('consumers', query),
   /** The service graph */
-  graph: (query: { seconds?: number; at?: number; node?: string } = {}) => ask<Graph>('graph', query),
+  graph: (query: { seconds?: number; at?: number; node?: string; route?: string; proxy?: string } = {}) => ask<Graph>('graph', query),
   /** The last hour of a node, an edge or a workload: one of them must be named */
-  history: (query: { node?: string; edge?: string; workload?: string } = {}) => ask<History>('history', query),
+  history: (query: { node?: string; edge?: string; workload?: string; route?: string } = {}) => ask<History>('history', query),
   /** The last hours or days of a node, from the Prometheus that the mesh was given; refused with 404 where there is none, with 502 where it does not answer */
   historyLong: (query: { node: string; hours?: number }) => ask<LongHistory>('history/long', query),
   /** What the dashboard may show: the reader's role, links out, whether there is a longer history */

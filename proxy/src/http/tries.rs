@@ -94,8 +94,7 @@ impl Tries<'_, '_> {
         if let Some(left) = reach::in_time(deadline)? {
             deadline::tell(head, left.saturating_sub(self.grace));
         }
-        let reused = up.is_reused();
-        let (version, idempotent) = (head.version, head.method.is_idempotent());
+        let (reused, version, idempotent) = (up.is_reused(), head.version, head.method.is_idempotent());
         let what = Try { head, hop, held: self.held.clone(), deadline, version, close: down.close };
         let mut counts = Counts::default();
         let (retry, worker, service, of_endpoint, asked) = (&mut self.retry, self.worker, &self.service, &mut self.ended, &mut self.asked);
@@ -127,9 +126,8 @@ impl Tries<'_, '_> {
             }
         })
         .await;
-        (record.request_bytes, record.response_bytes) = (counts.up, counts.down);
         // Who breaks off, or is broken off, in the middle of an answer had its head.
-        record.status = counts.status.unwrap_or_default();
+        (record.request_bytes, record.response_bytes, record.status) = (counts.up, counts.down, counts.status.unwrap_or_default());
         record.upstream_duration = counts.first_byte.map(|at| at.saturating_duration_since(down.started));
         if let Some(peer) = counts.peer.filter(|_| record.destination.workload.as_ref() == "unknown") {
             record.destination = Arc::new(peer);

@@ -85,14 +85,14 @@ pub async fn serve(
         return refused(&worker, address, None, Fault::Unauthenticated, "the peer showed no SPIFFE identity");
     };
     let believed = {
-        let (worker, shown) = (worker.clone(), shown.clone());
+        let (worker, shown, room) = (worker.clone(), shown.clone(), room.clone());
         async move {
             match proof.alpn.as_deref() {
-                Some(alpn::ORGANZA_TRUNK) => Box::pin(trunk(worker, stream, address, shown, application)).await,
+                Some(alpn::ORGANZA_TRUNK) => Box::pin(trunk(worker, stream, address, shown, application, room)).await,
                 Some(alpn::ORGANZA) => Box::pin(organza(worker, stream, address, shown, application)).await,
                 Some(alpn::H2) => Box::pin(hbone::serve(worker, stream, address, shown, application)).await,
                 _ => {
-                    let why = "the peer speaks neither organza/1 nor HBONE";
+                    let why = "the peer speaks neither organza/1, organza/2 nor HBONE";
                     refused(&worker, address, Some(&shown.identity), Fault::UnrecognisedProtocol, why);
                 }
             }
@@ -104,11 +104,16 @@ pub async fn serve(
 }
 
 /// Streams of which each is what a connection of `organza/1` is.
-async fn trunk(worker: Rc<Worker>, stream: Stream, address: SocketAddr, shown: Rc<Shown>, application: Rc<Application>) {
+async fn trunk(worker: Rc<Worker>, stream: Stream, address: SocketAddr, shown: Rc<Shown>, application: Rc<Application>, room: Arc<Room>) {
     let identity = shown.identity.clone();
     let one = |exchange: h2::Exchange| {
-        let (worker, shown, application) = (worker.clone(), shown.clone(), application.clone());
+        let (worker, shown, application, room) = (worker.clone(), shown.clone(), application.clone(), room.clone());
         async move {
+            // Each wants a socket towards the application, as a connection of its own would. Who is refused dials, and waits at the door.
+            if room.is_full() {
+                return exchange.responder.abort(h2::code::REFUSED_STREAM);
+            }
+            let _seat = room.connection();
             if exchange.head.method != Method::Connect || exchange.head.protocol.is_some() {
                 return transport::hbone::refuse(exchange, 405);
             }

@@ -92,7 +92,7 @@ pub const DRAIN_GOODBYE: Duration = Duration::from_millis(100);
 pub const PORTS_TRIED: u16 = 64;
 /// HTTP/2 connections to one destination per worker; beyond it each serves one request.
 pub const H2_CONNECTIONS: usize = 16;
-/// How long a proxy that knew no trunks is taken to know none: it may have been upgraded.
+/// For how long nobody waits for another's handshake towards a proxy that knew no trunks.
 pub const WITHOUT_TRUNKS: Duration = Duration::from_secs(60);
 /// An HTTP/2 connection of a service that has as many as it may gives way to others that wait after this time; what is on it ends as it would.
 pub const H2_TURN: Duration = Duration::from_millis(100);

@@ -480,7 +480,11 @@ pub async fn ask(
 ) -> Result<Asked, Error> {
     let method = head.method.clone();
     let (mut upward, mut replies) = begin(up, head, body.length(), &Hop::default(), &mut Counts::default())?;
-    pump(&mut body, &mut upward, &mut 0).await.map_err(|(_, e)| e)?;
+    match pump(&mut body, &mut upward, &mut 0).await {
+        // Who takes no more may have answered all the same, or said goodbye: what is read tells.
+        Ok(_) | Err((Side::To, _)) => {}
+        Err((Side::From, error)) => return Err(error),
+    }
     let mut answer = ResponseHead::default();
     for _ in 0..=limits::INFORMATIONAL {
         let shape = replies.head(&mut answer, &method, &mut None).await?;

@@ -367,6 +367,19 @@ async fn connections_between_two_proxies_share_few_of_mutual_tls() {
 }
 
 #[tokio::test]
+async fn what_carried_others_and_died_unnoticed_is_dialled_anew() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let scene = Scene::new(Some(Tunnel::Organza), backend.address, policy(None, 1024)).await;
+        assert_eq!(get(&mut connect(&scene).await, "/").await, 200);
+        scene.relay.open.borrow().iter().for_each(|one| one.shutdown(std::net::Shutdown::Both).unwrap());
+        assert_eq!(get(&mut connect(&scene).await, "/").await, 200);
+        assert_eq!(scene.relay.all.get(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_reads_nothing_does_not_hold_up_the_others_of_its_connection() {
     bounded(async {
         let backend = Backend::http("catalog").await;
@@ -427,6 +440,10 @@ async fn a_proxy_that_knows_no_trunks_gets_connections_of_their_own() {
             open.push(way);
         }
         assert_eq!(accepted.get(), 3);
+        // A crowd waits for nobody's handshake, and each has its own.
+        let crowd = futures_util::future::join_all((0..8).map(|_| scene.web.worker.connect(&to, true))).await;
+        assert!(crowd.iter().all(Result::is_ok));
+        assert_eq!(accepted.get(), 11);
     })
     .await;
 }

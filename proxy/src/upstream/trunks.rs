@@ -10,7 +10,7 @@ use crate::shown::Shown;
 use crate::worker::Worker;
 use bytes::BytesMut;
 use identity::alpn;
-use model::{Method, RequestHead, SpiffeId};
+use model::{Fault, Method, RequestHead, SpiffeId};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,22 +26,37 @@ type Place = (SocketAddr, Arc<[SpiffeId]>);
 pub struct Trunks {
     open: Map<Place, Vec<Trunk>>,
     dialling: Turns<Place>,
-    /// Who knows no trunks, and since when that is known: nobody waits for another's handshake there.
+    /// Who knew no trunks, and since when: nobody waits for another's handshake there.
     without: Map<Place, Instant>,
 }
 
 struct Trunk {
     client: h2::Client,
+    opened: Instant,
     used: Instant,
 }
 
 impl Trunks {
-    fn take(&mut self, place: &Place) -> Option<h2::Client> {
+    /// One with room that is not too old to begin on: what its peer showed holds no longer than that.
+    fn take(&mut self, place: &Place, now: Instant) -> Option<h2::Client> {
         let open = self.open.get_mut(place)?;
-        open.retain(|trunk| trunk.client.is_usable());
+        open.retain(|trunk| trunk.client.is_usable() && trunk.is_young(now));
         let trunk = open.iter_mut().find(|trunk| trunk.client.has_room())?;
-        trunk.used = rt::now();
+        trunk.used = now;
         Some(trunk.client.clone())
+    }
+
+    /// As many as there are streams for: each carries many, and those that nobody needs are swept.
+    fn put(&mut self, place: Place, client: h2::Client, now: Instant) {
+        self.without.remove(&place);
+        self.open.entry(place).or_default().push(Trunk { client, opened: now, used: now });
+    }
+
+    /// Nothing begins on this one any more.
+    fn drop_one(&mut self, place: &Place, client: &h2::Client) {
+        if let Some(open) = self.open.get_mut(place) {
+            open.retain(|trunk| !trunk.client.is(client));
+        }
     }
 
     /// No stream begins on a trunk that is open now.
@@ -49,15 +64,21 @@ impl Trunks {
         self.open.clear();
     }
 
-    /// Closes what was not used for long, and asks again who knew no trunks.
+    /// Closes what was not used for long or is too old, once its streams have ended.
     pub fn sweep(&mut self, now: Instant) {
         self.open.retain(|_, open| {
-            let fresh = |trunk: &Trunk| now.duration_since(trunk.used) < transport::limits::POOL_IDLE;
-            open.retain(|trunk| trunk.client.is_usable() && (fresh(trunk) || trunk.client.active() > 0));
+            let fresh = |trunk: &Trunk| now.duration_since(trunk.used) < transport::limits::POOL_IDLE || trunk.client.active() > 0;
+            open.retain(|trunk| trunk.client.is_usable() && trunk.is_young(now) && fresh(trunk));
             !open.is_empty()
         });
         self.without.retain(|_, since| now.duration_since(*since) < limits::WITHOUT_TRUNKS);
         self.dialling.sweep();
+    }
+}
+
+impl Trunk {
+    fn is_young(&self, now: Instant) -> bool {
+        now.duration_since(self.opened) < transport::limits::POOL_LIFE
     }
 }
 
@@ -75,58 +96,55 @@ impl Worker {
         expected: &Arc<[SpiffeId]>,
     ) -> Result<(Stream, Option<Shown>), Error> {
         let place = (key.address, expected.clone());
-        if let Some(open) = self.stream_on_trunk(&place).await {
-            return open.map(|stream| (stream, None));
+        let there = self.trunks.borrow_mut().take(&place, rt::now());
+        if let Some(client) = there {
+            match stream(&client).await {
+                // It died unnoticed, or is full there: whoever dials finds out.
+                Err(error) if !matches!(error.fault, Fault::AccessDenied | Fault::ConnectTimeout) => {
+                    self.trunks.borrow_mut().drop_one(&place, &client);
+                }
+                Err(error) => {
+                    self.trunks.borrow_mut().drop_one(&place, &client);
+                    return Err(error);
+                }
+                Ok(stream) => return Ok((stream, None)),
+            }
         }
-        if self.trunks.borrow().without.contains_key(&place) {
-            return self.dialled(key, &place).await;
+        match self.trunk(key, place).await? {
+            Answered::Trunk(client) => Ok((stream(&client).await?, None)),
+            Answered::Alone(stream, shown) => Ok((stream, Some(shown))),
+        }
+    }
+
+    /// A trunk with room, dialled by one for all who wait for the same. Streams are opened by each for itself.
+    async fn trunk(self: &Rc<Self>, key: &UpstreamKey, place: Place) -> Result<Answered, Error> {
+        let without = || self.trunks.borrow().without.contains_key(&place);
+        if without() {
+            return self.dial_trunk(key, place).await;
         }
         let waiting = self.trunks.borrow_mut().dialling.of(&place);
         let mut turn = waiting.take().await?;
         // Somebody else has dialled meanwhile.
-        if let Some(open) = self.stream_on_trunk(&place).await {
-            return open.map(|stream| (stream, None));
+        let there = self.trunks.borrow_mut().take(&place, rt::now());
+        if let Some(client) = there {
+            return Ok(Answered::Trunk(client));
         }
-        self.dialled(key, &place).await.inspect_err(|error| turn.failed(error))
+        if without() {
+            drop(turn);
+            return self.dial_trunk(key, place).await;
+        }
+        self.dial_trunk(key, place).await.inspect_err(|error| turn.failed(error))
     }
 
-    async fn stream_on_trunk(&self, place: &Place) -> Option<Result<Stream, Error>> {
-        let client = self.trunks.borrow_mut().take(place)?;
-        let opened = stream(&client).await;
-        if opened.is_err() {
-            // Whoever comes next finds out by a connection of its own.
-            self.trunks.borrow_mut().open.remove(place);
-        }
-        Some(opened)
-    }
-
-    async fn dialled(self: &Rc<Self>, key: &UpstreamKey, place: &Place) -> Result<(Stream, Option<Shown>), Error> {
-        match self.dial_trunk(key, &place.1).await? {
-            Answered::Alone(stream, shown) => {
-                self.trunks.borrow_mut().without.insert(place.clone(), rt::now());
-                Ok((stream, Some(shown)))
-            }
-            Answered::Trunk(client) => {
-                self.trunks.borrow_mut().without.remove(place);
-                let first = stream(&client).await?;
-                let mut trunks = self.trunks.borrow_mut();
-                let open = trunks.open.entry(place.clone()).or_default();
-                // What is beyond the limit carries this stream and ends with it.
-                if open.len() < limits::H2_CONNECTIONS {
-                    open.push(Trunk { client, used: rt::now() });
-                }
-                Ok((first, None))
-            }
-        }
-    }
-
-    async fn dial_trunk(self: &Rc<Self>, key: &UpstreamKey, expected: &Arc<[SpiffeId]>) -> Result<Answered, Error> {
-        let (stream, shown, chosen) = self.dial_member(key, expected, &[alpn::ORGANZA_TRUNK, alpn::ORGANZA]).await?;
+    async fn dial_trunk(self: &Rc<Self>, key: &UpstreamKey, place: Place) -> Result<Answered, Error> {
+        let (stream, shown, chosen) = self.dial_member(key, &place.1, &[alpn::ORGANZA_TRUNK, alpn::ORGANZA]).await?;
         if chosen == alpn::ORGANZA {
+            self.trunks.borrow_mut().without.insert(place, rt::now());
             return Ok(Answered::Alone(stream, shown));
         }
         let client = h2::Client::bounded(stream, BytesMut::new(), Bounds::trunk()).await?;
         self.members.put(self, shown, Open::shared(&client))?;
+        self.trunks.borrow_mut().put(place, client.clone(), rt::now());
         Ok(Answered::Trunk(client))
     }
 }

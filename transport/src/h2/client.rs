@@ -64,6 +64,11 @@ impl Client {
         Ender(Rc::downgrade(&self.0.link))
     }
 
+    /// Whether both are handles of one connection.
+    pub fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Requests under way.
     pub fn active(&self) -> usize {
         self.0.link.borrow().streams.held()

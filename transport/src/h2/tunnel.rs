@@ -1,6 +1,6 @@
 //! One stream as a two-way pipe: what CONNECT opens.
 
-use super::{BodyReader, BodyWriter, Client};
+use super::{BodyReader, BodyWriter, Client, code};
 use crate::body::Length;
 use crate::{Error, limits, rt};
 use bytes::{Buf, Bytes};
@@ -16,6 +16,8 @@ pub struct Tunnel {
     reader: BodyReader,
     writer: BodyWriter,
     piece: Bytes,
+    /// Something was written that crossed with the peer's goodbye.
+    crossed: bool,
 }
 
 impl Tunnel {
@@ -44,7 +46,7 @@ impl Tunnel {
 
     /// Of the two bodies of one exchange.
     pub fn new(reader: BodyReader, writer: BodyWriter) -> Self {
-        Self { reader, writer, piece: Bytes::new() }
+        Self { reader, writer, piece: Bytes::new(), crossed: false }
     }
 }
 
@@ -70,19 +72,24 @@ impl AsyncRead for Tunnel {
 }
 
 impl AsyncWrite for Tunnel {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
         if self.writer.ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
+        let crossed = self.crossed;
         let handle = &self.writer.handle;
         let mut connection = handle.connection();
         let size = match ready!(connection.poll_room(handle.place, bytes.len(), cx)) {
             Ok(size) => size,
-            // As with a socket: that the peer has ended in good order is found out by reading.
-            Err(_) if connection.all_came(handle.place) => return Poll::Ready(Ok(bytes.len())),
+            // As with a socket, once: that the peer has ended in good order is found out by reading.
+            Err(error) if error.reset == Some(code::NO_ERROR) && connection.all_came(handle.place) && !crossed => {
+                drop(connection);
+                self.crossed = true;
+                return Poll::Ready(Ok(bytes.len()));
+            }
             Err(error) => return Poll::Ready(Err(lost(error))),
         };
         let sent = connection.send_copied(handle.place, &bytes[..size]);

@@ -48,6 +48,29 @@ async fn peer(stream: Stream) {
     let _ = served.await;
 }
 
+/// Says goodbye at once, in good order.
+async fn leaving(stream: Stream) {
+    let server = Server::new(stream, BytesMut::new(), Who::Member).await.unwrap();
+    let _ = serve(server, std::future::pending(), |exchange| async move { accept(exchange).unwrap().shutdown().await.unwrap() }).await;
+}
+
+#[test]
+fn what_crosses_with_a_goodbye_is_taken_once_and_then_no_more() {
+    run(async {
+        let (a, b) = Stream::pair(1 << 16);
+        rt::spawn(leaving(b));
+        let client = h2::Client::new(a, BytesMut::new()).await.unwrap();
+        let mut tunnel = Tunnel::open(&client, &connect_to("10.0.0.1:80")).await.unwrap();
+        let mut rest = Vec::new();
+        tunnel.read_to_end(&mut rest).await.unwrap();
+        // The reset that lets go of the stream follows upon its end.
+        while client.active() > 0 && tunnel.write(b"once").await.is_ok() {
+            rt::turn().await;
+        }
+        assert!(tunnel.write(b"again").await.is_err(), "nobody takes it any more");
+    });
+}
+
 async fn dial(dialled: Rc<Cell<u32>>) -> Result<h2::Client, Error> {
     dialled.set(dialled.get() + 1);
     let (a, b) = Stream::pair(1 << 16);

@@ -1,6 +1,7 @@
 //! What an API server asks before it takes an object (AdmissionReview, `admission.k8s.io/v1`), and what it is told: pure. The judgement is that of
 //! `organza validate`; what is wrong in itself is refused, what may only be early (it refers to something that is not there yet) is said as a warning, and so is
-//! what our schemas find, for those of the cluster have judged. What is nobody's or another controller's is let through. It knows no connection.
+//! what our schemas find, for those of the cluster have judged. What is nobody's or another controller's is let through, and so is what ends or asks for nothing
+//! new, whatever is wrong with it: it may be older than we are. It knows no connection.
 
 use crate::limits;
 use crate::world::World;
@@ -15,6 +16,8 @@ pub struct Question {
     uid: String,
     /// `None`: nothing of it is for us to judge.
     object: Option<Object>,
+    /// What it asks for stands already, so that nothing is gained by refusing it: labels and finalizers may change.
+    is_unchanged: bool,
 }
 
 /// `None` where it is no question of the version that we were installed for.
@@ -29,14 +32,17 @@ pub fn read(review: &mut Value) -> Option<Question> {
     let (group, version, kind) = (text(&kind["group"]), text(&kind["version"]), text(&kind["kind"]));
     let (namespace, name) = (text(&request["namespace"]), text(&request["name"]));
     let mut value = request["object"].take();
+    let is_unchanged = request["operation"] == "UPDATE" && request["oldObject"]["spec"] == value["spec"];
+    // What is wrong with one that ends may stay: nothing but its finalizers changes.
+    let is_ending = !value["metadata"]["deletionTimestamp"].is_null();
     let known = schema::kinds().iter().any(|(g, k)| *g == group && *k == kind);
     // What is deleted is no object any more.
-    let object = (known && value.is_object()).then(|| {
+    let object = (known && value.is_object() && !is_ending).then(|| {
         slim::slim(&group, &kind, &mut value);
         let api_version = if group.is_empty() { version } else { format!("{group}/{version}") };
         Object::new(ObjectRef::new(&group, &kind, &namespace, &name), &api_version, value)
     });
-    Some(Question { uid, object })
+    Some(Question { uid, object, is_unchanged })
 }
 
 const VERSION: &str = "admission.k8s.io/v1";
@@ -52,14 +58,19 @@ pub struct Verdict {
 /// Judges an object as it would stand in a world.
 pub fn judged(question: &Question, world: &World) -> Verdict {
     let Some(object) = &question.object else { return Verdict::default() };
-    let (_, found) = schema::check(vec![object.clone()]);
-    let mut verdict = Verdict { warnings: found.iter().map(|located| told(&located.report)).collect(), ..Verdict::default() };
     let mut there = Vec::clone(&world.objects);
     there.extend(world.registry.implicit_services(&world.objects));
     let options = Options { workloads: &world.registry.workloads() };
-    let (refused, early): (Vec<_>, Vec<_>) = judge::of_one(object, &there, &options).into_iter().partition(judge::is_of_itself);
-    verdict.refused = refused.iter().map(told).collect();
+    let Some(errors) = judge::of_one(object, &there, &options) else { return Verdict::default() };
+    let (refused, early): (Vec<_>, Vec<_>) = errors.into_iter().partition(judge::is_of_itself);
+    let (_, found) = schema::check(vec![object.clone()]);
+    let mut verdict = Verdict { warnings: found.iter().map(|located| told(&located.report)).collect(), ..Verdict::default() };
     verdict.warnings.extend(early.iter().map(told));
+    let refused = refused.iter().map(told);
+    match question.is_unchanged {
+        true => verdict.warnings.extend(refused),
+        false => verdict.refused = refused.collect(),
+    }
     verdict.warnings.dedup();
     verdict
 }

@@ -1,5 +1,4 @@
 use super::*;
-use model::ObjectRef;
 use serde_json::{Value, json};
 
 const API: &str = "gateway.networking.k8s.io/v1";
@@ -39,9 +38,14 @@ fn route(parent: &str, regex: &str, backend: &str) -> Object {
 
 /// Reasons that it is refused for, and those that are only said.
 fn told(new: &Object) -> (Vec<String>, Vec<String>) {
-    let (refused, said): (Vec<_>, Vec<_>) = of_one(new, &there(), &Options::default()).into_iter().partition(is_of_itself);
+    told_among(new, &there()).unwrap_or_default()
+}
+
+/// `None`: it is not ours.
+fn told_among(new: &Object, there: &[Object]) -> Option<(Vec<String>, Vec<String>)> {
+    let (refused, said): (Vec<_>, Vec<_>) = of_one(new, there, &Options::default())?.into_iter().partition(is_of_itself);
     let reasons = |all: Vec<Report>| all.into_iter().map(|report| report.reason.to_string()).collect();
-    (reasons(refused), reasons(said))
+    Some((reasons(refused), reasons(said)))
 }
 
 #[test]
@@ -54,8 +58,29 @@ fn what_is_wrong_in_itself_is_told_from_what_may_be_early() {
 
 #[test]
 fn what_is_nobodys_or_anothers_is_not_judged() {
-    assert_eq!(told(&route("else", "/(", "web")), Default::default());
-    assert_eq!(told(&route("none", "/(", "web")), Default::default());
+    assert_eq!(told_among(&route("else", "/(", "web"), &there()), None);
+    assert_eq!(told_among(&route("none", "/(", "web"), &there()), None);
+}
+
+/// A policy is translated whoever leads to its target.
+#[test]
+fn a_policy_is_ours_where_a_gateway_of_ours_leads_to_it() {
+    let policy = |target: Value, options: Value| {
+        let validation = json!({"hostname": "web.example", "wellKnownCACertificates": "System"});
+        let spec = json!({"targetRefs": [target], "validation": validation, "options": options});
+        object(gateway_api::GROUP, API, "BackendTLSPolicy", "one", spec)
+    };
+    let with = |parent: &str| {
+        let mut there = there();
+        there.push(route(parent, "/a", "web"));
+        there
+    };
+    let foreign = policy(json!({"group": "example.com", "kind": "Backend", "name": "web"}), json!({}));
+    assert_eq!(told_among(&foreign, &with("edge")), None);
+    let strict = policy(json!({"group": "", "kind": "Service", "name": "web"}), json!({"example.com/ciphers": "all"}));
+    assert_eq!(told_among(&strict, &with("else")), None);
+    assert_eq!(told_among(&strict, &there()), None, "nobody leads there yet");
+    assert_eq!(told_among(&strict, &with("edge")), Some((vec!["Invalid".to_owned()], Vec::new())));
 }
 
 #[test]

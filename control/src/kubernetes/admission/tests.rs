@@ -52,6 +52,30 @@ fn what_is_none_of_ours_is_let_through_without_a_word() {
     let mut gone = review(GATEWAY_API, "HTTPRoute", &route("edge", "/("));
     gone["request"]["object"] = Value::Null;
     assert_eq!(asked(gone), json!({"uid": "u-1", "allowed": true}));
+    let mut foreign = route("elsewhere", "/a");
+    foreign["fromTheFuture"] = json!(1);
+    assert_eq!(asked(review(GATEWAY_API, "HTTPRoute", &foreign)), json!({"uid": "u-1", "allowed": true}));
+}
+
+/// It was written before anybody asked, or before a release that minds it.
+#[test]
+fn what_is_wrong_already_may_end_and_be_labelled_but_not_be_written_anew() {
+    let mut ending = review(GATEWAY_API, "HTTPRoute", &route("edge", "/("));
+    ending["request"]["operation"] = json!("UPDATE");
+    ending["request"]["object"]["metadata"]["deletionTimestamp"] = json!("2026-09-21T14:13:15Z");
+    assert_eq!(asked(ending), json!({"uid": "u-1", "allowed": true}));
+    let mut labelled = review(GATEWAY_API, "HTTPRoute", &route("edge", "/("));
+    labelled["request"]["operation"] = json!("UPDATE");
+    labelled["request"]["oldObject"] = labelled["request"]["object"].clone();
+    labelled["request"]["object"]["metadata"]["labels"] = json!({"team": "a"});
+    let said = asked(labelled.clone());
+    assert_eq!(said["allowed"], true);
+    assert!(said["warnings"].to_string().contains("spec.rules[0].matches[0].path.value: "), "{said}");
+    labelled["request"]["oldObject"]["spec"] = route("edge", "/[");
+    assert_eq!(asked(labelled.clone())["allowed"], false);
+    labelled["request"]["operation"] = json!("CREATE");
+    labelled["request"]["oldObject"] = Value::Null;
+    assert_eq!(asked(labelled)["allowed"], false);
 }
 
 /// A cluster with definitions of a later release takes what we do not know.
@@ -73,7 +97,7 @@ fn what_is_no_question_is_not_read() {
 
 #[test]
 fn so_much_is_said_and_no_more() {
-    let question = Question { uid: "u".into(), object: None };
+    let question = Question { uid: "u".into(), object: None, is_unchanged: false };
     let long = "ü".repeat(limits::ADMISSION_MESSAGE);
     let verdict = Verdict { refused: vec![long.clone()], warnings: vec![long; limits::ADMISSION_WARNINGS + 1] };
     let said = answer(&question, &verdict)["response"].take();

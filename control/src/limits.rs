@@ -214,6 +214,12 @@ pub const LOG_TAIL_LINES: usize = 400;
 pub const ADMISSION_CONNECTIONS: usize = 64;
 /// ... and what is judged of them at once.
 pub const ADMISSIONS: usize = 2;
+/// A question that got no place among those within so long is refused ...
+pub const ADMISSION_WAIT: Duration = Duration::from_secs(3);
+/// ... and one that is not told and judged within so long is given up, with its connection ...
+pub const ADMISSION_TIME: Duration = Duration::from_secs(10);
+/// ... of which none lasts longer than this and one more question.
+pub const ADMISSION_AGE: Duration = Duration::from_secs(60);
 /// One question of theirs, in bytes: an object as it was and as it shall be.
 pub const ADMISSION_BODY: usize = 8 * 1024 * 1024;
 /// Why an object is refused, in bytes ...

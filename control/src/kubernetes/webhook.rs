@@ -7,12 +7,17 @@ use crate::core::{Core, now};
 use crate::limits;
 use crate::shell::{Clock, monotone};
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use identity::{Csr, SignRequest, Signer, alpn};
 use kube::Api;
 use kube::api::{ApiResource, Patch, PatchParams};
@@ -21,8 +26,10 @@ use rustls::ServerConfig;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 /// The Service by which an API server finds the leader, and the port of its pod.
@@ -61,6 +68,9 @@ async fn vouch(client: &Client, core: &Core) {
         if is_due {
             if let Err(e) = write(client, &roots).await {
                 tracing::warn!("the webhook's configuration {CONFIGURATION}: {}", watch::told(&e));
+                // Until they are there, nothing of ours can be written.
+                tokio::time::sleep(limits::WRITE_RETRY).await;
+                continue;
             }
             last = Some((roots, monotone()));
         }
@@ -138,10 +148,27 @@ async fn serve(listener: TcpListener, core: &Arc<Core>, name: &str) {
 }
 
 async fn one(stream: TcpStream, config: Arc<ServerConfig>, router: Router) {
-    match tokio::time::timeout(limits::HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => crate::api::answer(stream, router).await,
+    match timeout(limits::HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => answer(stream, router).await,
         Ok(Err(e)) => tracing::debug!("webhook: a handshake failed: {e}"),
         Err(_) => tracing::debug!("webhook: a handshake took too long"),
+    }
+}
+
+/// Answers on one connection until it ends, or has lasted long enough: anybody may come, and places are few.
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(limits::API_HEAD);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let ended = match timeout(limits::ADMISSION_AGE, connection.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            connection.as_mut().graceful_shutdown();
+            timeout(limits::ADMISSION_TIME, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(e) = ended {
+        tracing::debug!("webhook: {e}");
     }
 }
 
@@ -162,11 +189,28 @@ fn router(core: Arc<Core>) -> Router {
     Router::new().route("/admit", post(admit)).layer(DefaultBodyLimit::max(limits::ADMISSION_BODY)).with_state(Asked::new(core))
 }
 
-async fn admit(State(asked): State<Asked>, body: Bytes) -> Result<Json<Value>, StatusCode> {
-    let _place = asked.places.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+/// Reads a question and judges it, in time.
+async fn admit(State(asked): State<Asked>, request: Request) -> Response {
+    let answered = async {
+        match <Bytes as FromRequest<()>>::from_request(request, &()).await {
+            Ok(body) => judge(asked, body).await.into_response(),
+            Err(refused) => refused.into_response(),
+        }
+    };
+    match timeout(limits::ADMISSION_TIME, answered).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, [(CONNECTION, "close")]).into_response(),
+    }
+}
+
+async fn judge(asked: Asked, body: Bytes) -> Result<Json<Value>, StatusCode> {
+    let Ok(Ok(place)) = timeout(limits::ADMISSION_WAIT, asked.places.acquire_owned()).await else {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    };
     let world = asked.core.world();
-    // In a large cluster it takes a while.
+    // In a large cluster it takes a while, and goes on where who asked has gone away: its place is free when it has ended.
     let judged = tokio::task::spawn_blocking(move || {
+        let _place = place;
         let question = admission::read(&mut serde_json::from_slice(&body).ok()?)?;
         Some(admission::answer(&question, &admission::judged(&question, &world)))
     });

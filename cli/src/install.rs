@@ -20,7 +20,7 @@ pub struct InstallArgs {
     /// The domain of the mesh's identities
     #[arg(long, value_name = "NAME", default_value = DOMAIN)]
     trust_domain: String,
-    /// Have the API server ask what is wrong with an object before it takes it
+    /// Have the API server ask what is wrong with an object before it takes it; who wants it no more deletes validatingwebhookconfiguration organza first
     #[arg(long)]
     webhook: bool,
     /// Apply it to the cluster of the kubeconfig

@@ -254,7 +254,13 @@ fn webhooks(seen: &Seen) -> Fact {
         let all = ours["webhooks"].as_array();
         all.is_some_and(|all| all.iter().all(|one| one["clientConfig"]["caBundle"].as_str().is_some_and(|roots| !roots.is_empty())))
     };
+    let is_shut = seen.deployment.is_ok() && !is_answered && found.iter().any(|(is_ours, _)| *is_ours);
     match (ours, is_answered) {
+        _ if is_shut => {
+            let says = "the API server asks a webhook that the control plane does not answer: objects of organza.dev cannot be written";
+            let hint = "kubectl delete validatingwebhookconfiguration organza, or install with --webhook again";
+            Fact::bad(CONTROL, says, hint)
+        }
         _ if !others.is_empty() => Fact::warning(
             CONTROL,
             format!("webhooks that this release does not have, or does not answer: {}", some(&others)),

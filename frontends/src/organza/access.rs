@@ -217,8 +217,9 @@ fn route(out: &Translation, kind: &str, namespace: &str, name: &str, missing: im
     if route.attachments.iter().any(|at| matches!(at.target, Target::Listener(_))) {
         return Ok(AccessTarget::Route(route.key.clone()));
     }
+    // A Gateway that it names may come yet.
     let wrong =
-        Wrong::new("Invalid", format!("{kind} {namespace}/{name} hangs on no Gateway: calls by it are judged beside the workload."));
+        Wrong::new("NoGateway", format!("{kind} {namespace}/{name} hangs on no Gateway: calls by it are judged beside the workload."));
     Err(wrong.fix("Target the Service.").at("name"))
 }
 

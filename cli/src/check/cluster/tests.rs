@@ -136,7 +136,7 @@ fn each_thing_that_is_wrong_is_one_fact() {
         (|s| set(&mut s.slice, "/endpoints", json!([])), Mark::Bad, "nobody is behind"),
         (|s| set(&mut s.webhooks[0], "/items/0/metadata/name", json!("organza-validator")), Mark::Warning, "organza-validator"),
         // That of `install --webhook`, of a control plane that does not answer it, that nobody believes, and that nobody asks.
-        (|s| set(&mut s.webhooks[0], "/items/0", webhook("cm9vdHM=")), Mark::Warning, "does not answer: organza"),
+        (|s| set(&mut s.webhooks[0], "/items/0", webhook("cm9vdHM=")), Mark::Bad, "cannot be written"),
         (
             |s| {
                 answers_webhook(s);

@@ -1,6 +1,6 @@
 use super::held_closed;
 use crate::schema::{check, check_again};
-use crate::tests::{object, run, service};
+use crate::tests::{gateway, object, route, run, service};
 use crate::{Object, Translation, file};
 use model::access::{AccessMatch, AccessPolicy, AccessTarget, Action, DefaultAccess, Egress};
 use model::{Resource, Severity};
@@ -101,6 +101,23 @@ fn what_cannot_be_read_makes_nothing_wider() {
     assert_eq!(policies(&word)[0].action, Action::Deny);
     let nothing = run(&[policy(json!({"rules": [{}]}))]);
     assert_eq!(policies(&nothing)[0].targets, [AccessTarget::Namespace("a".into())]);
+}
+
+#[test]
+fn a_route_whose_gateway_is_not_there_yet_is_no_target_and_no_mistake_of_the_policy() {
+    let parents = json!([{"group": "", "kind": "Service", "name": "s"}, {"name": "gw"}]);
+    let by = route("a", json!({"parentRefs": parents, "rules": [{"backendRefs": [{"name": "s", "port": 80}]}]}));
+    let targets = json!([{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "r"}]);
+    let early = [service("a", "s"), by, policy(json!({"action": "Deny", "targetRefs": targets, "rules": [{}]}))];
+    let told = |objects: &[Object]| {
+        let reports = run(objects).reports.into_iter().filter(|r| *r.object.kind == *"AccessPolicy");
+        reports.filter(|r| r.severity == Severity::Error).collect::<Vec<_>>()
+    };
+    let reports = told(&early);
+    assert_eq!(reports.iter().map(|r| &*r.reason).collect::<Vec<_>>(), ["NoGateway"]);
+    assert!(!crate::judge::is_of_itself(&reports[0]), "an API server is not to refuse it");
+    let listeners = gateway(json!([{"name": "web", "port": 80, "protocol": "HTTP"}]));
+    assert_eq!(told(&[vec![listeners], early.to_vec()].concat()), []);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fs;
 
 const SYSTEM: &str = "organza-system";
 
-pub fn check(cluster: &Cluster) -> Result<()> {
+pub fn check(cluster: &Cluster, program: &Path) -> Result<()> {
     let field = "-o=jsonpath={.webhooks[*].clientConfig.caBundle}";
     cluster.until("the leader has written its roots into the webhook", || {
         let bundles = cluster.kubectl(&["get", "validatingwebhookconfiguration", "organza", field])?;
@@ -25,7 +25,8 @@ metadata: { name: elsewhere, namespace: later }
 spec: { gatewayClassName: elsewhere, listeners: [{ name: http, port: 80, protocol: HTTP }] }
 ";
     taken(cluster, "another controller's", elsewhere)?;
-    cluster.until("the control plane knows another controller's Gateway", || Ok(refused(cluster, &route("edge", "(")).is_ok()))?;
+    cluster.until("the control plane knows another controller's Gateway", || knows(cluster, program, "Gateway", "elsewhere"))?;
+    cluster.until("it judges routes of ours", || Ok(refused(cluster, &route("edge", "(")).is_ok()))?;
     println!("ok   a route of ours with a bad regular expression is refused: {}", refused(cluster, &route("edge", "("))?);
     taken(cluster, "a good route of ours", &route("edge", "/a+"))?;
     taken(cluster, "another's route with a bad regular expression", &route("elsewhere", "("))?;

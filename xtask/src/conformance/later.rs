@@ -47,7 +47,7 @@ fn check(cluster: &Cluster, organza: Option<PathBuf>) -> Result<()> {
     ancestors(cluster)?;
     session(cluster, &address)?;
     commands::check(cluster, &program)?;
-    webhook::check(cluster)
+    webhook::check(cluster, &program)
 }
 
 fn read(cluster: &Cluster, kind: &str, name: &str) -> Result<Value> {

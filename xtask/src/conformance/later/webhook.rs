@@ -5,6 +5,7 @@ use super::NAMESPACE;
 use crate::cluster::Cluster;
 use anyhow::{Result, bail, ensure};
 use std::fs;
+use std::path::Path;
 
 const SYSTEM: &str = "organza-system";
 
@@ -25,7 +26,7 @@ metadata: { name: elsewhere, namespace: later }
 spec: { gatewayClassName: elsewhere, listeners: [{ name: http, port: 80, protocol: HTTP }] }
 ";
     taken(cluster, "another controller's", elsewhere)?;
-    cluster.until("the control plane knows another controller's Gateway", || knows(cluster, program, "Gateway", "elsewhere"))?;
+    cluster.until("the control plane knows another controller's Gateway", || knows(cluster, program, "elsewhere"))?;
     cluster.until("it judges routes of ours", || Ok(refused(cluster, &route("edge", "(")).is_ok()))?;
     println!("ok   a route of ours with a bad regular expression is refused: {}", refused(cluster, &route("edge", "("))?);
     taken(cluster, "a good route of ours", &route("edge", "/a+"))?;
@@ -33,6 +34,14 @@ spec: { gatewayClassName: elsewhere, listeners: [{ name: http, port: 80, protoco
     println!("ok   an object of ours that is wrong in itself is refused: {}", refused(cluster, &policy("/a/{**}/b/{**}"))?);
     taken(cluster, "a good object of ours", &policy("/a/{**}"))?;
     away(cluster)
+}
+
+/// Whether the control plane has a Gateway, be it ours or not.
+fn knows(cluster: &Cluster, program: &Path, gateway: &str) -> Result<bool> {
+    let mut command = cluster.command(&program.to_string_lossy())?;
+    let output = command.args(["get", "gateways", "-A", "--kubernetes"]).env("KUBECONFIG", cluster.kubeconfig()).output()?;
+    ensure!(output.status.success(), "organza get gateways: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).contains(gateway))
 }
 
 /// Nobody leads any more: others are not to suffer.

@@ -61,9 +61,12 @@ impl AskFlag {
 
 impl Cluster {
     pub async fn connect(&self) -> Outcome<kubernetes::Client> {
-        let connected = kubernetes::connect(self.context.as_deref()).await;
-        connected
-            .map_err(|e| Failure::unreachable("no cluster is reached").why(e).remedy("name a context of your kubeconfig with --context"))
+        reached(kubernetes::connect(self.context.as_deref()).await)
+    }
+
+    /// For what may be quiet for long.
+    pub async fn connect_to_follow(&self) -> Outcome<kubernetes::Client> {
+        reached(kubernetes::connect_to_follow(self.context.as_deref()).await)
     }
 
     /// By what one may: start a process in the pod, which may do all; or what the token of the kubeconfig's user allows (`decisions/0039`).
@@ -86,4 +89,8 @@ impl Cluster {
                 .remedy("organza check --kubernetes says what is wrong")
         })
     }
+}
+
+fn reached(connected: Result<kubernetes::Client, kubernetes::ConnectError>) -> Outcome<kubernetes::Client> {
+    connected.map_err(|e| Failure::unreachable("no cluster is reached").why(e).remedy("name a context of your kubeconfig with --context"))
 }

@@ -6,11 +6,12 @@ use crate::ask_flag::Cluster;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use control::kubernetes::{self, Speaker};
-use futures_util::stream::select_all;
+use futures_util::stream::{iter, select_all};
 use futures_util::{Stream, StreamExt};
+use std::io;
 use std::pin::Pin;
 
-type Lines = Pin<Box<dyn Stream<Item = (String, String)> + Send>>;
+type Lines = Pin<Box<dyn Stream<Item = (String, io::Result<String>)> + Send>>;
 
 pub async fn run(args: &LogsArgs, cluster: &Cluster) -> Outcome {
     let client = cluster.connect().await?;
@@ -29,6 +30,7 @@ pub async fn run(args: &LogsArgs, cluster: &Cluster) -> Outcome {
             format!("one of: {}", names.join(" "))
         }));
     }
+    let client = if args.follow { cluster.connect_to_follow().await? } else { client };
     let mut all: Vec<Lines> = Vec::new();
     for one in &meant {
         match kubernetes::lines(&client, one, args.tail, args.follow).await {
@@ -44,27 +46,44 @@ pub async fn run(args: &LogsArgs, cluster: &Cluster) -> Outcome {
         return Err(Failure::problem("no pod's log could be read").remedy("it takes the right to get pods/log in their namespaces"));
     }
     let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
-    let shown = async {
-        if args.follow {
-            let mut lines = select_all(all);
-            while let Some((name, line)) = lines.next().await {
-                show(&name, line.as_bytes());
-            }
-            return;
-        }
-        // One after the other: they are whole.
-        for mut lines in all {
-            while let Some((name, line)) = lines.next().await {
-                show(&name, line.as_bytes());
-            }
-        }
-    };
+    // One after the other where they are whole.
+    let lines: Lines = if args.follow { Box::pin(select_all(all)) } else { Box::pin(iter(all).flatten()) };
     tokio::select! {
         biased;
-        () = lifeline.ended() => {}
-        () = shown => {}
+        () = lifeline.ended() => Ok(()),
+        outcome = tell(lines, |name, line| show(name, line.as_bytes())) => outcome,
     }
-    Ok(())
+}
+
+/// What broke off is said where it did; the others go on.
+async fn tell(mut lines: Lines, mut show: impl FnMut(&str, &str)) -> Outcome {
+    let mut broken: Vec<String> = Vec::new();
+    while let Some((name, line)) = lines.next().await {
+        match line {
+            Ok(line) => show(&name, &line),
+            Err(error) => {
+                eprintln!("organza: {name}: it broke off: {}", chain(&error));
+                broken.push(name);
+            }
+        }
+    }
+    match broken.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::problem(format!("the log of {} broke off", broken.join(", "))).remedy("ask again")),
+    }
+}
+
+/// An error with what is behind it, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
 }
 
 /// A pod by its name, or by what its name begins with: `edge` is each proxy of the Gateway `edge`.

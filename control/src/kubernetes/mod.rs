@@ -118,15 +118,25 @@ pub enum ConnectError {
 /// # Errors
 /// If there is no such context, or what it says cannot be used.
 pub async fn connect(context: Option<&str>) -> Result<Client, ConnectError> {
-    let mut config = match context {
-        Some(context) => {
-            let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-            Config::from_kubeconfig(&options).await?
-        }
-        None => Config::infer().await?,
-    };
+    let mut config = config(context).await?;
     bound(&mut config);
     Ok(Client::try_from(config)?)
+}
+
+/// The same for what is followed for as long as somebody listens: it may say nothing for hours, and is not given up for that.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_to_follow(context: Option<&str>) -> Result<Client, ConnectError> {
+    let mut config = config(context).await?;
+    bound_to_follow(&mut config);
+    Ok(Client::try_from(config)?)
+}
+
+async fn config(context: Option<&str>) -> Result<Config, ConnectError> {
+    let Some(context) = context else { return Ok(Config::infer().await?) };
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    Ok(Config::from_kubeconfig(&options).await?)
 }
 
 /// The token by which the user of a kubeconfig's context is known to the API server, where it stands there or in a file; `None` for who is known by a
@@ -148,6 +158,11 @@ fn bound(config: &mut Config) {
     // A little longer than a watch is quiet.
     config.read_timeout = Some(limits::API_QUIET);
     config.reset_reader_on_write = true;
+}
+
+fn bound_to_follow(config: &mut Config) {
+    bound(config);
+    config.read_timeout = None;
 }
 
 /// Which of the kinds that we read an API server has, for who only asks.

@@ -36,3 +36,10 @@ async fn an_api_server_that_says_nothing_is_given_up() {
     assert!(asked.expect("it is given up").is_err());
     assert!(begun.elapsed() >= limits::API_QUIET);
 }
+
+#[test]
+fn what_is_followed_may_be_quiet_and_is_reached_soon_or_never() {
+    let mut config = Config::new("http://127.0.0.1:9".parse().unwrap());
+    bound_to_follow(&mut config);
+    assert_eq!((config.read_timeout, config.connect_timeout), (None, Some(limits::API_CONNECT)));
+}

@@ -48,6 +48,11 @@ export function clock(seconds: number): string {
 export const secured = (security: string | null, mixed = false): string =>
   mixed ? 'mixed' : ({ mtls: 'mTLS', tls: 'TLS', plain: 'plain', mutual_tls: 'mTLS', none: 'plain' }[security ?? ''] ?? '–');
 
+const NEGATIVE = ['Conflicted', 'PartiallyInvalid', 'OverlappingTLSConfig', 'organza.dev/NeedsHttp'];
+
+/** These are good when false, all others when true; as `organza get` has it. */
+export const isBad = (type: string, status: string): boolean => status !== (NEGATIVE.includes(type) ? 'False' : 'True');
+
 /** `spiffe://domain/ns/shop/sa/web` in short. */
 export function account(identity: string): string {
   const found = /\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity);

@@ -1,6 +1,7 @@
 //! `organza ca`: the mesh's roots of trust, and their rotation. The control plane takes the steps; this tells how far they are.
 
 use crate::ask_flag::AskFlag;
+use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::join::registered;
 use crate::output::Output;
@@ -75,6 +76,12 @@ struct RotateArgs {
 
 /// How often to look.
 const EVERY: Duration = Duration::from_millis(200);
+/// The same where each look starts a process in a pod of a cluster.
+const EVERY_IN_A_CLUSTER: Duration = Duration::from_secs(2);
+
+fn every(ask: &AskFlag) -> Duration {
+    if ask.cluster().is_some() { EVERY_IN_A_CLUSTER } else { EVERY }
+}
 
 pub async fn run(args: CaArgs) -> Outcome {
     match args.command {
@@ -86,13 +93,18 @@ pub async fn run(args: CaArgs) -> Outcome {
 
 async fn revoke(args: RevokeArgs) -> Outcome {
     let RevokeArgs { proxy, ask } = args;
-    ask.owner().await?.delete(&format!("{}?revoke=true", registered(&escaped(&proxy)))).await?;
+    // Where a token is judged nobody is registered and nobody taken out: it takes the socket.
+    let client = match ask.cluster() {
+        Some(cluster) => Client::inside(cluster.leader(cluster.connect().await?).await?),
+        None => ask.owner().await?,
+    };
+    client.delete(&format!("{}?revoke=true", registered(&escaped(&proxy)))).await?;
     println!("{proxy} is taken out, and its certificates are believed no more");
     Ok(())
 }
 
 async fn show(args: ShowArgs) -> Outcome {
-    let roots: Roots = args.ask.owner().await?.get(path::ROOTS).await?;
+    let roots: Roots = args.ask.client().await?.get(path::ROOTS).await?;
     match args.output {
         Output::Json => println!("{}", serde_json::json!(roots)),
         Output::Text => {
@@ -155,6 +167,9 @@ async fn rotate(args: RotateArgs) -> Outcome {
                 .why(format!("waiting for {waiting}"))
                 .remedy("organza get proxies; the rotation goes on by itself when they are back"));
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(every(&args.ask)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

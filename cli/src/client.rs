@@ -133,19 +133,29 @@ impl Client {
             }
             Way::Leader(leader, _) => {
                 let (stream, broken) = leader.open(QUESTIONS).await.map_err(|error| self.gone(error))?;
-                match send(stream, request).await {
-                    Ok(answer) => Ok(answer),
-                    // Why it broke off, the API server says beside it.
-                    Err(error) => match tokio::time::timeout(limits::CONNECT, broken).await {
-                        Ok(Some(why)) => Err(self.gone(why)),
-                        _ => Err(self.gone(error)),
-                    },
-                }
+                self.through(stream, request, broken).await
             }
             Way::Inside(leader) => {
-                let stream = leader.inside().await.map_err(|error| self.gone(error))?;
-                send(stream, request).await.map_err(|error| self.gone(error))
+                let (stream, failed) = leader.inside().await.map_err(|error| self.gone(error))?;
+                self.through(stream, request, failed).await
             }
+        }
+    }
+
+    /// Why it broke off, the API server says beside it.
+    async fn through(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        request: Request<Full<Bytes>>,
+        why: impl Future<Output = Option<String>>,
+    ) -> Outcome<Response<Incoming>> {
+        let error = match send(stream, request).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        match tokio::time::timeout(limits::CONNECT, why).await {
+            Ok(Some(why)) => Err(self.gone(why)),
+            _ => Err(self.gone(error)),
         }
     }
 

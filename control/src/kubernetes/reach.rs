@@ -5,6 +5,7 @@
 use super::{lease, watch};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{AttachParams, AttachedProcess};
 use kube::{Api, Client};
 use std::fmt;
@@ -63,16 +64,17 @@ impl Leader {
         taken.ok_or_else(|| ReachError::Api("the API server forwards nothing".into()))
     }
 
-    /// A connection of one's own to the socket that only its owner can open: through a process in the pod, which carries bytes.
+    /// A connection of one's own to the socket that only its owner can open: through a process in the pod, which carries bytes; and how that ended, should it
+    /// have failed.
     ///
     /// # Errors
     /// If the API server does not let us start it.
-    pub async fn inside(&self) -> Result<Inside, ReachError> {
+    pub async fn inside(&self) -> Result<(Inside, impl Future<Output = Option<String>> + use<>), ReachError> {
         let attached = AttachParams { stdin: true, stdout: true, stderr: false, tty: false, ..AttachParams::default() };
         let mut process = self.pods().exec(&self.pod, PIPE, &attached).await.map_err(|e| ReachError::Api(watch::told(&e)))?;
-        let taken = process.stdout().zip(process.stdin());
-        let (from, to) = taken.ok_or_else(|| ReachError::Api("the API server attaches nothing".into()))?;
-        Ok(Inside { from, to, _process: process })
+        let taken = process.stdout().zip(process.stdin()).zip(process.take_status());
+        let ((from, to), status) = taken.ok_or_else(|| ReachError::Api("the API server attaches nothing".into()))?;
+        Ok((Inside { from, to, _process: process }, async move { failed(&status.await?) }))
     }
 
     fn pods(&self) -> Api<Pod> {
@@ -82,6 +84,19 @@ impl Leader {
 
 /// What carries bytes to the socket, as `deploy/organza.yaml` places it.
 const PIPE: [&str; 4] = ["organza", "pipe", "--socket", "/state/control.sock"];
+
+/// Why the process in the pod failed, if it did. It knows nothing of the command where its command line makes no sense to it.
+fn failed(status: &Status) -> Option<String> {
+    if status.status.as_deref() != Some("Failure") {
+        return None;
+    }
+    let causes = status.details.iter().filter_map(|details| details.causes.as_ref()).flatten();
+    let code = causes.filter(|cause| cause.reason.as_deref() == Some("ExitCode")).find_map(|cause| cause.message.as_deref());
+    Some(match code {
+        Some("2") => "that control plane is of an older release, whose organza knows no pipe".to_owned(),
+        _ => status.message.clone().unwrap_or_else(|| "the process in the pod failed".to_owned()),
+    })
+}
 
 /// What is said to a process in a pod, and what it says; it ends with this.
 pub struct Inside {
@@ -107,3 +122,6 @@ impl AsyncWrite for Inside {
         Pin::new(&mut self.to).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

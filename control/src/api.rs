@@ -3,7 +3,7 @@
 
 mod beside;
 mod consumers;
-mod having;
+pub(crate) mod having;
 mod known;
 mod picture;
 pub(crate) mod told;

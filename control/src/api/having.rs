@@ -7,6 +7,7 @@ use crate::registry::Entry;
 use crate::world::{Item, World};
 use model::{Key, Resource, Target};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The connected proxies as they were when it was looked.
 #[derive(Debug, Default)]
@@ -62,6 +63,13 @@ impl Having {
 /// Whether it came just now, and has not had all that concerns it yet. One that does not come to that counts after a while.
 fn is_joining(session: &Session, now: u64) -> bool {
     session.current == 0 && now.saturating_sub(session.since) < limits::JOINING
+}
+
+/// How long until the next proxy that only begins counts, whatever it has by then: of that nobody says a word.
+pub fn until_one_counts(core: &Core) -> Option<Duration> {
+    let (inner, now) = (core.lock(), seconds(now()));
+    let joining = inner.sessions.values().filter(|session| session.connected && is_joining(session, now));
+    joining.map(|session| limits::JOINING - now.saturating_sub(session.since)).min().map(Duration::from_secs)
 }
 
 impl Group {

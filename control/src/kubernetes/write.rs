@@ -8,6 +8,7 @@ use super::lease::Lead;
 use super::notes::Notes;
 use super::status::{Said, Shape, wanted};
 use super::{Cluster, FIELD_MANAGER, KindName, Shared, deploy, lock, settle, watch};
+use crate::api::having;
 use crate::api::told::Telling;
 use crate::core::{Core, now, seconds};
 use crate::limits;
@@ -89,6 +90,7 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
     loop {
         let _ = leads.wait_for(|lead| *lead == Lead::Us).await;
         let began = monotone();
+        let again = having::until_one_counts(core).map_or(limits::APPLY_AGAIN, |until| until.min(limits::APPLY_AGAIN));
         let deployed = gateways.round(cluster, shared, core).await;
         let done = deployed & round(cluster, shared, core, &mut written, &leads).await;
         let noted = notes.tell(&core.world(), shared).await;
@@ -103,7 +105,7 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
                 // A reader that lags has missed something all the same.
                 _ = events.recv() => {}
                 _ = leads.changed() => {}
-                () = tokio::time::sleep(limits::APPLY_AGAIN) => {}
+                () = tokio::time::sleep(again) => {}
             }
         };
         pause.await;

@@ -21,6 +21,20 @@ fn a_bad_condition_is_shown_with_its_reason_and_a_good_one_by_name() {
     assert_eq!(bad.cells[2], "ResolvedRefs=False (BackendNotFound)");
 }
 
+/// The page and the tables say the same of an object.
+#[test]
+fn the_dashboard_knows_which_conditions_are_good_when_false() {
+    let words = include_str!("../../../dashboard/src/lib/words.ts");
+    let line = words.lines().find(|line| line.starts_with("const NEGATIVE = [")).expect("the list");
+    let negative: Vec<&str> = line.split('\'').skip(1).step_by(2).collect();
+    assert_eq!(negative, ["Conflicted", "PartiallyInvalid", "OverlappingTLSConfig", "organza.dev/NeedsHttp"]);
+    let is_bad = |kind: &str, status: &str| tables::is_bad(&serde_json::from_value(condition(kind, status, "")).unwrap());
+    for kind in negative {
+        assert!(is_bad(kind, "True") && !is_bad(kind, "False"), "{kind}");
+    }
+    assert!(is_bad("Accepted", "False") && !is_bad("Accepted", "True"));
+}
+
 #[test]
 fn every_kind_has_as_many_cells_as_heads() {
     let items = [

@@ -10,6 +10,6 @@ fn the_fields_are_those_of_proc() {
 
 #[test]
 fn time_of_the_processor_is_that_of_stat() {
-    let stat = "25 (a) b (c) R 1 25 25 8371 0 -1 4194304 122 0 0 0 250 31 0 0 20 0 1 0 8612633 3133440 383";
+    let stat = "25 (a) b (c) R 1 25 8371 0 -1 4194304 122 0 0 0 250 31 0 0 20 0 1 0 8612633 3133440 383";
     assert_eq!((cpu_millis(stat), cpu_millis("25 (a) R 1"), cpu_millis("")), (Some(2810), None, None));
 }

@@ -62,7 +62,7 @@ async fn tell(mut lines: Lines, mut show: impl FnMut(&str, &str)) -> Outcome {
         match line {
             Ok(line) => show(&name, &line),
             Err(error) => {
-                eprintln!("organza: {name}: it broke off: {}", chain(&error));
+                eprintln!("organza: {name}: it broke off: {}", kubernetes::chain(&error));
                 broken.push(name);
             }
         }
@@ -71,19 +71,6 @@ async fn tell(mut lines: Lines, mut show: impl FnMut(&str, &str)) -> Outcome {
         true => Ok(()),
         false => Err(Failure::problem(format!("the log of {} broke off", broken.join(", "))).remedy("ask again")),
     }
-}
-
-/// An error with what is behind it, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let (mut text, mut cause) = (error.to_string(), error.source());
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// A pod by its name, or by what its name begins with: `edge` is each proxy of the Gateway `edge`.

@@ -50,6 +50,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch::{Receiver, Sender};
+pub use watch::chain;
 pub use webhook::PORT as WEBHOOK_PORT;
 use wire::api::{Located, Severity};
 

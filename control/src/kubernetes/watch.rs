@@ -93,19 +93,21 @@ fn news(event: Result<Event<DynamicObject>, watcher::Error>, name: &KindName, ap
 pub fn told(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => format!("{} ({})", status.message, status.code),
-        other => {
-            let mut text = other.to_string();
-            let mut cause = std::error::Error::source(other);
-            while let Some(inner) = cause {
-                let more = inner.to_string();
-                if !text.contains(&more) {
-                    text = format!("{text}: {more}");
-                }
-                cause = inner.source();
-            }
-            text
-        }
+        other => chain(other),
     }
+}
+
+/// An error with what is behind it, each said once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
 }
 
 fn reference(object: &DynamicObject, name: &KindName) -> Option<ObjectRef> {

@@ -99,15 +99,14 @@ impl Worker {
         let there = self.trunks.borrow_mut().take(&place, rt::now());
         if let Some(client) = there {
             match stream(&client).await {
-                // It died unnoticed, or is full there: whoever dials finds out.
-                Err(error) if !matches!(error.fault, Fault::AccessDenied | Fault::ConnectTimeout) => {
-                    self.trunks.borrow_mut().drop_one(&place, &client);
-                }
+                Ok(stream) => return Ok((stream, None)),
                 Err(error) => {
                     self.trunks.borrow_mut().drop_one(&place, &client);
-                    return Err(error);
+                    // Else it died unnoticed, or is full there: whoever dials finds out.
+                    if matches!(error.fault, Fault::AccessDenied | Fault::ConnectTimeout) {
+                        return Err(error);
+                    }
                 }
-                Ok(stream) => return Ok((stream, None)),
             }
         }
         match self.trunk(key, place).await? {

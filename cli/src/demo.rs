@@ -84,8 +84,8 @@ pub async fn run<C: ControlPlane>(args: DemoArgs, start: impl AsyncFnOnce(&Place
         Err(failure) => Err(failure),
     };
     mesh.stop().await;
-    let ((tally, elapsed), commands) = ended?;
-    judge(&tally, elapsed, args.output, &commands)
+    let (shown, commands) = ended?;
+    judge(&shown, args.output, &commands)
 }
 
 /// `demo`, or `demo-2` and so on where that one is up already.
@@ -194,7 +194,7 @@ async fn show<C: ControlPlane>(
     mesh: &mut Mesh<C>,
     shop: &Shop,
     lifeline: &mut Lifeline,
-) -> Outcome<(Tally, Duration)> {
+) -> Outcome<Shown> {
     let url = format!("http://127.0.0.1:{port}/");
     let plan = Plan {
         url: url.parse().doing(|| format!("read {url}"))?,
@@ -216,24 +216,33 @@ async fn show<C: ControlPlane>(
     };
     tokio::pin!(end);
     let mut tick = tokio::time::interval_at(begun + Duration::from_secs(1), Duration::from_secs(1));
-    loop {
+    let called_off = loop {
         tokio::select! {
             biased;
-            () = lifeline.ended() => break,
-            () = &mut end => break,
+            () = lifeline.ended() => break true,
+            () = &mut end => break false,
             event = mesh.event() => screen.event(&event),
             (request, caller) = desk.asked() => upgraded(mesh, shop, &request.program, caller).await,
             _ = tick.tick() => screen.tick(mesh, &load, begun.elapsed()).await,
         }
-    }
+    };
     let elapsed = begun.elapsed();
     screen.last(mesh, &load, elapsed).await;
-    Ok((load.stop().await, elapsed))
+    Ok(Shown { tally: load.stop().await, elapsed, called_off })
 }
 
-fn judge(tally: &Tally, elapsed: Duration, output: Output, commands: &str) -> Outcome {
+/// A demo that has ended.
+struct Shown {
+    tally: Tally,
+    elapsed: Duration,
+    /// Its user ended it, and not the time that it was given.
+    called_off: bool,
+}
+
+fn judge(shown: &Shown, output: Output, commands: &str) -> Outcome {
+    let Shown { tally, elapsed, called_off } = shown;
     match output {
-        Output::Json => println!("{}", serde_json::json!({"summary": tally.to_json(elapsed)})),
+        Output::Json => println!("{}", serde_json::json!({"summary": tally.to_json(*elapsed)})),
         Output::Text => {
             println!("\n{} requests in {} s, {} failed at the first try", tally.requests, elapsed.as_secs(), tally.failed());
             for example in &tally.examples {
@@ -243,7 +252,8 @@ fn judge(tally: &Tally, elapsed: Duration, output: Output, commands: &str) -> Ou
         }
     }
     match tally.failed() {
-        0 if tally.requests > 0 => Ok(()),
+        // Ctrl-C may come before the first of them.
+        0 if tally.requests > 0 || *called_off => Ok(()),
         0 => Err(Failure::problem("no request was sent")),
         _ => Err(Failure::silent()),
     }

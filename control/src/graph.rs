@@ -8,11 +8,13 @@ pub mod workloads;
 
 use crate::heard::Heard;
 use crate::limits;
+use hashbrown::Equivalent;
 use history::{History, Packed};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Deref;
 use std::sync::Arc;
-use telemetry::{EdgeDelta, EdgeId, EdgeTotals, Reporter};
+use telemetry::{EdgeId, EdgeTotals, Reporter};
 use workloads::Workloads;
 
 #[derive(Debug)]
@@ -39,13 +41,22 @@ impl Edge {
 }
 
 /// Both ends of a call, without who reported it.
-type Ends = [Arc<str>; 6];
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Ends<N = Arc<str>>([N; 6]);
 
-fn ends(id: &EdgeId) -> Ends {
+impl Equivalent<Ends> for Ends<&str> {
+    fn equivalent(&self, kept: &Ends) -> bool {
+        self.0.iter().zip(&kept.0).all(|(mine, theirs)| **mine == **theirs)
+    }
+}
+
+fn ends<N: Deref<Target = str>>(id: &EdgeId<N>) -> Ends<&str> {
     let source = [&id.source_namespace, &id.source_workload, &id.source_version];
     let destination = [&id.destination_namespace, &id.destination_workload, &id.destination_version];
-    [source[0], source[1], source[2], destination[0], destination[1], destination[2]].map(Arc::clone)
+    Ends([source[0], source[1], source[2], destination[0], destination[1], destination[2]].map(|name| &**name))
 }
+
+type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// How many edges each end tells between the same two.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,11 +77,6 @@ impl Words {
     fn spoken(self) -> usize {
         if self.of_caller > 0 { self.of_caller } else { self.of_callee }
     }
-}
-
-/// What the caller cannot tell of a call: whom policy refused at its end, and what its end tried again.
-fn of_callee(counts: &EdgeTotals) -> EdgeTotals {
-    EdgeTotals { denied: counts.denied, retries: counts.retries, ..EdgeTotals::default() }
 }
 
 /// How many of some calls were denied, as each end counts them.
@@ -109,9 +115,9 @@ impl Denied {
 
 #[derive(Debug, Default)]
 pub struct Graph {
-    edges: HashMap<EdgeId, Edge>,
+    edges: Map<EdgeId, Edge>,
     /// Who tells of which calls ...
-    words: HashMap<Ends, Words>,
+    words: Map<Ends, Words>,
     /// ... and how many edges count by that.
     spoken: usize,
     workloads: Workloads,
@@ -138,36 +144,48 @@ pub struct Told<'g> {
 }
 
 impl Graph {
-    /// Counts the edges of a report unless it was counted before, which is said. `now` in seconds.
-    pub fn report(&mut self, proxy: &str, delta: EdgeDelta, now: u64) -> bool {
-        if !self.heard.is_news(proxy, delta.incarnation, delta.sequence, now) {
+    /// Counts the edges of a report, told by its incarnation and sequence number, unless it was counted before, which is said. `now` in seconds.
+    pub fn hear<'a>(
+        &mut self,
+        proxy: &str,
+        (incarnation, sequence): (u64, u64),
+        edges: impl IntoIterator<Item = (EdgeId<&'a str>, Packed)>,
+        now: u64,
+    ) -> bool {
+        if !self.heard.is_news(proxy, incarnation, sequence, now) {
             return false;
         }
         let mut own = self.workloads.begin(proxy);
-        for (id, counts) in delta.edges {
+        for (id, counts) in edges {
             // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
             let told_by_caller = !self.speaks(&id);
             let edge = match self.edges.get_mut(&id) {
                 Some(edge) => edge,
-                None => match self.begin(id, now) {
+                None => match self.begin(id.map(|name| Arc::from(*name)), now) {
                     Some(edge) => edge,
                     None => continue,
                 },
             };
-            let packed = Packed::of(&counts);
-            edge.totals.add(&counts);
-            edge.seconds.add(&packed, now);
+            counts.add_to(&mut edge.totals);
+            edge.seconds.add(&counts, now);
             if !told_by_caller {
-                edge.hour.add(&packed, now);
-            } else if counts.denied > 0 || counts.retries > 0 {
-                edge.hour.add(&Packed::of(&of_callee(&counts)), now);
+                edge.hour.add(&counts, now);
+            } else if let Some(known) = counts.of_callee() {
+                edge.hour.add(&known, now);
             }
             edge.seen = edge.seen.max(now);
             let number = edge.number;
-            self.workloads.add(&mut own, number, &counts, &packed, now);
+            self.workloads.add(&mut own, number, &counts, now);
         }
         self.workloads.end(proxy, own, now);
         true
+    }
+
+    /// The same of what a proxy counted, without a message.
+    #[cfg(test)]
+    pub fn report(&mut self, proxy: &str, delta: telemetry::EdgeDelta, now: u64) -> bool {
+        let edges = delta.edges.iter().map(|(id, counts)| (id.map(|name| &**name), Packed::of(counts)));
+        self.hear(proxy, (delta.incarnation, delta.sequence), edges, now)
     }
 
     /// Makes an edge that is new, if there is room.
@@ -183,7 +201,7 @@ impl Graph {
 
     /// Notes that one end tells of one edge more, or less.
     fn tell(&mut self, id: &EdgeId, change: impl FnOnce(&mut usize)) {
-        let ends = ends(id);
+        let ends = Ends(ends(id).0.map(Arc::from));
         let words = self.words.entry(ends.clone()).or_default();
         let before = words.spoken();
         change(words.of(id.reporter));
@@ -237,7 +255,7 @@ impl Graph {
     }
 
     /// Whether this end's word is the one that counts.
-    pub fn speaks(&self, id: &EdgeId) -> bool {
+    pub fn speaks<N: Deref<Target = str>>(&self, id: &EdgeId<N>) -> bool {
         id.reporter != Reporter::Destination || self.words.get(&ends(id)).is_none_or(|words| words.of_caller == 0)
     }
 
@@ -259,7 +277,8 @@ impl Graph {
         };
         let mut all: Vec<_> = self.edges.iter().filter_map(|(id, edge)| own.get(&edge.number).map(|own| told((id, own)))).collect();
         // Of who calls itself both ends are one process.
-        let calls: HashSet<Ends> = all.iter().filter(|told| told.id.reporter != Reporter::Destination).map(|told| ends(told.id)).collect();
+        let calls: HashSet<Ends<&str>> =
+            all.iter().filter(|told| told.id.reporter != Reporter::Destination).map(|told| ends(told.id)).collect();
         all.retain(|told| told.id.reporter != Reporter::Destination || !calls.contains(&ends(told.id)));
         all
     }

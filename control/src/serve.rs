@@ -15,7 +15,7 @@ use model::{Key, SpiffeId};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use telemetry::{CallCounts, CallId, EdgeDelta};
+use telemetry::{CallCounts, CallId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -437,11 +437,9 @@ impl Telemetry for Service {
             inner.checks.report(&report.proxy, report.checks.into_iter().map(check), seconds(now()));
         }
         if report.sequence > 0 {
-            let edges = graph::read::edges(report.edges);
-            let delta =
-                EdgeDelta { incarnation: report.incarnation, sequence: report.sequence, edges, calls: Vec::new(), consumed: Vec::new() };
             inner.calls.left_out_by(&report.proxy, report.incarnation, report.calls_left_out);
-            let is_news = inner.graph.report(&report.proxy, delta, seconds(now()));
+            let told = (report.incarnation, report.sequence);
+            let is_news = inner.graph.hear(&report.proxy, told, graph::read::edges(&report.edges), seconds(now()));
             // The graph begins anew with each control plane; what is stored goes on.
             let counts = is_news && !(consumed.is_empty() && report.calls.is_empty());
             let counts = counts && inner.heard.is_news(&report.proxy, report.incarnation, report.sequence, seconds(now()));

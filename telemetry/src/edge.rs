@@ -7,24 +7,52 @@ use crate::consumed::{ConsumedCounts, ConsumedId};
 use crate::histogram::{Cells, bump};
 use crate::metrics::Pair;
 use crate::{Histogram, Metrics, Protocol, Record, Reporter, Security};
+use hashbrown::Equivalent;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What tells edges apart. Names are kept, or borrowed from where they were read: then an edge that is known is found without a copy of any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EdgeId {
+pub struct EdgeId<N = Arc<str>> {
     pub reporter: Reporter,
-    pub source_namespace: Arc<str>,
-    pub source_workload: Arc<str>,
-    pub source_version: Arc<str>,
+    pub source_namespace: N,
+    pub source_workload: N,
+    pub source_version: N,
     /// The service that was dialled; empty where none is known.
-    pub service_namespace: Arc<str>,
-    pub service: Arc<str>,
-    pub destination_namespace: Arc<str>,
-    pub destination_workload: Arc<str>,
-    pub destination_version: Arc<str>,
+    pub service_namespace: N,
+    pub service: N,
+    pub destination_namespace: N,
+    pub destination_workload: N,
+    pub destination_version: N,
     pub protocol: Protocol,
     pub security: Security,
+}
+
+impl<N> EdgeId<N> {
+    /// The same with each name as `name` makes it.
+    pub fn map<'a, M>(&'a self, name: impl Fn(&'a N) -> M) -> EdgeId<M> {
+        EdgeId {
+            reporter: self.reporter,
+            source_namespace: name(&self.source_namespace),
+            source_workload: name(&self.source_workload),
+            source_version: name(&self.source_version),
+            service_namespace: name(&self.service_namespace),
+            service: name(&self.service),
+            destination_namespace: name(&self.destination_namespace),
+            destination_workload: name(&self.destination_workload),
+            destination_version: name(&self.destination_version),
+            protocol: self.protocol,
+            security: self.security,
+        }
+    }
+}
+
+/// What is borrowed hashes as what is kept.
+impl Equivalent<EdgeId> for EdgeId<&str> {
+    fn equivalent(&self, kept: &EdgeId) -> bool {
+        *self == kept.map(|name| &**name)
+    }
 }
 
 impl EdgeId {
@@ -48,17 +76,7 @@ impl EdgeId {
     /// Where everything over the budget is counted.
     pub(crate) fn other(id: &Self) -> Self {
         let other: Arc<str> = "other".into();
-        Self {
-            source_namespace: other.clone(),
-            source_workload: other.clone(),
-            source_version: other.clone(),
-            service_namespace: other.clone(),
-            service: other.clone(),
-            destination_namespace: other.clone(),
-            destination_workload: other.clone(),
-            destination_version: other,
-            ..*id
-        }
+        id.map(|_| other.clone())
     }
 }
 

@@ -1,19 +1,24 @@
 //! What an edge counted, in slots of time: the last seconds one by one, the last hour by ten. A slot is less than a hundred bytes, for thousands of
 //! edges have 360 of them; what is mostly zero is kept sparse and loses nothing. It knows no clock and no edge.
 
+use smallvec::SmallVec;
 use std::collections::VecDeque;
-use telemetry::EdgeTotals;
+use telemetry::histogram::CELLS;
+use telemetry::{EdgeTotals, Histogram};
+use wire::v1;
 
-/// Counts as a slot holds them: made once for all histories that they are added to. What does not fit stops at the highest: in ten seconds of one edge
-/// nothing does that is not invented.
+/// Counts of one report, with cells as a slot holds them: made once for all that they are added to. A cell that does not fit stops at the highest: in one
+/// report of one edge none does that is not invented.
 #[derive(Debug, Default)]
 pub struct Packed {
-    requests: u32,
+    pub requests: u64,
     request_bytes: u64,
     response_bytes: u64,
+    /// In the order of [`rare_mut`].
+    rare: [u64; 6],
     /// Cells that are not zero, ascending: the number in the highest eight bits, the count below. Behind those of the latencies stand the counts that most
     /// slots have none of.
-    cells: Vec<u32>,
+    cells: SmallVec<[u32; 24]>,
 }
 
 #[derive(Debug)]
@@ -32,12 +37,8 @@ const LATE: u64 = 2;
 const COUNT_BITS: u32 = 24;
 const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
 
-/// Where those begin that are no latencies; they stand in the order of [`rare`].
+/// Where those begin that are no latencies; they stand in the order of [`rare_mut`].
 const RARE: u32 = 200;
-
-fn rare(counts: &EdgeTotals) -> [u64; 6] {
-    [counts.failures, counts.client_errors, counts.denied, counts.faults, counts.retries, counts.opened]
-}
 
 fn rare_mut(counts: &mut EdgeTotals) -> [&mut u64; 6] {
     [&mut counts.failures, &mut counts.client_errors, &mut counts.denied, &mut counts.faults, &mut counts.retries, &mut counts.opened]
@@ -85,17 +86,79 @@ fn merged(cells: &[u32], more: &[u32]) -> Box<[u32]> {
     out.into_boxed_slice()
 }
 
+/// As many as a slot holds.
+fn few(requests: u64) -> u32 {
+    u32::try_from(requests).unwrap_or(u32::MAX)
+}
+
 impl Packed {
-    pub fn of(counts: &EdgeTotals) -> Self {
-        let latency = counts.latency.sparse();
-        let others = rare(counts).into_iter().zip(RARE..).filter(|(count, _)| *count > 0).map(|(count, cell)| (cell, count));
-        let mut cells = Vec::with_capacity(24);
-        cells.extend(latency.chain(others).map(|(cell, count)| packed(cell, count)));
+    /// What a report tells of one edge. Latencies are told ascending and once each; what a stranger tells otherwise is put in order.
+    pub fn read(edge: &v1::Edge) -> Self {
+        let told = edge.latency_cells.iter().copied().zip(edge.latency_counts.iter().copied());
+        let told = told.filter(|(cell, count)| (*cell as usize) < CELLS && *count > 0);
+        let mut latency: SmallVec<[u32; 24]> = told.clone().map(|(cell, count)| packed(cell, count)).collect();
+        if !latency.is_sorted_by(|a, b| a >> COUNT_BITS < b >> COUNT_BITS) {
+            latency = Histogram::from_sparse(told).sparse().map(|(cell, count)| packed(cell, count)).collect();
+        }
         Self {
-            requests: u32::try_from(counts.requests).unwrap_or(u32::MAX),
-            request_bytes: counts.request_bytes,
-            response_bytes: counts.response_bytes,
-            cells,
+            requests: edge.requests,
+            request_bytes: edge.request_bytes,
+            response_bytes: edge.response_bytes,
+            rare: [edge.failures, edge.client_errors, edge.denied, edge.faults, edge.retries, edge.opened],
+            cells: latency,
+        }
+        .with_rare_cells()
+    }
+
+    #[cfg(test)]
+    pub fn of(counts: &EdgeTotals) -> Self {
+        let EdgeTotals { opened, requests, failures, client_errors, denied, faults, retries, request_bytes, response_bytes, latency } =
+            counts.clone();
+        let (latency_cells, latency_counts) = latency.sparse().unzip();
+        Self::read(&v1::Edge {
+            opened,
+            requests,
+            failures,
+            client_errors,
+            denied,
+            faults,
+            retries,
+            request_bytes,
+            response_bytes,
+            latency_cells,
+            latency_counts,
+            ..v1::Edge::default()
+        })
+    }
+
+    fn with_rare_cells(mut self) -> Self {
+        self.cells.extend(self.rare.into_iter().zip(RARE..).filter(|(count, _)| *count > 0).map(|(count, cell)| packed(cell, count)));
+        self
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.rare[0]
+    }
+
+    pub fn opened(&self) -> u64 {
+        self.rare[5]
+    }
+
+    /// What the caller cannot tell of a call: whom policy refused at its end, and what its end tried again. `None` where there is neither.
+    pub fn of_callee(&self) -> Option<Self> {
+        let [_, _, denied, _, retries, _] = self.rare;
+        let told = Self { rare: [0, 0, denied, 0, retries, 0], ..Self::default() };
+        (denied > 0 || retries > 0).then(|| told.with_rare_cells())
+    }
+
+    pub fn add_to(&self, sum: &mut EdgeTotals) {
+        let add = |mine: &mut u64, more: u64| *mine = mine.saturating_add(more);
+        add(&mut sum.requests, self.requests);
+        add(&mut sum.request_bytes, self.request_bytes);
+        add(&mut sum.response_bytes, self.response_bytes);
+        rare_mut(sum).into_iter().zip(self.rare).for_each(|(mine, more)| add(mine, more));
+        for (cell, count) in unpacked(&self.cells) {
+            sum.latency.0.get_mut(cell as usize).into_iter().for_each(|mine| add(mine, count));
         }
     }
 }
@@ -104,7 +167,7 @@ impl Slot {
     fn begin(start: u64, counts: &Packed) -> Self {
         Self {
             start: u32::try_from(start).unwrap_or(u32::MAX),
-            requests: counts.requests,
+            requests: few(counts.requests),
             request_bytes: counts.request_bytes,
             response_bytes: counts.response_bytes,
             cells: counts.cells.as_slice().into(),
@@ -116,7 +179,7 @@ impl Slot {
     }
 
     fn add(&mut self, counts: &Packed) {
-        self.requests = self.requests.saturating_add(counts.requests);
+        self.requests = self.requests.saturating_add(few(counts.requests));
         self.request_bytes = self.request_bytes.saturating_add(counts.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(counts.response_bytes);
         if !added_in_place(&mut self.cells, &counts.cells) {

@@ -1,5 +1,5 @@
 use super::*;
-use telemetry::{Protocol, Security};
+use telemetry::{EdgeDelta, Protocol, Security};
 
 fn edge(reporter: Reporter, service: &str, requests: u64) -> (EdgeId, EdgeTotals) {
     let id = EdgeId {

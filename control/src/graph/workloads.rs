@@ -38,10 +38,10 @@ impl Own {
         Self { number, opened: 0, requests: 0, failures: 0, recent, seen: 0 }
     }
 
-    fn add(&mut self, totals: &EdgeTotals, packed: &Packed, now: u64) {
-        self.opened = self.opened.saturating_add(totals.opened);
-        self.requests = self.requests.saturating_add(totals.requests);
-        self.failures = self.failures.saturating_add(totals.failures);
+    fn add(&mut self, packed: &Packed, now: u64) {
+        self.opened = self.opened.saturating_add(packed.opened());
+        self.requests = self.requests.saturating_add(packed.requests);
+        self.failures = self.failures.saturating_add(packed.failures());
         self.recent.add(packed, now);
         self.seen = self.seen.max(now);
     }
@@ -74,7 +74,7 @@ impl Workloads {
     }
 
     /// Counts in the edge of that number.
-    pub fn add(&mut self, own: &mut OfOne, number: u64, totals: &EdgeTotals, packed: &Packed, now: u64) {
+    pub fn add(&mut self, own: &mut OfOne, number: u64, packed: &Packed, now: u64) {
         let at = own.partition_point(|one| one.number < number);
         if own.get(at).is_none_or(|one| one.number != number) {
             if own.len() >= limits::WORKLOAD_EDGES_OF_ONE || self.held + own.len() >= limits::WORKLOAD_EDGES {
@@ -83,7 +83,7 @@ impl Workloads {
             }
             own.insert(at, Own::new(number));
         }
-        own[at].add(totals, packed, now);
+        own[at].add(packed, now);
     }
 
     /// Puts back what [`Self::begin`] took out.

@@ -4,7 +4,7 @@ fn tell(workloads: &mut Workloads, proxy: &str, numbers: impl IntoIterator<Item 
     let counts = EdgeTotals { opened: 2, requests: 3, failures: 1, ..EdgeTotals::default() };
     let mut own = workloads.begin(proxy);
     for number in numbers {
-        workloads.add(&mut own, number, &counts, &Packed::of(&counts), now);
+        workloads.add(&mut own, number, &Packed::of(&counts), now);
     }
     workloads.end(proxy, own, now);
 }

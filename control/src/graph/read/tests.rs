@@ -1,0 +1,61 @@
+use super::*;
+use crate::graph::Graph;
+use telemetry::{EdgeTotals, Histogram};
+
+fn told(service: &str) -> v1::Edge {
+    v1::Edge {
+        reporter: "source".into(),
+        service: service.into(),
+        protocol: "http".into(),
+        security: "mutual_tls".into(),
+        requests: 1,
+        ..v1::Edge::default()
+    }
+}
+
+#[test]
+fn words_that_mean_nothing_are_left_out_and_no_more_is_read_than_a_report_may_have() {
+    let nonsense = |change: fn(&mut v1::Edge)| {
+        let mut edge = told("catalog");
+        change(&mut edge);
+        edge
+    };
+    let all = [
+        nonsense(|edge| edge.reporter = "bystander".into()),
+        nonsense(|edge| edge.protocol = "telepathy".into()),
+        nonsense(|edge| edge.security = "hope".into()),
+        told("web"),
+    ];
+    assert_eq!(edges(&all).map(|(id, _)| id.service).collect::<Vec<_>>(), ["web"]);
+    let many = vec![told("web"); wire::limits::EDGES + 5];
+    assert_eq!(edges(&many).count(), wire::limits::EDGES);
+}
+
+#[test]
+fn latencies_in_any_order_twice_or_of_cells_that_there_are_not_count_as_they_are_told() {
+    let cells = [(40, 2), (3, 5), (40, 1), (9, 0), (104, 7), (u32::MAX, 7), (103, u64::from(u32::MAX))];
+    let (latency_cells, latency_counts) = cells.into_iter().unzip();
+    let edge = v1::Edge { latency_cells, latency_counts, failures: 4, opened: 6, ..told("web") };
+    let mut graph = Graph::default();
+    // Of cells and counts that are not as many the longer end is left out.
+    let odd = v1::Edge { latency_cells: vec![3, 4], latency_counts: vec![1], ..told("web") };
+    assert!(graph.hear("one", (1, 1), edges(&[edge, odd]), 1000));
+    let most = (1 << 24) - 1;
+    let latency = Histogram::from_sparse([(3, 6), (40, 3), (103, most)]);
+    let all = EdgeTotals { requests: 2, failures: 4, opened: 6, latency, ..EdgeTotals::default() };
+    let edge = graph.edges(1000, 10).next().unwrap();
+    assert_eq!((&*edge.totals, &edge.recent), (&all, &all));
+}
+
+#[test]
+fn what_is_borrowed_is_found_as_what_is_kept() {
+    let mut graph = Graph::default();
+    for sequence in 1..4 {
+        // Each word stands somewhere else in memory.
+        let all = [told("catalog"), told("web"), v1::Edge { reporter: "destination".into(), ..told("web") }];
+        assert!(graph.hear("one", (1, sequence), edges(&all), 1000));
+    }
+    let mut requests: Vec<_> = graph.edges(1000, 10).map(|told| told.totals.requests).collect();
+    requests.sort_unstable();
+    assert_eq!((requests, graph.calls(1000, 10).count()), (vec![3, 3, 3], 2));
+}

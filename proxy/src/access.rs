@@ -2,6 +2,7 @@
 //! that is called, or at the gateway. What is refused is named in the answer, the record and a counter. It never knows how a policy was written.
 
 pub mod again;
+pub mod allowed;
 
 use crate::consumers;
 use crate::http::Stop;
@@ -18,7 +19,7 @@ use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use telemetry::Record;
+use telemetry::{Gauge, Record};
 
 /// The policies of one snapshot, ready to decide.
 #[derive(Default)]
@@ -151,9 +152,19 @@ pub enum At<'a> {
     },
 }
 
-/// Judges bytes.
-pub fn stream(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<Option<Arc<str>>, Stop> {
-    let judged = judge(worker, snapshot, standing, Moment::Stream);
+/// What is allowed is counted when it is judged first, so that one request is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Time {
+    First,
+    Again,
+}
+
+/// Judges bytes. What is allowed, and would not be if all that is tried out were in force, is told.
+///
+/// # Errors
+/// If they may not pass.
+pub fn stream(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, time: Time) -> Result<Option<Arc<str>>, Stop> {
+    let judged = judge(worker, snapshot, standing, Moment::Stream, time);
     let dry_run = judged.inspect_err(|stop| count_denied(worker, stop))?;
     if let Some((by, proof)) = unproven(worker, snapshot, standing)? {
         match proof {
@@ -211,11 +222,21 @@ fn unproven_at(snapshot: &Snapshot, standing: &Standing<'_>, called: &Called) ->
 }
 
 /// Judges a request whose path was made regular. What is allowed, and would not be if all that is tried out were in force, is told.
-pub fn request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head: &RequestHead) -> Result<Option<Arc<str>>, Stop> {
+///
+/// # Errors
+/// If it may not pass.
+pub fn request(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    standing: &Standing<'_>,
+    head: &RequestHead,
+    time: Time,
+) -> Result<Option<Arc<str>>, Stop> {
     if lets_all_in(snapshot, standing) {
         return Ok(None);
     }
-    let judged = judge_request(worker, snapshot, standing, head);
+    let mut buffer = [0; model::limits::HOSTNAME_BYTES];
+    let judged = judge(worker, snapshot, standing, Moment::Request(of_head(head, standing, &mut buffer)), time);
     judged.inspect_err(|stop| count_denied(worker, stop))
 }
 
@@ -229,11 +250,6 @@ fn lets_all_in(snapshot: &Snapshot, standing: &Standing<'_>) -> bool {
             standing.identity.is_some() && engine.lets_all_in(&workload.namespace) && snapshot.workloads.contains_key(workload)
         }
     }
-}
-
-fn judge_request(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head: &RequestHead) -> Result<Option<Arc<str>>, Stop> {
-    let mut buffer = [0; model::limits::HOSTNAME_BYTES];
-    judge(worker, snapshot, standing, Moment::Request(of_head(head, standing, &mut buffer)))
 }
 
 pub fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'a>, buffer: &'a mut [u8; model::limits::HOSTNAME_BYTES]) -> Request<'a> {
@@ -255,7 +271,7 @@ pub fn address(standing: &Standing<'_>) -> IpAddr {
     standing.address.map_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), |address| address.ip())
 }
 
-fn judge(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, moment: Moment<'_>) -> Result<Option<Arc<str>>, Stop> {
+fn judge(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, moment: Moment<'_>, time: Time) -> Result<Option<Arc<str>>, Stop> {
     let called = called(worker, snapshot, standing);
     let (namespace, verdict) = decide(snapshot, standing, &called, moment).inspect_err(|stop| {
         if stop.fault == Fault::MalformedRequest {
@@ -264,10 +280,13 @@ fn judge(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, moment: 
         }
     })?;
     let rehearsed = verdict.rehearsed.map(|rehearsed| rehearse(worker, &rehearsed));
-    match verdict.is_allowed() {
-        true => Ok(rehearsed),
-        false => Err(denied(snapshot.access.engine(), namespace, &verdict.decided)),
+    if !verdict.is_allowed() {
+        return Err(denied(snapshot.access.engine(), namespace, &verdict.decided));
     }
+    if time == Time::First && !lets_all_in(snapshot, standing) {
+        worker.allowed.borrow_mut().count(worker, &snapshot.access, &verdict.decided.because);
+    }
+    Ok(rehearsed)
 }
 
 /// What is called, by every name; at gateways the place itself says it.
@@ -405,9 +424,14 @@ fn denied(engine: &Engine, namespace: &str, decided: &Decided<'_>) -> Stop {
 fn count_denied(worker: &Worker, stop: &Stop) {
     if stop.fault == Fault::AccessDenied {
         let help = "Connections and requests that policies of access, or their defaults, denied";
-        let labels = [("policy", stop.by.as_deref().unwrap_or("default")), ("rule", stop.rule.as_deref().unwrap_or(""))];
-        worker.shared.metrics.counter("organza_access_denied", help, &labels).add(1.0);
+        counter(worker, ("organza_access_denied", help), stop.by.as_deref(), stop.rule.as_deref()).add(1.0);
     }
+}
+
+/// Counts verdicts of one rule.
+fn counter(worker: &Worker, (name, help): (&'static str, &'static str), by: Option<&str>, rule: Option<&str>) -> Gauge {
+    let labels = [("policy", by.unwrap_or("default")), ("rule", rule.unwrap_or(""))];
+    worker.shared.metrics.counter_of_few(name, help, &labels, crate::limits::COUNTED_RULES)
 }
 
 /// Counts and says what would have been decided if all that is tried out were in force.

@@ -4,7 +4,7 @@
 mod hbone;
 mod plain;
 
-use crate::access::{self, At, Standing, again};
+use crate::access::{self, At, Standing, Time, again};
 use crate::doors::Room;
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4;
@@ -169,7 +169,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, sh
     let snapshot = worker.snapshot();
     // Requests are judged one by one; of bytes nothing more will be known.
     let allowed = |target: SocketAddr| match hello.framing {
-        Framing::Tcp => access::stream(&worker, &snapshot, &standing(&target)).map(|dry_run| (target, dry_run)),
+        Framing::Tcp => access::stream(&worker, &snapshot, &standing(&target), Time::First).map(|dry_run| (target, dry_run)),
         Framing::Http1 | Framing::Http2 => Ok((target, None)),
     };
     let judged = backed(&snapshot, &application, &hello).and_then(allowed);
@@ -233,7 +233,10 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, sh
                 let lost = || transport::Error::new(Fault::Internal, "a connection was asked for and not opened");
                 Ok(opened.ok_or_else(lost)??)
             };
-            let judge = || shown.still(&worker).and_then(|()| access::stream(&worker, &worker.snapshot(), &standing(&target)).map(drop));
+            let judge = || {
+                shown.still(&worker)?;
+                access::stream(&worker, &worker.snapshot(), &standing(&target), Time::Again).map(drop)
+            };
             Box::pin(l4::connection(&worker, &mut reader, &mut writer, record, judge, open)).await;
         }
     }

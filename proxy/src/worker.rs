@@ -107,6 +107,8 @@ pub struct Worker {
     pub balancers: RefCell<crate::pick::Balancers>,
     /// Ports of the application by the names under which they are called.
     pub called: RefCell<crate::access::Known>,
+    /// How often rules allowed something.
+    pub allowed: RefCell<crate::access::allowed::Allowed>,
     /// Tokens that were believed.
     pub tokens: RefCell<crate::tokens::Known>,
     /// What the last member showed above its own certificate.
@@ -148,6 +150,7 @@ impl Worker {
             server_first: RefCell::default(),
             balancers: RefCell::default(),
             called: RefCell::default(),
+            allowed: RefCell::default(),
             tokens: RefCell::default(),
             above: RefCell::new(std::rc::Rc::from([])),
             consumed: RefCell::default(),

@@ -137,6 +137,14 @@ impl Metrics {
         self.cell(name, help, labels, true)
     }
 
+    /// A counter of a family that has at most `most` label sets: those that come after are counted as one, each label `other`.
+    pub fn counter_of_few(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], most: usize) -> Gauge {
+        let key: Vec<_> = labels.iter().map(|(label, value)| (*label, (*value).to_owned())).collect();
+        let fits = lock(&self.0.gauges).get(name).is_none_or(|family| family.cells.len() < most || family.cells.contains_key(&key));
+        let other: Vec<_> = labels.iter().map(|(label, _)| (*label, "other")).collect();
+        self.counter(name, help, if fits { labels } else { &other })
+    }
+
     fn cell(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], is_counter: bool) -> Gauge {
         let mut families = lock(&self.0.gauges);
         let family = families.entry(name).or_insert_with(|| GaugeFamily { help, is_counter, cells: BTreeMap::new() });

@@ -1,5 +1,6 @@
 //! From a listener to an endpoint: the route draws a backend, the balancer picks who answers for it, and a socket leads there.
 
+use crate::access::Time;
 use crate::http::{Stop, plan, unpicked};
 use crate::l4::listener::{self, Knock};
 use crate::pick::{Called, Tried};
@@ -34,7 +35,7 @@ pub fn decision<'t>(snapshot: &'t Snapshot, listener: &Key) -> Result<Decision<'
 pub fn service(worker: &Worker, snapshot: &Snapshot, knock: &Knock, record: &mut Record) -> Result<ServiceRef, Stop> {
     record.generation = snapshot.generation;
     let decision = decision(snapshot, &knock.listener.key)?;
-    record.dry_run = listener::judge_by(worker, snapshot, knock, decision.route_key())?;
+    record.dry_run = listener::judge_by(worker, snapshot, knock, decision.route_key(), Time::First)?;
     record.way = plan::way(&decision);
     let backend = plan::draw(&decision, record, None, worker.draw32())?;
     match &*backend.backend {

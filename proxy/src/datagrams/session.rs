@@ -203,7 +203,7 @@ impl Session {
     /// Its life: answers are carried until it is quiet for too long, or over, or denied, or nobody answers.
     pub async fn carry(&self, hall: &Hall) {
         let worker = &hall.worker;
-        let judge = || listener::judge(worker, &worker.snapshot(), &self.knock).map(drop);
+        let judge = || listener::judge(worker, &worker.snapshot(), &self.knock);
         let result = again::while_allowed(&worker.again, judge, self.live(hall)).await;
         self.over.set(true);
         let record = &mut *self.record.borrow_mut();

@@ -70,13 +70,13 @@ impl<'c> Judged<'c> {
 
     /// Judges it for the first time, and counts it where it is allowed.
     pub fn admit(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
-        let told = self.judge(snapshot)?;
+        let told = self.judge(snapshot, access::Time::First)?;
         rates::take(self.worker, snapshot, &self.standing()?, self.head()?)?;
         Ok(told)
     }
 
-    pub fn judge(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
-        access::request(self.worker, snapshot, &self.standing()?, self.head()?)
+    fn judge(&self, snapshot: &Snapshot, time: access::Time) -> Result<Option<Arc<str>>, Stop> {
+        access::request(self.worker, snapshot, &self.standing()?, self.head()?, time)
     }
 
     /// Judges it while it is under way: also whether who brings it is still believed.
@@ -92,7 +92,7 @@ impl<'c> Judged<'c> {
             let now = snapshot.table.listeners_of(&then.gateway).iter().find(|now| now.key == then.key);
             plan::vouched(now.unwrap_or(then), tls.as_ref())?;
         }
-        self.judge(&snapshot).map(drop)
+        self.judge(&snapshot, access::Time::Again).map(drop)
     }
 
     fn head(&self) -> Result<&RequestHead, Stop> {

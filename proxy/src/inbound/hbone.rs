@@ -45,7 +45,7 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
         let at = At::Workload { workload: &application.workload, port };
         Standing { identity: Some(identity), address: Some(address), ..Standing::stranger(at) }
     };
-    let judged = leads.and_then(|leads| Ok((access::stream(worker, &snapshot, &standing(leads.to.port()))?, leads)));
+    let judged = leads.and_then(|leads| Ok((access::stream(worker, &snapshot, &standing(leads.to.port()), access::Time::First)?, leads)));
     let result = match judged {
         Err(stop) => {
             let status = if stop.fault == Fault::MisdirectedRequest { 404 } else { stop.fault.http_status() };
@@ -68,7 +68,8 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
                     Ok(stream) => {
                         let mut caller = h1::Connection::new(stream);
                         let judge = || {
-                            shown.still(worker).and_then(|()| access::stream(worker, &worker.snapshot(), &standing(to.port())).map(drop))
+                            shown.still(worker)?;
+                            access::stream(worker, &worker.snapshot(), &standing(to.port()), access::Time::Again).map(drop)
                         };
                         let carried = l4::carry(worker, &mut caller.reader, &mut caller.writer, up, &mut record);
                         again::while_allowed(&worker.again, judge, carried).await

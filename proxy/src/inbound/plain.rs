@@ -3,7 +3,7 @@
 //! rules that cannot know who they are (`decisions/0038`).
 
 use super::{Application, begin};
-use crate::access::{self, At, Standing, again};
+use crate::access::{self, At, Standing, Time, again};
 use crate::detect::{Found, detect};
 use crate::http::{self, Client, Ingress, Stop};
 use crate::l4;
@@ -71,14 +71,14 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
     record.service_port = port;
     let (recv, send) = stream.split();
     let (mut reader, mut writer) = (Reader::with_read(recv, read), Writer::new(send));
-    let judge = || access::stream(&worker, &worker.snapshot(), &standing(&to));
+    let judge = |time| access::stream(&worker, &worker.snapshot(), &standing(&to), time);
     let declared = snapshot.table.service(&service).and_then(|s| s.port(port)).map_or(AppProtocol::Detect, |p| p.protocol);
     let mut opened = None;
     let is_http = match declared {
         AppProtocol::Detect => {
-            // The caller has spoken: who is heard first needs nobody opened.
+            // The caller has spoken: who is heard first needs nobody opened. What is found to be HTTP is not counted as bytes.
             let dial = async || {
-                judge()?;
+                judge(Time::Again)?;
                 Ok(worker.connect(&UpstreamKey::plain(to, Framing::Tcp), true).await?)
             };
             // Where routes are, or a key or a token is demanded, nothing passes unread.
@@ -110,14 +110,14 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
         return;
     }
     let open = async |record: &mut Record| {
-        record.dry_run = judge()?;
+        record.dry_run = judge(Time::First)?;
         record.endpoint = Some(to);
         match opened {
             Some(up) => Ok(*up),
             None => Ok(worker.connect(&UpstreamKey::plain(to, Framing::Tcp), true).await?),
         }
     };
-    Box::pin(l4::connection(&worker, &mut reader, &mut writer, record, || judge().map(drop), open)).await;
+    Box::pin(l4::connection(&worker, &mut reader, &mut writer, record, || judge(Time::Again).map(drop), open)).await;
 }
 
 /// The one port of the application that services lead to; by the first of them.

@@ -2,7 +2,7 @@
 //! Who reads server names and shows certificates is [`crate::gateway`]; here TLS is either done with or left to the backend.
 
 use super::decided;
-use crate::access::{self, At, Standing};
+use crate::access::{self, At, Standing, Time};
 use crate::http::{Stop, plan};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
@@ -28,30 +28,30 @@ pub async fn carry(worker: &Rc<Worker>, connection: h1::Connection, knock: Knock
     let mut record = begin(worker, knock.address, knock.sni.as_deref());
     record.listener = Some(knock.listener.clone());
     let open = async |record: &mut Record| to_backend(worker, &worker.snapshot(), &knock, record).await;
-    super::connection(worker, &mut reader, &mut writer, record, || judge(worker, &worker.snapshot(), &knock).map(drop), open).await;
+    super::connection(worker, &mut reader, &mut writer, record, || judge(worker, &worker.snapshot(), &knock), open).await;
 }
 
 async fn to_backend(worker: &Rc<Worker>, snapshot: &Snapshot, knock: &Knock, record: &mut Record) -> Result<Upstream, Stop> {
     record.generation = snapshot.generation;
     let entry = Entry::Listener(knock.listener.key.clone());
     let decision = snapshot.table.connect(&entry, knock.sni.as_deref(), &Caller::default()).map_err(|r| plan::refused(&r))?;
-    record.dry_run = judge_by(worker, snapshot, knock, decision.route_key())?;
+    record.dry_run = judge_by(worker, snapshot, knock, decision.route_key(), Time::First)?;
     let sealed = knock.listener.protocol == ListenerProtocol::TlsPassthrough;
     decided(worker, snapshot, &decision, sealed, record).await
 }
 
 /// Judges a connection that is under way; where its route is gone, that is the route's affair.
-pub fn judge(worker: &Worker, snapshot: &Snapshot, knock: &Knock) -> Result<Option<Arc<str>>, Stop> {
+pub fn judge(worker: &Worker, snapshot: &Snapshot, knock: &Knock) -> Result<(), Stop> {
     let entry = Entry::Listener(knock.listener.key.clone());
     match snapshot.table.connect(&entry, knock.sni.as_deref(), &Caller::default()) {
-        Ok(decision) => judge_by(worker, snapshot, knock, decision.route_key()),
-        Err(_) => Ok(None),
+        Ok(decision) => judge_by(worker, snapshot, knock, decision.route_key(), Time::Again).map(drop),
+        Err(_) => Ok(()),
     }
 }
 
-pub fn judge_by(worker: &Worker, snapshot: &Snapshot, knock: &Knock, route: &Key) -> Result<Option<Arc<str>>, Stop> {
+pub fn judge_by(worker: &Worker, snapshot: &Snapshot, knock: &Knock, route: &Key, time: Time) -> Result<Option<Arc<str>>, Stop> {
     let at = At::Gateway { listener: &knock.listener, route };
-    access::stream(worker, snapshot, &Standing { address: Some(knock.address), ..Standing::stranger(at) })
+    access::stream(worker, snapshot, &Standing { address: Some(knock.address), ..Standing::stranger(at) }, time)
 }
 
 /// Records a connection that no listener takes; dropping it is all the answer there is.

@@ -138,6 +138,54 @@ async fn every_refusal_says_why_to_whom_may_know() {
     .await;
 }
 
+/// What is counted of what was allowed at the called side, ascending.
+fn allowed(shop: &Shop) -> Vec<String> {
+    let metrics = shop.catalog.worker.shared.metrics.encode();
+    let mut lines: Vec<_> =
+        metrics.lines().filter_map(|line| Some(line.strip_prefix("organza_access_allowed_total")?.to_owned())).collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[tokio::test]
+async fn what_is_allowed_counts_once_by_its_rule_and_not_at_all_where_there_is_no_policy() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", HTTP);
+        assert_eq!(get(door, "catalog", "/").await.0, 200);
+        assert!(allowed(&shop).is_empty());
+        shop.mesh.put(vec![policy("no-admin", Action::Deny, on_catalog(), vec![any_of([path("/admin")])])]);
+        let mut open = Open::web_socket(door, "/feed").await;
+        assert_eq!(get(door, "catalog", "/admin").await.0, 403);
+        let by_default = r#"{policy="default",rule=""} 1.0"#;
+        assert_eq!(allowed(&shop), [by_default]);
+        // What is open is judged again, and is no other request for that.
+        shop.mesh.put(vec![policy("web-only", Action::Allow, on_catalog(), vec![any_of([account("web")])])]);
+        assert!(open.lives().await);
+        assert_eq!(allowed(&shop), [by_default]);
+        for _ in 0..2 {
+            assert_eq!(get(door, "catalog", "/").await.0, 200);
+        }
+        assert_eq!(allowed(&shop), [r#"{policy="AccessPolicy shop/web-only",rule="the-rule"} 2.0"#, by_default]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_of_bytes_that_is_allowed_counts_once_though_it_is_judged_again() {
+    bounded(async {
+        let backend = Backend::tcp("").await;
+        let mut shop = Shop::new(backend.address);
+        shop.mesh.put(vec![policy("web-only", Action::Allow, on_catalog(), vec![any_of([account("web")])])]);
+        let mut open = Open::bytes(shop.web.named("catalog", TCP)).await;
+        shop.mesh.put(vec![policy("no-dev", Action::Deny, on_catalog(), vec![any_of([account("dev")])])]);
+        assert!(open.lives().await);
+        assert_eq!(allowed(&shop), [r#"{policy="AccessPolicy shop/web-only",rule="the-rule"} 1.0"#]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_is_tried_out_is_told_and_decides_nothing() {
     bounded(async {

@@ -9,7 +9,7 @@ use model::http::{is_token_byte, is_value_byte};
 use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Scheme, Version};
 
 /// Fields that belong to an HTTP/1 hop and make an HTTP/2 message malformed (RFC 9113, section 8.2.2).
-const OF_ONE_HOP: [&[u8]; 6] = [b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings"];
+const OF_ONE_HOP: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "http2-settings"];
 
 /// A head that is so many times longer than what is taken is no mistake, and is not answered.
 const ABUSE: usize = 8;
@@ -106,7 +106,7 @@ impl<'h> Fields<'h> {
                     return self.malformed("content-length is no number");
                 }
             }
-            7.. if OF_ONE_HOP.contains(&name) => return self.malformed("field of one HTTP/1 hop"),
+            7.. if is_of_one_hop(name) => return self.malformed("field of one HTTP/1 hop"),
             _ => {}
         }
         self.into.push_bytes(name, value);
@@ -420,12 +420,17 @@ fn digits(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
     }
 }
 
+fn is_of_one_hop(name: &[u8]) -> bool {
+    OF_ONE_HOP.iter().any(|of| of.as_bytes() == name)
+}
+
 /// `own_length`: the length is said by who knows it, not by these.
 fn put_fields(from: &HeaderBlock, own_length: bool, encoder: &mut Encoder, out: &mut Vec<u8>) {
     let mut room = Vec::new();
+    // Most heads have none, and one look at the block says so.
+    let of_one_hop = OF_ONE_HOP.iter().any(|name| from.contains(name));
     for (mut name, value) in from.iter_bytes() {
-        // Without a way out in between it is asked of many bytes at once.
-        if name.iter().fold(false, |upper, b| upper | b.is_ascii_uppercase()) {
+        if has_capital(name) {
             room.clear();
             room.extend(name.iter().map(u8::to_ascii_lowercase));
             name = &room;
@@ -433,14 +438,27 @@ fn put_fields(from: &HeaderBlock, own_length: bool, encoder: &mut Encoder, out: 
         let passes = match name.len() {
             2 => name != b"te",
             4 => name != b"host",
-            14 => !(own_length && name == b"content-length"),
-            7.. => !OF_ONE_HOP.contains(&name),
-            _ => true,
+            14 if own_length && name == b"content-length" => false,
+            _ => !(of_one_hop && is_of_one_hop(name)),
         };
         if passes {
             encoder.field(name, value.trim_ascii(), out);
         }
     }
+}
+
+/// Whether a name has a letter that HTTP/2 would refuse: asked of eight bytes at a time.
+fn has_capital(name: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let capital = |word: u64| {
+        // Names are ASCII; without the highest bit no sum reaches the next byte.
+        let low = word & !HIGH;
+        (low + (0x80 - u64::from(b'A')) * EACH) & !(low + (0x80 - u64::from(b'Z') - 1) * EACH) & HIGH != 0
+    };
+    let (words, rest) = name.as_chunks::<8>();
+    let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    words.iter().any(|word| capital(u64::from_ne_bytes(*word))) || capital(rest)
 }
 
 /// The length of a body as its head and the end of the stream say it.
@@ -451,3 +469,6 @@ pub(super) fn length(told: Option<u64>, is_end: bool) -> Length {
         (false, None) => Length::Open,
     }
 }
+
+#[cfg(test)]
+mod tests;

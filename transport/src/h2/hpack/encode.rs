@@ -78,8 +78,10 @@ impl Encoder {
         let places = [hash as usize % SEEN, (hash >> 16) as usize % SEEN];
         match places.into_iter().find(|place| self.seen[*place].hash == hash) {
             Some(place) => {
-                if let Some(index) = self.index(self.seen[place]).filter(|index| self.table.get(*index) == Some((name, value))) {
-                    return integer(out, 0x80, 7, STATIC.len() + 1 + index);
+                if let Some(age) = self.age(self.seen[place])
+                    && self.table.get(age) == Some((name, value))
+                {
+                    return integer(out, 0x80, 7, STATIC.len() + 1 + age);
                 }
                 let before = self.table.inserted();
                 let mut room = self.table.room();
@@ -92,7 +94,7 @@ impl Encoder {
                 self.seen[place] = Seen { hash, entry };
             }
             None => {
-                if let Some(place) = places.into_iter().find(|place| self.index(self.seen[*place]).is_none()) {
+                if let Some(place) = places.into_iter().find(|place| !self.is_there(self.seen[*place])) {
                     self.seen[place] = Seen { hash, entry: 0 };
                 }
                 literal(out, 0, 4, name, value);
@@ -100,10 +102,13 @@ impl Encoder {
         }
     }
 
-    /// Where an entry is in the table, if it is still there.
-    fn index(&self, seen: Seen) -> Option<usize> {
-        let age = usize::try_from(self.table.inserted() - seen.entry).ok()?;
-        (seen.entry > 0 && self.table.get(age).is_some()).then_some(age)
+    /// Where an entry is in the table; beyond its end where it has left.
+    fn age(&self, seen: Seen) -> Option<usize> {
+        usize::try_from(self.table.inserted() - seen.entry).ok().filter(|_| seen.entry > 0)
+    }
+
+    fn is_there(&self, seen: Seen) -> bool {
+        self.age(seen).is_some_and(|age| self.table.get(age).is_some())
     }
 }
 

@@ -199,7 +199,12 @@ pub async fn run(args: LoadArgs) -> Outcome {
     if args.url.scheme_str() != Some("http") || args.url.authority().is_none() {
         return Err(Failure::usage(format!("{} is not an http:// URL", args.url)).remedy("write it as http://127.0.0.1:8080/"));
     }
-    if args.connections == 0 || args.connections > limits::LOAD_CONNECTIONS || args.rate.is_some_and(|r| !(r > 0.0 && r.is_finite())) {
+    if args.connections > limits::LOAD_CONNECTIONS {
+        let most = limits::LOAD_CONNECTIONS;
+        return Err(Failure::usage(format!("{} connections are more than the {most} that one load opens", args.connections))
+            .remedy("ask for fewer, or run another load beside it"));
+    }
+    if args.connections == 0 || args.rate.is_some_and(|r| !(r > 0.0 && r.is_finite())) {
         return Err(Failure::usage("connections and rate must be above zero").remedy("see organza load --help"));
     }
     let plan = Plan {

@@ -247,12 +247,13 @@ impl Gate<'_> {
         self.tls.refresh(&self.worker.snapshot(), self.port);
         let Some(Http { clients, config }) = self.tls.http.borrow().clone() else { return };
         let shaking = self.tls.room.handshake();
-        let stream = match tls::accept_read(stream, read, config, self.bounds.handshake_time).await {
+        let mut stream = match tls::accept_read(stream, read, config, self.bounds.handshake_time).await {
             Ok(stream) => stream,
             // Strangers whose handshake fails are told by TLS itself.
             Err(error) => return self.worker.ended(&error),
         };
         drop(shaking);
+        self.worker.watch(&mut stream);
         let proof = tls::proof(&stream).unwrap_or_default();
         let vouched = match clients {
             ClientCertificates::Required(roots) => Some(Rc::new(Vouched::new(tls::chain(&stream), roots, transport::rt::wall()))),
@@ -286,7 +287,10 @@ impl Gate<'_> {
                 self.tls.refresh(&self.worker.snapshot(), self.port);
                 let Some(config) = self.tls.opaque.clone() else { return };
                 match tls::accept_read(stream, &read, config, self.bounds.handshake_time).await {
-                    Ok(stream) => h1::Connection::new(stream),
+                    Ok(mut stream) => {
+                        self.worker.watch(&mut stream);
+                        h1::Connection::new(stream)
+                    }
                     Err(error) => {
                         self.worker.ended(&error);
                         return listener::refuse(&self.worker, self.address, sni, error.into());

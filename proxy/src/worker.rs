@@ -25,6 +25,7 @@ use transport::detect::ServerFirst;
 use transport::hbone::Tunnels;
 use transport::pool::Pool;
 use transport::preface::{Framing, PeerMetadata};
+use transport::rt::Stream;
 
 /// Who this proxy is.
 #[derive(Debug, Clone)]
@@ -241,9 +242,19 @@ impl Worker {
     /// Counts a caller's connection that was ended for what it did.
     pub fn ended(&self, error: &transport::Error) {
         if let Some(cause) = error.cause {
-            let help = "Connections of callers that were ended for what they did";
-            self.shared.metrics.counter("organza_downstream_cx_ended", help, &[("cause", cause)]).add(1.0);
+            self.ended_for(cause);
         }
+    }
+
+    fn ended_for(&self, cause: &'static str) {
+        let help = "Connections of callers that were ended for what they did";
+        self.shared.metrics.counter("organza_downstream_cx_ended", help, &[("cause", cause)]).add(1.0);
+    }
+
+    /// Has it counted if TLS is broken off by the caller after the handshake.
+    pub fn watch(self: &Rc<Self>, stream: &mut Stream) {
+        let worker = self.clone();
+        stream.when_broken(move |cause| worker.ended_for(cause));
     }
 
     /// Counts that a listener has no room, so that connections wait.

@@ -52,15 +52,20 @@ pub async fn accept_read(stream: Stream, read: &[u8], config: Arc<ServerConfig>,
     });
     // What is done once takes no room in the connection.
     match Box::pin(rt::timeout(time, shake)).await {
-        Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
+        Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream).into()))),
         Some(Err(e)) => Err(Error::new(Fault::MalformedRequest, format!("TLS handshake: {e}")).with_cause(cause(&e))),
         None => Err(Error::new(Fault::SlowRequest, format!("TLS handshake took longer than {time:?}")).with_cause("tls_handshake_timeout")),
     }
 }
 
-/// Why a client was not let in, as metrics name it.
-fn cause(error: &std::io::Error) -> &'static str {
-    use rustls::{AlertDescription, CertificateError as Bad, Error as Tls};
+/// Whether TLS itself ended the connection, and not the network.
+pub(crate) fn is_broken(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|e| e.is::<rustls::Error>())
+}
+
+/// Why a client was not let in, or was ended later, as metrics name it.
+pub(crate) fn cause(error: &std::io::Error) -> &'static str {
+    use rustls::{AlertDescription, CertificateError as Bad, Error as Tls, PeerMisbehaved as Misbehaved};
     match error.get_ref().and_then(|e| e.downcast_ref::<Tls>()) {
         None => "tls_closed",
         Some(Tls::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => NO_TLS,
@@ -78,6 +83,11 @@ fn cause(error: &std::io::Error) -> &'static str {
             _ => "tls_client_certificate_bad",
         },
         Some(Tls::NoApplicationProtocol) => "tls_no_common_protocol",
+        // rustls refuses the first with `no_renegotiation`, as RFC 5246 (7.2.2) has it, and ends who asks again.
+        Some(Tls::PeerMisbehaved(Misbehaved::TooManyRenegotiationRequests)) => "tls_renegotiation",
+        Some(Tls::PeerMisbehaved(Misbehaved::TooManyKeyUpdateRequests)) => "tls_key_update_flood",
+        Some(Tls::PeerMisbehaved(Misbehaved::TooManyEmptyFragments)) => "tls_empty_record_flood",
+        Some(Tls::PeerMisbehaved(Misbehaved::TooManyWarningAlertsReceived)) => "tls_warning_flood",
         Some(Tls::PeerIncompatible(_)) => "tls_no_common_version_or_cipher",
         // The client's own verdict on us.
         Some(Tls::AlertReceived(AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateExpired)) => {
@@ -96,7 +106,7 @@ pub async fn connect(stream: Stream, config: Arc<ClientConfig>, name: ServerName
     let Some(tcp) = stream.into_socket() else { return Err(Error::new(Fault::Internal, "TLS is only spoken over TCP")) };
     let shake = TlsConnector::from(config).connect(name, tcp);
     match rt::timeout(limits::HANDSHAKE_TIME, shake).await {
-        Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Client(stream)))),
+        Some(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Client(stream).into()))),
         Some(Err(e)) => Err(refused(&e).with_nothing_received()),
         None => Err(Error::new(Fault::ConnectTimeout, "TLS handshake took longer than 10 s").with_nothing_received()),
     }
@@ -116,8 +126,7 @@ fn refused(error: &std::io::Error) -> Error {
 
 /// A server was lost before it answered. One that wants another certificate of us says so only after the handshake (TLS 1.3).
 pub(crate) fn lost(error: &std::io::Error) -> Error {
-    let refused = error.get_ref().is_some_and(|e| e.is::<rustls::Error>());
-    Error::new(if refused { Fault::TlsFailed } else { Fault::UpstreamReset }, error.to_string())
+    Error::new(if is_broken(error) { Fault::TlsFailed } else { Fault::UpstreamReset }, error.to_string())
 }
 
 /// The certificates that the peer of this stream showed, its own first.

@@ -57,9 +57,10 @@ impl Reader {
         if self.ended {
             return Poll::Ready(Ok(false));
         }
-        let read = ready!(self.recv.poll_recv(cx, &mut self.buffer, most))?;
-        self.ended = read == 0;
-        Poll::Ready(Ok(read > 0))
+        let read = ready!(self.recv.poll_recv(cx, &mut self.buffer, most));
+        // Who looks again after an error waits for nothing: TLS says once that it is broken.
+        self.ended = !matches!(read, Ok(1..));
+        Poll::Ready(read.map(|read| read > 0))
     }
 
     /// As [`Reader::fill`], for no longer than `limit`; `None` where nothing came until then.

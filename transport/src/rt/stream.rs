@@ -19,7 +19,7 @@ use tokio_rustls::TlsStream;
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<Tls>),
     /// One stream of an HTTP/2 connection, opened by CONNECT.
     Tunnel(Box<crate::h2::Tunnel>),
     /// In memory, between two tasks.
@@ -68,6 +68,24 @@ pub struct With {
     stream: Stream,
     // Only ever dropped.
     _with: Box<dyn std::fmt::Debug>,
+}
+
+/// TLS on a socket.
+pub struct Tls {
+    session: TlsStream<Socket>,
+    broken: Option<Box<dyn FnOnce(&'static str)>>,
+}
+
+impl From<TlsStream<Socket>> for Tls {
+    fn from(session: TlsStream<Socket>) -> Self {
+        Self { session, broken: None }
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.session.fmt(f)
+    }
 }
 
 /// What TLS is spoken on.
@@ -151,7 +169,7 @@ impl Stream {
     fn end(&mut self) {
         match self {
             Self::Tcp(stream) => _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both),
-            Self::Tls(tls) => tls.get_mut().0.end(),
+            Self::Tls(tls) => tls.session.get_mut().0.end(),
             Self::Wire(wire) => wire.end(),
             Self::With(with) => with.stream.end(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Cut(_) => {}
@@ -160,16 +178,42 @@ impl Stream {
 
     pub fn tls(&self) -> Option<&TlsStream<Socket>> {
         match self {
-            Self::Tls(stream) => Some(stream),
+            Self::Tls(tls) => Some(&tls.session),
             Self::With(with) => with.stream.tls(),
             _ => None,
+        }
+    }
+
+    /// Whom to tell, once, if the peer breaks what TLS demands after the handshake: that may come in the middle of anything, and ends the connection for
+    /// whoever reads it. It is told the cause as metrics name it. Of what carries no TLS nothing is told.
+    pub fn when_broken(&mut self, told: impl FnOnce(&'static str) + 'static) {
+        match self {
+            Self::Tls(tls) => tls.broken = Some(Box::new(told)),
+            Self::With(with) => with.stream.when_broken(told),
+            _ => {}
+        }
+    }
+
+    fn has_tls_to_say(&self) -> bool {
+        self.tls().is_some_and(|tls| tls.get_ref().1.wants_write())
+    }
+
+    fn tell_what_broke(&mut self, error: &io::Error) {
+        match self {
+            Self::Tls(tls) if crate::tls::is_broken(error) => {
+                if let Some(told) = tls.broken.take() {
+                    told(crate::tls::cause(error));
+                }
+            }
+            Self::With(with) => with.stream.tell_what_broke(error),
+            _ => {}
         }
     }
 
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Tls(stream) => stream.get_ref().0.peer_address(),
+            Self::Tls(tls) => tls.session.get_ref().0.peer_address(),
             Self::Wire(wire) => Some(wire.peer_address()),
             Self::With(with) => with.stream.peer_address(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Cut(_) => None,
@@ -179,7 +223,7 @@ impl Stream {
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Tls(stream) => stream.get_ref().0.local_address(),
+            Self::Tls(tls) => tls.session.get_ref().0.local_address(),
             Self::Wire(wire) => Some(wire.local_address()),
             Self::With(with) => with.stream.local_address(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Cut(_) => None,
@@ -211,7 +255,14 @@ impl Stream {
             buffer.reserve(most);
         }
         // A future that reads once holds nothing between polls, so a new one each time does.
+        let said_all = !self.has_tls_to_say();
         let read = pin!(self.read_buf(buffer)).poll(cx);
+        match &read {
+            Poll::Ready(Err(error)) => self.tell_what_broke(error),
+            // TLS answered by itself, and nobody may write for long. No writer waits for this socket: there was nothing to be written before.
+            Poll::Pending if said_all && self.has_tls_to_say() => _ = Pin::new(&mut *self).poll_flush(cx)?,
+            _ => {}
+        }
         if buffer.is_empty() {
             // What is new is taken to be readable until it was tried.
             spare::keep_buffer(std::mem::take(buffer));
@@ -324,7 +375,10 @@ macro_rules! each {
         match $self.get_mut() {
             Stream::Tcp($s) => $work,
             Stream::Unix($s) => $work,
-            Stream::Tls($s) => $work,
+            Stream::Tls($s) => {
+                let $s = &mut $s.session;
+                $work
+            }
             Stream::Tunnel($s) => $work,
             Stream::Virtual($s) => $work,
             Stream::Wire($s) => $work,

@@ -5,6 +5,7 @@ mod answers;
 mod backend;
 mod cases;
 mod floods;
+mod renegotiation;
 mod requests;
 
 use std::net::SocketAddr;

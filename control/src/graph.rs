@@ -26,6 +26,8 @@ struct Edge {
     hour: History,
     /// When it was reported last.
     seen: u64,
+    /// Whether its caller tells of the same calls, as it was when [`Graph::told`] was this.
+    told_by_caller: (u64, bool),
 }
 
 impl Edge {
@@ -36,6 +38,7 @@ impl Edge {
             seconds: History::new(1, limits::RATE_SECONDS + 1),
             hour: History::new(limits::SLOT_SECONDS, limits::SLOTS),
             seen: 0,
+            told_by_caller: (0, false),
         }
     }
 }
@@ -113,11 +116,17 @@ impl Denied {
     }
 }
 
+fn speaks<N: Deref<Target = str>>(words: &Map<Ends, Words>, id: &EdgeId<N>) -> bool {
+    id.reporter != Reporter::Destination || words.get(&ends(id)).is_none_or(|words| words.of_caller == 0)
+}
+
 #[derive(Debug, Default)]
 pub struct Graph {
     edges: Map<EdgeId, Edge>,
     /// Who tells of which calls ...
     words: Map<Ends, Words>,
+    /// ... how often that changed: 0 before the first edge ...
+    told: u64,
     /// ... and how many edges count by that.
     spoken: usize,
     workloads: Workloads,
@@ -157,18 +166,23 @@ impl Graph {
         }
         let mut own = self.workloads.begin(proxy);
         for (id, counts) in edges {
-            // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
-            let told_by_caller = !self.speaks(&id);
             let edge = match self.edges.get_mut(&id) {
                 Some(edge) => edge,
-                None => match self.begin(id.map(|name| Arc::from(*name)), now) {
-                    Some(edge) => edge,
-                    None => continue,
-                },
+                None => {
+                    if !self.begin(id.map(|name| Arc::from(*name)), now) {
+                        continue;
+                    }
+                    let Some(edge) = self.edges.get_mut(&id) else { continue };
+                    edge
+                }
             };
             counts.add_to(&mut edge.totals);
             edge.seconds.add(&counts, now);
-            if !told_by_caller {
+            // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
+            if edge.told_by_caller.0 != self.told {
+                edge.told_by_caller = (self.told, !speaks(&self.words, &id));
+            }
+            if !edge.told_by_caller.1 {
                 edge.hour.add(&counts, now);
             } else if let Some(known) = counts.of_callee() {
                 edge.hour.add(&known, now);
@@ -188,15 +202,16 @@ impl Graph {
         self.hear(proxy, (delta.incarnation, delta.sequence), edges, now)
     }
 
-    /// Makes an edge that is new, if there is room.
-    fn begin(&mut self, id: EdgeId, now: u64) -> Option<&mut Edge> {
+    /// Makes an edge that is new; says whether there was room.
+    fn begin(&mut self, id: EdgeId, now: u64) -> bool {
         if !self.has_room(&id, now) {
             self.left_out = self.left_out.saturating_add(1);
-            return None;
+            return false;
         }
         self.tell(&id, |words| *words += 1);
         self.numbered += 1;
-        Some(self.edges.entry(id).or_insert(Edge::new(self.numbered)))
+        self.edges.insert(id, Edge::new(self.numbered));
+        true
     }
 
     /// Notes that one end tells of one edge more, or less.
@@ -206,6 +221,7 @@ impl Graph {
         let before = words.spoken();
         change(words.of(id.reporter));
         let after = *words;
+        self.told += 1;
         self.spoken = self.spoken + after.spoken() - before;
         if after.of_caller + after.of_callee == 0 {
             self.words.remove(&ends);
@@ -256,7 +272,7 @@ impl Graph {
 
     /// Whether this end's word is the one that counts.
     pub fn speaks<N: Deref<Target = str>>(&self, id: &EdgeId<N>) -> bool {
-        id.reporter != Reporter::Destination || self.words.get(&ends(id)).is_none_or(|words| words.of_caller == 0)
+        speaks(&self.words, id)
     }
 
     /// Every edge, as each end reports it, in no order.

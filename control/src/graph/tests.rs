@@ -54,6 +54,19 @@ fn each_call_is_told_once_by_service_and_the_callers_word_counts() {
 }
 
 #[test]
+fn an_hour_is_kept_of_the_callees_word_until_its_caller_tells_too() {
+    let mut graph = Graph::default();
+    let callee = |graph: &mut Graph, sequence: u64, now: u64| {
+        graph.report("catalog-v1", delta(1, sequence, vec![edge(Reporter::Destination, "catalog", 7)]), now);
+        graph.edges(now, 3600).find(|told| told.id.reporter == Reporter::Destination).map(|told| told.recent.requests)
+    };
+    assert_eq!(callee(&mut graph, 1, 1000), Some(7));
+    assert_eq!(callee(&mut graph, 2, 1010), Some(14));
+    graph.report("web", delta(1, 1, vec![edge(Reporter::Source, "catalog", 9)]), 1015);
+    assert_eq!(callee(&mut graph, 3, 1020), Some(14));
+}
+
+#[test]
 fn rates_are_of_the_window_alone() {
     let mut graph = Graph::default();
     graph.report("web", delta(1, 1, vec![edge(Reporter::Source, "catalog", 100)]), 100);

@@ -57,7 +57,7 @@ fn see(cluster: &Cluster, organza: &Path) -> Result<()> {
 }
 
 fn on_it(cluster: &Cluster, organza: &Path, folder: &Path) -> Result<()> {
-    for definitions in ["third_party/gateway-api/crd-v1.7", "frontends/crd"] {
+    for definitions in ["third_party/gateway-api/crd-v1.7", "deploy/crds"] {
         let definitions = crate::root().join(definitions);
         cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &definitions.to_string_lossy()])?;
     }

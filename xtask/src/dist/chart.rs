@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 const FOLDER: &str = "deploy/chart";
 const MANIFEST: &str = "deploy/organza.yaml";
 const WEBHOOK: &str = "deploy/webhook.yaml";
-const CRDS: &str = "frontends/crd";
+const CRDS: &str = "deploy/crds";
 const NAMESPACE: &str = "organza-system";
 /// Helm, for the check alone; from Go's module proxy.
 const HELM: &str = "helm.sh/helm/v3/cmd/helm@v3.19.4";

@@ -84,6 +84,8 @@ pub const MIRROR_TIME: Duration = Duration::from_secs(30);
 pub const LABELS: usize = 4096;
 /// How often the rim looks whether something changed that doors depend on.
 pub const LOOK: Duration = Duration::from_millis(20);
+/// A gateway acknowledges listeners when their ports are open, or after so long.
+pub const OPENING: Duration = Duration::from_secs(2);
 /// A draining proxy still takes new requests for this long: peers learn of its leaving meanwhile.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(300);
 /// ... and those on whose connections nothing came meanwhile are told within this that none is taken any more.

@@ -72,6 +72,8 @@ pub struct Handle {
     pub saver: Arc<Saver>,
     /// Set once a successor serves under this proxy's name.
     pub succeeded: Arc<AtomicBool>,
+    /// Up to which generation the ports are open that listeners ask for; beyond all where nobody opens any.
+    pub opened: watch::Sender<u64>,
 }
 
 /// A rim that is ready to run: the last acknowledged state is in force already.
@@ -142,6 +144,7 @@ impl Rim {
                 access: watch::Sender::new(0),
                 saver,
                 succeeded: Arc::default(),
+                opened: watch::Sender::new(u64::MAX),
             },
             session,
             questions,
@@ -214,7 +217,11 @@ impl Rim {
                     let response = response.map_err(|status| connect::text(&status))?.ok_or("the control plane ended the stream")?;
                     self.failures = 0;
                     if let Some(step) = self.session.on_response(response).map_err(|breach| breach.to_string())? {
+                        let opens = step.changes.iter().any(|change| change.key().kind == Kind::Listener).then_some(step.generation);
                         self.apply(step);
+                        if let Some(generation) = opens {
+                            self.opened(generation).await;
+                        }
                     }
                 }
                 Some(question) = self.questions.recv() => self.ask(question),
@@ -233,6 +240,16 @@ impl Rim {
             requests.send(request).await.map_err(|_| "the control plane ended the stream")?;
         }
         Ok(())
+    }
+
+    /// Who was told that a Gateway is in force may call it: its ports are opened first. A process that gives its doors away just now opens none, and is
+    /// not waited for any longer.
+    async fn opened(&self, generation: u64) {
+        let mut opened = self.handle.opened.subscribe();
+        let open = async { drop(opened.wait_for(|opened| *opened >= generation).await) };
+        if transport::rt::timeout(limits::OPENING, open).await.is_none() {
+            tracing::warn!("ports of generation {generation} are not open yet; it is acknowledged all the same");
+        }
     }
 
     /// Swap first, then acknowledge: what the control plane counts as applied is in force.

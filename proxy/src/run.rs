@@ -83,6 +83,9 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
         tracing::warn!("{problem}; starting without it");
     }
     let handle = rim.handle();
+    if let Role::Gateway { .. } = config.role {
+        handle.opened.send_replace(0);
+    }
     let mut rim = Some(rim);
     let (serving, served) = watch::channel(false);
     let mut names = Names::new(&config, answers(&config, &handle, &metrics, served, drain.clone(), set_level));
@@ -326,7 +329,7 @@ impl Proxy {
     ) -> Result<bool, RunError> {
         loop {
             let asked = {
-                let watched = std::pin::pin!(self.watch(config, serving));
+                let watched = std::pin::pin!(self.watch(config, serving, &handle.opened));
                 let asked = std::pin::pin!(names.asked(config));
                 match until(ended.as_mut(), futures_util::future::select(watched, asked)).await {
                     None => return Ok(false),
@@ -412,13 +415,14 @@ impl Proxy {
     }
 
     /// Opens and closes a gateway's ports as its listeners come and go.
-    async fn watch(&mut self, config: &Config, serving: &watch::Sender<bool>) -> Result<(), RunError> {
+    async fn watch(&mut self, config: &Config, serving: &watch::Sender<bool>, opened: &watch::Sender<u64>) -> Result<(), RunError> {
         let mut gauges = Gauges::new(self.shared.metrics.clone());
         loop {
             let snapshot = self.shared.snapshot.load_full();
             if gauges.look(&snapshot, &self.shared.credentials, rt::wall()) {
                 if let Role::Gateway { gateway, ports } = &config.role {
                     self.sync(config, gateway, *ports, snapshot.table.listeners_of(gateway))?;
+                    opened.send_replace(snapshot.generation);
                 }
                 serving.send_replace(true);
             }

@@ -128,13 +128,14 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
     panic!("{what} did not happen within five seconds");
 }
 
-async fn scenario(folder: &std::path::Path) {
+/// A control plane that serves this world, and the configuration of a proxy of its.
+async fn controlled(folder: &std::path::Path, world: View) -> (Config, Fake, tokio::task::JoinHandle<()>) {
     let now = SystemTime::now();
     let mut authority = Authority::create(TrustDomain::parse("organza.local").unwrap(), now).unwrap();
     let trust = TrustStore::new();
     trust.put(&authority.trust_domain().clone(), &authority.roots()).unwrap();
     let credentials = Credentials::with_svid(issue(&mut authority, ("organza-system", "control"), now), trust);
-    let fake = Fake { world: world(), heard: Arc::default(), sent: Arc::default() };
+    let fake = Fake { world, heard: Arc::default(), sent: Arc::default() };
     let (address, server) = serve(fake.clone(), credentials).await;
     let svid = folder.join("svid");
     crate::snapshot::file::write_private(&svid, issue(&mut authority, ("shop", "web"), now).to_pem().as_bytes()).unwrap();
@@ -145,8 +146,12 @@ async fn scenario(folder: &std::path::Path) {
         "state": folder, "svid": svid, "admin": folder.join("admin.sock"),
         "control": { "addresses": [address], "trustRoots": roots, "trustDomain": "organza.local" },
     });
-    let config = Config::parse(&document.to_string()).unwrap();
+    (Config::parse(&document.to_string()).unwrap(), fake, server)
+}
 
+async fn scenario(folder: &std::path::Path) {
+    let (config, fake, server) = controlled(folder, world()).await;
+    let now = SystemTime::now();
     let rim = Rim::open(config.clone(), Metrics::new(), 1, now).unwrap();
     assert_eq!(rim.snapshot_problem, None);
     let handle = rim.handle();
@@ -193,6 +198,40 @@ async fn scenario(folder: &std::path::Path) {
 fn a_rim_applies_refuses_resolves_and_restarts_without_control() {
     let folder = tempfile::tempdir().unwrap();
     transport::rt::run(scenario(folder.path())).unwrap();
+}
+
+async fn opening(folder: &std::path::Path) {
+    let items: Set = [Arc::new(Encoded::new(&resources::listener(443, None)))].into_iter().collect();
+    let (config, fake, server) = controlled(folder, View { generation: 12, items: Arc::new(items), answers: BTreeMap::new() }).await;
+    let rim = Rim::open(config, Metrics::new(), 1, SystemTime::now()).unwrap();
+    let handle = rim.handle();
+    handle.opened.send_replace(0);
+    let running = tokio::task::spawn_local(rim.run());
+    until("the step", || handle.shared.load().generation == 12).await;
+    let is_acknowledged = || fake.heard.lock().unwrap().iter().any(|heard| heard.acknowledged == Some(12));
+    // It would be on its way at once.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!is_acknowledged());
+    handle.opened.send_replace(12);
+    until("the acknowledgement", is_acknowledged).await;
+    server.abort();
+    running.abort();
+}
+
+#[test]
+fn a_listener_is_acknowledged_when_its_port_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    transport::rt::run(opening(folder.path())).unwrap();
+}
+
+#[test]
+fn ports_that_do_not_open_are_waited_for_so_long_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let rim = rim(folder.path());
+    let waited = |generation| on(Network::Nowhere, took(rim.opened(generation))).1;
+    assert_eq!(waited(5), Duration::ZERO, "nobody opens any");
+    rim.handle.opened.send_replace(4);
+    assert_eq!((waited(4), waited(5)), (Duration::ZERO, crate::limits::OPENING));
 }
 
 /// A rim whose control plane is wherever the network of the test leads.

@@ -32,8 +32,8 @@ mod objects;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Changes of each kind that are measured.
-const CHANGES: usize = 20;
+/// Changes of each kind that are measured: as many as a 99th percentile needs.
+const CHANGES: usize = 100;
 /// For anything at all to come.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// That the API server is asked at once while it is filled.
@@ -120,7 +120,12 @@ async fn run(program: &Path, size: Size) -> Result<()> {
     let whole = expect(&mut told, 1, |seen| matches!(seen, Seen::Whole(..))).await?;
     println!("cold start to a proxy that has all of it: {:.2} s; {} MB", (whole.last - started).as_secs_f64(), control.resident());
     control.settle().await;
-    println!("quiet after {:.0} s: its statuses are written; {} MB", started.elapsed().as_secs_f64(), control.resident());
+    println!(
+        "quiet after {:.0} s: its statuses are written; {} MB, {} MB at most",
+        started.elapsed().as_secs_f64(),
+        control.resident(),
+        control.peak()
+    );
     println!("idle: {:.2} % of a core; {} MB", control.share(IDLE).await * 100.0, control.resident());
     changes(&client, size, &mut told, 1).await?;
     let (began, busy) = (Instant::now(), control.processor());
@@ -150,7 +155,7 @@ async fn changes(client: &Client, size: Size, told: &mut mpsc::UnboundedReceiver
     let each = size.endpoints / size.services;
     for (what, name) in [("an endpoint", "s0"), ("a route", "httproute.r17")] {
         let make = |change| if name == "s0" { objects::slice(0, each, change) } else { objects::route(17, size.services, change) };
-        let mut times = Vec::new();
+        let (mut all, mut answered, mut ours) = (Vec::new(), Vec::new(), Vec::new());
         for change in 1..=CHANGES {
             let object = make(change + proxies * CHANGES);
             // What is left of the change before is no news of this one.
@@ -158,15 +163,24 @@ async fn changes(client: &Client, size: Size, told: &mut mpsc::UnboundedReceiver
             while told.try_recv().is_ok() {}
             let began = Instant::now();
             put(client, &object).await?;
+            let answer = Instant::now();
             let is_it = |seen: &Seen| matches!(seen, Seen::Changed(named, _) if named.ends_with(&format!("/{name}")));
-            times.push(expect(told, proxies, is_it).await?.last - began);
+            let last = expect(told, proxies, is_it).await?.last;
+            all.push(last - began);
+            answered.push(answer - began);
+            // The API server may tell those who watch before it answers who wrote.
+            ours.push(last.saturating_duration_since(answer));
         }
-        times.sort();
-        let millis = |at: usize| times[at.min(times.len() - 1)].as_secs_f64() * 1000.0;
-        let (middle, most) = (millis(times.len() / 2), millis(times.len()));
-        println!("{what} changed, until {proxies} have it: {middle:.0} ms in the middle, {most:.0} ms at most of {CHANGES}");
+        println!("{what} changed {CHANGES} times, until {proxies} have it: {}", spread(all));
+        println!("  of it the API server's answer to who wrote: {}; from there: {}", spread(answered), spread(ours));
     }
     Ok(())
+}
+
+fn spread(mut times: Vec<Duration>) -> String {
+    times.sort();
+    let millis = |percent: usize| times[(times.len() * percent).div_ceil(100).saturating_sub(1)].as_secs_f64() * 1000.0;
+    format!("{:.0} ms in the middle, {:.0} ms p99, {:.0} ms at most", millis(50), millis(99), millis(100))
 }
 
 /// What a proxy saw.

@@ -3,7 +3,7 @@
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
     access, bug_report, ca, check, completions, control_process, dashboard, demo, diff, down, explain, gateway_pod, get, graph, install,
-    load, logs, man, pipe, probe, proxy_process, run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
+    load, logs, man, pipe, probe, proxy_process, renew, run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -95,6 +95,9 @@ enum Command {
     /// Whether the process behind a socket is ready
     #[command(hide = true)]
     Probe(probe::ProbeArgs),
+    /// Have a pod's proxy replaced by a new process, without a connection lost
+    #[command(hide = true)]
+    Renew(renew::RenewArgs),
     /// Carry bytes to a socket of a pod
     #[command(hide = true)]
     Pipe(pipe::PipeArgs),
@@ -156,6 +159,7 @@ pub fn run(organza: Organza) -> Outcome<ExitCode> {
             Command::Install(args) => install::run(args).await,
             Command::Gateway(args) => gateway_pod::run(args).await,
             Command::Probe(args) => probe::run(args).await,
+            Command::Renew(args) => renew::run(args).await,
             Command::Pipe(args) => pipe::run(&args),
             Command::Sample(args) => sample::run(args).await,
             Command::Resumes { format } => match format == upgrade::bequest::FORMAT {

@@ -191,6 +191,7 @@ fn trust_domain(text: &str) -> Outcome<TrustDomain> {
 pub struct Kept {
     child: Supervised,
     program: Program,
+    log: PathBuf,
     client: Client,
 }
 
@@ -224,8 +225,8 @@ impl ControlPlane for Kept {
                 return Err(Failure::problem(
                     "the new control plane does not start; it is tried again and again, and proxies go on without it",
                 )
-                .why(last_line(&self.program.log))
-                .remedy(format!("read {}", self.program.log.display())));
+                .why(last_line(&self.log))
+                .remedy(format!("read {}", self.log.display())));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -263,18 +264,19 @@ pub async fn keep(place: &Place, files: &[PathBuf], flags: &ControlFlags, before
     }
     let log = place.log("control");
     let name = "control plane".to_owned();
-    let program = Program { name, command, environment: Vec::new(), log: log.clone(), restart: Restart::Always };
+    let program =
+        Program { name, command, environment: Vec::new(), log: Some(log.clone()), restart: Restart::Always, patience: limits::DRAIN };
     let client = Client::control(place);
     if let Some(before) = before {
         let child = Supervised::adopt(program.clone(), before)?;
-        return Ok(Kept { child, program, client });
+        return Ok(Kept { child, program, log, client });
     }
     let kept = Supervised::start(program.clone())?;
     if !answers(&client, &kept.state).await {
         kept.stop().await;
         return Err(Failure::problem("the control plane does not start").why(last_line(&log)).remedy(format!("read {}", log.display())));
     }
-    Ok(Kept { child: kept, program, client })
+    Ok(Kept { child: kept, program, log, client })
 }
 
 /// Waits until a control plane that was started answers; whether it does.

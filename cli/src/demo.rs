@@ -169,7 +169,7 @@ fn sample(place: &Place, service: shop::Service, port: u16, joined: &Joined) -> 
         command.extend(["--upstream", upstream].map(Into::into));
     }
     let environment = crate::environment::variables(joined.outbound, &joined.secret, None);
-    Supervised::start(Program { log: place.log(&name), name, command, environment, restart: Restart::Never })
+    Supervised::start(Program { log: Some(place.log(&name)), name, command, environment, restart: Restart::Never, patience: limits::DRAIN })
 }
 
 /// The mesh becomes another program. The demo itself stays what it is: it is the load, and would stop for it.

@@ -1,17 +1,25 @@
-//! `organza gateway`: the proxy of a Gateway, in a pod. It joins by the pod's own token, writes the page of data that a proxy is started with, and is that
-//! proxy. Typed by nobody: the control plane writes the pod (`control/kubernetes/deploy`).
+//! `organza gateway`: a pod of a Gateway. It joins by the pod's own token, writes the page of data that a proxy is started with, and keeps that proxy; where
+//! it is asked to (`organza renew`), or the pod may use another number of processors, a new process takes over from it without a connection lost
+//! (`decisions/0049`). Typed by nobody: the control plane writes the pod (`control/kubernetes/deploy`).
 
+use crate::client::Client;
 use crate::failure::{Context, Failure, Outcome};
 use crate::join::{token, write_private};
 use crate::lifeline::Lifeline;
 use crate::limits;
 use crate::place::make_folder;
+use crate::program;
 use crate::proxy_process;
+use crate::succession;
+use crate::supervise::{Program, Restart, State, Supervised};
+use crate::upgrade::desk::Desk;
 use clap::Args;
 use model::{Key, Kind, Source, SpiffeId};
 use proxy::config::{Config, Control, GatewayPorts, Log, Role};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use wire::api::Registration;
 
 #[derive(Debug, Args)]
@@ -44,8 +52,11 @@ pub struct GatewayArgs {
     state: PathBuf,
 }
 
+/// Where the pod is asked for another process, below the folder of its state.
+pub const DESK: &str = "/state/pod.sock";
+
 pub async fn run(args: GatewayArgs) -> Outcome {
-    let set_level = proxy_process::log_to(&Log::default())?;
+    proxy_process::log_to(&Log::default())?;
     let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
     let (registration, svid) = loop {
         match join(&args).await {
@@ -59,7 +70,81 @@ pub async fn run(args: GatewayArgs) -> Outcome {
         }
     };
     let config = config(&args, registration, &svid)?;
-    proxy_process::serve(config, proxy::Begin::Alone, set_level, lifeline).await
+    let file = args.state.join("config.json");
+    let text = serde_json::to_vec_pretty(&config).doing(|| "write the proxy's configuration".into())?;
+    write_private(&file, &text)?;
+    let first = Supervised::start(program(&config.proxy, &file, false)?)?;
+    let admin = Client::admin(&config.admin, &config.proxy);
+    let pod = Pod { succeeded: program(&config.proxy, &file, true)?, admin, proxy: first };
+    let desk = Desk::at(args.state.join("pod.sock"))?;
+    let ended = pod.keep(&desk, &mut lifeline, processors).await;
+    pod.proxy.stop().await;
+    ended
+}
+
+/// As long as a proxy may drain and a little more: it says what it did, too. The kubelet waits for longer.
+const PATIENCE: Duration = limits::DRAIN.saturating_mul(2);
+
+/// It ends with its container when it ends by itself, and the kubelet starts both anew.
+fn program(name: &str, config: &Path, takes_over: bool) -> Outcome<Program> {
+    let command = proxy_process::command(program::own()?, config, takes_over);
+    Ok(Program { name: name.into(), command, environment: Vec::new(), log: None, restart: Restart::Never, patience: PATIENCE })
+}
+
+struct Pod {
+    proxy: Supervised,
+    admin: Client,
+    /// What takes over.
+    succeeded: Program,
+}
+
+impl Pod {
+    /// Until the pod is to go, or its proxy ended. `processors`: how many the pod may use now.
+    async fn keep(&self, desk: &Desk, lifeline: &mut Lifeline, processors: impl Fn() -> usize) -> Outcome {
+        let mut state = self.proxy.state.clone();
+        let mut before = processors();
+        let mut look = tokio::time::interval(limits::LOOK_AT_PROCESSORS);
+        // Half a question that is dropped for something else would be lost.
+        let mut asked = std::pin::pin!(desk.asked());
+        loop {
+            tokio::select! {
+                biased;
+                () = lifeline.ended() => return Ok(()),
+                _ = state.wait_for(|state| *state == State::Ended) => {
+                    return Err(Failure::problem("the proxy ended").why("its last words say why").remedy("the kubelet starts it again"));
+                }
+                (_, mut caller) = &mut asked => {
+                    asked.set(desk.asked());
+                    let took = self.succeed("it was asked for").await;
+                    if let Ok(took) = &took {
+                        caller.step(took.as_str()).await;
+                    }
+                    caller.end(&took.map(drop)).await;
+                }
+                _ = look.tick() => {
+                    let now = processors();
+                    if now != before && self.succeed(&format!("there are {now} processors where there were {before}")).await.is_ok() {
+                        before = now;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn succeed(&self, why: &str) -> Outcome<String> {
+        tracing::info!("another process takes over: {why}");
+        let took = succession::of(&self.proxy, &self.admin, self.succeeded.clone()).await;
+        match &took {
+            Ok(took) => tracing::info!("{took}"),
+            Err(failure) => tracing::warn!("{failure}"),
+        }
+        took
+    }
+}
+
+/// So many workers a proxy starts with; a pod may be resized while it runs.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// By whichever of the roots the control plane shows: one is on its way out while they are exchanged.
@@ -109,3 +194,6 @@ fn config(args: &GatewayArgs, registration: Registration, svid_pem: &str) -> Out
         release: proxy::config::release(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ use crate::limits;
 use crate::place::{Place, make_folder};
 use crate::ports;
 use crate::program;
+use crate::proxy_process;
+use crate::succession;
 use crate::supervise::{Program, Released, Restart, State, Supervised};
 use model::SpiffeId;
 use proxy::config::{Config, Control, GatewayPorts, Log, Outbound, Role, Workload};
@@ -220,30 +222,12 @@ impl Joined {
 
     /// Has a newer program take over; what it took over, in words. Where it does not, the one before goes on.
     pub async fn upgrade(&self, newer: &Path) -> Outcome<String> {
-        let state = *self.child.state.borrow();
         let config = self.place.proxy(&self.name).join(CONFIG);
-        let pid = self.child.begin_succession(program(&self.place, &self.name, &config, newer, true)).await?;
-        let begun = Instant::now();
-        loop {
-            match self.admin.get::<Process>("/process").await {
-                Ok(process) if process.pid == pid && process.serving => {
-                    self.child.settle(true).await?;
-                    let took = process.took_over.unwrap_or_else(|| "nothing: none was running".into());
-                    let before = if let State::Running { pid } = state { format!("process {pid} → ") } else { String::new() };
-                    return Ok(format!("proxy {}: {before}process {pid}, organza {}; took over {took}", self.name, process.release));
-                }
-                _ => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-            let ended = *self.child.successor.borrow() != Some(pid) && *self.child.state.borrow() != (State::Running { pid });
-            if ended || begun.elapsed() > limits::READY {
-                self.child.settle(false).await?;
-                let log = self.place.log(&log_name(&self.name));
-                let what = if ended { "its successor ended" } else { "its successor did not take over in time" };
-                return Err(Failure::problem(format!("proxy {}: {what}; the one before goes on", self.name))
-                    .why(last_words(&log))
-                    .remedy(format!("read {}", log.display())));
-            }
-        }
+        let took = succession::of(&self.child, &self.admin, program(&self.place, &self.name, &config, newer, true)).await;
+        took.map_err(|failure| {
+            let log = self.place.log(&log_name(&self.name));
+            failure.why(last_words(&log)).remedy(format!("read {}", log.display()))
+        })
     }
 
     /// For the program that this process becomes: what it must know, and the processes.
@@ -292,16 +276,6 @@ pub struct Known {
     inbound: Option<SocketAddr>,
     /// What was registered by the socket of this machine's control plane; nothing where a token was used.
     registered: Option<serde_json::Value>,
-}
-
-/// What a proxy's admin socket says of the process behind it.
-#[derive(Deserialize)]
-struct Process {
-    pid: u32,
-    release: String,
-    serving: bool,
-    #[serde(default)]
-    took_over: Option<String>,
 }
 
 /// What a member is before anybody gave it a name.
@@ -405,11 +379,15 @@ async fn sign(client: &Client, proxy: &str, identity: &SpiffeId) -> Outcome<Stri
 const CONFIG: &str = "config.json";
 
 fn program(place: &Place, name: &str, config: &Path, program: &Path, takes_over: bool) -> Program {
-    let mut command = vec![program.into(), "proxy".into(), "--tethered".into(), "--config".into(), config.into()];
-    if takes_over {
-        command.push("--take-over".into());
+    let command = proxy_process::command(program, config, takes_over);
+    Program {
+        name: name.into(),
+        command,
+        environment: Vec::new(),
+        log: Some(place.log(&log_name(name))),
+        restart: Restart::Always,
+        patience: limits::DRAIN,
     }
-    Program { name: name.into(), command, environment: Vec::new(), log: place.log(&log_name(name)), restart: Restart::Always }
 }
 
 pub fn registered(proxy: &str) -> String {

@@ -27,6 +27,8 @@ pub const UPGRADE_STEP: Duration = Duration::from_secs(90);
 pub const ANSWER: Duration = Duration::from_secs(10);
 /// How often a process tells the control plane that it is there, in case that was forgotten.
 pub const REGISTER_AGAIN: Duration = Duration::from_secs(2);
+/// How often a Gateway's pod looks whether it may use another number of processors.
+pub const LOOK_AT_PROCESSORS: Duration = Duration::from_secs(10);
 /// How long connecting to an upstream or a proxy may take.
 pub const CONNECT: Duration = Duration::from_secs(5);
 

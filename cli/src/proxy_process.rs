@@ -8,7 +8,8 @@ use crate::ports;
 use clap::Args;
 use proxy::Config;
 use proxy::config::Log;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -24,6 +25,13 @@ pub struct ProxyArgs {
     /// Take the doors over from the process that runs with this configuration, where there is one
     #[arg(long)]
     take_over: bool,
+}
+
+/// By which a proxy is started; it ends with who started it.
+pub fn command(program: &Path, config: &Path, takes_over: bool) -> Vec<OsString> {
+    let mut command = vec![program.into(), "proxy".into(), "--tethered".into(), "--config".into(), config.into()];
+    command.extend(takes_over.then(|| "--take-over".into()));
+    command
 }
 
 pub async fn run(args: ProxyArgs) -> Outcome {

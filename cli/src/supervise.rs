@@ -11,6 +11,7 @@ use keeper::{Keeper, Order};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -20,8 +21,11 @@ pub struct Program {
     pub name: String,
     pub command: Vec<OsString>,
     pub environment: Vec<(String, String)>,
-    pub log: PathBuf,
+    /// None: what it writes goes where our own words go.
+    pub log: Option<PathBuf>,
     pub restart: Restart,
+    /// How long it may drain before it is killed.
+    pub patience: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,15 +65,15 @@ pub struct Released {
 
 impl Supervised {
     pub fn start(program: Program) -> Outcome<Self> {
-        let log = LogFile::open(&program.log).doing(|| format!("open the log {}", program.log.display()))?;
-        let child = spawn(&program, &log).doing(|| format!("start {}", program.name))?;
+        let log = open(&program)?;
+        let child = spawn(&program, log.as_ref()).doing(|| format!("start {}", program.name))?;
         Ok(Self::keep(Keeper::new(program, log, Some(child), Vec::new())))
     }
 
     /// Goes on with children that were kept before; one that had ended is started again as any is.
     pub fn adopt(program: Program, released: Released) -> Outcome<Self> {
-        let log = LogFile::open(&program.log).doing(|| format!("open the log {}", program.log.display()))?;
-        let adopt = |(pid, pipes)| Child::adopt(pid, pipes, Some(&log)).doing(|| format!("go on with process {pid} of {}", program.name));
+        let log = open(&program)?;
+        let adopt = |(pid, pipes)| Child::adopt(pid, pipes, log.as_ref()).doing(|| format!("go on with process {pid} of {}", program.name));
         let serving = released.serving.map(adopt).transpose()?;
         // An elder that has ended meanwhile is missed by nobody.
         let elders = released.elders.into_iter().filter_map(|elder| adopt(elder).ok()).collect();
@@ -82,7 +86,7 @@ impl Supervised {
         Self { state, successor, orders, task: tokio::spawn(async move { keeper.run(received).await }) }
     }
 
-    /// Asks the child to drain and waits for its end; kills it after [`crate::limits::DRAIN`].
+    /// Asks the child to drain and waits for its end; kills it when its patience is over.
     pub async fn stop(self) {
         let _ = self.orders.send(Order::Stop).await;
         // The task ends by itself: its last wait is bounded.
@@ -125,18 +129,23 @@ pub async fn stop_together(children: Vec<Supervised>) {
     futures_util::future::join_all(children.into_iter().map(Supervised::stop)).await;
 }
 
-fn spawn(program: &Program, log: &LogFile) -> std::io::Result<Child> {
+fn open(program: &Program) -> Outcome<Option<LogFile>> {
+    program.log.as_ref().map(|path| LogFile::open(path).doing(|| format!("open the log {}", path.display()))).transpose()
+}
+
+fn spawn(program: &Program, log: Option<&LogFile>) -> std::io::Result<Child> {
     use std::os::unix::process::CommandExt;
     let (first, rest) = program.command.split_first().ok_or_else(|| std::io::Error::other("empty command"))?;
     let mut command = Command::new(first);
+    let output = || if log.is_some() { Stdio::piped() } else { Stdio::inherit() };
     command
         .args(rest)
         .envs(program.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(output())
+        .stderr(output())
         .process_group(0);
-    Child::start(&mut command, Some(log))
+    Child::start(&mut command, log)
 }
 
 #[cfg(test)]

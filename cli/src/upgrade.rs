@@ -72,7 +72,7 @@ async fn running(place: &Place) -> Outcome<Vec<(u32, PathBuf)>> {
 }
 
 /// Prints what the supervisor says it does.
-async fn ask(socket: &Path, request: &Request) -> Outcome {
+pub async fn ask(socket: &Path, request: &Request) -> Outcome {
     let mut stream = UnixStream::connect(socket).await.doing(|| "ask for the upgrade".into())?;
     let mut line = serde_json::to_vec(request).doing(|| "write the question".into())?;
     line.push(b'\n');

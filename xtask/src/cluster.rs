@@ -316,6 +316,11 @@ impl Cluster {
         }
     }
 
+    /// One that stands.
+    pub fn node(&self, number: u8) -> Result<Node> {
+        Node::standing(&self.folder, number, &self.ledger()).with_context(|| format!("no node {number} of a cluster {} is up", self.name))
+    }
+
     /// An image that tests need, for every node.
     pub fn bring(&self, program: &str, tag: &str) -> Result<()> {
         self.load(&programs::image_of_program(program, tag)?)

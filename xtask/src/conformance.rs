@@ -1,13 +1,15 @@
 //! `cargo xtask conformance`: suites that others wrote, whole. `gateway` is the Gateway API's, on a real cluster; `h2` is h2spec, against a gateway that carries
-//! the demo's traffic meanwhile, in plain and by TLS; `later` asks by hand what the Gateway API's next release adds. h2spec comes from Go's module proxy and is
+//! the demo's traffic meanwhile, in plain and by TLS; `later` asks by hand what the Gateway API's next release adds; `faults` loses parts of a cluster under load. h2spec comes from Go's module proxy and is
 //! built once. They never start anything that they do not end.
 
+pub mod faults;
 pub mod gateway;
 mod later;
 
 use crate::process;
 use crate::running::{Running, free_ports, wait_for_port};
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,7 +26,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
         [what] if what == "h2" => h2(),
         [what, rest @ ..] if what == "gateway" => gateway::run(rest),
         [what, rest @ ..] if what == "later" => later::run(rest),
-        _ => bail!("conformance to what? h2, gateway, later"),
+        [what, rest @ ..] if what == "faults" => faults::run(rest),
+        _ => bail!("conformance to what? h2, gateway, later, faults"),
     }
 }
 
@@ -76,6 +79,11 @@ fn spec(h2spec: &Path, how: &str, arguments: &[&str], exceptions: &[(&str, &str)
         bail!("h2spec {how}: failed: {}", bad.join("; "));
     }
     Ok(())
+}
+
+/// Whether a condition of an object's status is there and true.
+fn is_true(conditions: &Value, kind: &str) -> bool {
+    conditions.as_array().into_iter().flatten().any(|one| one["type"] == kind && one["status"] == "True")
 }
 
 /// Certificate and key in one text, as base64 for a Secret.

@@ -15,6 +15,7 @@ use backend::Backend;
 use callers::{Callers, Seen};
 use report::Row;
 use scenarios::{SCENARIOS, Scenario};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -23,8 +24,10 @@ use std::time::{Duration, Instant};
 const BACKENDS: usize = 3;
 /// How long each of before, during and after lasts.
 const PHASE: Duration = Duration::from_secs(5);
+const CALLERS: u32 = 40;
 
 pub use backend::serve;
+pub use callers::serve as call;
 
 /// `--scenario NAME` (all), `--organza FILE` (else the release build), `--json FILE`.
 pub fn run(arguments: &[String]) -> Result<()> {
@@ -112,8 +115,9 @@ fn one(scenario: &'static Scenario, proxy: &Proxy<'_>, folder: &Path) -> Result<
     fill.extend(["b0", "b1", "b2"].into_iter().zip(ports.iter().map(u16::to_string)));
     let running = proxy.start(folder, &fill)?;
     wait_for_port(ports[BACKENDS])?;
-    callers::wait_for_answer(ports[BACKENDS], scenario.host)?;
-    let callers = Callers::start(ports[BACKENDS], scenario.host);
+    let address = SocketAddr::from(([127, 0, 0, 1], ports[BACKENDS]));
+    callers::wait_for_answer(address, scenario.host)?;
+    let callers = Callers::start(CALLERS, address, scenario.host, callers::PATIENCE);
     let mut phases = Vec::new();
     let phase = || -> (Instant, Instant) {
         let begun = Instant::now();

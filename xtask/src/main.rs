@@ -53,6 +53,9 @@ cargo xtask CHORE
   conformance later [--organza FILE] [--name CLUSTER] [--keep]
                 what its next release adds, every command that knows a cluster, and what
                 an API server is told before it takes objects, on one
+  conformance faults [--dev | --organza FILE] [--only NAME,…] [--keep] [--name CLUSTER]
+                control plane, API server, proxies and a node of a real cluster lost under
+                load: who never asks again loses nothing
   dist [--dev]  what is given to people: tarball, image, Helm chart, checksums (target/dist)
   dist chart [--organza FILE]
                 whether Helm makes of the chart what `organza install` prints
@@ -129,6 +132,7 @@ fn chore() -> Result<()> {
         "source" => bench::source(&rest),
         "sink" => bench::sink(&rest),
         "backend" => faults::serve(&rest),
+        "callers" => faults::call(&rest),
         "faults" => faults::run(&rest),
         "scale" => scale::run(&rest),
         "picture" => picture::run(&rest),

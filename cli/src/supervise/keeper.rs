@@ -21,7 +21,7 @@ pub(super) enum Order {
 
 pub(super) struct Keeper {
     program: Program,
-    log: LogFile,
+    log: Option<LogFile>,
     serving: Option<Child>,
     /// On its way to take over, and what it is of.
     successor: Option<(Child, Program)>,
@@ -44,7 +44,7 @@ enum Event {
 }
 
 impl Keeper {
-    pub fn new(program: Program, log: LogFile, serving: Option<Child>, elders: Vec<Child>) -> Self {
+    pub fn new(program: Program, log: Option<LogFile>, serving: Option<Child>, elders: Vec<Child>) -> Self {
         let state = serving.as_ref().map_or(State::Ended, |child| State::Running { pid: child.id() });
         Self {
             program,
@@ -129,11 +129,11 @@ impl Keeper {
         let Ok(last) = ended else { return false };
         if let Some((successor, program)) = self.successor.take() {
             // It has handed over and had nothing left to do.
-            self.log.line(format!("organza: {} ended beside its successor: {last}", self.program.name).as_bytes());
+            self.say(&format!("organza: {} ended beside its successor: {last}", self.program.name));
             self.serve(successor, program);
             return true;
         }
-        self.log.line(format!("organza: {} ended: {last}", self.program.name).as_bytes());
+        self.say(&format!("organza: {} ended: {last}", self.program.name));
         if self.program.restart == Restart::Never {
             return false;
         }
@@ -152,10 +152,10 @@ impl Keeper {
 
     fn start_again(&mut self) {
         self.again = None;
-        match spawn(&self.program, &self.log) {
+        match spawn(&self.program, self.log.as_ref()) {
             Ok(child) => self.serve(child, self.program.clone()),
             Err(error) => {
-                self.log.line(format!("organza: cannot start {}: {error}", self.program.name).as_bytes());
+                self.say(&format!("organza: cannot start {}: {error}", self.program.name));
                 self.postpone();
             }
         }
@@ -173,10 +173,10 @@ impl Keeper {
     async fn replace(&mut self, program: Program) -> Outcome<u32> {
         self.settle(false).await;
         if let Some(mut child) = self.serving.take() {
-            child.end(limits::DRAIN).await;
+            child.end(self.program.patience).await;
         }
         self.pause = limits::RESTART_FIRST;
-        let started = spawn(&program, &self.log).doing(|| format!("start {}", program.name));
+        let started = spawn(&program, self.log.as_ref()).doing(|| format!("start {}", program.name));
         match started {
             Ok(child) => {
                 let pid = child.id();
@@ -202,7 +202,7 @@ impl Keeper {
             let running = self.serving.as_ref().map(Child::id);
             return running.ok_or_else(|| Failure::problem(format!("{} cannot be started", self.program.name)));
         }
-        let child = spawn(&program, &self.log).doing(|| format!("start {}", program.name))?;
+        let child = spawn(&program, self.log.as_ref()).doing(|| format!("start {}", program.name))?;
         let pid = child.id();
         self.successor = Some((child, program));
         self.beside.send_replace(Some(pid));
@@ -215,13 +215,13 @@ impl Keeper {
             self.elders.extend(self.serving.take());
             self.serve(successor, program);
         } else {
-            successor.end(limits::DRAIN).await;
+            successor.end(program.patience).await;
             self.beside.send_replace(None);
         }
     }
 
     fn drop_successor(&mut self) {
-        self.log.line(format!("organza: a successor of {} ended; the one before goes on", self.program.name).as_bytes());
+        self.say(&format!("organza: a successor of {} ended; the one before goes on", self.program.name));
         self.successor = None;
         self.beside.send_replace(None);
     }
@@ -236,7 +236,16 @@ impl Keeper {
     async fn end(&mut self) {
         let successor = self.successor.take().map(|(child, _)| child);
         let all = self.serving.take().into_iter().chain(successor).chain(std::mem::take(&mut self.elders));
-        futures_util::future::join_all(all.map(async |mut child| child.end(limits::DRAIN).await)).await;
+        let patience = self.program.patience;
+        futures_util::future::join_all(all.map(async |mut child| child.end(patience).await)).await;
+    }
+
+    /// Where the child's own words go.
+    fn say(&self, line: &str) {
+        match &self.log {
+            Some(log) => log.line(line.as_bytes()),
+            None => eprintln!("{line}"),
+        }
     }
 }
 

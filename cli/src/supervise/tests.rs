@@ -9,7 +9,8 @@ fn program(name: &str, script: &str, restart: Restart) -> (Program, PathBuf) {
         name: name.into(),
         command: ["/bin/sh", "-c", script].map(Into::into).to_vec(),
         environment: Vec::new(),
-        log: folder.join("log"),
+        log: Some(folder.join("log")),
+        patience: limits::DRAIN,
         restart,
     };
     (program, folder)
@@ -87,8 +88,8 @@ async fn a_child_that_ends_is_started_again_and_one_that_should_not_is_not() {
 #[tokio::test]
 async fn closing_the_lifeline_alone_ends_a_tethered_child() {
     let (program, folder) = program("tether", "cat >/dev/null; echo untied", Restart::Never);
-    let log = LogFile::open(&program.log).expect("log");
-    let mut child = spawn(&program, &log).expect("started");
+    let log = open(&program).expect("log");
+    let mut child = spawn(&program, log.as_ref()).expect("started");
     child.cut_lifeline();
     tokio::time::timeout(Duration::from_secs(10), child.wait()).await.expect("ended").expect("status");
     wait_for(&folder, "untied").await;

@@ -36,7 +36,11 @@ impl Desk {
     pub fn open(place: &Place) -> Outcome<Self> {
         let folder = place.supervisors();
         make_folder(&folder)?;
-        let path = folder.join(format!("{}.sock", std::process::id()));
+        Self::at(folder.join(format!("{}.sock", std::process::id())))
+    }
+
+    /// Whose folder is there and private.
+    pub fn at(path: PathBuf) -> Outcome<Self> {
         let listener = proxy::admin::replace(&path).doing(|| format!("open {}", path.display()))?;
         Ok(Self { listener, path })
     }

@@ -174,6 +174,41 @@ impl Node {
         self.start("kube-proxy", &[format!("--config={}", config.display())])
     }
 
+    /// Kills one of the cluster's programs; gives what it was started with, for [`Node::start`].
+    pub fn kill(&self, program: &str) -> Result<Vec<String>> {
+        let file = programs::folder(&[])?.join(program);
+        // Number and name alone would be those of another cluster's too.
+        let ours = fs::read_link(format!("/proc/{}/ns/pid", self.holder))?;
+        for entry in fs::read_dir("/proc")? {
+            let process = entry?.path();
+            // Whoever ends meanwhile is not it.
+            let is_it = fs::read_link(process.join("exe")).is_ok_and(|exe| exe == file)
+                && fs::read_link(process.join("ns/pid")).is_ok_and(|namespace| namespace == ours);
+            if !is_it {
+                continue;
+            }
+            let line = String::from_utf8(fs::read(process.join("cmdline"))?)?;
+            let id = process.file_name().and_then(|name| name.to_str()).context("a process without a number")?;
+            Command::new("kill").args(["-s", "KILL", id]).status().context("cannot run kill")?;
+            return Ok(line.split_terminator('\0').skip(1).map(str::to_owned).collect());
+        }
+        bail!("{program} does not run on {}", self.name)
+    }
+
+    /// Nothing comes from other nodes, and nothing reaches them, until it is joined again.
+    pub fn cut(&self) -> Result<()> {
+        self.run("nft add table inet cut")?;
+        for (hook, interface) in [("prerouting", "iifname"), ("postrouting", "oifname")] {
+            self.run(&format!("nft add chain inet cut {hook} {{ type filter hook {hook} priority -500 ; }}"))?;
+            self.run(&format!("nft add rule inet cut {hook} {interface} lan drop"))?;
+        }
+        Ok(())
+    }
+
+    pub fn join(&self) -> Result<()> {
+        self.run("nft delete table inet cut")
+    }
+
     /// Gives an image to the runtime, as soon as that is there.
     pub fn import(&self, image: &Path) -> Result<()> {
         let end = Instant::now() + PATIENCE;

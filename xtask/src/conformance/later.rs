@@ -4,7 +4,7 @@
 mod commands;
 mod webhook;
 
-use super::gateway;
+use super::{gateway, is_true};
 use crate::cluster::{self, Cluster, ECHO, Release, Shape};
 use crate::peers;
 use anyhow::{Context, Result, bail, ensure};
@@ -52,10 +52,6 @@ fn check(cluster: &Cluster, organza: Option<PathBuf>) -> Result<()> {
 
 fn read(cluster: &Cluster, kind: &str, name: &str) -> Result<Value> {
     Ok(serde_json::from_str(&cluster.kubectl(&["-n", NAMESPACE, "get", kind, name, "-o", "json"])?)?)
-}
-
-fn is_true(conditions: &Value, kind: &str) -> bool {
-    conditions.as_array().into_iter().flatten().any(|one| one["type"] == kind && one["status"] == "True")
 }
 
 /// Where the Gateway is reached from inside of the cluster alone, as it asks.

@@ -1,19 +1,18 @@
 //! Callers with a steady rate that never try again: each keeps one connection, and opens another one only where that one ended. What each request
 //! got is kept with its time.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-const CALLERS: u32 = 40;
-/// Requests per second, all callers together.
-const RATE: u32 = 400;
+/// Requests of each caller per second.
+const RATE: u32 = 10;
 /// Longer than any time limit of the proxies' configurations.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -23,6 +22,8 @@ pub struct Seen {
     pub status: u16,
     /// Who answered, if it was a backend.
     pub endpoint: Option<u16>,
+    /// Why there was no answer.
+    pub error: Option<String>,
 }
 
 pub struct Callers {
@@ -31,15 +32,15 @@ pub struct Callers {
 }
 
 impl Callers {
-    pub fn start(port: u16, host: &'static str) -> Self {
+    pub fn start(count: u32, address: SocketAddr, host: &str, patience: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let pause = Duration::from_secs(1) * CALLERS / RATE;
-        let threads = (0..CALLERS)
+        let pause = Duration::from_secs(1) / RATE;
+        let threads = (0..count)
             .map(|number| {
-                let stop = stop.clone();
+                let (stop, host) = (stop.clone(), host.to_owned());
                 std::thread::spawn(move || {
-                    std::thread::sleep(pause * number / CALLERS);
-                    calls(port, host, pause, &stop)
+                    std::thread::sleep(pause * number / count);
+                    calls(address, &host, pause, patience, &stop)
                 })
             })
             .collect();
@@ -54,7 +55,7 @@ impl Callers {
     }
 }
 
-fn calls(port: u16, host: &str, pause: Duration, stop: &AtomicBool) -> Vec<Seen> {
+fn calls(address: SocketAddr, host: &str, pause: Duration, patience: Duration, stop: &AtomicBool) -> Vec<Seen> {
     let mut seen = Vec::new();
     let mut kept = None;
     let mut next = Instant::now();
@@ -63,27 +64,30 @@ fn calls(port: u16, host: &str, pause: Duration, stop: &AtomicBool) -> Vec<Seen>
         // A caller that was held up does not make up for it: its place was taken.
         next = (next + pause).max(Instant::now());
         let at = Instant::now();
-        let (status, endpoint) = call(&mut kept, port, host).unwrap_or((0, None));
-        seen.push(Seen { at, took: at.elapsed(), status, endpoint });
+        let (status, endpoint, error) = match call(&mut kept, address, host, patience) {
+            Ok((status, endpoint)) => (status, endpoint, None),
+            Err(error) => (0, None, Some(format!("{error:#}"))),
+        };
+        seen.push(Seen { at, took: at.elapsed(), status, endpoint, error });
     }
     seen
 }
 
 /// One request over the connection that is kept, or over a new one.
-fn call(kept: &mut Option<BufReader<TcpStream>>, port: u16, host: &str) -> Result<(u16, Option<u16>)> {
+fn call(kept: &mut Option<BufReader<TcpStream>>, address: SocketAddr, host: &str, patience: Duration) -> Result<(u16, Option<u16>)> {
     let mut stream = match kept.take() {
         Some(stream) => stream,
         None => {
-            let stream = TcpStream::connect(("127.0.0.1", port))?;
+            let stream = TcpStream::connect_timeout(&address, patience).context("connect")?;
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(patience))?;
             BufReader::new(stream)
         }
     };
-    write!(stream.get_mut(), "GET /items HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
+    write!(stream.get_mut(), "GET /items HTTP/1.1\r\nHost: {host}\r\n\r\n").context("send")?;
     let mut line = String::new();
-    stream.read_line(&mut line)?;
-    let Some(status) = line.split(' ').nth(1).and_then(|status| status.parse().ok()) else { bail!("no status line") };
+    stream.read_line(&mut line).context("wait for an answer")?;
+    let Some(status) = line.split(' ').nth(1).and_then(|status| status.parse().ok()) else { bail!("no status line but {line:?}") };
     let (mut length, mut endpoint, mut close) = (0, None, false);
     loop {
         line.clear();
@@ -107,14 +111,33 @@ fn call(kept: &mut Option<BufReader<TcpStream>>, port: u16, host: &str) -> Resul
 }
 
 /// Until the proxy is configured whole.
-pub fn wait_for_answer(port: u16, host: &str) -> Result<()> {
+pub fn wait_for_answer(address: SocketAddr, host: &str) -> Result<()> {
     let end = Instant::now() + crate::running::PATIENCE;
     loop {
-        let got = call(&mut None, port, host);
+        let got = call(&mut None, address, host, PATIENCE);
         match got {
             Ok((200, _)) => return Ok(()),
             got if Instant::now() > end => bail!("the proxy answers {got:?}"),
             _ => std::thread::sleep(Duration::from_millis(100)),
         }
     }
+}
+
+/// `xtask callers COUNT ADDRESS HOST PATIENCE`: calls until its input closes, for who stands in another network. Tells of each request that got no 200, by the time of
+/// day, and at last how many there were.
+pub fn serve(arguments: &[String]) -> Result<()> {
+    let [count, address, host, patience] = arguments else { bail!("callers COUNT ADDRESS HOST PATIENCE") };
+    let (count, address, patience): (u32, SocketAddr, _) = (count.parse()?, address.parse()?, Duration::from_secs(patience.parse()?));
+    wait_for_answer(address, host)?;
+    let (begun, callers) = (Instant::now(), Callers::start(count, address, host, patience));
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.saturating_sub(begun.elapsed());
+    let seen = callers.stop();
+    for lost in seen.iter().filter(|seen| seen.status != 200) {
+        let (at, what) = ((now + (lost.at - begun)).as_secs_f64(), lost.error.as_deref().unwrap_or("answered"));
+        println!("lost at {at:.3} after {} ms: status {}, {what}", lost.took.as_millis(), lost.status);
+    }
+    let slowest = seen.iter().map(|seen| seen.took).max().unwrap_or_default();
+    println!("{} requests, {} ms the slowest", seen.len(), slowest.as_millis());
+    Ok(())
 }

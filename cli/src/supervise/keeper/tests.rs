@@ -8,10 +8,11 @@ async fn pauses_double_up_to_the_longest_and_are_forgiven_who_ran_for_long() {
         name: "never".into(),
         command: vec!["/bin/false".into()],
         environment: Vec::new(),
-        log: path.clone(),
+        log: Some(path.clone()),
+        patience: limits::DRAIN,
         restart: Restart::Always,
     };
-    let mut keeper = Keeper::new(program, log, None, Vec::new());
+    let mut keeper = Keeper::new(program, Some(log), None, Vec::new());
     let mut pauses = Vec::new();
     for _ in 0..8 {
         pauses.push(keeper.pause.as_millis() / 100);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SOON, answers, get, json, mesh, nothing_is_left};
+use common::{SOON, answers, get, json, mesh, nothing_is_left, processes};
 use std::net::UdpSocket;
 use std::time::Duration;
 use testkit::backend::Backend;
@@ -317,6 +317,38 @@ fn behind_the_scenes_it_comes_up_says_how_it_is_and_goes() {
     assert_eq!(code, 0, "{said}{error}");
     nothing_is_left(&mesh);
     assert_eq!(mesh.run(&["status"]).0, 3);
+}
+
+/// How often threads of these processes went to wait.
+fn waits(mesh: &Mesh) -> u64 {
+    let tasks =
+        processes(mesh.home()).into_iter().flat_map(|(pid, _)| std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten());
+    let status = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+    let waits = |status: &String| status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok());
+    status.filter_map(|status| waits(&status)).sum()
+}
+
+/// Of all threads of supervisor, control plane and a proxy, in a second; it was 280 while each looked for news fifty times.
+const CALM: u64 = 120;
+
+#[test]
+fn with_nothing_to_do_hardly_anything_wakes() {
+    let (mesh, outside) = (mesh(), Outside::start());
+    mesh.write("gateway.yaml", &gateway(free_port(), outside.ports.0, outside.ports.1, (1, 1)));
+    let (code, said, error) = mesh.run(&["up", "-d", "-f", &folder(&mesh)]);
+    assert_eq!(code, 0, "{said}{error}");
+    let (code, said, error) = mesh.run(&["wait", "--for=Programmed", "gateway/door", "--timeout", "20s"]);
+    assert_eq!(code, 0, "{said}{error}");
+    // What a start brings along is over once a second had few; a slow machine waits less often, not more.
+    let second = |_| {
+        let before = waits(&mesh);
+        std::thread::sleep(Duration::from_secs(1));
+        waits(&mesh) - before
+    };
+    let seen: Vec<u64> = (0..15).map(second).take_while(|waits| *waits > CALM).collect();
+    assert!(seen.len() < 15, "waits by second: {seen:?}");
+    let (code, said, error) = mesh.run(&["down"]);
+    assert_eq!(code, 0, "{said}{error}");
 }
 
 #[test]

@@ -75,6 +75,11 @@ impl Files {
         Some(self.take(found))
     }
 
+    /// Whether the last look saw a change that the next one may read.
+    pub fn is_changing(&self) -> bool {
+        self.seen.is_some()
+    }
+
     /// Reads what is new, and keeps of the rest what is still good.
     fn take(&mut self, found: Found) -> Read {
         // A folder that is gone, or empty of a sudden, says nothing of what its owner wants: what was served goes on.

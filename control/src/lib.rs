@@ -272,14 +272,16 @@ async fn look(core: Arc<Core>, files: files::Files) {
 
 async fn look_always(core: Arc<Core>, files: files::Files) {
     let mut files = Some(files);
+    let mut pause = limits::FILES_LOOK;
     loop {
-        tokio::time::sleep(limits::LOOK).await;
+        tokio::time::sleep(pause).await;
         let Some(mut looked) = files.take() else { return };
         let look = tokio::task::spawn_blocking(move || {
             let read = looked.look();
             (looked, read)
         });
         let Ok((looked, read)) = look.await else { return };
+        pause = if looked.is_changing() { limits::LOOK } else { limits::FILES_LOOK };
         files = Some(looked);
         if let Some(read) = read {
             core.read(read);

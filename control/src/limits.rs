@@ -33,6 +33,8 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 /// How often certificates and a rotation of the root are looked at.
 pub const RENEW_LOOK: Duration = Duration::from_secs(1);
 /// How often files are looked at.
+pub const FILES_LOOK: Duration = Duration::from_millis(100);
+/// How long a file must not change before it is read; pause after a connection that could not be taken.
 pub const LOOK: Duration = Duration::from_millis(20);
 /// Edges of the service graph; of as many it is kept for the last seconds what the other end tells.
 pub const EDGES: usize = 5_000;

@@ -136,10 +136,14 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    let ((eights, rest), (others, other_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let tail = |rest: &[u8]| rest.iter().fold(0, |all, b| all << 8 | u64::from(*b));
-    eights.iter().zip(others).all(|(a, b)| same_eight(u64::from_ne_bytes(*a), u64::from_ne_bytes(*b)))
-        && same_eight(tail(rest), tail(other_rest))
+    // What is left after the last eight is seen with bytes before it once more.
+    if let (Some(end), Some(other_end)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        let (eights, others) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+        return same_eight(u64::from_ne_bytes(*end), u64::from_ne_bytes(*other_end))
+            && eights.iter().zip(others).all(|(a, b)| same_eight(u64::from_ne_bytes(*a), u64::from_ne_bytes(*b)));
+    }
+    let few = |few: &[u8]| few.iter().fold(0, |all, b| all << 8 | u64::from(*b));
+    same_eight(few(a), few(b))
 }
 
 #[inline]

@@ -17,6 +17,7 @@ use routing::health::{Due, Outcome};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::watch;
 use transport::rt;
 
 /// The endpoints of one service under one policy.
@@ -41,7 +42,8 @@ struct Checker {
 }
 
 /// Checks until it is dropped. `worker` is one of the rim's thread.
-pub async fn run(worker: Rc<Worker>, own: Vec<Key>) {
+pub async fn run(worker: Rc<Worker>, own: Vec<Key>, news: watch::Sender<()>) {
+    let mut told = news.subscribe();
     let mut checker = Checker { worker, own, places: Vec::new(), seen: None, looked: rt::now(), swept: rt::now() };
     let mut under_way = FuturesUnordered::new();
     loop {
@@ -53,9 +55,9 @@ pub async fn run(worker: Rc<Worker>, own: Vec<Key>) {
             under_way.push(checker.check(place, due));
         }
         let pause = checker.pause(now, under_way.len() < limits::CHECKS_AT_ONCE);
-        let sleep = std::pin::pin!(rt::sleep(pause));
+        let sleep = std::pin::pin!(rt::timeout(pause, told.changed()));
         match under_way.is_empty() {
-            true => sleep.await,
+            true => _ = sleep.await,
             false => _ = futures_util::future::select(sleep, under_way.next()).await,
         }
     }
@@ -116,9 +118,9 @@ impl Checker {
     }
 
     fn pause(&self, now: Instant, room: bool) -> std::time::Duration {
+        let longest = if self.own.is_empty() { limits::RIM_LOOK } else { limits::CHECK_LOOK };
         let next = self.places.iter().filter_map(|place| place.guard.next_check()).min();
-        let until = next.filter(|_| room).map_or(limits::CHECK_LOOK, |at| at.saturating_duration_since(now));
-        until.min(limits::CHECK_LOOK)
+        next.filter(|_| room).map_or(longest, |at| at.saturating_duration_since(now)).min(longest)
     }
 
     /// Asks one endpoint, and reports.

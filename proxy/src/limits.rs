@@ -82,8 +82,10 @@ pub const REQUEST_ID_BYTES: usize = 128;
 pub const MIRROR_TIME: Duration = Duration::from_secs(30);
 /// Names of peers and services that a worker keeps ready for records.
 pub const LABELS: usize = 4096;
-/// How often the rim looks whether something changed that doors depend on.
+/// How often a proxy that ends looks whether all that was under way is over.
 pub const LOOK: Duration = Duration::from_millis(20);
+/// How often the rim looks for what nobody tells it: whether its certificate was renewed, with nothing to check whether something is.
+pub const RIM_LOOK: Duration = Duration::from_secs(1);
 /// A gateway acknowledges listeners when their ports are open, or after so long.
 pub const OPENING: Duration = Duration::from_secs(2);
 /// A draining proxy still takes new requests for this long: peers learn of its leaving meanwhile.

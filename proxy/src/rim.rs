@@ -74,6 +74,15 @@ pub struct Handle {
     pub succeeded: Arc<AtomicBool>,
     /// Up to which generation the ports are open that listeners ask for; beyond all where nobody opens any.
     pub opened: watch::Sender<u64>,
+    /// Told of each new snapshot, once it is in force.
+    pub news: watch::Sender<()>,
+}
+
+impl Handle {
+    fn put(&self, snapshot: crate::snapshot::Snapshot) {
+        self.shared.store(Arc::new(snapshot));
+        self.news.send_replace(());
+    }
 }
 
 /// A rim that is ready to run: the last acknowledged state is in force already.
@@ -145,6 +154,7 @@ impl Rim {
                 saver,
                 succeeded: Arc::default(),
                 opened: watch::Sender::new(u64::MAX),
+                news: watch::Sender::new(()),
             },
             session,
             questions,
@@ -263,9 +273,9 @@ impl Rim {
         let believes = step.changes.iter().any(|change| change.key().kind == Kind::TrustBundle);
         let bad = |change: &Change| refused.iter().any(|r| r.name == change.key().to_string());
         let changes: Vec<Change> = step.changes.into_iter().filter(|change| !bad(change)).collect();
-        let after = Arc::new(before.apply(step.generation, &changes, &answers));
+        let after = before.apply(step.generation, &changes, &answers);
         let judged = believes || is_judged_again(&before, &after, &changes);
-        self.handle.shared.store(after);
+        self.handle.put(after);
         if judged {
             self.handle.access.send_replace(step.generation);
         }
@@ -321,7 +331,7 @@ impl Rim {
         let before = self.handle.shared.load_full();
         let mut answers = (*before.answers).clone();
         answers.retain(|name, _| !gone.contains(name));
-        self.handle.shared.store(Arc::new(before.apply(before.generation, &[], &answers)));
+        self.handle.put(before.apply(before.generation, &[], &answers));
         tracing::debug!(names = gone.len(), "names that are not used are forgotten");
     }
 

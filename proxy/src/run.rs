@@ -134,7 +134,7 @@ async fn serve(config: Config, begin: Begin, set_level: SetLevel, stop: impl Fut
         Role::Workload(workload) => workload.services.clone(),
         Role::Gateway { .. } => Vec::new(),
     };
-    tokio::task::spawn_local(checks::run(caller(!seed), own));
+    tokio::task::spawn_local(checks::run(caller(!seed), own, handle.news.clone()));
     tokio::task::spawn_local(crate::tokens::fetch::run(caller(seed.rotate_left(1))));
     let succeeded = Box::pin(proxy.live(&config, &handle, &serving, &mut names, ended.as_mut())).await?;
     if succeeded && !proxy.linger(&config, ended).await {
@@ -185,11 +185,12 @@ async fn until<T>(ended: std::pin::Pin<&mut impl Future<Output = ()>>, work: imp
 
 /// Who this proxy is, as soon as the control plane (or the snapshot on disk) says so.
 async fn known(config: &Config, handle: &Handle) -> Me {
+    let mut news = handle.news.subscribe();
     loop {
         if let Some(me) = me(config, &handle.shared.load()) {
             return me;
         }
-        rt::sleep(limits::LOOK).await;
+        _ = news.changed().await;
     }
 }
 
@@ -329,7 +330,7 @@ impl Proxy {
     ) -> Result<bool, RunError> {
         loop {
             let asked = {
-                let watched = std::pin::pin!(self.watch(config, serving, &handle.opened));
+                let watched = std::pin::pin!(self.watch(config, handle, serving));
                 let asked = std::pin::pin!(names.asked(config));
                 match until(ended.as_mut(), futures_util::future::select(watched, asked)).await {
                     None => return Ok(false),
@@ -415,18 +416,20 @@ impl Proxy {
     }
 
     /// Opens and closes a gateway's ports as its listeners come and go.
-    async fn watch(&mut self, config: &Config, serving: &watch::Sender<bool>, opened: &watch::Sender<u64>) -> Result<(), RunError> {
+    async fn watch(&mut self, config: &Config, handle: &Handle, serving: &watch::Sender<bool>) -> Result<(), RunError> {
         let mut gauges = Gauges::new(self.shared.metrics.clone());
+        let mut news = handle.news.subscribe();
         loop {
             let snapshot = self.shared.snapshot.load_full();
             if gauges.look(&snapshot, &self.shared.credentials, rt::wall()) {
                 if let Role::Gateway { gateway, ports } = &config.role {
                     self.sync(config, gateway, *ports, snapshot.table.listeners_of(gateway))?;
-                    opened.send_replace(snapshot.generation);
+                    handle.opened.send_replace(snapshot.generation);
                 }
                 serving.send_replace(true);
             }
-            rt::sleep(limits::LOOK).await;
+            // Nobody tells of a certificate of our own that was renewed.
+            _ = rt::timeout(limits::RIM_LOOK, news.changed()).await;
         }
     }
 

@@ -27,11 +27,11 @@ impl<T: Default, const MOST: usize> Spare<T, MOST> {
 }
 
 /// Empty texts for a record.
-pub type Words = Spare<[String; 2], { crate::limits::KEPT_WORDS }>;
+pub type Words = Spare<[String; 3], { crate::limits::KEPT_WORDS }>;
 
 impl Words {
     /// Empties them; those that became large are let go.
-    pub fn give_emptied(&self, mut words: [String; 2]) {
+    pub fn give_emptied(&self, mut words: [String; 3]) {
         if words.iter().all(|word| word.capacity() <= crate::limits::KEPT_WORD_BYTES) {
             words.iter_mut().for_each(String::clear);
             self.give(words);

@@ -107,7 +107,7 @@ fn fields(record: &Record) -> Map<String, Value> {
         put("dialled_ms", json!(trace.dialled.map(millis)));
         put("sampled", json!(trace.context.sampled));
     }
-    put("request_id", json!(record.request_id));
+    put("request_id", json!(Some(&record.request_id).filter(|id| !id.is_empty())));
     put("request_headers", headers(&record.headers.request));
     put("response_headers", headers(&record.headers.response));
     map

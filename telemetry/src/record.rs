@@ -238,7 +238,8 @@ pub struct Record {
     /// Generation of the configuration that decided.
     pub generation: u64,
     pub trace: Option<Trace>,
-    pub request_id: Option<Box<str>>,
+    /// Empty where there is none.
+    pub request_id: String,
     /// Fields of both heads that a policy names.
     pub headers: Recorded,
     /// What is told of it; where nothing was decided, what holds at this proxy for all.
@@ -283,7 +284,7 @@ impl Record {
             api: None,
             generation: 0,
             trace: None,
-            request_id: None,
+            request_id: String::new(),
             headers: Recorded::default(),
             tell: None,
         }

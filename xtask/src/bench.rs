@@ -88,6 +88,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Names of the cases in which something is carried.
+pub fn carrying() -> impl Iterator<Item = &'static str> {
+    CASES.iter().map(|case| case.name)
+}
+
 fn measure(case: &'static Case, tools: &Tools, folder: &Path, rounds: usize) -> Result<BTreeMap<String, Vec<Round>>> {
     let field = Field::new(case, tools, folder)?;
     let contenders = field.contenders()?;

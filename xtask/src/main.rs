@@ -19,6 +19,7 @@ mod peers;
 mod picture;
 mod pins;
 mod process;
+mod profile;
 mod running;
 mod scale;
 mod soak;
@@ -65,6 +66,8 @@ cargo xtask CHORE
                 what one proxied request costs, beside HAProxy, nginx and Envoy
   pins [--keep] [--pin NAME] [--profile FOLDER] [--layout]
                 instructions, allocations and system calls per request, held to what they were
+  profile       cli/profile anew: what a program that counts runs while the bench uses it, for
+                the compiler (decisions/0053; takes as long as a build from nothing)
   faults [--scenario NAME] [--json FILE]
                 backends killed, slowed, half-broken and overloaded under load, behind
                 Organza and behind Envoy with the same policy
@@ -137,6 +140,7 @@ fn chore() -> Result<()> {
         "scale" => scale::run(&rest),
         "picture" => picture::run(&rest),
         "pins" => pins::run(&rest),
+        "profile" => profile::run(),
         "soak" => soak::run(&rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -106,7 +106,7 @@ impl Inquiry<'_> {
                 length,
                 address: self.address(),
                 identity,
-                request_id: record.request_id.as_deref().unwrap_or(""),
+                request_id: &record.request_id,
                 depth: authorizers::depth(head),
                 secure: matches!(self.client.ingress, Ingress::Gateway { tls: Some(_), .. }),
             };

@@ -312,7 +312,7 @@ async fn one(worker: &Rc<Worker>, mut down: Downstream<'_>, head: &mut RequestHe
     let started = down.started;
     let mut record = begin(worker, client);
     record.method = head.method.clone();
-    [record.authority, record.path] = worker.words.take();
+    [record.authority, record.path, record.request_id] = worker.words.take();
     record.authority.push_str(head.authority());
     record.path.push_str(head.path());
     if head.is_grpc() {
@@ -398,7 +398,8 @@ async fn stop_here(
 fn finish(worker: &Worker, record: &mut Record, started: Instant) {
     record.duration = rt::now().saturating_duration_since(started);
     worker.record(record);
-    worker.words.give_emptied([std::mem::take(&mut record.authority), std::mem::take(&mut record.path)]);
+    let Record { authority, path, request_id, .. } = record;
+    worker.words.give_emptied([authority, path, request_id].map(std::mem::take));
 }
 
 #[cfg(test)]

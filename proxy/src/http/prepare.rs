@@ -143,14 +143,15 @@ pub fn forget_origin(head: &mut RequestHead, tls: bool, origin: &Origin) {
 
 /// Request identifier and trace context: taken over inside the mesh and from trusted proxies, given at its edge.
 fn identify(worker: &Worker, believed: bool, head: &mut RequestHead, record: &mut Record) {
-    let known = head.headers.text("x-request-id").filter(|id| believed && id.len() <= limits::REQUEST_ID_BYTES).map(Box::from);
-    let id = known.unwrap_or_else(|| {
-        let id = request_id(worker.draw(), worker.draw());
-        head.headers.set("X-Request-Id", &id);
-        // Hexadecimal digits are text.
-        std::str::from_utf8(&id).unwrap_or_default().into()
-    });
-    record.request_id = Some(id);
+    match head.headers.text("x-request-id").filter(|id| believed && id.len() <= limits::REQUEST_ID_BYTES) {
+        Some(known) => record.request_id.push_str(known),
+        None => {
+            let id = request_id(worker.draw(), worker.draw());
+            head.headers.set("X-Request-Id", &id);
+            // Hexadecimal digits are text.
+            record.request_id.push_str(std::str::from_utf8(&id).unwrap_or_default());
+        }
+    }
     let told = carrier::read(&head.headers);
     let sampled = told.sampled == Some(true);
     let context = match told.ids {

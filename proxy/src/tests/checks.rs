@@ -41,7 +41,7 @@ fn policy(check: HealthCheck) -> Option<TrafficPolicy> {
 /// Checks as the rim of this proxy makes them.
 pub fn check(proxy: &Proxy) {
     let worker = crate::worker::Worker::new(proxy.worker.shared.clone(), 7);
-    rt::spawn(checks::run(worker, Vec::new()));
+    rt::spawn(checks::run(worker, Vec::new(), proxy.news.clone()));
 }
 
 fn out(proxy: &Proxy) -> Vec<Out> {
@@ -322,7 +322,7 @@ async fn a_workloads_own_service_is_asked_only_once_it_is_called_and_nobody_once
         let places = || [Place::plain("a", a.address.port())];
         mesh.put(catalog(&places(), policy(checking(http()))));
         let worker = crate::worker::Worker::new(web.worker.shared.clone(), 7);
-        rt::spawn(checks::run(worker, vec![super::key(model::Kind::Service, "catalog")]));
+        rt::spawn(checks::run(worker, vec![super::key(model::Kind::Service, "catalog")], web.news.clone()));
         tokio::time::sleep(limits::CHECK_LOOK * 3).await;
         assert_eq!(a.checks(), 0);
         fetch(&Shot::get(door, "catalog", "/")).await.unwrap();

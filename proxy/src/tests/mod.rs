@@ -75,6 +75,8 @@ pub struct Mesh {
     pub system_roots: Arc<[u8]>,
     generation: u64,
     access: watch::Sender<u64>,
+    /// Told of each new snapshot.
+    news: watch::Sender<()>,
 }
 
 impl Mesh {
@@ -90,6 +92,7 @@ impl Mesh {
             system_roots: Arc::from([]),
             generation: 0,
             access: watch::Sender::new(0),
+            news: watch::Sender::new(()),
         }
     }
 
@@ -98,6 +101,7 @@ impl Mesh {
         let changes: Vec<_> = resources.into_iter().map(Change::Put).collect();
         self.snapshot.store(Arc::new(self.snapshot.load().apply(self.generation, &changes, &BTreeMap::new())));
         self.access.send_replace(self.generation);
+        self.news.send_replace(());
     }
 
     /// One more root of the same mesh, which is believed from now on.
@@ -190,7 +194,7 @@ impl Mesh {
         let (sender, receiver) = mpsc::unbounded_channel();
         transport::rt::spawn(worker.clone().give_way());
         transport::rt::spawn(work(worker.clone(), receiver));
-        Proxy { worker, doors: Doors::new(vec![sender]), log: records }
+        Proxy { worker, doors: Doors::new(vec![sender]), log: records, news: self.news.clone() }
     }
 }
 
@@ -198,6 +202,7 @@ pub struct Proxy {
     pub worker: Rc<Worker>,
     doors: Doors,
     log: Receiver<Line>,
+    news: watch::Sender<()>,
 }
 
 impl Proxy {

@@ -38,6 +38,8 @@ const CHANGES: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// That the API server is asked at once while it is filled.
 const AT_ONCE: usize = 32;
+/// Until the condition that says how many proxies have an object is written, too.
+const APPLIED: Duration = Duration::from_secs(60);
 /// For which the control plane is watched while nothing happens.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -126,6 +128,9 @@ async fn run(program: &Path, size: Size) -> Result<()> {
         control.resident(),
         control.peak()
     );
+    // How many proxies have each object is written within a minute of that: this is no idleness yet.
+    tokio::time::sleep(APPLIED).await;
+    control.settle().await;
     println!("idle: {:.2} % of a core; {} MB", control.share(IDLE).await * 100.0, control.resident());
     changes(&client, size, &mut told, 1).await?;
     let (began, busy) = (Instant::now(), control.processor());

@@ -207,7 +207,7 @@ async fn show<C: ControlPlane>(
     let begun = Instant::now();
     let load = Load::start(plan);
     let mut screen = screen::Screen::new(args.output, place, &url);
-    let desk = Desk::open(place)?;
+    let mut desk = Desk::open(place)?;
     let end = async {
         match args.lasting {
             Some(lasting) => tokio::time::sleep(lasting).await,

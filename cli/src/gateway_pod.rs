@@ -76,8 +76,8 @@ pub async fn run(args: GatewayArgs) -> Outcome {
     let first = Supervised::start(program(&config.proxy, &file, false)?)?;
     let admin = Client::admin(&config.admin, &config.proxy);
     let pod = Pod { succeeded: program(&config.proxy, &file, true)?, admin, proxy: first };
-    let desk = Desk::at(args.state.join("pod.sock"))?;
-    let ended = pod.keep(&desk, &mut lifeline, processors).await;
+    let mut desk = Desk::at(args.state.join("pod.sock"))?;
+    let ended = pod.keep(&mut desk, &mut lifeline, processors).await;
     pod.proxy.stop().await;
     ended
 }
@@ -100,12 +100,10 @@ struct Pod {
 
 impl Pod {
     /// Until the pod is to go, or its proxy ended. `processors`: how many the pod may use now.
-    async fn keep(&self, desk: &Desk, lifeline: &mut Lifeline, processors: impl Fn() -> usize) -> Outcome {
+    async fn keep(&self, desk: &mut Desk, lifeline: &mut Lifeline, processors: impl Fn() -> usize) -> Outcome {
         let mut state = self.proxy.state.clone();
         let mut before = processors();
         let mut look = tokio::time::interval(limits::LOOK_AT_PROCESSORS);
-        // Half a question that is dropped for something else would be lost.
-        let mut asked = std::pin::pin!(desk.asked());
         loop {
             tokio::select! {
                 biased;
@@ -113,8 +111,7 @@ impl Pod {
                 _ = state.wait_for(|state| *state == State::Ended) => {
                     return Err(Failure::problem("the proxy ended").why("its last words say why").remedy("the kubelet starts it again"));
                 }
-                (_, mut caller) = &mut asked => {
-                    asked.set(desk.asked());
+                (_, mut caller) = desk.asked() => {
                     let took = self.succeed("it was asked for").await;
                     if let Ok(took) = &took {
                         caller.step(took.as_str()).await;

@@ -146,7 +146,7 @@ fn adopt(place: &Place, left: Left, descriptors: &mut Descriptors) -> Outcome<(J
 
 /// Until the program ends or we are to, or until this process becomes another program.
 async fn keep(args: &RunArgs, place: &Place, mut joined: Joined, mut program: Option<Wrapped>) -> Outcome<ExitCode> {
-    let desk = Desk::open(place)?;
+    let mut desk = Desk::open(place)?;
     // Where there is a program, signals are for it.
     let mut lifeline = if program.is_none() { Some(Lifeline::new(false).doing(|| "listen to signals".into())?) } else { None };
     let ended = loop {

@@ -188,7 +188,7 @@ async fn keep<C: ControlPlane>(
     lifeline: &mut Lifeline,
     start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>,
 ) -> Outcome {
-    let desk = Desk::open(place)?;
+    let mut desk = Desk::open(place)?;
     loop {
         let (request, mut caller) = tokio::select! {
             biased;

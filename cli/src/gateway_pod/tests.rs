@@ -40,12 +40,12 @@ fn answering(folder: &Path) {
 
 /// What becomes of one question, while the pod is kept.
 async fn asked(pod: &Pod, folder: &Path) -> Outcome {
-    let desk = Desk::at(folder.join("pod.sock")).expect("a desk");
+    let mut desk = Desk::at(folder.join("pod.sock")).expect("a desk");
     let mut lifeline = Lifeline::new(false).expect("signals");
     let request = Request { program: "organza".into(), release: RELEASE.into() };
     let socket = folder.join("pod.sock");
     tokio::select! {
-        ended = pod.keep(&desk, &mut lifeline, || 2) => panic!("the pod ended: {ended:?}"),
+        ended = pod.keep(&mut desk, &mut lifeline, || 2) => panic!("the pod ended: {ended:?}"),
         told = tokio::time::timeout(TIME, ask(&socket, &request)) => told.expect("in time"),
     }
 }
@@ -87,7 +87,7 @@ async fn a_pod_that_may_use_more_processors_has_another_process_with_more_worker
     let folder = folder("resized");
     let pod = pod(&folder, LIVES, LIVES);
     answering(&folder);
-    let desk = Desk::at(folder.join("pod.sock")).expect("a desk");
+    let mut desk = Desk::at(folder.join("pod.sock")).expect("a desk");
     let mut lifeline = Lifeline::new(false).expect("signals");
     let (first, looks) = (pid(&pod), std::cell::Cell::new(0));
     let processors = || {
@@ -97,7 +97,7 @@ async fn a_pod_that_may_use_more_processors_has_another_process_with_more_worker
     let mut state = pod.proxy.state.clone();
     let other = async { state.wait_for(|_| pid(&pod) != first).await.map(drop) };
     tokio::select! {
-        ended = pod.keep(&desk, &mut lifeline, processors) => panic!("the pod ended: {ended:?}"),
+        ended = pod.keep(&mut desk, &mut lifeline, processors) => panic!("the pod ended: {ended:?}"),
         told = tokio::time::timeout(TIME, other) => told.expect("in time").expect("told"),
     }
     pod.proxy.stop().await;
@@ -108,9 +108,9 @@ async fn a_pod_that_may_use_more_processors_has_another_process_with_more_worker
 async fn a_proxy_that_ends_by_itself_ends_the_container() {
     let folder = folder("ends");
     let pod = pod(&folder, "exit 3", LIVES);
-    let desk = Desk::at(folder.join("pod.sock")).expect("a desk");
+    let mut desk = Desk::at(folder.join("pod.sock")).expect("a desk");
     let mut lifeline = Lifeline::new(false).expect("signals");
-    let ended = tokio::time::timeout(TIME, pod.keep(&desk, &mut lifeline, || 2)).await.expect("in time");
+    let ended = tokio::time::timeout(TIME, pod.keep(&mut desk, &mut lifeline, || 2)).await.expect("in time");
     assert!(ended.expect_err("a failure").what.contains("proxy ended"));
     std::fs::remove_dir_all(folder).expect("cleaned");
 }

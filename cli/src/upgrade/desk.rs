@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +30,9 @@ pub enum Word {
 }
 
 pub struct Desk {
-    listener: UnixListener,
+    /// Heard by a task of its own: half a question is lost to nobody who waits for something else, too.
+    heard: mpsc::Receiver<(Request, Caller)>,
+    hearing: JoinHandle<()>,
     path: PathBuf,
 }
 
@@ -42,27 +46,37 @@ impl Desk {
     /// Whose folder is there and private.
     pub fn at(path: PathBuf) -> Outcome<Self> {
         let listener = proxy::admin::replace(&path).doing(|| format!("open {}", path.display()))?;
-        Ok(Self { listener, path })
+        let (sender, heard) = mpsc::channel(1);
+        Ok(Self { heard, hearing: tokio::spawn(listen(listener, sender)), path })
     }
 
-    /// The next question of our own user that can be understood.
-    pub async fn asked(&self) -> (Request, Caller) {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let heard = tokio::time::timeout(limits::ANSWER, hear(stream)).await;
-                    if let Ok(Some(asked)) = heard {
-                        return asked;
-                    }
+    /// The next question of our own user that can be understood. Nothing is lost where it is dropped before its end.
+    pub async fn asked(&mut self) -> (Request, Caller) {
+        match self.heard.recv().await {
+            Some(asked) => asked,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn listen(listener: UnixListener, sender: mpsc::Sender<(Request, Caller)>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Ok(Some(asked)) = tokio::time::timeout(limits::ANSWER, hear(stream)).await
+                    && sender.send(asked).await.is_err()
+                {
+                    return;
                 }
-                Err(_) => tokio::time::sleep(limits::RESTART_FIRST).await,
             }
+            Err(_) => tokio::time::sleep(limits::RESTART_FIRST).await,
         }
     }
 }
 
 impl Drop for Desk {
     fn drop(&mut self) {
+        self.hearing.abort();
         // Who finds it asks in vain, and cleans up.
         let _ = std::fs::remove_file(&self.path);
     }

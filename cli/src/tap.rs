@@ -26,8 +26,8 @@ A proxy tells at most 100 requests a second; what is over is counted and said.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TapArgs {
-    /// Only calls of this workload: NAME or NAMESPACE/NAME
-    #[arg(long, value_name = "WORKLOAD")]
+    /// Only calls of this workload or app (all its versions): NAME or NAMESPACE/NAME
+    #[arg(long, value_name = "NAME")]
     from: Option<String>,
     /// Only calls to this workload or service
     #[arg(long, value_name = "NAME")]

@@ -221,7 +221,8 @@ fn matches(tap: &v1::Tap, record: &Record) -> bool {
         record.decided().is_some_and(|decided| is(&tap.route, &decided.route.origin.object.namespace, &decided.route.origin.object.name))
     };
     let until = if tap.status_to == 0 { u32::MAX } else { tap.status_to };
-    is(&tap.source, &record.source.namespace, &record.source.workload)
+    let source = &record.source;
+    (is(&tap.source, &source.namespace, &source.workload) || is(&tap.source, &source.namespace, &source.app))
         && destination
         && (tap.route.is_empty() || route())
         && (tap.status_from..=until).contains(&u32::from(record.status))

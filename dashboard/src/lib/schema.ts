@@ -602,7 +602,7 @@ export interface FlowList {
 
 /** What stands behind the `?` of a tap. What is left out matches everything. */
 export interface TapQuery {
-  /** Workload that calls: NAME or NAMESPACE/NAME. */
+  /** Workload or app that calls: NAME or NAMESPACE/NAME. */
   from?: string | null;
   /** Workload or service that is called. */
   to?: string | null;

@@ -5,7 +5,7 @@ use telemetry::trace::carrier::Told;
 use telemetry::{Destination, Outcome, Peer, Reporter, Tell, Trace, TraceContext};
 
 fn record(status: u16) -> Record {
-    let peer = |name: &str| Arc::new(Peer::claimed(name, "shop", name, "v1", "", None));
+    let peer = |name: &str| Arc::new(Peer::claimed(name, "shop", &name[..name.len() - 3], "v1", "", None));
     let mut record = Record::begin(SystemTime::UNIX_EPOCH, Reporter::Source, peer("web-v1"), peer("catalog-v2"));
     record.status = status;
     record.outcome = Outcome::Answered(status);
@@ -49,6 +49,9 @@ fn a_tap_narrows_by_each_of_its_words() {
     assert_eq!(told(|tap| tap.source = "web-v1".into()), 1);
     assert_eq!(told(|tap| tap.source = "shop/web-v1".into()), 1);
     assert_eq!(told(|tap| tap.source = "other/web-v1".into()), 0);
+    assert_eq!(told(|tap| tap.source = "web".into()), 1);
+    assert_eq!(told(|tap| tap.source = "shop/web".into()), 1);
+    assert_eq!(told(|tap| tap.source = "web-v".into()), 0);
     assert_eq!(told(|tap| tap.destination = "catalog".into()), 1);
     assert_eq!(told(|tap| tap.destination = "catalog-v2".into()), 1);
     assert_eq!(told(|tap| tap.destination = "reviews".into()), 0);

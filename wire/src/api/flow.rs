@@ -17,7 +17,7 @@ pub struct FlowList {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TapQuery {
-    /// Workload that calls: NAME or NAMESPACE/NAME.
+    /// Workload or app that calls: NAME or NAMESPACE/NAME.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Workload or service that is called.

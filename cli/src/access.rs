@@ -260,7 +260,7 @@ async fn matrix(args: MatrixArgs) -> Outcome {
                 std::iter::once(name.clone()).chain(columns.iter().map(|(_, called)| cell(called, id).to_owned())).collect()
             };
             let rows: Vec<Vec<String>> = callers.iter().map(row).collect();
-            print!("{}", table::columns(&head, &rows, table::width()));
+            print!("{}", table::columns(&head, &rows, table::cut()));
         }
         Output::Json => {
             let of = |(name, id): &(String, SpiffeId)| {

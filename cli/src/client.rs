@@ -46,8 +46,7 @@ pub struct Client {
 
 impl Client {
     pub fn control(place: &Place) -> Self {
-        let remedy = format!("start it with organza up --mesh {}, or name another with --mesh", place.mesh);
-        Self { way: Way::Socket(place.control_socket()), whose: format!("mesh {:?}", place.mesh), remedy }
+        Self { way: Way::Socket(place.control_socket()), whose: format!("mesh {:?}", place.mesh), remedy: place.remedy() }
     }
 
     pub fn leader(leader: Leader) -> Self {

@@ -19,10 +19,7 @@ pub struct DownArgs {
 
 pub async fn run(args: DownArgs) -> Outcome {
     let place = args.mesh.place()?;
-    let nobody = || {
-        Failure::unreachable(format!("mesh {:?} is not up", place.mesh))
-            .remedy(format!("start it with organza up --mesh {}, or name another with --mesh", place.mesh))
-    };
+    let nobody = || Failure::unreachable(format!("mesh {:?} is not up", place.mesh)).remedy(place.remedy());
     let holder = place.holder().ok_or_else(nobody)?;
     let pid = i32::try_from(holder).ok().and_then(Pid::from_raw).ok_or_else(nobody)?;
     kill_process(pid, Signal::TERM).doing(|| format!("ask process {holder} to end"))?;

@@ -136,7 +136,7 @@ fn tables_of(answers: &[Answer], args: &GetArgs, some_missing: bool) -> Vec<Opti
         let head = head(answer, args);
         let rows: Vec<Vec<String>> = answer.items.iter().map(|item| row(item, answer, args, several)).collect();
         // kubectl does not cut lines when nobody reads them on a terminal.
-        let cut = if table::is_terminal() && args.output == Format::Table { table::width() } else { usize::MAX };
+        let cut = if args.output == Format::Table { table::cut() } else { usize::MAX };
         let layout = Layout::new(&head, &rows, cut);
         if !rows.is_empty() {
             if shown > 0 {

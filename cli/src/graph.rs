@@ -41,7 +41,7 @@ enum Shape {
 pub async fn run(args: GraphArgs) -> Outcome {
     let graph = ask(&args.ask.client().await?, args.window).await?;
     match args.output {
-        Shape::Text => print!("{}", text(&graph, table::width())),
+        Shape::Text => print!("{}", text(&graph, table::cut())),
         Shape::Dot => print!("{}", dot(&graph)),
         Shape::Json => {
             let text = serde_json::to_string_pretty(&graph).map_err(|error| Failure::problem("cannot write JSON").why(error))?;

@@ -43,8 +43,7 @@ pub async fn run(args: LogsArgs) -> Outcome {
     if files.is_empty() {
         let known: Vec<String> = logs(&place, None).iter().map(|path| name_of(path)).collect();
         return Err(match (&args.name, known.is_empty()) {
-            (_, true) => Failure::unreachable(format!("mesh {:?} has no logs", place.mesh))
-                .remedy(format!("start it with organza up --mesh {}, or name another with --mesh", place.mesh)),
+            (_, true) => Failure::unreachable(format!("mesh {:?} has no logs", place.mesh)).remedy(place.remedy()),
             (name, false) => Failure::problem(format!("nothing is called {:?}", name.as_deref().unwrap_or_default()))
                 .remedy(format!("one of: {}", known.join(" "))),
         });

@@ -139,6 +139,27 @@ impl Place {
         File::open(self.lock_file()).is_ok_and(locked)
     }
 
+    /// What to do where this mesh is not up: those that are may be what was meant.
+    pub fn remedy(&self) -> String {
+        let up = self.others_up();
+        let other = match up.as_slice() {
+            [] => "name another with --mesh".into(),
+            [one] => format!("take the one that is up: --mesh {one}"),
+            several => format!("take one that is up, with --mesh: {}", several.join(", ")),
+        };
+        format!("start it with organza up --mesh {}, or {other}", self.mesh)
+    }
+
+    /// Names of the other meshes of this user that run on this machine.
+    fn others_up(&self) -> Vec<String> {
+        let folders = self.root.parent().and_then(|all| std::fs::read_dir(all).ok()).into_iter().flatten().flatten();
+        let places =
+            folders.filter_map(|folder| Some(Self { mesh: folder.file_name().into_string().ok()?, root: folder.path(), ..self.clone() }));
+        let mut up: Vec<String> = places.filter(|place| place.mesh != self.mesh && place.is_taken()).map(|place| place.mesh).collect();
+        up.sort();
+        up
+    }
+
     /// The process that holds the mesh, if any does.
     pub fn holder(&self) -> Option<u32> {
         let mut file = File::open(self.lock_file()).ok()?;

@@ -51,7 +51,7 @@ pub async fn run(args: TraceArgs) -> Outcome {
         Some(id) => {
             let trace: Trace = client.get(&path::trace(&escaped(&id.to_ascii_lowercase()))).await?;
             match args.output {
-                Output::Text => print!("{}", waterfall(&trace, table::width())),
+                Output::Text => print!("{}", waterfall(&trace, table::cut())),
                 Output::Json => println!("{}", json(serde_json::to_string_pretty(&trace))?),
             }
         }
@@ -59,7 +59,7 @@ pub async fn run(args: TraceArgs) -> Outcome {
             let list: TraceList = client.get(&asked(&args)).await?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             match args.output {
-                Output::Text => print!("{}", listed(&list, now, table::width())),
+                Output::Text => print!("{}", listed(&list, now, table::cut())),
                 Output::Json => println!("{}", json(serde_json::to_string_pretty(&list))?),
             }
         }

@@ -65,8 +65,7 @@ async fn running(place: &Place) -> Outcome<Vec<(u32, PathBuf)>> {
                 .why("it is of an organza before upgrades")
                 .remedy(format!("organza down --mesh {0}, then organza up --mesh {0}", place.mesh)))
         }
-        None if found.is_empty() => Err(Failure::unreachable(format!("mesh {:?} is not up", place.mesh))
-            .remedy(format!("start it with organza up --mesh {}, or name another with --mesh", place.mesh))),
+        None if found.is_empty() => Err(Failure::unreachable(format!("mesh {:?} is not up", place.mesh)).remedy(place.remedy())),
         _ => Ok(found),
     }
 }

@@ -17,7 +17,7 @@ use routing::health::{Due, Outcome};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use transport::rt;
 
 /// The endpoints of one service under one policy.
@@ -42,11 +42,11 @@ struct Checker {
 }
 
 /// Checks until it is dropped. `worker` is one of the rim's thread.
-pub async fn run(worker: Rc<Worker>, own: Vec<Key>, news: watch::Sender<()>) {
-    let mut told = news.subscribe();
+pub async fn run(worker: Rc<Worker>, own: Vec<Key>, news: Arc<Notify>) {
     let mut checker = Checker { worker, own, places: Vec::new(), seen: None, looked: rt::now(), swept: rt::now() };
     let mut under_way = FuturesUnordered::new();
     loop {
+        let told = news.notified();
         let now = rt::now();
         checker.look(now);
         while under_way.len() < limits::CHECKS_AT_ONCE
@@ -55,7 +55,7 @@ pub async fn run(worker: Rc<Worker>, own: Vec<Key>, news: watch::Sender<()>) {
             under_way.push(checker.check(place, due));
         }
         let pause = checker.pause(now, under_way.len() < limits::CHECKS_AT_ONCE);
-        let sleep = std::pin::pin!(rt::timeout(pause, told.changed()));
+        let sleep = std::pin::pin!(rt::timeout(pause, told));
         match under_way.is_empty() {
             true => _ = sleep.await,
             false => _ = futures_util::future::select(sleep, under_way.next()).await,

@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use telemetry::Metrics;
 use telemetry::edge::EdgeTracker;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use wire::delta::{ClientSession, Step, Unreadable};
 use wire::discovery::Node;
 
@@ -74,14 +74,14 @@ pub struct Handle {
     pub succeeded: Arc<AtomicBool>,
     /// Up to which generation the ports are open that listeners ask for; beyond all where nobody opens any.
     pub opened: watch::Sender<u64>,
-    /// Told of each new snapshot, once it is in force.
-    pub news: watch::Sender<()>,
+    /// Told of each new snapshot, once it is in force. No `watch`: that wakes several in an order of chance.
+    pub news: Arc<Notify>,
 }
 
 impl Handle {
     fn put(&self, snapshot: crate::snapshot::Snapshot) {
         self.shared.store(Arc::new(snapshot));
-        self.news.send_replace(());
+        self.news.notify_waiters();
     }
 }
 
@@ -154,7 +154,7 @@ impl Rim {
                 saver,
                 succeeded: Arc::default(),
                 opened: watch::Sender::new(u64::MAX),
-                news: watch::Sender::new(()),
+                news: Arc::default(),
             },
             session,
             questions,

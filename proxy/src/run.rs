@@ -185,12 +185,12 @@ async fn until<T>(ended: std::pin::Pin<&mut impl Future<Output = ()>>, work: imp
 
 /// Who this proxy is, as soon as the control plane (or the snapshot on disk) says so.
 async fn known(config: &Config, handle: &Handle) -> Me {
-    let mut news = handle.news.subscribe();
     loop {
+        let news = handle.news.notified();
         if let Some(me) = me(config, &handle.shared.load()) {
             return me;
         }
-        _ = news.changed().await;
+        news.await;
     }
 }
 
@@ -418,8 +418,8 @@ impl Proxy {
     /// Opens and closes a gateway's ports as its listeners come and go.
     async fn watch(&mut self, config: &Config, handle: &Handle, serving: &watch::Sender<bool>) -> Result<(), RunError> {
         let mut gauges = Gauges::new(self.shared.metrics.clone());
-        let mut news = handle.news.subscribe();
         loop {
+            let news = handle.news.notified();
             let snapshot = self.shared.snapshot.load_full();
             if gauges.look(&snapshot, &self.shared.credentials, rt::wall()) {
                 if let Role::Gateway { gateway, ports } = &config.role {
@@ -429,7 +429,7 @@ impl Proxy {
                 serving.send_replace(true);
             }
             // Nobody tells of a certificate of our own that was renewed.
-            _ = rt::timeout(limits::RIM_LOOK, news.changed()).await;
+            _ = rt::timeout(limits::RIM_LOOK, news).await;
         }
     }
 

@@ -55,7 +55,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime};
 use telemetry::{Metrics, Peer, access_log};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use transport::preface::PeerMetadata;
 
 pub fn key(kind: Kind, name: &str) -> Key {
@@ -76,7 +76,7 @@ pub struct Mesh {
     generation: u64,
     access: watch::Sender<u64>,
     /// Told of each new snapshot.
-    news: watch::Sender<()>,
+    news: Arc<Notify>,
 }
 
 impl Mesh {
@@ -92,7 +92,7 @@ impl Mesh {
             system_roots: Arc::from([]),
             generation: 0,
             access: watch::Sender::new(0),
-            news: watch::Sender::new(()),
+            news: Arc::default(),
         }
     }
 
@@ -101,7 +101,7 @@ impl Mesh {
         let changes: Vec<_> = resources.into_iter().map(Change::Put).collect();
         self.snapshot.store(Arc::new(self.snapshot.load().apply(self.generation, &changes, &BTreeMap::new())));
         self.access.send_replace(self.generation);
-        self.news.send_replace(());
+        self.news.notify_waiters();
     }
 
     /// One more root of the same mesh, which is believed from now on.
@@ -202,7 +202,7 @@ pub struct Proxy {
     pub worker: Rc<Worker>,
     doors: Doors,
     log: Receiver<Line>,
-    news: watch::Sender<()>,
+    news: Arc<Notify>,
 }
 
 impl Proxy {

@@ -1,5 +1,5 @@
 //! What happened: one line for each thing that anyone could see, with its time. No keys, nonces or lengths of what is encrypted are in it, so the
-//! same seed gives the same lines. And who was where when something was killed, by which losses are judged.
+//! same seed gives the same lines at the same times. And who was where when something was killed, by which losses are judged.
 
 use crate::network::Node;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,7 @@ struct Kill {
 #[derive(Default)]
 pub struct Ledger {
     begun: Option<Instant>,
+    /// Of equal width up to their words, so that their order is that of time.
     pub lines: Vec<String>,
     flights: BTreeMap<u64, Flight>,
     last: u64,

@@ -2,7 +2,7 @@
 //! the demo's traffic meanwhile, in plain and by TLS; `later` asks by hand what the Gateway API's next release adds; `faults` loses parts of a cluster under load. h2spec comes from Go's module proxy and is
 //! built once. They never start anything that they do not end.
 
-pub mod faults;
+mod faults;
 pub mod gateway;
 mod later;
 

@@ -12,8 +12,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "cargo xtask conformance faults [--dev | --organza FILE] [--only NAME,…] [--keep] [--name CLUSTER]";
-/// What loses nothing, run after run. With `node` a few are lost: those sent on connections that were open to the other side, of which nobody is told that it is gone.
-pub const HELD: &str = "control-plane,leader,pod,rolling-update,hot-restart,api-server";
 const NAMESPACE: &str = "faults";
 const HOST: &str = "faults.example";
 /// At each Gateway.

@@ -41,17 +41,25 @@ pub struct Client {
     way: Way,
     /// What the user calls what is behind the socket.
     whose: String,
-    remedy: String,
+    remedy: Remedy,
+}
+
+/// What to do where nobody answers.
+#[derive(Debug, Clone)]
+enum Remedy {
+    Said(String),
+    /// Which meshes are up is asked only then: to ask takes their locks for a moment.
+    Of(Place),
 }
 
 impl Client {
     pub fn control(place: &Place) -> Self {
-        Self { way: Way::Socket(place.control_socket()), whose: format!("mesh {:?}", place.mesh), remedy: place.remedy() }
+        Self { way: Way::Socket(place.control_socket()), whose: format!("mesh {:?}", place.mesh), remedy: Remedy::Of(place.clone()) }
     }
 
     pub fn leader(leader: Leader) -> Self {
         let whose = format!("control plane {}", leader.pod);
-        Self { way: Way::Leader(leader, None), whose, remedy: "organza check --kubernetes says what is wrong".into() }
+        Self { way: Way::Leader(leader, None), whose, remedy: Remedy::Said("organza check --kubernetes says what is wrong".into()) }
     }
 
     /// For what that token allows.
@@ -68,7 +76,7 @@ impl Client {
         Self {
             way: Way::Socket(socket.to_owned()),
             whose: format!("proxy {proxy:?}"),
-            remedy: format!("read its log: organza logs {proxy}"),
+            remedy: Remedy::Said(format!("read its log: organza logs {proxy}")),
         }
     }
 
@@ -159,7 +167,11 @@ impl Client {
     }
 
     fn gone(&self, why: impl std::fmt::Display) -> Failure {
-        Failure::unreachable(format!("{} is not reachable", self.whose)).why(why).remedy(self.remedy.clone())
+        let remedy = match &self.remedy {
+            Remedy::Said(remedy) => remedy.clone(),
+            Remedy::Of(place) => place.remedy(),
+        };
+        Failure::unreachable(format!("{} is not reachable", self.whose)).why(why).remedy(remedy)
     }
 }
 

@@ -135,7 +135,6 @@ fn tables_of(answers: &[Answer], args: &GetArgs, some_missing: bool) -> Vec<Opti
     for answer in answers {
         let head = head(answer, args);
         let rows: Vec<Vec<String>> = answer.items.iter().map(|item| row(item, answer, args, several)).collect();
-        // kubectl does not cut lines when nobody reads them on a terminal.
         let cut = if args.output == Format::Table { table::cut() } else { usize::MAX };
         let layout = Layout::new(&head, &rows, cut);
         if !rows.is_empty() {

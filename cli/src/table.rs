@@ -4,18 +4,14 @@ use std::io::IsTerminal;
 
 /// Columns of the terminal; 80 where there is none.
 pub fn width() -> usize {
-    said().unwrap_or(80)
-}
-
-/// Where lines of a table end: who reads them through a pipe or from a file wants them whole.
-pub fn cut() -> usize {
-    said().unwrap_or(usize::MAX)
-}
-
-fn said() -> Option<usize> {
     let asked = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     let of_terminal = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
-    asked.or_else(of_terminal).filter(|columns| *columns >= 20)
+    asked.or_else(of_terminal).filter(|columns| *columns >= 20).unwrap_or(80)
+}
+
+/// Where lines of a table end: as kubectl, nowhere where nobody reads them on a terminal.
+pub fn cut() -> usize {
+    if is_terminal() { width() } else { usize::MAX }
 }
 
 pub fn is_terminal() -> bool {

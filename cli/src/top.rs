@@ -49,7 +49,7 @@ pub async fn run(args: TopArgs) -> Outcome {
         match args.output {
             Output::Json => println!("{}", serde_json::to_string(&graph).unwrap_or_default()),
             Output::Text => {
-                let text = picture(&graph, args.sort, if live { table::width() } else { table::cut() });
+                let text = picture(&graph, args.sort, table::cut());
                 let back = if drawn > 0 { format!("\x1b[{drawn}A\r\x1b[J") } else { String::new() };
                 drawn = text.lines().count();
                 let mut out = std::io::stdout().lock();

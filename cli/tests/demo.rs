@@ -31,6 +31,11 @@ fn a_second_one_runs_beside_the_first_and_an_edit_of_a_weight_loses_nothing() {
     let mesh = mesh();
     let mut first = Process::start(mesh.organza(&["demo"]));
     first.wait_for("meanwhile, in another terminal", SOON);
+    // Wider than anybody's terminal where there is none.
+    eventually("tables are whole through a pipe", SOON, || {
+        let tables = [&["top", "--once", "--mesh", "demo"][..], &["graph", "--mesh", "demo"]].map(|words| mesh.run(words).1);
+        tables.iter().all(|table| table.lines().any(|line| line.chars().count() > 80) && !table.contains('…'))
+    });
     let (code, said, error) = mesh.run(&["demo", "--for", "3s"]);
     assert_eq!(code, 0, "{said}{error}");
     assert!(said.contains("mesh demo-2") && said.contains("organza get edges --mesh demo-2"), "{said}");

@@ -55,10 +55,10 @@ pub async fn run(worker: Rc<Worker>, own: Vec<Key>, news: Arc<Notify>) {
             under_way.push(checker.check(place, due));
         }
         let pause = checker.pause(now, under_way.len() < limits::CHECKS_AT_ONCE);
-        let sleep = std::pin::pin!(rt::timeout(pause, told));
+        let wait = std::pin::pin!(rt::timeout(pause, told));
         match under_way.is_empty() {
-            true => _ = sleep.await,
-            false => _ = futures_util::future::select(sleep, under_way.next()).await,
+            true => _ = wait.await,
+            false => _ = futures_util::future::select(wait, under_way.next()).await,
         }
     }
 }

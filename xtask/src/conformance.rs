@@ -8,10 +8,10 @@ mod later;
 
 use crate::process;
 use crate::running::{Running, free_ports, wait_for_port};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const H2SPEC: &str = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible";
@@ -79,6 +79,49 @@ fn spec(h2spec: &Path, how: &str, arguments: &[&str], exceptions: &[(&str, &str)
         bail!("h2spec {how}: failed: {}", bad.join("; "));
     }
     Ok(())
+}
+
+/// What the suites on a cluster are told.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Options {
+    /// Organza of the quick profile.
+    dev: bool,
+    /// A static program that was built before, in place of one that is built now.
+    organza: Option<PathBuf>,
+    /// The cluster stays, and what the suite made stays in it.
+    keep: bool,
+    name: Option<String>,
+    /// What is run of the suite, where that is not all.
+    only: Option<String>,
+}
+
+impl Options {
+    /// `known`: the words that this suite knows, as `usage` has them; `--test` and `--only` narrow it.
+    fn read(arguments: &[String], known: &[&str], usage: &'static str) -> Result<Self> {
+        let mut options = Self::default();
+        let mut words = arguments.iter();
+        while let Some(word) = words.next().map(String::as_str) {
+            ensure!(known.contains(&word), usage);
+            match word {
+                "--dev" => options.dev = true,
+                "--keep" => options.keep = true,
+                "--organza" => options.organza = Some(words.next().context(usage)?.into()),
+                "--name" => options.name = Some(words.next().context(usage)?.clone()),
+                _ => options.only = Some(words.next().context(usage)?.clone()),
+            }
+        }
+        Ok(options)
+    }
+
+    /// The program that is put into the image.
+    fn program(&self) -> Result<PathBuf> {
+        gateway::program(self.organza.as_deref(), self.dev)
+    }
+
+    /// Whether that is no program of the release as it is built now.
+    fn is_other(&self) -> bool {
+        self.dev || self.organza.is_some()
+    }
 }
 
 /// Whether a condition of an object's status is there and true.

@@ -8,6 +8,12 @@ pub fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
+/// This program, also where a build has put a newer one in its place: that one serves as well, and the old has no path any more.
+pub fn own() -> Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    Ok(path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map_or(path.clone(), PathBuf::from))
+}
+
 /// Python's packages that tests use, beside our finished programs.
 pub fn python_modules() -> PathBuf {
     crate::root().join("target/tools/python")

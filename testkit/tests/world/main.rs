@@ -89,8 +89,7 @@ impl Sum {
     }
 }
 
-/// What a snapshot's thread or a real socket says to a world comes between two of its tasks on a busy machine and between two others on an idle one. Nothing
-/// happens at another time for it, but what happens within one millisecond is noted in another order: that order says nothing.
+/// On a busy machine two things of the same millisecond are sometimes noted in the other order (`decisions/0007`; why is not known): that order says nothing.
 fn ordered(seed: u64) -> Ledger {
     let mut ledger = scenario::run(seed);
     ledger.lines.sort();

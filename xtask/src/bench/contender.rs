@@ -85,7 +85,7 @@ impl<'a> Field<'a> {
         };
         let mut command = match case.load {
             Load::Http2(_, _, Some(_)) => command(&tools.organza, "sample", &["--name", "bench", "--port", &backend.to_string()]),
-            Load::Bulk(_) => command(&std::env::current_exe()?, "source", &[&backend.to_string()]),
+            Load::Bulk(_) => command(&crate::process::own()?, "source", &[&backend.to_string()]),
             _ => {
                 fs::write(folder.join("large"), "x".repeat(LARGE))?;
                 let values = [
@@ -224,7 +224,7 @@ impl<'a> Field<'a> {
     fn floor(&self) -> Result<Contender> {
         let [port] = free_ports()?;
         let mut command = Command::new("taskset");
-        command.args(["-c", PROCESSOR]).arg(std::env::current_exe()?).args(["floor", &port.to_string(), &self.backend.to_string()]);
+        command.args(["-c", PROCESSOR]).arg(crate::process::own()?).args(["floor", &port.to_string(), &self.backend.to_string()]);
         let running = vec![Running::quietly(&mut command)?];
         self.ready("floor", port, running, None)
     }

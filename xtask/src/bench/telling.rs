@@ -88,7 +88,7 @@ pub fn collector(what: Collector) -> Result<Option<(u16, Running)>> {
         return Ok(None);
     }
     let [port] = free_ports()?;
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(crate::process::own()?);
     command.args(["sink", &port.to_string()]).args((what == Collector::Hangs).then_some("hangs"));
     let running = Running::quietly(&mut command)?;
     wait_for_port(port).context("the collector")?;

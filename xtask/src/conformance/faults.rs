@@ -1,13 +1,12 @@
 //! `cargo xtask conformance faults`: on a real cluster of two nodes its parts are lost one after another, under callers that never ask again. Each request that
 //! got no answer of 200 is told with its time, and one is too many.
 
-use super::{gateway, is_true};
+use super::{Options, gateway, is_true};
 use crate::cluster::{self, Cluster, ECHO, Release, Shape};
 use crate::running::Running;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::io::Read as _;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -45,35 +44,8 @@ const FAULTS: &[Fault] = &[
     Fault { name: "node", gateways: &["here"], happens: node },
 ];
 
-#[derive(Default)]
-struct Options {
-    dev: bool,
-    organza: Option<PathBuf>,
-    only: Option<String>,
-    keep: bool,
-    name: Option<String>,
-}
-
-impl Options {
-    fn read(arguments: &[String]) -> Result<Self> {
-        let mut options = Self::default();
-        let mut words = arguments.iter();
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--dev" => options.dev = true,
-                "--organza" => options.organza = Some(words.next().context(USAGE)?.into()),
-                "--only" => options.only = Some(words.next().context(USAGE)?.clone()),
-                "--keep" => options.keep = true,
-                "--name" => options.name = Some(words.next().context(USAGE)?.clone()),
-                _ => bail!("{USAGE}"),
-            }
-        }
-        Ok(options)
-    }
-}
-
 pub fn run(arguments: &[String]) -> Result<()> {
-    let options = Options::read(arguments)?;
+    let options = Options::read(arguments, &["--dev", "--organza", "--only", "--keep", "--name"], USAGE)?;
     let only: Option<Vec<&str>> = options.only.as_deref().map(|names| names.split(',').collect());
     let chosen: Vec<&Fault> = FAULTS.iter().filter(|fault| only.as_ref().is_none_or(|names| names.contains(&fault.name))).collect();
     if chosen.is_empty() {
@@ -89,8 +61,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
 }
 
 fn check(cluster: &Cluster, options: &Options, chosen: &[&Fault]) -> Result<()> {
-    let program = gateway::program(options.organza.as_deref(), options.dev)?;
-    gateway::install(cluster, &program, options.dev || options.organza.is_some(), &[])?;
+    let program = options.program()?;
+    gateway::install(cluster, &program, options.is_other(), &[])?;
     cluster.bring(ECHO.0, "localhost/echo-basic:1")?;
     let manifest = crate::root().join("conformance/cluster/faults.yaml");
     cluster.kubectl(&["apply", "--server-side", "-f", &manifest.to_string_lossy()])?;
@@ -127,7 +99,7 @@ struct Callers {
 impl Callers {
     fn start(cluster: &Cluster, gateway: &'static str) -> Result<Self> {
         let address = cluster.kubectl(&["-n", NAMESPACE, "get", "gateway", gateway, "-o=jsonpath={.status.addresses[0].value}"])?;
-        let program = std::env::current_exe()?;
+        let program = crate::process::own()?;
         let mut command = cluster.command(&program.to_string_lossy())?;
         command.args(["callers", CALLERS, &format!("{}:80", address.trim()), HOST, PATIENCE]).stdin(Stdio::piped()).stdout(Stdio::piped());
         Ok(Self { gateway, running: Running::start(&mut command)? })

@@ -2,6 +2,7 @@
 //! GatewayClass claims in its status; no test is skipped, no feature is exempt, time-outs are the suite's own. It fails unless each of the five
 //! profiles passed all its tests and claims all its features. The report is kept under `conformance/reports/`.
 
+use super::Options;
 use crate::cluster::{self, Cluster, ECHO};
 use crate::image::{self, Profile};
 use crate::process;
@@ -16,22 +17,10 @@ const PROFILES: &[&str] = &["GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TLS", "GATE
 const USABLE: &str = "10.92.0.200";
 const UNUSABLE: &str = "10.94.0.1";
 const USAGE: &str = "cargo xtask conformance gateway [--dev | --organza FILE] [--keep] [--test NAME] [--name CLUSTER]";
-
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Options {
-    /// Organza of the quick profile.
-    dev: bool,
-    /// A static program that was built before, in place of one that is built now.
-    organza: Option<PathBuf>,
-    /// The cluster stays, and what the suite made stays in it.
-    keep: bool,
-    /// One test of the suite alone; there is no report then.
-    test: Option<String>,
-    name: Option<String>,
-}
+const KNOWN: &[&str] = &["--dev", "--organza", "--keep", "--test", "--name"];
 
 pub fn run(arguments: &[String]) -> Result<()> {
-    let options = Options::read(arguments)?;
+    let options = Options::read(arguments, KNOWN, USAGE)?;
     let begun = Instant::now();
     let suite = cluster::tests_of("gateway.test", "./gateway")?;
     cluster::theirs(ECHO.0, ECHO.1)?;
@@ -45,26 +34,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     checked
 }
 
-impl Options {
-    fn read(arguments: &[String]) -> Result<Self> {
-        let mut options = Self::default();
-        let mut words = arguments.iter().map(String::as_str);
-        while let Some(word) = words.next() {
-            match word {
-                "--dev" => options.dev = true,
-                "--organza" => options.organza = Some(words.next().context(USAGE)?.into()),
-                "--keep" => options.keep = true,
-                "--test" => options.test = Some(words.next().context(USAGE)?.into()),
-                "--name" => options.name = Some(words.next().context(USAGE)?.into()),
-                _ => bail!("{USAGE}"),
-            }
-        }
-        Ok(options)
-    }
-}
-
 fn check(options: &Options, cluster: &Cluster, suite: &Path) -> Result<()> {
-    install(cluster, &program(options.organza.as_deref(), options.dev)?, options.dev || options.organza.is_some(), &[])?;
+    install(cluster, &options.program()?, options.is_other(), &[])?;
     for tag in echo_tags()? {
         cluster.bring(ECHO.0, &tag)?;
     }
@@ -77,13 +48,13 @@ fn check(options: &Options, cluster: &Cluster, suite: &Path) -> Result<()> {
     let mut command = cluster.command(&suite.to_string_lossy())?;
     command.args(["-test.run=^TestConformance$", "-test.timeout=90m", "-conformance-options-file"]).arg(&file);
     let begun = Instant::now();
-    match &options.test {
+    match &options.only {
         Some(test) => command.args(["-run-test", test, "-debug", "-test.v"]),
         None => command.arg("-report-output").arg(&report),
     };
     let passed = command.status().context("cannot run the suite")?.success();
     println!("suite: {:.1} s", begun.elapsed().as_secs_f64());
-    if options.test.is_some() {
+    if options.only.is_some() {
         return if passed { Ok(()) } else { bail!("the suite failed") };
     }
     let text = fs::read_to_string(&report).context("the suite wrote no report")?;

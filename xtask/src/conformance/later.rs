@@ -4,39 +4,29 @@
 mod commands;
 mod webhook;
 
-use super::{gateway, is_true};
+use super::{Options, gateway, is_true};
 use crate::cluster::{self, Cluster, ECHO, Release, Shape};
 use crate::peers;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::path::PathBuf;
 
 const USAGE: &str = "cargo xtask conformance later [--organza FILE] [--name CLUSTER] [--keep]";
 const NAMESPACE: &str = "later";
 
 pub fn run(arguments: &[String]) -> Result<()> {
-    let (mut organza, mut name, mut keep) = (None::<PathBuf>, NAMESPACE.to_owned(), false);
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--organza" => organza = Some(words.next().context(USAGE)?.into()),
-            "--name" => name = words.next().context(USAGE)?.clone(),
-            "--keep" => keep = true,
-            _ => bail!("{USAGE}"),
-        }
-    }
+    let options = Options::read(arguments, &["--organza", "--name", "--keep"], USAGE)?;
     cluster::theirs(ECHO.0, ECHO.1)?;
-    let cluster = Cluster::named(&name)?;
-    let checked = cluster.up(Shape::of(1, Release::V1_7)).and_then(|()| check(&cluster, organza));
-    if !keep {
+    let cluster = Cluster::named(options.name.as_deref().unwrap_or(NAMESPACE))?;
+    let checked = cluster.up(Shape::of(1, Release::V1_7)).and_then(|()| check(&cluster, &options));
+    if !options.keep {
         cluster.down()?;
     }
     checked
 }
 
-fn check(cluster: &Cluster, organza: Option<PathBuf>) -> Result<()> {
-    let program = gateway::program(organza.as_deref(), false)?;
-    gateway::install(cluster, &program, organza.is_some(), &["--webhook"])?;
+fn check(cluster: &Cluster, options: &Options) -> Result<()> {
+    let program = options.program()?;
+    gateway::install(cluster, &program, options.is_other(), &["--webhook"])?;
     cluster.bring(ECHO.0, "localhost/echo-basic:1")?;
     let manifest = peers::filled(&crate::root().join("conformance/cluster/later.yaml"), cluster.folder(), &[])?;
     cluster.kubectl(&["apply", "--server-side", "-f", &manifest.to_string_lossy()])?;

@@ -18,7 +18,7 @@ pub struct Backend {
 
 impl Backend {
     pub fn start(port: u16) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(crate::process::own()?);
         command.args(["backend", &port.to_string()]).stdin(Stdio::piped()).stdout(Stdio::null());
         let process = Running::start(&mut command)?;
         wait_for_port(port)?;

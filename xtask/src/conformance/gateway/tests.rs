@@ -55,9 +55,9 @@ fn images_are_those_that_manifests_ask_for() {
 
 #[test]
 fn options() {
-    let read = |words: &[&str]| Options::read(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let read = |words: &[&str]| Options::read(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(), KNOWN, USAGE);
     assert_eq!(read(&[]).unwrap(), Options::default());
-    assert_eq!(read(&["--dev", "--test", "A"]).unwrap(), Options { dev: true, test: Some("A".into()), ..Options::default() });
+    assert_eq!(read(&["--dev", "--test", "A"]).unwrap(), Options { dev: true, only: Some("A".into()), ..Options::default() });
     assert_eq!(read(&["--organza", "a/b"]).unwrap(), Options { organza: Some("a/b".into()), ..Options::default() });
     assert!(read(&["--test"]).is_err());
 }

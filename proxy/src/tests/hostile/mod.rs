@@ -5,8 +5,10 @@ mod answers;
 mod backend;
 mod cases;
 mod floods;
+mod records;
 mod renegotiation;
 mod requests;
+mod tls_floods;
 
 use std::net::SocketAddr;
 use std::time::Duration;

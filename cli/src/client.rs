@@ -3,6 +3,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::limits;
+use crate::patience;
 use crate::place::Place;
 use bytes::Bytes;
 use control::kubernetes::{Leader, QUESTIONS};
@@ -160,9 +161,9 @@ impl Client {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        match tokio::time::timeout(limits::CONNECT, why).await {
-            Ok(Some(why)) => Err(self.gone(why)),
-            _ => Err(self.gone(error)),
+        match patience::reason(why).await {
+            Some(why) => Err(self.gone(why)),
+            None => Err(self.gone(error)),
         }
     }
 

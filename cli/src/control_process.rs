@@ -7,6 +7,7 @@ use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::limits;
 use crate::mesh::ControlPlane;
+use crate::patience;
 use crate::place::Place;
 use crate::program;
 use crate::supervise::{Program, Released, Restart, State, Supervised};
@@ -211,25 +212,20 @@ impl ControlPlane for Kept {
             *first = program.into();
         }
         let pid = self.child.replace(newer).await?;
-        let begun = Instant::now();
-        loop {
-            if let Ok(status) = self.client.get::<Status>(wire::api::path::STATUS).await
-                && status.pid == pid
-            {
-                let (release, generation) = (status.version, status.generation);
-                return Ok(format!(
-                    "control plane: {before} → process {pid}, organza {release}; generation {generation}, same store and port"
-                ));
+        let (client, child) = (&self.client, &self.child);
+        let answers = || async move {
+            match client.get::<Status>(wire::api::path::STATUS).await {
+                Ok(status) if status.pid == pid => Some(Some(status)),
+                _ if *child.state.borrow() != (State::Running { pid }) => Some(None),
+                _ => None,
             }
-            if *self.child.state.borrow() != (State::Running { pid }) || begun.elapsed() > limits::READY {
-                return Err(Failure::problem(
-                    "the new control plane does not start; it is tried again and again, and proxies go on without it",
-                )
-                .why(last_line(&self.log))
-                .remedy(format!("read {}", self.log.display())));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        if let Some(Some(Status { version, generation, .. })) = patience::until_ready(answers).await {
+            return Ok(format!("control plane: {before} → process {pid}, organza {version}; generation {generation}, same store and port"));
         }
+        Err(Failure::problem("the new control plane does not start; it is tried again and again, and proxies go on without it")
+            .why(last_line(&self.log))
+            .remedy(format!("read {}", self.log.display())))
     }
 
     async fn release(self) -> Released {

@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::limits;
+use crate::patience;
 use crate::place::Place;
 use clap::Args;
 use control::kubernetes::Leader;
@@ -106,10 +107,7 @@ async fn through(mut stream: TcpStream, leader: &Leader, port: u16) -> Result<()
     // A browser that goes away is no failure.
     let _ = tokio::io::copy_bidirectional(&mut stream, &mut there).await;
     drop(there);
-    match tokio::time::timeout(limits::CONNECT, broken).await {
-        Ok(Some(why)) => Err(why),
-        _ => Ok(()),
-    }
+    patience::reason(broken).await.map_or(Ok(()), Err)
 }
 
 /// What `up` and the demo say of it; a mesh without one is a mesh all the same.

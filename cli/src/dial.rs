@@ -138,8 +138,13 @@ where
 
 async fn finish(answer: hyper::Result<hyper::Response<hyper::body::Incoming>>) -> Result<(http::response::Parts, Bytes), Trouble> {
     let (head, body) = answer.map_err(|_| Trouble::Sending)?.into_parts();
+    Ok((head, whole(body).await?))
+}
+
+/// All of a body that is no larger than [`limits::SAMPLE_BODY`].
+pub async fn whole(body: hyper::body::Incoming) -> Result<Bytes, Trouble> {
     let body = Limited::new(body, limits::SAMPLE_BODY).collect().await.map_err(|_| Trouble::Body)?;
-    Ok((head, body.to_bytes()))
+    Ok(body.to_bytes())
 }
 
 fn has_port(authority: &str) -> bool {

@@ -7,6 +7,7 @@ pub mod token;
 use crate::client::Client;
 use crate::failure::{Context, Failure, Outcome};
 use crate::limits;
+use crate::patience;
 use crate::place::{Place, make_folder};
 use crate::ports;
 use crate::program;
@@ -20,8 +21,6 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::time::Instant;
 use wire::api::{Registration, RegistrationRequest, SignRequest, SignResponse, WorkloadPort, path};
 
 /// A program that wants to be in the mesh.
@@ -202,22 +201,25 @@ impl Joined {
     }
 
     async fn ready(&mut self, place: &Place) -> Outcome {
-        let begun = Instant::now();
-        while self.admin.text("/ready").await.is_err() {
-            let ended = !matches!(*self.child.state.borrow(), State::Running { .. });
-            if ended || begun.elapsed() > limits::READY {
-                let log = place.log(&log_name(&self.name));
-                let what = if ended { "ended" } else { "does not become ready" };
-                let why = last_words(&log);
-                let remedy = match why.contains("held by") {
-                    true => "stop who holds it, or name another port".to_owned(),
-                    false => format!("read {}", log.display()),
-                };
-                return Err(Failure::problem(format!("proxy {} {what}", self.name)).why(why).remedy(remedy));
+        let (admin, child) = (&self.admin, &self.child);
+        let running = || async move {
+            match admin.text("/ready").await {
+                Ok(_) => Some(true),
+                Err(_) => (!matches!(*child.state.borrow(), State::Running { .. })).then_some(false),
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
+        };
+        let what = match patience::until_ready(running).await {
+            Some(true) => return Ok(()),
+            Some(false) => "ended",
+            None => "does not become ready",
+        };
+        let log = place.log(&log_name(&self.name));
+        let why = last_words(&log);
+        let remedy = match why.contains("held by") {
+            true => "stop who holds it, or name another port".to_owned(),
+            false => format!("read {}", log.display()),
+        };
+        Err(Failure::problem(format!("proxy {} {what}", self.name)).why(why).remedy(remedy))
     }
 
     /// Has a newer program take over; what it took over, in words. Where it does not, the one before goes on.

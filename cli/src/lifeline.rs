@@ -33,6 +33,13 @@ impl Lifeline {
         Ok(Self(watched))
     }
 
+    /// Ended by whoever is given the other half.
+    #[cfg(test)]
+    pub fn held() -> (watch::Sender<bool>, Self) {
+        let (end, ended) = watch::channel(false);
+        (end, Self(ended))
+    }
+
     pub async fn ended(&mut self) {
         // An error means that the sender is gone, and with it every reason to go on.
         let _ = self.0.wait_for(|ended| *ended).await;

@@ -19,17 +19,20 @@ pub const RESTART_FORGIVEN: Duration = Duration::from_secs(5);
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// How long a proxy may take until it serves.
 pub const READY: Duration = Duration::from_secs(20);
+/// How often somebody is looked at who is to be ready.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a control plane may take until it answers: it reads all its files first.
 pub const READING: Duration = Duration::from_secs(300);
 /// How long one step of an upgrade may take: a child that drains, and another that starts.
 pub const UPGRADE_STEP: Duration = Duration::from_secs(90);
-/// How long the control socket may take to answer one question.
+/// How long the control socket may take to answer one question, and others who are asked: a supervisor, a newer program, the control plane that a
+/// process joins.
 pub const ANSWER: Duration = Duration::from_secs(10);
 /// How often a process tells the control plane that it is there, in case that was forgotten.
 pub const REGISTER_AGAIN: Duration = Duration::from_secs(2);
 /// How often a Gateway's pod looks whether it may use another number of processors.
 pub const LOOK_AT_PROCESSORS: Duration = Duration::from_secs(10);
-/// How long connecting to an upstream or a proxy may take.
+/// How long connecting to an upstream or a proxy may take, saying why it broke, and taking a word that was asked for.
 pub const CONNECT: Duration = Duration::from_secs(5);
 
 /// Largest body that the sample service echoes or reads from an upstream.
@@ -44,7 +47,7 @@ pub const DEMOS: u32 = 50;
 pub const CARRIED: usize = 64;
 /// Most connections `organza load` opens.
 pub const LOAD_CONNECTIONS: usize = 4096;
-/// Of a file with a token.
+/// Of a token, in a file or on standard input.
 pub const TOKEN_BYTES: u64 = 4096;
 /// How often `get -w` looks ...
 pub const WATCH_EVERY: Duration = Duration::from_millis(500);

@@ -37,6 +37,7 @@ mod man;
 mod mesh;
 mod mesh_flag;
 mod output;
+mod patience;
 mod pipe;
 mod place;
 mod ports;

@@ -3,6 +3,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::limits;
+use crate::patience;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -130,13 +131,8 @@ pub fn is_listening(port: u16) -> bool {
 
 /// Waits until something listens on the port.
 pub async fn await_listener(port: u16) -> Outcome {
-    let listening = async {
-        while !is_listening(port) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    let late = |_| Failure::problem(format!("nothing listens on port {port} after {:?}", limits::READY));
-    tokio::time::timeout(limits::READY, listening).await.map_err(late)
+    let listening = patience::until_ready(|| std::future::ready(is_listening(port).then_some(()))).await;
+    listening.ok_or_else(|| Failure::problem(format!("nothing listens on port {port} after {:?}", limits::READY)))
 }
 
 struct Listening {

@@ -4,13 +4,13 @@
 
 mod echo;
 
-use crate::dial::Dial;
+use crate::dial::{Dial, whole};
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::limits;
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
@@ -145,7 +145,7 @@ impl Sample {
 
     async fn report(&self, request: Request<Incoming>, path: &str) -> Response<echo::Body> {
         let (head, body) = request.into_parts();
-        let Ok(body) = Limited::new(body, limits::SAMPLE_BODY).collect().await else {
+        let Ok(body) = whole(body).await else {
             return self.json(StatusCode::BAD_REQUEST, json!({"service": self.name, "error": "body not read"}));
         };
         let mut status = StatusCode::OK;
@@ -162,7 +162,7 @@ impl Sample {
                 answer[name] = json!(value);
             }
         }
-        if body.to_bytes().is_empty() && upstreams.is_empty() {
+        if body.is_empty() && upstreams.is_empty() {
             return self.json(status, answer);
         }
         answer["upstreams"] = json!(upstreams);
@@ -205,3 +205,6 @@ async fn ask(uri: &Uri, way: &Dial, caller: &HeaderMap) -> (bool, Value) {
 fn last_number(path: &str) -> Option<u64> {
     path.rsplit('/').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,9 @@
 
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
-use crate::limits;
+use crate::patience;
 use crate::supervise::{Program, State, Supervised};
 use serde::Deserialize;
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// What a proxy's admin socket says of the process behind it.
 #[derive(Deserialize)]
@@ -22,26 +20,27 @@ struct Process {
 /// What was taken over, in words.
 ///
 /// # Errors
-/// Where the successor cannot be started, ends, or does not serve within [`limits::READY`].
+/// Where the successor cannot be started, ends, or does not serve within [`crate::limits::READY`].
 pub async fn of(child: &Supervised, admin: &Client, program: Program) -> Outcome<String> {
     let (name, before) = (program.name.clone(), *child.state.borrow());
     let pid = child.begin_succession(program).await?;
-    let begun = Instant::now();
-    loop {
+    let serving = || async {
         match admin.get::<Process>("/process").await {
-            Ok(process) if process.pid == pid && process.serving => {
-                child.settle(true).await?;
-                let took = process.took_over.unwrap_or_else(|| "nothing: none was running".into());
-                let before = if let State::Running { pid } = before { format!("process {pid} → ") } else { String::new() };
-                return Ok(format!("proxy {name}: {before}process {pid}, organza {}; took over {took}", process.release));
-            }
-            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(process) if process.pid == pid && process.serving => Some(Some(process)),
+            _ if *child.successor.borrow() != Some(pid) && *child.state.borrow() != (State::Running { pid }) => Some(None),
+            _ => None,
         }
-        let ended = *child.successor.borrow() != Some(pid) && *child.state.borrow() != (State::Running { pid });
-        if ended || begun.elapsed() > limits::READY {
-            child.settle(false).await?;
-            let what = if ended { "its successor ended" } else { "its successor did not take over in time" };
-            return Err(Failure::problem(format!("proxy {name}: {what}; the one before goes on")));
+    };
+    let what = match patience::until_ready(serving).await {
+        Some(Some(process)) => {
+            child.settle(true).await?;
+            let took = process.took_over.unwrap_or_else(|| "nothing: none was running".into());
+            let before = if let State::Running { pid } = before { format!("process {pid} → ") } else { String::new() };
+            return Ok(format!("proxy {name}: {before}process {pid}, organza {}; took over {took}", process.release));
         }
-    }
+        Some(None) => "its successor ended",
+        None => "its successor did not take over in time",
+    };
+    child.settle(false).await?;
+    Err(Failure::problem(format!("proxy {name}: {what}; the one before goes on")))
 }

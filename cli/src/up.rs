@@ -6,9 +6,9 @@ use crate::control_process::ControlFlags;
 use crate::dashboard;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
-use crate::limits;
 use crate::mesh::{self, ControlPlane, Mesh};
 use crate::mesh_flag::MeshFlag;
+use crate::patience;
 use crate::place::{Place, Taken};
 use crate::ports::{self, Reserved};
 use crate::program;
@@ -24,8 +24,6 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
-use tokio::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -258,19 +256,22 @@ async fn detach(args: &UpArgs, place: &Place) -> Outcome {
     let mut command = Command::new(program::own()?);
     command.args(again).stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
     let mut child = command.spawn().doing(|| "start the mesh in the background".into())?;
-    let begun = Instant::now();
-    loop {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        if Client::control(place).text(wire::api::path::STATUS).await.is_ok() {
-            println!("mesh {} is up in process {}; organza logs -f, organza down", place.mesh, child.id());
-            return Ok(());
+    let pid = child.id();
+    let up = || {
+        let ended = child.try_wait().ok().flatten().is_some();
+        async move {
+            match Client::control(place).text(wire::api::path::STATUS).await {
+                Ok(_) => Some(true),
+                Err(_) => ended.then_some(false),
+            }
         }
-        let ended = child.try_wait().ok().flatten();
-        if ended.is_some() || begun.elapsed() > limits::READY {
-            let said = std::fs::read_to_string(&log).unwrap_or_default();
-            let last: Vec<&str> = said.lines().rev().take(5).collect();
-            let last: Vec<&str> = last.into_iter().rev().collect();
-            return Err(Failure::problem("the mesh did not come up").why(last.join("\n       ")).remedy(format!("read {}", log.display())));
-        }
+    };
+    if patience::until_ready(up).await == Some(true) {
+        println!("mesh {} is up in process {pid}; organza logs -f, organza down", place.mesh);
+        return Ok(());
     }
+    let said = std::fs::read_to_string(&log).unwrap_or_default();
+    let last: Vec<&str> = said.lines().rev().take(5).collect();
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    Err(Failure::problem("the mesh did not come up").why(last.join("\n       ")).remedy(format!("read {}", log.display())))
 }

@@ -8,14 +8,13 @@ pub mod desk;
 use crate::client::Client;
 use crate::failure::{Context, Failure, Outcome};
 use crate::limits;
+use crate::patience;
 use crate::place::Place;
 use crate::program;
 use desk::{Request, Word};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::time::Instant;
 use wire::api::{ProxyList, Status, path};
 
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
@@ -96,18 +95,17 @@ pub async fn ask(socket: &Path, request: &Request) -> Outcome {
 /// What of the mesh is not of this release in the end, in words. Proxies are given a moment to come back to the new control plane.
 async fn others(place: &Place) -> Vec<String> {
     let client = Client::control(place);
-    let begun = Instant::now();
-    loop {
-        let others = match told(&client).await {
+    let look = || async {
+        match told(&client).await {
             Ok(others) => others,
             // A machine without a control plane: nobody else to ask.
-            Err(_) if place.holder().is_none() => return Vec::new(),
+            Err(_) if place.holder().is_none() => Vec::new(),
             Err(failure) => vec![failure.to_string()],
-        };
-        if others.is_empty() || begun.elapsed() > limits::READY {
-            return others;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    match patience::until_ready(|| async { look().await.is_empty().then_some(()) }).await {
+        Some(()) => Vec::new(),
+        None => look().await,
     }
 }
 
@@ -127,14 +125,22 @@ async fn told(client: &Client) -> Outcome<Vec<String>> {
 /// Whether a program can go on with what this one hands over, in its own words.
 pub async fn check(program: &Path) -> Outcome {
     let format = bequest::FORMAT.to_string();
-    let asked = tokio::process::Command::new(program).args(["resumes", &format]).stdin(std::process::Stdio::null()).output();
-    let answer = tokio::time::timeout(limits::ANSWER, asked).await.map_err(|_| Failure::problem("it does not answer"))?;
-    let answer = answer.doing(|| format!("run {}", program.display()))?;
-    match answer.status.success() {
+    let mut question = tokio::process::Command::new(program);
+    question.args(["resumes", &format]).stdin(std::process::Stdio::null());
+    match agrees(question).await? {
         true => Ok(()),
         false => Err(Failure::problem(format!("{} cannot go on with what organza {RELEASE} hands over", program.display()))
             .remedy("organza down, then up with that program")),
     }
+}
+
+/// Whether a program that is asked by its exit code agrees. One that says nothing in time is ended.
+async fn agrees(mut question: tokio::process::Command) -> Outcome<bool> {
+    let program = question.as_std().get_program().to_owned();
+    let asked = question.kill_on_drop(true).output();
+    let late = |_| Failure::problem(format!("{} does not answer", program.display())).why(format!("nothing within {:?}", limits::ANSWER));
+    let answer = tokio::time::timeout(limits::ANSWER, asked).await.map_err(late)?;
+    Ok(answer.doing(|| format!("run {}", program.display()))?.status.success())
 }
 
 #[cfg(test)]

@@ -84,3 +84,6 @@ fn code(status: ExitStatus) -> u8 {
     let signalled = status.signal().map(|number| 128 + number);
     status.code().or(signalled).and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_FOUND)
 }
+
+#[cfg(test)]
+mod tests;

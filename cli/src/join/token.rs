@@ -20,11 +20,12 @@ use wire::v1::{JoinReply, JoinRequest};
 
 /// Reads a token from a file, or from standard input where the file is `-`.
 pub fn read(file: &Path) -> Outcome<Token> {
-    let mut text = String::new();
-    let read = match file.to_str() {
-        Some("-") => std::io::stdin().take(limits::TOKEN_BYTES).read_to_string(&mut text),
-        _ => std::fs::File::open(file).and_then(|file| file.take(limits::TOKEN_BYTES).read_to_string(&mut text)),
+    let opened: std::io::Result<Box<dyn Read>> = match file.to_str() {
+        Some("-") => Ok(Box::new(std::io::stdin())),
+        _ => std::fs::File::open(file).map(|file| Box::new(file) as Box<dyn Read>),
     };
+    let mut text = String::new();
+    let read = opened.and_then(|from| from.take(limits::TOKEN_BYTES).read_to_string(&mut text));
     read.doing(|| format!("read the token {}", file.display()))?;
     Token::parse(&text).map_err(|error| {
         Failure::problem(format!("{} holds no token", file.display())).why(error).remedy("organza token create, where the mesh is")
@@ -55,7 +56,6 @@ pub async fn join(token: &Token, control: SocketAddr, request: RegistrationReque
             "the token names the control plane's address and root: is it up, with --listen on an address that this machine reaches?",
         )
     };
-    let channel = channel(token.root_sha256, control).await.map_err(unreachable)?;
     let csr = identity::Csr::generate(&nobody()?).doing(|| "make a key".into())?;
     let port = request.ports.first().cloned();
     let asked = JoinRequest {
@@ -68,18 +68,15 @@ pub async fn join(token: &Token, control: SocketAddr, request: RegistrationReque
         addresses: request.addresses,
         name: request.name,
     };
-    let mut certificates = wire::grpc::CertificatesClient::new(channel);
-    let joined = tokio::time::timeout(limits::ANSWER, certificates.join(asked)).await.map_err(|_| unreachable("no answer".into()))?;
-    let reply = joined.map_err(|status| {
+    let reply = ask(token.root_sha256, control, asked).await.map_err(unreachable)?.map_err(|status| {
         Failure::problem("the mesh does not let this process in").why(status.message()).remedy("organza token create, where the mesh is")
     })?;
-    registration(reply.into_inner(), control, csr.key())
+    registration(reply, control, csr.key())
 }
 
 /// A pod joins by the token of its service account: what the mesh says of it, and the SVID as PEM.
 pub async fn join_pod(root_sha256: [u8; 32], control: SocketAddr, token: &str, pod: &str) -> Outcome<(Registration, String)> {
     let unreachable = |why: String| Failure::unreachable(format!("no control plane at {control}")).why(why);
-    let channel = channel(root_sha256, control).await.map_err(unreachable)?;
     let csr = identity::Csr::generate(&nobody()?).doing(|| "make a key".into())?;
     let asked = JoinRequest {
         secret: format!("{}{token}", wire::POD_TOKEN),
@@ -87,10 +84,9 @@ pub async fn join_pod(root_sha256: [u8; 32], control: SocketAddr, token: &str, p
         name: pod.to_owned(),
         ..JoinRequest::default()
     };
-    let mut certificates = wire::grpc::CertificatesClient::new(channel);
-    let joined = tokio::time::timeout(limits::ANSWER, certificates.join(asked)).await.map_err(|_| unreachable("no answer".into()))?;
-    let reply = joined.map_err(|status| Failure::problem("the mesh does not let this pod in").why(status.message()))?;
-    registration(reply.into_inner(), control, csr.key())
+    let reply = ask(root_sha256, control, asked).await.map_err(unreachable)?;
+    let reply = reply.map_err(|status| Failure::problem("the mesh does not let this pod in").why(status.message()))?;
+    registration(reply, control, csr.key())
 }
 
 /// Stands in a signing request for the identity that only the token's maker knows; what is signed says the true one.
@@ -115,12 +111,20 @@ fn registration(reply: JoinReply, control: SocketAddr, key: &[u8]) -> Outcome<(R
     Ok((registration, svid.to_pem().to_string()))
 }
 
+/// What the control plane answers, or why it does not: all of it, from dialling on, within [`limits::ANSWER`].
+async fn ask(root_sha256: [u8; 32], control: SocketAddr, asked: JoinRequest) -> Result<Result<JoinReply, tonic::Status>, String> {
+    let asking = async {
+        let mut certificates = wire::grpc::CertificatesClient::new(channel(root_sha256, control).await?);
+        Ok(certificates.join(asked).await.map(tonic::Response::into_inner))
+    };
+    tokio::time::timeout(limits::ANSWER, asking).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+}
+
 async fn channel(root_sha256: [u8; 32], control: SocketAddr) -> Result<Channel, String> {
     let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
     let tls = identity::pinned_client_config(root_sha256, Expected::AnyTrusted, &[alpn::H2], time).map_err(|e| e.to_string())?;
     // Shaken hands outside the channel, whose errors say little.
-    let stream = tokio::time::timeout(limits::ANSWER, dial(control, TlsConnector::from(tls))).await;
-    let stream = stream.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())?;
+    let stream = dial(control, TlsConnector::from(tls)).await.map_err(|error| error.to_string())?;
     let mut once = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_: Uri| {
         let stream = once.take().ok_or_else(|| std::io::Error::other("the connection ended"));

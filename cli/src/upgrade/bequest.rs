@@ -117,12 +117,17 @@ pub async fn receive<T: DeserializeOwned>() -> Outcome<(T, Descriptors)> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned().doing(|| "read standard input".into())?;
     let stream = std::os::unix::net::UnixStream::from(socket);
     let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)).map_err(|error| nothing().why(error))?;
+    let (page, mut descriptors) = read(stream).await?;
+    rustix::stdio::dup2_stdin(descriptors.take()?).map_err(std::io::Error::from).doing(|| "restore standard input".into())?;
+    Ok((page, descriptors))
+}
+
+/// The page, and all descriptors that came with it.
+async fn read<T: DeserializeOwned>(stream: UnixStream) -> Outcome<(T, Descriptors)> {
     let received = tokio::time::timeout(crate::limits::ANSWER, Channel::new(stream).recv()).await;
     let frame = received.map_err(|_| nothing())?.map_err(|error| nothing().why(error))?.ok_or_else(nothing)?;
     let page = serde_json::from_slice(&frame.message).doing(|| "read what was handed over".into())?;
-    let mut descriptors = Descriptors(frame.descriptors.into());
-    rustix::stdio::dup2_stdin(descriptors.take()?).map_err(std::io::Error::from).doing(|| "restore standard input".into())?;
-    Ok((page, descriptors))
+    Ok((page, Descriptors(frame.descriptors.into())))
 }
 
 fn nothing() -> Failure {

@@ -123,3 +123,6 @@ impl Caller {
         UnixStream::from_std(stream).map(Self)
     }
 }
+
+#[cfg(test)]
+mod tests;

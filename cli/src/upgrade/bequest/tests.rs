@@ -1,5 +1,7 @@
 use super::*;
+use crate::limits;
 use std::io::{Read, Write};
+use tokio::time::{Instant, timeout};
 
 #[test]
 fn a_command_is_resumed_once_whatever_it_was() {
@@ -40,4 +42,19 @@ async fn children_come_out_of_a_bequest_as_they_went_in() {
     // The lifeline ends where the last holder lets it go.
     drop(pipes.lifeline);
     assert_eq!(heard.read(&mut word).unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_and_what_does_not_come_are_waited_for_so_long_and_no_longer() {
+    let in_time = limits::ANSWER * 2;
+    let begun = Instant::now();
+    // More than a socket holds, and less than a message may have.
+    let page = "x".repeat(transport::limits::HANDOVER_BYTES - 1024);
+    let refused = timeout(in_time, prepared(&page, &Descriptors::default())).await.expect("it is given up").expect_err("nobody reads");
+    assert!(refused.what.contains("too much"), "{refused}");
+    assert_eq!(begun.elapsed(), limits::ANSWER);
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let begun = Instant::now();
+    assert!(timeout(in_time, read::<String>(ours)).await.expect("it is given up").is_err());
+    assert_eq!(begun.elapsed(), limits::ANSWER);
 }

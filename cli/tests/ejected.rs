@@ -108,8 +108,8 @@ fn who_is_ejected_is_told_with_the_cause_everywhere() {
     let (_, explained, error) = mesh.run(&["explain", "GET", &format!("http://shop:{port}/"), "--from", "gateway/shop"]);
     let line = explained.lines().find(|line| line.contains("left out")).unwrap_or_else(|| panic!("{explained}{error}"));
     assert!(line.contains(&format!("default/items {out}: ejected ")) && line.contains(" s ago after 5 × 503; "), "{explained}");
-    let (_, wide, _) = mesh.run(&["get", "services", "items", "-o", "wide"]);
-    assert!(wide.contains(&out) && wide.contains(" s ago after 5 × 503 by gateway-shop"), "{wide}");
+    let (_, table, _) = mesh.run(&["get", "services", "items"]);
+    assert!(table.contains(&out) && table.contains(" s ago after 5 × 503 by gateway-shop"), "{table}");
     let (_, log, _) = mesh.run(&["logs", "gateway-shop", "--tail", "1000"]);
     assert!(log.contains(&format!("default/items: endpoint {out} is left out for 15 s after 5 × 503")), "{log}");
     let (_, counted) = get(&format!("127.0.0.1:{metrics}"), "/metrics HTTP/1.1\r\nhost: a");

@@ -56,7 +56,7 @@ pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
         Kind::Proxies => {
             (vec!["NAME", "ROLE", "FOR", "CONNECTED", "GENERATION", "REFUSED"], &["IDENTITY", "VERSION", "RESOURCES", "LACKS"])
         }
-        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED"], &["HOSTNAMES", "IDENTITIES", "EJECTED", "BREAKERS", "CHECKS"]),
+        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED", "EJECTED", "BREAKERS"], &["HOSTNAMES", "IDENTITIES", "CHECKS"]),
         Kind::Routes => (vec!["NAME", "KIND", "PARENTS", "SPLIT", "ACCEPTED", "APPLIED"], &["HOSTS", "PLACE"]),
         Kind::Edges => {
             (vec!["FROM", "TO", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"], &["PROTOCOL", "REQUESTS", "FAILURES", "NAME"])
@@ -133,10 +133,10 @@ fn service(service: Service) -> Shown {
         ports.join(","),
         of(healthy),
         of(secured),
-        service.hostnames.join(","),
-        service.identities.join(","),
         ejected(&service),
         breakers(&service),
+        service.hostnames.join(","),
+        service.identities.join(","),
         checks(&service),
     ];
     Shown::object("", "Service", service.namespace, service.name, service.labels, cells)

@@ -112,12 +112,14 @@ fn who_leaves_an_endpoint_out_is_told_with_why() {
     ], "breakers": [{"proxy": "web-1", "percent": 60, "requests": 20, "since_millis": 4100, "half_open": false}],
     "crowded": [{"proxy": "edge-1", "open": 10, "limit": 10, "waiting": 3}]});
     let shown = tables::shown(Kind::Services, &item).expect("a service");
-    assert_eq!(shown.cells[6], "a 12 s ago after 5 × 503 by web-1, b unhealthy 12 s: GET /healthz answered 503 (3 in a row) by edge-1");
+    // In the narrow table: whoever looks at services is told.
+    assert_eq!(tables::head(Kind::Services, false)[4..], ["EJECTED", "BREAKERS"]);
+    assert_eq!(shown.cells[4], "a 12 s ago after 5 × 503 by web-1, b unhealthy 12 s: GET /healthz answered 503 (3 in a row) by edge-1");
     let service: wire::api::Service = serde_json::from_value(item).expect("a service");
     let document = manifest::joined(&service);
     assert_eq!(document["status"]["breakers"][0]["proxy"], "web-1", "{document}");
     assert_eq!(document["status"]["crowded"][0]["waiting"], 3, "{document}");
-    assert_eq!(shown.cells[7], "open 4 s after 60 % of 20 requests failed by web-1, 10 of 10 connections, 3 waiting, by edge-1");
+    assert_eq!(shown.cells[5], "open 4 s after 60 % of 20 requests failed by web-1, 10 of 10 connections, 3 waiting, by edge-1");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::running::{Running, free_ports, wait_for_port};
 use anyhow::{Context, Result, bail};
 use backend::Backend;
 use callers::{Callers, Seen};
-use report::Row;
+use report::{Phase, Row};
 use scenarios::{SCENARIOS, Scenario};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -118,17 +118,16 @@ fn one(scenario: &'static Scenario, proxy: &Proxy<'_>, folder: &Path) -> Result<
     let address = SocketAddr::from(([127, 0, 0, 1], ports[BACKENDS]));
     callers::wait_for_answer(address, scenario.host)?;
     let callers = Callers::start(CALLERS, address, scenario.host, callers::PATIENCE);
-    let mut phases = Vec::new();
-    let phase = || -> (Instant, Instant) {
+    let phase = || -> Phase {
         let begun = Instant::now();
         std::thread::sleep(PHASE);
         (begun, Instant::now())
     };
-    phases.push(phase());
+    let before = phase();
     (scenario.breaks)(&mut backends)?;
-    phases.push(phase());
+    let during = phase();
     (scenario.mends)(&mut backends)?;
-    phases.push(phase());
+    let phases = [before, during, phase()];
     let seen: Vec<Seen> = callers.stop();
     Ok((report::row(scenario, proxy.name(), &seen, &phases, &ports[..BACKENDS]), running))
 }

@@ -21,26 +21,35 @@ pub struct Row {
     settled: Duration,
 }
 
-pub fn row(scenario: &'static Scenario, proxy: &'static str, seen: &[Seen], phases: &[(Instant, Instant)], backends: &[u16]) -> Row {
-    let within = |phase: usize| -> Vec<&Seen> {
-        let Some((begun, ended)) = phases.get(phase) else { return Vec::new() };
-        seen.iter().filter(|one| one.at >= *begun && one.at < *ended).collect()
-    };
-    let during = within(1);
-    let (begun, ended) = phases.get(1).copied().unwrap_or_else(|| (Instant::now(), Instant::now()));
+pub type Phase = (Instant, Instant);
+
+pub fn row(scenario: &'static Scenario, proxy: &'static str, seen: &[Seen], phases: &[Phase; 3], backends: &[u16]) -> Row {
+    let [before, during, after] = parts(seen, phases);
+    let (begun, ended) = phases[1];
     let answered = during.iter().filter(|one| one.endpoint.is_some()).count();
     let of_first = during.iter().filter(|one| one.endpoint == backends.first().copied()).count();
     Row {
         scenario,
         proxy,
         requests: seen.len(),
-        success: [success(&within(0)), success(&during), success(&within(2))],
+        success: [success(&before), success(&during), success(&after)],
         share: of_first as f64 / during.len().max(1) as f64,
         reached: answered as f64 / ended.saturating_duration_since(begun).as_secs_f64().max(0.001),
         p99: p99(during.iter().filter(|one| one.status == 200)),
         p99_refused: p99(during.iter().filter(|one| one.status != 200 && one.endpoint.is_none())),
-        settled: during.iter().rfind(|one| one.status != 200).map_or(Duration::ZERO, |one| one.at + one.took - begun),
+        settled: during
+            .iter()
+            .rfind(|one| one.status != 200)
+            .map_or(Duration::ZERO, |one| (one.at + one.took).saturating_duration_since(begun)),
     }
+}
+
+/// Requests before, during and after. What was under way when it broke was met by the fault.
+fn parts<'a>(seen: &'a [Seen], [before, during, after]: &[Phase; 3]) -> [Vec<&'a Seen>; 3] {
+    let whole = |one: &&Seen| one.at >= before.0 && one.at + one.took < before.1;
+    let met = |one: &&Seen| one.at + one.took >= before.1 && one.at < during.1;
+    let later = |one: &&Seen| one.at >= after.0 && one.at < after.1;
+    [seen.iter().filter(whole).collect(), seen.iter().filter(met).collect(), seen.iter().filter(later).collect()]
 }
 
 fn success(seen: &[&Seen]) -> f64 {
@@ -100,3 +109,6 @@ pub fn broken(rows: &[Row]) -> Vec<String> {
     };
     rows.iter().filter(bad).map(|row| format!("worse than it must be: {}", line(row))).collect()
 }
+
+#[cfg(test)]
+mod tests;

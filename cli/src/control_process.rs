@@ -82,6 +82,9 @@ pub struct ControlArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     flags: ControlFlags,
+    /// Show numbers about the control plane itself, for Prometheus, at /metrics; to whoever reaches it
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
     #[command(flatten)]
     cluster: ClusterFlags,
     /// End when standard input closes
@@ -158,6 +161,7 @@ pub async fn run(args: ControlArgs) -> Outcome {
         trust_domain: trust_domain(&args.flags.trust_domain)?,
         listen: args.flags.listen,
         dashboard: args.flags.dashboard,
+        metrics: args.metrics,
         svid_life: Duration::from_secs(args.flags.svid_life),
         own_ca: args.flags.ca_cert.zip(args.flags.ca_key),
         cluster: args.cluster.cluster().await?,

@@ -19,6 +19,7 @@ mod heard;
 pub mod kubernetes;
 pub mod limits;
 pub mod logs;
+mod metrics;
 mod presence;
 pub mod processes;
 pub mod prometheus;
@@ -61,6 +62,8 @@ pub struct ControlConfig {
     pub listen: SocketAddr,
     /// Where browsers find the dashboard; port 0 as above.
     pub dashboard: SocketAddr,
+    /// Where a scraper may read numbers about the control plane itself; whoever reaches it may.
+    pub metrics: Option<SocketAddr>,
     /// Life of workloads' certificates.
     pub svid_life: Duration,
     /// Chain and key of an authority of the user's own.
@@ -173,6 +176,10 @@ impl Control {
             }
             _ => None,
         };
+        let scraped = match config.metrics {
+            Some(address) => Some(TcpListener::bind(address).await.map_err(|e| StartError::Listen(address.to_string(), e))?),
+            None => None,
+        };
         let (core, credentials) = open(&config, store)?;
         let advertised = config.cluster.as_ref().and_then(|cluster| cluster.deployment.as_ref()?.control);
         let callers = config.cluster.as_ref().map(|cluster| Arc::new(cluster.callers(&config.mesh)));
@@ -205,6 +212,7 @@ impl Control {
             callers,
         };
         let page = dashboard::router(desk, api.clone().for_browsers());
+        let scraped = scraped.map(|door| tokio::spawn(dashboard::serve(door, metrics::router(core.clone(), is_serving.clone()))));
         let unix = bind(&socket)?;
         let questions = questions.map(|questions| tokio::spawn(dashboard::serve(questions, api.clone().questions())));
         let mut tasks = vec![
@@ -214,7 +222,7 @@ impl Control {
             tokio::spawn(source),
             tokio::spawn(keep(core.clone(), credentials)),
         ];
-        tasks.extend(questions);
+        tasks.extend(questions.into_iter().chain(scraped));
         Ok(Self { core, xds_address: address, socket, tasks, synced: is_synced })
     }
 }

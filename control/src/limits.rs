@@ -174,7 +174,7 @@ pub const WRITE_LONG: Duration = Duration::from_secs(1);
 pub const WRITE_REST: Duration = Duration::from_secs(5);
 /// What could not be written to a cluster is tried again after so long.
 pub const WRITE_RETRY: Duration = Duration::from_secs(1);
-/// Statuses that are written at once.
+/// Statuses that are written at once, and Events.
 pub const WRITES: usize = 8;
 /// First and longest pause before an API server is asked again that did not answer.
 pub const API_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -182,6 +182,8 @@ pub const API_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duratio
 pub const DISCOVER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 /// Events about objects of a cluster that are remembered, so as to be told once.
 pub const TOLD_EVENTS: usize = 10_000;
+/// Events that are told before statuses are looked at again; the rest follows a second later.
+pub const EVENTS_AT_ONCE: usize = 100;
 /// To reach an API server.
 pub const API_CONNECT: Duration = Duration::from_secs(10);
 /// To give the lease back when the control plane ends.

@@ -35,11 +35,12 @@ const BUDGET: &[(&str, u64)] = &[
     ("dashboard", 4),
     ("cluster's programs", 14),
     ("conformance gateway", 15),
+    ("conformance faults", 5),
 ];
 /// Of all together, in minutes: over the first it is said, over the second it has failed.
 const TOTAL: (u64, u64) = (55, 75);
 
-/// `--without-gateway`: for who cannot make namespaces; the Gateway API's suite on a real cluster is left out, and that is said.
+/// `--without-gateway`: for who cannot make namespaces; the Gateway API's suite and faults on a real cluster are left out, and that is said.
 pub fn run(arguments: &[String]) -> Result<()> {
     let gateway = match arguments {
         [] => true,
@@ -68,8 +69,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
         Some(programs) => {
             steps.step("cluster's programs", || programs.join().map_err(|_| anyhow!("what builds them panicked"))?)?;
             steps.step("conformance gateway", || conformance::run(&["gateway".into()]))?;
+            steps.step("conformance faults", || conformance::run(&["faults".into(), "--only".into(), conformance::faults::HELD.into()]))?;
         }
-        None => println!("the Gateway API's suite was left out, as asked: this is not all that a change has to pass"),
+        None => println!(
+            "the Gateway API's suite and faults of a real cluster were left out, as asked: this is not all that a change has to pass"
+        ),
     }
     steps.end()
 }

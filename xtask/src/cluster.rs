@@ -93,7 +93,8 @@ impl Release {
         }
     }
 
-    fn folder(self) -> &'static str {
+    /// Where they lie, from the root of the clone.
+    pub fn folder(self) -> &'static str {
         match self {
             Self::V1_6 => "third_party/gateway-api/crd",
             Self::V1_7 => "third_party/gateway-api/crd-v1.7",

@@ -2,7 +2,7 @@
 //! the demo's traffic meanwhile, in plain and by TLS; `later` asks by hand what the Gateway API's next release adds; `faults` loses parts of a cluster under load. h2spec comes from Go's module proxy and is
 //! built once. They never start anything that they do not end.
 
-mod faults;
+pub mod faults;
 pub mod gateway;
 mod later;
 
@@ -124,9 +124,14 @@ impl Options {
     }
 }
 
+/// A condition of an object's status; null where it is not there.
+fn condition<'v>(conditions: &'v Value, kind: &str) -> &'v Value {
+    conditions.as_array().into_iter().flatten().find(|one| one["type"] == kind).unwrap_or(&Value::Null)
+}
+
 /// Whether a condition of an object's status is there and true.
 fn is_true(conditions: &Value, kind: &str) -> bool {
-    conditions.as_array().into_iter().flatten().any(|one| one["type"] == kind && one["status"] == "True")
+    condition(conditions, kind)["status"] == "True"
 }
 
 /// Certificate and key in one text, as base64 for a Secret.

@@ -1,8 +1,9 @@
-//! Problems of objects as Kubernetes Events, so that `kubectl describe` shows them: each once, for objects of kinds that are ours to judge.
+//! Problems of objects as Kubernetes Events, so that `kubectl describe` shows them, and in the log: each once, for objects of kinds that are ours to judge.
 
 use super::{Cluster, FIELD_MANAGER, Shared, lock, watch};
 use crate::limits;
 use crate::world::World;
+use futures_util::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use model::{Report, Severity};
@@ -23,10 +24,12 @@ impl Notes {
         Self { recorder: Recorder::new(cluster.client.clone(), reporter), told: HashSet::new() }
     }
 
-    /// Tells what is new; says whether all of it was taken.
+    /// Tells what is new, but no more than so much at once: statuses wait for it. Says whether all of it was taken.
     pub async fn tell(&mut self, world: &World, shared: &Shared) -> bool {
-        let mut done = true;
-        for (report, reference) in self.news(world, shared) {
+        let news = self.news(world, shared);
+        let mut done = news.len() <= limits::EVENTS_AT_ONCE;
+        let recorder = &self.recorder;
+        let under_way = news.into_iter().take(limits::EVENTS_AT_ONCE).map(async |(report, reference)| {
             let note = text(&report);
             let event = Event {
                 type_: EventType::Warning,
@@ -35,14 +38,19 @@ impl Notes {
                 action: "Translate".into(),
                 secondary: None,
             };
-            match self.recorder.publish(&event, &reference).await {
+            let published = recorder.publish(&event, &reference).await;
+            (published, report.object, reference.uid.unwrap_or_default(), note)
+        });
+        let mut under_way = std::pin::pin!(stream::iter(under_way).buffer_unordered(limits::WRITES));
+        while let Some((published, object, uid, note)) = under_way.next().await {
+            match published {
                 Ok(()) => {
-                    remember(&mut self.told, reference.uid.unwrap_or_default(), note);
+                    tracing::warn!("{object}: {note}");
+                    remember(&mut self.told, uid, note);
                 }
                 Err(e) => {
-                    tracing::warn!("an event about {}: {}", report.object, watch::told(&e));
+                    tracing::warn!("an event about {object}: {}", watch::told(&e));
                     done = false;
-                    break;
                 }
             }
         }

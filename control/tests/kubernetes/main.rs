@@ -36,6 +36,7 @@ impl Replica {
             trust_domain: TrustDomain::parse("organza.local").unwrap(),
             listen: ([127, 0, 0, 1], 0).into(),
             dashboard: ([127, 0, 0, 1], 0).into(),
+            metrics: None,
             svid_life: Duration::from_secs(600),
             own_ca: None,
             cluster: None,
@@ -147,6 +148,26 @@ async fn objects_come_in_and_statuses_go_back_once() {
     assert_eq!((&events[0]["reason"], &events[0]["regarding"]["name"]), (&json!("BackendNotFound"), &json!("r")));
     server.delete("Service", "shop", "web");
     until("the service is gone", || replica.services().is_empty()).await;
+}
+
+/// Each is a question to the API server: a good object's status is not to wait until all are told of.
+#[tokio::test(start_paused = true)]
+async fn of_many_that_are_bad_so_many_are_told_at_once_and_all_in_the_end() {
+    let server = shop();
+    let many = 2 * control::limits::EVENTS_AT_ONCE + 1;
+    for at in 0..many {
+        let mut bad = route("nobody");
+        bad["metadata"]["name"] = format!("bad-{at}").into();
+        server.put(bad);
+    }
+    let _replica = Replica::start(&server, "a");
+    let told = || server.all("Event").len();
+    until("a first event", || told() > 0).await;
+    tokio::time::sleep(control::limits::WRITE_RETRY / 2).await;
+    assert_eq!(told(), control::limits::EVENTS_AT_ONCE);
+    until("all of them", || told() == many).await;
+    pass(60).await;
+    assert_eq!(told(), many, "each is told once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,6 +45,7 @@ async fn start(folder: &Path) -> Control {
         trust_domain: TrustDomain::parse("organza.local").unwrap(),
         listen: ([127, 0, 0, 1], 0).into(),
         dashboard: ([127, 0, 0, 1], 0).into(),
+        metrics: None,
         svid_life: Duration::from_secs(600),
         own_ca: None,
         cluster: None,

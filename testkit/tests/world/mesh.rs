@@ -169,6 +169,7 @@ impl Mesh {
             listen: SocketAddr::new(address(CONTROL).into(), XDS),
             // Not opened here.
             dashboard: SocketAddr::new(address(CONTROL).into(), 0),
+            metrics: None,
             svid_life: SVID_LIFE,
             own_ca: None,
             cluster: None,

@@ -37,6 +37,11 @@ pub const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// and gives it up after so many questions.
 pub const TCP_KEEPALIVE_PROBES: u32 = 6;
+/// A server that answers nothing for this long is asked by the kernel whether it is there, and is gone where it acknowledges nothing for as long; of requests
+/// without effect alone.
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(2);
+/// How often it is asked then.
+pub const UNACKNOWLEDGED_PROBE: Duration = Duration::from_secs(1);
 /// To open a TCP connection.
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// To finish a TLS handshake.

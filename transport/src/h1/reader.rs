@@ -76,6 +76,18 @@ impl Reader {
         .await
     }
 
+    /// As [`Reader::fill`]. Where nothing comes for a while the kernel is to find out whether the peer is there: a machine that is gone says nothing. Only then, for it
+    /// costs system calls.
+    async fn fill_doubting(&mut self) -> std::io::Result<bool> {
+        if let Some(filled) = self.fill_within(limits::READ_BUFFER, limits::UNACKNOWLEDGED).await {
+            return filled;
+        }
+        self.recv.doubt(true);
+        let filled = self.fill(limits::READ_BUFFER).await;
+        self.recv.doubt(false);
+        filled
+    }
+
     /// Waits for the first byte of the next request of a connection that is kept alive, for so long; `false` where the caller is done.
     pub async fn begun(&mut self, idle: Duration) -> bool {
         if !self.buffer.is_empty() {
@@ -164,7 +176,12 @@ impl Reader {
                 return response_framing(into, method);
             }
             let nothing = self.buffer.is_empty();
-            let error = match self.fill(limits::READ_BUFFER).await {
+            // What has a body may wait long for a window, and what has an effect is sent to nobody else.
+            let filled = match nothing && matches!(method, Method::Get | Method::Head | Method::Options | Method::Trace) {
+                true => self.fill_doubting().await,
+                false => self.fill(limits::READ_BUFFER).await,
+            };
+            let error = match filled {
                 Ok(true) => continue,
                 Ok(false) => Error { orderly: true, ..Error::new(Fault::UpstreamReset, "closed before it answered") },
                 Err(e) => crate::tls::lost(&e),

@@ -210,6 +210,18 @@ impl Stream {
         }
     }
 
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(tls) => match tls.session.get_ref().0 {
+                Socket::Tcp(stream) => Some(stream),
+                Socket::Wire(_) => None,
+            },
+            Self::With(with) => with.stream.tcp(),
+            Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Wire(_) | Self::Cut(_) => None,
+        }
+    }
+
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
@@ -301,6 +313,14 @@ impl Recv {
                 let mut cx = Context::from_waker(std::task::Waker::noop());
                 stream.poll_recv(&mut cx, buffer, limits::READ_BUFFER).is_ready()
             }
+        }
+    }
+
+    /// Whether the kernel is to find out soon if the peer is there. What is no socket of the kernel's knows no such thing.
+    pub fn doubt(&self, doubted: bool) {
+        if let Some(socket) = self.0.borrow().tcp() {
+            // Without it the peer is waited for longer, as ever.
+            let _ = super::listener::doubt(socket, doubted);
         }
     }
 

@@ -117,6 +117,18 @@ pub fn request(bytes: &[u8], head: &mut RequestHead) -> Result<(), Error> {
     target(parsed.path.unwrap_or(""), host, head)
 }
 
+/// Whether the first line is whole. HTTP/0.9 ends with that line: who leaves out the version waits for an answer and not for us.
+///
+/// # Errors
+/// If it is whole and names no version.
+pub fn first_line(bytes: &[u8]) -> Result<bool, Error> {
+    match memchr::memchr(b'\n', bytes) {
+        None => Ok(false),
+        Some(_) if has_version(bytes) => Ok(true),
+        Some(_) => Err(malformed("head is not HTTP/1.1")),
+    }
+}
+
 /// Whether the first line is one of HTTP at least: two spaces, and `HTTP/DIGIT.DIGIT` behind the second.
 fn has_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|b| *b == b'\r').next().unwrap_or_default();

@@ -144,7 +144,7 @@ impl Reader {
     }
 
     async fn head_end(&mut self, mut forgiven: bool) -> Result<Option<usize>, Error> {
-        let mut searched = 0;
+        let (mut searched, mut begun) = (0, false);
         loop {
             // It may have come in two pieces.
             if !forgiven && self.forgive_empty_line() {
@@ -152,6 +152,9 @@ impl Reader {
             }
             if let Some(end) = head::find_end(&self.buffer, &mut searched, self.bounds.head_bytes)? {
                 return Ok(Some(end));
+            }
+            if !begun {
+                begun = head::first_line(&self.buffer)?;
             }
             match self.fill(limits::READ_BUFFER).await {
                 Ok(true) => {}

@@ -140,6 +140,22 @@ fn slow_heads_end_by_time_and_idle_ones_quietly() {
 }
 
 #[test]
+fn a_first_line_without_a_version_is_refused_at_once() {
+    run(async {
+        for line in [&b"GET /\r\n"[..], b"GET / \r\n", b"\r\nGET /x\r\nHost: a\r\n", b"GET / HTTP/1.1 \r\n"] {
+            let (mut client, server) = Stream::pair(1024);
+            let mut connection = Connection::new(server);
+            for half in [&line[..4], &line[4..]] {
+                client.write_all(half).await.unwrap();
+            }
+            let begun = tokio::time::Instant::now();
+            let error = connection.reader.request(&mut RequestHead::default(), Duration::from_secs(1)).await.unwrap_err();
+            assert_eq!((error.fault, begun.elapsed()), (Fault::MalformedRequest, Duration::ZERO), "{line:?}");
+        }
+    });
+}
+
+#[test]
 fn the_forms_of_a_target_are_read() {
     for (text, authority, target) in [
         ("GET /a?b HTTP/1.1\r\nHost: x:80\r\n\r\n", "x:80", "/a?b"),

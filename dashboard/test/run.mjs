@@ -125,6 +125,8 @@ const took = Date.now() - injected;
 if (shown) check(took < (process.env.CI ? 6000 : 3500), `a failure is shown with its cause after ${took} ms`);
 await page.locator('tr.flow button').first().click();
 check((await page.locator('dl.why').innerText()).includes('gateway-'), 'it names the hop');
+const overlaid = await page.$$eval('dl.facts dt', (names) => names.filter((name) => name.scrollWidth > name.clientWidth).map((name) => name.textContent));
+check(overlaid.length === 0, `names of a record's fields are no wider than their column: ${overlaid.join()}`);
 const secret = 'canary-4e1f';
 await fetch(new URL(`/status/503?token=${secret}`, gateway), { headers: { authorization: `Bearer ${secret}`, cookie: `id=${secret}`, 'x-key': secret } });
 await page.getByRole('button', { name: /^All/ }).click();
@@ -236,6 +238,10 @@ for (const [size, width, height] of sizes) {
       const name = path.split('/')[0];
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       if (wide > 0) check(false, `${name} is ${wide} px too wide at ${size}`);
+      if (name === 'flows') {
+        const cut = await page.locator('tr.flow').first().evaluate((row) => row.closest('table').offsetWidth - row.closest('.card').clientWidth);
+        check(cut <= 0, `why a request failed is to be read without moving the table: ${size}, ${cut} px too many`);
+      }
       await page.screenshot({ path: `${folder}/${name}-${size}-${theme}.png` });
       if (size === 'tablet') continue;
       await page.evaluate(axe);

@@ -115,6 +115,23 @@ enum Command {
     Load(load::LoadArgs),
 }
 
+/// What the command line says, or the end of the process with what is wrong in it. Processes that supervisors start are described by themselves: all commands
+/// together take half a megabyte of code and as much memory, which a proxy would hold for as long as it lives.
+pub fn parse() -> Organza {
+    let command = match std::env::args_os().nth(1) {
+        Some(word) if word == "proxy" => Command::Proxy(alone("organza proxy")),
+        Some(word) if word == "control" => Command::Control(alone("organza control")),
+        _ => return Organza::parse(),
+    };
+    Organza { command }
+}
+
+fn alone<A: clap::Args>(name: &'static str) -> A {
+    let command = clap::Command::new(name).bin_name(name).max_term_width(100);
+    let matches = A::augment_args(command).get_matches_from(std::env::args_os().skip(1));
+    A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
 pub fn run(organza: Organza) -> Outcome<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing(|| "start the runtime".into())?;
     runtime.block_on(async {

@@ -64,7 +64,6 @@ mod validate;
 mod wait;
 mod wrapped;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -73,7 +72,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     end_with_the_reader();
     program::remember();
-    match args::run(args::Organza::parse()) {
+    match args::run(args::parse()) {
         Ok(code) => code,
         Err(failure) => {
             if !failure.what.is_empty() {

@@ -162,6 +162,9 @@ pub async fn carry(
     let mut carried = tunnel::Carried::default();
     let connection = &mut up.pooled.connection;
     let ends = tunnel::splice((reader, writer), (&mut connection.reader, &mut connection.writer), &mut carried).await;
+    if let upstream::Via::Organza { service, port, .. } = &up.pooled.key.via {
+        worker.trunks.borrow_mut().carried(service, *port, carried.up + carried.down);
+    }
     record.request_bytes = carried.up;
     record.response_bytes = carried.down;
     record.outcome = Outcome::Answered(0);

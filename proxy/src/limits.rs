@@ -98,6 +98,10 @@ pub const PORTS_TRIED: u16 = 64;
 pub const H2_CONNECTIONS: usize = 16;
 /// For how long nobody waits for another's handshake towards a proxy that knew no trunks.
 pub const WITHOUT_TRUNKS: Duration = Duration::from_secs(60);
+/// An opaque connection that carried so many bytes says that those to the same port do better with sessions of their own.
+pub const BULK: u64 = 16 * 1024 * 1024;
+/// For how long that is believed.
+pub const BULK_KNOWN: Duration = Duration::from_secs(3600);
 /// An HTTP/2 connection of a service that has as many as it may gives way to others that wait after this time; what is on it ends as it would.
 pub const H2_TURN: Duration = Duration::from_millis(100);
 /// Ejected endpoints that one report tells of.

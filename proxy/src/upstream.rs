@@ -382,13 +382,13 @@ impl Worker {
             Via::Plain => Ok(Dialled::outside(dial_tcp(key.address).await?)),
             Via::Tls(Outside { tls: outside, shown }) => {
                 let tcp = dial_tcp(key.address).await?;
-                let alpn: &[&[u8]] = match key.framing {
+                let alpn: &'static [&'static [u8]] = match key.framing {
                     Framing::Http2 => &[alpn::H2],
                     Framing::Http1 => &[alpn::HTTP1],
                     // What is spoken inside is between the two ends.
                     Framing::Tcp => &[],
                 };
-                let config = self.config(key, || {
+                let config = self.config(key, alpn, || {
                     let time = Arc::new(rt::Here::now());
                     identity::outside_client_config(outside, &self.shared.system_roots, shown.as_deref(), alpn, time)
                 })?;
@@ -397,10 +397,15 @@ impl Worker {
                 Ok(Dialled::outside(tls::connect(tcp, config, name).await?))
             }
             Via::Organza { expected, service, port } => {
-                let (stream, shown) = match key.framing {
-                    Framing::Http1 => self.dial_stream(key, expected).await?,
-                    // Bytes may be many, and are not held up by others; HTTP/2 has streams of its own.
-                    Framing::Http2 | Framing::Tcp => {
+                let alone = match key.framing {
+                    Framing::Http1 => false,
+                    // Has streams of its own.
+                    Framing::Http2 => true,
+                    Framing::Tcp => self.trunks.borrow().is_bulk(service, *port),
+                };
+                let (stream, shown) = match alone {
+                    false => self.dial_stream(key, expected).await?,
+                    true => {
                         let (stream, shown, _) = self.dial_member(key, expected, &[alpn::ORGANZA]).await?;
                         (stream, Some(shown))
                     }
@@ -419,13 +424,14 @@ impl Worker {
         }
     }
 
-    /// One configuration per set of identities and kind of TLS, kept for the life of the worker.
+    /// One configuration per set of identities and kind of TLS, and what is offered to be spoken on it, kept for the life of the worker.
     fn config(
         &self,
         key: &UpstreamKey,
+        alpn: &'static [&'static [u8]],
         make: impl FnOnce() -> Result<Arc<ClientConfig>, identity::Error>,
     ) -> Result<Arc<ClientConfig>, Error> {
-        let place = (key.via.clone(), key.framing);
+        let place = (key.via.clone(), alpn);
         if let Some(config) = self.configs.borrow().get(&place) {
             return Ok(config.clone());
         }

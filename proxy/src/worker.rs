@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use transport::detect::ServerFirst;
 use transport::hbone::Tunnels;
 use transport::pool::Pool;
-use transport::preface::{Framing, PeerMetadata};
+use transport::preface::PeerMetadata;
 use transport::rt::Stream;
 
 /// Who this proxy is.
@@ -101,7 +101,7 @@ pub struct Worker {
     pub trunks: RefCell<Trunks>,
     /// What is open towards members.
     pub members: Members,
-    pub configs: RefCell<Map<(Via, Framing), Arc<ClientConfig>>>,
+    pub configs: RefCell<Map<(Via, &'static [&'static [u8]]), Arc<ClientConfig>>>,
     pub names: RefCell<Names>,
     /// Undeclared ports on which the server was heard first.
     pub server_first: RefCell<ServerFirst<(Key, u16)>>,

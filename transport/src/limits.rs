@@ -14,8 +14,8 @@ pub const CHUNK_EXTENSION_BYTES: usize = 16 * 1024;
 pub const TRAILER_BYTES: usize = 8 * 1024;
 /// First allocation for what is read from a connection, and the most that is read at once.
 pub const READ_BUFFER: usize = 8 * 1024;
-/// Larger read buffer once a body is streaming.
-pub const BODY_BUFFER: usize = 64 * 1024;
+/// Larger read buffer once a body is streaming: as much as four frames of HTTP/2 carry in four full records of TLS.
+pub const BODY_BUFFER: usize = 4 * (16 * 1024 - 9);
 /// From the first byte of a head to its last.
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Between two requests of a kept-alive connection. Longer than [`POOL_IDLE`], so that between two Organza proxies it is the sender who
@@ -64,7 +64,7 @@ pub const H2_STREAMS: u32 = 256;
 pub const H2_STREAM_WINDOW: u32 = 64 * 1024;
 /// What a peer may send on all streams of a connection before it is read.
 pub const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Connections of HTTP/1 that share one of mutual TLS, before another is dialled: so few that callers spread over the workers of who is called.
+/// Connections of HTTP/1 and of unread bytes that share one of mutual TLS, before another is dialled: so few that callers spread over the workers of who is called.
 pub const TRUNK_STREAMS: u32 = 32;
 /// What a peer may send on one of them before it is read.
 pub const TRUNK_STREAM_WINDOW: u32 = 256 * 1024;

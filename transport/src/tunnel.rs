@@ -48,9 +48,10 @@ pub async fn splice(down: (&mut Reader, &mut Writer), up: (&mut Reader, &mut Wri
 async fn copy(from: &mut Reader, to: &mut Writer, count: &mut u64, moved: &Cell<u64>, fault: Fault) -> Result<(), Error> {
     let lost = |e: std::io::Error| Error::new(fault, e.to_string());
     to.flush().await.map_err(lost)?;
+    let mut most = limits::READ_BUFFER;
     loop {
         let before = moved.get();
-        let piece: Bytes = match rt::timeout(limits::TUNNEL_IDLE, from.piece(limits::BODY_BUFFER)).await {
+        let piece: Bytes = match rt::timeout(limits::TUNNEL_IDLE, from.piece(most)).await {
             Some(piece) => piece.map_err(lost)?,
             None if moved.get() == before => return Err(Error::new(fault, "nothing was carried either way for an hour")),
             None => continue,
@@ -60,9 +61,10 @@ async fn copy(from: &mut Reader, to: &mut Writer, count: &mut u64, moved: &Cell<
             let _ = to.send_half().shutdown().await;
             return Ok(());
         }
+        most = if piece.len() > limits::READ_BUFFER / 2 { limits::BODY_BUFFER } else { limits::READ_BUFFER };
         *count += piece.len() as u64;
         moved.set(moved.get().wrapping_add(1));
-        to.send_half().send(&piece, &[]).await.map_err(lost)?;
+        to.send_half().send_bytes(piece).await.map_err(lost)?;
     }
 }
 

@@ -408,6 +408,45 @@ async fn who_reads_nothing_does_not_hold_up_the_others_of_its_connection() {
     .await;
 }
 
+/// Opens an opaque connection and has so many bytes come back on it.
+async fn echoed(door: SocketAddr, size: u64) -> TcpStream {
+    let mut caller = TcpStream::connect(door).await.unwrap();
+    let (mut read, mut write) = caller.split();
+    let sent = async { tokio::io::copy(&mut tokio::io::repeat(7).take(size), &mut write).await.unwrap() };
+    let came = async { tokio::io::copy(&mut (&mut read).take(size), &mut tokio::io::sink()).await.unwrap() };
+    let (sent, came) = futures_util::future::join(sent, came).await;
+    assert_eq!((sent, came), (size, size));
+    caller
+}
+
+#[tokio::test]
+async fn bytes_are_streams_of_one_connection_until_one_carries_much() {
+    bounded(async {
+        let backend = Backend::tcp("").await;
+        let mut scene = Scene::new(Some(Tunnel::Organza), backend.address, policy(None, 1024)).await;
+        let door = scene.web.named("catalog", TCP);
+        let few = futures_util::future::join_all((0..8).map(|_| echoed(door, 100_000))).await;
+        assert_eq!(scene.relay.all.get(), 1);
+        // Each goes on after more than its window, and ends as its caller ends it.
+        let mut much = echoed(door, crate::limits::BULK / 2).await;
+        assert_eq!(scene.relay.all.get(), 1);
+        much.shutdown().await.unwrap();
+        assert_eq!(much.read(&mut [0]).await.unwrap(), 0);
+        let place = (key(Kind::Service, "catalog"), TCP);
+        while !scene.web.worker.trunks.borrow().is_bulk(&place.0, place.1) {
+            tokio::task::yield_now().await;
+        }
+        let alone = futures_util::future::join_all((0..3).map(|_| echoed(door, 10))).await;
+        assert_eq!(scene.relay.all.get(), 4);
+        // An hour later nothing begins on that trunk any more, and who did not carry much since shares the next.
+        scene.web.worker.trunks.borrow_mut().sweep(rt::now() + crate::limits::BULK_KNOWN);
+        let later = futures_util::future::join_all((0..3).map(|_| echoed(door, 10))).await;
+        assert_eq!(scene.relay.all.get(), 5);
+        drop((few, alone, later));
+    })
+    .await;
+}
+
 /// A proxy of a release before trunks: it takes `organza/1` alone.
 #[tokio::test]
 async fn a_proxy_that_knows_no_trunks_gets_connections_of_their_own() {

@@ -82,13 +82,13 @@ impl Worker {
         self: &Rc<Self>,
         key: &UpstreamKey,
         expected: &Arc<[SpiffeId]>,
-        alpn: &[&'static [u8]],
+        alpn: &'static [&'static [u8]],
     ) -> Result<(Stream, Shown, &'static [u8]), Error> {
         if self.shared.credentials.svid().is_none() {
             return Err(Error::new(Fault::NoIdentity, "this proxy has no certificate yet"));
         }
         let tcp = dial_tcp(key.address).await?;
-        let config = self.config(key, || {
+        let config = self.config(key, alpn, || {
             let expected = Expected::AnyOf(expected.clone());
             identity::client_config(&self.shared.credentials, expected, alpn, Arc::new(rt::Here::now()))
         })?;

@@ -31,7 +31,7 @@ fn configurations_and_shared_connections_are_so_many_and_no_more() {
         for i in 0..=limits::TLS_CONFIGS {
             let via = Via::Hbone { expected: Arc::from([id("catalog")]), authority: format!("10.0.0.1:{i}").into() };
             let key = UpstreamKey { via, ..UpstreamKey::plain(address(), Framing::Http1) };
-            worker.config(&key, || Ok(some.clone())).unwrap();
+            worker.config(&key, &[alpn::H2], || Ok(some.clone())).unwrap();
             assert_eq!(worker.configs.borrow().len(), i % limits::TLS_CONFIGS + 1);
         }
         let (mut all, key) = (Multiplexing::default(), UpstreamKey::plain(address(), Framing::Http2));

@@ -1,4 +1,4 @@
-//! Connections of HTTP/1.1 towards one proxy of the mesh are streams of one connection of mutual TLS (`organza/2`): to open one costs no handshake, and what
+//! Connections of HTTP/1.1 and of unread bytes towards one proxy of the mesh are streams of one connection of mutual TLS (`organza/2`): to open one costs no handshake, and what
 //! many of them say at once goes out as one piece. Each begins with the preface and is from then on what a connection of its own was (`decisions/0052`).
 //! Proxies of a release that knows no trunks get connections of their own. Never knows what a stream carries.
 
@@ -10,7 +10,7 @@ use crate::shown::Shown;
 use crate::worker::Worker;
 use bytes::BytesMut;
 use identity::alpn;
-use model::{Fault, Method, RequestHead, SpiffeId};
+use model::{Fault, Key, Method, RequestHead, SpiffeId};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct Trunks {
     dialling: Turns<Place>,
     /// Who knew no trunks, and since when: nobody waits for another's handshake there.
     without: Map<Place, Instant>,
+    /// Ports whose connections carry much, and since when that is known.
+    bulk: Map<(Key, u16), Instant>,
 }
 
 struct Trunk {
@@ -59,6 +61,18 @@ impl Trunks {
         }
     }
 
+    /// An opaque connection has carried so much to this port of a service. Frames cost something for every byte, and windows bound what is under way on long
+    /// ways; who carries much gains nothing from what they save by the message. So those that follow get sessions of their own, for a while.
+    pub fn carried(&mut self, service: &Key, port: u16, bytes: u64) {
+        if bytes >= limits::BULK {
+            self.bulk.insert((service.clone(), port), rt::now());
+        }
+    }
+
+    pub fn is_bulk(&self, service: &Key, port: u16) -> bool {
+        !self.bulk.is_empty() && self.bulk.contains_key(&(service.clone(), port))
+    }
+
     /// No stream begins on a trunk that is open now.
     pub fn doubt(&mut self) {
         self.open.clear();
@@ -72,6 +86,7 @@ impl Trunks {
             !open.is_empty()
         });
         self.without.retain(|_, since| now.duration_since(*since) < limits::WITHOUT_TRUNKS);
+        self.bulk.retain(|_, since| now.duration_since(*since) < limits::BULK_KNOWN);
         self.dialling.sweep();
     }
 }

@@ -48,6 +48,40 @@ impl Tunnel {
     pub fn new(reader: BodyReader, writer: BodyWriter) -> Self {
         Self { reader, writer, piece: Bytes::new(), crossed: false }
     }
+
+    /// Sends all of them, uncopied.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes) -> Poll<io::Result<()>> {
+        while !bytes.is_empty() {
+            let size = ready!(self.poll_room(cx, bytes.len()))?;
+            let piece = bytes.split_to(size);
+            if !self.crossed {
+                let handle = &self.writer.handle;
+                handle.connection().send(handle.place, piece, false).map_err(lost)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// How many of that many bytes may be sent now; where they crossed with the peer's goodbye, all, to nobody.
+    fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        if self.writer.ended {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let handle = &self.writer.handle;
+        let mut connection = handle.connection();
+        match ready!(connection.poll_room(handle.place, wanted, cx)) {
+            Ok(size) => Poll::Ready(Ok(size)),
+            // As with a socket, once: that the peer has ended in good order is found out by reading.
+            Err(error) if error.reset == Some(code::NO_ERROR) && connection.all_came(handle.place) && !self.crossed => {
+                self.crossed = true;
+                Poll::Ready(Ok(wanted))
+            }
+            Err(error) => Poll::Ready(Err(lost(error))),
+        }
+    }
 }
 
 fn lost(error: crate::Error) -> io::Error {
@@ -56,17 +90,25 @@ fn lost(error: crate::Error) -> io::Error {
 
 impl AsyncRead for Tunnel {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        while self.piece.is_empty() {
-            let handle = &self.reader.handle;
-            let piece = ready!(handle.connection().poll_piece(handle.place, cx));
-            match piece.map_err(lost)? {
-                Some(piece) => self.piece = piece,
-                None => return Poll::Ready(Ok(())),
+        let before = buffer.filled().len();
+        // As much as has come: each piece is a frame, and a read may ask for several.
+        while buffer.remaining() > 0 {
+            if self.piece.is_empty() {
+                let handle = &self.reader.handle;
+                let came = handle.connection().poll_piece(handle.place, cx);
+                match came {
+                    Poll::Ready(Ok(Some(piece))) => self.piece = piece,
+                    // Says so again when it is asked next.
+                    _ if buffer.filled().len() > before => break,
+                    Poll::Ready(Ok(None)) => break,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(lost(error))),
+                    Poll::Pending => return Poll::Pending,
+                }
             }
+            let size = self.piece.len().min(buffer.remaining());
+            buffer.put_slice(&self.piece[..size]);
+            self.piece.advance(size);
         }
-        let size = self.piece.len().min(buffer.remaining());
-        buffer.put_slice(&self.piece[..size]);
-        self.piece.advance(size);
         Poll::Ready(Ok(()))
     }
 }
@@ -76,23 +118,12 @@ impl AsyncWrite for Tunnel {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if self.writer.ended {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        let size = ready!(self.poll_room(cx, bytes.len()))?;
+        if self.crossed {
+            return Poll::Ready(Ok(size));
         }
-        let crossed = self.crossed;
         let handle = &self.writer.handle;
-        let mut connection = handle.connection();
-        let size = match ready!(connection.poll_room(handle.place, bytes.len(), cx)) {
-            Ok(size) => size,
-            // As with a socket, once: that the peer has ended in good order is found out by reading.
-            Err(error) if error.reset == Some(code::NO_ERROR) && connection.all_came(handle.place) && !crossed => {
-                drop(connection);
-                self.crossed = true;
-                return Poll::Ready(Ok(bytes.len()));
-            }
-            Err(error) => return Poll::Ready(Err(lost(error))),
-        };
-        let sent = connection.send_copied(handle.place, &bytes[..size]);
+        let sent = handle.connection().send_copied(handle.place, &bytes[..size]);
         Poll::Ready(sent.map(|()| size).map_err(lost))
     }
 

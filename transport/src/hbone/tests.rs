@@ -5,6 +5,7 @@ use crate::h2::{Server, Who, serve};
 use crate::rt;
 use bytes::BytesMut;
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -68,6 +69,24 @@ fn what_crosses_with_a_goodbye_is_taken_once_and_then_no_more() {
             rt::turn().await;
         }
         assert!(tunnel.write(b"again").await.is_err(), "nobody takes it any more");
+    });
+}
+
+#[test]
+fn what_is_more_than_a_window_goes_uncopied_and_several_frames_are_read_at_once() {
+    run(async {
+        let tunnel = Tunnels::default().open("peer", "10.0.0.1:80", &own(), dial(Rc::default())).await;
+        let (mut recv, mut send) = tunnel.unwrap().split();
+        let said: Vec<u8> = b"abcdefg".iter().copied().cycle().take(3 * limits::H2_STREAM_WINDOW as usize).collect();
+        send.send_bytes(said.clone().into()).await.unwrap();
+        send.shutdown().await.unwrap();
+        let (mut came, mut most) = (BytesMut::new(), 0);
+        while let read @ 1.. = recv.recv(&mut came, limits::BODY_BUFFER).await.unwrap() {
+            most = most.max(read);
+        }
+        assert!(came == said.to_ascii_uppercase());
+        assert!(most > 16 * 1024, "no more than {most} bytes at a time");
+        assert_eq!(send.send_bytes("more".into()).await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     });
 }
 

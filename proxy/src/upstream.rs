@@ -87,6 +87,9 @@ impl Hash for Outside {
     }
 }
 
+/// The protocols that are offered within TLS.
+pub type Alpn = &'static [&'static [u8]];
+
 /// What makes two connections interchangeable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UpstreamKey {
@@ -382,7 +385,7 @@ impl Worker {
             Via::Plain => Ok(Dialled::outside(dial_tcp(key.address).await?)),
             Via::Tls(Outside { tls: outside, shown }) => {
                 let tcp = dial_tcp(key.address).await?;
-                let alpn: &'static [&'static [u8]] = match key.framing {
+                let alpn: Alpn = match key.framing {
                     Framing::Http2 => &[alpn::H2],
                     Framing::Http1 => &[alpn::HTTP1],
                     // What is spoken inside is between the two ends.
@@ -428,7 +431,7 @@ impl Worker {
     fn config(
         &self,
         key: &UpstreamKey,
-        alpn: &'static [&'static [u8]],
+        alpn: Alpn,
         make: impl FnOnce() -> Result<Arc<ClientConfig>, identity::Error>,
     ) -> Result<Arc<ClientConfig>, Error> {
         let place = (key.via.clone(), alpn);

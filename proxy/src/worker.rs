@@ -8,7 +8,7 @@ use crate::map::Map;
 use crate::pick::{Called, Choice, Picked, Tried};
 use crate::snapshot::Snapshot;
 use crate::spare::Words;
-use crate::upstream::{Kept, Members, Multiplexing, Names, Queued, Trunks, UpstreamKey, Via};
+use crate::upstream::{Alpn, Kept, Members, Multiplexing, Names, Queued, Trunks, UpstreamKey, Via};
 
 use identity::Credentials;
 use model::{Endpoint, Key, Service, SpiffeId};
@@ -101,7 +101,7 @@ pub struct Worker {
     pub trunks: RefCell<Trunks>,
     /// What is open towards members.
     pub members: Members,
-    pub configs: RefCell<Map<(Via, &'static [&'static [u8]]), Arc<ClientConfig>>>,
+    pub configs: RefCell<Map<(Via, Alpn), Arc<ClientConfig>>>,
     pub names: RefCell<Names>,
     /// Undeclared ports on which the server was heard first.
     pub server_first: RefCell<ServerFirst<(Key, u16)>>,

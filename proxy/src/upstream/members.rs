@@ -1,7 +1,7 @@
 //! What is open towards members of the mesh, with what each of them showed: when it changes whom we believe, what leads to somebody who is believed no more
 //! ends at once, be it bytes, an upgrade, a tunnel or a request under way, as what comes from there does. It never knows what a connection carries.
 
-use super::{UpstreamKey, dial_tcp};
+use super::{Alpn, UpstreamKey, dial_tcp};
 use crate::limits;
 use crate::shown::Shown;
 use crate::worker::Worker;
@@ -82,7 +82,7 @@ impl Worker {
         self: &Rc<Self>,
         key: &UpstreamKey,
         expected: &Arc<[SpiffeId]>,
-        alpn: &'static [&'static [u8]],
+        alpn: Alpn,
     ) -> Result<(Stream, Shown, &'static [u8]), Error> {
         if self.shared.credentials.svid().is_none() {
             return Err(Error::new(Fault::NoIdentity, "this proxy has no certificate yet"));

@@ -116,7 +116,7 @@ enum Command {
 }
 
 /// What the command line says, or the end of the process with what is wrong in it. Processes that supervisors start are described by themselves: all commands
-/// together take half a megabyte of code and as much memory, which a proxy would hold for as long as it lives.
+/// together take half a megabyte of code, and its pages would be a proxy's for as long as it lives.
 pub fn parse() -> Organza {
     let command = match std::env::args_os().nth(1) {
         Some(word) if word == "proxy" => Command::Proxy(alone("organza proxy")),

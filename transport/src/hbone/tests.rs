@@ -90,6 +90,19 @@ fn what_is_more_than_a_window_goes_uncopied_and_several_frames_are_read_at_once(
     });
 }
 
+#[test]
+fn who_sends_on_a_tunnel_that_is_cut_is_told_why() {
+    run(async {
+        let tunnel = Tunnels::default().open("peer", "10.0.0.1:80", &own(), dial(Rc::default())).await;
+        let (recv, mut send) = tunnel.unwrap().split();
+        let sent = send.send_bytes(vec![0; 4 * limits::H2_STREAM_WINDOW as usize].into());
+        // Polled after the sender, which waits for a window then.
+        let cut = async { recv.watched().upgrade().unwrap().borrow_mut().cut("it was taken out") };
+        let (sent, ()) = futures_util::future::join(sent, cut).await;
+        assert_eq!(sent.unwrap_err().to_string(), "it was taken out");
+    });
+}
+
 async fn dial(dialled: Rc<Cell<u32>>) -> Result<h2::Client, Error> {
     dialled.set(dialled.get() + 1);
     let (a, b) = Stream::pair(1 << 16);

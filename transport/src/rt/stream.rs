@@ -417,9 +417,13 @@ impl Send {
         if !is_tunnel {
             return self.send(&bytes, &[]).await;
         }
-        poll_fn(|cx| match self.0.borrow_mut().tunnel() {
-            Some(tunnel) => tunnel.poll_send(cx, &mut bytes),
-            None => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+        poll_fn(|cx| {
+            let mut stream = self.0.borrow_mut();
+            match stream.tunnel() {
+                Some(tunnel) => tunnel.poll_send(cx, &mut bytes),
+                // It was cut meanwhile, and says why.
+                None => Pin::new(&mut *stream).poll_write(cx, &bytes).map_ok(drop),
+            }
         })
         .await
     }

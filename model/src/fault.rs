@@ -40,7 +40,7 @@ faults! {
     HeadTooLarge = Downstream, 431, 8, "DPE", "head_too_large", "http_request_error";
     BodyTooLarge = Downstream, 413, 8, "DPE", "body_too_large", "http_request_error";
     SlowRequest = Downstream, 408, 4, "DT", "slow_request", "http_request_error";
-    UnsupportedVersion = Downstream, 505, 12, "DPE", "unsupported_version", "http_request_error";
+    UnsupportedVersion = Downstream, 400, 13, "DPE", "unsupported_version", "http_protocol_error";
     DownstreamClosed = Downstream, 499, 1, "DC", "downstream_closed", "connection_terminated";
     /// The time that the caller itself gave the request is over; says nothing of who was asked.
     DeadlineExceeded = Downstream, 504, 4, "UT", "deadline_exceeded", "http_response_timeout";

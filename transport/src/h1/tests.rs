@@ -116,7 +116,7 @@ fn sizes_and_versions_have_their_own_answers() {
     let extension = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;{}", "a".repeat(limits::CHUNK_LINE_BYTES));
     assert_eq!(one(&extension).1, Some(Fault::MalformedRequest));
     assert_eq!(one("GET / HTTP/1.1\r\nHost: a\r\n").1, Some(Fault::DownstreamClosed));
-    // 505 is for what is HTTP at least.
+    // An unsupported version is what is HTTP at least.
     assert_eq!(one("GET / HTTP/01.1\r\nHost: a\r\n\r\n").1, Some(Fault::MalformedRequest));
     let many = format!(
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{}",

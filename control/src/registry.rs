@@ -548,6 +548,14 @@ fn check(request: &RegistrationRequest) -> Result<(), Refusal> {
     if request.labels.len() > limits::LABELS || request.ports.iter().any(|p| p.service == 0 || p.target == 0) {
         return Err(refuse("too many labels, or port 0", ""));
     }
+    let priority = request.labels.get(model::Endpoint::PRIORITY_LABEL);
+    if model::Endpoint::priority_of(priority.map(String::as_str)).is_none() {
+        let label = model::Endpoint::PRIORITY_LABEL;
+        return Err(refuse(
+            format!("{label} {:?} is no priority", priority.cloned().unwrap_or_default()),
+            "write a number from 0 to 255; 0 is used first",
+        ));
+    }
     match request.addresses.iter().find(|a| a.parse::<SocketAddr>().is_err()) {
         Some(bad) => Err(refuse(format!("{bad:?} is no address and port"), "")),
         None => Ok(()),

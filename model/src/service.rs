@@ -186,6 +186,14 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The label of a workload or an EndpointSlice that says its priority.
+    pub const PRIORITY_LABEL: &str = "organza.dev/priority";
+
+    /// What the label says, 0 where there is none; `None` where it is no number from 0 to 255.
+    pub fn priority_of(label: Option<&str>) -> Option<u8> {
+        label.map_or(Some(0), |text| text.parse().ok())
+    }
+
     pub fn target_port(&self, service_port: u16) -> Option<u16> {
         self.ports.iter().find(|(from, _)| *from == service_port).map(|(_, to)| *to)
     }

@@ -38,6 +38,19 @@ fn a_process_has_so_many_labels_and_no_more() {
     assert!(labelled(limits::LABELS) && !labelled(limits::LABELS + 1));
 }
 
+#[test]
+fn a_priority_that_is_none_is_refused_and_one_that_is_one_is_taken() {
+    let with = |priority: &str| {
+        let labels = [(model::Endpoint::PRIORITY_LABEL.to_owned(), priority.to_owned())].into();
+        Registry::default().register(RegistrationRequest { labels, ..request("web") }, None, &domain(), 0)
+    };
+    assert!(with("1").is_ok());
+    for wrong in ["first", "256", ""] {
+        let refused = with(wrong).err().unwrap_or_else(|| panic!("{wrong:?} is taken"));
+        assert!(format!("{refused:?}").contains("0 to 255"), "{refused:?}");
+    }
+}
+
 fn domain() -> TrustDomain {
     TrustDomain::parse("organza.local").unwrap()
 }

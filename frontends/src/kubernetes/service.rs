@@ -132,7 +132,7 @@ fn workload_endpoint(workload: &Workload, ports: &[Value]) -> Option<Endpoint> {
         identity: meshed.then(|| workload.identity.clone()),
         health: Health::Healthy,
         weight: workload.weight,
-        priority: 0,
+        priority: Endpoint::priority_of(workload.labels.get(Endpoint::PRIORITY_LABEL).map(AsRef::as_ref)).unwrap_or_default(),
         locality: workload.locality.clone(),
         labels: workload.labels.clone(),
         tls: None,
@@ -152,7 +152,7 @@ fn of_one_family<'s, 'o>(object: &Object, slices: &'s [&'o Object]) -> impl Iter
 /// Whether the two are one place, told of by the ports that each names.
 fn is_other_half(a: &Endpoint, b: &Endpoint) -> bool {
     let apart = |a: &[(u16, u16)], b: &[(u16, u16)]| !a.iter().any(|(port, _)| b.iter().any(|(other, _)| port == other));
-    let alike = (a.address, a.health, &a.locality) == (b.address, b.health, &b.locality);
+    let alike = (a.address, a.health, a.priority, &a.locality) == (b.address, b.health, b.priority, &b.locality);
     alike && apart(&a.ports, &b.ports) && apart(&a.datagrams, &b.datagrams)
 }
 
@@ -172,6 +172,7 @@ fn slice_endpoints(slice: &Object, ports: &[Value]) -> Vec<Endpoint> {
         alike.filter_map(pair).collect()
     };
     let (connections, datagrams) = (targets(false), targets(true));
+    let priority = Endpoint::priority_of(text(slice.at("/metadata/labels"), Endpoint::PRIORITY_LABEL)).unwrap_or_default();
     let mut found = Vec::new();
     let usable = text(&slice.value, "addressType") != Some("FQDN");
     for value in slice.list("/endpoints").iter().filter(|_| usable) {
@@ -202,7 +203,7 @@ fn slice_endpoints(slice: &Object, ports: &[Value]) -> Vec<Endpoint> {
             identity: None,
             health,
             weight: 1,
-            priority: 0,
+            priority,
             locality: Locality { region: "".into(), zone: word("zone"), node: word("nodeName") },
             labels: Labels::new(),
             tls: None,
@@ -247,6 +248,11 @@ pub fn check_slices(objects: &[Object], inventory: &mut Inventory) {
                 report(wrong.fix("Create the Service, or correct the label.").at(SERVICE_LABEL).at("labels").at("metadata"));
             }
             Some(_) => {}
+        }
+        let priority = text(slice.at("/metadata/labels"), Endpoint::PRIORITY_LABEL);
+        if Endpoint::priority_of(priority).is_none() {
+            let wrong = Wrong::value(format!("Priority {:?} is none, so its endpoints are used first.", priority.unwrap_or_default()));
+            report(wrong.fix("Write a number from 0 to 255; 0 is used first.").at(Endpoint::PRIORITY_LABEL).at("labels").at("metadata"));
         }
         if text(&slice.value, "addressType") == Some("FQDN") {
             let wrong = Wrong::value("Endpoints that are host names are not used.").fix("Use an XBackend of type ExternalHostname.");

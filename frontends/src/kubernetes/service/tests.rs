@@ -78,3 +78,25 @@ fn who_ends_is_drained_who_is_not_ready_is_left_out() {
     use Health::{Draining, Healthy, Unhealthy};
     assert_eq!(health, [Healthy, Draining, Unhealthy, Unhealthy, Healthy]);
 }
+
+#[test]
+fn a_slice_says_of_which_priority_its_endpoints_are_and_nonsense_is_told() {
+    let of = |priority: &str| {
+        let mut slice = slice("a", "IPv4", json!([{"addresses": ["10.0.0.1"]}]));
+        let mut value = Value::clone(&slice.value);
+        value["metadata"]["labels"][Endpoint::PRIORITY_LABEL] = json!(priority);
+        slice.value = value.into();
+        let t = run(&[service(json!({ "ports": ports() })), slice]);
+        let told: Vec<String> = t.reports.iter().map(|report| report.message.to_string()).collect();
+        (endpoints(&t)[0].priority, told)
+    };
+    assert_eq!((of("2"), of("255")), ((2, vec![]), (255, vec![])));
+    for wrong in ["256", "first", "-1", ""] {
+        let (priority, told) = of(wrong);
+        assert!(priority == 0 && told.len() == 1 && told[0].contains("used first"), "{wrong:?}: {told:?}");
+    }
+    assert_eq!(
+        endpoints(&run(&[service(json!({ "ports": ports() })), slice("a", "IPv4", json!([{"addresses": ["10.0.0.1"]}]))]))[0].priority,
+        0
+    );
+}

@@ -24,7 +24,6 @@ use std::time::{Duration, Instant};
 const BACKENDS: usize = 3;
 /// How long each of before, during and after lasts.
 const PHASE: Duration = Duration::from_secs(5);
-const CALLERS: u32 = 40;
 
 pub use backend::serve;
 pub use callers::serve as call;
@@ -117,7 +116,8 @@ fn one(scenario: &'static Scenario, proxy: &Proxy<'_>, folder: &Path) -> Result<
     wait_for_port(ports[BACKENDS])?;
     let address = SocketAddr::from(([127, 0, 0, 1], ports[BACKENDS]));
     callers::wait_for_answer(address, scenario.host)?;
-    let callers = Callers::start(CALLERS, address, scenario.host, callers::PATIENCE);
+    let start = |count: u32| Callers::start(count, address, scenario.host, callers::PATIENCE);
+    let callers = start(scenario.callers);
     let phase = || -> Phase {
         let begun = Instant::now();
         std::thread::sleep(PHASE);
@@ -125,9 +125,12 @@ fn one(scenario: &'static Scenario, proxy: &Proxy<'_>, folder: &Path) -> Result<
     };
     let before = phase();
     (scenario.breaks)(&mut backends)?;
+    let more = start(scenario.more_callers);
     let during = phase();
+    let more = more.stop();
     (scenario.mends)(&mut backends)?;
     let phases = [before, during, phase()];
-    let seen: Vec<Seen> = callers.stop();
+    let mut seen: Vec<Seen> = callers.stop().into_iter().chain(more).collect();
+    seen.sort_by_key(|one| one.at);
     Ok((report::row(scenario, proxy.name(), &seen, &phases, &ports[..BACKENDS]), running))
 }

@@ -103,11 +103,18 @@ pub fn json(rows: &[Row]) -> String {
 
 /// Organza's rows that are worse than they must be. The peer is shown, not judged.
 pub fn broken(rows: &[Row]) -> Vec<String> {
-    let bad = |row: &&Row| {
-        let [before, during, after] = row.success;
-        row.proxy == "organza" && (before < 1.0 || during < row.scenario.during || after < row.scenario.after)
+    let told = |row: &Row| {
+        let Scenario { during, after, answers, .. } = row.scenario;
+        let answers = answers.as_ref().map_or(String::new(), |answers| format!(", answers/s {} to {}", answers.start(), answers.end()));
+        format!("worse than it must be (before 1, during {during}, after {after}{answers}): {}", line(row))
     };
-    rows.iter().filter(bad).map(|row| format!("worse than it must be: {}", line(row))).collect()
+    rows.iter().filter(|row| row.proxy == "organza" && is_broken(row)).map(told).collect()
+}
+
+fn is_broken(row: &Row) -> bool {
+    let ([before, during, after], must) = (row.success, row.scenario);
+    let answers = must.answers.as_ref().is_none_or(|answers| answers.contains(&row.reached));
+    before < 1.0 || during < must.during || after < must.after || !answers
 }
 
 #[cfg(test)]

@@ -86,10 +86,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
         let each = asked.total.map(|total| every::share(total, known.len(), jobs)).or(asked.seconds);
         return every::run(&program, &known, each.unwrap_or(SECONDS), jobs);
     }
+    let page = every::Page::open()?;
     for target in chosen {
         match asked.minimise {
             true => minimise(&program, target)?,
-            false => one(&program, target, asked.seconds.unwrap_or(SECONDS))?.judge(target)?,
+            false => page.counted(&program, target, asked.seconds.unwrap_or(SECONDS))?,
         }
     }
     Ok(())

@@ -13,8 +13,8 @@ pub struct Spent {
     pub coverage: u64,
 }
 
-/// The page with a run added to its target's row; `None` where it has no such table.
-pub fn add(page: &str, target: &str, date: &str, spent: Spent) -> Option<String> {
+/// The page with a run added to its target's row, `when` (and of what commit) it was; `None` where it has no such table.
+pub fn add(page: &str, target: &str, when: &str, spent: Spent) -> Option<String> {
     let lines: Vec<&str> = page.lines().collect();
     let head = lines.iter().position(|line| line.starts_with(HEAD))?;
     let first = head + 2;
@@ -27,7 +27,7 @@ pub fn add(page: &str, target: &str, date: &str, spent: Spent) -> Option<String>
     let finds = before.get(7).filter(|text| !text.is_empty()).map_or_else(String::new, |text| format!("{text} "));
     let (wall, cpu) = (thousands(was(3) + spent.wall_seconds), thousands(was(4) + spent.cpu_seconds));
     let (executions, coverage) = (thousands(was(5) + spent.executions), thousands(spent.coverage));
-    let row = format!("{begin} {date} | {wall} | {cpu} | {executions} | {coverage} | {finds}|");
+    let row = format!("{begin} {when} | {wall} | {cpu} | {executions} | {coverage} | {finds}|");
     match at {
         Some(at) => rows[at] = row,
         None => rows.push(row),

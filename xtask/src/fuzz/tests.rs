@@ -35,10 +35,11 @@ fn what_a_run_took_is_added_to_what_was_spent() {
     let page = "# A\n\n| target | last run | wall s | CPU s | executions | coverage | finds |\n|---|---|---|---|---|---|---|\n\
                 | `h2` | 2026-01-01 | 1,360 | 22 (a minute not counted) | 538,064 | 4192 | a worker was busy for ever |\n\nMore.\n";
     let spent = table::Spent { wall_seconds: 400, cpu_seconds: 399, executions: 1_000_000, coverage: 5000 };
-    let after = table::add(page, "h2", "2026-02-02", spent).and_then(|page| table::add(&page, "der", "2026-02-02", spent)).unwrap();
+    let after =
+        table::add(page, "h2", "2026-02-02 ab12cd3", spent).and_then(|page| table::add(&page, "der", "2026-02-02 ab12cd3", spent)).unwrap();
     let wanted = "# A\n\n| target | last run | wall s | CPU s | executions | coverage | finds |\n|---|---|---|---|---|---|---|\n\
-                  | `der` | 2026-02-02 | 400 | 399 | 1,000,000 | 5,000 | |\n\
-                  | `h2` | 2026-02-02 | 1,760 | 421 | 1,538,064 | 5,000 | a worker was busy for ever |\n\nMore.\n";
+                  | `der` | 2026-02-02 ab12cd3 | 400 | 399 | 1,000,000 | 5,000 | |\n\
+                  | `h2` | 2026-02-02 ab12cd3 | 1,760 | 421 | 1,538,064 | 5,000 | a worker was busy for ever |\n\nMore.\n";
     assert_eq!(after, wanted);
     assert_eq!(table::add("no table\n", "h2", "", spent), None);
 }

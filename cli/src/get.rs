@@ -1,9 +1,10 @@
 //! `organza get`: what the mesh is made of, in the manner of kubectl. What is asked for is read in `get/target.rs`, fetched in `get/answer.rs`,
-//! shown as lines by `get/tables.rs` and as documents by `get/manifest.rs`; here are the flags, the printing and `-w`.
+//! shown as lines by `get/tables.rs` and `get/services.rs` and as documents by `get/manifest.rs`; here are the flags, the printing and `-w`.
 
 mod answer;
 mod manifest;
 mod selector;
+mod services;
 mod tables;
 mod target;
 
@@ -18,6 +19,7 @@ use clap::{Args, ValueEnum};
 use selector::Selector;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use tables::Line;
 use tokio::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -33,7 +35,7 @@ Examples:
 
 What there is:
   proxies       processes that carry traffic: what they hold, what they refused
-  services      what is called by name, and who answers
+  services      what is called by name, and each endpoint that answers: its state, and why
   routes        HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute: splits and conditions
   edges         who calls whom, how often, how well, how it was secured
   calls         who called what in the last seven days: port, method, path, how often, when last
@@ -134,7 +136,7 @@ fn tables_of(answers: &[Answer], args: &GetArgs, some_missing: bool) -> Vec<Opti
     let mut layouts = Vec::new();
     for answer in answers {
         let head = head(answer, args);
-        let rows: Vec<Vec<String>> = answer.items.iter().map(|item| row(item, answer, args, several)).collect();
+        let rows: Vec<Vec<String>> = answer.items.iter().flat_map(|item| rows(item, answer, args, several)).map(|row| row.cells).collect();
         let cut = if args.output == Format::Table { table::cut() } else { usize::MAX };
         let layout = Layout::new(&head, &rows, cut);
         if !rows.is_empty() {
@@ -166,17 +168,25 @@ fn head(answer: &Answer, args: &GetArgs) -> Vec<&'static str> {
     head
 }
 
-/// Where several kinds are shown, names say which they are of, as kubectl's do.
-fn row(item: &Item, answer: &Answer, args: &GetArgs, several: bool) -> Vec<String> {
-    let columns = tables::head(answer.target.kind, args.output == Format::Wide).len();
-    let mut row: Vec<String> = item.shown.cells.iter().take(columns).cloned().collect();
-    if several && let Some(cell) = row.iter_mut().find(|cell| **cell == item.shown.name) {
-        *cell = format!("{}/{}", item.shown.kind.split('.').next().unwrap_or_default(), item.shown.name);
-    }
-    if args.all_namespaces {
-        row.insert(0, item.shown.namespace.clone());
-    }
-    row
+/// An item's lines: its own, and those below.
+fn rows(item: &Item, answer: &Answer, args: &GetArgs, several: bool) -> Vec<Line> {
+    let shown = &item.shown;
+    let whole = |cells: &[String]| {
+        let columns = tables::head(answer.target.kind, args.output == Format::Wide).len();
+        let namespace = args.all_namespaces.then_some(&shown.namespace);
+        namespace.into_iter().chain(cells.iter().take(columns)).cloned().collect()
+    };
+    // Where several kinds are shown, names say which they are of, as kubectl's do.
+    let own = |cells: &[String]| {
+        let mut cells = cells.to_vec();
+        if several && let Some(cell) = cells.iter_mut().find(|cell| **cell == shown.name) {
+            *cell = format!("{}/{}", shown.kind.split('.').next().unwrap_or_default(), shown.name);
+        }
+        whole(&cells)
+    };
+    let own = Line { key: shown.key.clone(), cells: own(&shown.cells), settled: own(&shown.settled) };
+    let below = |line: &Line| Line { key: format!("{}/{}", shown.key, line.key), cells: whole(&line.cells), settled: whole(&line.settled) };
+    [own].into_iter().chain(shown.below.iter().map(below)).collect()
 }
 
 /// A Kubernetes List.
@@ -201,12 +211,17 @@ fn document(value: &Value, format: Format) -> Outcome<String> {
     }
 }
 
-type Seen<'a> = BTreeMap<(usize, String), (Vec<String>, Value)>;
+/// By answer and key: the line, and the document where documents are shown.
+type Seen = BTreeMap<(usize, String), (Line, Value)>;
 
-fn seen(answers: &[Answer], args: &GetArgs) -> Seen<'static> {
+fn seen(answers: &[Answer], args: &GetArgs) -> Seen {
     let several = answers.len() > 1;
     let items = answers.iter().enumerate().flat_map(|(n, answer)| answer.items.iter().map(move |item| (n, answer, item)));
-    items.map(|(n, answer, item)| ((n, item.shown.key.clone()), (row(item, answer, args, several), item.document.clone()))).collect()
+    // Only tables say of parts what they are.
+    let most = if matches!(args.output, Format::Table | Format::Wide) { usize::MAX } else { 1 };
+    let lines =
+        items.flat_map(|(n, answer, item)| rows(item, answer, args, several).into_iter().take(most).map(move |line| (n, line, item)));
+    lines.map(|(n, line, item)| ((n, line.key.clone()), (line, item.document.clone()))).collect()
 }
 
 /// One line, or document, for each thing that came, changed or went. A control plane that is replaced meanwhile is waited for.
@@ -236,14 +251,15 @@ async fn watch(client: &Client, args: &GetArgs, mut answers: Vec<Answer>, layout
         let now = seen(&answers, args);
         for (key, was) in &last {
             if !now.contains_key(key) && !args.output.is_document() {
-                let gone: Vec<&str> = was.0.iter().map(String::as_str).chain(["(gone)"]).collect();
+                let gone: Vec<&str> = was.0.cells.iter().map(String::as_str).chain(["(gone)"]).collect();
                 told(layouts[key.0].as_ref(), &gone, &was.1, args)?;
             }
         }
         for (key, is) in &now {
-            let same = last.get(key).is_some_and(|was| if args.output.is_document() { was.1 == is.1 } else { was.0 == is.0 });
+            let same =
+                last.get(key).is_some_and(|was| if args.output.is_document() { was.1 == is.1 } else { was.0.settled == is.0.settled });
             if !same {
-                told(layouts[key.0].as_ref(), &is.0.iter().map(String::as_str).collect::<Vec<_>>(), &is.1, args)?;
+                told(layouts[key.0].as_ref(), &is.0.cells.iter().map(String::as_str).collect::<Vec<_>>(), &is.1, args)?;
             }
         }
         last = now;

@@ -109,7 +109,12 @@ fn who_is_ejected_is_told_with_the_cause_everywhere() {
     let line = explained.lines().find(|line| line.contains("left out")).unwrap_or_else(|| panic!("{explained}{error}"));
     assert!(line.contains(&format!("default/items {out}: ejected ")) && line.contains(" s ago after 5 × 503; "), "{explained}");
     let (_, table, _) = mesh.run(&["get", "services", "items"]);
-    assert!(table.contains(&out) && table.contains(" s ago after 5 × 503 by gateway-shop"), "{table}");
+    let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    let line = |id: &str| words.iter().find(|words| words[0] == id).unwrap_or_else(|| panic!("no line of {id}:\n{table}"));
+    assert_eq!(line("items")[2], "1/2", "who is left out is not counted:\n{table}");
+    assert!(line(&out)[2] == "no" && line(&out).join(" ").contains(" s ago after 5 × 503 by gateway-shop"), "{table}");
+    let other = words.iter().skip(1).find(|words| words[2] == "yes").unwrap_or_else(|| panic!("no line of who is well:\n{table}"));
+    assert!(other[0] != out && other.join(" ").ends_with("healthy: no proxy leaves it out"), "{table}");
     let (_, log, _) = mesh.run(&["logs", "gateway-shop", "--tail", "1000"]);
     assert!(log.contains(&format!("default/items: endpoint {out} is left out for 15 s after 5 × 503")), "{log}");
     let (_, counted) = get(&format!("127.0.0.1:{metrics}"), "/metrics HTTP/1.1\r\nhost: a");

@@ -7,6 +7,7 @@ mod flow;
 mod get;
 mod graph;
 mod join;
+mod state;
 mod trace;
 mod watch;
 
@@ -23,6 +24,7 @@ pub use graph::{
     LongPoint, Node, NodeKind, NodeVersion, PageFacts, PastEvent, PastEvents, Point, ProblemList, Workload, WorkloadList,
 };
 pub use join::{Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort};
+pub use state::EndpointState;
 pub use trace::{Span, SpanKind, Trace, TraceList, TraceQuery, TraceSummary};
 pub use watch::{Change, ChangeKind, Diff, DiffRequest, Event, Located, Severity};
 

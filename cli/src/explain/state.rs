@@ -2,7 +2,7 @@
 //! where all connections are in use. As the proxy told the control plane within the last seconds.
 
 use serde_json::{Value, json};
-use wire::api::{Service, ServiceList};
+use wire::api::{Ejected, Service, ServiceList};
 
 /// What one proxy says of the services that a request may go to.
 #[derive(Debug, Default)]
@@ -16,10 +16,7 @@ pub struct State {
 struct LeftOut {
     service: String,
     endpoint: String,
-    unhealthy: bool,
-    cause: String,
-    since_millis: u64,
-    left_millis: u64,
+    how: Ejected,
 }
 
 #[derive(Debug)]
@@ -48,14 +45,7 @@ impl State {
         for service in services.items.iter().filter(behind) {
             for endpoint in &service.endpoints {
                 let mine = endpoint.ejected.iter().filter(|one| one.proxy == proxy);
-                state.left_out.extend(mine.map(|one| LeftOut {
-                    service: name(service),
-                    endpoint: endpoint.id.clone(),
-                    unhealthy: one.unhealthy,
-                    cause: one.cause.clone(),
-                    since_millis: one.since_millis,
-                    left_millis: one.left_millis,
-                }));
+                state.left_out.extend(mine.map(|one| LeftOut { service: name(service), endpoint: endpoint.id.clone(), how: one.clone() }));
             }
             state.breakers.extend(service.breakers.iter().filter(|one| one.proxy == proxy).map(|one| Open {
                 service: name(service),
@@ -76,15 +66,7 @@ impl State {
 
     /// Lines in the manner of the story's; none where all is well.
     pub fn lines(&self) -> Vec<String> {
-        let left_out = self.left_out.iter().map(|one| {
-            let seconds = one.since_millis / 1000;
-            let why = match (one.unhealthy, one.left_millis) {
-                (true, _) => format!("unhealthy for {seconds} s: {}", one.cause),
-                (false, 0) => format!("ejected {seconds} s ago after {}; a request tries it now", one.cause),
-                (false, left) => format!("ejected {seconds} s ago after {}; tried again in {} s", one.cause, left.div_ceil(1000)),
-            };
-            format!("{} {}: {why}", one.service, one.endpoint)
-        });
+        let left_out = self.left_out.iter().map(|one| format!("{} {}: {}", one.service, one.endpoint, one.how.told()));
         let breakers = self.breakers.iter().map(|one| {
             let state = if one.half_open { "half-open" } else { "open" };
             format!("{} {state} for {} s after {} % of {} requests failed", one.service, one.since_millis / 1000, one.percent, one.requests)
@@ -99,8 +81,8 @@ impl State {
     pub fn to_json(&self) -> Value {
         let left_out = |one: &LeftOut| {
             json!({
-                "service": one.service, "endpoint": one.endpoint, "state": if one.unhealthy { "unhealthy" } else { "ejected" },
-                "cause": one.cause, "since_ms": one.since_millis, "left_ms": one.left_millis,
+                "service": one.service, "endpoint": one.endpoint, "state": if one.how.unhealthy { "unhealthy" } else { "ejected" },
+                "cause": one.how.cause, "since_ms": one.how.since_millis, "left_ms": one.how.left_millis,
             })
         };
         let breaker = |one: &Open| {

@@ -3,7 +3,7 @@
 
 use super::tables::{self, Shown};
 use super::target::{Kind, Target};
-use super::{GetArgs, manifest};
+use super::{Format, GetArgs, manifest};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use serde::Deserialize;
@@ -49,7 +49,7 @@ pub async fn fetch(client: &Client, target: &Target, args: &GetArgs) -> Outcome<
     };
     let mut answer = Answer { generation: whole.get("generation").and_then(Value::as_u64), ..Answer::empty(target.clone()) };
     for item in found {
-        let shown = tables::shown(target.kind, &item).map_err(|error| {
+        let shown = tables::shown(target.kind, &item, args.output == Format::Wide).map_err(|error| {
             Failure::problem("an item of the control plane's answer is not understood")
                 .why(error)
                 .remedy("use the same version of organza for both")

@@ -2,7 +2,7 @@
 //! knows beside it. Pure: answers of the API in, documents out.
 
 use serde_json::{Map, Value, json};
-use wire::api::{Condition, Consumer, Listener, Object, Parent, Service};
+use wire::api::{Condition, Consumer, Endpoint, Listener, Object, Parent, Service};
 
 /// The object as it was written, with its status.
 pub fn whole(object: &Object, service: Option<&Service>, consumer: Option<&Consumer>) -> Value {
@@ -60,7 +60,13 @@ fn served(service: &Service) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("hostnames".into(), json!(service.hostnames));
     fields.insert("identities".into(), json!(service.identities));
-    fields.insert("endpoints".into(), json!(service.endpoints));
+    let endpoint = |endpoint: &Endpoint| {
+        let mut value = json!(endpoint);
+        value["state"] = json!(endpoint.state());
+        value["why"] = json!(endpoint.why());
+        value
+    };
+    fields.insert("endpoints".into(), service.endpoints.iter().map(endpoint).collect());
     // Where all is well there is nothing to say.
     let told = [("breakers", json!(service.breakers)), ("crowded", json!(service.crowded))];
     fields.extend(told.into_iter().filter(|(_, all)| *all != json!([])).map(|(name, all)| (name.to_owned(), all)));

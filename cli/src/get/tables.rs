@@ -1,6 +1,8 @@
-//! One line for each thing that `organza get` shows: its name, its labels, its cells. Cells beyond the narrow table's are for `-o wide`.
+//! One line for each thing that `organza get` shows: its name, its labels, its cells; where it consists of others, theirs below. Cells beyond the narrow
+//! table's are for `-o wide`.
 
 use super::selector::Labels;
+use super::services;
 use super::target::Kind;
 use crate::units;
 use serde::Deserialize;
@@ -21,6 +23,20 @@ pub struct Shown {
     pub key: String,
     pub labels: Labels,
     pub cells: Vec<String>,
+    /// Cells without what changes by itself (ages): under `-w` it is another line where these are others.
+    pub settled: Vec<String>,
+    /// What it consists of.
+    pub below: Vec<Line>,
+}
+
+/// A line below another one's.
+#[derive(Debug)]
+pub struct Line {
+    /// What no other below the same is called.
+    pub key: String,
+    pub cells: Vec<String>,
+    /// As of [`Shown`].
+    pub settled: Vec<String>,
 }
 
 impl Shown {
@@ -39,14 +55,25 @@ impl Shown {
     /// Something that is no object.
     fn report(kind: &str, namespace: String, name: String, labels: Labels, cells: Vec<String>) -> Self {
         let key = format!("{namespace}/{name}");
-        Self { kind: kind.into(), object_kind: String::new(), namespace, name, also: Vec::new(), key, labels, cells }
+        Self::new((kind.into(), String::new()), (namespace, name), key, labels, cells)
     }
 
-    fn object(group: &str, kind: &str, namespace: String, name: String, labels: Labels, cells: Vec<String>) -> Self {
+    pub fn object(group: &str, kind: &str, namespace: String, name: String, labels: Labels, cells: Vec<String>) -> Self {
         let lower = kind.to_lowercase();
         let full = if group.is_empty() { lower } else { format!("{lower}.{group}") };
         let key = format!("{full}/{namespace}/{name}");
-        Self { kind: full, object_kind: kind.into(), namespace, name, also: Vec::new(), key, labels, cells }
+        Self::new((full, kind.into()), (namespace, name), key, labels, cells)
+    }
+
+    fn new(
+        (kind, object_kind): (String, String),
+        (namespace, name): (String, String),
+        key: String,
+        labels: Labels,
+        cells: Vec<String>,
+    ) -> Self {
+        let settled = cells.clone();
+        Self { kind, object_kind, namespace, name, also: Vec::new(), key, labels, cells, settled, below: Vec::new() }
     }
 }
 
@@ -56,7 +83,7 @@ pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
         Kind::Proxies => {
             (vec!["NAME", "ROLE", "FOR", "CONNECTED", "GENERATION", "REFUSED"], &["IDENTITY", "VERSION", "RESOURCES", "LACKS"])
         }
-        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED", "EJECTED", "BREAKERS"], &["HOSTNAMES", "IDENTITIES", "CHECKS"]),
+        Kind::Services => (vec!["NAME", "PORTS", "HEALTHY", "SECURED", "STATE"], &["HOSTNAMES", "IDENTITIES", "CHECKS"]),
         Kind::Routes => (vec!["NAME", "KIND", "PARENTS", "SPLIT", "ACCEPTED", "APPLIED"], &["HOSTS", "PLACE"]),
         Kind::Edges => {
             (vec!["FROM", "TO", "REQ/S", "SUCCESS", "RETRIES", "P50", "P99", "SECURITY"], &["PROTOCOL", "REQUESTS", "FAILURES", "NAME"])
@@ -74,10 +101,10 @@ pub fn head(kind: Kind, wide: bool) -> Vec<&'static str> {
     narrow
 }
 
-pub fn shown(kind: Kind, item: &Value) -> Result<Shown, serde_json::Error> {
+pub fn shown(kind: Kind, item: &Value, wide: bool) -> Result<Shown, serde_json::Error> {
     Ok(match kind {
         Kind::Proxies => proxy(Proxy::deserialize(item)?),
-        Kind::Services => service(Service::deserialize(item)?),
+        Kind::Services => services::shown(Service::deserialize(item)?, wide),
         Kind::Routes => route(Route::deserialize(item)?),
         Kind::Edges => edge(Edge::deserialize(item)?),
         Kind::Calls => call(Call::deserialize(item)?),
@@ -123,62 +150,8 @@ fn proxy(proxy: Proxy) -> Shown {
     Shown { also: Some(proxy.service).filter(|service| !service.is_empty()).into_iter().collect(), ..shown }
 }
 
-fn service(service: Service) -> Shown {
-    let ports: Vec<String> = service.ports.iter().map(|port| format!("{}/{}", port.number, port.protocol)).collect();
-    let healthy = service.endpoints.iter().filter(|endpoint| endpoint.healthy).count();
-    let secured = service.endpoints.iter().filter(|endpoint| endpoint.tunnel != "none").count();
-    let of = |n: usize| format!("{n}/{}", service.endpoints.len());
-    let cells = vec![
-        service.name.clone(),
-        ports.join(","),
-        of(healthy),
-        of(secured),
-        ejected(&service),
-        breakers(&service),
-        service.hostnames.join(","),
-        service.identities.join(","),
-        checks(&service),
-    ];
-    Shown::object("", "Service", service.namespace, service.name, service.labels, cells)
-}
-
-/// `catalog-v1-0 12 s ago after 5 × 503 by web-1`, for each endpoint that a proxy leaves out.
-fn ejected(service: &Service) -> String {
-    let each = service.endpoints.iter().flat_map(|endpoint| endpoint.ejected.iter().map(|one| (&endpoint.id, one)));
-    let told = |(id, one): (&String, &wire::api::Ejected)| {
-        let (seconds, cause, proxy) = (one.since_millis / 1000, &one.cause, &one.proxy);
-        match one.unhealthy {
-            true => format!("{id} unhealthy {seconds} s: {cause} by {proxy}"),
-            false => format!("{id} {seconds} s ago after {cause} by {proxy}"),
-        }
-    };
-    listed(each.map(told).collect())
-}
-
-/// `open 4 s after 60 % of 20 requests failed by web-1`; `10 of 10 connections, 3 waiting, by web-1`.
-fn breakers(service: &Service) -> String {
-    let told = |one: &wire::api::OpenBreaker| {
-        let state = if one.half_open { "half-open" } else { "open" };
-        format!("{state} {} s after {} % of {} requests failed by {}", one.since_millis / 1000, one.percent, one.requests, one.proxy)
-    };
-    let full = |one: &wire::api::Crowded| {
-        let of = if one.limit > 0 { format!(" of {}", one.limit) } else { String::new() };
-        format!("{}{of} connections, {} waiting, by {}", one.open, one.waiting, one.proxy)
-    };
-    listed(service.breakers.iter().map(told).chain(service.crowded.iter().map(full)).collect())
-}
-
-/// `catalog-v1-0 passed: GET /healthz answered 200 in 1.2 ms by web-1`, for the last check that each proxy made of each endpoint.
-fn checks(service: &Service) -> String {
-    let each = service.endpoints.iter().flat_map(|endpoint| endpoint.checks.iter().map(|one| (&endpoint.id, one)));
-    let told = |(id, one): (&String, &wire::api::Check)| {
-        let how = if one.passed { "passed" } else { "failed" };
-        format!("{id} {how}: {} by {}", one.said, one.proxy)
-    };
-    listed(each.map(told).collect())
-}
-
-fn listed(told: Vec<String>) -> String {
+/// A dash for nothing.
+pub fn listed(told: Vec<String>) -> String {
     if told.is_empty() { "–".into() } else { told.join(", ") }
 }
 

@@ -1,6 +1,8 @@
 use super::target::Kind;
 use super::*;
 
+mod services;
+
 fn condition(kind: &str, status: &str, reason: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": ""})
 }
@@ -13,11 +15,11 @@ fn a_bad_condition_is_shown_with_its_reason_and_a_good_one_by_name() {
             condition("Accepted", "True", "Accepted"), condition("ResolvedRefs", "True", "ResolvedRefs"), condition("Conflicted", "False", "NoConflicts"),
         ]}], "applied": 5, "concerned": 6,
     });
-    let good = tables::shown(Kind::Objects, &object).expect("an object");
+    let good = tables::shown(Kind::Objects, &object, false).expect("an object");
     assert_eq!(good.cells[..5], ["HTTPRoute", "catalog", "Accepted,ResolvedRefs", "5 of 6", "routes.yaml:3"]);
     assert_eq!(good.full_name(), "httproute.gateway.networking.k8s.io/catalog");
     object["parents"][0]["conditions"][1] = condition("ResolvedRefs", "False", "BackendNotFound");
-    let bad = tables::shown(Kind::Objects, &object).expect("an object");
+    let bad = tables::shown(Kind::Objects, &object, false).expect("an object");
     assert_eq!(bad.cells[2], "ResolvedRefs=False (BackendNotFound)");
 }
 
@@ -71,7 +73,7 @@ fn every_kind_has_as_many_cells_as_heads() {
         ),
     ];
     for (kind, item) in items {
-        let shown = tables::shown(kind, &item).expect("an item");
+        let shown = tables::shown(kind, &item, false).expect("an item");
         assert_eq!(tables::head(kind, true).len(), shown.cells.len(), "{kind:?}");
         match kind {
             Kind::Routes => assert_eq!(shown.cells[3], "90/10"),
@@ -104,29 +106,10 @@ fn a_document_is_what_was_written_with_its_status() {
 }
 
 #[test]
-fn who_leaves_an_endpoint_out_is_told_with_why() {
-    let left_out = |id: &str, ejected: Value| json!({"id": id, "address": "127.0.0.1:1", "workload": "", "revision": "", "healthy": true, "tunnel": "none", "ejected": ejected});
-    let item = json!({"namespace": "default", "name": "catalog", "hostnames": [], "ports": [], "identities": [], "endpoints": [
-        left_out("a", json!([{"proxy": "web-1", "cause": "5 × 503", "since_millis": 12_900, "left_millis": 0}])),
-        left_out("b", json!([{"proxy": "edge-1", "cause": "GET /healthz answered 503 (3 in a row)", "since_millis": 12_000, "left_millis": 0, "unhealthy": true}])),
-    ], "breakers": [{"proxy": "web-1", "percent": 60, "requests": 20, "since_millis": 4100, "half_open": false}],
-    "crowded": [{"proxy": "edge-1", "open": 10, "limit": 10, "waiting": 3}]});
-    let shown = tables::shown(Kind::Services, &item).expect("a service");
-    // In the narrow table: whoever looks at services is told.
-    assert_eq!(tables::head(Kind::Services, false)[4..], ["EJECTED", "BREAKERS"]);
-    assert_eq!(shown.cells[4], "a 12 s ago after 5 × 503 by web-1, b unhealthy 12 s: GET /healthz answered 503 (3 in a row) by edge-1");
-    let service: wire::api::Service = serde_json::from_value(item).expect("a service");
-    let document = manifest::joined(&service);
-    assert_eq!(document["status"]["breakers"][0]["proxy"], "web-1", "{document}");
-    assert_eq!(document["status"]["crowded"][0]["waiting"], 3, "{document}");
-    assert_eq!(shown.cells[5], "open 4 s after 60 % of 20 requests failed by web-1, 10 of 10 connections, 3 waiting, by edge-1");
-}
-
-#[test]
 fn what_a_proxy_refuses_or_cannot_be_given_is_named() {
     let mut item = json!({"name": "orders", "role": "workload", "namespace": "shop", "service": "orders", "revision": "", "identity": "spiffe://x",
         "version": "0.0.9", "connected": true, "acknowledged": 4, "resources": 9, "mtls": true, "since": 0});
-    let cells = |item: &Value| tables::shown(Kind::Proxies, item).expect("a proxy").cells;
+    let cells = |item: &Value| tables::shown(Kind::Proxies, item, false).expect("a proxy").cells;
     assert_eq!((cells(&item)[5].as_str(), cells(&item)[9].as_str()), ("0", "–"));
     item["refused"] = json!({"files/consumer/shop/consumer.acme": "this release does not know the kind", "files/route/shop/a": "why"});
     assert_eq!((cells(&item)[5].as_str(), cells(&item)[9].as_str()), ("2", "files/consumer/shop/consumer.acme, files/route/shop/a"));

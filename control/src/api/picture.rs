@@ -458,9 +458,10 @@ impl<'d> Drawn<'d> {
     fn versions(&self, place: &Place, node: &Node, service: Option<&Arc<Service>>) -> Vec<api::NodeVersion> {
         let mut endpoints: BTreeMap<String, (u32, u32)> = BTreeMap::new();
         for endpoint in service.into_iter().flat_map(|service| super::told::endpoints(self.world, self.inner, &service.key, self.time)) {
+            let healthy = endpoint.state() == api::EndpointState::Healthy;
             let counted = endpoints.entry(endpoint.revision).or_default();
             counted.0 += 1;
-            counted.1 += u32::from(endpoint.healthy && endpoint.ejected.is_empty());
+            counted.1 += u32::from(healthy);
         }
         let weights = service.map(|_| self.weights(place)).unwrap_or_default();
         // A version that has left is told while it has figures; a name that nobody gave is none.

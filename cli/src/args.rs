@@ -6,6 +6,7 @@ use crate::{
     load, logs, man, pipe, probe, proxy_process, renew, run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
+use std::pin::Pin;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -134,57 +135,62 @@ fn alone<A: clap::Args>(name: &'static str) -> A {
 
 pub fn run(organza: Organza) -> Outcome<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing(|| "start the runtime".into())?;
-    runtime.block_on(async {
-        match organza.command {
-            Command::Demo(args) => {
-                demo::run(args, async |place, files| control_process::keep(place, files, &demo::control_flags(), None).await).await
-            }
-            Command::Up(args) => {
-                let flags = args.control.clone();
-                up::run(args, async |place, files, before| control_process::keep(place, files, &flags, before).await).await
-            }
-            Command::Control(args) => control_process::run(args).await,
-            Command::Run(args) => return run::run(args).await,
-            Command::Down(args) => down::run(args).await,
-            Command::Status(args) => status::run(args).await,
-            Command::Check(args) => check::run(args).await,
-            Command::Get(args) => get::run(args).await,
-            Command::Dashboard(args) => dashboard::run(args).await,
-            Command::Graph(args) => graph::run(args).await,
-            Command::Top(args) => top::run(args).await,
-            Command::Tap(args) => tap::run(args).await,
-            Command::Trace(args) => trace::run(args).await,
-            Command::Validate(args) => validate::run(args).await,
-            Command::Explain(args) => explain::run(args).await,
-            Command::Access(args) => access::run(args).await,
-            Command::Diff(args) => diff::run(args).await,
-            Command::Wait(args) => wait::run(args).await,
-            Command::Token(args) => token::run(args).await,
-            Command::Ca(args) => ca::run(args).await,
-            Command::Logs(args) => logs::run(args).await,
-            Command::BugReport(args) => bug_report::run(args).await,
-            Command::Completions(args) => {
-                completions::run(&args);
-                Ok(())
-            }
-            Command::Man(args) => man::run(&args),
-            Command::Version => {
-                println!("organza {}", env!("CARGO_PKG_VERSION"));
-                Ok(())
-            }
-            Command::Proxy(args) => proxy_process::run(args).await,
-            Command::Install(args) => install::run(args).await,
-            Command::Gateway(args) => gateway_pod::run(args).await,
-            Command::Probe(args) => probe::run(args).await,
-            Command::Renew(args) => renew::run(args).await,
-            Command::Pipe(args) => pipe::run(&args),
-            Command::Sample(args) => sample::run(args).await,
-            Command::Resumes { format } => match format == upgrade::bequest::FORMAT {
+    runtime.block_on(work(organza.command))
+}
+
+/// Each in a box of its own: as one future they would be one function, of which a proxy, that needs little of it, has all in memory.
+fn work(command: Command) -> Pin<Box<dyn Future<Output = Outcome<ExitCode>>>> {
+    let work: Pin<Box<dyn Future<Output = Outcome>>> = match command {
+        Command::Demo(args) => {
+            Box::pin(demo::run(args, async |place, files| control_process::keep(place, files, &demo::control_flags(), None).await))
+        }
+        Command::Up(args) => Box::pin(async {
+            let flags = args.control.clone();
+            up::run(args, async |place, files, before| control_process::keep(place, files, &flags, before).await).await
+        }),
+        Command::Control(args) => Box::pin(control_process::run(args)),
+        Command::Run(args) => return Box::pin(run::run(args)),
+        Command::Down(args) => Box::pin(down::run(args)),
+        Command::Status(args) => Box::pin(status::run(args)),
+        Command::Check(args) => Box::pin(check::run(args)),
+        Command::Get(args) => Box::pin(get::run(args)),
+        Command::Dashboard(args) => Box::pin(dashboard::run(args)),
+        Command::Graph(args) => Box::pin(graph::run(args)),
+        Command::Top(args) => Box::pin(top::run(args)),
+        Command::Tap(args) => Box::pin(tap::run(args)),
+        Command::Trace(args) => Box::pin(trace::run(args)),
+        Command::Validate(args) => Box::pin(validate::run(args)),
+        Command::Explain(args) => Box::pin(explain::run(args)),
+        Command::Access(args) => Box::pin(access::run(args)),
+        Command::Diff(args) => Box::pin(diff::run(args)),
+        Command::Wait(args) => Box::pin(wait::run(args)),
+        Command::Token(args) => Box::pin(token::run(args)),
+        Command::Ca(args) => Box::pin(ca::run(args)),
+        Command::Logs(args) => Box::pin(logs::run(args)),
+        Command::BugReport(args) => Box::pin(bug_report::run(args)),
+        Command::Proxy(args) => Box::pin(proxy_process::run(args)),
+        Command::Install(args) => Box::pin(install::run(args)),
+        Command::Gateway(args) => Box::pin(gateway_pod::run(args)),
+        Command::Probe(args) => Box::pin(probe::run(args)),
+        Command::Renew(args) => Box::pin(renew::run(args)),
+        Command::Sample(args) => Box::pin(sample::run(args)),
+        Command::Load(args) => Box::pin(load::run(args)),
+        Command::Completions(args) => Box::pin(async move {
+            completions::run(&args);
+            Ok(())
+        }),
+        Command::Man(args) => Box::pin(async move { man::run(&args) }),
+        Command::Version => Box::pin(async {
+            println!("organza {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }),
+        Command::Pipe(args) => Box::pin(async move { pipe::run(&args) }),
+        Command::Resumes { format } => Box::pin(async move {
+            match format == upgrade::bequest::FORMAT {
                 true => Ok(()),
                 false => Err(Failure::problem(format!("format {format} is not {}", upgrade::bequest::FORMAT))),
-            },
-            Command::Load(args) => load::run(args).await,
-        }
-        .map(|()| ExitCode::SUCCESS)
-    })
+            }
+        }),
+    };
+    Box::pin(async { work.await.map(|()| ExitCode::SUCCESS) })
 }

@@ -1,5 +1,6 @@
 //! rustls configurations: mutual TLS inside the mesh (TLS 1.3 only), the join door, and TLS towards what is outside.
 
+use crate::pem::SystemRoots;
 use crate::verify::clients::ClientsVerifier;
 use crate::verify::{Expected, PinVerifier, SpiffeVerifier};
 use crate::{Credentials, Error};
@@ -129,20 +130,20 @@ pub fn named_server_config(
     stranger_config(shown, &ClientCertificates::Unasked, alpn, time)
 }
 
-/// TLS towards a host outside the mesh: its roots or the system's (given as PEM by the caller), names as BackendTLSPolicy has them.
+/// TLS towards a host outside the mesh: its roots or the system's, names as BackendTLSPolicy has them.
 /// `shown` is what it gets to see if it asks; never an SVID.
 pub fn outside_client_config(
     tls: &UpstreamTls,
-    system_roots: &[u8],
+    system_roots: &SystemRoots,
     shown: Option<&Certificate>,
     alpn: &[&[u8]],
     time: Arc<dyn TimeProvider>,
 ) -> Result<Arc<ClientConfig>, Error> {
     let text = match &tls.roots {
-        UpstreamRoots::System => system_roots,
-        UpstreamRoots::Given(pem) => pem,
+        UpstreamRoots::System => system_roots.read(),
+        UpstreamRoots::Given(pem) => (&**pem).into(),
     };
-    let verifier = Arc::new(crate::verify::outside::OutsideVerifier::new(anchors(text)?, tls, provider().clone()));
+    let verifier = Arc::new(crate::verify::outside::OutsideVerifier::new(anchors(&text)?, tls, provider().clone()));
     let builder = ClientConfig::builder_with_details(provider().clone(), time)
         .with_safe_default_protocol_versions()
         .map_err(malformed)?

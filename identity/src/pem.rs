@@ -4,16 +4,31 @@ use crate::{Error, limits};
 use base64::Engine;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Every certificate of a PEM text, in order; at least one.
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     within(text, "certificate chain", limits::PEM_BYTES)
 }
 
-/// What this machine believes of hosts outside the mesh; nothing where it has no list of its own.
-pub fn of_machine() -> Vec<u8> {
-    let places = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
-    places.iter().find_map(|place| std::fs::read(place).ok()).unwrap_or_default()
+/// Whom hosts outside the mesh are known by where nobody says whom, as PEM.
+#[derive(Debug, Clone)]
+pub enum SystemRoots {
+    /// What this machine believes; nothing where it has no list of its own. Some hundred certificates: read where they are asked for, and not kept.
+    OfMachine,
+    Given(Arc<[u8]>),
+}
+
+impl SystemRoots {
+    pub fn read(&self) -> Cow<'_, [u8]> {
+        let places =
+            ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
+        match self {
+            Self::OfMachine => places.iter().find_map(|place| std::fs::read(place).ok()).unwrap_or_default().into(),
+            Self::Given(pem) => (&**pem).into(),
+        }
+    }
 }
 
 /// The same for a bundle of roots, which may be a machine's own.

@@ -7,8 +7,8 @@ use model::telemetry::{LineFile, LineFormat};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use telemetry::{Gauge, Metrics, Record, Tell, access_log};
 use transport::rt;
@@ -23,7 +23,10 @@ pub struct Line {
 
 /// The workers' end.
 pub struct LogSink {
-    lines: SyncSender<Line>,
+    /// With a thread that writes, from the first line on: few proxies have any, and room for all that may wait is 400 KB.
+    lines: OnceLock<SyncSender<Line>>,
+    /// For the files.
+    folder: PathBuf,
     dropped: Gauge,
     /// As it was started: whether its own output has lines, and in what form where no policy says so.
     output: bool,
@@ -31,19 +34,24 @@ pub struct LogSink {
 }
 
 impl LogSink {
-    pub fn new(lines: SyncSender<Line>, output: bool, format: access_log::Format, metrics: &Metrics) -> Self {
-        Self { lines, dropped: dropped(metrics), output, format }
+    /// Writes files into `folder`.
+    pub fn new(output: bool, format: access_log::Format, metrics: &Metrics, folder: PathBuf) -> Self {
+        Self { lines: OnceLock::new(), folder, dropped: dropped(metrics), output, format }
     }
 
-    /// With a thread that writes, into files of `folder`.
-    pub fn start(output: bool, format: access_log::Format, metrics: &Metrics, folder: PathBuf) -> Self {
+    /// The same with a writer of the caller's.
+    pub fn to(lines: SyncSender<Line>, output: bool, format: access_log::Format, metrics: &Metrics) -> Self {
+        Self { lines: lines.into(), ..Self::new(output, format, metrics, PathBuf::new()) }
+    }
+
+    fn start(&self) -> SyncSender<Line> {
         let (lines, receiver) = sync_channel(limits::LOG_LINES);
-        let lost = dropped(metrics);
+        let (folder, lost) = (self.folder.clone(), self.dropped.clone());
         let writer = std::thread::Builder::new().name("access-log".into()).spawn(move || write(&receiver, io::stdout(), &folder, &lost));
         if let Err(e) = writer {
             tracing::error!("no access log: {e}");
         }
-        Self::new(lines, output, format, metrics)
+        lines
     }
 
     /// Lines dropped so far.
@@ -62,7 +70,7 @@ impl LogSink {
         };
         let mut text = String::with_capacity(512);
         access_log::write_line(format, record, &mut text);
-        let sent = self.lines.try_send(Line { text, output: self.output, file: tell.file.clone() });
+        let sent = self.lines.get_or_init(|| self.start()).try_send(Line { text, output: self.output, file: tell.file.clone() });
         if matches!(sent, Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) {
             self.dropped.add(1.0);
         }

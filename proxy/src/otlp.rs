@@ -8,10 +8,11 @@ mod words;
 
 use crate::limits;
 use crate::worker::Worker;
+use identity::pem::SystemRoots;
 use model::telemetry::{Collector, Exporter, SpansTo};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use telemetry::{Gauge, Metrics, Record, access_log};
 use transport::rt;
 pub(crate) use words::Sender;
@@ -84,7 +85,7 @@ struct Kind {
 }
 
 impl Kind {
-    fn new(path: send::Path, signal: &str, metrics: &Metrics, system_roots: Arc<[u8]>) -> Self {
+    fn new(path: send::Path, signal: &str, metrics: &Metrics, system_roots: SystemRoots) -> Self {
         let labels = &[("signal", signal)];
         Self {
             path,

@@ -262,7 +262,7 @@ impl Proxy {
             flows: handle.flows.clone(),
             keys: handle.keys.clone(),
             otlp: Default::default(),
-            system_roots: identity::pem::of_machine().into(),
+            system_roots: identity::pem::SystemRoots::OfMachine,
             access: handle.access.clone(),
             stage: watch::Sender::new(Stage::Serving),
             busy: AtomicUsize::new(0),
@@ -515,7 +515,7 @@ fn basic(user: &str, secret: &str) -> String {
 
 fn log_sink(config: &Config, metrics: &Metrics) -> LogSink {
     let format = if config.log.json { access_log::Format::Json } else { access_log::Format::Text };
-    LogSink::start(config.log.access, format, metrics, config.state.join("logs"))
+    LogSink::new(config.log.access, format, metrics, config.state.join("logs"))
 }
 
 #[cfg(test)]

@@ -63,8 +63,8 @@ pub struct Shared {
     pub flows: Arc<crate::flows::Flows>,
     /// What is told collectors.
     pub otlp: Arc<crate::otlp::Queue>,
-    /// System roots as PEM, for hosts outside the mesh.
-    pub system_roots: Arc<[u8]>,
+    /// For hosts outside the mesh.
+    pub system_roots: identity::pem::SystemRoots,
     /// Keys of issuers of tokens that were fetched.
     pub keys: Arc<crate::tokens::Store>,
     /// Told whenever policies of access changed.

@@ -142,24 +142,43 @@ fn count(pin: Pin, organza: &Path, folder: &Path) -> Result<Counted> {
     Ok(Counted { instructions, allocations, system_calls, route })
 }
 
-/// Which functions of the program proxies of every kind run, from their start to some requests.
+/// Which functions of the program proxies of every kind run, from their start to some requests, and which of them before any.
 fn lay_out(organza: &Path) -> Result<()> {
     let program = organza.file_name().context("no program")?.to_string_lossy();
-    let mut kinds = Vec::new();
-    for (name, pin) in PINS.map(|(name, pin)| (name, Some(pin))).into_iter().chain([("with a control plane", None)]) {
+    let calls = |name: &str, run: &dyn Fn(&Path) -> Result<Vec<String>>| -> Result<BTreeMap<String, u64>> {
         let folder = std::env::temp_dir().join(format!("organza-layout-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let ran = pin.map_or_else(|| ran_told(organza, &folder), |pin| ran_alone(pin, organza, &folder)).with_context(|| name);
+        let ran = run(&folder).with_context(|| name.to_owned());
         std::fs::remove_dir_all(&folder).ok();
         let mut calls = BTreeMap::new();
         ran?.iter().for_each(|text| layout::functions(text, &program, &mut calls));
         if calls.is_empty() {
             bail!("callgrind wrote nothing of a proxy {name}");
         }
-        kinds.push(calls);
+        Ok(calls)
+    };
+    let mut kinds = Vec::new();
+    for (name, pin) in PINS {
+        kinds.push(calls(name, &|folder| ran_alone(pin, organza, folder))?);
     }
+    kinds.push(calls("with a control plane", &|folder| {
+        ran_told(organza, folder, |port| {
+            eventually("a request is answered", || Ok(shoot(Pin::H1, port, WARM).is_ok()))?;
+            // It reports each second.
+            std::thread::sleep(Duration::from_secs(4));
+            shoot(Pin::H1, port, WARM)
+        })
+    })?);
+    let waits = calls("that waits", &|folder| {
+        ran_told(organza, folder, |port| {
+            eventually("it listens", || Ok(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()))?;
+            // It clears up each minute.
+            std::thread::sleep(Duration::from_secs(70));
+            Ok(())
+        })
+    })?;
     let symbols = process::output("nm", &[&organza.to_string_lossy()])?;
-    let list = layout::list(&kinds, &layout::symbols(&symbols), &compiler()?);
+    let list = layout::list(&kinds, &waits, &layout::symbols(&symbols), &compiler()?);
     Ok(std::fs::write(crate::root().join(LAYOUT), list)?)
 }
 
@@ -191,17 +210,14 @@ fn ran_alone(pin: Pin, organza: &Path, folder: &Path) -> Result<Vec<String>> {
     written(folder)
 }
 
-/// The same of a gateway that its control plane tells what there is, from its first start to its end.
-fn ran_told(organza: &Path, folder: &Path) -> Result<Vec<String>> {
+/// The same of a gateway that its control plane tells what there is, from its first start to its end; `meanwhile` is told its port.
+fn ran_told(organza: &Path, folder: &Path, meanwhile: impl Fn(u16) -> Result<()>) -> Result<Vec<String>> {
     let [port, backend] = free_ports()?;
     let _backend = sample(organza, backend)?;
     let file = objects(Pin::H1, folder, port, backend)?;
     let mut command = callgrind_of(organza, folder, "%p", &["--demangle=no", "--trace-children=yes"]);
     let up = Running::quietly(command.args(["up", "--mesh", "pins", "-f"]).arg(file).env("XDG_STATE_HOME", folder))?;
-    eventually("a request is answered", || Ok(shoot(Pin::H1, port, WARM).is_ok()))?;
-    // It reports each second.
-    std::thread::sleep(Duration::from_secs(4));
-    shoot(Pin::H1, port, WARM)?;
+    meanwhile(port)?;
     // Asked to end, all three write what they ran.
     drop(up);
     let proxy = |text: &String| text.lines().any(|line| line.starts_with("cmd:") && line.contains(" proxy "));

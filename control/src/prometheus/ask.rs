@@ -7,6 +7,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use identity::alpn;
+use identity::pem::SystemRoots;
 use model::backend::{Shown, UpstreamRoots};
 use model::url::escaped;
 use model::{BaseUrl, Hostname, UpstreamTls};
@@ -38,7 +39,7 @@ impl Door {
             Some((server_name, name)) => {
                 let tls = UpstreamTls { server_name, subject_alt_names: Vec::new(), roots: UpstreamRoots::System, shown: Shown::Nothing };
                 let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
-                Some((identity::outside_client_config(&tls, &identity::pem::of_machine(), None, &[alpn::HTTP1], time)?, name))
+                Some((identity::outside_client_config(&tls, &SystemRoots::OfMachine, None, &[alpn::HTTP1], time)?, name))
             }
         };
         Ok(Self { url, tls })

@@ -64,7 +64,7 @@ fn what_cannot_be_written_is_counted_and_the_output_goes_on() {
 fn a_proxy_without_output_and_file_writes_nothing_and_a_policy_chooses_the_form() {
     let metrics = Metrics::new();
     let (sender, receiver) = sync_channel(4);
-    let sink = LogSink::new(sender, false, access_log::Format::Json, &metrics);
+    let sink = LogSink::to(sender, false, access_log::Format::Json, &metrics);
     sink.write(&record("/a"), &Tell::default());
     assert!(receiver.try_recv().is_err());
     sink.write(&record("/b"), &Tell { file: file("a", 1, 1), ..Tell::default() });

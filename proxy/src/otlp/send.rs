@@ -9,6 +9,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use identity::alpn;
+use identity::pem::SystemRoots;
 use model::telemetry::{Collector, CollectorProtocol, SpanWords};
 use model::{BaseUrl, UpstreamTls};
 use rustls::ClientConfig;
@@ -31,13 +32,13 @@ pub(super) enum Path {
 /// Whom collectors by TLS are known by.
 #[derive(Debug)]
 pub(super) struct Trust {
-    system_roots: Arc<[u8]>,
+    system_roots: SystemRoots,
     /// Of the last one: roots are many, and read once.
     known: RefCell<Option<(Collector, Arc<ClientConfig>)>>,
 }
 
 impl Trust {
-    pub fn new(system_roots: Arc<[u8]>) -> Self {
+    pub fn new(system_roots: SystemRoots) -> Self {
         Self { system_roots, known: RefCell::default() }
     }
 

@@ -12,6 +12,7 @@ use model::telemetry::CollectorProtocol;
 use model::{Certificate, ClientCertificates, HostPattern, Key, Source};
 use rustls::time_provider::DefaultTimeProvider;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use telemetry::trace::carrier::Told;
 use telemetry::{Destination, Outcome, Peer, Reporter, Trace, TraceContext};
@@ -100,7 +101,7 @@ async fn tell(kind: &Kind, waiting: &Waiting, to: Option<&Collector>) -> (f64, f
 async fn spans_go_by_grpc_and_by_http() {
     for (protocol, path) in [(CollectorProtocol::Grpc, wire::otlp::TRACES), (CollectorProtocol::Http, "/v1/traces")] {
         let (address, mut heard) = collector().await;
-        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), Arc::from([])));
+        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), SystemRoots::OfMachine));
         let to = at(address, protocol);
         queue.span(&record(Reporter::Gateway));
         assert_eq!(tell(&kind, &queue.spans, Some(&to)).await, (0.0, 0.0), "nobody had asked for it yet");
@@ -127,7 +128,7 @@ async fn spans_go_by_grpc_and_by_http() {
 #[tokio::test]
 async fn lines_go_as_log_records_with_their_trace() {
     let (address, mut heard) = collector().await;
-    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), Arc::from([])));
+    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), SystemRoots::OfMachine));
     let to = at(address, CollectorProtocol::Http);
     tell(&kind, &queue.lines, Some(&to)).await;
     queue.line(&record(Reporter::Source));
@@ -146,7 +147,7 @@ async fn a_collector_that_hangs_costs_counted_drops_and_no_request_waits() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     for protocol in [CollectorProtocol::Grpc, CollectorProtocol::Http] {
         let to = at(listener.local_addr().unwrap(), protocol);
-        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), Arc::from([])));
+        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), SystemRoots::OfMachine));
         tell(&kind, &queue.spans, Some(&to)).await;
         // No await here: whoever carries a request only writes it down.
         (0..limits::OTLP_LINES + 7).for_each(|_| queue.span(&record(Reporter::Source)));
@@ -159,7 +160,7 @@ async fn a_collector_that_hangs_costs_counted_drops_and_no_request_waits() {
 #[tokio::test]
 async fn what_a_collector_refuses_is_dropped_and_so_is_what_nobody_takes() {
     let refused = SocketAddr::from(([127, 0, 0, 1], 1));
-    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), Arc::from([])));
+    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), SystemRoots::OfMachine));
     tell(&kind, &queue.spans, Some(&at(refused, CollectorProtocol::Grpc))).await;
     queue.span(&record(Reporter::Source));
     assert_eq!(tell(&kind, &queue.spans, Some(&at(refused, CollectorProtocol::Grpc))).await, (0.0, 1.0));
@@ -182,7 +183,7 @@ async fn a_collector_by_tls_is_believed_by_its_roots_alone() {
         let cases = [(given(&ours), "", true), (UpstreamRoots::System, &*ours.root, true), (given(&theirs), &*ours.root, false)];
         for (roots, system, believed) in cases {
             let to = Collector::parse(protocol, &url, roots).unwrap();
-            let system: Arc<[u8]> = system.as_bytes().into();
+            let system = SystemRoots::Given(system.as_bytes().into());
             let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), system));
             tell(&kind, &queue.spans, Some(&to)).await;
             queue.span(&record(Reporter::Source));
@@ -196,7 +197,7 @@ async fn a_collector_by_tls_is_believed_by_its_roots_alone() {
 #[tokio::test]
 async fn what_waits_goes_in_requests_of_so_many() {
     let (address, mut heard) = collector().await;
-    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), Arc::from([])));
+    let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), SystemRoots::OfMachine));
     let to = at(address, CollectorProtocol::Http);
     tell(&kind, &queue.lines, Some(&to)).await;
     (0..=limits::OTLP_BATCH).for_each(|_| queue.line(&record(Reporter::Source)));
@@ -213,7 +214,7 @@ async fn what_waits_goes_in_requests_of_so_many() {
 fn a_collector_is_given_so_long_and_is_read_up_to_a_length() {
     let to = at("10.0.0.1:4318".parse().unwrap(), CollectorProtocol::Http);
     let told = |network| {
-        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), Arc::from([])));
+        let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), SystemRoots::OfMachine));
         let ((), time) = on(network, async {
             kind.tell(&queue.lines, Some(To::Collector(&to)), &sender()).await;
             queue.line(&record(Reporter::Source));
@@ -226,7 +227,7 @@ fn a_collector_is_given_so_long_and_is_read_up_to_a_length() {
     let answer = |length: usize| format!("HTTP/1.1 503 No\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length));
     let why = |length: usize| {
         on(Network::says(answer(length)).0, async {
-            send::send(&to, send::Path::Logs, &send::Trust::new(Arc::from([])), &sender(), &["{}".to_owned()]).await.unwrap_err()
+            send::send(&to, send::Path::Logs, &send::Trust::new(SystemRoots::OfMachine), &sender(), &["{}".to_owned()]).await.unwrap_err()
         })
     };
     assert_eq!(why(limits::OTLP_ANSWER), "it answered 503 Service Unavailable");

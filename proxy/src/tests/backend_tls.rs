@@ -4,7 +4,7 @@
 use super::resources::{self, HTTP, Place, TCP};
 use super::{Proxy, Shop, bounded, key};
 use crate::explain::{Asker, explain_live};
-use ::identity::pem;
+use ::identity::pem::{self, SystemRoots};
 use model::backend::{Shown, UpstreamRoots};
 use model::*;
 use routing::explain::Outcome;
@@ -128,7 +128,7 @@ async fn a_backend_is_believed_by_the_roots_and_names_of_its_policy() {
         let shown = certificate("api", &ours, &["api.example", "*.wild.example", "spiffe://a/b"]);
         let (address, seen) = server(&shown, &ClientCertificates::Unasked);
         let mut shop = Shop::new(address);
-        shop.mesh.system_roots = ours.root.as_bytes().into();
+        shop.mesh.system_roots = SystemRoots::Given(ours.root.as_bytes().into());
         let (gateway, door) = edge(&mut shop, HTTP);
         let system = |name| Arc::new(UpstreamTls { roots: UpstreamRoots::System, ..(*verified(&theirs, name, &[])).clone() });
         let cases = [

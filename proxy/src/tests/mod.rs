@@ -44,6 +44,7 @@ use crate::rim::Resolver;
 use crate::snapshot::{Shared as Pointer, Snapshot};
 use crate::worker::{Me, Shared, Stage, Worker};
 use arc_swap::ArcSwap;
+use identity::pem::SystemRoots;
 use identity::{Authority, Credentials, Csr, SignRequest, Signer, Svid, TrustStore};
 use model::{Change, Key, Kind, Resource, Source, SpiffeId, TrustDomain};
 use serde_json::Value;
@@ -72,7 +73,7 @@ pub struct Mesh {
     trust: TrustStore,
     pub snapshot: Pointer,
     /// What proxies take for the machine's own roots.
-    pub system_roots: Arc<[u8]>,
+    pub system_roots: SystemRoots,
     generation: u64,
     access: watch::Sender<u64>,
     /// Told of each new snapshot.
@@ -89,7 +90,7 @@ impl Mesh {
             authority,
             trust,
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::default())),
-            system_roots: Arc::from([]),
+            system_roots: SystemRoots::Given(Arc::from([])),
             generation: 0,
             access: watch::Sender::new(0),
             news: Arc::default(),
@@ -166,7 +167,7 @@ impl Mesh {
         let format = access_log::Format::Json;
         let name = identity.to_owned();
         let metrics = Metrics::new();
-        let log = LogSink::new(lines, true, format, &metrics);
+        let log = LogSink::to(lines, true, format, &metrics);
         let shared = Arc::new(Shared {
             snapshot: self.snapshot.clone(),
             credentials,

@@ -1,5 +1,6 @@
-//! `cargo xtask pins --layout`: which functions proxies run, from their start to some requests of each kind, those in front that most kinds run and
-//! that are called most, as a list by which the linker lays them side by side (`cli/build.rs`). Names are the compiler's, hashes and all: only by them instances of a generic
+//! `cargo xtask pins --layout`: which functions proxies run, from their start to some requests of each kind, as a list by which the linker lays them side
+//! by side (`cli/build.rs`): first those that requests alone need, then those that one without a request runs too. In the middle lie those that
+//! most kinds run and that are called most. Names are the compiler's, hashes and all: only by them instances of a generic
 //! function are told apart. They outlive changes of code, but neither another compiler nor another version of a dependency.
 
 use super::callgrind::named;
@@ -45,21 +46,23 @@ pub fn symbols(text: &str) -> HashSet<&str> {
         .collect()
 }
 
-/// The list, of what each kind of proxy calls. What the program does not name has no section of its own.
-pub fn list(kinds: &[BTreeMap<String, u64>], symbols: &HashSet<&str>, compiler: &str) -> String {
+/// The list, of what each kind of proxy calls, and of what one that waits for its first request does. What the program does not name has no section of
+/// its own.
+pub fn list(kinds: &[BTreeMap<String, u64>], waits: &BTreeMap<String, u64>, symbols: &HashSet<&str>, compiler: &str) -> String {
     // By which kinds, a bit for each, and how often.
     let mut all: BTreeMap<&str, (u32, u64)> = BTreeMap::new();
-    for (kind, calls) in kinds.iter().enumerate() {
+    for (kind, calls) in kinds.iter().chain([waits]).enumerate() {
         for (name, times) in calls.iter().filter(|(name, _)| symbols.contains(name.as_str())) {
             let of = all.entry(name).or_default();
             *of = (of.0 | 1 << kind, of.1 + times);
         }
     }
-    let mut ran: Vec<_> = all.into_iter().collect();
+    let (mut waiting, mut asked): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| waits.contains_key(*name));
     // What the same kinds run lies together.
-    ran.sort_by_key(|(_, (kinds, times))| std::cmp::Reverse((kinds.count_ones(), *kinds, *times)));
+    asked.sort_by_key(|(_, (kinds, times))| (kinds.count_ones(), *kinds, *times));
+    waiting.sort_by_key(|(_, (kinds, times))| std::cmp::Reverse((kinds.count_ones(), *kinds, *times)));
     let mut out = format!("# Made by `cargo xtask pins --layout` (decisions/0048).\n# {compiler}\n");
-    for (name, _) in ran {
+    for (name, _) in asked.into_iter().chain(waiting) {
         // Writing to a string does not fail.
         let _ = writeln!(out, "{name}");
     }

@@ -33,15 +33,17 @@ const SYMBOLS: &str = "\
 ";
 
 #[test]
-fn what_ran_of_the_program_is_listed_what_most_kinds_run_first_and_then_the_most_called() {
+fn what_ran_of_the_program_is_listed_what_requests_alone_need_first_and_the_most_called_in_the_middle() {
     let mut calls = BTreeMap::new();
     functions(PROFILE, "organza", &mut calls);
     let other = BTreeMap::from([("_ZN5proxy3two17h0123456789abcdefE".to_owned(), 1)]);
-    let list = list(&[calls, other], &symbols(SYMBOLS), "rustc 1");
+    let waits = BTreeMap::from([("_ZN9transport4send17hffffffffffffffffE", 1), ("_ZN5proxy3one17h0123456789abcdefE", 0)]);
+    let waits = waits.into_iter().map(|(name, times)| (name.to_owned(), times)).collect();
+    let list = list(&[calls, other], &waits, &symbols(SYMBOLS), "rustc 1");
     let names: Vec<&str> = list.lines().filter(|line| !line.starts_with('#')).collect();
     let wanted = [
-        "_ZN5proxy3two17h0123456789abcdefE",
         "_ZN5proxy3one17haaaaaaaaaaaaaaaaE",
+        "_ZN5proxy3two17h0123456789abcdefE",
         "_ZN9transport4send17hffffffffffffffffE",
         "_ZN5proxy3one17h0123456789abcdefE",
     ];

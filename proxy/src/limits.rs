@@ -98,6 +98,8 @@ pub const PORTS_TRIED: u16 = 64;
 pub const H2_CONNECTIONS: usize = 16;
 /// For how long nobody waits for another's handshake towards a proxy that knew no trunks.
 pub const WITHOUT_TRUNKS: Duration = Duration::from_secs(60);
+/// Futures that serve requests which a thread keeps while nobody needs them.
+pub const SPARE_CLERKS: usize = 64;
 /// An opaque connection that carried so many bytes says that those to the same port do better with sessions of their own.
 pub const BULK: u64 = 16 * 1024 * 1024;
 /// For how long that is believed.

@@ -105,8 +105,7 @@ pub async fn request(
                 });
                 return again::while_allowed(&worker.again, judge, asked).await;
             }
-            let carried = rt::boxed(|| routed.run(down, head, &hop, record));
-            again::while_allowed(&worker.again, judge, carried).await
+            again::while_allowed(&worker.again, judge, routed.run(down, head, &hop, record)).await
         }
         Plan::Application { address, service } => {
             record.dialled_service = service.map(|s| worker.destination(s));
@@ -124,7 +123,7 @@ pub async fn request(
                 });
                 return again::while_allowed(&worker.again, || judged.again(), asked).await;
             }
-            let carried = rt::boxed(|| direct(worker, down, head, &hop, record, (key, None), due));
+            let carried = direct(worker, down, head, &hop, record, (key, None), due);
             again::while_allowed(&worker.again, || judged.again(), carried).await
         }
         Plan::Outside { host, port } => {

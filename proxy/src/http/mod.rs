@@ -3,6 +3,7 @@
 
 mod admit;
 mod answer;
+mod clerk;
 mod connect;
 pub(crate) mod down;
 pub(crate) mod exchange;
@@ -124,65 +125,81 @@ pub(crate) enum After {
 /// request crosses with this reads an interim answer before the answer (RFC 9110, section 15.2).
 const LEAVING: &[u8] = b"HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\n";
 
+/// A connection of HTTP/1, and what is known of it.
+pub(crate) struct Served {
+    worker: Rc<Worker>,
+    connection: h1::Connection,
+    client: Client,
+    /// Requests that it brought.
+    carried: u32,
+}
+
 /// Serves a connection until it ends or the proxy drains. Callers that begin with HTTP/2's preface are taken at their word.
 ///
-/// A connection that is idle holds what it needs to be idle; what serves a request, and what comes once in a connection's life, is a box of its own. It is
-/// one block, and uses what it was given where it lies: an `async fn` would keep room for its arguments and for what they are moved to.
-pub fn serve(worker: Rc<Worker>, mut connection: h1::Connection, mut client: Client) -> Pin<Box<dyn Future<Output = ()>>> {
+/// A connection that is idle holds what it needs to be idle; a request is served by a clerk, of whom a thread has as many as serve at once, and what
+/// comes once in a connection's life is a box of its own. It is one block, and uses what it was given where it lies: an `async fn` would keep room for its
+/// arguments and for what they are moved to.
+pub fn serve(worker: Rc<Worker>, connection: h1::Connection, client: Client) -> Pin<Box<dyn Future<Output = ()>>> {
+    let mut served = Box::new(Served { worker, connection, client, carried: 0 });
     Box::pin(async move {
-        let (mut first, mut carried, mut told) = (true, 0, false);
-        let mut stage = worker.shared.stage();
+        let (mut first, mut told) = (true, false);
+        let mut stage = served.worker.shared.stage();
         // One watch for the whole connection: to begin and end one for each request costs more than to read it.
-        let mut moved_on = pin!(moved_on(worker.shared.stage.subscribe(), stage));
+        let mut moved_on = pin!(moved_on(served.worker.shared.stage.subscribe(), stage));
         loop {
-            if std::mem::take(&mut first) && Box::pin(is_h2(&worker, &mut connection.reader, client.bounds.idle)).await {
+            if std::mem::take(&mut first) && Box::pin(is_h2(&served.worker, &mut served.connection.reader, served.client.bounds.idle)).await
+            {
+                let Served { worker, connection, client, .. } = *served;
                 let Some((stream, read)) = connection.into_parts() else { return };
                 return Box::pin(serve_h2(worker, stream, read, client)).await;
             }
             // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
             // One that has a successor is in no hurry: who is idle now may send its last request at any moment, and must not meet a closing door.
-            let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { client.bounds.idle };
-            let inward = matches!(client.ingress, Ingress::Inbound { .. });
-            if stage == Stage::Ending && inward && connection.reader.so_far().is_empty() && !told {
+            let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { served.client.bounds.idle };
+            let inward = matches!(served.client.ingress, Ingress::Inbound { .. });
+            if stage == Stage::Ending && inward && served.connection.reader.so_far().is_empty() && !told {
                 told = true;
-                connection.writer.hold_first(LEAVING);
+                served.connection.writer.hold_first(LEAVING);
                 // A peer that is gone shows in the next read.
-                let _ = Box::pin(connection.writer.flush()).await;
+                let _ = Box::pin(served.connection.writer.flush()).await;
             }
-            let begun = match select(pin!(connection.reader.begun(idle)), moved_on.as_mut()).await {
+            let begun = match select(pin!(served.connection.reader.begun(idle)), moved_on.as_mut()).await {
                 Either::Left((begun, _)) => begun,
                 Either::Right((now, _)) => {
                     stage = now;
-                    moved_on.set(self::moved_on(worker.shared.stage.subscribe(), stage));
+                    moved_on.set(self::moved_on(served.worker.shared.stage.subscribe(), stage));
                     continue;
                 }
             };
             if !begun {
-                return Box::pin(goodbye(&worker, &mut connection, &client)).await;
+                let Served { worker, connection, client, .. } = &mut *served;
+                return Box::pin(goodbye(worker, connection, client)).await;
             }
-            carried += 1;
-            match rt::boxed(|| carry(&worker, &mut connection, &client, carried)).await {
+            served.carried += 1;
+            let after;
+            (served, after) = clerk::carry(served).await;
+            match after {
                 After::Keep => {}
                 After::Switch { service, port } => {
-                    client.ingress = Ingress::Service { service, port };
+                    served.client.ingress = Ingress::Service { service, port };
                     first = true;
                 }
-                After::Close => return drop(connection.writer.send_half().shutdown().await),
+                After::Close => return drop(served.connection.writer.send_half().shutdown().await),
                 After::Abort => return,
-                After::Linger => return Box::pin(linger(&mut connection, limits::EARLY_ANSWER_TIME)).await,
+                After::Linger => return Box::pin(linger(&mut served.connection, limits::EARLY_ANSWER_TIME)).await,
             }
         }
     })
 }
 
-/// One request of a connection, the `carried`th, from the first bytes of its head.
-async fn carry(worker: &Rc<Worker>, connection: &mut h1::Connection, client: &Client, carried: u32) -> After {
-    let h1::Connection { reader, writer } = connection;
+/// One request of a connection, from the first bytes of its head.
+async fn carry(served: &mut Served) -> After {
+    let Served { worker, connection: h1::Connection { reader, writer }, client, carried } = served;
     let mut head = spare::request();
     let after = match reader.head(&mut head).await {
         Ok(framing) => {
             let _busy = worker.busy();
-            let last = worker.shared.is_draining() || client.requests.is_some_and(|most| carried >= most);
+            let last = worker.shared.is_draining() || client.requests.is_some_and(|most| *carried >= most);
             let down = Downstream::h1(reader, writer, framing, rt::now(), last);
             one(worker, down, &mut head, client).await
         }

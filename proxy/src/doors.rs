@@ -201,6 +201,9 @@ pub(crate) async fn judge_again(worker: Rc<Worker>) {
     }
 }
 
+/// How often somebody looks whether there is room again.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(5);
+
 async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: watch::Receiver<bool>, room: Arc<Room>) {
     let answerer = Rc::new(Answerer::new(&worker, door, listener.address(), &room));
     loop {
@@ -208,7 +211,7 @@ async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: 
             worker.full(listener.address());
         }
         while room.is_full() {
-            rt::sleep(std::time::Duration::from_millis(5)).await;
+            rt::sleep(LOOK_AGAIN).await;
             if *closed.borrow() {
                 return;
             }
@@ -229,7 +232,15 @@ async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: 
                 continue;
             }
         };
-        let (worker, answerer, seat) = (worker.clone(), answerer.clone(), room.connection());
+        // Another worker may have brought the last one meanwhile. What is accepted is served even if the door closes.
+        let seat = loop {
+            match room.try_connection() {
+                Some(seat) => break seat,
+                None if *closed.borrow() => break room.connection(),
+                None => rt::sleep(LOOK_AGAIN).await,
+            }
+        };
+        let (worker, answerer) = (worker.clone(), answerer.clone());
         rt::spawn(async move {
             // From the first byte of its handshake: what came in before the door closed is let finish, and idle ones leave soon by themselves.
             let _busy = worker.busy();

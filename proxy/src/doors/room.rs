@@ -5,7 +5,7 @@ use crate::limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Workers look before they accept, so that each may bring one more than the limit where they look at once.
+/// Workers look before they accept; where two looked at once, what the second accepted waits in its hands until there is room.
 #[derive(Debug)]
 pub struct Room {
     connections: Seats,
@@ -53,6 +53,14 @@ impl Room {
     /// A connection, until it is dropped, however its task ends.
     pub fn connection(self: &Arc<Self>) -> Seat {
         Seat::take(self, |room| &room.connections)
+    }
+
+    /// The same, if there is room for it.
+    pub fn try_connection(self: &Arc<Self>) -> Option<Seat> {
+        let Seats { most, taken, .. } = &self.connections;
+        let next = |count| (count < most.load(Ordering::Relaxed)).then_some(count + 1);
+        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
+        Some(Seat { room: self.clone(), of: |room| &room.connections })
     }
 
     /// A handshake, likewise.

@@ -59,6 +59,27 @@ async fn at_the_limit_new_connections_wait_and_old_ones_live() {
 }
 
 #[tokio::test]
+async fn workers_that_accept_at_once_serve_no_more_than_the_limit() {
+    bounded(async {
+        let room = Room::new(1, 100);
+        let door = Door::ExplicitProxy { authorization: "Basic x".into() };
+        let (address, _close, _proxy) = open(&mut Mesh::new(), door, &room);
+        // It has looked, and waits for the next.
+        rt::sleep(std::time::Duration::from_millis(20)).await;
+        let anothers = room.try_connection().unwrap();
+        assert!(room.try_connection().is_none());
+        let mut new = TcpStream::connect(address).await.unwrap();
+        new.write_all(REQUEST).await.unwrap();
+        rt::sleep(std::time::Duration::from_millis(200)).await;
+        let mut byte = [0];
+        assert_eq!(new.try_read(&mut byte).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it is not served");
+        drop(anothers);
+        new.read_exact(&mut byte).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn handshakes_under_way_are_limited_by_themselves() {
     bounded(async {
         let room = Room::new(100, 2);

@@ -142,7 +142,10 @@ async fn streams<F: Future<Output = ()> + 'static>(
         rt::sleep(crate::limits::DRAIN_GRACE).await;
     };
     let served = match h2::Server::bounded(stream, BytesMut::new(), h2::Who::Member, bounds).await {
-        Ok(server) => h2::serve(server, drained, one).await,
+        Ok(mut server) => {
+            worker.watch_resets(&mut server);
+            h2::serve(server, drained, one).await
+        }
         Err(error) => Err(error),
     };
     if let Err(error) = served

@@ -251,6 +251,12 @@ impl Worker {
         self.shared.metrics.counter("organza_downstream_cx_ended", help, &[("cause", cause)]).add(1.0);
     }
 
+    /// Has requests counted that HTTP/2 resets for what their caller did; the connection goes on.
+    pub fn watch_resets(self: &Rc<Self>, server: &mut transport::h2::Server) {
+        let (worker, help) = (self.clone(), "Requests of callers that were reset for what they did");
+        server.when_reset(move |cause| worker.shared.metrics.counter("organza_downstream_rq_reset", help, &[("cause", cause)]).add(1.0));
+    }
+
     /// Has it counted if TLS is broken off by the caller after the handshake.
     pub fn watch(self: &Rc<Self>, stream: &mut Stream) {
         let worker = self.clone();

@@ -273,7 +273,10 @@ pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client
     };
     let who = if client.is_member() { h2::Who::Member } else { h2::Who::Stranger };
     let served = match h2::Server::bounded(stream, read, who, client.bounds).await {
-        Ok(server) => h2::serve(server, drained, exchange).await,
+        Ok(mut server) => {
+            worker.watch_resets(&mut server);
+            h2::serve(server, drained, exchange).await
+        }
         Err(error) => Err(error),
     };
     if let Err(error) = served

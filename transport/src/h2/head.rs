@@ -13,6 +13,7 @@ const OF_ONE_HOP: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "
 
 /// A head that is so many times longer than what is taken is no mistake, and is not answered.
 const ABUSE: usize = 8;
+pub(super) const BOMB: &str = "head is many times longer than what is taken";
 
 /// What is wrong with a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl<'h> Fields<'h> {
     fn counts(&mut self, name: &[u8], value: &[u8]) -> bool {
         self.size += name.len() + value.len() + 32;
         if self.size > self.most.saturating_mul(ABUSE) {
-            self.malformed("head is many times longer than what is taken");
+            self.malformed(BOMB);
         } else if self.size > self.most {
             self.flaw(Flaw::Refused(Fault::HeadTooLarge, "head is longer than what is taken"));
         }

@@ -1,7 +1,7 @@
 //! The side that answers: a connection yields exchanges, and each goes its own way.
 
 use super::body::Handle;
-use super::conn::{Connection, End};
+use super::conn::{Connection, End, WhenReset};
 use super::driver::{Driver, Link};
 use super::flood::Who;
 use super::{BodyReader, BodyWriter, CLIENT_PREFACE, Facing, code};
@@ -62,6 +62,11 @@ impl Server {
         let link = Rc::new(RefCell::new(Connection::new(Facing::Downstream, who, bounds, rt::now())));
         let idle = Box::pin(rt::sleep(bounds.idle));
         Ok(Self { driver: Driver::new(link.clone(), stream, read), link, idle, asked: false, bounds, draining: false })
+    }
+
+    /// Has it told by name, as metrics have it, whenever a request is reset for what the client did.
+    pub fn when_reset(&mut self, told: impl Fn(&'static str) + 'static) {
+        self.link.borrow_mut().when_reset = Some(WhenReset(Box::new(told)));
     }
 
     /// The next request; `None` when the connection is over. Must be polled all the while: it is what moves every stream's bytes.

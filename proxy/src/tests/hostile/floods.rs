@@ -42,6 +42,43 @@ async fn a_flood_is_ended_with_its_code_and_counted_by_its_name() {
 }
 
 #[tokio::test]
+async fn requests_that_are_tricks_are_reset_and_counted_by_name_and_their_connection_goes_on() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let target = Target::Listener(key(Kind::Listener, "edge.web"));
+        let rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        shop.mesh.put(vec![resources::listener(80, None), resources::route(target, rule)]);
+        let mut gateway = shop.mesh.proxy("gateway");
+        let mut stream = TcpStream::connect(gateway.gateway(80)).await.unwrap();
+        let headers = |id: u8, block: &[u8]| [&[0, (block.len() >> 8) as u8, block.len() as u8, 1, 5, 0, 0, 0, id][..], block].concat();
+        // GET http / of shop.example; and one whose path comes twice.
+        let get = [&[0x82, 0x86, 0x84, 0x01, 12][..], b"shop.example"].concat();
+        let twice = [&get[..], &[0x84]].concat();
+        // A field of 4,000 bytes goes into the table, and is named a thousand times.
+        let first = [&get[..], &[0x40, 1, b'x', 0x7f, 0xa1, 0x1e], &[b'v'; 4000]].concat();
+        let bomb = [&get[..], &[0xbe; 1000]].concat();
+        let all = [headers(1, &twice), headers(3, &first), headers(5, &bomb), headers(7, &get)].concat();
+        stream.write_all(&[transport::h2::CLIENT_PREFACE, &[0, 0, 0, 4, 0, 0, 0, 0, 0], &all].concat()).await.unwrap();
+        let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+        while !seen.windows(6).any(|frame| frame[0] == 1 && frame[2..] == [0, 0, 0, 7]) {
+            let count = stream.read(&mut buffer).await.unwrap();
+            assert!(count > 0, "{seen:?}");
+            seen.extend_from_slice(&buffer[..count]);
+        }
+        let resets: Vec<u8> =
+            seen.windows(13).filter(|f| f[..8] == [0, 0, 4, 3, 0, 0, 0, 0] && f[9..] == [0, 0, 0, 1]).map(|f| f[8]).collect();
+        assert_eq!(resets, [1, 5]);
+        let metrics = gateway.worker.shared.metrics.encode();
+        for cause in ["h2_protocol_error", "h2_header_list_bomb"] {
+            assert!(metrics.contains(&format!("organza_downstream_rq_reset_total{{cause=\"{cause}\"}} 1")), "{metrics}");
+        }
+        assert!(!metrics.contains("organza_downstream_cx_ended_total{"), "{metrics}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_a_trusted_load_balancer_names_is_the_caller_and_nobody_else_is_believed() {
     bounded(async {
         let backend = Backend::http("catalog").await;

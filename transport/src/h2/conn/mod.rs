@@ -19,6 +19,7 @@ use super::{CLIENT_PREFACE, Facing};
 use crate::{Bounds, limits};
 use model::{RequestHead, ResponseHead};
 use std::collections::VecDeque;
+use std::fmt;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -101,6 +102,17 @@ pub struct Connection {
     now: Instant,
     /// Nobody will ask anything more.
     pub done: bool,
+    /// Hears by name what streams of the peer are reset for.
+    pub when_reset: Option<WhenReset>,
+}
+
+/// Is told the name of a cause.
+pub struct WhenReset(pub Box<dyn Fn(&'static str)>);
+
+impl fmt::Debug for WhenReset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WhenReset")
+    }
 }
 
 const DRAIN_PING: [u8; 8] = *b"goodbye!";
@@ -133,6 +145,7 @@ impl Connection {
             driver: None,
             now,
             done: false,
+            when_reset: None,
         };
         connection.greet();
         connection

@@ -1,5 +1,6 @@
 //! What the peer sends, frame by frame. An `Err` ends the connection; what ends one stream is told to the peer here.
 
+use super::super::cause;
 use super::super::flood::Flood;
 use super::super::frame::{Header, word};
 use super::super::head::{self, AnswerReading, Flaw, RequestReading};
@@ -96,6 +97,9 @@ impl Connection {
     fn stream_error(&mut self, id: u32, code: u32, why: &'static str, counts: bool) -> Received {
         if counts && !self.watch.provoked(self.now) {
             return Err(End::Flood(Flood::MadeYouReset));
+        }
+        if let Some(WhenReset(told)) = self.when_reset.as_ref().filter(|_| counts) {
+            told(if why == head::BOMB { "h2_header_list_bomb" } else { cause(code) });
         }
         frame::write(&mut self.output.frames, kind::RST_STREAM, 0, id, &code.to_be_bytes());
         match self.streams.find(id) {

@@ -161,7 +161,8 @@ fn member(service: shop::Service, port: u16) -> Member {
 }
 
 fn sample(place: &Place, service: shop::Service, port: u16, joined: &Joined) -> Outcome<Supervised> {
-    let name = format!("{}-{}", service.name, service.version);
+    // As its proxy is called: by that name its lines are looked for.
+    let name = joined.name.clone();
     let port = port.to_string();
     let mut command: Vec<std::ffi::OsString> = vec![program::own()?.into()];
     command.extend(["sample", "--tethered", "--name", service.name, "--version", service.version, "--port", &port].map(Into::into));

@@ -5,6 +5,7 @@ use crate::environment;
 use crate::failure::{Context, Failure, Outcome};
 use crate::join::{self, Joined, Member, Served, Upstream};
 use crate::lifeline::Lifeline;
+use crate::log_file::LogFile;
 use crate::mesh_flag::MeshFlag;
 use crate::place::Place;
 use crate::upgrade::bequest::{self, Children, Descriptors};
@@ -104,9 +105,16 @@ pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
     let program = match args.command.is_empty() {
         true => {
             eprintln!("organza: {} is in the mesh; Ctrl-C takes it out", joined.name);
+            if args.service.is_some() {
+                say_where_lines_are(
+                    &place,
+                    &joined,
+                    "this program was not started by organza run: its lines are where whoever started it keeps them",
+                );
+            }
             Ok(None)
         }
-        false => start(&args, &joined).map(Some),
+        false => start(&args, &joined).inspect(|program| say_where_lines_are(&place, &joined, &whereabouts(&args, program.id()))).map(Some),
     };
     match program {
         Ok(program) => keep(&args, &place, joined, program).await,
@@ -220,6 +228,32 @@ fn start(args: &RunArgs, joined: &Joined) -> Outcome<Wrapped> {
     let java = std::env::var("JAVA_TOOL_OPTIONS").ok();
     let environment = environment::variables(joined.outbound, &joined.secret, java.as_deref());
     Wrapped::start(&args.command, &environment)
+}
+
+/// In the log that a program in the foreground does not write, so that who looks there (`organza logs`, the dashboard) learns where to look.
+fn say_where_lines_are(place: &Place, joined: &Joined, what: &str) {
+    // Who cannot write here has a mesh that works all the same.
+    if let Ok(log) = LogFile::open(&place.log(&joined.name)) {
+        log.line(format!("organza: {what}").as_bytes());
+    }
+}
+
+/// Where a program writes that has our own streams. Its arguments stay untold: some have secrets.
+fn whereabouts(args: &RunArgs, program: u32) -> String {
+    let name = args.command.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let [out, err] = [1, 2].map(|stream| stream_of(std::fs::read_link(format!("/proc/self/fd/{stream}")).ok()));
+    let to = if out == err { out } else { format!("{out}, and errors to {err}") };
+    format!("{name} (process {program}) runs in the foreground of organza run (process {}): it writes to {to}", std::process::id())
+}
+
+/// A stream by what the kernel calls it.
+fn stream_of(link: Option<PathBuf>) -> String {
+    match link.as_deref().and_then(std::path::Path::to_str) {
+        Some(path) if path.starts_with("/dev/pts/") || path.starts_with("/dev/tty") => format!("the terminal {path}"),
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        Some(socket) if socket.starts_with("socket:") => "a socket (under systemd it is the journal: journalctl)".to_owned(),
+        _ => "a pipe that whoever started that reads".to_owned(),
+    }
 }
 
 async fn watched(args: &RunArgs, program: &mut Wrapped) -> Outcome<u8> {

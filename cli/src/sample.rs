@@ -55,6 +55,7 @@ pub async fn run(args: SampleArgs) -> Outcome {
     let address = SocketAddr::new(args.listen, args.port);
     let listener = TcpListener::bind(address).await.doing(|| format!("listen on {address}"))?;
     let mut lifeline = Lifeline::new(args.tethered).doing(|| "listen to signals".into())?;
+    println!("{} {} listens on {address}", args.name, args.version);
     if args.tcp {
         return tokio::select! {
             biased;

@@ -39,6 +39,10 @@ impl Wrapped {
         Self::listening(|| Child::adopt(pid, Pipes::default(), None).doing(|| format!("go on with process {pid}")))
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its number; somebody else waits for it from now on.
     pub fn let_go(self) -> u32 {
         self.child.let_go().0

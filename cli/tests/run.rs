@@ -18,6 +18,10 @@ fn two_python_servers_are_called_by_name_and_a_route_splits_between_them() {
     let (mut a, mut b) = (python(&mesh, "a", &[]), python(&mesh, "b", &[]));
     assert_eq!(called(&mesh, "http://a/name"), "a");
     assert_eq!(called(&mesh, "http://b/name"), "b");
+    // Its lines are where it was started; who looks for them among those that are kept is told so, and no argument of it.
+    let (code, said, error) = mesh.run(&["logs", "a"]);
+    assert!(code == 0 && said.contains("python3 (process ") && said.contains("it writes to a pipe"), "{said}{error}");
+    assert!(!said.contains("http.server"), "{said}");
 
     mesh.write("split.yaml", &to_b());
     up.wait_for("HTTPRoute a", Duration::from_secs(10));

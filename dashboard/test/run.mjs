@@ -166,6 +166,27 @@ await viewer.route(/v1\/graph\?.*node=/, (route) => route.fulfill({ status: 500,
 check(await until('a page whose own question fails says so', () => viewer.getByRole('alert').filter({ hasText: 'no graph of it' }).count()), 'a page whose own question fails says so');
 await viewerContext.close();
 
+// Lines of a program and of its proxy, for an operator; of one that keeps none where it writes to.
+const outside = spawn(organza, ['run', '--mesh', mesh, '--service', 'lone', '--port', '1', '--', 'sleep', '600'], { stdio: 'ignore' });
+const operatorContext = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+const operator = await operatorContext.newPage();
+await operator.goto((await run('dashboard', '--no-open', '--mesh', mesh, '--role', 'operator')).split('\n')[0]);
+await operator.waitForSelector('[data-node]', { timeout: PATIENCE });
+for (const [name, program] of [['catalog-v1', 'catalog v1 listens on 127.0.0.1:'], ['lone', 'it writes to /dev/null']]) {
+  await operator.goto(`${base}/#/workloads`);
+  const row = operator.locator('tbody a.name', { hasText: name });
+  if (!(await until(`${name} is among the workloads`, () => row.count()))) continue;
+  await operator.goto(`${base}/${await row.first().getAttribute('href')}`);
+  const card = operator.locator('section', { has: operator.getByRole('heading', { name: 'Logs' }) });
+  await card.getByRole('button', { name: 'Show' }).click();
+  const seen = await until(`the lines of ${name} are shown`, async () => (await card.getByLabel('Log of the program').innerText()).includes(program));
+  if (seen) check((await card.getByLabel('Log of the proxy').count()) === 1, `the lines of ${name} are shown, and its proxy's`);
+  await card.screenshot({ path: `${folder}/logs-${name}.png` });
+}
+await operatorContext.close();
+outside.kill('SIGTERM');
+await new Promise((ended) => (outside.exitCode === null ? outside.on('close', ended) : ended()));
+
 // Of a process what it alone told; of a route what it decides about. Both end when nobody calls, so that calls go on until they are shown.
 const calls = async () => {
   for (let n = 0; n < 5; n += 1) await fetch(new URL('/items', gateway)).catch(() => {});

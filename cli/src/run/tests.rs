@@ -24,3 +24,13 @@ fn a_locality_becomes_the_labels_that_kubernetes_has_for_it_unless_they_are_give
     assert!(!labels(&[]).iter().any(|(label, _)| label.starts_with("topology")));
     assert!(Line::try_parse_from(["run", "--locality", "eu/"]).is_err());
 }
+
+#[test]
+fn a_stream_is_called_what_a_reader_can_go_to() {
+    let told = |link: &str| stream_of(Some(link.into()));
+    assert_eq!(told("/dev/pts/3"), "the terminal /dev/pts/3");
+    assert_eq!(told("/var/log/web.log"), "/var/log/web.log");
+    assert!(told("pipe:[4711]").starts_with("a pipe"));
+    assert!(told("socket:[4711]").contains("journalctl"));
+    assert!(stream_of(None).starts_with("a pipe"));
+}

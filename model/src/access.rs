@@ -2,7 +2,7 @@
 //! a rule is all of its clauses, a clause any of its groups, a group all of its terms, a term any (or none) of its matches. Here are values only;
 //! the crate `policy` decides by them.
 
-use crate::{Cidr, HostPattern, Key, Labels, Method, Origin, SpiffeId, TrustDomain};
+use crate::{Cidr, HostPattern, Key, Labels, Method, Origin, Regex, SpiffeId, TrustDomain};
 use std::fmt;
 use std::sync::Arc;
 
@@ -144,6 +144,8 @@ pub enum AccessMatch {
     PeerAddress(Cidr),
     /// The port of the service that was dialled; of a workload that no service leads to, its own.
     Port(u16),
+    /// The name that a gateway's caller asked for in its handshake (SNI); of who asked for none it does not hold.
+    ServerName(TextMatch),
     // What the request says.
     /// The address of the caller that trusted proxies forwarded for, else the peer's.
     ClientAddress(Cidr),
@@ -182,6 +184,7 @@ impl AccessMatch {
             | Self::TrustDomain(_)
             | Self::PeerAddress(_)
             | Self::Port(_)
+            | Self::ServerName(_)
             | Self::Unknown => false,
             Self::ClientAddress(_)
             | Self::Host(_)
@@ -215,6 +218,9 @@ pub enum TextMatch {
     Exact(Arc<str>),
     Prefix(Arc<str>),
     Suffix(Arc<str>),
+    Contains(Arc<str>),
+    /// The whole text.
+    Regex(Regex),
 }
 
 impl TextMatch {
@@ -224,6 +230,8 @@ impl TextMatch {
             Self::Exact(want) => value == want.as_bytes(),
             Self::Prefix(want) => value.starts_with(want.as_bytes()),
             Self::Suffix(want) => value.ends_with(want.as_bytes()),
+            Self::Contains(want) => want.is_empty() || value.windows(want.len()).any(|part| part == want.as_bytes()),
+            Self::Regex(regex) => regex.is_match(value),
         }
     }
 
@@ -231,7 +239,9 @@ impl TextMatch {
     pub fn has_comma(&self) -> bool {
         match self {
             Self::Present => false,
-            Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) => text.contains(','),
+            Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) | Self::Contains(text) => text.contains(','),
+            // What it spans cannot be told from looking at it.
+            Self::Regex(_) => true,
         }
     }
 }
@@ -246,6 +256,8 @@ pub enum AccessPath {
     Letters(Arc<str>),
     Suffix(Arc<str>),
     Template(PathTemplate),
+    /// The whole path.
+    Regex(Regex),
 }
 
 impl AccessPath {
@@ -264,6 +276,7 @@ impl AccessPath {
             Self::Letters(prefix) => path.starts_with(&**prefix),
             Self::Suffix(suffix) => path.ends_with(&**suffix),
             Self::Template(template) => template.is_match(path),
+            Self::Regex(regex) => regex.is_match(path.as_bytes()),
         }
     }
 }
@@ -369,6 +382,7 @@ impl fmt::Display for AccessMatch {
             Self::TrustDomain(domain) => write!(f, "trust domain {domain}"),
             Self::PeerAddress(block) => write!(f, "peer address {block}"),
             Self::Port(port) => write!(f, "port {port}"),
+            Self::ServerName(text) => write!(f, "server name {text}"),
             Self::ClientAddress(block) => write!(f, "client address {block}"),
             Self::Host(host) => write!(f, "host {host}"),
             Self::Method(method) => write!(f, "method {}", method.as_str()),
@@ -392,6 +406,8 @@ impl fmt::Display for TextMatch {
             Self::Exact(text) => f.write_str(text),
             Self::Prefix(text) => write!(f, "{text}*"),
             Self::Suffix(text) => write!(f, "*{text}"),
+            Self::Contains(text) => write!(f, "*{text}*"),
+            Self::Regex(regex) => write!(f, "{regex:?}"),
         }
     }
 }
@@ -404,6 +420,7 @@ impl fmt::Display for AccessPath {
             Self::Letters(text) => write!(f, "{text}*"),
             Self::Suffix(text) => write!(f, "*{text}"),
             Self::Template(template) => write!(f, "{template}"),
+            Self::Regex(regex) => write!(f, "{regex:?}"),
         }
     }
 }

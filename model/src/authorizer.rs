@@ -1,12 +1,12 @@
 //! Who is asked, outside of the mesh's own rules, whether a request may be: what `ExternalAuthorizer` and Gateway API's filter `ExternalAuth` say. Values
 //! only; the proxy asks by them.
 
-use crate::access::AccessTarget;
+use crate::access::{AccessRule, AccessTarget};
 use crate::{Backend, Key, Origin};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Asked about every request to some targets.
+/// Asked about requests to some targets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExternalAuthorizer {
     /// Kind `ExternalAuthorizer`; the name carries the dialect kind in lower case (`externalauthorizer.corp`).
@@ -14,6 +14,8 @@ pub struct ExternalAuthorizer {
     pub origin: Origin,
     /// Any of them.
     pub targets: Vec<AccessTarget>,
+    /// About those alone of which one of these rules may hold; `None`: about every one.
+    pub only: Option<Vec<AccessRule>>,
     pub asked: Asking,
 }
 

@@ -48,8 +48,13 @@ fn main() {
             token: None,
             consumer: None,
         };
-        let time =
-            |moment| nanoseconds(&engine, &place, &Attributes { peer: peer.as_ref(), plaintext: false, address, ports: &[80], moment });
+        let time = |moment| {
+            nanoseconds(
+                &engine,
+                &place,
+                &Attributes { peer: peer.as_ref(), plaintext: false, address, ports: &[80], server_name: None, moment },
+            )
+        };
         let (request, opened, bytes) = (time(Moment::Request(request)), time(Moment::Opened), time(Moment::Stream));
         println!("{count:>8}  {word:<8} {request:>12.0} {opened:>12.0} {bytes:>12.0}");
     }

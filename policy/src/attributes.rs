@@ -42,6 +42,8 @@ pub struct Attributes<'a> {
     pub address: IpAddr,
     /// The ports by which services call the application's port, else its own; at a gateway the listener's.
     pub ports: &'a [u16],
+    /// The name that was asked for in a gateway's handshake.
+    pub server_name: Option<&'a str>,
     pub moment: Moment<'a>,
 }
 

@@ -89,6 +89,7 @@ fn one(one: &AccessMatch, of: &Attributes<'_>) -> Truth {
         AccessMatch::TrustDomain(domain) => peer(&|peer| peer.trust_domain() == domain),
         AccessMatch::PeerAddress(block) => Truth::of(block.contains(of.address)),
         AccessMatch::Port(port) => Truth::of(of.ports.contains(port)),
+        AccessMatch::ServerName(want) => Truth::of(of.server_name.is_some_and(|name| want.is_match(name.as_bytes()))),
         AccessMatch::ClientAddress(block) => request(&|request| match request.client {
             Some(client) => Truth::of(block.contains(client)),
             None => Truth::Perhaps,

@@ -1,3 +1,4 @@
+mod dialects;
 mod dice;
 mod examples;
 mod properties;

@@ -33,7 +33,7 @@ fn a_verdict_allocates_nothing() {
                 consumer: None,
             };
             for moment in [Moment::Opened, Moment::Stream, Moment::Request(request)] {
-                let of = Attributes { peer: peer.as_ref(), plaintext: false, address, ports: &[80], moment };
+                let of = Attributes { peer: peer.as_ref(), plaintext: false, address, ports: &[80], server_name: None, moment };
                 let region = Region::new(COUNTED);
                 let verdict = engine.decide(&place, &of);
                 let counted = region.change();

@@ -124,6 +124,8 @@ pub struct Standing<'a> {
     pub at: At<'a>,
     pub identity: Option<&'a SpiffeId>,
     pub address: Option<SocketAddr>,
+    /// That it asked for in a gateway's handshake.
+    pub server_name: Option<&'a str>,
     /// For whom it calls, where it is a trusted proxy.
     pub behind: Behind,
     /// What the caller's token says, where one is believed.
@@ -135,7 +137,7 @@ pub struct Standing<'a> {
 impl<'a> Standing<'a> {
     /// Somebody of whom nothing is known.
     pub fn stranger(at: At<'a>) -> Self {
-        Self { at, identity: None, address: None, behind: Behind::Peer, token: None, consumer: None }
+        Self { at, identity: None, address: None, server_name: None, behind: Behind::Peer, token: None, consumer: None }
     }
 }
 
@@ -318,7 +320,7 @@ pub fn place<'s>(snapshot: &'s Snapshot, standing: &Standing<'s>, called: &'s Ca
 /// Callers of workloads prove who they are; who does not came in plaintext.
 pub fn attributes<'a>(standing: &Standing<'a>, ports: &'a [u16], moment: Moment<'a>) -> Attributes<'a> {
     let plaintext = standing.identity.is_none() && matches!(standing.at, At::Workload { .. });
-    Attributes { peer: standing.identity, plaintext, address: address(standing), ports, moment }
+    Attributes { peer: standing.identity, plaintext, address: address(standing), ports, server_name: standing.server_name, moment }
 }
 
 /// Whether plaintext is let in to this port of a workload's application.

@@ -21,7 +21,7 @@ use crate::worker::Worker;
 use bytes::Bytes;
 use model::authorizer::{AskedBy, Asking, ExternalAuthorizer};
 use model::{Backend, Change, Fault, Key, Kind, Listener, RequestHead, Resource, ResponseHead, SpiffeId};
-use policy::Place;
+use policy::{Attributes, Moment, Place, Truth};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -68,16 +68,36 @@ fn is_itself(one: &ExternalAuthorizer, place: &Place<'_>) -> bool {
     services.iter().any(|(service, port)| *service == to.service && *port == to.port)
 }
 
-/// Who is asked about a request there, in the order of their keys.
+/// Whether it is to be asked about such a request. One that may be meant is.
+fn concerns(one: &ExternalAuthorizer, of: &Attributes<'_>) -> bool {
+    one.only.as_ref().is_none_or(|rules| rules.iter().any(|rule| policy::rule_truth(rule, of) > Truth::No))
+}
+
+/// Who is asked about a request there, in the order of their keys, and what the request goes on with of those that are not.
 ///
 /// # Errors
 /// If the workload is not known yet.
-pub fn at(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) -> Result<Found, Stop> {
+pub fn at(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head: &RequestHead) -> Result<(Found, Vec<Edits>), Stop> {
     if snapshot.authorizers.is_empty() {
-        return Ok(Found::new());
+        return Ok((Found::new(), Vec::new()));
     }
     let called = access::called(worker, snapshot, standing);
-    access::place(snapshot, standing, &called).map(|(place, _)| snapshot.authorizers.at(&place))
+    let (place, ports) = access::place(snapshot, standing, &called)?;
+    let mut buffer = [0; model::limits::HOSTNAME_BYTES];
+    let moment = Moment::Request(access::of_head(head, standing, &mut buffer));
+    let of = access::attributes(standing, ports, moment);
+    // A path that not everybody reads alike may be any.
+    let is_plain = routing::reads_one_way(head.path());
+    let mut found = snapshot.authorizers.at(&place);
+    let mut unasked = Vec::new();
+    found.retain(|one| {
+        let is_asked = !is_plain || concerns(one, &of);
+        if !is_asked {
+            unasked.push(without_a_word(&one.asked));
+        }
+        is_asked
+    });
+    Ok((found, unasked))
 }
 
 /// The same in words; for those who ask what would become of a request.
@@ -92,11 +112,15 @@ pub fn of(snapshot: &Snapshot, standing: &Standing<'_>) -> Vec<String> {
     };
     let Ok((place, _)) = access::place(snapshot, standing, &called) else { return before };
     let there = snapshot.authorizers.at(&place);
-    before.into_iter().chain(there.iter().map(|one| format!("{} asks {}", one.origin.object, words(&one.asked)))).collect()
+    before.into_iter().chain(there.iter().map(|one| format!("{} asks {}{}", one.origin.object, words(&one.asked), some(one)))).collect()
 }
 
 fn before(listener: &Listener, asking: &Asking) -> String {
     format!("listener {} of {} asks {} before requests are routed", listener.section, listener.origin.object, words(asking))
+}
+
+fn some(one: &ExternalAuthorizer) -> &'static str {
+    if one.only.is_some() { ", about some requests" } else { "" }
 }
 
 fn words(asking: &Asking) -> String {
@@ -182,15 +206,20 @@ pub async fn ask(worker: &Rc<Worker>, snapshot: &Snapshot, asking: &Asking, by: 
         Word::Nothing(why) if asking.fail_open => {
             count(worker, by, "open");
             tracing::debug!("the authorizer of {by} was not heard, and the request goes on: {why}");
-            Ok(match &asking.protocol {
-                AskedBy::Http { taken, .. } => by_http::taken_off(asking, taken),
-                AskedBy::Grpc => Edits::default(),
-            })
+            Ok(without_a_word(asking))
         }
         Word::Nothing(why) => {
             count(worker, by, "failed");
             Err(stop(Fault::AuthorizerFailed, format!("the authorizer of {by} was not heard: {why}")))
         }
+    }
+}
+
+/// What a request goes on with that the authorizer says nothing of: what it alone may write nobody writes in its stead.
+fn without_a_word(asking: &Asking) -> Edits {
+    match &asking.protocol {
+        AskedBy::Http { taken, .. } => by_http::taken_off(asking, taken),
+        AskedBy::Grpc => Edits::default(),
     }
 }
 

@@ -48,7 +48,7 @@ fn one(object: &Object, objects: &[Object], world: &backend::World<'_>, out: &mu
         _ => nobody(),
     };
     let key = Key::new(Source::files(), Kind::ExternalAuthorizer, &object.object.namespace, &name);
-    ExternalAuthorizer { key, origin: object.origin(), targets, asked }
+    ExternalAuthorizer { key, origin: object.origin(), targets, only: None, asked }
 }
 
 /// Who cannot be asked, and so allows nothing.

@@ -2,7 +2,7 @@
 
 use crate::{Claim, Consumer, Moment, Place, Request, Token};
 use model::access::*;
-use model::{Cidr, HeaderBlock, HostPattern, Key, Kind, Labels, Method, ObjectRef, Origin, Source, SpiffeId, TrustDomain};
+use model::{Cidr, HeaderBlock, HostPattern, Key, Kind, Labels, Method, ObjectRef, Origin, Regex, Source, SpiffeId, TrustDomain};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -54,10 +54,12 @@ fn gate(kind: Kind, name: &str) -> Key {
 
 fn text(dice: &mut Dice, from: &[&str]) -> TextMatch {
     let word: Arc<str> = dice.of(from).into();
-    match dice.below(5) {
+    match dice.below(7) {
         0 => TextMatch::Present,
         1 => TextMatch::Prefix(word),
         2 => TextMatch::Suffix(word),
+        3 => TextMatch::Contains(word),
+        4 => TextMatch::Regex(Regex::new(dice.of(&["a.*", ".*,.*", ".*r", "[ab]dmin", "sho.*"])).unwrap()),
         _ => TextMatch::Exact(word),
     }
 }
@@ -68,7 +70,8 @@ fn identity(dice: &mut Dice) -> SpiffeId {
 
 fn path(dice: &mut Dice) -> AccessPath {
     let path = dice.of(&PATHS[..6]);
-    match dice.below(6) {
+    match dice.below(7) {
+        6 => AccessPath::Regex(Regex::new(dice.of(&["/a/.*", "/.*b", "/[ab]", ".*"])).unwrap()),
         0 => AccessPath::Letters(path.into()),
         1 => AccessPath::Suffix(path.into()),
         2 => AccessPath::Template(PathTemplate::parse(dice.of(&TEMPLATES)).unwrap()),
@@ -106,6 +109,7 @@ fn one(dice: &mut Dice, kind: usize) -> AccessMatch {
         13 => AccessMatch::Audience(word(dice)),
         14 => AccessMatch::Consumer(word(dice)),
         15 => AccessMatch::ConsumerGroup(word(dice)),
+        16 => AccessMatch::ServerName(text(dice, &HOSTS)),
         _ => AccessMatch::Claim { path: vec![dice.of(&["role", "team"]).into()], value: word(dice) },
     }
 }
@@ -116,7 +120,7 @@ fn term(dice: &mut Dice, kinds: std::ops::Range<usize>) -> Term {
     let kind = if kinds.contains(&9) && dice.one_in(2) { 9 } else { kinds.start + dice.below(kinds.len()) };
     let mixed = dice.one_in(8);
     let mut any = dice.many(2, |dice| {
-        let kind = if mixed { dice.below(17) } else { kind };
+        let kind = if mixed { dice.below(18) } else { kind };
         one(dice, kind)
     });
     if any.is_empty() && !dice.one_in(6) {
@@ -143,7 +147,7 @@ fn rule(dice: &mut Dice, at: usize) -> AccessRule {
         clauses.push(clause(dice, 5..11, 2));
     }
     if dice.one_in(6) {
-        clauses.push(clause(dice, 11..17, 1));
+        clauses.push(clause(dice, 11..18, 1));
     }
     AccessRule { name: format!("rule-{at}").into(), clauses }
 }
@@ -215,6 +219,7 @@ pub struct Call {
     pub workload: Option<Workload>,
     pub gateway: (Key, Key, Option<Key>),
     pub ports: Vec<u16>,
+    pub server_name: Option<&'static str>,
     pub kind: Kinds,
     pub host: &'static str,
     pub method: Method,
@@ -262,6 +267,7 @@ pub fn call(dice: &mut Dice) -> Call {
             (!dice.one_in(3)).then(|| gate(Kind::Route, dice.of(&["httproute.a", "httproute.b"]))),
         ),
         ports,
+        server_name: dice.one_in(2).then(|| dice.of(&HOSTS)),
         kind: dice.of(&[Kinds::Opened, Kinds::Stream, Kinds::Request, Kinds::Request, Kinds::Request]),
         host: dice.of(&HOSTS),
         method: dice.of(&[Method::Get, Method::Post, Method::Delete]),
@@ -300,6 +306,13 @@ impl Call {
                 consumer: self.consumer.as_ref(),
             }),
         };
-        crate::Attributes { peer: self.peer.as_ref(), plaintext: self.is_plaintext(), address: self.address, ports: &self.ports, moment }
+        crate::Attributes {
+            peer: self.peer.as_ref(),
+            plaintext: self.is_plaintext(),
+            address: self.address,
+            ports: &self.ports,
+            server_name: self.server_name,
+            moment,
+        }
     }
 }

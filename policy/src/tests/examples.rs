@@ -5,7 +5,7 @@ use model::access::*;
 use model::*;
 use std::sync::Arc;
 
-fn policy(tier: Tier, action: Action, target: AccessTarget, rules: Vec<Vec<Clause>>) -> Arc<AccessPolicy> {
+pub fn policy(tier: Tier, action: Action, target: AccessTarget, rules: Vec<Vec<Clause>>) -> Arc<AccessPolicy> {
     let name = format!("{}-{}", action.as_str(), tier.as_str()).to_lowercase();
     let rules = rules.into_iter().enumerate().map(|(i, clauses)| AccessRule { name: format!("rule-{i}").into(), clauses });
     Arc::new(AccessPolicy {
@@ -19,15 +19,15 @@ fn policy(tier: Tier, action: Action, target: AccessTarget, rules: Vec<Vec<Claus
     })
 }
 
-fn any_of(matches: impl IntoIterator<Item = AccessMatch>) -> Clause {
+pub fn any_of(matches: impl IntoIterator<Item = AccessMatch>) -> Clause {
     Clause(matches.into_iter().map(|one| Group(vec![Term::is(vec![one])])).collect())
 }
 
-fn none_of(matches: Vec<AccessMatch>) -> Clause {
+pub fn none_of(matches: Vec<AccessMatch>) -> Clause {
     Clause(vec![Group(vec![Term::is_not(matches)])])
 }
 
-fn namespace(name: &str) -> AccessMatch {
+pub fn namespace(name: &str) -> AccessMatch {
     AccessMatch::Namespace(TextMatch::Exact(name.into()))
 }
 
@@ -35,20 +35,20 @@ fn path(text: &str) -> AccessMatch {
     AccessMatch::Path(AccessPath::segments(text))
 }
 
-fn service(name: &str) -> Key {
+pub fn service(name: &str) -> Key {
     Key::new(Source::files(), Kind::Service, "shop", name)
 }
 
-type Fields<'a> = &'a [(&'a str, &'a str)];
+pub type Fields<'a> = &'a [(&'a str, &'a str)];
 
-struct Call<'a> {
-    from: &'a str,
-    services: &'a [(Key, u16)],
-    request: Option<(&'a str, Fields<'a>)>,
+pub struct Call<'a> {
+    pub from: &'a str,
+    pub services: &'a [(Key, u16)],
+    pub request: Option<(&'a str, Fields<'a>)>,
 }
 
 /// `from` is `namespace/account`, or empty for nobody. Without a request it is a connection of bytes.
-fn decide(policies: &[&Arc<AccessPolicy>], call: &Call<'_>) -> (bool, String) {
+pub fn decide(policies: &[&Arc<AccessPolicy>], call: &Call<'_>) -> (bool, String) {
     let engine = Engine::compile(policies.iter().copied(), []);
     let peer = call.from.split_once('/').map(|(ns, sa)| SpiffeId::new(TrustDomain::parse("organza.local").unwrap(), ns, sa).unwrap());
     let mut headers = HeaderBlock::default();
@@ -66,7 +66,8 @@ fn decide(policies: &[&Arc<AccessPolicy>], call: &Call<'_>) -> (bool, String) {
     let moment = call.request.map_or(Moment::Stream, |(path, _)| Moment::Request(request(path)));
     let ports: Vec<u16> = call.services.iter().map(|(_, port)| *port).collect();
     let place = Place::Workload { namespace: "shop", labels: &Labels::new(), services: call.services };
-    let verdict = engine.decide(&place, &Attributes { peer: peer.as_ref(), plaintext: peer.is_none(), address, ports: &ports, moment });
+    let verdict = engine
+        .decide(&place, &Attributes { peer: peer.as_ref(), plaintext: peer.is_none(), address, ports: &ports, server_name: None, moment });
     (verdict.is_allowed(), verdict.decided.to_string())
 }
 
@@ -74,7 +75,7 @@ fn get<'a>(from: &'a str, path: &'a str, services: &'a [(Key, u16)]) -> Call<'a>
     Call { from, services, request: Some((path, &[])) }
 }
 
-fn orders() -> [(Key, u16); 1] {
+pub fn orders() -> [(Key, u16); 1] {
     [(service("orders"), 80)]
 }
 
@@ -171,7 +172,14 @@ fn gateways_have_targets_of_their_own_and_listen_to_strangers() {
     let key = |kind, name: &str| Key::new(Source::files(), kind, "shop", name);
     let (gateway, listener, route) = (key(Kind::Gateway, "edge"), key(Kind::Listener, "edge.web"), key(Kind::Route, "httproute.a"));
     let place = |route| Place::Gateway { gateway: &gateway, listener: &listener, route };
-    let of = Attributes { peer: None, plaintext: false, address: "10.0.0.1".parse().unwrap(), ports: &[80], moment: Moment::Stream };
+    let of = Attributes {
+        peer: None,
+        plaintext: false,
+        address: "10.0.0.1".parse().unwrap(),
+        ports: &[80],
+        server_name: None,
+        moment: Moment::Stream,
+    };
     let mesh = policy(Tier::Admin, Action::Deny, AccessTarget::Mesh, vec![vec![]]);
     let on_route = policy(Tier::Namespace, Action::Deny, AccessTarget::Route(route.clone()), vec![vec![]]);
     let engine = Engine::compile([&mesh, &on_route], []);

@@ -49,7 +49,8 @@ fn ask(rates: &Rates, call: Call<'_>, now: Instant) -> Option<String> {
     let request = Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: Some(address), token: None, consumer };
     let (gateway, listener, route) = (key(Kind::Gateway, "edge"), key(Kind::Listener, "edge.web"), key(Kind::Route, call.route));
     let place = Place::Gateway { gateway: &gateway, listener: &listener, route: Some(&route) };
-    let of = Attributes { peer: peer.as_ref(), plaintext: false, address, ports: &[80], moment: Moment::Request(request) };
+    let of =
+        Attributes { peer: peer.as_ref(), plaintext: false, address, ports: &[80], server_name: None, moment: Moment::Request(request) };
     rates.take(&place, &of, now).err().map(|exhausted| exhausted.limit.name.to_string())
 }
 
@@ -114,7 +115,7 @@ fn connections_and_other_places_are_not_counted() {
     let (labels, services) = (Labels::new(), [(key(Kind::Service, "orders"), 80)]);
     let place = Place::Workload { namespace: "shop", labels: &labels, services: &services };
     let address = "10.0.0.1".parse().unwrap();
-    let of = |moment| Attributes { peer: None, plaintext: false, address, ports: &[80], moment };
+    let of = |moment| Attributes { peer: None, plaintext: false, address, ports: &[80], server_name: None, moment };
     let headers = HeaderBlock::default();
     let request =
         Request { host: "a", method: &Method::Get, path: "/", headers: &headers, client: Some(address), token: None, consumer: None };

@@ -120,6 +120,7 @@ fn one(m: &AccessMatch, call: &Call, certainly: bool) -> bool {
         AccessMatch::TrustDomain(domain) => part(2) == Some(domain.to_string()),
         AccessMatch::PeerAddress(block) => inside(block, call.address),
         AccessMatch::Port(port) => call.ports.iter().any(|p| p == port),
+        AccessMatch::ServerName(want) => call.server_name.is_some_and(|name| says(want, name)),
         AccessMatch::Unknown => !certainly,
         _ if call.kind != Kinds::Request => !certainly,
         AccessMatch::ClientAddress(block) => call.client.map_or(!certainly, |client| inside(block, client)),
@@ -151,7 +152,24 @@ fn says(want: &TextMatch, text: &str) -> bool {
         TextMatch::Exact(want) => text == &**want,
         TextMatch::Prefix(want) => text.starts_with(&**want),
         TextMatch::Suffix(want) => text.ends_with(&**want),
+        TextMatch::Contains(want) => text.contains(&**want),
+        TextMatch::Regex(regex) => expression(regex.pattern(), text),
     }
+}
+
+/// Of the expressions that are drawn: letters, `.*` and `[ab]`, tried at every place.
+fn expression(pattern: &str, text: &str) -> bool {
+    if pattern.is_empty() {
+        return text.is_empty();
+    }
+    if let Some(rest) = pattern.strip_prefix(".*") {
+        return (0..=text.len()).any(|taken| expression(rest, &text[taken..]));
+    }
+    let (one, rest): (&[char], &str) = match pattern.strip_prefix("[ab]") {
+        Some(rest) => (&['a', 'b'], rest),
+        None => (&[pattern.chars().next().unwrap()], &pattern[1..]),
+    };
+    text.starts_with(one) && expression(rest, &text[1..])
 }
 
 /// Bit by bit.
@@ -175,6 +193,7 @@ fn path(want: &AccessPath, path: &str) -> bool {
         AccessPath::Suffix(text) => path.ends_with(&**text),
         AccessPath::Segments(text) if **text == *"/" => true,
         AccessPath::Segments(text) => segments(path).starts_with(&segments(text)),
+        AccessPath::Regex(regex) => expression(regex.pattern(), path),
         AccessPath::Template(template) => path.starts_with('/') && holes(&segments(template.as_str())[1..], &segments(path)[1..]),
     }
 }
@@ -195,7 +214,9 @@ fn header(headers: &HeaderBlock, name: &str, want: &TextMatch, certainly: bool) 
         return !all.is_empty();
     }
     let certain = all.len() == 1 && says(want, &all[0]);
-    let spans = matches!(want, TextMatch::Exact(t) | TextMatch::Prefix(t) | TextMatch::Suffix(t) if t.contains(',')) && all.len() > 1;
+    let spans =
+        matches!(want, TextMatch::Exact(t) | TextMatch::Prefix(t) | TextMatch::Suffix(t) | TextMatch::Contains(t) if t.contains(','));
+    let spans = (spans || matches!(want, TextMatch::Regex(_))) && all.len() > 1;
     let possible = spans || all.iter().any(|v| says(want, v) || v.split(',').any(|item| says(want, item.trim())));
     if certainly { certain } else { possible }
 }

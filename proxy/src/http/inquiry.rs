@@ -60,7 +60,8 @@ impl Inquiry<'_> {
         head: &mut RequestHead,
         record: &Record,
     ) -> Result<(), Stop> {
-        let found = authorizers::at(self.worker, self.snapshot, standing)?;
+        let (found, unasked) = authorizers::at(self.worker, self.snapshot, standing, head)?;
+        unasked.iter().for_each(|edits| edits.apply(&mut head.headers));
         let asked: Asked<'_> = found.iter().map(|one| (&one.asked, one.origin.object.to_string().into())).collect();
         self.all(&asked, standing.identity, down, head, record).await
     }

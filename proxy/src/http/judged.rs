@@ -117,7 +117,11 @@ fn standing<'s>(client: &'s Client, place: &'s Place, who: &'s Who) -> Result<St
         _ => return Err(Stop::new(Fault::Internal, "a request was to be judged where nobody judges")),
     };
     let (token, consumer) = (who.token.as_deref(), who.consumer.as_deref());
-    Ok(Standing { at, identity, address: client.address, behind: who.behind, token, consumer })
+    let server_name = match &client.ingress {
+        Ingress::Gateway { tls, .. } => tls.as_ref().and_then(|tls| tls.sni.as_deref()),
+        _ => None,
+    };
+    Ok(Standing { at, identity, address: client.address, server_name, behind: who.behind, token, consumer })
 }
 
 /// What the caller's token says, where the request comes in and nowhere else.

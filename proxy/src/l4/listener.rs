@@ -51,7 +51,8 @@ pub fn judge(worker: &Worker, snapshot: &Snapshot, knock: &Knock) -> Result<(), 
 
 pub fn judge_by(worker: &Worker, snapshot: &Snapshot, knock: &Knock, route: &Key, time: Time) -> Result<Option<Arc<str>>, Stop> {
     let at = At::Gateway { listener: &knock.listener, route };
-    access::stream(worker, snapshot, &Standing { address: Some(knock.address), ..Standing::stranger(at) }, time)
+    let standing = Standing { address: Some(knock.address), server_name: knock.sni.as_deref(), ..Standing::stranger(at) };
+    access::stream(worker, snapshot, &standing, time)
 }
 
 /// Records a connection that no listener takes; dropping it is all the answer there is.

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use model::access::AccessTarget;
+use model::access::{AccessMatch, AccessPath, AccessRule, AccessTarget, Clause, Group, Term};
 use model::authorizer::{AskedBy, Asking, ExternalAuthorizer, Fields};
 use model::route::Cors;
-use model::{Backend as To, Filter, HeaderMatch, Kind, Listener, ObjectRef, Origin, Resource, ServiceRef, Target, ValueMatch};
+use model::{Backend as To, Filter, HeaderMatch, Kind, Listener, Method, ObjectRef, Origin, Resource, ServiceRef, Target, ValueMatch};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -127,6 +127,7 @@ fn guard(target: AccessTarget, asked: Asking) -> Resource {
         key: key(Kind::ExternalAuthorizer, "externalauthorizer.door"),
         origin: Origin::new(ObjectRef::new("organza.dev", "ExternalAuthorizer", "shop", "door"), ""),
         targets: vec![target],
+        only: None,
         asked,
     }))
 }
@@ -264,6 +265,46 @@ async fn a_listeners_own_are_asked_in_order_before_the_request_is_routed() {
         let invalid = To::Invalid { reason: model::InvalidBackend::BackendNotFound, message: "it does not exist".into() };
         edge.shop.mesh.put(vec![asks(&[by_http(), Asking { backend: invalid, ..second }])]);
         assert_eq!(edge.get("good").await.0, 500);
+    })
+    .await;
+}
+
+/// As Istio's `CUSTOM` has it.
+#[tokio::test]
+async fn one_with_rules_is_asked_about_what_they_may_mean_and_nothing_else() {
+    bounded(async {
+        let (port, heard) = http_authorizer(by_header).await;
+        let mut edge = Edge::new(port, Vec::new()).await;
+        let only = |any: Vec<AccessMatch>| {
+            let Resource::ExternalAuthorizer(one) = guard(at_gateway(), by_http()) else { panic!("an authorizer") };
+            let clauses = vec![Clause(vec![Group(vec![Term::is(any)])])];
+            let rules = vec![AccessRule { name: "some".into(), clauses }];
+            Resource::ExternalAuthorizer(Arc::new(ExternalAuthorizer { only: Some(rules), ..(*one).clone() }))
+        };
+        let method = |method| AccessMatch::Method(method);
+        let path = |path: &str| AccessMatch::Path(AccessPath::segments(path));
+        // What it is asked about it refuses; what it is not goes on without what it alone may write.
+        for (any, status) in [
+            (vec![method(Method::Post)], 200),
+            (vec![path("/orders")], 200),
+            (vec![], 200),
+            (vec![method(Method::Get)], 401),
+            (vec![path("/books")], 401),
+            (vec![path("/orders"), AccessMatch::Unknown], 401),
+        ] {
+            edge.shop.mesh.put(vec![only(any.clone())]);
+            let (got, _, body) = edge.get("bad").await;
+            assert_eq!(got, status, "{any:?}: {body}");
+            assert_eq!(heard.lock().unwrap().drain(..).count(), usize::from(status == 401), "{any:?}");
+            assert!(!body.contains("root"), "{any:?}: {body}");
+        }
+        // A path that can be read as another is one that it may mean.
+        edge.shop.mesh.put(vec![only(vec![path("/orders")])]);
+        for (target, status) in [("/books/7", 200), ("/books/..%2forders", 401), ("//orders", 401), ("/books;/orders", 401)] {
+            let mut shot = Shot::get(edge.door, "shop.example", target);
+            shot.headers = vec![("authorization".into(), "bad".into())];
+            assert_eq!(fetch(&shot).await.unwrap().0.as_u16(), status, "{target}");
+        }
     })
     .await;
 }

@@ -7,7 +7,7 @@ use model::access::{
     AccessMatch, AccessPath, AccessPolicy, AccessRule, AccessSettings, AccessTarget, Action, Clause, DefaultAccess, Egress, Enforcement,
     ExplainDenials, Group, IdentityMatch, Mtls, MtlsOf, PathTemplate, Term, TextMatch, Tier,
 };
-use model::{Cidr, Key, Kind, Method, TrustDomain};
+use model::{Cidr, Key, Kind, Method, Regex, TrustDomain};
 use prost::Message;
 use v1::access_match::{Match as M, Path, path::Path as P};
 
@@ -91,7 +91,7 @@ pub(super) fn target(m: v1::AccessTarget) -> Result<AccessTarget> {
     })
 }
 
-fn rule(m: v1::AccessRule) -> Result<AccessRule> {
+pub(super) fn rule(m: v1::AccessRule) -> Result<AccessRule> {
     Ok(AccessRule { name: text(m.name).at("name")?, clauses: list(m.clauses, "clauses", clause)? })
 }
 
@@ -105,11 +105,14 @@ fn term(m: v1::AccessTerm) -> Result<Term> {
 
 /// Whether a match, or what it compares with, is of a kind that this release does not know.
 fn is_later(m: &v1::AccessMatch) -> bool {
+    use v1::text_match::Text as T;
     let unknown = |value: Option<&v1::TextMatch>| value.is_none_or(|value| value.text.is_none());
     match &m.r#match {
         None => true,
-        Some(M::Identity(m) | M::Namespace(m) | M::Issuer(m) | M::Subject(m) | M::Audience(m)) => unknown(Some(m)),
-        Some(M::Consumer(m) | M::ConsumerGroup(m)) => unknown(Some(m)),
+        // Of identities these are not asked.
+        Some(M::Identity(m)) => matches!(m.text, None | Some(T::Contains(_) | T::Regex(_))),
+        Some(M::Namespace(m) | M::Issuer(m) | M::Subject(m) | M::Audience(m)) => unknown(Some(m)),
+        Some(M::Consumer(m) | M::ConsumerGroup(m) | M::ServerName(m)) => unknown(Some(m)),
         Some(M::Header(m)) => unknown(m.value.as_ref()),
         Some(M::Claim(m)) => unknown(m.value.as_ref()),
         Some(M::Path(m)) => m.path.is_none(),
@@ -133,6 +136,7 @@ fn one(m: v1::AccessMatch) -> Result<AccessMatch> {
         M::TrustDomain(m) => AccessMatch::TrustDomain(TrustDomain::parse(&m).map_err(wrong).at("trust_domain")?),
         M::PeerAddress(m) => AccessMatch::PeerAddress(block(&m).at("peer_address")?),
         M::Port(m) => AccessMatch::Port(port(m).at("port")?),
+        M::ServerName(m) => AccessMatch::ServerName(words(m).at("server_name")?),
         M::ClientAddress(m) => AccessMatch::ClientAddress(block(&m).at("client_address")?),
         M::Host(m) => AccessMatch::Host(pattern(&m).at("host")?),
         M::Method(m) => AccessMatch::Method(Method::parse(&m).ok_or_else(|| wrong("is no method")).at("method")?),
@@ -159,6 +163,7 @@ fn who(m: v1::TextMatch) -> Result<IdentityMatch> {
         TextMatch::Exact(id) => IdentityMatch::Exact(identity(&id).at("exact")?),
         TextMatch::Prefix(text) => IdentityMatch::Prefix(text),
         TextMatch::Suffix(text) => IdentityMatch::Suffix(text),
+        TextMatch::Contains(_) | TextMatch::Regex(_) => return Err(wrong("is no match of identities")),
     })
 }
 
@@ -169,6 +174,8 @@ fn words(m: v1::TextMatch) -> Result<TextMatch> {
         T::Exact(want) => TextMatch::Exact(text(want).at("exact")?),
         T::Prefix(want) => TextMatch::Prefix(text(want).at("prefix")?),
         T::Suffix(want) => TextMatch::Suffix(text(want).at("suffix")?),
+        T::Contains(want) => TextMatch::Contains(text(want).at("contains")?),
+        T::Regex(pattern) => TextMatch::Regex(Regex::new(&pattern).map_err(wrong).at("regex")?),
     })
 }
 
@@ -179,5 +186,6 @@ fn path(m: Path) -> Result<AccessPath> {
         P::Letters(path) => AccessPath::Letters(text(path).at("letters")?),
         P::Suffix(path) => AccessPath::Suffix(text(path).at("suffix")?),
         P::Template(path) => AccessPath::Template(PathTemplate::parse(&path).map_err(wrong).at("template")?),
+        P::Regex(pattern) => AccessPath::Regex(Regex::new(&pattern).map_err(wrong).at("regex")?),
     })
 }

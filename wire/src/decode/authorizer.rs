@@ -1,7 +1,7 @@
 //! Who is asked whether a request may be, read from bytes. An authorizer of a later release that is asked in a way that this one does not know lets nothing
 //! through; a rule with such a filter is refused.
 
-use super::access::target_or_all;
+use super::access::{rule, target_or_all};
 use super::read::{Later, Read, Result, list, some, text, wrong};
 use super::route::backend;
 use super::{header_name, key_of, origin, v1};
@@ -28,6 +28,7 @@ pub(super) fn authorizer(m: v1::ExternalAuthorizer, later: &mut Later) -> Result
         targets: list(m.targets, "targets", |m| target_or_all(m, &key, later))?,
         key,
         origin: origin(m.origin)?,
+        only: m.only.map(|only| list(only.rules, "rules", rule)).transpose().at("only")?,
         asked: if is_known { asked } else { Asking { backend: nobody(), fail_open: false, ..asked } },
     })
 }

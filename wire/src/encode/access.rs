@@ -54,7 +54,7 @@ pub(super) fn target(target: &AccessTarget) -> v1::AccessTarget {
     v1::AccessTarget { target: Some(target) }
 }
 
-fn rule(rule: &AccessRule) -> v1::AccessRule {
+pub(super) fn rule(rule: &AccessRule) -> v1::AccessRule {
     v1::AccessRule { name: text(&rule.name), clauses: rule.clauses.iter().map(clause).collect() }
 }
 
@@ -81,6 +81,7 @@ fn one(one: &AccessMatch) -> v1::AccessMatch {
         AccessMatch::TrustDomain(domain) => M::TrustDomain(text(domain)),
         AccessMatch::PeerAddress(block) => M::PeerAddress(text(block)),
         AccessMatch::Port(port) => M::Port(u32::from(*port)),
+        AccessMatch::ServerName(want) => M::ServerName(words(want)),
         AccessMatch::ClientAddress(block) => M::ClientAddress(text(block)),
         AccessMatch::Host(pattern) => M::Host(text(pattern)),
         AccessMatch::Method(method) => M::Method(method.as_str().to_owned()),
@@ -112,6 +113,8 @@ fn words(want: &TextMatch) -> v1::TextMatch {
         TextMatch::Exact(want) => T::Exact(text(want)),
         TextMatch::Prefix(want) => T::Prefix(text(want)),
         TextMatch::Suffix(want) => T::Suffix(text(want)),
+        TextMatch::Contains(want) => T::Contains(text(want)),
+        TextMatch::Regex(regex) => T::Regex(regex.pattern().to_owned()),
     };
     v1::TextMatch { text: Some(said) }
 }
@@ -124,6 +127,7 @@ fn path(want: &AccessPath) -> Path {
         AccessPath::Letters(path) => P::Letters(text(path)),
         AccessPath::Suffix(path) => P::Suffix(text(path)),
         AccessPath::Template(template) => P::Template(text(template)),
+        AccessPath::Regex(regex) => P::Regex(regex.pattern().to_owned()),
     };
     Path { path: Some(path) }
 }

@@ -1,6 +1,6 @@
 //! Who is asked whether a request may be, as bytes.
 
-use super::access::target;
+use super::access::{rule, target};
 use super::route::{backend, nanos};
 use super::{origin, text, texts};
 use crate::v1;
@@ -13,6 +13,7 @@ pub(super) fn authorizer(r: &ExternalAuthorizer) -> v1::ExternalAuthorizer {
         origin: Some(origin(&r.origin)),
         targets: r.targets.iter().map(target).collect(),
         asked: Some(asking(&r.asked)),
+        only: r.only.as_ref().map(|rules| v1::external_authorizer::Only { rules: rules.iter().map(rule).collect() }),
     }
 }
 

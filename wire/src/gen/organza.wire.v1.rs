@@ -993,7 +993,7 @@ pub struct AccessTerm {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TextMatch {
-    #[prost(oneof = "text_match::Text", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "text_match::Text", tags = "1, 2, 3, 4, 5, 6")]
     pub text: ::core::option::Option<text_match::Text>,
 }
 /// Nested message and enum types in `TextMatch`.
@@ -1010,12 +1010,17 @@ pub mod text_match {
         Prefix(::prost::alloc::string::String),
         #[prost(string, tag = "4")]
         Suffix(::prost::alloc::string::String),
+        #[prost(string, tag = "5")]
+        Contains(::prost::alloc::string::String),
+        /// Of the whole text.
+        #[prost(string, tag = "6")]
+        Regex(::prost::alloc::string::String),
     }
 }
 /// A kind of match that a release does not know is read as one that may hold or not: what denies by it denies, what allows by it does not.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AccessMatch {
-    #[prost(oneof = "access_match::Match", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17")]
+    #[prost(oneof = "access_match::Match", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18")]
     pub r#match: ::core::option::Option<access_match::Match>,
 }
 /// Nested message and enum types in `AccessMatch`.
@@ -1029,7 +1034,7 @@ pub mod access_match {
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Path {
-        #[prost(oneof = "path::Path", tags = "1, 2, 3, 4, 5")]
+        #[prost(oneof = "path::Path", tags = "1, 2, 3, 4, 5, 6")]
         pub path: ::core::option::Option<path::Path>,
     }
     /// Nested message and enum types in `Path`.
@@ -1046,6 +1051,9 @@ pub mod access_match {
             Suffix(::prost::alloc::string::String),
             #[prost(string, tag = "5")]
             Template(::prost::alloc::string::String),
+            /// Of the whole path.
+            #[prost(string, tag = "6")]
+            Regex(::prost::alloc::string::String),
         }
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1098,6 +1106,8 @@ pub mod access_match {
         Consumer(super::TextMatch),
         #[prost(message, tag = "17")]
         ConsumerGroup(super::TextMatch),
+        #[prost(message, tag = "18")]
+        ServerName(super::TextMatch),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1512,6 +1522,17 @@ pub struct ExternalAuthorizer {
     pub targets: ::prost::alloc::vec::Vec<AccessTarget>,
     #[prost(message, optional, tag = "4")]
     pub asked: ::core::option::Option<Asking>,
+    /// About requests alone of which one of these may hold; about every one where it is not there.
+    #[prost(message, optional, tag = "5")]
+    pub only: ::core::option::Option<external_authorizer::Only>,
+}
+/// Nested message and enum types in `ExternalAuthorizer`.
+pub mod external_authorizer {
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Only {
+        #[prost(message, repeated, tag = "1")]
+        pub rules: ::prost::alloc::vec::Vec<super::AccessRule>,
+    }
 }
 /// Who consumes an API, by the SHA-256 of its keys.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2641,6 +2662,9 @@ pub struct ReportRequest {
     /// What consumers asked of what is guarded here; counted by sequence and told as seldom as calls are.
     #[prost(message, repeated, tag = "20")]
     pub consumed: ::prost::alloc::vec::Vec<report_request::Consumed>,
+    /// What policies decided; counted by sequence, as edges are.
+    #[prost(message, repeated, tag = "22")]
+    pub verdicts: ::prost::alloc::vec::Vec<report_request::Verdict>,
     /// Issuers of tokens whose keys cannot be fetched now; whole each time.
     #[prost(message, repeated, tag = "21")]
     pub keyless: ::prost::alloc::vec::Vec<report_request::Keyless>,
@@ -2715,6 +2739,20 @@ pub mod report_request {
         pub client_errors: u64,
         #[prost(uint64, tag = "6")]
         pub failures: u64,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Verdict {
+        /// `allowed`, `denied`, `would_allow`, `would_deny` (by a policy that is tried out), `limited` (by a limit of rates).
+        #[prost(string, tag = "1")]
+        pub verdict: ::prost::alloc::string::String,
+        /// `AccessPolicy shop/orders`; `default` where nobody wrote one.
+        #[prost(string, tag = "2")]
+        pub policy: ::prost::alloc::string::String,
+        /// By its name; empty where no rule decided.
+        #[prost(string, tag = "3")]
+        pub rule: ::prost::alloc::string::String,
+        #[prost(uint64, tag = "4")]
+        pub count: u64,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Keyless {

@@ -2,11 +2,20 @@
 
 use super::{id, key, labels, origin};
 use model::access::*;
-use model::{Cidr, HostPattern, Kind, Method, TrustDomain};
+use model::{Cidr, HostPattern, Kind, Method, Regex, TrustDomain};
 
 /// Every match and every target there is.
 pub fn policy() -> AccessPolicy {
-    let words = || vec![TextMatch::Present, TextMatch::Exact("a".into()), TextMatch::Prefix("b".into()), TextMatch::Suffix("c".into())];
+    let words = || {
+        vec![
+            TextMatch::Present,
+            TextMatch::Exact("a".into()),
+            TextMatch::Prefix("b".into()),
+            TextMatch::Suffix("c".into()),
+            TextMatch::Contains("d".into()),
+            TextMatch::Regex(Regex::new("e+").unwrap()),
+        ]
+    };
     let block = || Cidr::parse("10.0.0.0/8").unwrap();
     let template = PathTemplate::parse("/users/{id}").unwrap();
     let segments = AccessPath::segments("/b");
@@ -24,11 +33,13 @@ pub fn policy() -> AccessPolicy {
         AccessMatch::Host(HostPattern::parse("*.example.com").unwrap()),
         AccessMatch::Method(Method::Post),
         AccessMatch::Path(AccessPath::Template(template)),
+        AccessMatch::Path(AccessPath::Regex(Regex::new("/f/[0-9]+").unwrap())),
         AccessMatch::Unknown,
     ];
     any.extend(paths.into_iter().map(AccessMatch::Path));
     any.extend(words().into_iter().map(AccessMatch::Namespace));
     any.extend(words().into_iter().map(|value| AccessMatch::Header { name: "x-a".into(), value }));
+    any.extend(words().into_iter().map(AccessMatch::ServerName));
     any.extend(words().into_iter().map(AccessMatch::Issuer));
     any.extend(words().into_iter().map(AccessMatch::Subject));
     any.extend(words().into_iter().map(AccessMatch::Audience));

@@ -15,6 +15,7 @@ pub fn authorizer() -> ExternalAuthorizer {
         key: key(Kind::ExternalAuthorizer, "externalauthorizer.door"),
         origin: origin("ExternalAuthorizer"),
         targets: vec![AccessTarget::Gateway(key(Kind::Gateway, "edge"))],
+        only: Some(super::access::policy().rules),
         asked: Asking {
             backend: Backend::Service(to),
             protocol: AskedBy::Http { prefix: "/check".into(), taken: Fields::Only(vec!["x-user".into()]) },

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{SOON, mesh, nothing_is_left, up};
+use common::{SOON, json, mesh, nothing_is_left, up};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use testkit::process::{eventually, organza};
@@ -35,6 +35,18 @@ fn status(mesh: &Mesh, (namespace, account): (&str, &str), method: &str, url: &s
     let (_, said, error) = mesh.run(&[&join[..], &curl].concat());
     let status = said.trim().to_owned();
     if status.is_empty() { error } else { status }
+}
+
+/// Rules of a policy with how often each allowed and denied, as the control plane has it.
+fn decided(mesh: &Mesh, policy: &str) -> Vec<(String, u64, u64)> {
+    let socket = mesh.home().join("state/organza/default/control.sock").display().to_string();
+    let query = format!("policy={policy}");
+    let ask = ["-sS", "-m", "10", "-G", "--unix-socket", &socket, "--data-urlencode", &query, "http://organza/v1/verdicts"];
+    let output = std::process::Command::new("curl").args(ask).output().expect("curl");
+    let told = json(&String::from_utf8_lossy(&output.stdout));
+    let count = |rule: &serde_json::Value, verdict: &str| rule["counts"][verdict].as_u64().expect("a number");
+    let rules = told["items"][0]["rules"].as_array().cloned().unwrap_or_default();
+    rules.iter().map(|rule| (rule["rule"].as_str().expect("a name").to_owned(), count(rule, "allowed"), count(rule, "denied"))).collect()
 }
 
 /// What comes back of bytes to the ledger, as this account.
@@ -81,6 +93,14 @@ fn the_secure_shop_lets_in_whom_its_policies_name_and_nobody_else() {
     for (who, method, url, want) in cases {
         assert_eq!(status(&mesh, who, method, url), want, "{who:?} {method} {url}");
     }
+    // What the proxies told of it, by policy and rule: each request once. How often it was read before it answered nobody knows.
+    let told = |policy: &str, rule: &str| {
+        decided(&mesh, policy).into_iter().find(|(name, ..)| name == rule).map(|(_, allowed, denied)| (allowed, denied))
+    };
+    let (shop, own) = ("ClusterAccessPolicy no-dev-in-prod", "AccessPolicy prod/orders");
+    let by_rule = || [told(shop, "dev"), told(own, ""), told(own, "web-writes")].map(Option::unwrap_or_default);
+    eventually("each verdict is told once", SOON, || by_rule() == [(0, 2), (0, 3), (2, 0)]);
+    assert!(matches!(told(own, "prod-reads"), Some((2.., 0))), "{:?}", decided(&mesh, own));
     eventually("the ledger answers", SOON, || echo(&mesh, "orders") == "ping");
     assert_eq!(echo(&mesh, "web"), "");
 

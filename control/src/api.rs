@@ -7,6 +7,7 @@ pub(crate) mod having;
 mod known;
 mod picture;
 pub(crate) mod told;
+mod verdicts;
 
 use crate::core::{Core, now, seconds};
 use crate::dashboard::{Desk, roles};
@@ -111,6 +112,7 @@ impl Api {
             .route(path::EDGES, get(|State(a): State<Self>| async move { Json(told::edges(&a.core)) }))
             .route(path::CALLS, get(|State(a): State<Self>| async move { Json(beside::calls(&a.core)) }))
             .route(path::CONSUMERS, get(consumers))
+            .route(path::VERDICTS, get(verdicts::verdicts))
             .route(path::GRAPH, get(graph))
             .route(path::HISTORY, get(history))
             .route(path::LONG_HISTORY, get(long_history))

@@ -20,6 +20,7 @@ use crate::registry::{Certified, Entry, Left, Refusal, Registrant, Registry};
 use crate::shell::{monotone, started};
 use crate::store::{Store, Txn};
 use crate::tokens::{Kept, Tokens};
+use crate::verdicts::Decided;
 use crate::views::Views;
 use crate::world::{Ingredients, World};
 use crate::{heard, limits, sessions, summary};
@@ -81,6 +82,7 @@ pub struct Inner {
     pub graph: Graph,
     pub calls: Calls,
     pub consumption: Consumption,
+    pub verdicts: Decided,
     /// Reports of which calls and use were counted.
     pub heard: heard::Kept,
     /// When both were stored last.
@@ -152,6 +154,7 @@ impl Core {
             leaving: BTreeMap::new(),
             graph: Graph::default(),
             calls: Calls::load(store.list("calls/").unwrap_or_default()),
+            verdicts: Decided::default(),
             consumption: Consumption::load(store.list("consumed/").unwrap_or_default()),
             heard: heard::Kept::load(store.list("heard/").unwrap_or_default()),
             counted_at: 0,

@@ -33,6 +33,7 @@ pub mod store;
 pub mod summary;
 pub mod tokens;
 pub mod traces;
+pub mod verdicts;
 pub mod view;
 pub mod views;
 pub mod world;

@@ -70,6 +70,14 @@ pub const CONSUMED_DAYS: u64 = 31;
 pub const CONSUMERS: usize = 4_096;
 /// ... each by so many APIs; what comes then is counted together.
 pub const CONSUMED_APIS: usize = 64;
+/// Policies of which verdicts are remembered; those that decided nothing for an hour make room, and what finds none is counted.
+pub const DECIDING: usize = 2_000;
+/// Rules of one of them that are told apart; the rest are `other`.
+pub const DECIDING_RULES: usize = 64;
+/// What is read of one report of verdicts: all kinds, as many as a proxy tells apart.
+pub const VERDICTS_OF_ONE: usize = 5_005;
+/// Longest name of a policy or a rule in a report, in bytes.
+pub const VERDICT_BYTES: usize = 512;
 /// Longest name of a consumer or an API in a report, in bytes.
 pub const CONSUMER_BYTES: usize = 512;
 /// What is read of one report of what consumers used.

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use telemetry::{Gauge, Record};
+use telemetry::{Gauge, Record, Verdict as Counted};
 
 /// The policies of one snapshot, ready to decide.
 #[derive(Default)]
@@ -425,25 +425,19 @@ fn denied(engine: &Engine, namespace: &str, decided: &Decided<'_>) -> Stop {
 
 fn count_denied(worker: &Worker, stop: &Stop) {
     if stop.fault == Fault::AccessDenied {
-        let help = "Connections and requests that policies of access, or their defaults, denied";
-        counter(worker, ("organza_access_denied", help), stop.by.as_deref(), stop.rule.as_deref()).add(1.0);
+        counter(worker, Counted::Denied, stop.by.as_deref(), stop.rule.as_deref()).add(1.0);
     }
 }
 
 /// Counts verdicts of one rule.
-fn counter(worker: &Worker, (name, help): (&'static str, &'static str), by: Option<&str>, rule: Option<&str>) -> Gauge {
-    let labels = [("policy", by.unwrap_or("default")), ("rule", rule.unwrap_or(""))];
-    worker.shared.metrics.counter_of_few(name, help, &labels, crate::limits::COUNTED_RULES)
+fn counter(worker: &Worker, verdict: Counted, by: Option<&str>, rule: Option<&str>) -> Gauge {
+    worker.shared.metrics.verdict(verdict, by.unwrap_or("default"), rule.unwrap_or(""))
 }
 
 /// Counts and says what would have been decided if all that is tried out were in force.
 fn rehearse(worker: &Worker, decided: &Decided<'_>) -> Arc<str> {
-    let help = "Connections and requests of which policies that are tried out would have decided otherwise";
-    let by = decided.because.by();
-    let rule = decided.because.rule().map_or("", |rule| &rule.name);
-    let labels =
-        [("policy", by.as_deref().unwrap_or("default")), ("rule", rule), ("verdict", if decided.allowed { "allowed" } else { "denied" })];
-    worker.shared.metrics.counter("organza_access_dry_run", help, &labels).add(1.0);
+    let verdict = if decided.allowed { Counted::WouldAllow } else { Counted::WouldDeny };
+    counter(worker, verdict, decided.because.by().as_deref(), decided.because.rule().map(|rule| &*rule.name)).add(1.0);
     decided.to_string().into()
 }
 

@@ -185,6 +185,3 @@ pub const ASKED_DEEP: u8 = 3;
 
 /// Who asks the admin socket or for metrics has so long to say what it wants, and between two questions: longer than scrapers pause.
 pub const ADMIN_HEAD: Duration = Duration::from_secs(150);
-
-/// Rules and policies whose verdicts a proxy counts one by one; the rest are counted as one, as `other`.
-pub const COUNTED_RULES: usize = 1000;

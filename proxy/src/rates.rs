@@ -52,8 +52,7 @@ pub fn take(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head:
 
 fn refused(worker: &Worker, exhausted: &Exhausted<'_>) -> Stop {
     let (policy, limit) = (exhausted.policy.origin.object.to_string(), &exhausted.limit.name);
-    let help = "Requests that a limit of rates had no room for";
-    worker.shared.metrics.counter("organza_rate_limited", help, &[("policy", &policy), ("limit", limit)]).add(1.0);
+    worker.shared.metrics.verdict(telemetry::Verdict::Limited, &policy, limit).add(1.0);
     let seconds = whole_seconds(exhausted.wait);
     let fields = vec![
         ("RateLimit-Policy", format!("\"{limit}\";q={};w={}", exhausted.limit.requests, whole_seconds(exhausted.limit.window)).into()),

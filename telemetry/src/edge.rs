@@ -6,6 +6,7 @@ use crate::calls::{CallCounts, CallId};
 use crate::consumed::{ConsumedCounts, ConsumedId};
 use crate::histogram::{Cells, bump};
 use crate::metrics::Pair;
+use crate::verdicts::VerdictId;
 use crate::{Histogram, Metrics, Protocol, Record, Reporter, Security};
 use hashbrown::Equivalent;
 use std::collections::BTreeMap;
@@ -192,7 +193,7 @@ impl EdgeTotals {
 }
 
 /// One message to the control plane: all that came since the last acknowledged one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EdgeDelta {
     /// Drawn when the process started; a receiver that sees another one begins anew.
     pub incarnation: u64,
@@ -202,6 +203,7 @@ pub struct EdgeDelta {
     pub calls: Vec<(CallId, CallCounts)>,
     /// Likewise.
     pub consumed: Vec<(ConsumedId, ConsumedCounts)>,
+    pub verdicts: Vec<(VerdictId, u64)>,
 }
 
 /// The sender's side. One delta is under way at a time; until it is acknowledged it is repeated as it was.
@@ -219,6 +221,7 @@ struct Told {
     edges: BTreeMap<EdgeId, EdgeTotals>,
     calls: BTreeMap<CallId, CallCounts>,
     consumed: BTreeMap<ConsumedId, ConsumedCounts>,
+    verdicts: BTreeMap<VerdictId, u64>,
 }
 
 impl EdgeTracker {
@@ -242,7 +245,7 @@ impl EdgeTracker {
         let calls = if with_calls { self.calls(metrics) } else { self.acknowledged.calls.clone() };
         let consumed = if with_calls { self.consumed(metrics) } else { self.acknowledged.consumed.clone() };
         let before = &self.acknowledged;
-        let now = Told { edges, calls, consumed };
+        let now = Told { edges, calls, consumed, verdicts: metrics.verdicts() };
         let none = EdgeTotals::default();
         let changed = now.edges.iter().map(|(id, totals)| (id.clone(), totals.since(before.edges.get(id).unwrap_or(&none))));
         let edges: Vec<_> = changed.filter(|(_, delta)| *delta != none).collect();
@@ -252,11 +255,14 @@ impl EdgeTracker {
         let nothing = ConsumedCounts::default();
         let asked = now.consumed.iter().map(|(id, counts)| (id.clone(), counts.since(before.consumed.get(id).unwrap_or(&nothing))));
         let consumed: Vec<_> = asked.filter(|(_, delta)| *delta != nothing).collect();
-        if edges.is_empty() && calls.is_empty() && consumed.is_empty() {
+        let decided =
+            now.verdicts.iter().map(|(id, count)| (id.clone(), count.saturating_sub(before.verdicts.get(id).copied().unwrap_or(0))));
+        let verdicts: Vec<_> = decided.filter(|(_, count)| *count > 0).collect();
+        if edges.is_empty() && calls.is_empty() && consumed.is_empty() && verdicts.is_empty() {
             return None;
         }
         self.sequence += 1;
-        let delta = EdgeDelta { incarnation: self.incarnation, sequence: self.sequence, edges, calls, consumed };
+        let delta = EdgeDelta { incarnation: self.incarnation, sequence: self.sequence, edges, calls, consumed, verdicts };
         self.under_way = Some((delta.clone(), now));
         Some(delta)
     }

@@ -20,6 +20,7 @@ pub mod proxy_status;
 pub mod record;
 pub mod span;
 pub mod trace;
+pub mod verdicts;
 
 pub use calls::{CallCounts, CallId};
 pub use consumed::{ConsumedCells, ConsumedCounts, ConsumedId};
@@ -31,3 +32,4 @@ pub use proxy_status::proxy_status;
 pub use record::{Decided, Destination, Outcome, Protocol, Record, Reporter, Security, Tell, Way};
 pub use span::{Span, SpanKind};
 pub use trace::{Sampler, Sampling, Trace, TraceContext, write_hex};
+pub use verdicts::{Verdict, VerdictId};

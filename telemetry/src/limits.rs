@@ -32,6 +32,8 @@ pub const CALL_PATH_BYTES: usize = 256;
 pub const CONSUMED: usize = 4_096;
 /// Of whom nothing was counted for so long makes room, once it was told.
 pub const CONSUMED_IDLE: Duration = Duration::from_secs(600);
+/// Rules and policies of which a proxy counts each kind of verdict one by one; the rest are counted as one, as `other`.
+pub const VERDICTS: usize = 1000;
 /// Label value, in bytes; longer ones are cut.
 pub const LABEL_BYTES: usize = 128;
 /// Value of a recorded header, in bytes; longer ones are cut.

@@ -11,6 +11,7 @@ use crate::calls::{CallCells, CallCounts, CallId, Calls, WorkerCalls};
 use crate::consumed::{Consumed, ConsumedCells, ConsumedCounts, ConsumedId};
 use crate::edge::{EdgeCells, EdgeId};
 use crate::histogram::bump;
+use crate::verdicts::Verdicts;
 use crate::{Destination, EdgeTotals, Histogram, Peer, Protocol, Record, Reporter, Security, limits};
 use budget::Budget;
 use hashbrown::HashMap;
@@ -57,7 +58,7 @@ struct Store {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+pub(crate) struct Inner {
     workers: Mutex<Vec<Arc<Store>>>,
     series: Budget<(Pair, Ending)>,
     /// How many fewer label sets than [`limits::SERIES`] there may be.
@@ -70,6 +71,7 @@ struct Inner {
     calls: Calls,
     consumed: Consumed,
     gauges: Mutex<BTreeMap<&'static str, GaugeFamily>>,
+    pub(crate) verdicts: Mutex<Verdicts>,
 }
 
 #[derive(Debug)]
@@ -100,9 +102,9 @@ impl Gauge {
 
 /// All metrics of a process. Cheap to clone, shared by rim and workers.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics(Arc<Inner>);
+pub struct Metrics(pub(crate) Arc<Inner>);
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // A panic while a list was being pushed to leaves a whole list.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -135,14 +137,6 @@ impl Metrics {
     /// A counter of the family `name`, without the `_total` that the format appends.
     pub fn counter(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
         self.cell(name, help, labels, true)
-    }
-
-    /// A counter of a family that has at most `most` label sets: those that come after are counted as one, each label `other`.
-    pub fn counter_of_few(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], most: usize) -> Gauge {
-        let key: Vec<_> = labels.iter().map(|(label, value)| (*label, (*value).to_owned())).collect();
-        let fits = lock(&self.0.gauges).get(name).is_none_or(|family| family.cells.len() < most || family.cells.contains_key(&key));
-        let other: Vec<_> = labels.iter().map(|(label, _)| (*label, "other")).collect();
-        self.counter(name, help, if fits { labels } else { &other })
     }
 
     fn cell(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)], is_counter: bool) -> Gauge {

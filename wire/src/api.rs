@@ -9,6 +9,7 @@ mod graph;
 mod join;
 mod state;
 mod trace;
+mod verdict;
 mod watch;
 
 pub use call::{Call, CallList};
@@ -26,6 +27,7 @@ pub use graph::{
 pub use join::{Registration, RegistrationRequest, SignRequest, SignResponse, Token, TokenList, TokenRequest, TokenResponse, WorkloadPort};
 pub use state::EndpointState;
 pub use trace::{Span, SpanKind, Trace, TraceList, TraceQuery, TraceSummary};
+pub use verdict::{PolicyVerdicts, RuleVerdicts, VerdictList, VerdictPoint, Verdicts};
 pub use watch::{Change, ChangeKind, Diff, DiffRequest, Event, Located, Severity};
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,8 @@ pub mod path {
     pub const CALLS: &str = "/v1/calls";
     /// Consumers of APIs and what they used in the last month, with `?days=true` day by day ([`super::ConsumerList`]).
     pub const CONSUMERS: &str = "/v1/consumers";
+    /// What policies decided; with `?policy=KIND NAMESPACE/NAME` of one alone, and its last hour ([`super::VerdictList`]).
+    pub const VERDICTS: &str = "/v1/verdicts";
     /// The service graph; `?seconds=N` chooses the window, 10 where it is left out, at most an hour; `?at=TIME` its end.
     pub const GRAPH: &str = "/v1/graph";
     /// The last hour of `?node=ID` or `?edge=ID`.

@@ -181,7 +181,7 @@ async fn what_the_asker_has_is_not_sent_again_and_what_is_new_is() {
         security: telemetry::Security::MutualTls,
     };
     let counts = telemetry::EdgeTotals { requests: 1, ..Default::default() };
-    let delta = telemetry::EdgeDelta { incarnation: 1, sequence: 1, edges: vec![(id, counts)], calls: Vec::new(), consumed: Vec::new() };
+    let delta = telemetry::EdgeDelta { incarnation: 1, sequence: 1, edges: vec![(id, counts)], ..Default::default() };
     core.lock().graph.report("web", delta, seconds(now()));
     let (status, after, whole) = told(&router, path::GRAPH, &before).await;
     assert!(status == StatusCode::OK && after != before, "{status} {after}");

@@ -20,6 +20,7 @@ const TELLS: &[&str] = &[
     path::EDGES,
     path::CALLS,
     path::CONSUMERS,
+    path::VERDICTS,
     path::GRAPH,
     path::HISTORY,
     path::LONG_HISTORY,

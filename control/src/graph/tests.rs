@@ -19,7 +19,7 @@ fn edge(reporter: Reporter, service: &str, requests: u64) -> (EdgeId, EdgeTotals
 }
 
 fn delta(incarnation: u64, sequence: u64, edges: Vec<(EdgeId, EdgeTotals)>) -> EdgeDelta {
-    EdgeDelta { incarnation, sequence, edges, calls: Vec::new(), consumed: Vec::new() }
+    EdgeDelta { incarnation, sequence, edges, ..EdgeDelta::default() }
 }
 
 #[test]

@@ -212,6 +212,25 @@ async fn what_was_stored_before_a_crash_is_not_counted_again_when_it_is_told_aga
 }
 
 #[tokio::test]
+async fn what_policies_decided_is_counted_once_however_often_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
+    let orders = join(&core, "orders", 9001);
+    // The last is of a process that was started anew.
+    for (incarnation, sequence) in [(7, 1), (7, 1), (7, 2), (7, 1), (8, 1)] {
+        let verdict =
+            v1::report_request::Verdict { verdict: "denied".into(), policy: "AccessPolicy shop/a".into(), rule: "r".into(), count: 5 };
+        let verdicts = vec![verdict];
+        let mut request =
+            Request::new(v1::ReportRequest { proxy: orders.proxy.clone(), incarnation, sequence, verdicts, ..Default::default() });
+        request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into()))));
+        Service(core.clone()).report(request).await.unwrap();
+    }
+    let told = core.lock().verdicts.told(None, 0);
+    assert_eq!(told.items.iter().map(|one| (&*one.policy, one.counts.denied)).collect::<Vec<_>>(), [("AccessPolicy shop/a", 15)]);
+}
+
+#[tokio::test]
 async fn whose_keys_cannot_be_fetched_is_told_where_the_issuer_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();

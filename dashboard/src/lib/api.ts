@@ -18,6 +18,7 @@ export type {
   Route,
   Service,
   Status,
+  Verdicts,
   Workload,
   Located as Problem,
 } from './schema';

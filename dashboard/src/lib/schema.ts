@@ -283,6 +283,7 @@ export interface EdgeList {
 
 export interface Call {
   source: string;
+  /** Services that this identity answers for; of who called in plaintext those that are answered at its address, which proves nothing. */
   source_services: string[];
   namespace: string;
   service: string;
@@ -500,6 +501,49 @@ export interface History {
   time: number;
   slot_seconds: number;
   points: Point[];
+}
+
+/** Requests and connections of bytes, by what was decided of them. */
+export interface Verdicts {
+  allowed: number;
+  denied: number;
+  /** Denied, and what is only tried out would have allowed it. */
+  would_allow: number;
+  /** Allowed, and what is only tried out would have denied it. */
+  would_deny: number;
+  /** A limit of rates had no room for it. */
+  limited: number;
+}
+
+/** Of one rule, since the control plane started. */
+export interface RuleVerdicts {
+  /** By its name, a limit's too; empty where no rule decided. */
+  rule: string;
+  counts: Verdicts;
+}
+
+export interface VerdictPoint {
+  /** When the slot began. */
+  time: number;
+  counts: Verdicts;
+}
+
+/** Of one policy, or of what holds where none decides. */
+export interface PolicyVerdicts {
+  /** `AccessPolicy shop/orders`; `default` where nobody wrote one. */
+  policy: string;
+  counts: Verdicts;
+  rules: RuleVerdicts[];
+  /** The last hour, where the question was of this policy alone; slots without a verdict are not there. */
+  points?: VerdictPoint[];
+}
+
+export interface VerdictList {
+  time: number;
+  slot_seconds: number;
+  items: PolicyVerdicts[];
+  /** Of policies that there was no room for, since the control plane started. */
+  left_out: number;
 }
 
 /** A moment of a node, as a Prometheus tells it. */
@@ -883,6 +927,8 @@ export const questions = (ask: <T>(path: string, query?: Query) => Promise<T>) =
   calls: () => ask<CallList>('calls'),
   /** Consumers of APIs and what they used in the last month */
   consumers: (query: { days?: boolean } = {}) => ask<ConsumerList>('consumers', query),
+  /** What policies decided, as the proxies told that asked them */
+  verdicts: (query: { policy?: string } = {}) => ask<VerdictList>('verdicts', query),
   /** The service graph */
   graph: (query: { seconds?: number; at?: number; node?: string; route?: string; proxy?: string } = {}) => ask<Graph>('graph', query),
   /** The last hour of a node, an edge or a workload: one of them must be named */

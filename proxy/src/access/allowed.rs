@@ -6,7 +6,7 @@ use crate::map::Map;
 use crate::worker::Worker;
 use policy::Because;
 use std::sync::Arc;
-use telemetry::Gauge;
+use telemetry::{Gauge, Verdict};
 
 #[derive(Default)]
 pub struct Allowed {
@@ -37,7 +37,5 @@ fn place(because: &Because<'_>) -> (usize, u32) {
 }
 
 fn counter(worker: &Worker, because: &Because<'_>) -> Gauge {
-    let help = "Requests and connections of bytes that policies of access, or their defaults, allowed";
-    let by = because.by();
-    super::counter(worker, ("organza_access_allowed", help), by.as_deref(), because.rule().map(|rule| &*rule.name))
+    super::counter(worker, Verdict::Allowed, because.by().as_deref(), because.rule().map(|rule| &*rule.name))
 }

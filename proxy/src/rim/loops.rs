@@ -13,7 +13,7 @@ use identity::{Csr, Rotation, Svid};
 use std::cell::RefCell;
 use std::rc::Rc;
 use telemetry::edge::{EdgeDelta, EdgeTracker};
-use telemetry::{ConsumedCounts, ConsumedId, Metrics};
+use telemetry::{ConsumedCounts, ConsumedId, Metrics, VerdictId};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use transport::rt;
@@ -221,6 +221,7 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
         edges: edges.collect(),
         calls: calls.collect(),
         consumed: delta.consumed.into_iter().map(consumed).collect(),
+        verdicts: delta.verdicts.into_iter().map(verdict).collect(),
         ..Default::default()
     }
 }
@@ -228,6 +229,11 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
 fn consumed((id, counts): (ConsumedId, ConsumedCounts)) -> v1::report_request::Consumed {
     let ConsumedCounts { requests, refused, client_errors, failures } = counts;
     v1::report_request::Consumed { consumer: id.consumer.to_string(), api: id.api.to_string(), requests, refused, client_errors, failures }
+}
+
+fn verdict((id, count): (VerdictId, u64)) -> v1::report_request::Verdict {
+    let VerdictId { verdict, policy, rule } = id;
+    v1::report_request::Verdict { verdict: verdict.as_str().to_owned(), policy: policy.to_string(), rule: rule.to_string(), count }
 }
 
 pub(super) fn renewals(

@@ -340,13 +340,3 @@ fn faults_are_failures_that_neither_policy_nor_the_caller_wanted() {
     let edge = metrics.edges().into_values().next().unwrap();
     assert_eq!((edge.failures, edge.denied, edge.faults), (6, 1, 3), "a program's own 503 is none");
 }
-
-#[test]
-fn of_a_family_that_is_bounded_what_comes_late_counts_as_other() {
-    let metrics = Metrics::new();
-    let count = |policy: &str| metrics.counter_of_few("organza_verdicts", "Verdicts", &[("policy", policy), ("rule", "all")], 2).add(1.0);
-    ["a", "b", "c", "d", "a", "c"].into_iter().for_each(count);
-    let text = metrics.encode();
-    let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("organza_verdicts_total")).collect();
-    assert_eq!(lines, [r#"{policy="a",rule="all"} 2.0"#, r#"{policy="b",rule="all"} 1.0"#, r#"{policy="other",rule="other"} 3.0"#]);
-}

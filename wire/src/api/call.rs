@@ -16,7 +16,7 @@ pub struct CallList {
 pub struct Call {
     /// The identity that the caller proved; the address of one that called in plaintext, else empty.
     pub source: String,
-    /// Services that this identity answers for (`shop/web`).
+    /// Services that this identity answers for (`shop/web`); of who called in plaintext those that are answered at its address, which proves nothing.
     pub source_services: Vec<String>,
     /// Of what was called.
     pub namespace: String,

@@ -124,6 +124,14 @@ fn what_users_see_is_as_it_was_recorded() {
     recorded(&mut names, "edges.json", &EdgeList { generation: 12, items: vec![edge()] });
     recorded(&mut names, "calls.json", &CallList { generation: 12, items: vec![call()], days: 7, left_out: 0 });
     recorded(&mut names, "consumers.json", &ConsumerList { generation: 12, items: vec![consumer()], days: 31 });
+    let counts = Verdicts { allowed: 1200, denied: 7, would_allow: 1, would_deny: 3, limited: 2 };
+    let decided = PolicyVerdicts {
+        policy: text("AccessPolicy shop/orders"),
+        counts,
+        rules: vec![RuleVerdicts { rule: text("web-writes"), counts }],
+        points: vec![VerdictPoint { time: 1_789_999_990, counts }],
+    };
+    recorded(&mut names, "verdicts.json", &VerdictList { time: 1_790_000_000, slot_seconds: 10, items: vec![decided], left_out: 0 });
     recorded(&mut names, "graph.json", &graph());
     let history = History { time: 1_790_000_000, slot_seconds: 10, points: vec![Point { time: 1_789_999_990, figures: figures() }] };
     recorded(&mut names, "history.json", &history);

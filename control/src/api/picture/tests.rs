@@ -91,11 +91,7 @@ fn edge(source: &str, service: &str, destination: &str, requests: u64) -> (EdgeI
 
 fn drawn(edges: Vec<(EdgeId, EdgeTotals)>) -> (Core, api::Graph) {
     let core = core();
-    core.lock().graph.report(
-        "any",
-        EdgeDelta { incarnation: 1, sequence: 1, edges, calls: Vec::new(), consumed: Vec::new() },
-        seconds(now()),
-    );
+    core.lock().graph.report("any", EdgeDelta { incarnation: 1, sequence: 1, edges, ..EdgeDelta::default() }, seconds(now()));
     let graph = graph(&core, 10, None, None);
     (core, graph)
 }
@@ -281,7 +277,7 @@ fn of_one_process_its_own_calls_are_drawn_where_the_graph_draws_replicas_togethe
         (id, EdgeTotals { failures, ..counts })
     };
     for (proxy, failures) in [("job-1", 0), ("job-2", 10)] {
-        let delta = EdgeDelta { incarnation: 1, sequence: 1, edges: vec![failing(failures)], calls: Vec::new(), consumed: Vec::new() };
+        let delta = EdgeDelta { incarnation: 1, sequence: 1, edges: vec![failing(failures)], ..EdgeDelta::default() };
         core.lock().graph.report(proxy, delta, seconds(now()));
     }
     let told = |graph: &api::Graph| {

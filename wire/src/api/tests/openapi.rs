@@ -39,6 +39,7 @@ const RECORDED: &[(&str, &str)] = &[
     ("trace-query", "TraceQuery"),
     ("trace", "Trace"),
     ("traces", "TraceList"),
+    ("verdicts", "VerdictList"),
     ("workloads", "WorkloadList"),
 ];
 

@@ -73,10 +73,11 @@ pub async fn run(args: &SuggestArgs) -> Outcome {
     Ok(())
 }
 
-/// How often each was let in, and when last.
-type Callers<'a> = BTreeMap<&'a str, (u64, u64)>;
+/// How often each was let in, when last, and what is answered where it calls from.
+type Callers<'a> = BTreeMap<&'a str, (u64, u64, &'a [String])>;
 
-/// Whom `mtls: Strict` would cut: callers that were let in without proving who they are, by the address that they are known by.
+/// Whom `mtls: Strict` would cut: callers that were let in without proving who they are, by the address that they are known by
+/// and the names that it has.
 pub fn mtls(calls: &[&Call], left_out: u64, since: u64, now: u64) -> String {
     let mut cut: BTreeMap<(&str, &str), Callers<'_>> = BTreeMap::new();
     let mut safe: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -87,14 +88,18 @@ pub fn mtls(calls: &[&Call], left_out: u64, since: u64, now: u64) -> String {
             continue;
         }
         let known = cut.entry(called).or_default().entry(&call.source).or_default();
-        *known = (known.0.saturating_add(call.allowed), known.1.max(call.last_allowed.unwrap_or(call.last_seen)));
+        *known = (known.0.saturating_add(call.allowed), known.1.max(call.last_allowed.unwrap_or(call.last_seen)), &call.source_services);
     }
     let mut out = format!("Of the calls let in between {} and {}, mtls: Strict would cut", moment(since), moment(now));
     out.push_str(if cut.is_empty() { " nobody.\n" } else { ":\n" });
     for ((namespace, service), callers) in &cut {
-        for (source, (count, last)) in callers {
-            let who = if source.is_empty() { "nobody by name" } else { source };
-            _ = writeln!(out, "  {} to {namespace}/{}: {count} calls, last {}", plain(who), plain(service), moment(*last));
+        for (source, (count, last, names)) in callers {
+            let who = match (source.is_empty(), names.is_empty()) {
+                (true, _) => "nobody by name".to_owned(),
+                (false, true) => (*source).to_owned(),
+                (false, false) => format!("{source} ({})", names.join(", ")),
+            };
+            _ = writeln!(out, "  {} to {namespace}/{}: {count} calls, last {}", plain(&who), plain(service), moment(*last));
         }
     }
     let names: Vec<String> =

@@ -235,8 +235,10 @@ fn call(call: Call) -> Shown {
     let account = from.rsplit('/').next().unwrap_or_default().to_owned();
     let name = format!("{account}.{called}");
     let key = format!("{}/{from}/{called}/{}/{}/{}/{}", call.namespace, call.port, call.protocol, call.method, call.path);
+    // An address alone is told with what is answered there.
+    let names = if call.source.parse::<std::net::IpAddr>().is_ok() { call.source_services.join(", ") } else { String::new() };
     let cells = vec![
-        from.clone(),
+        if names.is_empty() { from.clone() } else { format!("{from} ({names})") },
         called.clone(),
         call.port.to_string(),
         dash(&call.method),

@@ -5,8 +5,9 @@ use crate::core::{Core, Inner, now, seconds};
 use crate::limits;
 use crate::summary::located;
 use crate::world::World;
-use model::{Resource, Tunnel};
-use std::collections::BTreeMap;
+use model::{Key, Resource, Tunnel};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use wire::api::{self, Located, Severity};
 
 pub fn workloads(core: &Core) -> api::WorkloadList {
@@ -52,10 +53,20 @@ pub fn calls(core: &Core) -> api::CallList {
             services.entry(identity.to_string()).or_default().push(format!("{}/{}", service.key.namespace, service.key.name));
         }
     }
+    let by_address = by_address(&world);
+    // Who proved nothing has the names that its address has.
+    let names = |source: &str| match services.get(source) {
+        Some(services) => services.clone(),
+        None => source
+            .parse()
+            .ok()
+            .and_then(|address: IpAddr| Some(by_address.get(&address)?.iter().map(service_name).collect()))
+            .unwrap_or_default(),
+    };
     let inner = core.lock();
     let items = inner.calls.told().map(|told| api::Call {
         source: told.source.to_owned(),
-        source_services: services.get(told.source).cloned().unwrap_or_default(),
+        source_services: names(told.source),
         namespace: told.called.namespace.clone(),
         service: told.called.service.clone(),
         workload: told.called.workload.clone(),
@@ -70,6 +81,22 @@ pub fn calls(core: &Core) -> api::CallList {
         last_allowed: told.last_allowed,
     });
     api::CallList { generation: world.generation, items: items.collect(), days: limits::CALL_DAYS, left_out: inner.calls.left_out() }
+}
+
+/// Services by where they are answered. An address of this machine alone is anybody's.
+pub(super) fn by_address(world: &World) -> HashMap<IpAddr, BTreeSet<&Key>> {
+    let mut all: HashMap<IpAddr, BTreeSet<&Key>> = HashMap::new();
+    for resource in world.resources() {
+        let Resource::Endpoints(endpoints) = resource else { continue };
+        for endpoint in endpoints.endpoints.iter().filter(|endpoint| !endpoint.address.is_loopback()) {
+            all.entry(endpoint.address).or_default().insert(&endpoints.key);
+        }
+    }
+    all
+}
+
+fn service_name(key: &&Key) -> String {
+    format!("{}/{}", key.namespace, key.name)
 }
 
 /// What files say wrong, what proxies refuse, who is gone, what is left out, what ends soon.
@@ -136,7 +163,12 @@ pub fn problems(core: &Core) -> api::ProblemList {
             let message = format!("{proxy} may open no more connections to it: {} are open, {} calls wait", full.open, full.waiting);
             items.push(said(Severity::Warning, object(), "Crowded", message, "raise its limit of connections, or add endpoints".into()));
         }
-        for endpoint in super::told::endpoints(&world, &inner, key, time) {
+        let endpoints: Vec<_> = super::told::endpoints(&world, &inner, key, time).collect();
+        if endpoints.is_empty() {
+            let fix = "start a workload with the labels that its selector names, or take it out".to_owned();
+            items.push(said(Severity::Warning, object(), "NoEndpoint", "nobody answers for it: a call gets 503".into(), fix));
+        }
+        for endpoint in endpoints {
             for one in &endpoint.ejected {
                 let reason = if one.unhealthy { "Unhealthy" } else { "Ejected" };
                 let message = format!("{} leaves endpoint {} out: {}", one.proxy, endpoint.id, one.cause);

@@ -12,6 +12,7 @@ pub use hour::{Of, history};
 use model::{Backend, Filter, Key, Kind, Resource, Route, Service, Target};
 pub use routed::Routed;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use telemetry::{EdgeId, EdgeTotals, Reporter};
 use wire::api::{self, Figures, NodeKind, Security};
@@ -53,11 +54,13 @@ pub struct Places {
     workloads: HashMap<(Arc<str>, Arc<str>), Place>,
     /// A service of one version is drawn as the service of all.
     services: HashMap<(Arc<str>, Arc<str>), Place>,
+    /// Who alone answers at an address: by it callers in plaintext are known.
+    addresses: HashMap<IpAddr, Place>,
 }
 
 impl Places {
     pub fn of(world: &World, registry: &registry::Registry) -> Self {
-        let mut this = Self { workloads: HashMap::new(), services: HashMap::new() };
+        let mut this = Self { workloads: HashMap::new(), services: HashMap::new(), addresses: HashMap::new() };
         // A gateway backs no service, and is no workload of the world.
         for (entry, gateway) in registry.entries().filter_map(|entry| Some((entry, entry.gateway()?))) {
             let place = Place::new(NodeKind::Gateway, &gateway.namespace, &gateway.name);
@@ -87,6 +90,7 @@ impl Places {
             this.workloads.insert((namespace.clone(), workload.canonical_name.clone()), place);
         }
         this.draw_services(world);
+        this.name_addresses(world);
         this
     }
 
@@ -103,6 +107,15 @@ impl Places {
         }
     }
 
+    fn name_addresses(&mut self, world: &World) {
+        for (address, services) in super::beside::by_address(world) {
+            let mut places = services.iter().filter_map(|key| self.services.get(&(key.namespace.clone(), key.name.clone())));
+            if let Some(first) = places.next().filter(|first| places.all(|other| other == *first)) {
+                self.addresses.insert(address, first.clone());
+            }
+        }
+    }
+
     pub fn workload(&self, namespace: &str, name: &str) -> Option<&Place> {
         self.workloads.get(&(namespace.into(), name.into()))
     }
@@ -111,9 +124,14 @@ impl Places {
         match self.workload(&id.source_namespace, &id.source_workload) {
             Some(place) => place.clone(),
             None if &*id.source_workload == UNKNOWN => strangers(),
-            // It has left; its calls are still of the last hour.
-            None => Place::new(NodeKind::Client, &id.source_namespace, &id.source_workload),
+            // It has left; its calls are still of the last hour. Or it called in plaintext, and is known by its address.
+            None => self.plaintext(id).unwrap_or_else(|| Place::new(NodeKind::Client, &id.source_namespace, &id.source_workload)),
         }
+    }
+
+    fn plaintext(&self, id: &EdgeId) -> Option<Place> {
+        let unproven = id.security == telemetry::Security::Plain && id.reporter == Reporter::Destination;
+        self.addresses.get(&id.source_workload.parse().ok().filter(|_| unproven)?).cloned()
     }
 
     /// `None` where a call never got as far as to be meant for anyone.

@@ -167,14 +167,16 @@ fn strict_cuts_whoever_proved_nothing_and_was_let_in() {
     assert!(told(&[web.clone(), denied.clone()]).trim_end().ends_with("mtls: Strict would cut nobody."), "who is denied is cut already");
     let early = Call { last_allowed: Some(1_790_000_000), ..plain("10.0.0.7", 2, 1) };
     let idle = call("shop/web", "idle", "GET", "/", 1, 0);
-    let text = told(&[web, denied, early, plain("10.0.0.7", 3, 0), plain("", 1, 0), idle]);
+    let named = Call { source_services: vec!["shop/web".into()], ..plain("10.0.0.8", 2, 0) };
+    let text = told(&[web, denied, early, plain("10.0.0.7", 3, 0), plain("", 1, 0), named, idle]);
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 4, "{text}");
+    assert_eq!(lines.len(), 5, "{text}");
     assert!(
         lines[1].starts_with("  nobody by name to shop/catalog: 1 calls") && lines[2].starts_with("  10.0.0.7 to shop/catalog: 5 calls"),
         "{text}"
     );
-    assert_eq!(lines[3], "Nobody of those who called shop/idle.");
+    assert!(lines[3].starts_with("  10.0.0.8 (shop/web) to shop/catalog: 2 calls"), "{text}");
+    assert_eq!(lines[4], "Nobody of those who called shop/idle.");
     assert!(mtls(&[], 7, 0, 1).ends_with("7 calls found no room and are not in it: it may cut more.\n"));
 }
 

@@ -217,6 +217,111 @@ fn what_proxies_say_of_a_service_marks_it_and_is_a_problem() {
     assert_eq!(reasons, ["BreakerOpen", "Crowded"]);
 }
 
+/// What no proxy stands beside, and two Services that are answered at one address.
+const LEGACY: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: legacy, namespace: shop}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: legacy-1, namespace: shop, labels: {kubernetes.io/service-name: legacy}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: [10.1.0.7]}, {addresses: [10.1.0.8]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: other, namespace: shop}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: other-1, namespace: shop, labels: {kubernetes.io/service-name: other}}
+addressType: IPv4
+ports: [{name: http, port: 8081}]
+endpoints: [{addresses: [10.1.0.8]}]
+";
+
+#[test]
+fn who_calls_in_plaintext_has_the_names_that_its_address_has() {
+    let core = core();
+    let (objects, problems) = frontends::file::parse("all.yaml", &format!("{FILES}---{LEGACY}"));
+    assert!(problems.is_empty(), "{problems:?}");
+    core.read(Read { objects, problems: Vec::new() });
+    let plain = |address: &str, requests| {
+        let (id, counts) = edge(address, "catalog", "catalog-v1", requests);
+        let unproven = EdgeId {
+            reporter: Reporter::Destination,
+            source_namespace: "unknown".into(),
+            source_version: "unknown".into(),
+            security: telemetry::Security::Plain,
+            ..id
+        };
+        (unproven, counts)
+    };
+    let edges = vec![plain("10.1.0.7", 4), plain("10.1.0.8", 2), plain("10.1.0.9", 1)];
+    core.lock().graph.report("any", EdgeDelta { incarnation: 1, sequence: 1, edges, ..EdgeDelta::default() }, seconds(now()));
+    let mut drawn = lines(&graph(&core, 10, None, None));
+    drawn.sort();
+    let catalog = "service/shop/catalog/http";
+    assert_eq!(
+        drawn,
+        [
+            format!("client/unknown/10.1.0.8→{catalog} 2"),
+            format!("client/unknown/10.1.0.9→{catalog} 1"),
+            format!("service/shop/legacy→{catalog} 4"),
+        ]
+    );
+    let called = |address: &str| {
+        let call = wire::v1::Call {
+            source: address.into(),
+            namespace: "shop".into(),
+            service: "catalog".into(),
+            port: 80,
+            protocol: "tcp".into(),
+            allowed: 1,
+            ..Default::default()
+        };
+        crate::calls::read(call).unwrap()
+    };
+    core.lock().calls.report(["10.1.0.7", "10.1.0.8", "10.1.0.9", "127.0.0.1"].map(called), seconds(now()));
+    let told = super::super::beside::calls(&core).items;
+    let names: Vec<_> = told.iter().map(|call| (&*call.source, call.source_services.join(" "))).collect();
+    assert_eq!(
+        names,
+        [
+            ("10.1.0.7", "shop/legacy".to_owned()),
+            ("10.1.0.8", "shop/legacy shop/other".into()),
+            ("10.1.0.9", String::new()),
+            ("127.0.0.1", String::new())
+        ]
+    );
+}
+
+#[test]
+fn who_is_marked_for_having_no_endpoint_is_a_problem_too() {
+    let (core, graph) = drawn(Vec::new());
+    let marked = |graph: &api::Graph| {
+        let without = graph.nodes.iter().filter(|node| node.marks.iter().any(|mark| mark == "no endpoint"));
+        without.map(|node| format!("Service {}/{}", node.namespace, node.name)).collect::<Vec<_>>()
+    };
+    let told = || {
+        let all = super::super::beside::problems(&core).items.into_iter();
+        all.filter(|problem| problem.reason == "NoEndpoint").map(|problem| problem.object).collect::<Vec<_>>()
+    };
+    assert_eq!((marked(&graph), told()), (Vec::new(), Vec::new()));
+    assert!(core.deregister("catalog-v2"));
+    let graph = super::graph(&core, 10, None, None);
+    let alone = vec!["Service shop/catalog-v2".to_owned()];
+    assert_eq!((marked(&graph), told()), (alone.clone(), alone));
+    assert!(core.deregister("catalog-v1"));
+    let graph = super::graph(&core, 10, None, None);
+    assert_eq!(marked(&graph), told());
+    assert_eq!(told().len(), 3);
+}
+
 #[test]
 fn what_was_tried_again_and_what_organza_ended_itself_is_told_apart() {
     let counts = EdgeTotals { requests: 100, failures: 4, denied: 1, faults: 2, retries: 25, ..EdgeTotals::default() };

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -51,7 +52,8 @@ async fn main() -> Result<()> {
     raise();
     let program = PathBuf::from(arguments.next().ok_or("which organza?")?);
     if program == Path::new(SERVE) {
-        return serve(arguments.next().ok_or("which folder?")?.into()).await;
+        let metrics = arguments.next().ok_or("where are its metrics?")?.parse()?;
+        return serve(metrics, arguments.next().ok_or("which folder?")?.into()).await;
     }
     let asked: Vec<usize> = arguments.filter_map(|text| text.parse().ok()).collect();
     let &[services, endpoints, routes, proxies] = &asked[..] else {
@@ -64,7 +66,7 @@ async fn main() -> Result<()> {
 const SERVE: &str = "--serve";
 
 /// As `organza control --kubernetes` does it.
-async fn serve(state: PathBuf) -> Result<()> {
+async fn serve(metrics: SocketAddr, state: PathBuf) -> Result<()> {
     let (namespace, replica) = ("organza-system".to_owned(), "one".to_owned());
     let cluster = control::kubernetes::Cluster {
         client: control::kubernetes::connect(None).await?,
@@ -81,7 +83,7 @@ async fn serve(state: PathBuf) -> Result<()> {
         trust_domain: TrustDomain::parse("organza.local")?,
         listen: loopback,
         dashboard: loopback,
-        metrics: None,
+        metrics: Some(metrics),
         svid_life: Duration::from_secs(86_400),
         own_ca: None,
         cluster: Some(cluster),
@@ -135,7 +137,7 @@ async fn run(program: &Path, size: Size) -> Result<()> {
     tokio::time::sleep(APPLIED).await;
     settle(&client).await?;
     println!("idle: {:.2} % of a core; {} MB", control.share(IDLE).await * 100.0, control.resident());
-    changes(&client, size, &mut told, 1).await?;
+    changes(&client, &control, size, &mut told, 1).await?;
     let (began, busy) = (Instant::now(), control.processor());
     let all = futures_util::stream::iter(1..proxies).map(|at| joined.proxy(at, least, sender.clone())).buffer_unordered(64);
     let mut all = std::pin::pin!(all);
@@ -153,17 +155,18 @@ async fn run(program: &Path, size: Size) -> Result<()> {
     );
     settle(&client).await?;
     println!("settled: {} MB", control.resident());
-    changes(&client, size, &mut told, proxies).await?;
+    changes(&client, &control, size, &mut told, proxies).await?;
     drop(told);
     Ok(())
 }
 
 /// One endpoint, then one route, again and again: until all have it.
-async fn changes(client: &Client, size: Size, told: &mut mpsc::UnboundedReceiver<Seen>, proxies: usize) -> Result<()> {
+async fn changes(client: &Client, control: &Control, size: Size, told: &mut mpsc::UnboundedReceiver<Seen>, proxies: usize) -> Result<()> {
     let each = size.endpoints / size.services;
     for (what, name) in [("an endpoint", "s0"), ("a route", "httproute.r17")] {
         let make = |change| if name == "s0" { objects::slice(0, each, change) } else { objects::route(17, size.services, change) };
         let (mut all, mut answered, mut ours) = (Vec::new(), Vec::new(), Vec::new());
+        let (encoded, busy) = (control.encoded().await?, control.processor());
         for change in 1..=CHANGES {
             let object = make(change + proxies * CHANGES);
             // What is left of the change before is no news of this one.
@@ -179,7 +182,10 @@ async fn changes(client: &Client, size: Size, told: &mut mpsc::UnboundedReceiver
             // The API server may tell those who watch before it answers who wrote.
             ours.push(last.saturating_duration_since(answer));
         }
+        let encoded = control.encoded().await? - encoded;
+        let each = (control.processor() - busy).as_secs_f64() * 1000.0 / CHANGES as f64;
         println!("{what} changed {CHANGES} times, until {proxies} have it: {}", spread(all));
+        println!("  {encoded} resources encoded; {each:.1} ms of processor for each change");
         println!("  of it the API server's answer to who wrote: {}; from there: {}", spread(answered), spread(ours));
     }
     Ok(())
@@ -292,13 +298,14 @@ async fn put(client: &Client, object: &Value) -> Result<()> {
     Ok(())
 }
 
-/// What `organza` is told when it is the control plane; its state's folder comes last.
-const ORGANZA: [&str; 9] = ["control", "--mesh", "scale", "--kubernetes", "--replica", "one", "--listen", "127.0.0.1:0", "--state"];
+/// What `organza` is told when it is the control plane; where its metrics are and its state's folder come last.
+const ORGANZA: [&str; 9] = ["control", "--mesh", "scale", "--kubernetes", "--replica", "one", "--listen", "127.0.0.1:0", "--metrics"];
 
 /// The process that is measured; it ends with this one.
 struct Control {
     child: Child,
     folder: PathBuf,
+    metrics: SocketAddr,
 }
 
 impl Drop for Control {
@@ -314,12 +321,23 @@ impl Control {
         let folder = std::env::temp_dir().join(format!("organza-scale-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let log = std::fs::File::create(std::env::temp_dir().join("organza-scale.log"))?;
-        let (program, arguments) = match program == Path::new("-") {
-            true => (std::env::current_exe()?, &[SERVE][..]),
-            false => (program.to_owned(), &ORGANZA[..]),
+        let (program, arguments, state) = match program == Path::new("-") {
+            true => (std::env::current_exe()?, &[SERVE][..], &[][..]),
+            false => (program.to_owned(), &ORGANZA[..], &["--state"][..]),
         };
-        let child = Command::new(program).args(arguments).arg(&folder).stdout(log.try_clone()?).stderr(log).spawn()?;
-        Ok(Self { child, folder })
+        let metrics = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new(program);
+        command.args(arguments).arg(metrics.to_string()).args(state).arg(&folder);
+        let child = command.stdout(log.try_clone()?).stderr(log).spawn()?;
+        Ok(Self { child, folder, metrics })
+    }
+
+    /// Resources that it has encoded since it began.
+    async fn encoded(&self) -> Result<u64> {
+        let text = ask(TcpStream::connect(self.metrics).await?, "GET", "/metrics", Vec::new()).await?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let count = text.lines().find_map(|line| line.strip_prefix("organza_control_encoded_total{} "));
+        Ok(count.ok_or("it does not say how many resources it has encoded")?.parse::<f64>()? as u64)
     }
 
     /// Megabytes.
@@ -354,18 +372,7 @@ impl Control {
     }
 
     async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> Result<bytes::Bytes> {
-        let stream = UnixStream::connect(self.folder.join("control.sock")).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request =
-            http::Request::builder().method(method).uri(path).header("host", "organza").header("content-type", "application/json");
-        let answer = sender.send_request(request.body(Full::new(bytes::Bytes::from(body)))?).await?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await?.to_bytes();
-        match status.is_success() {
-            true => Ok(body),
-            false => Err(format!("{path}: {status} {}", String::from_utf8_lossy(&body)).into()),
-        }
+        ask(UnixStream::connect(self.folder.join("control.sock")).await?, method, path, body).await
     }
 
     /// What a proxy of the Gateway has when it was let in; asked for until the control plane has read its cluster.
@@ -401,6 +408,24 @@ impl Control {
     }
 }
 
+async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    method: &str,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<bytes::Bytes> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = http::Request::builder().method(method).uri(path).header("host", "organza").header("content-type", "application/json");
+    let answer = sender.send_request(request.body(Full::new(bytes::Bytes::from(body)))?).await?;
+    let status = answer.status();
+    let body = answer.into_body().collect().await?.to_bytes();
+    match status.is_success() {
+        true => Ok(body),
+        false => Err(format!("{path}: {status} {}", String::from_utf8_lossy(&body)).into()),
+    }
+}
+
 /// One certificate for all: they are pods of one Gateway.
 struct Joined {
     address: SocketAddr,
@@ -421,8 +446,12 @@ impl Joined {
         });
         let channel: Channel = Endpoint::from_static("http://control.organza").connect_with_connector(connect).await?;
         let (requests, receiver) = mpsc::channel(4);
-        let node =
-            Node { id: format!("p{at}.{}", objects::NAMESPACE), user_agent_version: env!("CARGO_PKG_VERSION").into(), ..Node::default() };
+        let node = Node {
+            id: format!("p{at}.{}", objects::NAMESPACE),
+            user_agent_version: env!("CARGO_PKG_VERSION").into(),
+            client_features: wire::delta::features().collect(),
+            ..Node::default()
+        };
         let asks = vec![wire::SELF.to_owned()];
         let first = DeltaDiscoveryRequest {
             node: Some(node),

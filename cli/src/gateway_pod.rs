@@ -50,6 +50,9 @@ pub struct GatewayArgs {
     token: PathBuf,
     #[arg(long, value_name = "FOLDER")]
     state: PathBuf,
+    /// Where scrapers find the proxy's metrics; whoever reaches it may read them
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
 }
 
 /// Where the pod is asked for another process, below the folder of its state.
@@ -183,7 +186,7 @@ fn config(args: &GatewayArgs, registration: Registration, svid_pem: &str) -> Out
         state: args.state.clone(),
         svid,
         admin: args.state.join("admin.sock"),
-        metrics: None,
+        metrics: args.metrics,
         workers: None,
         log: Log::default(),
         drain_seconds: limits::DRAIN.as_secs(),

@@ -244,15 +244,15 @@ fn refuse(status: StatusCode, error: &str) -> Response {
     (status, axum::Json(wire::api::Refused { error: error.to_owned(), fix: None })).into_response()
 }
 
-/// Serves browsers until dropped.
-pub async fn serve(listener: TcpListener, router: Router) {
+/// Serves browsers, or whoever else asks at such a door, until dropped. `door` is what the log calls it.
+pub async fn serve(door: &'static str, listener: TcpListener, router: Router) {
     let places = Arc::new(Semaphore::new(limits::DASHBOARD_CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(e) => {
-                tracing::warn!("dashboard: {e}");
+                tracing::warn!("{door}: {e}");
                 tokio::time::sleep(limits::LOOK).await;
                 continue;
             }
@@ -263,7 +263,7 @@ pub async fn serve(listener: TcpListener, router: Router) {
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(limits::DASHBOARD_HEAD);
             if let Err(e) = builder.serve_connection(TokioIo::new(stream), service).await {
-                tracing::debug!("dashboard: {e}");
+                tracing::debug!("{door}: {e}");
             }
             drop(place);
         });

@@ -213,13 +213,15 @@ impl Control {
             callers,
         };
         let page = dashboard::router(desk, api.clone().for_browsers());
-        let scraped = scraped.map(|door| tokio::spawn(dashboard::serve(door, metrics::router(core.clone(), is_serving.clone()))));
+        let scraped =
+            scraped.map(|door| tokio::spawn(dashboard::serve("metrics", door, metrics::router(core.clone(), is_serving.clone()))));
         let unix = bind(&socket)?;
-        let questions = questions.map(|questions| tokio::spawn(dashboard::serve(questions, api.clone().questions())));
+        let questions =
+            questions.map(|questions| tokio::spawn(dashboard::serve("the API server's questions", questions, api.clone().questions())));
         let mut tasks = vec![
             tokio::spawn(api::serve(unix, api.router())),
             tokio::spawn(door(core.clone(), listener, credentials.clone(), is_serving)),
-            tokio::spawn(dashboard::serve(browsers, page)),
+            tokio::spawn(dashboard::serve("dashboard", browsers, page)),
             tokio::spawn(source),
             tokio::spawn(keep(core.clone(), credentials)),
         ];

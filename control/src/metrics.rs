@@ -30,6 +30,8 @@ fn now(core: &Core, serving: bool) -> Metrics {
     let set = |name, help, labels: &[(&'static str, &str)], value: f64| metrics.gauge(name, help, labels).set(value);
     let world = core.world();
     set("organza_control_generation", "Generation of the configuration in force", &[], world.generation as f64);
+    let encoded = "Resources that were encoded for proxies, each once for all of them";
+    metrics.counter("organza_control_encoded", encoded, &[]).add(world.encoded as f64);
     set("organza_control_serving", "Whether this replica serves proxies: 1, or 0", &[], f64::from(u8::from(serving)));
     let (connected, current) = {
         let inner = core.lock();

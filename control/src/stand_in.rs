@@ -11,13 +11,13 @@ use wire::delta::{Encoded, Set};
 /// Keys of what is not sent as it is, with what that means there.
 pub type Withheld = BTreeMap<String, String>;
 
-/// The same with something in the place of each resource of those kinds.
-pub fn without(set: &Arc<Set>, world: &World, lacks: &[Kind]) -> (Arc<Set>, Withheld) {
-    let mut withheld = Withheld::new();
+/// The same with something in the place of each resource of those kinds; `None` where there is none of them.
+pub fn without(set: &Set, world: &World, lacks: &[Kind]) -> Option<(Set, Withheld)> {
     let is_known = |item: &Arc<Encoded>| Key::parse(&item.name).is_none_or(|key| !lacks.contains(&key.kind));
     if lacks.is_empty() || set.items().iter().all(is_known) {
-        return (set.clone(), withheld);
+        return None;
     }
+    let mut withheld = Withheld::new();
     let mut items = Vec::with_capacity(set.items().len());
     for item in set.items() {
         if is_known(item) {
@@ -30,7 +30,7 @@ pub fn without(set: &Arc<Set>, world: &World, lacks: &[Kind]) -> (Arc<Set>, With
         withheld.insert(item.name.to_string(), means.to_owned());
         items.extend(denial.map(|denial| Arc::new(Encoded::new(&denial))));
     }
-    (Arc::new(items.into_iter().collect()), withheld)
+    Some((items.into_iter().collect(), withheld))
 }
 
 const CLOSED: &str = "this release does not know the kind, and would ask nobody for a key: it lets nobody in there until it is upgraded";

@@ -5,47 +5,60 @@ use crate::registry::Entry;
 use crate::stand_in::{Withheld, without};
 use crate::view::{set, view};
 use crate::world::World;
-use model::Key;
+use model::{Key, Kind};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::delta::{ServerSession, Set, View};
 
-/// By Gateway, with the generation of the world that it was last made of.
+/// By Gateway, and what its proxies' release does not know.
 #[derive(Default)]
-pub struct Views(Mutex<HashMap<Key, (u64, Arc<Set>)>>);
+pub struct Views(Mutex<HashMap<(Key, Vec<Kind>), Made>>);
+
+#[derive(Clone)]
+struct Made {
+    /// Of the world that it was last made of.
+    generation: u64,
+    items: Arc<Set>,
+    withheld: Withheld,
+}
 
 impl Views {
-    /// The view of a proxy that has this session, as [`view`] but for what its release does not know and must not miss; and what that is.
+    /// The view of a proxy that has this session, as [`crate::view::view`] but for what its release does not know and must not miss; and what that is.
     pub fn of(&self, world: &World, last: Option<&World>, entry: &Entry, session: &ServerSession) -> (View, Withheld) {
-        let whole = self.whole(world, last, entry, session);
-        let (items, withheld) = without(&whole.items, world, session.lacks());
-        (View { items, ..whole }, withheld)
-    }
-
-    fn whole(&self, world: &World, last: Option<&World>, entry: &Entry, session: &ServerSession) -> View {
         let asked = session.subscriptions();
-        match entry.gateway().filter(|_| asked.len() == 1 && asked.contains(wire::SELF)) {
-            Some(gateway) => View { generation: world.generation, items: self.gateway(gateway, world, entry), answers: Default::default() },
-            None => view(world, last, entry, asked.iter().map(|name| &**name)),
+        if let Some(gateway) = entry.gateway().filter(|_| asked.len() == 1 && asked.contains(wire::SELF)) {
+            let Made { items, withheld, .. } = self.gateway(gateway, world, entry, session.lacks());
+            return (View { generation: world.generation, items, answers: Default::default() }, withheld);
+        }
+        let whole = view(world, last, entry, asked.iter().map(|name| &**name));
+        match without(&whole.items, world, session.lacks()) {
+            Some((items, withheld)) => (View { items: Arc::new(items), ..whole }, withheld),
+            None => (whole, Withheld::new()),
         }
     }
 
-    fn gateway(&self, gateway: Key, world: &World, entry: &Entry) -> Arc<Set> {
+    fn gateway(&self, gateway: Key, world: &World, entry: &Entry, lacks: &[Kind]) -> Made {
         // What a panic leaves behind is a whole value.
-        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (gateway, lacks.to_vec());
         // Who is late with its world gets the newer one at once.
-        if let Some((_, found)) = made.get(&gateway).filter(|(generation, _)| *generation >= world.generation) {
+        if let Some(found) = all.get(&place).filter(|made| made.generation >= world.generation) {
             return found.clone();
         }
-        let (new, _) = set(world, None, entry, [wire::SELF]);
-        let new = match made.get(&gateway) {
-            Some((_, before)) => new.succeeding(before),
-            None => Arc::new(new),
+        let (whole, _) = set(world, None, entry, [wire::SELF]);
+        let (items, withheld) = match without(&whole, world, lacks) {
+            Some(made) => made,
+            None => (whole, Withheld::new()),
         };
+        let items = match all.get(&place) {
+            Some(before) => items.succeeding(&before.items),
+            None => Arc::new(items),
+        };
+        let made = Made { generation: world.generation, items, withheld };
         // Gateways that are gone would be kept for ever.
-        made.retain(|_, (generation, _)| world.generation.saturating_sub(*generation) < KEPT);
-        made.insert(gateway, (world.generation, new.clone()));
-        new
+        all.retain(|_, made| world.generation.saturating_sub(made.generation) < KEPT);
+        all.insert(place, made.clone());
+        made
     }
 }
 

@@ -29,6 +29,21 @@ pub struct World {
     pub statuses: Vec<Arc<Status>>,
     /// Who was registered when it was made.
     pub registry: Arc<Registry>,
+    /// Resources that were encoded for it and for all worlds before it.
+    pub encoded: u64,
+}
+
+/// The items of the next world that are not those of this one.
+struct Making {
+    generation: u64,
+    encoded: u64,
+}
+
+impl Making {
+    fn item(&mut self, resource: Resource) -> Item {
+        self.encoded += 1;
+        Item { encoded: Arc::new(Encoded::new(&resource)), resource, modified: self.generation }
+    }
 }
 
 /// What a world is made from.
@@ -59,30 +74,36 @@ impl World {
         let mut resources = translation.resources;
         resources.extend(workloads.into_iter().map(|w| Resource::Workload(Arc::new(w))));
         resources.push(Resource::TrustBundle(Arc::new(bundle(from.trust_domain, from.roots, from.registry))));
-        let generation = self.generation + 1;
+        let mut making = self.making();
         let mut items = BTreeMap::new();
-        let mut changed = false;
         for resource in resources {
             let resource = sessions::keyed(from.registry.located(resource), from.secret);
             let resource = if from.in_cluster { everywhere(resource) } else { resource };
             let item = match self.items.get(resource.key()) {
                 Some(old) if old.resource == resource => old.clone(),
-                _ => {
-                    changed = true;
-                    let encoded = Arc::new(Encoded::new(&resource));
-                    Item { resource, encoded, modified: generation }
-                }
+                _ => making.item(resource),
             };
             items.insert(item.resource.key().clone(), item);
         }
-        changed |= items.len() != self.items.len();
+        let changed = making.encoded != self.encoded || items.len() != self.items.len();
         let (statuses, reports) = (self.shared(translation.statuses), translation.reports);
         let told = reports == *self.reports && statuses == self.statuses && objects_equal(&from.objects, &self.objects);
         if !changed && told {
             return None;
         }
         let registry = Arc::new(from.registry.clone());
-        Some(Self { generation, items, objects: from.objects, reports: Arc::new(reports), statuses, registry })
+        let Making { generation, encoded } = making;
+        Some(Self { generation, items, objects: from.objects, reports: Arc::new(reports), statuses, registry, encoded })
+    }
+
+    fn making(&self) -> Making {
+        Making { generation: self.generation + 1, encoded: self.encoded }
+    }
+
+    /// The world after a change that nothing but items and objects tells of.
+    fn but_for(&self, Making { generation, encoded }: Making, items: BTreeMap<Key, Item>, from: &Ingredients<'_>) -> Self {
+        let (reports, statuses, registry) = (self.reports.clone(), self.statuses.clone(), self.registry.clone());
+        Self { generation, items, objects: from.objects.clone(), reports, statuses, registry, encoded }
     }
 
     /// Statuses, of which those that say what they said before are the same values.
@@ -101,16 +122,16 @@ impl World {
         if !self.registry.is_alike(from.registry) || !self.has_roots(from) {
             return None;
         }
-        let generation = self.generation + 1;
+        let mut making = self.making();
         let mut items = self.items.clone();
         for endpoints in slices::endpoints(&from.objects, &services, &Options { workloads: &from.registry.workloads() })? {
             let resource = sessions::keyed(from.registry.located(Resource::Endpoints(Arc::new(endpoints))), from.secret);
             let item = items.get_mut(resource.key())?;
             if item.resource != resource {
-                *item = Item { encoded: Arc::new(Encoded::new(&resource)), resource, modified: generation };
+                *item = making.item(resource);
             }
         }
-        Some(Self { generation, items, objects: from.objects.clone(), ..self.clone() })
+        Some(self.but_for(making, items, from))
     }
 
     /// The world after an edit of rules alone, which is the same as the whole translation makes; `None` where that has to be asked.
@@ -128,7 +149,7 @@ impl World {
         }
         // Statuses of these tell of the Gateways that lead to a Service.
         let ways_count = from.objects.iter().any(|object| &*object.object.kind == "BackendTLSPolicy");
-        let generation = self.generation + 1;
+        let mut making = self.making();
         let mut items = self.items.clone();
         for route in routes {
             let item = items.get_mut(&route.key)?;
@@ -138,10 +159,10 @@ impl World {
             }
             let resource = sessions::keyed(from.registry.located(Resource::Route(route)), from.secret);
             if item.resource != resource {
-                *item = Item { encoded: Arc::new(Encoded::new(&resource)), resource, modified: generation };
+                *item = making.item(resource);
             }
         }
-        Some(Self { generation, items, objects: from.objects.clone(), ..self.clone() })
+        Some(self.but_for(making, items, from))
     }
 
     /// Whether nothing came that a world is made of: proxies of Gateways are in none.

@@ -1,5 +1,5 @@
 //! The proxy's admin socket: `/ready /process /metrics /config /log-level /leave /drain`, on a Unix socket that only its owner can open, and `/metrics` alone on
-//! a loopback port where the configuration names one. Shows no secrets; carries no request of the mesh.
+//! a port where the configuration names one. Shows no secrets; carries no request of the mesh.
 
 use crate::config::Config;
 use crate::rim::Leaver;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use telemetry::{Exposition, Metrics};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Changes what is logged, or says why the words mean nothing.
 pub type SetLevel = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -92,22 +92,26 @@ pub fn replace(path: &Path) -> io::Result<UnixListener> {
 pub async fn serve(listener: UnixListener, router: Router) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => answer(stream, router.clone()),
+            Ok((stream, _)) => answer(stream, router.clone(), ()),
             Err(error) => pause(&error).await,
         }
     }
 }
 
+/// Serves scrapers until dropped. In a pod anybody may be one: so many at once.
 pub async fn serve_metrics(listener: Arc<TcpListener>, router: Router) {
+    let places = Arc::new(Semaphore::new(crate::limits::METRICS_CONNECTIONS));
     loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => answer(stream, router.clone()),
+            Ok((stream, _)) => answer(stream, router.clone(), place),
             Err(error) => pause(&error).await,
         }
     }
 }
 
-fn answer(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static, router: Router) {
+/// `place` is given back with the connection's end.
+fn answer(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static, router: Router, place: impl Send + 'static) {
     tokio::spawn(async move {
         let service = hyper_util::service::TowerToHyperService::new(router);
         // One version alone: to wait for which it is would have no end.
@@ -116,6 +120,7 @@ fn answer(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Se
         if let Err(error) = served.serve_connection(TokioIo::new(stream), service).await {
             tracing::debug!(%error, "admin connection broke off");
         }
+        drop(place);
     });
 }
 

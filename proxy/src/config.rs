@@ -35,7 +35,7 @@ pub struct Config {
     pub svid: PathBuf,
     /// The admin socket, 0600.
     pub admin: PathBuf,
-    /// `/metrics` alone, read-only, on a loopback address.
+    /// `/metrics` alone, read-only; beside a workload on a loopback address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<SocketAddr>,
     /// Threads that carry requests; by default as many as the process may use.
@@ -180,9 +180,6 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let wrong = |field, why: &str| Err(ConfigError::Field { field, why: why.to_owned() });
-        if self.metrics.is_some_and(|address| !address.ip().is_loopback()) {
-            return wrong("metrics", "must be a loopback address");
-        }
         if self.control.addresses.is_empty() {
             return wrong("control.addresses", "is empty");
         }
@@ -193,6 +190,9 @@ impl Config {
             return wrong("workers", "must be at least one");
         }
         let Role::Workload(workload) = &self.role else { return Ok(()) };
+        if self.metrics.is_some_and(|address| !address.ip().is_loopback()) {
+            return wrong("metrics", "must be a loopback address beside a workload");
+        }
         if workload.outbound.as_ref().is_some_and(|outbound| !outbound.address.ip().is_loopback() || outbound.secret.len() < 16) {
             return wrong("role.workload.outbound", "must be a loopback address with a secret of 16 characters or more");
         }

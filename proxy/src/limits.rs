@@ -185,3 +185,5 @@ pub const ASKED_DEEP: u8 = 3;
 
 /// Who asks the admin socket or for metrics has so long to say what it wants, and between two questions: longer than scrapers pause.
 pub const ADMIN_HEAD: Duration = Duration::from_secs(150);
+/// Connections of scrapers at once; further ones wait.
+pub const METRICS_CONNECTIONS: usize = 32;

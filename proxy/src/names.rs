@@ -5,6 +5,7 @@ use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::handover::{self, HandoverError, Predecessor, Rest, Successor};
 use crate::run::RunError;
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ pub struct Names {
     next: PathBuf,
     metrics_address: Option<SocketAddr>,
     answers: Admin,
-    metrics: Option<(Arc<TcpListener>, JoinHandle<()>)>,
+    metrics: RefCell<Option<(Arc<TcpListener>, JoinHandle<()>)>>,
     successors: Option<UnixListener>,
 }
 
@@ -33,7 +34,7 @@ impl Names {
             next: config.handover_socket(),
             metrics_address: config.metrics,
             answers,
-            metrics: None,
+            metrics: RefCell::default(),
             successors: None,
         }
     }
@@ -49,7 +50,7 @@ impl Names {
     }
 
     /// `inherited` is the predecessor's listening socket, where it had one.
-    async fn open_metrics(&mut self, inherited: Option<OwnedFd>) -> Result<(), RunError> {
+    async fn open_metrics(&self, inherited: Option<OwnedFd>) -> Result<(), RunError> {
         let Some(address) = self.metrics_address else { return Ok(()) };
         let door = |why| RunError::Door { address, what: "metrics".into(), why };
         let inherited = inherited.and_then(|fd| TcpListener::from_std(fd.into()).ok());
@@ -61,9 +62,21 @@ impl Names {
         Ok(())
     }
 
-    fn serve_metrics(&mut self, listener: Arc<TcpListener>) {
+    fn serve_metrics(&self, listener: Arc<TcpListener>) {
         let served = tokio::task::spawn_local(admin::serve_metrics(listener.clone(), self.answers.clone().metrics_router()));
-        self.metrics = Some((listener, served));
+        self.metrics.replace(Some((listener, served)));
+    }
+
+    /// A listener that the user wants goes before `/metrics`, where both want one port.
+    pub async fn make_room(&self, mut wanted: impl Iterator<Item = u16>) {
+        let Some(address) = self.metrics_address.filter(|address| wanted.any(|port| port == address.port())) else { return };
+        if let Some((listener, served)) = self.metrics.take() {
+            served.abort();
+            // The port is free once the task is gone.
+            let _ = served.await;
+            drop(listener);
+            tracing::warn!("/metrics is not shown at {address} any more: a listener of the gateway wants that port");
+        }
     }
 
     /// The last words of a handover, as the successor says them; what it is handed is used once they are said.
@@ -73,7 +86,11 @@ impl Names {
         self.open_to_successors();
         let rest = successor.taken().await?;
         tokio::task::spawn_local(admin::serve(socket, self.answers.clone().router()));
-        self.open_metrics(metrics).await.map(|()| rest)
+        if let Err(e) = self.open_metrics(metrics).await {
+            // Who carried requests before goes on, whatever has come between.
+            tracing::warn!("/metrics is not shown: {e}");
+        }
+        Ok(rest)
     }
 
     /// What was taken over, for whoever asks.
@@ -98,8 +115,8 @@ impl Names {
         }
     }
 
-    pub fn metrics(&self) -> Option<&TcpListener> {
-        self.metrics.as_ref().map(|(listener, _)| &**listener)
+    pub fn metrics(&self) -> Option<Arc<TcpListener>> {
+        self.metrics.borrow().as_ref().map(|(listener, _)| listener.clone())
     }
 
     /// Makes room for a successor: our admin socket goes on answering under another name, `/metrics` waits.
@@ -107,7 +124,7 @@ impl Names {
         if let Err(e) = fs::rename(&self.admin, &self.aside) {
             tracing::warn!("{} keeps its name: {e}", self.admin.display());
         }
-        if let Some((_, served)) = &self.metrics {
+        if let Some((_, served)) = &*self.metrics.borrow() {
             served.abort();
         }
     }
@@ -117,7 +134,8 @@ impl Names {
         if let Err(e) = fs::rename(&self.aside, &self.admin) {
             tracing::warn!("{} has no name: {e}", self.admin.display());
         }
-        if let Some((listener, _)) = self.metrics.take() {
+        let metrics = self.metrics.take();
+        if let Some((listener, _)) = metrics {
             self.serve_metrics(listener);
         }
         self.open_to_successors();
@@ -125,7 +143,7 @@ impl Names {
 
     /// A successor has them for good.
     pub fn give_up(&mut self) {
-        self.metrics = None;
+        self.metrics.take();
         self.successors = None;
     }
 }

@@ -330,7 +330,8 @@ impl Proxy {
     ) -> Result<bool, RunError> {
         loop {
             let asked = {
-                let watched = std::pin::pin!(self.watch(config, handle, serving));
+                let names = &*names;
+                let watched = std::pin::pin!(self.watch(config, handle, serving, names));
                 let asked = std::pin::pin!(names.asked(config));
                 match until(ended.as_mut(), futures_util::future::select(watched, asked)).await {
                     None => return Ok(false),
@@ -370,7 +371,7 @@ impl Proxy {
         // It begins with what is in force here.
         handle.saver.settle();
         let about = (self.shared.snapshot.load().generation, self.shared.busy.load(Ordering::Relaxed) as u64);
-        to.offer(&self.doors, &self.datagrams, names.metrics(), about).await?;
+        to.offer(&self.doors, &self.datagrams, names.metrics().as_deref(), about).await?;
         self.doors.park();
         self.datagrams.park();
         handle.saver.hold();
@@ -416,14 +417,16 @@ impl Proxy {
     }
 
     /// Opens and closes a gateway's ports as its listeners come and go.
-    async fn watch(&mut self, config: &Config, handle: &Handle, serving: &watch::Sender<bool>) -> Result<(), RunError> {
+    async fn watch(&mut self, config: &Config, handle: &Handle, serving: &watch::Sender<bool>, names: &Names) -> Result<(), RunError> {
         let mut gauges = Gauges::new(self.shared.metrics.clone());
         loop {
             let news = handle.news.notified();
             let snapshot = self.shared.snapshot.load_full();
             if gauges.look(&snapshot, &self.shared.credentials, rt::wall()) {
                 if let Role::Gateway { gateway, ports } = &config.role {
-                    self.sync(config, gateway, *ports, snapshot.table.listeners_of(gateway))?;
+                    let listeners = snapshot.table.listeners_of(gateway);
+                    names.make_room(tcp(listeners).map(|listener| listener.port)).await;
+                    self.sync(config, gateway, *ports, listeners)?;
                     handle.opened.send_replace(snapshot.generation);
                 }
                 serving.send_replace(true);
@@ -434,11 +437,8 @@ impl Proxy {
     }
 
     fn sync(&mut self, config: &Config, gateway: &Key, ports: GatewayPorts, listeners: &[Arc<Listener>]) -> Result<(), RunError> {
-        let wanted: BTreeMap<u16, IpAddr> = listeners
-            .iter()
-            .filter(|l| l.protocol != model::ListenerProtocol::Udp)
-            .map(|l| (l.port, l.addresses.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
-            .collect();
+        let wanted: BTreeMap<u16, IpAddr> =
+            tcp(listeners).map(|l| (l.port, l.addresses.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))).collect();
         let gone: Vec<u16> = self.ports.keys().copied().filter(|port| !wanted.contains_key(port)).collect();
         for port in gone {
             if let Some(address) = self.ports.remove(&port) {
@@ -505,6 +505,11 @@ impl Proxy {
         self.datagrams.close_all();
         drop(self.doors);
     }
+}
+
+/// Those that take connections.
+fn tcp(listeners: &[Arc<Listener>]) -> impl Iterator<Item = &Arc<Listener>> {
+    listeners.iter().filter(|listener| listener.protocol != model::ListenerProtocol::Udp)
 }
 
 /// As curl and all others send the user and password of a proxy's URL.

@@ -397,6 +397,12 @@ impl Worker {
         self.trunks.borrow_mut().doubt();
     }
 
+    /// The machine at this address acknowledges nothing any more: what is kept open to it is closed, so that nothing else is sent there for nobody to take. Whoever
+    /// goes there next dials, and so finds out whether it is back.
+    pub fn leave(&self, address: SocketAddr) {
+        self.pool.borrow_mut().drop_where(|key| key.address == address);
+    }
+
     /// Closes what nobody will use again.
     pub fn sweep(&self) {
         self.pool.borrow_mut().sweep(transport::rt::now());

@@ -37,6 +37,8 @@ pub struct Error {
     pub nothing_received: bool,
     /// The peer closed in good order, with TLS's own word for it where there is TLS.
     pub orderly: bool,
+    /// The machine at the other end acknowledges nothing any more: not what was under way, nor that it is there.
+    pub gone: bool,
     /// The code that a peer reset an HTTP/2 stream with, to be passed on.
     pub reset: Option<u32>,
     /// What ended the whole connection, as metrics name it; `None` where that was a request's or nobody's doing.
@@ -45,7 +47,11 @@ pub struct Error {
 
 impl Error {
     pub fn new(fault: Fault, why: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self { fault, why: why.into(), nothing_received: false, orderly: false, reset: None, cause: None }
+        Self { fault, why: why.into(), nothing_received: false, orderly: false, gone: false, reset: None, cause: None }
+    }
+    /// Of an upstream whose machine is gone.
+    pub(crate) fn gone() -> Self {
+        Self { gone: true, ..Self::new(Fault::UpstreamReset, "its machine acknowledges nothing any more") }
     }
     /// The peer says that it did not begin: even what is not idempotent may be tried again (RFC 9113, section 8.7).
     pub fn is_unprocessed(&self) -> bool {

@@ -37,11 +37,15 @@ pub const TCP_KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// and gives it up after so many questions.
 pub const TCP_KEEPALIVE_PROBES: u32 = 6;
-/// A server that answers nothing for this long is asked by the kernel whether it is there, and is gone where it acknowledges nothing for as long; of requests
-/// without effect alone.
+/// A server that answers nothing for this long is asked by the kernel whether it is there; its machine is gone where that acknowledges nothing for as long, which
+/// ends a connection of HTTP/1 that carries what has no effect.
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(2);
+/// For so long it is waited for where the connection carries what may have one, or many requests: nobody else may answer those.
+pub const UNACKNOWLEDGED_EFFECT: Duration = Duration::from_secs(5);
 /// How often it is asked then.
 pub const UNACKNOWLEDGED_PROBE: Duration = Duration::from_secs(1);
+/// How long it is not looked after at most where it answers.
+pub const UNACKNOWLEDGED_LOOK: Duration = Duration::from_secs(16);
 /// To open a TCP connection.
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// To finish a TLS handshake.

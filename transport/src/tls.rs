@@ -126,7 +126,10 @@ fn refused(error: &std::io::Error) -> Error {
 
 /// A server was lost before it answered. One that wants another certificate of us says so only after the handshake (TLS 1.3).
 pub(crate) fn lost(error: &std::io::Error) -> Error {
-    Error::new(if is_broken(error) { Fault::TlsFailed } else { Fault::UpstreamReset }, error.to_string())
+    Error {
+        gone: crate::rt::is_gone(error),
+        ..Error::new(if is_broken(error) { Fault::TlsFailed } else { Fault::UpstreamReset }, error.to_string())
+    }
 }
 
 /// The certificates that the peer of this stream showed, its own first.

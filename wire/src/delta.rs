@@ -29,6 +29,11 @@ const LEAVING: &str = "organza.leaving";
 /// them guards, and is to be given what lets nobody in. Whoever adds a kind that guards adds it here (`decisions/0046`).
 pub const GUARDS: [Kind; 1] = [Kind::Consumer];
 
+/// What a proxy of this release says among its `client_features`.
+pub fn features() -> impl Iterator<Item = String> {
+    GUARDS.into_iter().map(knows)
+}
+
 /// How a proxy says that it knows a kind.
 fn knows(kind: Kind) -> String {
     format!("organza.knows.{}", kind.as_str())

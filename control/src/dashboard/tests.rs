@@ -235,7 +235,7 @@ async fn browsers_are_so_many_and_have_so_long_to_say_what_they_want() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(serve(listener, answers()));
+    let serving = tokio::spawn(serve("dashboard", listener, answers()));
     let begun = tokio::time::Instant::now();
     let says = async |text: &str| {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();

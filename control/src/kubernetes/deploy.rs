@@ -16,6 +16,8 @@ const CLASS_LABEL: &str = "gateway.networking.k8s.io/gateway-class-name";
 const NAME: usize = 63;
 /// Who proxies run as: nobody in particular.
 pub const USER: u32 = 65_532;
+/// Where proxies show their metrics, as the control plane does; the next port that no listener has, where one has this.
+const METRICS: u16 = 15_014;
 /// Whom the tokens of pods are for.
 pub const AUDIENCE: &str = "organza";
 
@@ -60,7 +62,9 @@ pub fn service_account(gateway: &Object) -> String {
 
 /// All of it, in the order in which it is applied. Without a port there is no Service yet: Kubernetes has none without.
 pub fn objects(gateway: &Object, uid: &str, ports: &BTreeSet<Port>, settings: &Settings, asked: &Deployed) -> Vec<Value> {
-    let made = Made { gateway, uid, settings, asked, name: name(gateway) };
+    let is_free = |port: &u16| !ports.contains(&Port { number: *port, is_udp: false });
+    let metrics = (METRICS..=u16::MAX).find(is_free);
+    let made = Made { gateway, uid, settings, asked, name: name(gateway), metrics };
     let mut all = vec![made.service_account(), made.config_map(), made.deployment()];
     all.extend((!ports.is_empty()).then(|| made.service(ports)));
     all
@@ -73,6 +77,7 @@ struct Made<'a> {
     /// By GatewayParameters.
     asked: &'a Deployed,
     name: String,
+    metrics: Option<u16>,
 }
 
 impl Made<'_> {
@@ -111,7 +116,14 @@ impl Made<'_> {
     }
 
     fn deployment(&self) -> Value {
-        let annotations = self.gateway.at("/spec/infrastructure/annotations").as_object().cloned().unwrap_or_default();
+        // Of pods alone: by the Service a scraper would reach any of them.
+        let mut annotations: Map<String, Value> = self
+            .metrics
+            .iter()
+            .flat_map(|port| [("prometheus.io/scrape", "true".into()), ("prometheus.io/port", port.to_string().into())])
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        annotations.extend(self.gateway.at("/spec/infrastructure/annotations").as_object().cloned().unwrap_or_default());
         let mut deployment = json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": self.metadata(&self.name),
             "spec": {
@@ -165,15 +177,38 @@ impl Made<'_> {
         let Settings { mesh, trust_domain, image, control, .. } = self.settings;
         let probe = json!({"exec": {"command": ["organza", "probe", "--socket", "/state/admin.sock"]}});
         let ready = json!({"exec": probe["exec"], "periodSeconds": 2, "timeoutSeconds": 5});
+        let mut args = json!([
+            "gateway",
+            "--mesh",
+            mesh,
+            "--trust-domain",
+            trust_domain,
+            "--control",
+            control,
+            "--gateway",
+            &*self.gateway.object.name,
+            "--pod",
+            "$(POD)",
+            "--namespace",
+            "$(NAMESPACE)",
+            "--node",
+            "$(NODE)",
+            "--roots",
+            "/roots/roots.crt",
+            "--token",
+            "/token/token",
+            "--state",
+            "/state",
+        ]);
+        if let (Some(args), Some(port)) = (args.as_array_mut(), self.metrics) {
+            args.extend(["--metrics".into(), format!("0.0.0.0:{port}").into()]);
+        }
         json!({
             "name": "proxy",
             "image": image,
             "imagePullPolicy": "IfNotPresent",
-            "args": [
-                "gateway", "--mesh", mesh, "--trust-domain", trust_domain, "--control", control,
-                "--gateway", &*self.gateway.object.name, "--pod", "$(POD)", "--namespace", "$(NAMESPACE)", "--node", "$(NODE)",
-                "--roots", "/roots/roots.crt", "--token", "/token/token", "--state", "/state",
-            ],
+            "args": args,
+            "ports": self.metrics.iter().map(|port| json!({"name": "metrics", "containerPort": port, "protocol": "TCP"})).collect::<Vec<_>>(),
             "env": [field("POD", "metadata.name"), field("NAMESPACE", "metadata.namespace"), field("NODE", "spec.nodeName")],
             "readinessProbe": ready,
             "resources": self.asked.deployment.get("resources").cloned().unwrap_or_else(|| json!({"requests": {"cpu": "50m", "memory": "64Mi"}})),

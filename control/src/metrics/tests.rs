@@ -28,7 +28,7 @@ async fn a_scraper_is_told_what_is_wrong_by_kind_and_nothing_of_what_is_wrong_no
     let (serving, is_serving) = watch::channel(false);
     let listener = tokio::net::TcpListener::bind(config.metrics.unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let door = tokio::spawn(crate::dashboard::serve(listener, router(core.clone(), is_serving)));
+    let door = tokio::spawn(crate::dashboard::serve("metrics", listener, router(core.clone(), is_serving)));
     let scraped = async || {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -43,10 +43,16 @@ async fn a_scraper_is_told_what_is_wrong_by_kind_and_nothing_of_what_is_wrong_no
         core.read(crate::files::Read { objects, problems: Vec::new() });
     };
     let has = |text: &str, line: &str| assert!(text.lines().any(|told| told == line), "{line}\n{text}");
+    let encoded = |text: &str| text.lines().find_map(|line| line.strip_prefix("organza_control_encoded_total{} ")?.parse::<f64>().ok());
     read(OBJECTS);
     let before = scraped().await;
     has(&before, "organza_control_problems{severity=\"error\",kind=\"HTTPRoute\"} 2.0");
     has(&before, "organza_control_serving{} 0.0");
+    read(OBJECTS);
+    let same = scraped().await;
+    assert!(encoded(&before) > Some(0.0) && encoded(&same) == encoded(&before), "what is as it was is encoded no more: {same}");
+    read(&OBJECTS.replacen("value: '('", "value: '/a'", 1));
+    assert_eq!(encoded(&scraped().await), encoded(&before).map(|count| count + 1.0), "and what changed once");
     serving.send_replace(true);
     let (first, _) = OBJECTS.split_once("---").unwrap();
     read(first);

@@ -78,3 +78,28 @@ fn a_proxy_of_a_gateway_is_in_no_world_and_in_the_way_of_no_short_one() {
     registry.admit("web.shop", &identity, 7).unwrap();
     assert!(!before.registry.is_alike(&registry), "who is no Gateway's is another matter");
 }
+
+/// A release that lacks a kind is as much one as the newest: what stands in for the kind is made once for all that lack it.
+#[test]
+fn proxies_of_an_older_release_share_what_stands_in_for_what_they_do_not_know() {
+    let (mut registry, views) = (Registry::default(), Views::default());
+    let entry = pod(&mut registry, "a.shop");
+    let consumer = |name: &str| {
+        let spec = json!({"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}], "required": true});
+        let value = json!({"metadata": {"namespace": "shop", "name": name}, "spec": spec});
+        Object::new(ObjectRef::new("organza.dev", "Consumer", "shop", name), "organza.dev/v1alpha1", value)
+    };
+    let mut all = Vec::clone(&objects("/a"));
+    all.push(consumer("acme"));
+    let world = next(&World::default(), &Arc::new(all.clone()), &registry);
+    let older = |world: &World| views.of(world, None, &entry, &asking());
+    let (held, withheld) = older(&world);
+    assert_eq!(withheld.len(), 1);
+    assert!(Arc::ptr_eq(&older(&world).0.items, &held.items), "and not anew for each");
+    assert!(!held.items.names().any(|name| name.contains("/consumer/")));
+    // Nor is all of it told again after a change of something else.
+    all[1] = objects("/b")[1].clone();
+    let changed = older(&next(&world, &Arc::new(all), &registry)).0.items;
+    let names: Vec<_> = changed.since(&held.items).changed.iter().map(|item| item.name.to_string()).collect();
+    assert_eq!(names, ["files/route/shop/httproute.edge"]);
+}

@@ -1,4 +1,4 @@
-use super::{Admin, answer, bind, serve};
+use super::{Admin, answer, bind, serve, serve_metrics};
 use crate::config::Config;
 use crate::limits;
 use crate::rim::Leaver;
@@ -83,11 +83,32 @@ async fn who_does_not_say_what_it_wants_is_waited_for_so_long_and_no_longer() {
     // Nothing at all, what may be the beginning of any version, and half a head.
     for said in ["", "P", "GET /metrics HTTP/1.1\r\n"] {
         let (mut silent, served) = tokio::io::duplex(1024);
-        answer(served, axum::Router::new());
+        answer(served, axum::Router::new(), ());
         silent.write_all(said.as_bytes()).await.unwrap();
         let begun = tokio::time::Instant::now();
         let ended = tokio::time::timeout(limits::ADMIN_HEAD * 2, silent.read_to_end(&mut Vec::new())).await;
         assert!(ended.is_ok(), "{said:?}: it is ended");
         assert_eq!(begun.elapsed(), limits::ADMIN_HEAD, "{said:?}");
     }
+}
+
+/// Time goes on only where nobody has anything to do.
+#[tokio::test(start_paused = true)]
+async fn scrapers_are_so_many_at_once_and_further_ones_wait() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = axum::Router::new().route("/metrics", axum::routing::get(async || "figures"));
+    let served = tokio::spawn(serve_metrics(Arc::new(listener), router));
+    let begun = tokio::time::Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..limits::METRICS_CONNECTIONS {
+        silent.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let mut late = tokio::net::TcpStream::connect(address).await.unwrap();
+    late.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    tokio::time::timeout(limits::ADMIN_HEAD * 2, late.read_to_string(&mut told)).await.expect("its turn comes").unwrap();
+    assert!(told.ends_with("figures"), "{told}");
+    assert!(begun.elapsed() >= limits::ADMIN_HEAD, "the silent ones were in its way until their time was over");
+    served.abort();
 }

@@ -1,6 +1,7 @@
 use super::{Config, ConfigError, Role};
 use crate::limits;
 
+const GATEWAY_ROLE: &str = r#"{ "gateway": { "gateway": "files/gateway/shop/edge", "ports": "preferred" } }"#;
 const GATEWAY: &str = r#"{
   "mesh": "demo", "proxy": "edge", "namespace": "shop", "identity": "spiffe://organza.local/ns/shop/sa/edge",
   "role": { "gateway": { "gateway": "files/gateway/shop/edge", "ports": "preferred" } },
@@ -34,12 +35,20 @@ fn wrong_documents_are_refused_by_field() {
         ("spiffe://organza.local/ns/shop/sa/edge", "edge", "spiffe://"),
         ("\"ports\": \"preferred\"", "\"ports\": \"any\"", "unknown variant `any`"),
         ("\"127.0.0.1:15012\"", "", "control.addresses: is empty"),
-        ("\"svid\":", "\"metrics\": \"0.0.0.0:9000\", \"svid\":", "metrics: must be a loopback address"),
         ("\"svid\":", "\"workers\": 0, \"svid\":", "workers: must be at least one"),
     ] {
         let error = Config::parse(&GATEWAY.replace(from, to)).unwrap_err().to_string();
         assert!(error.contains(want), "{error:?} does not say {want:?}");
     }
+}
+
+#[test]
+fn beside_a_workload_metrics_are_shown_on_loopback_alone() {
+    let metrics =
+        |role: &str| Config::parse(&GATEWAY.replace("\"state\":", "\"metrics\": \"0.0.0.0:9000\", \"state\":").replace(GATEWAY_ROLE, role));
+    assert!(metrics(GATEWAY_ROLE).is_ok(), "a gateway may be a pod");
+    let error = metrics(r#"{ "workload": {} }"#).unwrap_err().to_string();
+    assert!(error.contains("metrics: must be a loopback address"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Two proxies of one configuration over loopback, without a control plane: the younger takes over from the elder, or ends at any word.
 
 mod datagrams;
+mod metrics;
 
 use super::*;
 use crate::run::{Begin, run};

@@ -13,6 +13,7 @@ use routing::deadline;
 use routing::eject::Ended;
 use routing::retry::{Failure, Next, RetryState};
 use routing::retry_after::{self, Asked};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -152,13 +153,22 @@ impl Tries<'_, '_> {
                 Ok(Step::Again)
             }
             exchange::Ended::Failed { error, body_spent, .. } => {
-                let failure = mark::failure(&error, believed, reused && idempotent);
-                // One that died between requests says nothing of who was at its other end.
-                self.ended = if matches!(failure, Failure::Unsent(_)) { Ended::Cancelled } else { Ended::of_failure(error.fault) };
+                let failure = mark::failure(&error, believed, (reused || error.gone) && idempotent);
+                self.broke(failure, &error, record.endpoint);
                 // An HTTP/2 body of which nothing was taken waits where it was.
                 let again = resendable || (!body_spent && down.from.is_h2());
                 self.failed(failure, again, picked, error).await
             }
+        }
+    }
+
+    /// What it says of the endpoint that no answer came.
+    fn broke(&mut self, failure: Failure, error: &Error, at: Option<SocketAddr>) {
+        // A connection that died between requests says nothing of who was at its other end; that nobody is there does.
+        let is_silent = matches!(failure, Failure::Unsent(_)) && !error.gone;
+        self.ended = if is_silent { Ended::Cancelled } else { Ended::of_failure(error.fault) };
+        if let Some(at) = at.filter(|_| error.gone) {
+            self.worker.leave(at);
         }
     }
 

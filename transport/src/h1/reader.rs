@@ -76,16 +76,22 @@ impl Reader {
         .await
     }
 
-    /// As [`Reader::fill`]. Where nothing comes for a while the kernel is to find out whether the peer is there: a machine that is gone says nothing. Only then, for it
-    /// costs system calls.
-    async fn fill_doubting(&mut self) -> std::io::Result<bool> {
+    /// As [`Reader::fill`]. Where nothing comes for a while the kernel is to find out whether the peer is there, for a machine that is gone says nothing; only then, for
+    /// it costs system calls. One that acknowledges nothing for `patience` is given up.
+    async fn fill_doubting(&mut self, patience: Duration) -> std::io::Result<bool> {
         if let Some(filled) = self.fill_within(limits::READ_BUFFER, limits::UNACKNOWLEDGED).await {
             return filled;
         }
-        self.recv.doubt(true);
-        let filled = self.fill(limits::READ_BUFFER).await;
-        self.recv.doubt(false);
-        filled
+        let mut doubt = self.recv.with(rt::Doubt::of);
+        loop {
+            if self.recv.with(|stream| doubt.look(stream)) >= patience {
+                return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, Error::gone()));
+            }
+            if let Some(filled) = self.fill_within(limits::READ_BUFFER, doubt.pause()).await {
+                self.recv.with(|stream| doubt.end(stream));
+                return filled;
+            }
+        }
     }
 
     /// Waits for the first byte of the next request of a connection that is kept alive, for so long; `false` where the caller is done.
@@ -179,9 +185,13 @@ impl Reader {
                 return response_framing(into, method);
             }
             let nothing = self.buffer.is_empty();
-            // What has a body may wait long for a window, and what has an effect is sent to nobody else.
-            let filled = match nothing && matches!(method, Method::Get | Method::Head | Method::Options | Method::Trace) {
-                true => self.fill_doubting().await,
+            // What has an effect is sent to nobody else, and to wait for it costs others less than a false alarm costs its caller.
+            let patience = match method {
+                Method::Get | Method::Head | Method::Options | Method::Trace => limits::UNACKNOWLEDGED,
+                _ => limits::UNACKNOWLEDGED_EFFECT,
+            };
+            let filled = match nothing {
+                true => self.fill_doubting(patience).await,
                 false => self.fill(limits::READ_BUFFER).await,
             };
             let error = match filled {

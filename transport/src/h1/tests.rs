@@ -358,30 +358,43 @@ fn an_answer_may_be_silent_for_long_and_a_request_may_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_silent_is_doubted_while_a_request_without_effect_waits() {
-    for (method, doubted) in [(Method::Get, true), (Method::Post, false)] {
+async fn a_server_that_is_silent_is_doubted_while_a_request_waits() {
+    for method in [Method::Get, Method::Post] {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut server, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let kernel = socket2::Socket::from(stream.try_clone().unwrap());
         let mut client = Connection::new(Stream::Tcp(tokio::net::TcpStream::from_std(stream).unwrap()));
-        let told = || (kernel.tcp_user_timeout().unwrap(), kernel.tcp_keepalive_time().unwrap(), kernel.tcp_keepalive_interval().unwrap());
+        let told = || (kernel.tcp_keepalive_time().unwrap(), kernel.tcp_keepalive_interval().unwrap());
         let before = told();
-        assert_eq!(before.0, None);
         let mut head = ResponseHead::default();
         let answered = async {
             tokio::time::sleep(limits::UNACKNOWLEDGED / 2).await;
             assert_eq!(told(), before);
             tokio::time::sleep(limits::UNACKNOWLEDGED).await;
-            let soon = (Some(limits::UNACKNOWLEDGED), limits::UNACKNOWLEDGED_PROBE, limits::UNACKNOWLEDGED_PROBE);
-            assert_eq!(told(), if doubted { soon } else { before });
+            assert_eq!(told(), (limits::UNACKNOWLEDGED_PROBE, limits::UNACKNOWLEDGED_PROBE));
+            // Its machine is there, however long its program thinks.
+            tokio::time::sleep(limits::UNACKNOWLEDGED_LOOK * 4).await;
             std::io::Write::write_all(&mut server, b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
         };
         let (got, ()) = tokio::join!(client.reader.response(&mut head, &method), answered);
         got.unwrap();
-        // What it carries next may have to wait.
-        let after = (None, limits::TCP_KEEPALIVE_IDLE, limits::TCP_KEEPALIVE_INTERVAL);
-        assert_eq!(told(), if doubted { after } else { before });
+        assert_eq!(told(), (limits::TCP_KEEPALIVE_IDLE, limits::TCP_KEEPALIVE_INTERVAL));
+    }
+}
+
+/// Time goes on only where nobody has anything to do.
+#[tokio::test(start_paused = true)]
+async fn who_is_gone_without_a_word_is_given_up_sooner_where_nothing_is_risked() {
+    for (method, patience) in [(Method::Get, limits::UNACKNOWLEDGED), (Method::Post, limits::UNACKNOWLEDGED_EFFECT)] {
+        let begun = tokio::time::Instant::now();
+        let (stream, _there) = crate::rt::Gone::machine();
+        let mut client = Connection::new(stream);
+        let error = client.reader.response(&mut ResponseHead::default(), &method).await.unwrap_err();
+        assert!(error.gone && error.nothing_received, "{error}");
+        assert_eq!(error.fault, Fault::UpstreamReset);
+        let took = begun.elapsed();
+        assert!(took >= patience && took <= patience + limits::UNACKNOWLEDGED_PROBE, "{took:?}");
     }
 }

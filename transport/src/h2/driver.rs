@@ -4,13 +4,14 @@
 use super::conn::{Connection, End};
 use super::output::SLICES;
 use crate::limits;
-use crate::rt::{self, Stream};
+use crate::rt::{self, Alarm, Doubt, Stream};
 use bytes::BytesMut;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 
 /// A connection that tasks of one thread share.
@@ -32,12 +33,27 @@ pub(super) struct Driver {
     most: usize,
     /// Something was written, and TLS may hold it back.
     unflushed: bool,
+    silence: Silence,
 }
+
+/// How long nothing came after something was sent.
+#[derive(Debug, Default)]
+struct Silence {
+    /// When the first word went out that nothing followed yet.
+    since: Option<Instant>,
+    doubt: Option<Doubt>,
+    alarm: Alarm,
+    /// When it goes off, or later.
+    set: Option<Instant>,
+}
+
+/// An alarm that has so long to go need not be looked at: what the clock says may be older than its last reading, but not so old.
+const FAR: Duration = Duration::from_millis(100);
 
 impl Driver {
     /// `read` is what came of the connection before.
     pub fn new(link: Link, stream: Stream, read: BytesMut) -> Self {
-        Self { link, stream, read, most: limits::READ_BUFFER, unflushed: false }
+        Self { link, stream, read, most: limits::READ_BUFFER, unflushed: false, silence: Silence::default() }
     }
 
     /// Moves what can be moved; ready once there are requests to be taken, or the connection has ended and said so.
@@ -67,6 +83,10 @@ impl Driver {
             }
             // Who was not listened to because he read nothing may have read something now.
             if read.is_pending() && (listened || !connection.listens()) {
+                if self.is_gone(connection, cx) {
+                    connection.lost(End::Gone);
+                    return Poll::Ready(());
+                }
                 self.rest();
                 connection.await_stirring(cx);
                 return Poll::Pending;
@@ -86,9 +106,11 @@ impl Driver {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => connection.lost(End::Closed),
             Poll::Ready(Ok(size)) => {
+                self.heard(connection);
                 self.most = if size > limits::READ_BUFFER / 2 { limits::BODY_BUFFER } else { limits::READ_BUFFER };
                 connection.receive(&mut self.read, rt::now());
             }
+            Poll::Ready(Err(e)) if rt::is_gone(&e) => connection.lost(End::Gone),
             Poll::Ready(Err(e)) => connection.lost(End::Lost(e.to_string())),
         }
         Poll::Ready(())
@@ -109,6 +131,7 @@ impl Driver {
                 }
             };
             self.unflushed = true;
+            self.silence.since.get_or_insert_with(rt::now);
             connection.wrote(size);
         }
         if self.unflushed {
@@ -119,6 +142,41 @@ impl Driver {
             }
         }
         Poll::Ready(())
+    }
+
+    fn heard(&mut self, connection: &mut Connection) {
+        self.silence.since = None;
+        if let Some(doubt) = self.silence.doubt.take() {
+            connection.silent = false;
+            self.silence.set = None;
+            doubt.end(&self.stream);
+        }
+    }
+
+    /// Whether the peer's machine has acknowledged nothing for too long while somebody waits. A peer that thinks, or reads slowly, is there all the same. Nothing begins
+    /// meanwhile on a connection that seems to be one of a machine that is gone.
+    fn is_gone(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> bool {
+        let Silence { since, doubt, alarm, set } = &mut self.silence;
+        if !connection.awaits() {
+            // What went out then, a word of the protocol's own, needs no answer.
+            *since = None;
+        }
+        let Some(since) = *since else { return false };
+        if set.is_some_and(|set| set.saturating_duration_since(rt::now()) > FAR) {
+            return false;
+        }
+        let mut at = set.filter(|_| doubt.is_some()).unwrap_or(since + limits::UNACKNOWLEDGED);
+        while alarm.poll(cx, at).is_ready() {
+            let doubt = doubt.get_or_insert_with(|| Doubt::of(&self.stream));
+            let silent = doubt.look(&self.stream);
+            if silent >= limits::UNACKNOWLEDGED_EFFECT {
+                return true;
+            }
+            connection.silent = silent >= limits::UNACKNOWLEDGED;
+            at = rt::after(doubt.pause());
+        }
+        *set = Some(at);
+        false
     }
 
     /// Nothing comes now.

@@ -378,3 +378,68 @@ fn streams_end_with_who_moves_their_bytes() {
         assert_eq!(exchange.responder.gone().await.fault, Fault::DownstreamClosed);
     });
 }
+
+/// Time goes on only where nobody has anything to do.
+#[test]
+fn a_machine_that_is_gone_without_a_word_ends_what_waits_and_gets_nothing_more_meanwhile() {
+    run(async {
+        let begun = tokio::time::Instant::now();
+        let (stream, _there) = rt::Gone::machine();
+        let client = Client::new(stream, BytesMut::new()).await.unwrap();
+        let (_body, mut answer) = client.request(&post("/"), Length::None).unwrap();
+        tokio::time::sleep(limits::UNACKNOWLEDGED / 2).await;
+        assert!(client.has_room(), "it may think");
+        tokio::time::sleep(limits::UNACKNOWLEDGED).await;
+        assert!(client.is_usable() && !client.has_room(), "nothing begins where it may be lost");
+        let error = answer.head(&mut ResponseHead::default()).await.unwrap_err();
+        assert!(error.gone && error.nothing_received, "{error}");
+        let took = begun.elapsed();
+        assert!(took >= limits::UNACKNOWLEDGED_EFFECT && took <= limits::UNACKNOWLEDGED_EFFECT + limits::UNACKNOWLEDGED_PROBE, "{took:?}");
+        assert!(!client.is_usable());
+    });
+}
+
+#[test]
+fn a_machine_that_is_heard_of_again_in_time_is_as_before() {
+    run(async {
+        let (stream, mut there) = rt::Gone::machine();
+        let client = Client::new(stream, BytesMut::new()).await.unwrap();
+        let (_body, mut answer) = client.request(&post("/"), Length::None).unwrap();
+        tokio::time::sleep(limits::UNACKNOWLEDGED_EFFECT * 3 / 4).await;
+        assert!(!client.has_room());
+        // SETTINGS, and the answer: `:status: 204`.
+        there.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        there.write_all(&[0, 0, 1, 1, 5, 0, 0, 0, 1, 0x89]).await.unwrap();
+        let mut head = ResponseHead::default();
+        answer.head(&mut head).await.unwrap();
+        assert_eq!(head.status, 204);
+        assert!(client.has_room());
+        // Who has nothing to wait for doubts nobody, and who asks after a long rest waits as long as another.
+        drop(answer);
+        tokio::time::sleep(limits::UNACKNOWLEDGED_EFFECT * 2).await;
+        let _asked = client.request(&post("/"), Length::None).unwrap();
+        tokio::time::sleep(limits::UNACKNOWLEDGED / 2).await;
+        assert!(client.has_room());
+    });
+}
+
+/// What waits on a stream of a connection that many share hears of it, too.
+#[test]
+fn what_is_carried_within_a_stream_is_told_that_the_machine_is_gone() {
+    run(async {
+        let (stream, mut there) = rt::Gone::machine();
+        let client = Client::new(stream, BytesMut::new()).await.unwrap();
+        let mut connect = post("/");
+        connect.method = Method::Connect;
+        there.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        // `:status: 200`.
+        there.write_all(&[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88]).await.unwrap();
+        let tunnel = Tunnel::open(&client, &connect).await.unwrap();
+        let mut inside = crate::h1::Connection::new(Stream::Tunnel(Box::new(tunnel)));
+        tokio::time::sleep(limits::UNACKNOWLEDGED).await;
+        inside.writer.hold_first(b"GET / HTTP/1.1\r\n\r\n");
+        inside.writer.flush().await.unwrap();
+        let error = inside.reader.response(&mut ResponseHead::default(), &Method::Get).await.unwrap_err();
+        assert!(error.gone && error.nothing_received, "{error}");
+    });
+}

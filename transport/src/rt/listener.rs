@@ -126,15 +126,13 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A peer that vanished without a word is noticed soon, for as long as one doubts that it is there. By itself the kernel sends what is not acknowledged again for a
-/// quarter of an hour, and asks who acknowledged all and says nothing after a minute.
+/// Who has acknowledged all and says nothing is asked often whether it is there, for as long as one doubts it: by itself the kernel asks after a minute. What is not
+/// acknowledged it sends again anyway.
 pub(super) fn doubt<'s>(socket: impl Into<SockRef<'s>>, doubted: bool) -> io::Result<()> {
-    let socket = socket.into();
-    socket.set_tcp_user_timeout(doubted.then_some(limits::UNACKNOWLEDGED))?;
     match doubted {
         true => {
             let often = TcpKeepalive::new().with_time(limits::UNACKNOWLEDGED_PROBE).with_interval(limits::UNACKNOWLEDGED_PROBE);
-            socket.set_tcp_keepalive(&often)
+            socket.into().set_tcp_keepalive(&often)
         }
         false => keep_alive(socket),
     }

@@ -14,7 +14,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -24,6 +24,10 @@ pub trait Wire: AsyncRead + AsyncWrite + std::marker::Send + Sync + Unpin + Debu
     fn peer_address(&self) -> SocketAddr;
     /// As `shutdown(2)` both ways: nothing goes through it any more, and whoever waits for it looks again.
     fn end(&mut self);
+    /// For how long the machine at the other end has acknowledged nothing of what it was sent again and again; `None` where it does.
+    fn unanswered(&self) -> Option<Duration> {
+        None
+    }
 }
 
 pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Wire>>> + std::marker::Send>>;

@@ -3,6 +3,8 @@
 
 mod alarm;
 mod datagram;
+mod diag;
+mod doubt;
 mod listener;
 mod machine;
 mod stream;
@@ -10,6 +12,7 @@ mod timeout;
 
 pub use alarm::Alarm;
 pub use datagram::{DatagramGroup, Datagrams};
+pub use doubt::{Doubt, is_gone};
 pub use listener::{Bound, Group, Listener};
 pub use machine::{Accept, Connecting, Here, Machine, Wire, on};
 pub use stream::{Recv, Send, Socket, Stream};
@@ -197,6 +200,9 @@ pub fn seed() -> u64 {
     // The standard library keys each `RandomState` from the system's randomness.
     std::hash::RandomState::new().build_hasher().finish()
 }
+
+#[cfg(test)]
+pub(crate) use doubt::tests::Gone;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
@@ -218,6 +219,25 @@ impl Stream {
         }
     }
 
+    /// Whether the kernel is to find out soon if the peer is there. What is no socket of the kernel's knows no such thing.
+    pub(super) fn doubt(&self, doubted: bool) {
+        if let Some(socket) = self.tcp() {
+            // Without it the peer is waited for longer, as ever.
+            let _ = super::listener::doubt(socket, doubted);
+        }
+    }
+
+    /// For how long the machine at the other end has acknowledged nothing, though it was sent the same again and again, or was asked since it is doubted; `None`
+    /// where it does. Of what lies inside of another connection nothing is known.
+    pub(super) fn unanswered(&self) -> Option<Duration> {
+        match self {
+            Self::Wire(wire) => wire.unanswered(),
+            Self::With(with) => with.stream.unanswered(),
+            Self::Tls(tls) if let Socket::Wire(wire) = tls.session.get_ref().0 => wire.unanswered(),
+            _ => self.tcp().and_then(|socket| super::diag::unanswered(socket.local_addr().ok()?, socket.peer_addr().ok()?)),
+        }
+    }
+
     fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(stream) => Some(stream),
@@ -338,14 +358,6 @@ impl Recv {
                 let mut cx = Context::from_waker(std::task::Waker::noop());
                 stream.poll_recv(&mut cx, buffer, limits::READ_BUFFER).is_ready()
             }
-        }
-    }
-
-    /// Whether the kernel is to find out soon if the peer is there. What is no socket of the kernel's knows no such thing.
-    pub fn doubt(&self, doubted: bool) {
-        if let Some(socket) = self.0.borrow().tcp() {
-            // Without it the peer is waited for longer, as ever.
-            let _ = super::listener::doubt(socket, doubted);
         }
     }
 

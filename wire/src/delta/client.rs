@@ -75,7 +75,7 @@ pub struct ClientSession {
 impl ClientSession {
     /// `held` and `answers` are what a snapshot brought; they are announced, so that only what changed meanwhile is sent.
     pub fn new(node: Node, held: BTreeMap<Arc<str>, Applied>, answers: BTreeMap<Arc<str>, Option<Key>>) -> Self {
-        let client_features = super::GUARDS.map(super::knows).into_iter().chain(node.client_features).collect();
+        let client_features = super::features().chain(node.client_features).collect();
         let node = Node { client_features, ..node };
         let subscriptions = answers.keys().cloned().collect();
         Self { node, held, answers, subscriptions, ..Self::default() }

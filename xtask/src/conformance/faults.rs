@@ -17,6 +17,8 @@ const USAGE: &str = "cargo xtask conformance faults [--dev | --organza FILE] [--
 pub const HELD: &str = "control-plane,leader,pod,rolling-update,hot-restart,resize,api-server,bad-input";
 const NAMESPACE: &str = "faults";
 const HOST: &str = "faults.example";
+/// Its backends are spoken to by HTTP/2.
+const HOST_H2: &str = "h2.faults.example";
 /// At each Gateway.
 const CALLERS: &str = "6";
 /// Seconds that they wait for an answer: longer than it takes until a proxy holds that an endpoint is not reached (5 s), and asks another.
@@ -30,24 +32,46 @@ const DEPLOYMENTS: usize = 5;
 /// Routes that are written while the leader is lost.
 const ROUTES: usize = 30;
 
-/// What is lost, which Gateway's callers must not notice, and how it is lost and comes back.
+/// What is lost, which callers must not notice, and how it is lost and comes back.
 struct Fault {
     name: &'static str,
-    gateways: &'static [&'static str],
+    calls: &'static [Calls],
     happens: fn(&Cluster) -> Result<()>,
 }
 
+/// Whom callers ask for what, and how many of their requests may be inside of what is lost.
+struct Calls {
+    gateway: &'static str,
+    host: &'static str,
+    method: &'static str,
+    inside: usize,
+}
+
+const fn gets(gateway: &'static str) -> Calls {
+    Calls { gateway, host: HOST, method: "GET", inside: 0 }
+}
+
+const BOTH: &[Calls] = &[gets("pair"), gets("here")];
 const FAULTS: &[Fault] = &[
-    Fault { name: "control-plane", gateways: &["pair", "here"], happens: control_plane },
-    Fault { name: "leader", gateways: &["pair", "here"], happens: leader_writes },
-    Fault { name: "pod", gateways: &["pair", "here"], happens: pod },
-    Fault { name: "rolling-update", gateways: &["pair", "here"], happens: rolling_update },
-    Fault { name: "hot-restart", gateways: &["pair", "here"], happens: hot_restart },
-    Fault { name: "resize", gateways: &["here"], happens: resize },
-    Fault { name: "api-server", gateways: &["pair", "here"], happens: api_server },
-    Fault { name: "bad-input", gateways: &["pair", "here"], happens: bad_input::happens },
-    // What is inside of the proxy on the other side is lost: callers do not reach it.
-    Fault { name: "node", gateways: &["here"], happens: node },
+    Fault { name: "control-plane", calls: BOTH, happens: control_plane },
+    Fault { name: "leader", calls: BOTH, happens: leader_writes },
+    Fault { name: "pod", calls: BOTH, happens: pod },
+    Fault { name: "rolling-update", calls: BOTH, happens: rolling_update },
+    Fault { name: "hot-restart", calls: BOTH, happens: hot_restart },
+    Fault { name: "resize", calls: &[gets("here")], happens: resize },
+    Fault { name: "api-server", calls: BOTH, happens: api_server },
+    Fault { name: "bad-input", calls: BOTH, happens: bad_input::happens },
+    // What is inside of the proxy on the other side is lost: callers do not reach it. So is what has an effect and was sent to an endpoint there: nobody knows
+    // whether it was done, and one for each of six callers may be at each of two endpoints.
+    Fault {
+        name: "node",
+        calls: &[
+            gets("here"),
+            Calls { gateway: "here", host: HOST_H2, method: "GET", inside: 0 },
+            Calls { gateway: "here", host: HOST, method: "POST", inside: 12 },
+        ],
+        happens: node,
+    },
 ];
 
 pub fn run(arguments: &[String]) -> Result<()> {
@@ -76,19 +100,23 @@ fn check(cluster: &Cluster, options: &Options, chosen: &[&Fault]) -> Result<()> 
     let mut lost = Vec::new();
     for fault in chosen {
         let begun = Instant::now();
-        let callers = fault.gateways.iter().map(|gateway| Callers::start(cluster, gateway)).collect::<Result<Vec<_>>>()?;
+        let callers = fault.calls.iter().map(|calls| Callers::start(cluster, calls)).collect::<Result<Vec<_>>>()?;
         std::thread::sleep(CALM);
         (fault.happens)(cluster).with_context(|| fault.name)?;
         settle(cluster).with_context(|| fault.name)?;
         std::thread::sleep(CALM);
         for callers in callers {
-            let gateway = callers.gateway;
+            let Calls { gateway, host, method, inside } = callers.calls;
             let told = callers.stop()?;
             let (count, summary) = (told.lines().filter(|line| line.starts_with("lost ")).count(), told.lines().last().unwrap_or_default());
-            println!("{} at {gateway}: {count} lost of {summary} ({:.0} s)", fault.name, begun.elapsed().as_secs_f64());
+            println!("{} at {gateway}, {method} {host}: {count} lost of {summary} ({:.0} s)", fault.name, begun.elapsed().as_secs_f64());
+            // Who is told that nobody knows what became of it, is told; who waits for nothing is lost.
+            let untold = told.lines().any(|line| line.contains(": status 0"));
             if count > 0 {
                 print!("{told}");
-                lost.push(format!("{count} with {} at {gateway}", fault.name));
+            }
+            if count > *inside || untold {
+                lost.push(format!("{count} with {} at {gateway}, {method} {host}", fault.name));
             }
         }
     }
@@ -98,17 +126,20 @@ fn check(cluster: &Cluster, options: &Options, chosen: &[&Fault]) -> Result<()> 
 
 /// In the first node's network, until they are stopped.
 struct Callers {
-    gateway: &'static str,
+    calls: &'static Calls,
     running: Running,
 }
 
 impl Callers {
-    fn start(cluster: &Cluster, gateway: &'static str) -> Result<Self> {
-        let address = cluster.kubectl(&["-n", NAMESPACE, "get", "gateway", gateway, "-o=jsonpath={.status.addresses[0].value}"])?;
+    fn start(cluster: &Cluster, calls: &'static Calls) -> Result<Self> {
+        let address = cluster.kubectl(&["-n", NAMESPACE, "get", "gateway", calls.gateway, "-o=jsonpath={.status.addresses[0].value}"])?;
         let program = crate::process::own()?;
         let mut command = cluster.command(&program.to_string_lossy())?;
-        command.args(["callers", CALLERS, &format!("{}:80", address.trim()), HOST, PATIENCE]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        Ok(Self { gateway, running: Running::start(&mut command)? })
+        command
+            .args(["callers", CALLERS, &format!("{}:80", address.trim()), calls.host, PATIENCE, calls.method])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        Ok(Self { calls, running: Running::start(&mut command)? })
     }
 
     fn stop(mut self) -> Result<String> {
@@ -116,7 +147,7 @@ impl Callers {
         drop(child.stdin.take());
         let mut told = String::new();
         child.stdout.take().context("callers say nothing")?.read_to_string(&mut told)?;
-        ensure!(told.trim_end().ends_with("the slowest"), "callers at {} ended early: {told}", self.gateway);
+        ensure!(told.trim_end().ends_with("the slowest"), "callers at {} ended early: {told}", self.calls.gateway);
         Ok(told)
     }
 }
@@ -221,7 +252,22 @@ fn hot_restart(cluster: &Cluster) -> Result<()> {
         ensure!(said.contains("took over") && !said.contains("none was running"), "{pod}: {said}");
     }
     ensure!(restarts(cluster)? == before, "containers were started again");
+    let pods = read(cluster, &["-n", NAMESPACE, "get", "pods", "-l", label])?;
+    for pod in pods["items"].as_array().context("a list")? {
+        let port = pod["metadata"]["annotations"]["prometheus.io/port"].as_str().context("no port for scrapers")?;
+        cluster.until(&format!("the process that took over tells of requests at port {port}"), || {
+            Ok(scraped(cluster, &pod["status"]["podIP"], port)?.contains("istio_requests_total{"))
+        })?;
+    }
     Ok(())
+}
+
+/// What a pod tells a scraper.
+fn scraped(cluster: &Cluster, address: &Value, port: &str) -> Result<String> {
+    let address = address.as_str().context("a pod without an address")?;
+    let output = cluster.command("curl")?.args(["-sS", "-m", "10", &format!("http://{address}:{port}/metrics")]).output()?;
+    ensure!(output.status.success(), "{address}:{port} is not scraped: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// A pod may use two processors, and one again, and stays; its proxy takes over each time with as many workers.

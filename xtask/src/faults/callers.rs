@@ -33,14 +33,18 @@ pub struct Callers {
 
 impl Callers {
     pub fn start(count: u32, address: SocketAddr, host: &str, patience: Duration) -> Self {
+        Self::asking("GET", count, address, host, patience)
+    }
+
+    fn asking(method: &str, count: u32, address: SocketAddr, host: &str, patience: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let pause = Duration::from_secs(1) / RATE;
         let threads = (0..count)
             .map(|number| {
-                let (stop, host) = (stop.clone(), host.to_owned());
+                let (stop, method, host) = (stop.clone(), method.to_owned(), host.to_owned());
                 std::thread::spawn(move || {
                     std::thread::sleep(pause * number / count);
-                    calls(address, &host, pause, patience, &stop)
+                    calls(address, (&method, &host), pause, patience, &stop)
                 })
             })
             .collect();
@@ -55,7 +59,7 @@ impl Callers {
     }
 }
 
-fn calls(address: SocketAddr, host: &str, pause: Duration, patience: Duration, stop: &AtomicBool) -> Vec<Seen> {
+fn calls(address: SocketAddr, what: (&str, &str), pause: Duration, patience: Duration, stop: &AtomicBool) -> Vec<Seen> {
     let mut seen = Vec::new();
     let mut kept = None;
     let mut next = Instant::now();
@@ -64,7 +68,7 @@ fn calls(address: SocketAddr, host: &str, pause: Duration, patience: Duration, s
         // A caller that was held up does not make up for it: its place was taken.
         next = (next + pause).max(Instant::now());
         let at = Instant::now();
-        let (status, endpoint, error) = match call(&mut kept, address, host, patience) {
+        let (status, endpoint, error) = match call(&mut kept, address, what, patience) {
             Ok((status, endpoint)) => (status, endpoint, None),
             Err(error) => (0, None, Some(format!("{error:#}"))),
         };
@@ -73,8 +77,13 @@ fn calls(address: SocketAddr, host: &str, pause: Duration, patience: Duration, s
     seen
 }
 
-/// One request over the connection that is kept, or over a new one.
-fn call(kept: &mut Option<BufReader<TcpStream>>, address: SocketAddr, host: &str, patience: Duration) -> Result<(u16, Option<u16>)> {
+/// One request over the connection that is kept, or over a new one: method and host.
+fn call(
+    kept: &mut Option<BufReader<TcpStream>>,
+    address: SocketAddr,
+    (method, host): (&str, &str),
+    patience: Duration,
+) -> Result<(u16, Option<u16>)> {
     let mut stream = match kept.take() {
         Some(stream) => stream,
         None => {
@@ -84,7 +93,8 @@ fn call(kept: &mut Option<BufReader<TcpStream>>, address: SocketAddr, host: &str
             BufReader::new(stream)
         }
     };
-    write!(stream.get_mut(), "GET /items HTTP/1.1\r\nHost: {host}\r\n\r\n").context("send")?;
+    let body = if method == "POST" { "Content-Length: 4\r\n\r\nitem" } else { "\r\n" };
+    write!(stream.get_mut(), "{method} /items HTTP/1.1\r\nHost: {host}\r\n{body}").context("send")?;
     let mut line = String::new();
     stream.read_line(&mut line).context("wait for an answer")?;
     let Some(status) = line.split(' ').nth(1).and_then(|status| status.parse().ok()) else { bail!("no status line but {line:?}") };
@@ -114,7 +124,7 @@ fn call(kept: &mut Option<BufReader<TcpStream>>, address: SocketAddr, host: &str
 pub fn wait_for_answer(address: SocketAddr, host: &str) -> Result<()> {
     let end = Instant::now() + crate::running::PATIENCE;
     loop {
-        let got = call(&mut None, address, host, PATIENCE);
+        let got = call(&mut None, address, ("GET", host), PATIENCE);
         match got {
             Ok((200, _)) => return Ok(()),
             got if Instant::now() > end => bail!("the proxy answers {got:?}"),
@@ -123,13 +133,14 @@ pub fn wait_for_answer(address: SocketAddr, host: &str) -> Result<()> {
     }
 }
 
-/// `xtask callers COUNT ADDRESS HOST PATIENCE`: calls until its input closes, for who stands in another network. Tells of each request that got no 200, by the time of
+/// `xtask callers COUNT ADDRESS HOST PATIENCE [METHOD]`: calls until its input closes, for who stands in another network. Tells of each request that got no 200, by the time of
 /// day, and at last how many there were.
 pub fn serve(arguments: &[String]) -> Result<()> {
-    let [count, address, host, patience] = arguments else { bail!("callers COUNT ADDRESS HOST PATIENCE") };
+    let [count, address, host, patience, method @ ..] = arguments else { bail!("callers COUNT ADDRESS HOST PATIENCE [METHOD]") };
+    let method = method.first().map_or("GET", String::as_str);
     let (count, address, patience): (u32, SocketAddr, _) = (count.parse()?, address.parse()?, Duration::from_secs(patience.parse()?));
     wait_for_answer(address, host)?;
-    let (begun, callers) = (Instant::now(), Callers::start(count, address, host, patience));
+    let (begun, callers) = (Instant::now(), Callers::asking(method, count, address, host, patience));
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.saturating_sub(begun.elapsed());
     let seen = callers.stop();

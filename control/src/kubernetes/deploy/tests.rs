@@ -60,6 +60,28 @@ fn everything_is_the_gateways_own_and_carries_its_labels() {
     assert_eq!(service["selector"], made[2]["spec"]["selector"]["matchLabels"]);
 }
 
+#[test]
+fn scrapers_find_each_pod_and_no_listeners_port_is_taken_for_it() {
+    let infrastructure = json!({"annotations": {"prometheus.io/scrape": "false"}});
+    let whose = |spec: Value, taken: &[(u16, bool)]| {
+        let made = objects(&gateway("web", spec), "u", &ports(taken), &settings(), &Deployed::default());
+        let template = made[2]["spec"]["template"].clone();
+        let container = template["spec"]["containers"][0].clone();
+        let args = container["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect::<Vec<_>>();
+        let told = args.windows(2).find(|pair| pair[0] == "--metrics").unwrap()[1].to_owned();
+        let service = &made[3];
+        assert!(service["metadata"]["annotations"].get("prometheus.io/port").is_none(), "of many pods it would reach one");
+        assert!(service["spec"]["ports"].as_array().unwrap().iter().all(|port| port["name"] != "metrics"), "{service}");
+        let annotations = &template["metadata"]["annotations"];
+        (told, annotations["prometheus.io/port"].clone(), annotations["prometheus.io/scrape"].clone(), container["ports"][0].clone())
+    };
+    let port = |number: u16| json!({"name": "metrics", "containerPort": number, "protocol": "TCP"});
+    let usual = ("0.0.0.0:15014".to_owned(), json!("15014"), json!("true"), port(15_014));
+    assert_eq!(whose(json!({}), &[(80, false), (15_014, true)]), usual);
+    let (told, _, scrape, own) = whose(json!({ "infrastructure": infrastructure }), &[(15_014, false), (15_015, false)]);
+    assert_eq!((told.as_str(), scrape, own), ("0.0.0.0:15016", json!("false"), port(15_016)), "who wants no scraper says so");
+}
+
 /// Pod Security Standards, profile `restricted`.
 #[test]
 fn pods_ask_for_no_privilege() {

@@ -30,6 +30,8 @@ pub enum End {
     Closed,
     /// The socket's error.
     Lost(String),
+    /// The peer's machine acknowledges nothing any more.
+    Gone,
     /// We were told to end it, by this reason: nothing more goes out.
     Cut(String),
     /// The peer said GOAWAY with an error, and closed it.
@@ -104,6 +106,8 @@ pub struct Connection {
     pub done: bool,
     /// Hears by name what streams of the peer are reset for.
     pub when_reset: Option<WhenReset>,
+    /// The peer's machine acknowledges nothing, perhaps for a moment alone.
+    pub silent: bool,
 }
 
 /// Is told the name of a cause.
@@ -146,6 +150,7 @@ impl Connection {
             now,
             done: false,
             when_reset: None,
+            silent: false,
         };
         connection.greet();
         connection
@@ -189,13 +194,18 @@ impl Connection {
         said && self.streams.held() == 0 && self.asked.is_empty()
     }
 
+    /// Whether somebody waits for what the peer has to say.
+    pub fn awaits(&self) -> bool {
+        self.facing == Facing::Upstream && self.streams.held() > 0
+    }
+
     /// Whether requests may still be sent.
     pub fn is_usable(&self) -> bool {
         self.end.is_none() && self.goodbye.is_none() && self.next < 1 << 31
     }
 
     pub fn has_room(&self) -> bool {
-        self.streams.held() < self.peer.streams.min(self.bounds.streams) as usize
+        !self.silent && self.streams.held() < self.peer.streams.min(self.bounds.streams) as usize
     }
 
     pub fn takes_upgrades(&self) -> bool {
@@ -253,7 +263,7 @@ impl Connection {
         let code = match &end {
             End::Broken(code, _) => *code,
             End::Flood(_) => code::ENHANCE_YOUR_CALM,
-            End::Closed | End::Lost(_) | End::Cut(_) | End::Refused(_) => code::NO_ERROR,
+            End::Closed | End::Lost(_) | End::Gone | End::Cut(_) | End::Refused(_) => code::NO_ERROR,
         };
         self.say_goodbye(self.last, code);
         self.finish(end);

@@ -2,7 +2,7 @@
 //! definitions of a release that nobody knows, another controller, objects of a megabyte. Each gets the condition that the specification names, a line in the log and
 //! a number for Prometheus; what is good beside it is served as ever.
 
-use super::{HOST, NAMESPACE, leader, read, restarts};
+use super::{HOST, NAMESPACE, leader, read, restarts, scraped};
 use crate::cluster::{Cluster, Release};
 use crate::conformance::{certificate, condition, is_true};
 use anyhow::{Context, Result, ensure};
@@ -73,10 +73,9 @@ fn secret(certificate: &str, key: &str) -> Value {
 
 /// How many of a kind the control plane that leads tells a scraper of.
 fn errors(cluster: &Cluster, kind: &str) -> Result<usize> {
-    let address = cluster.kubectl(&["-n", "organza-system", "get", "pod", &leader(cluster)?, "-o=jsonpath={.status.podIP}"])?;
-    let output = cluster.command("curl")?.args(["-sS", "-m", "10", &format!("http://{}:15014/metrics", address.trim())]).output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(text.contains("organza_control_serving{} 1"), "the leader's metrics are {text:?}, {}", String::from_utf8_lossy(&output.stderr));
+    let leads = read(cluster, &["-n", "organza-system", "get", "pod", &leader(cluster)?])?;
+    let text = scraped(cluster, &leads["status"]["podIP"], "15014")?;
+    ensure!(text.contains("organza_control_serving{} 1"), "the leader's metrics are {text:?}");
     let begins = format!("organza_control_problems{{severity=\"error\",kind=\"{kind}\"}} ");
     let count = text.lines().find_map(|line| line.strip_prefix(&begins)).map_or(Ok(0.0), str::parse::<f64>)?;
     Ok(count as usize)

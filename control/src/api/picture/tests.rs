@@ -217,37 +217,34 @@ fn what_proxies_say_of_a_service_marks_it_and_is_a_problem() {
     assert_eq!(reasons, ["BreakerOpen", "Crowded"]);
 }
 
-/// What no proxy stands beside, and two Services that are answered at one address.
-const LEGACY: &str = "
+/// A Service that no proxy stands beside, answered at these addresses.
+fn legacy(name: &str, addresses: &[&str]) -> String {
+    let endpoints: Vec<_> = addresses.iter().map(|address| format!("{{addresses: [{address}]}}")).collect();
+    format!(
+        "---
 apiVersion: v1
 kind: Service
-metadata: {name: legacy, namespace: shop}
-spec: {ports: [{name: http, port: 80}]}
+metadata: {{name: {name}, namespace: shop}}
+spec: {{ports: [{{name: http, port: 80}}]}}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {name: legacy-1, namespace: shop, labels: {kubernetes.io/service-name: legacy}}
+metadata: {{name: {name}-1, namespace: shop, labels: {{kubernetes.io/service-name: {name}}}}}
 addressType: IPv4
-ports: [{name: http, port: 8080}]
-endpoints: [{addresses: [10.1.0.7]}, {addresses: [10.1.0.8]}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: other, namespace: shop}
-spec: {ports: [{name: http, port: 80}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: other-1, namespace: shop, labels: {kubernetes.io/service-name: other}}
-addressType: IPv4
-ports: [{name: http, port: 8081}]
-endpoints: [{addresses: [10.1.0.8]}]
-";
+ports: [{{name: http, port: 8080}}]
+endpoints: [{}]
+",
+        endpoints.join(", ")
+    )
+}
 
 #[test]
 fn who_calls_in_plaintext_has_the_names_that_its_address_has() {
     let core = core();
-    let (objects, problems) = frontends::file::parse("all.yaml", &format!("{FILES}---{LEGACY}"));
+    let (objects, problems) = frontends::file::parse(
+        "all.yaml",
+        &[FILES, &legacy("legacy", &["10.1.0.7", "10.1.0.8"]), &legacy("other", &["10.1.0.8"])].concat(),
+    );
     assert!(problems.is_empty(), "{problems:?}");
     core.read(Read { objects, problems: Vec::new() });
     let plain = |address: &str, requests| {

@@ -1,7 +1,7 @@
 //! Floods at a gateway: the caller is told why, the connection is counted by its cause and recorded, and others are served on.
 
 use crate::tests::resources::{self, HTTP};
-use crate::tests::{Shop, bounded, key};
+use crate::tests::{Proxy, Shop, bounded, key};
 use model::{Cidr, Front, FrontLimits, Kind, Listener, ProxyProtocol, Resource, Target};
 use std::sync::Arc;
 use testkit::backend::Backend;
@@ -9,15 +9,21 @@ use testkit::client::{Shot, fetch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// A gateway that has the shop behind it at port 80, for as long as all of them are there.
+async fn gateway() -> (Backend, Shop, Proxy) {
+    let backend = Backend::http("catalog").await;
+    let mut shop = Shop::new(backend.address);
+    let target = Target::Listener(key(Kind::Listener, "edge.web"));
+    let rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+    shop.mesh.put(vec![resources::listener(80, None), resources::route(target, rule)]);
+    let gateway = shop.mesh.proxy("gateway");
+    (backend, shop, gateway)
+}
+
 #[tokio::test]
 async fn a_flood_is_ended_with_its_code_and_counted_by_its_name() {
     bounded(async {
-        let backend = Backend::http("catalog").await;
-        let mut shop = Shop::new(backend.address);
-        let target = Target::Listener(key(Kind::Listener, "edge.web"));
-        let rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
-        shop.mesh.put(vec![resources::listener(80, None), resources::route(target, rule)]);
-        let mut gateway = shop.mesh.proxy("gateway");
+        let (_backend, _shop, mut gateway) = gateway().await;
         let door = gateway.gateway(80);
         let mut stream = TcpStream::connect(door).await.unwrap();
         let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -44,12 +50,7 @@ async fn a_flood_is_ended_with_its_code_and_counted_by_its_name() {
 #[tokio::test]
 async fn requests_that_are_tricks_are_reset_and_counted_by_name_and_their_connection_goes_on() {
     bounded(async {
-        let backend = Backend::http("catalog").await;
-        let mut shop = Shop::new(backend.address);
-        let target = Target::Listener(key(Kind::Listener, "edge.web"));
-        let rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
-        shop.mesh.put(vec![resources::listener(80, None), resources::route(target, rule)]);
-        let mut gateway = shop.mesh.proxy("gateway");
+        let (_backend, _shop, mut gateway) = gateway().await;
         let mut stream = TcpStream::connect(gateway.gateway(80)).await.unwrap();
         let headers = |id: u8, block: &[u8]| [&[0, (block.len() >> 8) as u8, block.len() as u8, 1, 5, 0, 0, 0, id][..], block].concat();
         // GET http / of shop.example; and one whose path comes twice.

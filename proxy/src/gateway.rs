@@ -250,7 +250,7 @@ impl Gate<'_> {
         let mut stream = match tls::accept_read(stream, read, config, self.bounds.handshake_time).await {
             Ok(stream) => stream,
             // Strangers whose handshake fails are told by TLS itself.
-            Err(error) => return self.worker.ended(&error),
+            Err(error) => return self.worker.ended(&self.tls.certificates.missed().unwrap_or(error)),
         };
         drop(shaking);
         self.worker.watch(&mut stream);
@@ -292,6 +292,7 @@ impl Gate<'_> {
                         h1::Connection::new(stream)
                     }
                     Err(error) => {
+                        let error = self.tls.certificates.missed().unwrap_or(error);
                         self.worker.ended(&error);
                         return listener::refuse(&self.worker, self.address, sni, error.into());
                     }

@@ -65,10 +65,13 @@ pub(crate) fn is_broken(error: &std::io::Error) -> bool {
 
 /// Why a client was not let in, or was ended later, as metrics name it.
 pub(crate) fn cause(error: &std::io::Error) -> &'static str {
-    use rustls::{AlertDescription, CertificateError as Bad, Error as Tls, PeerMisbehaved as Misbehaved};
+    use rustls::{AlertDescription, CertificateError as Bad, Error as Tls, InvalidMessage as Message, PeerMisbehaved as Misbehaved};
     match error.get_ref().and_then(|e| e.downcast_ref::<Tls>()) {
         None => "tls_closed",
-        Some(Tls::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => NO_TLS,
+        Some(Tls::InvalidMessage(Message::InvalidContentType)) => NO_TLS,
+        Some(Tls::InvalidMessage(Message::InvalidServerName) | Tls::PeerMisbehaved(Misbehaved::ServerNameMustContainOneHostName)) => {
+            "tls_server_name_malformed"
+        }
         Some(Tls::NoCertificatesPresented) => "tls_no_client_certificate",
         Some(Tls::InvalidCertificate(bad)) => match bad {
             Bad::Expired | Bad::ExpiredContext { .. } => "tls_client_certificate_expired",

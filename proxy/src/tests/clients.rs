@@ -123,6 +123,50 @@ async fn only_those_whom_the_roots_vouch_for_are_let_in() {
     .await;
 }
 
+#[tokio::test]
+async fn who_asks_for_a_name_that_nobody_has_for_none_or_for_nonsense_is_counted_by_that() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let (gateway, door) = edge(&mut shop, ClientCertificates::Unasked);
+        shop.mesh.put(vec![listener("web", "a.example", ClientCertificates::Unasked)]);
+        let hello = |name: &str| {
+            let shown = ::identity::client_config(&nobody(&shop), Expected::AnyTrusted, &[alpn::HTTP1], Arc::new(DefaultTimeProvider));
+            let mut config = (*shown.unwrap()).clone();
+            config.enable_sni = name != "*";
+            let name = ServerName::try_from(name.replace('*', "b.example")).unwrap();
+            let mut hello = Vec::new();
+            rustls::ClientConnection::new(Arc::new(config), name).unwrap().write_tls(&mut hello).unwrap();
+            hello
+        };
+        // A name is as long as it was, and none any more.
+        let mut nonsense = hello("a.example");
+        let at = nonsense.windows(9).position(|part| part == b"a.example").unwrap();
+        nonsense[at..at + 9].copy_from_slice(b"a b\0.?!..");
+        for (bytes, cause) in [
+            (hello("b.example"), "tls_server_name_unknown"),
+            (hello("*"), "tls_server_name_missing"),
+            (hello("127.0.0.1"), "tls_server_name_missing"),
+            (nonsense, "tls_server_name_malformed"),
+        ] {
+            let count = || {
+                let start = format!("organza_downstream_cx_ended_total{{cause=\"{cause}\"}} ");
+                let text = gateway.worker.shared.metrics.encode();
+                text.lines().find_map(|line| line.strip_prefix(&start)?.parse::<f64>().ok()).unwrap_or(0.0)
+            };
+            let before = count();
+            let mut stream = Stream::connect(door).await.unwrap();
+            stream.write_all(&bytes).await.unwrap();
+            let alert = rest(&mut stream).await;
+            assert_eq!(alert.first(), Some(&21), "{cause}: {alert:?}");
+            assert_eq!(count() - before, 1.0, "{cause}\n{}", gateway.worker.shared.metrics.encode());
+        }
+        assert!(!gateway.worker.shared.metrics.encode().contains("tls_malformed"));
+        assert_eq!(once(door, &nobody(&shop)).await.unwrap(), 200);
+    })
+    .await;
+}
+
 /// A request of which the half is sent.
 async fn begin(stream: &mut Stream) {
     stream.write_all(b"POST /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nab").await.unwrap();

@@ -110,6 +110,49 @@ async fn slow_heads_and_bodies_end_when_the_gateway_says() {
     .await;
 }
 
+const DATA: u8 = 0;
+const RST_STREAM: u8 = 3;
+
+/// Kind and stream of each frame that came whole, and the first word of what it carries.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, u8, u32)> {
+    let mut all = Vec::new();
+    while let [_, high, low, kind, _, _, _, _, stream, rest @ ..] = bytes {
+        let Some((payload, next)) = rest.split_at_checked(usize::from(*high) << 8 | usize::from(*low)) else { break };
+        all.push((*kind, *stream, payload.first_chunk().map_or(0, |word| u32::from_be_bytes(*word))));
+        bytes = next;
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_window_that_is_held_shut_ends_its_request_with_its_code_and_is_counted_by_name() {
+    bounded(async {
+        let edge = Edge::new(FrontLimits { body_idle: Some(SHORT), ..FrontLimits::default() }, false).await;
+        let mut stream = TcpStream::connect(edge.door).await.unwrap();
+        // GET http / of shop.example.
+        let get = [&[0x82, 0x86, 0x84, 0x01, 12][..], b"shop.example"].concat();
+        let headers = |id: u8| [&[0, 0, get.len() as u8, 1, 5, 0, 0, 0, id][..], &get].concat();
+        let shut = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
+        stream.write_all(&[transport::h2::CLIENT_PREFACE, &shut, &headers(1)].concat()).await.unwrap();
+        let (mut seen, mut buffer, mut opened) = (Vec::new(), [0; 4096], false);
+        // Its connection goes on: whoever opens its windows then gets an answer.
+        while !frames(&seen).iter().any(|(kind, stream, _)| (*kind, *stream) == (DATA, 3)) {
+            if !opened && frames(&seen).contains(&(RST_STREAM, 1, transport::h2::code::ENHANCE_YOUR_CALM)) {
+                opened = true;
+                let open = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0];
+                stream.write_all(&[&open[..], &headers(3)].concat()).await.unwrap();
+            }
+            let count = stream.read(&mut buffer).await.unwrap();
+            assert!(count > 0, "{seen:?}");
+            seen.extend_from_slice(&buffer[..count]);
+        }
+        let metrics = edge.gateway.worker.shared.metrics.encode();
+        assert!(metrics.contains("organza_downstream_rq_reset_total{cause=\"h2_window_shut\"} 1"), "{metrics}");
+        assert!(!metrics.contains("organza_downstream_cx_ended_total{"), "{metrics}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn idle_connections_end_when_the_gateway_says() {
     bounded(async {

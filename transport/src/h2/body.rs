@@ -190,7 +190,7 @@ impl BodyWriter {
         let Handle { link, place } = &self.handle;
         while !piece.is_empty() {
             let room = rt::timeout(self.patience, poll_fn(|cx| link.borrow_mut().poll_room(*place, piece.len(), cx))).await;
-            let stalled = || Error::new(self.side.lost(), format!("receiver opened no window for {:?}", self.patience));
+            let stalled = || link.borrow_mut().stalled(*place, self.patience);
             let part = piece.split_to(room.ok_or_else(stalled)??);
             let end = last && piece.is_empty();
             link.borrow_mut().send(*place, part, end)?;

@@ -9,11 +9,15 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// What one port of a gateway can show, by host name.
+/// What one port of a gateway can show, by host name; each worker has its own.
 #[derive(Debug, Default)]
-pub struct Certificates(ArcSwap<Vec<(HostPattern, Arc<CertifiedKey>)>>);
+pub struct Certificates {
+    shown: ArcSwap<Vec<(HostPattern, Arc<CertifiedKey>)>>,
+    /// Of the handshake that found none last, until it is asked for: rustls says no more than that there was none.
+    missed: Mutex<Option<Error>>,
+}
 
 impl Certificates {
     /// Replaces the whole set. The most specific pattern that fits a name wins; of equal ones, the first.
@@ -27,13 +31,18 @@ impl Certificates {
         }
         // Stable, so that the first of equals stays first.
         read.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));
-        self.0.store(Arc::new(read));
+        self.shown.store(Arc::new(read));
         Ok(())
+    }
+
+    /// Why a handshake has just failed, where that is because none of these is for the name that was asked for.
+    pub fn missed(&self) -> Option<Error> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// `None` where no listener is for that name: the handshake is then refused. Who names no host gets what is shown to all.
     fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let all = self.0.load();
+        let all = self.shown.load();
         let fits = |pattern: &HostPattern| match name {
             Some(name) => pattern.matches(name),
             None => *pattern == HostPattern::Any,
@@ -44,8 +53,21 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.choose(hello.server_name().map(str::to_ascii_lowercase).as_deref())
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        let chosen = self.choose(name.as_deref());
+        if chosen.is_none() {
+            *self.missed.lock().unwrap_or_else(PoisonError::into_inner) = Some(missed(name.as_deref()));
+        }
+        chosen
     }
+}
+
+fn missed(name: Option<&str>) -> Error {
+    let (why, cause) = match name {
+        Some(name) => (format!("TLS handshake: no listener has a certificate for {name}"), "tls_server_name_unknown"),
+        None => ("TLS handshake: the client names no host, and no listener is for all".to_owned(), "tls_server_name_missing"),
+    };
+    Error::new(Fault::MalformedRequest, why).with_cause(cause)
 }
 
 /// TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1; clients show what is asked of them.

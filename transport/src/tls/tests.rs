@@ -174,8 +174,11 @@ async fn a_gateway_shows_the_certificate_of_the_name_that_is_asked_for() {
     assert_eq!((peer, server.sni.as_deref(), server.peer), (mesh.id("narrow"), Some("www.shop.test"), None));
     assert_eq!(server.alpn.as_deref(), Some(alpn::HTTP1));
     assert_eq!(shown(&mesh, &certificates, "api.shop.test").await.unwrap().0, mesh.id("wide"));
-    assert!(shown(&mesh, &certificates, "shop.example").await.is_err());
-    assert!(shown(&mesh, &certificates, "127.0.0.1").await.is_err(), "no name, and nothing is shown to all");
+    for (name, cause) in [("shop.example", "tls_server_name_unknown"), ("127.0.0.1", "tls_server_name_missing")] {
+        assert!(shown(&mesh, &certificates, name).await.is_err(), "nothing is shown to all");
+        assert_eq!(certificates.missed().unwrap().cause, Some(cause));
+        assert!(certificates.missed().is_none(), "it is told once");
+    }
     // A key that is not the certificate's changes nothing.
     let mixed = model::Certificate { private_key: narrow.private_key.clone(), ..other.clone() };
     assert!(certificates.put([(HostPattern::Any, &mixed)]).is_err());

@@ -8,6 +8,10 @@ use crate::{Error, h2, spare};
 use bytes::Bytes;
 use model::{Fault, HeaderBlock, Method};
 use std::task::Poll;
+use std::time::Duration;
+
+/// What streams are reset for whose receiver opens no window, as metrics name it.
+const WINDOW_SHUT: &str = "h2_window_shut";
 
 impl Connection {
     /// Sends a request's head; the caller holds the stream.
@@ -111,6 +115,20 @@ impl Connection {
             return Poll::Pending;
         }
         Poll::Ready(Ok(wanted.min(room).min(stream.window.room()).min(frame::MOST)))
+    }
+
+    /// The peer left no room for so long, and is not waited for any more. A caller who holds its windows shut is told so, and counted by that name; one whose
+    /// socket takes nothing hears nothing either.
+    #[cold]
+    pub fn stalled(&mut self, place: Place, patience: Duration) -> Error {
+        let shut = self.window.room() == 0 || self.streams.get(place).window.room() == 0;
+        if shut && self.facing == Facing::Downstream {
+            if let Some(WhenReset(told)) = &self.when_reset {
+                told(WINDOW_SHUT);
+            }
+            self.reset(place, h2::code::ENHANCE_YOUR_CALM);
+        }
+        Error::new(self.facing.lost(), format!("receiver opened no window for {patience:?}"))
     }
 
     /// A piece within what [`Connection::poll_room`] allowed.

@@ -328,7 +328,8 @@ fn a_window_that_stays_shut_and_a_body_that_does_not_come_end_by_time() {
         let slow = [&[0x83, 0x86, 0x84, 0x41, 0x01, b'a'][..], &field("content-length", "5")].concat();
         // No window for any answer; one request that is whole, one whose body does not come.
         let bytes = [frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]), get(1), frame(HEADERS, END_HEADERS, 3, &slow)].concat();
-        fate_of(bytes, handle).await;
+        let fate = fate_of(bytes, handle).await;
+        assert!(fate.resets.contains(&(1, ENHANCE_YOUR_CALM)), "{fate:?}");
         let mut ended = ended.borrow().clone();
         ended.sort();
         assert_eq!(ended, [(Fault::SlowRequest, limits::BODY_IDLE), (Fault::DownstreamClosed, limits::BODY_IDLE)]);

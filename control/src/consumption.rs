@@ -2,9 +2,10 @@
 //! their names and sees no key, it knows no clock and opens nothing; who may tell of whom is the caller's to know.
 
 use crate::limits;
+use crate::shelf::{Shelf, Shelved};
 use crate::store::Txn;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use telemetry::{ConsumedCounts, ConsumedId};
 
 /// How often and when.
@@ -84,59 +85,53 @@ type Of = BTreeMap<String, Used>;
 
 /// Where an API is counted for which there is no room.
 const OTHER: &str = "other";
-const PREFIX: &str = "consumed/";
+
+impl Shelved for Of {
+    const PREFIX: &'static str = "consumed/";
+    const MOST: usize = limits::CONSUMERS;
+
+    fn forget(&mut self, now: u64) -> bool {
+        let before = self.len();
+        self.values_mut().for_each(|used| used.forget(now));
+        self.retain(|_, used| !used.days.is_empty());
+        self.len() != before
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_empty()
+    }
+}
 
 #[derive(Debug, Default)]
-pub struct Consumption {
-    all: BTreeMap<String, Of>,
-    unsaved: BTreeSet<String>,
-}
+pub struct Consumption(Shelf<Of>);
 
 impl Consumption {
     /// What the store has under `consumed/`.
     pub fn load(kept: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let read = |(key, value): (String, Vec<u8>)| Some((key.strip_prefix(PREFIX)?.to_owned(), serde_json::from_slice(&value).ok()?));
-        Self { all: kept.into_iter().filter_map(read).take(limits::CONSUMERS).collect(), ..Self::default() }
+        Self(Shelf::load(kept))
     }
 
     /// Counts what one report told. Whether it was told before is the caller's to know.
     pub fn report(&mut self, consumed: impl IntoIterator<Item = (ConsumedId, ConsumedCounts)>, now: u64) {
         for (id, counts) in consumed {
-            if self.all.len() >= limits::CONSUMERS && !self.all.contains_key(&*id.consumer) {
+            let known = self.0.all();
+            if known.len() >= limits::CONSUMERS && !known.contains_key(&*id.consumer) {
                 continue;
             }
-            let of = self.all.entry(id.consumer.to_string()).or_default();
+            let of = self.0.change(&id.consumer);
             let is_over = of.len() >= limits::CONSUMED_APIS && !of.contains_key(&*id.api);
             of.entry(if is_over { OTHER } else { &*id.api }.to_owned()).or_default().add(&counts, now);
-            self.unsaved.insert(id.consumer.to_string());
         }
     }
 
     /// Forgets what is older than a month, and says what is to be stored since this was last asked.
     pub fn sweep(&mut self, now: u64) -> Txn {
-        let mut txn = Txn::default();
-        for (consumer, of) in &mut self.all {
-            let before = of.len();
-            of.values_mut().for_each(|used| used.forget(now));
-            of.retain(|_, used| !used.days.is_empty());
-            if of.len() != before {
-                self.unsaved.insert(consumer.clone());
-            }
-        }
-        for consumer in std::mem::take(&mut self.unsaved) {
-            let key = format!("{PREFIX}{consumer}");
-            match self.all.get(&consumer).filter(|of| !of.is_empty()) {
-                None => txn.delete.push(key),
-                Some(of) => txn.put.push((key, serde_json::to_vec(of).unwrap_or_default())),
-            }
-        }
-        self.all.retain(|_, of| !of.is_empty());
-        txn
+        self.0.sweep(now)
     }
 
     /// By API, what it used in the last month.
     pub fn of(&self, consumer: &str) -> impl Iterator<Item = (&str, &Used)> {
-        self.all.get(consumer).into_iter().flatten().map(|(api, used)| (api.as_str(), used))
+        self.0.all().get(consumer).into_iter().flatten().map(|(api, used)| (api.as_str(), used))
     }
 }
 

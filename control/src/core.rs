@@ -83,9 +83,9 @@ pub struct Inner {
     pub calls: Calls,
     pub consumption: Consumption,
     pub verdicts: Decided,
-    /// Reports of which calls and use were counted.
+    /// Reports of which calls, use and verdicts were counted.
     pub heard: heard::Kept,
-    /// When both were stored last.
+    /// When they were stored last.
     counted_at: u64,
     pub ejections: Ejections,
     pub checks: Checks,
@@ -154,7 +154,7 @@ impl Core {
             leaving: BTreeMap::new(),
             graph: Graph::default(),
             calls: Calls::load(store.list("calls/").unwrap_or_default()),
-            verdicts: Decided::default(),
+            verdicts: Decided::load(store.list("verdicts/").unwrap_or_default()),
             consumption: Consumption::load(store.list("consumed/").unwrap_or_default()),
             heard: heard::Kept::load(store.list("heard/").unwrap_or_default()),
             counted_at: 0,

@@ -27,6 +27,7 @@ pub mod registry;
 pub mod roots;
 pub mod serve;
 mod sessions;
+pub mod shelf;
 pub mod shell;
 mod stand_in;
 pub mod store;

@@ -70,8 +70,10 @@ pub const CONSUMED_DAYS: u64 = 31;
 pub const CONSUMERS: usize = 4_096;
 /// ... each by so many APIs; what comes then is counted together.
 pub const CONSUMED_APIS: usize = 64;
-/// Policies of which verdicts are remembered; those that decided nothing for an hour make room, and what finds none is counted.
+/// Policies of which verdicts are remembered; those that decided nothing for an hour make room, what finds none is counted ...
 pub const DECIDING: usize = 2_000;
+/// ... and those that decided nothing for so many days are forgotten.
+pub const VERDICT_DAYS: u64 = 31;
 /// Rules of one of them that are told apart; the rest are `other`.
 pub const DECIDING_RULES: usize = 64;
 /// What is read of one report of verdicts: all kinds, as many as a proxy tells apart.

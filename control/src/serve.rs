@@ -440,14 +440,12 @@ impl Telemetry for Service {
             inner.calls.left_out_by(&report.proxy, report.incarnation, report.calls_left_out);
             let told = (report.incarnation, report.sequence);
             let is_news = inner.graph.hear(&report.proxy, told, graph::read::edges(&report.edges), seconds(now()));
-            if is_news {
-                inner.verdicts.report(report.verdicts, seconds(now()));
-            }
             // The graph begins anew with each control plane; what is stored goes on.
-            let counts = is_news && !(consumed.is_empty() && report.calls.is_empty());
+            let counts = is_news && !(consumed.is_empty() && report.calls.is_empty() && report.verdicts.is_empty());
             let counts = counts && inner.heard.is_news(&report.proxy, report.incarnation, report.sequence, seconds(now()));
             if counts {
                 inner.consumption.report(consumed, seconds(now()));
+                inner.verdicts.report(report.verdicts, seconds(now()));
             }
             let is_new = counts && !report.calls.is_empty();
             let stood_for = || match departed {

@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
+import { every } from './every.mjs';
 import { much } from './much.mjs';
 
 const [organza, mesh, gateway, folder] = process.argv.slice(2);
@@ -275,6 +276,7 @@ for (const [size, width, height] of sizes) {
   }
 }
 
+await every(context, base, folder, check, until);
 await much(context, base, folder, check, until);
 
 check(said.length === 0, `no error on the console${said.length ? `: ${said.join('; ')}` : ''}`);

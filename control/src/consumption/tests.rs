@@ -65,12 +65,12 @@ fn consumers_and_their_apis_are_so_many_and_no_more() {
     for n in 0..limits::CONSUMERS {
         all.report([(id(&format!("shop/c{n}"), "HTTPRoute shop/orders"), asked(1, 0))], NOW);
     }
-    assert_eq!(all.all.len(), limits::CONSUMERS);
+    assert_eq!(all.0.all().len(), limits::CONSUMERS);
     all.report([(id("shop/acme", "HTTPRoute shop/r0"), asked(1, 0))], NOW);
     assert_eq!(told(&all, "shop/acme")[0].1, 2, "those that are known are counted on");
     let kept = all.sweep(NOW).put;
     let more = kept.iter().cloned().chain([("consumed/shop/z".to_owned(), b"{}".to_vec())]);
-    assert_eq!(Consumption::load(more).all.len(), limits::CONSUMERS);
+    assert_eq!(Consumption::load(more).0.all().len(), limits::CONSUMERS);
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Core {
         })
     }
 
-    /// Stores what calls were seen and what consumers used since, where it is time or has to be (`force`); and what could not be stored before.
+    /// Stores what calls were seen, what consumers used and what policies decided since, where it is time or has to be (`force`); and what could not be stored before.
     pub(super) fn keep_calls(&self, force: bool) {
         let counted = self.lock().counted(seconds(now()), force);
         self.keep(counted);
@@ -78,7 +78,7 @@ impl Inner {
             return Txn::default();
         }
         self.counted_at = now;
-        let all = [self.calls.sweep(now), self.consumption.sweep(now), self.heard.sweep(now)];
+        let all = [self.calls.sweep(now), self.consumption.sweep(now), self.verdicts.sweep(now), self.heard.sweep(now)];
         all.into_iter().fold(Txn::default(), |sum, one| Txn { put: [sum.put, one.put].concat(), delete: [sum.delete, one.delete].concat() })
     }
 }

@@ -212,6 +212,63 @@ async fn what_changes_something_is_asked_by_our_own_page_alone() {
     }
 }
 
+/// Lines of the log, in order.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_tap_and_each_change_is_a_line_of_the_log_whoever_asks_and_what_only_tells_is_none() {
+    let (desk, lines) = (desk(), Lines::default());
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _log = tracing::subscriber::set_default(log);
+    let behind = || Router::new().route("/v1/{*rest}", axum::routing::any(async || "the mesh"));
+    for (role, method, path, origin) in [
+        (Role::Viewer, "GET", "/v1/tap?from=web", HERE),
+        (Role::Tapper, "GET", "/v1/tap?from=web", HERE),
+        (Role::Tapper, "GET", "/v1/status", HERE),
+        (Role::Operator, "POST", "/v1/roots/rotate", HERE),
+        (Role::Admin, "POST", "/v1/roots/rotate", HERE),
+        (Role::Admin, "DELETE", "/v1/tokens/abc", "evil.example"),
+    ] {
+        let question = Question::builder().method(method).uri(format!("/{}{path}", desk.mount)).header("host", HERE);
+        let question = question.header("origin", format!("http://{origin}")).header("cookie", bearing(&desk, role));
+        router(desk.clone(), behind()).oneshot(question.body(Body::empty()).unwrap()).await.unwrap();
+    }
+    let socket = behind().layer(axum::middleware::from_fn(roles::by_the_owner));
+    for (method, path) in [("GET", "/v1/tap"), ("GET", "/v1/status"), ("POST", "/v1/tokens")] {
+        socket.clone().oneshot(Question::builder().method(method).uri(path).body(Body::empty()).unwrap()).await.unwrap();
+    }
+    let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let field = |line: &str, name: &str| line.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let audit = said.lines().filter(|line| line.contains("audit"));
+    let told: Vec<_> = audit.map(|line| ["who", "what", "verdict"].map(|name| field(line, name))).collect();
+    let told: Vec<_> = told.iter().map(|[who, what, verdict]| (who.split(' ').next().unwrap(), &**what, &**verdict)).collect();
+    assert_eq!(
+        told,
+        [
+            ("viewer", "GET /v1/tap?from=web", "denied"),
+            ("tapper", "GET /v1/tap?from=web", "done"),
+            ("operator", "POST /v1/roots/rotate", "denied"),
+            ("admin", "POST /v1/roots/rotate", "done"),
+            ("admin", "DELETE /v1/tokens/abc", "denied"),
+            ("owner", "GET /v1/tap", "done"),
+            ("owner", "POST /v1/tokens", "done"),
+        ],
+        "{said}"
+    );
+}
+
 #[test]
 fn links_and_sessions_end_by_time_and_links_by_number() {
     let desk = desk();

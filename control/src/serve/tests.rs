@@ -147,7 +147,12 @@ fn the_last_word_of_a_predecessor_is_taken_whatever_its_successor_was_given() {
     assert!(!is_believed(&core, &orders));
 }
 
-/// A report of this proxy, as its connection would bring it: `acme` asked five times, and was let in.
+/// Five times.
+fn verdict(what: &str) -> v1::report_request::Verdict {
+    v1::report_request::Verdict { verdict: what.into(), policy: "AccessPolicy shop/a".into(), rule: "r".into(), count: 5 }
+}
+
+/// A report of this proxy, as its connection would bring it: `acme` asked five times, and was let in by a policy.
 async fn tell(core: &Arc<Core>, entry: &registry::Entry, sequence: u64) {
     let used =
         v1::report_request::Consumed { consumer: "shop/acme".into(), api: "Service shop/orders".into(), requests: 5, ..Default::default() };
@@ -162,19 +167,24 @@ async fn tell(core: &Arc<Core>, entry: &registry::Entry, sequence: u64) {
         allowed: 5,
         ..Default::default()
     };
-    let (consumed, calls) = (vec![used], vec![call]);
-    let mut request =
-        Request::new(v1::ReportRequest { proxy: entry.proxy.clone(), incarnation: 7, sequence, consumed, calls, ..Default::default() });
+    let (consumed, calls, verdicts) = (vec![used], vec![call], vec![verdict("allowed")]);
+    let report =
+        v1::ReportRequest { proxy: entry.proxy.clone(), incarnation: 7, sequence, consumed, calls, verdicts, ..Default::default() };
+    let mut request = Request::new(report);
     request.extensions_mut().insert(Caller(entry.identity().map(|identity| (identity, "00".into()))));
     let reply = Service(core.clone()).report(request).await.unwrap().into_inner();
     assert_eq!(reply.sequence, sequence, "what was counted before is acknowledged like what is news");
 }
 
-/// How often `acme` asked and how many calls were let through, as this control plane has it.
-fn counted(core: &Core) -> (u64, u64) {
+/// How often `acme` asked, how many calls were let through and how many a policy allowed, as this control plane has it.
+fn counted(core: &Core) -> [u64; 3] {
     let inner = core.lock();
     let used = inner.consumption.of("shop/acme").map(|(_, used)| used.counts().requests).sum();
-    (used, inner.calls.told().map(|told| told.counts.allowed).sum())
+    [
+        used,
+        inner.calls.told().map(|told| told.counts.allowed).sum(),
+        inner.verdicts.told(None, 0).items.iter().map(|of| of.counts.allowed).sum(),
+    ]
 }
 
 #[tokio::test]
@@ -196,7 +206,7 @@ async fn what_was_stored_before_a_crash_is_not_counted_again_when_it_is_told_aga
     // Not each second.
     ahead(limits::CALLS_SAVE - 1);
     first.sweep();
-    assert_eq!((counted(&first), counted(&begin())), ((10, 10), (5, 5)));
+    assert_eq!((counted(&first), counted(&begin())), ([10; 3], [5; 3]));
     ahead(1);
     first.sweep();
     tell(&first, &orders, 3).await;
@@ -204,11 +214,11 @@ async fn what_was_stored_before_a_crash_is_not_counted_again_when_it_is_told_aga
     drop(first);
     let second = begin();
     acme_is_of(&second, "orders");
-    assert_eq!(counted(&second), (10, 10), "the third was not stored");
+    assert_eq!(counted(&second), [10; 3], "the third was not stored");
     for sequence in [1, 2, 3, 3, 4] {
         tell(&second, &orders, sequence).await;
     }
-    assert_eq!(counted(&second), (20, 20));
+    assert_eq!(counted(&second), [20; 3]);
 }
 
 #[tokio::test]
@@ -218,9 +228,7 @@ async fn what_policies_decided_is_counted_once_however_often_it_is_told() {
     let orders = join(&core, "orders", 9001);
     // The last is of a process that was started anew.
     for (incarnation, sequence) in [(7, 1), (7, 1), (7, 2), (7, 1), (8, 1)] {
-        let verdict =
-            v1::report_request::Verdict { verdict: "denied".into(), policy: "AccessPolicy shop/a".into(), rule: "r".into(), count: 5 };
-        let verdicts = vec![verdict];
+        let verdicts = vec![verdict("denied")];
         let mut request =
             Request::new(v1::ReportRequest { proxy: orders.proxy.clone(), incarnation, sequence, verdicts, ..Default::default() });
         request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into()))));

@@ -36,6 +36,29 @@ fn verdicts_are_told_by_policy_and_rule_and_of_one_its_last_hour() {
 }
 
 #[test]
+fn what_was_decided_is_kept_and_forgotten_a_month_after_its_policy_fell_silent() {
+    const BEGAN: u64 = 20_000 * DAY;
+    let mut decided = Decided::default();
+    decided.report([told("denied", "AccessPolicy shop/a", "r", 5), told("allowed", "AccessPolicy shop/b", "r", 1)], BEGAN);
+    let stored = decided.sweep(BEGAN).put;
+    assert_eq!(stored.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["verdicts/AccessPolicy shop/a", "verdicts/AccessPolicy shop/b"]);
+    assert!(decided.sweep(BEGAN).put.is_empty(), "nothing changed");
+    // The next control plane counts on; the hour is its own.
+    let mut next = Decided::load(stored);
+    next.report([told("denied", "AccessPolicy shop/a", "s", 2)], BEGAN + DAY);
+    let one = next.told(Some("AccessPolicy shop/a"), BEGAN + DAY).items.remove(0);
+    assert_eq!((one.since, one.counts.denied, one.rules.len(), one.points.len()), (BEGAN, 7, 2, 1));
+    let changed = next.sweep(BEGAN + limits::VERDICT_DAYS * DAY);
+    assert_eq!((changed.put.len(), changed.delete.len()), (1, 0));
+    let changed = next.sweep(BEGAN + limits::VERDICT_DAYS * DAY + 1);
+    assert_eq!((changed.put.len(), changed.delete), (0, vec!["verdicts/AccessPolicy shop/b".to_owned()]));
+    // A clock that was far ahead keeps nothing for ever.
+    next.report([told("denied", "AccessPolicy shop/a", "s", 2)], BEGAN + 900 * DAY);
+    let deleted = [2, 40].map(|days| next.sweep(BEGAN + days * DAY).delete.len());
+    assert_eq!((deleted, next.told(None, 0).items.len()), ([0, 1], 0));
+}
+
+#[test]
 fn of_one_report_so_many_verdicts_are_read() {
     let mut decided = Decided::default();
     decided.report((0..limits::VERDICTS_OF_ONE + 1).map(|_| told("denied", "a", "r", 1)), 0);
@@ -54,11 +77,12 @@ fn what_makes_no_sense_is_left_out_and_what_is_too_much_makes_room_or_is_counted
     let many = |from: usize, count: usize| (from..from + count).map(|n| told("denied", &format!("p{n}"), "r", 1));
     decided.report(many(0, limits::DECIDING), 10);
     decided.report(many(limits::DECIDING, 2), 20);
-    assert_eq!((decided.of.len(), decided.left_out), (limits::DECIDING, 2));
+    assert_eq!((decided.of.all().len(), decided.left_out), (limits::DECIDING, 2));
     // Those that decided nothing for an hour make room.
     decided.report(many(0, 1), 11 + HOUR);
     decided.report(many(limits::DECIDING, 1), 11 + HOUR);
     assert_eq!(decided.told(None, 11 + HOUR).items.len(), 2);
+    assert_eq!(decided.sweep(11 + HOUR).delete.len(), limits::DECIDING - 1, "they leave the store too");
     // Of one policy so many rules are told apart; a count that is invented stops at the highest.
     decided.report((0..limits::DECIDING_RULES + 3).map(|n| told("denied", "wide", &format!("r{n}"), u64::MAX)), 11 + HOUR);
     let wide = decided.told(Some("wide"), 11 + HOUR).items.remove(0);
@@ -69,5 +93,5 @@ fn what_makes_no_sense_is_left_out_and_what_is_too_much_makes_room_or_is_counted
     assert_eq!(decided.told(Some("wide"), 11 + HOUR).items[0].points.len(), 1);
     // However long it goes on, slots are those of an hour.
     (0..2 * limits::SLOTS as u64).for_each(|n| decided.report([told("denied", "wide", "r0", 1)], 2 * HOUR + n * limits::SLOT_SECONDS));
-    assert_eq!(decided.of["wide"].slots.len(), limits::SLOTS);
+    assert_eq!(decided.of.all()["wide"].slots.len(), limits::SLOTS);
 }

@@ -515,7 +515,7 @@ export interface Verdicts {
   limited: number;
 }
 
-/** Of one rule, since the control plane started. */
+/** Of one rule, since its policy was first known to decide. */
 export interface RuleVerdicts {
   /** By its name, a limit's too; empty where no rule decided. */
   rule: string;
@@ -532,9 +532,11 @@ export interface VerdictPoint {
 export interface PolicyVerdicts {
   /** `AccessPolicy shop/orders`; `default` where nobody wrote one. */
   policy: string;
+  /** When it was first known to decide, in seconds since 1970: what is counted is since then, over restarts of the control plane too. What decides nothing for 31 days is forgotten. */
+  since: number;
   counts: Verdicts;
   rules: RuleVerdicts[];
-  /** The last hour, where the question was of this policy alone; slots without a verdict are not there. */
+  /** The last hour, as far as this control plane was there, where the question was of this policy alone; slots without a verdict are not there. */
   points?: VerdictPoint[];
 }
 

@@ -127,6 +127,7 @@ fn what_users_see_is_as_it_was_recorded() {
     let counts = Verdicts { allowed: 1200, denied: 7, would_allow: 1, would_deny: 3, limited: 2 };
     let decided = PolicyVerdicts {
         policy: text("AccessPolicy shop/orders"),
+        since: 1_789_000_000,
         counts,
         rules: vec![RuleVerdicts { rule: text("web-writes"), counts }],
         points: vec![VerdictPoint { time: 1_789_999_990, counts }],

@@ -45,10 +45,12 @@ pub struct VerdictList {
 pub struct PolicyVerdicts {
     /// `AccessPolicy shop/orders`; `default` where nobody wrote one.
     pub policy: String,
-    /// Since the control plane started, of all its rules.
+    /// When it was first known to decide, in seconds since 1970; what decides nothing for 31 days is forgotten.
+    pub since: u64,
+    /// Since then, of all its rules; over restarts of the control plane too.
     pub counts: Verdicts,
     pub rules: Vec<RuleVerdicts>,
-    /// The last hour, where the question was of this policy alone; slots without a verdict are not there.
+    /// The last hour, as far as this control plane was there, where the question was of this policy alone; slots without a verdict are not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<VerdictPoint>,
 }
@@ -57,7 +59,6 @@ pub struct PolicyVerdicts {
 pub struct RuleVerdicts {
     /// By its name, a limit's too; empty where no rule decided.
     pub rule: String,
-    /// Since the control plane started.
     pub counts: Verdicts,
 }
 

@@ -1,10 +1,11 @@
 //! A whole mesh on virtual time: real engines, TLS, control plane and xDS bytes as tasks of one thread. Only sockets, clock and randomness are
 //! replaced, and the disk is a folder of its own. The same seed gives the same event log.
 //!
-//! Run as a test it plays a number of seeds, the first of them twice; `cargo xtask soak` plays as many as one likes.
+//! Run as a test it plays what is judged again (`judged`) and a number of seeds, the first of them twice; `cargo xtask soak` plays as many as one likes.
 #![allow(clippy::print_stdout, reason = "a program of its own")]
 
 mod happening;
+mod judged;
 mod ledger;
 mod mesh;
 mod network;
@@ -112,6 +113,8 @@ fn play(seed: u64, twice: bool) -> Ledger {
 fn main() -> ExitCode {
     let wanted = wanted();
     let begun = Instant::now();
+    let wrong = std::panic::catch_unwind(judged::run).unwrap_or_else(|_| vec!["something panicked".to_owned()]);
+    wrong.iter().for_each(|why| println!("judged again: {why}"));
     let (next, sum) = (AtomicU64::new(wanted.first), Mutex::new(Sum::default()));
     let last = wanted.first.saturating_add(wanted.seeds);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -139,7 +142,8 @@ fn main() -> ExitCode {
         "{played} seeds in {took:.1} s, {answered} requests answered, {lost} lost with what was killed, {again} sent again by callers"
     );
     println!("happened: {}", told.join(", "));
-    let (word, failed) = (if sum.failed.is_empty() { "ok" } else { "FAILED" }, sum.failed.len() as u64);
-    println!("test result: {word}. {} passed; {failed} failed; 0 ignored", sum.played - failed);
-    if sum.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let failed = sum.failed.len() as u64 + u64::from(!wrong.is_empty());
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {word}. {} passed; {failed} failed; 0 ignored", sum.played + 1 - failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -51,7 +51,7 @@ const WORKERS: u64 = 3;
 const RELEASES: [&str; 3] = ["0.9.0", env!("CARGO_PKG_VERSION"), "99.0.0"];
 /// Longest that a successor takes to have the doors.
 const TAKEN_OVER: Duration = Duration::from_secs(10);
-pub const SECRET: &str = "sixteen-characters";
+const SECRET: &str = "sixteen-characters";
 /// Short, so that each proxy asks for the next one while a seed runs.
 pub const SVID_LIFE: Duration = Duration::from_secs(24);
 
@@ -211,6 +211,12 @@ impl Mesh {
     /// As `organza ca rotate`; says whether it could begin.
     pub fn rotate(&self) -> bool {
         self.core().rotate().is_ok()
+    }
+
+    /// As `organza ca revoke`.
+    pub fn revoke(&self, node: Node) {
+        let proxy = &self.members.get(&node).expect("a member").config.proxy;
+        assert!(self.core().revoke(proxy).is_ok(), "{proxy} came from another machine");
     }
 
     /// Fingerprints of the roots that are believed, the one that signs first.
@@ -411,6 +417,12 @@ impl Mesh {
         let path: &PathBuf = &self.members.get(&node)?.config.svid;
         Svid::from_pem(&std::fs::read(path).ok()?).ok().map(|svid| svid.not_after())
     }
+}
+
+/// Of requests to web's proxy.
+pub fn authorization() -> String {
+    use base64::Engine;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("organza:{SECRET}")))
 }
 
 pub fn loopback(port: u16) -> SocketAddr {

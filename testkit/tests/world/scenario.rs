@@ -23,7 +23,7 @@ const TUNNELLING: usize = 1;
 /// After the last event, to settle.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Longest that the rest of a rotation takes: what the old root signed ends, and a renewal before that.
-const ROTATION: Duration = mesh::SVID_LIFE.saturating_mul(2);
+pub const ROTATION: Duration = mesh::SVID_LIFE.saturating_mul(2);
 
 thread_local! {
     static NETWORK: RefCell<Option<Network>> = const { RefCell::new(None) };
@@ -33,8 +33,8 @@ fn control_wall() -> SystemTime {
     NETWORK.with_borrow(|network| network.as_ref().map_or(SystemTime::UNIX_EPOCH, |network| network.wall(CONTROL)))
 }
 
-/// Runs a seed to its end and says what happened.
-pub fn run(seed: u64) -> Ledger {
+/// Plays something on a mesh of this seed, on virtual time.
+pub fn world<T>(seed: u64, play: impl AsyncFnOnce(Mesh, Random) -> T) -> T {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().enable_io().start_paused(true).build().expect("a runtime");
     control::shell::tell_time_by(control_wall);
@@ -43,8 +43,15 @@ pub fn run(seed: u64) -> Ledger {
         let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let network = Network::new(random.next(), epoch);
         NETWORK.set(Some(network.clone()));
-        let ledger = Rc::new(RefCell::new(Ledger::default()));
-        let mesh = Mesh::new(network, ledger.clone(), Random::new(random.next()));
+        let mesh = Mesh::new(network, Rc::default(), Random::new(random.next()));
+        play(mesh, random).await
+    })
+}
+
+/// Runs a seed to its end and says what happened.
+pub fn run(seed: u64) -> Ledger {
+    world(seed, async |mesh, random| {
+        let ledger = mesh.ledger.clone();
         Run { mesh, ledger: ledger.clone(), random, stop: Rc::default(), next: REPLICAS + 4, callers: Vec::new(), old_root: None }
             .whole()
             .await;
@@ -94,10 +101,7 @@ impl Run {
     }
 
     fn call(&mut self) {
-        let authorization = {
-            use base64::Engine;
-            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("organza:{}", mesh::SECRET)))
-        };
+        let authorization = mesh::authorization();
         for number in 0..CALLERS {
             let outside = Caller {
                 network: self.mesh.network.clone(),

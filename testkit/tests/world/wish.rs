@@ -8,11 +8,13 @@ pub struct Wish {
     pub weights: (u32, u32),
     /// Of both versions, where there is one.
     pub policy: Option<Policy>,
+    /// What a policy of access for all of the namespace does with web; `Allow` denies all others.
+    pub access: Option<&'static str>,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { weights: (50, 50), policy: None }
+        Self { weights: (50, 50), policy: None, access: None }
     }
 }
 
@@ -91,6 +93,13 @@ spec:
             all += "---\napiVersion: organza.dev/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: {name: careful, namespace: shop}\nspec:\n";
             all += "  targetRefs: [{group: '', kind: Service, name: catalog-v1}, {group: '', kind: Service, name: catalog-v2}]\n";
             all += &policy.spec();
+        }
+        if let Some(action) = self.access {
+            all += &format!(
+                "---\napiVersion: organza.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {{name: web, namespace: shop}}\nspec:\n  \
+                 targetRefs: [{{kind: Namespace, name: shop}}]\n  action: {action}\n  \
+                 rules: [{{sources: [{{type: ServiceAccount, serviceAccount: {{name: web}}}}]}}]\n"
+            );
         }
         all
     }

@@ -13,6 +13,7 @@ use model::backend::ExternalName;
 use model::{AppProtocol, Backend, Blame, Fault, Hostname, Key};
 use routing::eject::Ended;
 use routing::{Caller, Decision, Entry};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -185,7 +186,7 @@ pub async fn connection(
     let started: Instant = rt::now();
     record.protocol = Protocol::Tcp;
     let result = match open(&mut record).await {
-        Ok(up) => again::while_allowed(&worker.again, judge, carry(worker, reader, writer, up, &mut record)).await,
+        Ok(up) => again::while_allowed(&worker.again, judge, pin!(carry(worker, reader, writer, up, &mut record))).await,
         Err(stop) => Err(stop),
     };
     if let Err(stop) = result {

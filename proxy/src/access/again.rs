@@ -7,7 +7,7 @@ use crate::worker::Worker;
 use model::RequestHead;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -117,17 +117,17 @@ pub async fn while_believed(again: &Again, judge: impl Fn() -> Result<(), Stop>,
     .await
 }
 
-/// Does `work` for as long as `judge`, asked at every change, allows it.
+/// Does `work` for as long as `judge`, asked at every change, allows it. Work is pinned by who asks: given by value it would be moved, all the kilobytes of a
+/// request's, and lie in the caller's future twice.
 ///
 /// # Errors
 /// Those of the work, or the judge's, which says that the answer may have begun.
 pub async fn while_allowed<T>(
     again: &Again,
     judge: impl Fn() -> Result<(), Stop>,
-    work: impl Future<Output = Result<T, Stop>>,
+    mut work: Pin<&mut impl Future<Output = Result<T, Stop>>>,
 ) -> Result<T, Stop> {
     let mut seat = Seat { again, at: None };
-    let mut work = pin!(work);
     let mut seen = again.changes.get();
     poll_fn(|cx| {
         if seen != again.changes.get() {

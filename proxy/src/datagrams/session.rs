@@ -204,7 +204,7 @@ impl Session {
     pub async fn carry(&self, hall: &Hall) {
         let worker = &hall.worker;
         let judge = || listener::judge(worker, &worker.snapshot(), &self.knock);
-        let result = again::while_allowed(&worker.again, judge, self.live(hall)).await;
+        let result = again::while_allowed(&worker.again, judge, pin!(self.live(hall))).await;
         self.over.set(true);
         let record = &mut *self.record.borrow_mut();
         match result {

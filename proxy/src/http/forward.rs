@@ -27,6 +27,7 @@ use routing::retry::RetryState;
 use routing::retry_after::Asked;
 use routing::{Decision, SplitBackend, Written};
 use smallvec::SmallVec;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,7 +94,7 @@ pub async fn request(
             let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, called, due, held };
             if inquiry::is_needed(&snapshot, Some(&decision)) {
                 // Boxed apart, for hardly any request waits for anybody.
-                let asked = Box::pin(async {
+                let mut asked = Box::pin(async {
                     record.way = plan::way(&decision);
                     let mut inquiry = inquiry(routed.held.take());
                     if let Some(judged) = &judged {
@@ -103,9 +104,10 @@ pub async fn request(
                     routed.held = inquiry.held;
                     routed.run(down, head, &hop, record).await
                 });
-                return again::while_allowed(&worker.again, judge, asked).await;
+                return again::while_allowed(&worker.again, judge, asked.as_mut()).await;
             }
-            again::while_allowed(&worker.again, judge, routed.run(down, head, &hop, record)).await
+            let carried = pin!(routed.run(down, head, &hop, record));
+            again::while_allowed(&worker.again, judge, carried).await
         }
         Plan::Application { address, service } => {
             record.dialled_service = service.map(|s| worker.destination(s));
@@ -116,14 +118,14 @@ pub async fn request(
             judged.note(record);
             record.dry_run = judged.admit(&snapshot)?;
             if inquiry::is_needed(&snapshot, None) {
-                let asked = Box::pin(async {
+                let mut asked = Box::pin(async {
                     let mut inquiry = inquiry(None);
                     inquiry.at(&judged.standing()?, down, head, record).await?;
                     direct(worker, down, head, &hop, record, (key, inquiry.held), due).await
                 });
-                return again::while_allowed(&worker.again, || judged.again(), asked).await;
+                return again::while_allowed(&worker.again, || judged.again(), asked.as_mut()).await;
             }
-            let carried = direct(worker, down, head, &hop, record, (key, None), due);
+            let carried = pin!(direct(worker, down, head, &hop, record, (key, None), due));
             again::while_allowed(&worker.again, || judged.again(), carried).await
         }
         Plan::Outside { host, port } => {

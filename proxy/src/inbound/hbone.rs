@@ -11,6 +11,7 @@ use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use model::{Fault, Key};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use telemetry::{Outcome, Peer, Security};
@@ -71,7 +72,7 @@ async fn tunnel(worker: &Rc<Worker>, exchange: h2::Exchange, address: SocketAddr
                             shown.still(worker)?;
                             access::stream(worker, &worker.snapshot(), &standing(to.port()), access::Time::Again).map(drop)
                         };
-                        let carried = l4::carry(worker, &mut caller.reader, &mut caller.writer, up, &mut record);
+                        let carried = pin!(l4::carry(worker, &mut caller.reader, &mut caller.writer, up, &mut record));
                         again::while_allowed(&worker.again, judge, carried).await
                     }
                 },

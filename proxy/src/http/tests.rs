@@ -23,5 +23,5 @@ fn sizes() {
     let idle = size_of_val(&*serve(worker, connection, client));
     assert!(idle <= 1_024, "a connection that waits for a request holds {idle} bytes");
     let carried = size_of_val(&carry(&mut served(&web).1));
-    assert!(carried <= 14_336, "a clerk holds {carried} bytes");
+    assert!(carried <= 8_704, "a clerk holds {carried} bytes");
 }

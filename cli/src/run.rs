@@ -55,7 +55,7 @@ pub struct RunArgs {
     /// Label `version`
     #[arg(long, default_value = "v1")]
     version: String,
-    /// A local listener for one service, SERVICE[:PORT]=LOCALPORT; may be given several times
+    /// A local listener for one service, [NAMESPACE/]SERVICE[:PORT]=LOCALPORT; may be given several times
     #[arg(long = "upstream", value_name = "SERVICE=PORT", value_parser = upstream)]
     upstreams: Vec<Upstream>,
     /// Join a mesh of another machine with a token (organza token create); - reads it from standard input. The token says which identity
@@ -305,17 +305,19 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 /// `catalog=9001`, `catalog:8080=9001`, `shop/catalog=9001`.
 fn upstream(text: &str) -> Result<Upstream, String> {
-    let wrong = || "write it as SERVICE=LOCALPORT or SERVICE:PORT=LOCALPORT".to_owned();
+    let wrong = || "write it as [NAMESPACE/]SERVICE[:PORT]=LOCALPORT".to_owned();
     let (service, local) = text.split_once('=').ok_or_else(wrong)?;
     let local = local.parse().map_err(|_| wrong())?;
     let (host, port) = match service.split_once(':') {
         Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
         None => (service, 80),
     };
-    if host.is_empty() {
+    // Of another namespace it is called by its name and that.
+    let host = host.split_once('/').map_or_else(|| host.to_owned(), |(namespace, name)| format!("{name}.{namespace}"));
+    if host.starts_with('.') || host.ends_with('.') || host.contains('/') || host.is_empty() {
         return Err(wrong());
     }
-    Ok(Upstream { host: host.into(), port, local })
+    Ok(Upstream { host, port, local })
 }
 
 #[cfg(test)]

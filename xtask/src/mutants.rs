@@ -36,13 +36,13 @@ pub fn run(arguments: &[String]) -> Result<()> {
     }
     // A test that fails anyway catches nothing.
     for bug in &chosen {
-        let (verdict, _) = judge(&tree, bug)?;
+        let (verdict, said) = judge(&tree, bug)?;
         if verdict != Verdict::Survived {
-            bail!("{} of {} does not pass without the bug {:?}: {verdict:?}", bug.test, bug.package, bug.name);
+            bail!("{} of {} does not pass without the bug {:?}: {verdict:?}\n{said}", bug.test, bug.package, bug.name);
         }
     }
     let mut missed = 0;
-    println!("{:<24}{:<10}{:>8}  test", "bug", "verdict", "seconds");
+    println!("{:<24} {:<10}{:>8}  test", "bug", "verdict", "seconds");
     for bug in chosen {
         let begun = Instant::now();
         let changed = bug.applied(&tree)?;
@@ -61,7 +61,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
             Verdict::Broken(why) => why,
         };
         missed += usize::from(verdict != Verdict::Caught);
-        println!("{:<24}{word:<10}{:>8.1}  {} {}", bug.name, begun.elapsed().as_secs_f64(), bug.package, bug.test);
+        println!("{:<24} {word:<10}{:>8.1}  {} {}", bug.name, begun.elapsed().as_secs_f64(), bug.package, bug.test);
         if verdict != Verdict::Caught {
             println!("{said}");
         }
@@ -105,14 +105,15 @@ fn copy() -> Result<PathBuf> {
     let tree = Path::new(folder).join("mutants");
     for file in crate::files()? {
         let (from, to) = (crate::root().join(&file), tree.join(&file));
-        let bytes = fs::read(&from)?;
-        if fs::read(&to).is_ok_and(|there| there == bytes) {
+        // With who may run it: cargo runs a wrapper of ours.
+        let about = |file: &Path| Ok::<_, std::io::Error>((fs::metadata(file)?.permissions(), fs::read(file)?));
+        if about(&to).is_ok_and(|there| about(&from).is_ok_and(|is| is == there)) {
             continue;
         }
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::write(&to, bytes).with_context(|| to.display().to_string())?;
+        fs::copy(&from, &to).with_context(|| to.display().to_string())?;
     }
     Ok(tree)
 }

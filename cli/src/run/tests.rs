@@ -26,6 +26,17 @@ fn a_locality_becomes_the_labels_that_kubernetes_has_for_it_unless_they_are_give
 }
 
 #[test]
+fn an_upstream_is_a_service_of_ones_own_namespace_or_of_another() {
+    let read = |text: &str| upstream(text).ok().map(|of| (of.host, of.port, of.local));
+    assert_eq!(read("catalog=9001"), Some(("catalog".into(), 80, 9001)));
+    assert_eq!(read("catalog:8080=9001"), Some(("catalog".into(), 8080, 9001)));
+    assert_eq!(read("shop/catalog:8080=9001"), Some(("catalog.shop".into(), 8080, 9001)));
+    for wrong in ["catalog", "=9001", "catalog=", "catalog:=9001", "/catalog=9001", "shop/=9001", "a/b/c=9001"] {
+        assert_eq!(read(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
 fn a_stream_is_called_what_a_reader_can_go_to() {
     let told = |link: &str| stream_of(Some(link.into()));
     assert_eq!(told("/dev/pts/3"), "the terminal /dev/pts/3");

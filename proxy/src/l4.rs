@@ -129,7 +129,9 @@ async fn open(worker: &Rc<Worker>, way: Result<UpstreamKey, Error>, record: &mut
     if std::mem::take(&mut up.owes_welcome) {
         // The peer's word is awaited before anything is promised to the caller.
         up.pooled.connection.writer.flush().await.map_err(|e| Error::new(Fault::UpstreamReset, e.to_string()))?;
-        upstream::welcome(&mut up.pooled.connection.reader).await?;
+        let late = || Error::new(Fault::ConnectTimeout, "no preface within 10 s").with_nothing_received();
+        let welcome = upstream::welcome(&mut up.pooled.connection.reader);
+        rt::timeout(transport::limits::PREFACE_TIME, welcome).await.unwrap_or_else(|| Err(late()))?;
     }
     Ok(up)
 }

@@ -1,6 +1,6 @@
 //! What is open when policies change, a root is replaced or certificates are revoked: what is allowed no more ends within a second of the change, and the rest
 //! is not touched. From the edit of a file to the end of a connection all is the code that ships, on virtual time. That revoking tells proxies anew whom they
-//! believe makes it the test of that, too; what they make of a root that is gone is theirs (`proxy/src/tests/trust.rs`).
+//! believe makes it the test of that, too; what they make of a root that is gone is theirs (`proxy/src/tests/trust.rs`). Also that nobody cuts what is merely slow.
 
 use crate::mesh::{Mesh, OUTBOUND, REPLICAS, WEB, authorization, loopback};
 use crate::scenario;
@@ -9,10 +9,13 @@ use crate::tunnel::Peer;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
+use transport::limits::PREFACE_TIME;
 use transport::rt::Stream;
 
 /// What is allowed no more is over after so long.
 const WITHIN: Duration = Duration::from_secs(1);
+/// A handshake would have ended by then.
+const LATE: Duration = PREFACE_TIME.saturating_add(Duration::from_secs(2));
 /// Longer than anything takes that is let be.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -93,6 +96,7 @@ impl Judged {
         self.mesh.web();
         self.mesh.replica(REPLICAS, 1);
         sleep(Duration::from_secs(3)).await;
+        self.late().await;
         self.policies().await;
         self.roots().await;
         self.certificates().await;
@@ -133,6 +137,14 @@ impl Judged {
                 String::new()
             }
         }
+    }
+
+    /// The called proxy says its own word together with the application's, however late that comes.
+    async fn late(&mut self) {
+        let mut upload = self.upload().await;
+        sleep(LATE).await;
+        let finished = upload.finish().await;
+        self.check(finished, "a request is cut whose answer begins late");
     }
 
     async fn policies(&mut self) {

@@ -203,28 +203,24 @@ impl Reader {
         }
     }
 
-    /// The preface that the peer begins with.
+    /// The preface that the peer begins with. By HTTP/1 it comes with the first answer, and has as long as that: whoever waits bounds both.
     ///
     /// # Errors
-    /// If something else comes, the peer goes away, or it takes too long.
+    /// If something else comes, or the peer goes away.
     pub async fn preface<P: Preface>(&mut self) -> Result<P, Error> {
         let gone = |why: String| Error::new(Fault::UpstreamReset, why).with_nothing_received();
-        let read = async {
-            loop {
-                if let Some((size, message)) = preface::split(&self.buffer)? {
-                    let preface = P::decode(message)?;
-                    self.buffer.advance(size);
-                    return Ok(preface);
-                }
-                match self.fill(limits::READ_BUFFER).await {
-                    Ok(true) => {}
-                    Ok(false) => return Err(gone("closed within its preface".into())),
-                    Err(e) => return Err(gone(e.to_string())),
-                }
+        loop {
+            if let Some((size, message)) = preface::split(&self.buffer)? {
+                let preface = P::decode(message)?;
+                self.buffer.advance(size);
+                return Ok(preface);
             }
-        };
-        let late = || Err(Error::new(Fault::ConnectTimeout, "no preface within 10 s").with_nothing_received());
-        rt::timeout(limits::PREFACE_TIME, read).await.unwrap_or_else(late)
+            match self.fill_doubting(limits::UNACKNOWLEDGED_EFFECT).await {
+                Ok(true) => {}
+                Ok(false) => return Err(gone("closed within its preface".into())),
+                Err(e) => return Err(crate::tls::lost(&e).with_nothing_received()),
+            }
+        }
     }
 
     /// What came and was not taken yet.

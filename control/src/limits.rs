@@ -22,6 +22,8 @@ pub const DIFF_BODY: usize = 32 * 1024 * 1024;
 pub const EVENTS: usize = 1024;
 /// A Gateway's proxy that came just now has so many seconds to have all of it before that it has not is told in statuses.
 pub const JOINING: u64 = 10;
+/// Releases of one Gateway's proxies, told apart by which kinds they do not know, for which what they hold is kept ready.
+pub const RELEASES: usize = 4;
 /// Responses under way to one proxy.
 pub const RESPONSES: usize = 16;
 /// A proxy's stream may be gone this long before nobody is sent to it any more.

@@ -1,6 +1,7 @@
 //! What the proxies of one Gateway should hold is the same for all of them: it is worked out once for each world, by the first that asks, with how it differs
 //! from the one before; and where nothing of it changed it stays the same value.
 
+use crate::limits;
 use crate::registry::Entry;
 use crate::stand_in::{Withheld, without};
 use crate::view::{set, view};
@@ -10,12 +11,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::delta::{ServerSession, Set, View};
 
-/// By Gateway, and what its proxies' release does not know.
+/// By Gateway: for each release of its proxies one, that which was asked for last first.
 #[derive(Default)]
-pub struct Views(Mutex<HashMap<(Key, Vec<Kind>), Made>>);
+pub struct Views(Mutex<HashMap<Key, Vec<Made>>>);
 
 #[derive(Clone)]
 struct Made {
+    /// What the release does not know.
+    lacks: Vec<Kind>,
     /// Of the world that it was last made of.
     generation: u64,
     items: Arc<Set>,
@@ -40,26 +43,35 @@ impl Views {
     fn gateway(&self, gateway: Key, world: &World, entry: &Entry, lacks: &[Kind]) -> Made {
         // What a panic leaves behind is a whole value.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (gateway, lacks.to_vec());
-        // Who is late with its world gets the newer one at once.
-        if let Some(found) = all.get(&place).filter(|made| made.generation >= world.generation) {
-            return found.clone();
-        }
-        let (whole, _) = set(world, None, entry, [wire::SELF]);
-        let (items, withheld) = match without(&whole, world, lacks) {
-            Some(made) => made,
-            None => (whole, Withheld::new()),
+        let releases = all.entry(gateway).or_default();
+        let before = releases.iter().position(|made| made.lacks == lacks).map(|at| releases.remove(at));
+        let made = match before {
+            // Who is late with its world gets the newer one at once.
+            Some(found) if found.generation >= world.generation => {
+                releases.insert(0, found.clone());
+                return found;
+            }
+            before => made(world, entry, lacks, before.map(|before| before.items)),
         };
-        let items = match all.get(&place) {
-            Some(before) => items.succeeding(&before.items),
-            None => Arc::new(items),
-        };
-        let made = Made { generation: world.generation, items, withheld };
+        releases.insert(0, made.clone());
+        releases.truncate(limits::RELEASES);
         // Gateways that are gone would be kept for ever.
-        all.retain(|_, made| world.generation.saturating_sub(made.generation) < KEPT);
-        all.insert(place, made.clone());
+        all.retain(|_, releases| {
+            releases.retain(|made| world.generation.saturating_sub(made.generation) < KEPT);
+            !releases.is_empty()
+        });
         made
     }
+}
+
+fn made(world: &World, entry: &Entry, lacks: &[Kind], before: Option<Arc<Set>>) -> Made {
+    let (whole, _) = set(world, None, entry, [wire::SELF]);
+    let (items, withheld) = without(&whole, world, lacks).unwrap_or_else(|| (whole, Withheld::new()));
+    let items = match before {
+        Some(before) => items.succeeding(&before),
+        None => Arc::new(items),
+    };
+    Made { lacks: lacks.to_vec(), generation: world.generation, items, withheld }
 }
 
 /// Worlds after which what nobody asked for is let go.

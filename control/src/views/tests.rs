@@ -103,3 +103,23 @@ fn proxies_of_an_older_release_share_what_stands_in_for_what_they_do_not_know() 
     let names: Vec<_> = changed.since(&held.items).changed.iter().map(|item| item.name.to_string()).collect();
     assert_eq!(names, ["files/route/shop/httproute.edge"]);
 }
+
+/// Whoever says each time that it lacks something else fills no memory by it.
+#[test]
+fn what_proxies_hold_is_kept_for_so_many_releases_of_a_gateway() {
+    let (mut registry, views) = (Registry::default(), Views::default());
+    let entry = pod(&mut registry, "a.shop");
+    let world = next(&World::default(), &objects("/a"), &registry);
+    let gateway = entry.gateway().unwrap();
+    let held = |lacks: &[Kind]| views.gateway(gateway.clone(), &world, &entry, lacks).items;
+    let newest = held(&[]);
+    let others = [Kind::Access, Kind::RateLimit, Kind::Consumer, Kind::Telemetry, Kind::TokenIssuer, Kind::AccessSettings];
+    let first = held(&others[..1]);
+    for kind in &others[1..] {
+        held(&[*kind]);
+        assert!(Arc::ptr_eq(&held(&[]), &newest), "who is asked for is kept");
+    }
+    assert_eq!(views.0.lock().unwrap().values().map(Vec::len).collect::<Vec<_>>(), [limits::RELEASES]);
+    let again = held(&others[..1]);
+    assert!(!Arc::ptr_eq(&again, &first) && again.names().eq(first.names()), "and made anew for who comes back");
+}

@@ -103,13 +103,17 @@ fn check(cluster: &Cluster, options: &Options, chosen: &[&Fault]) -> Result<()> 
         let callers = fault.calls.iter().map(|calls| Callers::start(cluster, calls)).collect::<Result<Vec<_>>>()?;
         std::thread::sleep(CALM);
         (fault.happens)(cluster).with_context(|| fault.name)?;
+        let happened = begun.elapsed();
         settle(cluster).with_context(|| fault.name)?;
+        let settled = begun.elapsed() - happened;
         std::thread::sleep(CALM);
         for callers in callers {
             let Calls { gateway, host, method, inside } = callers.calls;
             let told = callers.stop()?;
             let (count, summary) = (told.lines().filter(|line| line.starts_with("lost ")).count(), told.lines().last().unwrap_or_default());
-            println!("{} at {gateway}, {method} {host}: {count} lost of {summary} ({:.0} s)", fault.name, begun.elapsed().as_secs_f64());
+            let (all, settled) = (begun.elapsed().as_secs_f64(), settled.as_secs_f64());
+            let took = format!("{all:.0} s, {settled:.0} of them until all was as before");
+            println!("{} at {gateway}, {method} {host}: {count} lost of {summary} ({took})", fault.name);
             // Who is told that nobody knows what became of it, is told; who waits for nothing is lost.
             let untold = told.lines().any(|line| line.contains(": status 0"));
             if count > 0 {
@@ -154,17 +158,21 @@ impl Callers {
 
 /// Until all is as it was: what runs is ready, and the Gateways say so.
 fn settle(cluster: &Cluster) -> Result<()> {
+    let is_so = |object: &Value, kind: &str| is_true(&object["status"]["conditions"], kind);
+    // The first of a kind that is not as it should be.
+    let all = |arguments: &[&str], fewest: usize, is_well: &dyn Fn(&Value) -> bool| -> Result<()> {
+        let list = read(cluster, arguments)?;
+        let list = list["items"].as_array().context("a list")?;
+        ensure!(list.len() >= fewest, "of {} there are {}", arguments.join(" "), list.len());
+        let bad = list.iter().find(|object| !is_well(object));
+        bad.map_or(Ok(()), |object| bail!("{} is not as it was", object["metadata"]["name"]))
+    };
     cluster.until("everything is ready", || {
-        let deployments = read(cluster, &["get", "deployments", "-A"])?;
-        let all = deployments["items"].as_array().context("a list")?;
-        let pods = read(cluster, &["get", "pods", "-A"])?;
-        let leaving = pods["items"].as_array().into_iter().flatten().any(|pod| pod["metadata"]["deletionTimestamp"].is_string());
-        let gateways = read(cluster, &["-n", NAMESPACE, "get", "gateways"])?;
-        let programmed =
-            gateways["items"].as_array().context("a list")?.iter().all(|gateway| is_true(&gateway["status"]["conditions"], "Programmed"));
-        let nodes = read(cluster, &["get", "nodes"])?;
-        let here = nodes["items"].as_array().context("a list")?.iter().all(|node| is_true(&node["status"]["conditions"], "Ready"));
-        Ok(here && !leaving && programmed && all.len() >= DEPLOYMENTS && all.iter().all(is_rolled_out))
+        all(&["get", "deployments", "-A"], DEPLOYMENTS, &is_rolled_out)?;
+        all(&["get", "pods", "-A"], DEPLOYMENTS, &|pod| !pod["metadata"]["deletionTimestamp"].is_string())?;
+        all(&["-n", NAMESPACE, "get", "gateways"], 2, &|gateway| is_so(gateway, "Programmed"))?;
+        all(&["get", "nodes"], 2, &|node| is_so(node, "Ready"))?;
+        Ok(true)
     })
 }
 

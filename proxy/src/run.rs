@@ -495,6 +495,8 @@ impl Proxy {
             while self.shared.busy.load(Ordering::Relaxed) > 0 {
                 rt::sleep(limits::LOOK).await;
             }
+            // The last answers may still wait to go out together.
+            rt::sleep(limits::LOOK).await;
         };
         if rt::timeout(config.drain(), idle).await.is_none() {
             tracing::warn!(

@@ -48,6 +48,16 @@ impl Incoming<'_> {
         }
     }
 
+    /// The next piece, or that there is none, where that can be said without waiting or reading.
+    fn at_hand(&mut self) -> Option<Result<Option<Bytes>, Error>> {
+        match self {
+            Self::Empty => Some(Ok(None)),
+            Self::Held(bytes) => Some(Ok(bytes.take().filter(|b| !b.is_empty()))),
+            Self::H1(body) => body.at_hand(),
+            Self::H2(_) => None,
+        }
+    }
+
     /// Ends once an HTTP/1 sender is gone that has sent all of its body; never for others, who say so elsewhere.
     pub async fn gone(&mut self) -> Error {
         match self {
@@ -113,6 +123,22 @@ impl Outgoing<'_> {
         }
     }
 
+    /// Has the last piece sent without waiting for it, where that can be.
+    fn post(&mut self, piece: &[u8]) -> bool {
+        match self {
+            Self::H1(body) => body.post(piece),
+            Self::H2(_) => false,
+        }
+    }
+
+    /// Ends the body, where that needs no waiting.
+    fn end(&mut self) -> bool {
+        match self {
+            Self::H1(body) => body.end(),
+            Self::H2(_) => false,
+        }
+    }
+
     /// Takes the head back where nothing of it has gone out; another may then be given.
     pub fn withdraw(&mut self) -> bool {
         match self {
@@ -137,7 +163,11 @@ impl Outgoing<'_> {
 pub async fn pump(from: &mut Incoming<'_>, to: &mut Outgoing<'_>, carried: &mut u64) -> Result<Option<HeaderBlock>, (Side, Error)> {
     // Small bodies mostly lie behind their head already: the first piece then goes out with the head in one write.
     loop {
-        let piece = match ready_now(from.chunk()).await {
+        let at_hand = match from.at_hand() {
+            None => ready_now(from.chunk()).await,
+            at_hand => at_hand,
+        };
+        let piece = match at_hand {
             Some(piece) => piece,
             None => {
                 to.flush().await.map_err(|e| (Side::To, e))?;
@@ -147,13 +177,17 @@ pub async fn pump(from: &mut Incoming<'_>, to: &mut Outgoing<'_>, carried: &mut 
         match piece.map_err(|e| (Side::From, e))? {
             Some(piece) => {
                 *carried += piece.len() as u64;
-                to.send(piece).await.map_err(|e| (Side::To, e))?;
+                if !to.post(&piece) {
+                    to.send(piece).await.map_err(|e| (Side::To, e))?;
+                }
             }
             None => break,
         }
     }
     let trailers = from.trailers();
-    to.finish(trailers.as_ref()).await.map_err(|e| (Side::To, e))?;
+    if trailers.is_some() || !to.end() {
+        to.finish(trailers.as_ref()).await.map_err(|e| (Side::To, e))?;
+    }
     Ok(trailers)
 }
 

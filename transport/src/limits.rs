@@ -56,6 +56,8 @@ pub const POOL_IDLE: Duration = Duration::from_secs(50);
 pub const POOL_KEPT: usize = 256;
 /// A pooled connection is not used again after this age.
 pub const POOL_LIFE: Duration = Duration::from_secs(3600);
+/// Messages that wait to go out together of which the list is kept for the next time; more may wait, one for each connection.
+pub const LETTERS: usize = 1024;
 /// Answers of class 1xx before the final one.
 pub const INFORMATIONAL: usize = 16;
 /// Pending connections of a listening socket.

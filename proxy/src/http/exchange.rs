@@ -68,26 +68,25 @@ pub struct Counts {
     pub status: Option<u16>,
 }
 
-/// Runs one try. `judge` sees the answer's head before the caller does, and may edit it.
+/// Runs one try. `judge` sees the answer's head before the caller does, and may edit it. What it is given stays where it lies: by value it would lie in
+/// the caller's future too, and all that lies there while an answer is awaited has left the processor's cache when it comes.
 pub async fn run(
     down: &mut Downstream<'_>,
     up: &mut Way,
-    what: Try<'_>,
+    what: &mut Try<'_>,
     counts: &mut Counts,
-    judge: impl FnMut(&mut ResponseHead) -> Verdict,
+    judge: &mut impl FnMut(&mut ResponseHead) -> Verdict,
 ) -> Result<Ended, Stop> {
-    let Try { head, hop, held, deadline, version, close } = what;
-    let method = head.method.clone();
     let Downstream { from, to, .. } = down;
-    let upgrades = hop.upgrade.is_some();
+    let upgrades = what.hop.upgrade.is_some();
     // Whoever has the caller's reading half watches it; what follows the head of an upgrade belongs to the tunnel.
-    let (mut body, mut watched) = match held {
+    let (mut body, mut watched) = match what.held.take() {
         Some(bytes) => (Incoming::Held(Some(bytes)), from.idle()),
         None if upgrades && from.is_h2() => (Incoming::Empty, None),
         None if !from.has_body() => (Incoming::Empty, from.idle()),
         None => (from.body(), None),
     };
-    let (mut upward, mut replies) = match begin(up, head, body.length(), hop, counts) {
+    let (mut upward, mut replies) = match begin(up, what.head, body.length(), what.hop, counts) {
         Ok(begun) => begun,
         Err(error) => {
             let left = down::left(body);
@@ -109,8 +108,8 @@ pub async fn run(
             };
             Err((Side::From, left))
         });
-        let mut session = Session { to, method: &method, version, hop, close, counts, judge, whole: &whole };
-        session.answer(&mut replies, &mut answer, upload.as_mut(), deadline).await
+        let mut session = Session { to, what, counts, judge, whole: &whole };
+        session.answer(&mut replies, &mut answer, upload.as_mut()).await
     };
     spare::keep_response(answer);
     counts.up += sent;
@@ -125,7 +124,7 @@ pub async fn run(
         }
         Ok(Progress::Upgraded(writer)) => {
             Box::pin(tunnel(from, to, writer, up, counts)).await;
-            Ok(Ended::Answered { after: After::Close, status: if version == Version::Http2 { 200 } else { 101 }, reusable: false })
+            Ok(Ended::Answered { after: After::Close, status: if what.version == Version::Http2 { 200 } else { 101 }, reusable: false })
         }
         Ok(Progress::TryAgain) => Ok(Ended::Refused),
         Ok(Progress::Withheld) => Ok(Ended::Withheld),
@@ -250,12 +249,9 @@ enum Broken {
 
 struct Session<'s, 'c, J> {
     to: &'s mut Sink<'c>,
-    method: &'s Method,
-    version: Version,
-    hop: &'s Hop,
-    close: bool,
+    what: &'s Try<'s>,
     counts: &'s mut Counts,
-    judge: J,
+    judge: &'s mut J,
     /// Whether the request has been sent to its end.
     whole: &'s Cell<bool>,
 }
@@ -279,15 +275,14 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         up: &mut Replies<'_>,
         head: &mut ResponseHead,
         mut upload: Pin<&mut impl Future<Output = Carried>>,
-        deadline: Option<(Instant, Fault)>,
     ) -> Result<Progress, Broken> {
         let mut state = Upload::Going;
         // The last is the answer itself.
         for told in 0..=limits::INFORMATIONAL {
             let shape = {
-                let read = pin!(up.head(head, self.method, &mut self.counts.peer));
+                let read = pin!(up.head(head, &self.what.head.method, &mut self.counts.peer));
                 let gone = pin!(self.to.gone());
-                beside(upload.as_mut(), &mut state, self.whole, read, gone, deadline).await?.map_err(Broken::Upstream)?
+                beside(upload.as_mut(), &mut state, self.whole, read, gone, self.what.deadline).await?.map_err(Broken::Upstream)?
             };
             self.counts.first_byte.get_or_insert_with(rt::now);
             match (head.status, shape) {
@@ -295,7 +290,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
                 (_, Shape::Informational) => {
                     // With `Connection: close` it is a peer's word to us that it is leaving.
                     if !strip_hop_by_hop(&mut head.headers, head.version).close && told < limits::INFORMATIONAL {
-                        self.to.inform(head, self.method, self.version).await.map_err(Broken::Caller)?;
+                        self.to.inform(head, &self.what.head.method, self.what.version).await.map_err(Broken::Caller)?;
                     }
                 }
                 (_, shape) => {
@@ -313,7 +308,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
 
     async fn upgrade(&mut self, head: &mut ResponseHead) -> Result<Progress, Broken> {
         let granted = strip_hop_by_hop(&mut head.headers, head.version).upgrade;
-        let asked = |protocol: &String| self.hop.upgrade.as_ref().is_some_and(|asked| asked.eq_ignore_ascii_case(protocol));
+        let asked = |protocol: &String| self.what.hop.upgrade.as_ref().is_some_and(|asked| asked.eq_ignore_ascii_case(protocol));
         let Some(protocol) = granted.filter(asked) else {
             return Err(Broken::Upstream(Error::new(Fault::UpstreamProtocol, "101 without an upgrade that was asked for")));
         };
@@ -329,7 +324,8 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         };
         (self.judge)(head);
         let mut keep = false;
-        let mut to = self.to.respond(head, length, self.method, self.version, &mut keep, Some(&protocol)).map_err(Broken::Caller)?;
+        let mut to =
+            self.to.respond(head, length, &self.what.head.method, self.what.version, &mut keep, Some(&protocol)).map_err(Broken::Caller)?;
         to.flush().await.map_err(Broken::Caller)?;
         Ok(Progress::Upgraded(match to {
             Outgoing::H1(_) => None,
@@ -348,11 +344,11 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
     ) -> Result<Progress, Broken> {
         let status = head.status;
         // The application's wish to close is passed on: it survives the mesh.
-        let mut close = self.close || self.hop.close || upstream_close;
+        let mut close = self.what.close || self.what.hop.close || upstream_close;
         let reusable = !upstream_close && !matches!(shape, Shape::H1(Framing::UntilClose));
         let mut from = up.body(shape);
         let told_in_head = head.headers.text("grpc-status").and_then(|text| text.parse().ok());
-        let to = self.to.respond(head, from.length(), self.method, self.version, &mut close, None);
+        let to = self.to.respond(head, from.length(), &self.what.head.method, self.what.version, &mut close, None);
         let mut to = to.map_err(Broken::Begun)?;
         self.counts.status = Some(status);
         let (mut down, whole) = (0, self.whole);

@@ -54,20 +54,23 @@ pub async fn request(
         prepare::origin(worker, client, None, head, record);
         return Box::pin(connect::request(worker, down, head, client, record)).await;
     }
-    let known = plan::known(worker, client, head).await;
-    let snapshot = worker.snapshot();
-    record.generation = snapshot.generation;
-    let listener = plan::listener(&snapshot, client, head);
-    let trusted = listener.as_ref().ok().and_then(|listener| listener.map(|listener| &listener.front.trusted));
-    let (behind, called) = prepare::origin(worker, client, trusted, head, record);
-    let due = Due::of(client, head, down.started);
-    known?;
-    let listener = listener?;
+    let snapshot;
+    let (listener, behind, called, due) = {
+        let known = plan::known(worker, client, head).await;
+        snapshot = worker.snapshot();
+        record.generation = snapshot.generation;
+        let listener = plan::listener(&snapshot, client, head);
+        let trusted = listener.as_ref().ok().and_then(|listener| listener.map(|listener| &listener.front.trusted));
+        let (behind, called) = prepare::origin(worker, client, trusted, head, record);
+        let due = Due::of(client, head, down.started);
+        known?;
+        (listener?, behind, called, due)
+    };
     record.listener = listener.cloned();
     let namespace = &worker.shared.me.namespace;
     prepare::regular_path(head, plan::level(&snapshot, namespace, client, listener, head))?;
-    let token = if snapshot.tokens.is_empty() { Ok(None) } else { Box::pin(token(worker, &snapshot, client, listener, head)).await };
-    let token = token.inspect_err(|_| record.tell = plan::tell_of_stopped(&snapshot, namespace, client, listener, head))?;
+    let token = if snapshot.tokens.is_empty() { Ok(None) } else { Box::pin(token(worker, &snapshot, client, listener, head)).await }
+        .inspect_err(|_| record.tell = plan::tell_of_stopped(&snapshot, namespace, client, listener, head))?;
     let inquiry = |held| Inquiry { worker, snapshot: &snapshot, client, behind, upgrades: hop.upgrade.is_some(), held };
     let held = match listener.filter(|listener| !listener.asks.is_empty()) {
         None => Ok(None),
@@ -201,7 +204,7 @@ async fn direct(
     let mut tries = Tries { worker, retry, held, service: None, ended: Ended::Cancelled, asked: Asked::default(), grace: due.grace };
     loop {
         let fresh = record.attempt > 1;
-        match tries.once(down, head, hop, record, To { key: Ok(key.clone()), picked: None, fresh }, |_, _| Verdict::Forward).await? {
+        match tries.once(down, head, hop, record, To { key: &key, picked: None, fresh }, &mut |_, _| Verdict::Forward).await? {
             Step::Done(after) => return Ok(after),
             Step::Again => record.attempt += 1,
         }
@@ -230,39 +233,44 @@ struct Picked<'t> {
 
 impl<'t> Routed<'t> {
     async fn run(&mut self, down: &mut Downstream<'_>, head: &mut RequestHead, hop: &Hop, record: &mut Record) -> Result<After, Stop> {
-        let decision = self.decision;
-        record.way = plan::way(&decision);
-        record.dialled_service = self.dialled.map(|s| self.worker.destination(s));
-        let (scheme, port) = self.called.unwrap_or_else(|| (Scheme::Http, head.port().unwrap_or(80)));
-        // Before filters take out what it is told by.
-        let only = match decision.split() {
-            [one] => Called::of(self.snapshot, &one.backend),
-            _ => None,
+        // What is needed no more while an answer is awaited lies in a block of its own, and so in no memory that would be looked at then.
+        let (backend, called, pending, mut held, mut sticky) = {
+            let decision = self.decision;
+            record.way = plan::way(&decision);
+            record.dialled_service = self.dialled.map(|s| self.worker.destination(s));
+            let (scheme, port) = self.called.unwrap_or_else(|| (Scheme::Http, head.port().unwrap_or(80)));
+            // Before filters take out what it is told by.
+            let only = match decision.split() {
+                [one] => Called::of(self.snapshot, &one.backend),
+                _ => None,
+            };
+            let came = sticky::came(self.snapshot, &decision, only.as_ref(), head);
+            let mut applied = Applied::default();
+            let outcome = filters::apply_request(&decision, head, &Context { scheme, port }, &mut applied);
+            note(record, applied);
+            let pending = match outcome.map_err(|r| plan::refused(&r))? {
+                RequestOutcome::Forward(pending) => pending,
+                RequestOutcome::Answer(answer) => return self.answered(down, head, record, answer).await,
+            };
+            let backend = plan::draw(&decision, record, came.led.map(|led| led.backend), self.worker.draw32())?;
+            let called = only.or_else(|| Called::of(self.snapshot, &backend.backend));
+            let secure = scheme == Scheme::Https;
+            let sticky = Sticky::of(&decision, backend, called.as_ref(), &came, secure);
+            drop(came);
+            let of_rule: Mirrors<'_> = filters::mirrors(decision.phases(), || self.worker.draw32()).collect();
+            let of_backend: Mirrors<'_> = filters::mirrors(&backend.phases, || self.worker.draw32()).collect();
+            let held = self.hold(down, head, !(of_rule.is_empty() && of_backend.is_empty())).await?;
+            let has_body = down.from.has_body();
+            let sent =
+                |mirror: &&Written<Mirror>, head: &RequestHead| self.mirror(&mirror.filter.backend, head, hop, held.clone(), has_body);
+            // A rule's mirrors get what the rule made of the request, before the backend's own filters.
+            of_rule.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.rule(mirror.at));
+            filters::apply_backend_request(&decision, backend, head, &mut applied);
+            of_backend.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.backend(mirror.at));
+            note(record, applied);
+            (backend, called, pending, held, sticky)
         };
-        let came = sticky::came(self.snapshot, &decision, only.as_ref(), head);
-        let mut applied = Applied::default();
-        let outcome = filters::apply_request(&decision, head, &Context { scheme, port }, &mut applied);
-        note(record, applied);
-        let pending = match outcome.map_err(|r| plan::refused(&r))? {
-            RequestOutcome::Forward(pending) => pending,
-            RequestOutcome::Answer(answer) => return self.answered(down, head, record, answer).await,
-        };
-        let backend = plan::draw(&decision, record, came.led.map(|led| led.backend), self.worker.draw32())?;
-        let called = only.or_else(|| Called::of(self.snapshot, &backend.backend));
-        let secure = scheme == Scheme::Https;
-        let sticky = Sticky::of(&decision, backend, called.as_ref(), &came, secure);
-        drop(came);
-        let of_rule: Mirrors<'_> = filters::mirrors(decision.phases(), || self.worker.draw32()).collect();
-        let of_backend: Mirrors<'_> = filters::mirrors(&backend.phases, || self.worker.draw32()).collect();
-        let held = self.hold(down, head, !(of_rule.is_empty() && of_backend.is_empty())).await?;
-        let has_body = down.from.has_body();
-        let sent = |mirror: &&Written<Mirror>, head: &RequestHead| self.mirror(&mirror.filter.backend, head, hop, held.clone(), has_body);
-        // A rule's mirrors get what the rule made of the request, before the backend's own filters.
-        of_rule.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.rule(mirror.at));
-        filters::apply_backend_request(&decision, backend, head, &mut applied);
-        of_backend.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.backend(mirror.at));
-        note(record, applied);
-        self.tries(down, head, hop, record, (backend, called.as_ref()), &pending, held, sticky).await
+        self.tries(down, head, hop, record, (backend, called.as_ref()), &pending, (&mut held, &mut sticky)).await
     }
 
     /// A redirect or a cross-origin answer: no backend hears of it.
@@ -316,10 +324,9 @@ impl<'t> Routed<'t> {
         record: &mut Record,
         (backend, called): (&SplitBackend, Option<&Called<'t>>),
         pending: &Pending,
-        held: Option<Bytes>,
-        mut sticky: Option<Sticky<'_>>,
+        (held, sticky): (&mut Option<Bytes>, &mut Option<Sticky<'_>>),
     ) -> Result<After, Stop> {
-        let (worker, decision) = (self.worker, self.decision);
+        let (worker, decision, held) = (self.worker, self.decision, held.take());
         let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started).no_later(self.due.at);
         let service = admit::budget(worker, &backend.backend, called);
         let mut tries = Tries { worker, retry, held, service, ended: Ended::Cancelled, asked: Asked::default(), grace: self.due.grace };
@@ -329,24 +336,24 @@ impl<'t> Routed<'t> {
             let avoid = tries.asked.by(rt::now());
             let led = sticky.as_ref().and_then(Sticky::endpoint);
             let before = pick::Tried { at: &tried, avoid: &avoid, led, unreached: matches!(tries.ended, Ended::Failed(_)) };
-            let picked = self.pick(&backend.backend, called, before, head, hop, record).await?;
+            let Picked { key, endpoint, service } = self.pick(&backend.backend, called, before, head, hop, record).await?;
             // The same one again: what else waits in its pool is no younger than what just broke.
-            let fresh = picked.endpoint.as_ref().map_or(record.attempt > 1, |picked| tried.contains(&picked.id));
-            if let Some(picked) = &picked.endpoint {
+            let fresh = endpoint.as_ref().map_or(record.attempt > 1, |picked| tried.contains(&picked.id));
+            if let Some(picked) = &endpoint {
                 tried.push(picked.id);
                 record.destination = worker.peer(self.snapshot, picked.endpoint);
             }
-            if let (None, Some(service)) = (&record.dialled_service, picked.service) {
+            if let (None, Some(service)) = (&record.dialled_service, service) {
                 record.dialled_service = Some(worker.destination(service));
             }
-            if let Ok(key) = &picked.key {
+            if let Ok(key) = &key {
                 record.endpoint = Some(key.address);
                 record.security = key.security();
             }
-            let mut load = Load { worker, picked: picked.endpoint, since: rt::now(), ended: Ended::Cancelled };
+            let mut load = Load { worker, picked: endpoint, since: rt::now(), ended: Ended::Cancelled };
             let mut applied = record.decided().map(|decided| decided.applied).unwrap_or_default();
             let name = load.picked.as_ref().map(|picked| picked.endpoint).map(|endpoint| &*endpoint.id);
-            let judge = |head: &mut ResponseHead, again: bool| {
+            let mut judge = |head: &mut ResponseHead, again: bool| {
                 if again {
                     return Verdict::TryAgain;
                 }
@@ -358,8 +365,11 @@ impl<'t> Routed<'t> {
                 sticky.iter().for_each(|sticky| sticky.answer(name, head));
                 Verdict::Forward
             };
-            let to = To { key: picked.key, picked: load.picked.as_ref(), fresh };
-            let step = tries.once(down, head, hop, record, to, judge).await;
+            let picked = load.picked.as_ref();
+            let step = match key {
+                Ok(ref key) => tries.once(down, head, hop, record, To { key, picked, fresh }, &mut judge).await,
+                Err(error) => Box::pin(tries.unreached(picked, error)).await,
+            };
             note(record, applied);
             load.ended = tries.ended;
             pass.failed(tries.ended);
@@ -368,7 +378,7 @@ impl<'t> Routed<'t> {
                 Step::Done(after) => return Ok(after),
                 Step::Again => {
                     record.attempt += 1;
-                    if let (Some(sticky), Ended::Answered(_)) = (&mut sticky, tries.ended) {
+                    if let (Some(sticky), Ended::Answered(_)) = (sticky.as_mut(), tries.ended) {
                         sticky.passed_over(name);
                     }
                 }

@@ -147,12 +147,6 @@ pub fn serve(worker: Rc<Worker>, connection: h1::Connection, client: Client) -> 
         // One watch for the whole connection: to begin and end one for each request costs more than to read it.
         let mut moved_on = pin!(moved_on(served.worker.shared.stage.subscribe(), stage));
         loop {
-            if std::mem::take(&mut first) && Box::pin(is_h2(&served.worker, &mut served.connection.reader, served.client.bounds.idle)).await
-            {
-                let Served { worker, connection, client, .. } = *served;
-                let Some((stream, read)) = connection.into_parts() else { return };
-                return Box::pin(serve_h2(worker, stream, read, client)).await;
-            }
             // A draining proxy still answers what arrives in the moment in which its peers learn of it, and closes each connection after that.
             // One that has a successor is in no hurry: who is idle now may send its last request at any moment, and must not meet a closing door.
             let idle = if stage == Stage::Ending { limits::DRAIN_GRACE } else { served.client.bounds.idle };
@@ -174,6 +168,21 @@ pub fn serve(worker: Rc<Worker>, connection: h1::Connection, client: Client) -> 
             if !begun {
                 let Served { worker, connection, client, .. } = &mut *served;
                 return Box::pin(goodbye(worker, connection, client)).await;
+            }
+            if std::mem::take(&mut first) {
+                match Box::pin(begins_h2(&mut served.connection.reader, served.client.bounds.head_time)).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        let Served { worker, connection, client, .. } = *served;
+                        let Some((stream, read)) = connection.into_parts() else { return };
+                        return Box::pin(serve_h2(worker, stream, read, client)).await;
+                    }
+                    Err(slow) => {
+                        let Served { worker, connection, client, .. } = &mut *served;
+                        Box::pin(refuse_head(worker, &mut connection.writer, client, &slow)).await;
+                        return Box::pin(linger(connection, limits::EARLY_ANSWER_TIME)).await;
+                    }
+                }
             }
             served.carried += 1;
             let after;
@@ -200,8 +209,8 @@ async fn carry(served: &mut Served) -> After {
         Ok(framing) => {
             let _busy = worker.busy();
             let last = worker.shared.is_draining() || client.requests.is_some_and(|most| *carried >= most);
-            let down = Downstream::h1(reader, writer, framing, rt::now(), last);
-            one(worker, down, &mut head, client).await
+            let mut down = Downstream::h1(reader, writer, framing, rt::now(), last);
+            one(worker, &mut down, &mut head, client).await
         }
         Err(error) => {
             Box::pin(refuse_head(worker, writer, client, &error)).await;
@@ -234,15 +243,10 @@ async fn goodbye(worker: &Worker, connection: &mut h1::Connection, client: &Clie
     }
 }
 
-/// Whether the caller begins with HTTP/2. Who says nothing for too long, or while the proxy drains, is left to HTTP/1, which knows what to do.
-async fn is_h2(worker: &Worker, reader: &mut Reader, idle: Duration) -> bool {
-    let mut stages = worker.shared.stage.subscribe();
-    let begins = pin!(rt::timeout(idle, reader.begins_with(h2::CLIENT_PREFACE)));
-    let drained = pin!(stages.wait_for(|stage| *stage == Stage::Ending));
-    match select(begins, drained).await {
-        Either::Left((begins, _)) => begins.unwrap_or(false),
-        Either::Right(_) => false,
-    }
+/// Whether a caller who has begun to speak speaks HTTP/2. Who stops within that is as slow as one who stops within any head.
+async fn begins_h2(reader: &mut Reader, head_time: Duration) -> Result<bool, Error> {
+    let slow = || Error::new(Fault::SlowRequest, format!("head took longer than {head_time:?}"));
+    rt::timeout(head_time, reader.begins_with(h2::CLIENT_PREFACE)).await.ok_or_else(slow)
 }
 
 /// Serves an HTTP/2 connection; `read` is what came of it already. Each request is a task of its own.
@@ -267,7 +271,7 @@ pub async fn serve_h2(worker: Rc<Worker>, stream: Stream, read: BytesMut, client
         async move {
             let _busy = worker.busy();
             let h2::Exchange { mut head, body, responder } = exchange;
-            one(&worker, Downstream::h2(body, responder, rt::now()), &mut head, &client).await;
+            one(&worker, &mut Downstream::h2(body, responder, rt::now()), &mut head, &client).await;
             spare::keep_request(head);
         }
     };
@@ -328,7 +332,7 @@ pub(crate) fn begin(worker: &Worker, client: &Client) -> Record {
 }
 
 /// One request, from its head to its record.
-async fn one(worker: &Rc<Worker>, mut down: Downstream<'_>, head: &mut RequestHead, client: &Client) -> After {
+async fn one(worker: &Rc<Worker>, down: &mut Downstream<'_>, head: &mut RequestHead, client: &Client) -> After {
     let started = down.started;
     let mut record = begin(worker, client);
     record.method = head.method.clone();
@@ -338,9 +342,9 @@ async fn one(worker: &Rc<Worker>, mut down: Downstream<'_>, head: &mut RequestHe
     if head.is_grpc() {
         record.protocol = Protocol::Grpc;
     }
-    let after = match forward::request(worker, &mut down, head, client, &mut record).await {
+    let after = match forward::request(worker, down, head, client, &mut record).await {
         Ok(after) => after,
-        Err(stop) => stop_here(worker, &mut down, head, client, &mut record, stop).await,
+        Err(stop) => Box::pin(stop_here(worker, down, head, client, &mut record, stop)).await,
     };
     finish(worker, &mut record, started);
     after

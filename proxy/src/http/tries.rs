@@ -40,7 +40,7 @@ fn by_its_proxy(fault: Fault) -> String {
 
 /// Where one try goes.
 pub struct To<'t> {
-    pub key: Result<UpstreamKey, Error>,
+    pub key: &'t UpstreamKey,
     pub picked: Option<&'t pick::Picked<'t>>,
     /// Not by a connection that others used before.
     pub fresh: bool,
@@ -69,23 +69,16 @@ impl Tries<'_, '_> {
         hop: &Hop,
         record: &mut Record,
         to: To<'_>,
-        mut judge: impl FnMut(&mut ResponseHead, bool) -> Verdict,
+        judge: &mut impl FnMut(&mut ResponseHead, bool) -> Verdict,
     ) -> Result<Step, Stop> {
         let To { key, picked, fresh } = to;
         self.ended = Ended::Cancelled;
         let deadline = self.retry.attempt_deadline(rt::now());
         reach::in_time(deadline)?;
-        let believed = key.as_ref().is_ok_and(|key| mark::is_believed(&key.via));
-        let opened = match key {
-            Ok(key) => reach::endpoint(self.worker, &key, fresh, deadline, &mut down.to, picked).await?,
-            Err(error) => Err(error),
-        };
-        let mut up = match opened {
+        let believed = mark::is_believed(&key.via);
+        let mut up = match reach::endpoint(self.worker, key, fresh, deadline, &mut down.to, picked).await? {
             Ok(up) => up,
-            Err(error) => {
-                self.ended = Ended::of_failure(error.fault);
-                return self.failed(Failure::Unsent(error.fault), true, picked, error).await;
-            }
+            Err(error) => return Box::pin(self.unreached(picked, error)).await,
         };
         if let Some(trace) = &mut record.trace {
             trace.dialled = Some(rt::now().saturating_duration_since(down.started));
@@ -96,13 +89,13 @@ impl Tries<'_, '_> {
             deadline::tell(head, left.saturating_sub(self.grace));
         }
         let (reused, version, idempotent) = (up.is_reused(), head.version, head.method.is_idempotent());
-        let what = Try { head, hop, held: self.held.clone(), deadline, version, close: down.close };
+        let mut what = Try { head, hop, held: self.held.clone(), deadline, version, close: down.close };
         let mut counts = Counts::default();
         let (retry, worker, service, of_endpoint, asked) = (&mut self.retry, self.worker, &self.service, &mut self.ended, &mut self.asked);
         let resendable = self.held.is_some() || !down.from.has_body();
         let (mut pause, mut by_peer, mut kept) = (None, None, Vec::new());
         let (strangers, mut recording) = (record.reporter == telemetry::Reporter::Gateway, Recording::of(record));
-        let ended = exchange::run(down, &mut up, what, &mut counts, |answer| {
+        let mut see = |answer: &mut ResponseHead| {
             by_peer = mark::take(answer, believed);
             recording.see(answer);
             let (ended, failure) = mark::judged(answer.status, by_peer);
@@ -125,8 +118,8 @@ impl Tries<'_, '_> {
                 }
                 _ => judge(answer, pause.is_some()),
             }
-        })
-        .await;
+        };
+        let ended = exchange::run(down, &mut up, &mut what, &mut counts, &mut see).await;
         // Who breaks off, or is broken off, in the middle of an answer had its head.
         (record.request_bytes, record.response_bytes, record.status) = (counts.up, counts.down, counts.status.unwrap_or_default());
         record.upstream_duration = counts.first_byte.map(|at| at.saturating_duration_since(down.started));
@@ -160,6 +153,12 @@ impl Tries<'_, '_> {
                 self.failed(failure, again, picked, error).await
             }
         }
+    }
+
+    /// Nobody was reached.
+    pub async fn unreached(&mut self, picked: Option<&pick::Picked<'_>>, error: Error) -> Result<Step, Stop> {
+        self.ended = Ended::of_failure(error.fault);
+        self.failed(Failure::Unsent(error.fault), true, picked, error).await
     }
 
     /// What it says of the endpoint that no answer came.

@@ -99,6 +99,9 @@ async fn slow_heads_and_bodies_end_when_the_gateway_says() {
         let edge = Edge::new(FrontLimits { head_time: Some(SHORT), body_idle: Some(SHORT), ..FrontLimits::default() }, false).await;
         assert!(edge.says(b"GET / HT").await.starts_with("HTTP/1.1 408"));
         assert!(edge.reason().await.contains("head took longer than 50ms"));
+        // What may become HTTP/2 is waited for no longer than any head, and not as long as an idle connection.
+        assert!(edge.says(b"PRI * HT").await.starts_with("HTTP/1.1 408"));
+        assert!(edge.reason().await.contains("head took longer than 50ms"));
         let post_head = b"POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 10\r\n\r\nabc";
         assert!(edge.says(post_head).await.starts_with("HTTP/1.1 408"));
         assert!(edge.reason().await.contains("body stood still for 50ms"));

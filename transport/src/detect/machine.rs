@@ -100,7 +100,8 @@ impl Detection {
             (Some(spoke), Reads::Anything) => (spoke + limits::SNIFF_TIME, Step::Decided(BYTES)),
             (Some(spoke), Reads::HttpAlone) => (spoke + limits::HEAD_TIME, unrecognised("the caller said too little to tell its protocol")),
             (None, Reads::HttpAlone) => (self.began + limits::KEEP_ALIVE, Step::Decided(Verdict::Nothing)),
-            (None, Reads::Anything) if self.dialled => return Step::Wait(None),
+            // Neither side has said a word: as long as two pieces of bytes may be apart.
+            (None, Reads::Anything) if self.dialled => (self.began + limits::TUNNEL_IDLE, Step::Decided(Verdict::Nothing)),
             (None, Reads::Anything) => (self.began + limits::SPEAK_FIRST, Step::Dial),
         };
         if now < until {

@@ -94,6 +94,14 @@ impl<'c> BodyReader<'c> {
         }
     }
 
+    /// What can be said without reading more.
+    pub fn at_hand(&mut self) -> Option<Result<Option<Bytes>, Error>> {
+        match self.step() {
+            Ok(None) => matches!(self.state, State::Done).then_some(Ok(None)),
+            told => Some(told),
+        }
+    }
+
     fn lost_by(&self) -> Fault {
         match self.fault {
             Fault::MalformedRequest => Fault::DownstreamClosed,
@@ -271,6 +279,29 @@ impl<'c> BodyWriter<'c> {
             }
         };
         sent.map_err(|e| self.lost(&e))
+    }
+
+    /// Has the last piece sent without waiting for it, if it is the last, small, and others have something to send too.
+    pub fn post(&mut self, piece: &[u8]) -> bool {
+        let posted = matches!(self.framing, Framing::Length(_)) && self.left == piece.len() as u64 && self.writer.post(piece);
+        if posted {
+            (self.held_at, self.left) = (None, 0);
+        }
+        posted
+    }
+
+    /// Ends the body where nobody has to be waited for.
+    pub fn end(&mut self) -> bool {
+        let whole = match self.framing {
+            Framing::Length(_) => self.left == 0,
+            Framing::None | Framing::UntilClose => true,
+            Framing::Chunked => false,
+        };
+        let ended = whole && (self.writer.is_empty() || self.writer.post(&[]));
+        if ended {
+            self.held_at = None;
+        }
+        ended
     }
 
     /// # Errors

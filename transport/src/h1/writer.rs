@@ -61,6 +61,24 @@ impl Writer {
         self.held.extend_from_slice(bytes);
     }
 
+    /// Has what is held and `piece`, the last of a message, sent without waiting for it, or says that it cannot be.
+    pub(super) fn post(&mut self, piece: &[u8]) -> bool {
+        if piece.len() > GATHER {
+            return false;
+        }
+        let held = self.held.len();
+        self.held.extend_from_slice(piece);
+        let posted = self.send.post(&mut self.held, self.patience);
+        if !posted {
+            self.held.truncate(held);
+        }
+        posted
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// What is held, then `piece`.
     pub(super) async fn send(&mut self, piece: &[u8]) -> std::io::Result<()> {
         // A peer that stops reading is not waited for without end.
@@ -75,7 +93,13 @@ impl Writer {
         rt::behind().await;
         let patience = self.patience;
         let late = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("the receiver took nothing for {patience:?}")));
-        let sent = rt::timeout(patience, self.send.send(&self.held, piece)).await.unwrap_or_else(late);
+        let sent = match rt::timeout(patience, self.send.send(&self.held, piece)).await {
+            Some(sent) => sent,
+            None => {
+                self.send.stalled(patience);
+                late()
+            }
+        };
         spare::keep_text(std::mem::take(&mut self.held));
         sent
     }

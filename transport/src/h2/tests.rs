@@ -443,3 +443,32 @@ fn what_is_carried_within_a_stream_is_told_that_the_machine_is_gone() {
         assert!(error.gone && error.nothing_received, "{error}");
     });
 }
+
+#[test]
+fn who_shuts_the_window_of_what_is_carried_within_a_stream_is_told_so_and_counted_by_that_name() {
+    run(async {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let (a, b) = Stream::pair(1 << 16);
+        let heard = told.clone();
+        rt::spawn(async move {
+            let mut server = Server::new(b, BytesMut::new(), Who::Member).await.unwrap();
+            server.when_reset(move |cause| heard.borrow_mut().push(cause));
+            let carry = |Exchange { body, responder, .. }: Exchange| async move {
+                let writer = responder.respond(&ResponseHead::with_status(200), Length::Open).unwrap();
+                let mut within = crate::h1::Connection::new(Stream::Tunnel(Box::new(Tunnel::new(body, writer))));
+                let (mut answer, size) = (ResponseHead::with_status(200), 1 << 22);
+                let length = Length::Known(size as u64);
+                let mut body = within.writer.response(&mut answer, length, &Method::Get, model::Version::Http11, &mut false, None);
+                body.send(&vec![b'x'; size]).await.unwrap_err();
+            };
+            let _ = serve(server, std::future::pending(), carry).await;
+        });
+        let client = Client::new(a, BytesMut::new()).await.unwrap();
+        let (_writer, mut answer) = client.request(&post("/"), Length::Open).unwrap();
+        let mut body = answer.head(&mut ResponseHead::default()).await.unwrap().unwrap();
+        rt::sleep(limits::BODY_IDLE * 2).await;
+        let error = text(&mut body).await.unwrap_err();
+        assert_eq!(error.reset, Some(code::ENHANCE_YOUR_CALM));
+        assert_eq!(*told.borrow(), ["h2_window_shut"]);
+    });
+}

@@ -8,6 +8,7 @@ use model::{Fault, RequestHead, ResponseHead};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Both directions end on their own. Dropped before that, it resets the stream.
@@ -63,6 +64,13 @@ impl Tunnel {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The peer is not waited for any more.
+    pub(crate) fn stalled(&mut self, patience: Duration) {
+        let handle = &self.writer.handle;
+        // What it says is what whoever waited says by itself.
+        drop(handle.connection().stalled(handle.place, patience));
     }
 
     /// How many of that many bytes may be sent now; where they crossed with the peer's goodbye, all, to nobody.

@@ -7,6 +7,7 @@ mod diag;
 mod doubt;
 mod listener;
 mod machine;
+mod post;
 mod stream;
 mod timeout;
 
@@ -92,12 +93,8 @@ pub async fn sleep(duration: Duration) {
 /// another, and a peer on this machine is woken once for all of it: to wake somebody costs the sender more than to write. Who is the first since the
 /// thread last waited, where the last before was alone, is taken to be alone too and goes on at once.
 pub async fn behind() {
-    let alone = BEHIND.with(|behind| {
-        let Some((now, before)) = behind.get() else { return false };
-        behind.set(Some((now.saturating_add(1), before)));
-        now == 0 && before <= 1
-    });
-    let mut waited = alone;
+    let mut waited = is_alone();
+    counted();
     std::future::poll_fn(|cx| {
         if std::mem::replace(&mut waited, true) {
             return Poll::Ready(());
@@ -106,6 +103,23 @@ pub async fn behind() {
         Poll::Pending
     })
     .await;
+}
+
+/// Counts who goes behind the others, unless nobody else does.
+fn joins() -> bool {
+    let alone = is_alone();
+    if !alone {
+        counted();
+    }
+    !alone
+}
+
+fn is_alone() -> bool {
+    BEHIND.get().is_some_and(|(now, before)| now == 0 && before <= 1)
+}
+
+fn counted() {
+    BEHIND.set(BEHIND.get().map(|(now, before)| (now.saturating_add(1), before)));
 }
 
 /// Lets other tasks of this thread have their turn.
@@ -154,7 +168,9 @@ pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = builder.enable_io().enable_time().on_thread_unpark(spent).build_local(tokio::runtime::LocalOptions::default())?;
     CLOCK.with(|clock| clock.set(Some((now(), 0))));
     BEHIND.with(|behind| behind.set(Some((0, 0))));
+    post::open();
     let ended = runtime.block_on(work);
+    post::close();
     CLOCK.with(|clock| clock.set(None));
     BEHIND.with(|behind| behind.set(None));
     Ok(ended)

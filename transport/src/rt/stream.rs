@@ -1,6 +1,7 @@
 //! A connection of any kind, read and written by halves on one thread.
 
 use super::machine::{Here, Wire};
+use super::post;
 use crate::{limits, spare};
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
@@ -9,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -193,6 +194,12 @@ impl Stream {
         }
     }
 
+    pub(super) fn stalled(&mut self, patience: Duration) {
+        if let Some(tunnel) = self.tunnel() {
+            tunnel.stalled(patience);
+        }
+    }
+
     /// Whom to tell, once, if the peer breaks what TLS demands after the handshake: that may come in the middle of anything, and ends the connection for
     /// whoever reads it. It is told the cause as metrics name it. Of what carries no TLS nothing is told.
     pub fn when_broken(&mut self, told: impl FnOnce(&'static str) + 'static) {
@@ -272,7 +279,7 @@ impl Stream {
 
     pub fn split(self) -> (Recv, Send) {
         let shared = Rc::new(RefCell::new(self));
-        (Recv(shared.clone()), Send(shared))
+        (Recv(shared.clone()), Send { stream: shared, posted: None })
     }
 
     /// Waits until there is something to read, without holding a buffer: an idle connection costs none.
@@ -373,28 +380,73 @@ impl Recv {
 
     /// Puts the halves together again.
     pub fn reunite(self, send: Send) -> Option<Stream> {
-        drop(send);
+        send.end();
         Rc::try_unwrap(self.0).ok().map(RefCell::into_inner)
     }
 }
 
 /// The writing half.
 #[derive(Debug)]
-pub struct Send(Rc<RefCell<Stream>>);
+pub struct Send {
+    stream: Rc<RefCell<Stream>>,
+    /// What was given to the post last.
+    posted: Option<post::Ticket>,
+}
 
 impl Send {
+    /// Has these bytes sent behind all that this thread is about to do, or says that they cannot be: where the thread has no post, or carries nothing else.
+    /// They are taken to be sent: that they could not be shows where the stream is read, or written next.
+    pub(crate) fn post(&mut self, bytes: &mut Vec<u8>, patience: Duration) -> bool {
+        if self.posted.is_some_and(post::is_here) || !post::is_open() || post::is_late(&self.stream) || !super::joins() {
+            return false;
+        }
+        self.posted = Some(post::put(&self.stream, std::mem::take(bytes), patience));
+        true
+    }
+
+    /// The receiver took nothing for so long, and is not waited for any more: one that shut the window of its stream is told so, and counted by that name.
+    pub(crate) fn stalled(&mut self, patience: Duration) {
+        self.stream.borrow_mut().stalled(patience);
+    }
+
+    #[cfg(test)]
+    pub(super) fn stream(&self) -> &Rc<RefCell<Stream>> {
+        &self.stream
+    }
+
+    /// What was posted goes before what follows.
+    async fn settle(&mut self, posted: post::Ticket) -> io::Result<()> {
+        if let Some(bytes) = post::take(posted) {
+            let mut sent = 0;
+            poll_fn(|cx| self.stream.borrow_mut().poll_write_all(cx, &bytes, &mut sent)).await?;
+        }
+        poll_fn(|cx| post::poll_gone(&self.stream, cx)).await;
+        Ok(())
+    }
+
+    /// What is posted goes now, as far as it is taken.
+    fn end(self) {
+        if let Some(bytes) = self.posted.and_then(post::take) {
+            // What fails shows where the stream is read.
+            let _ = self.stream.borrow_mut().poll_write_all(&mut Context::from_waker(Waker::noop()), &bytes, &mut 0);
+        }
+    }
+
     /// Writes all of `first` and then all of `second`, in as few system calls as the kernel allows.
     ///
     /// # Errors
     /// Those of the connection.
     pub async fn send(&mut self, first: &[u8], second: &[u8]) -> io::Result<()> {
+        if let Some(posted) = self.posted.take() {
+            Box::pin(self.settle(posted)).await?;
+        }
         let total = first.len() + second.len();
         let mut done = 0;
         while done < total {
             done += poll_fn(|cx| {
                 let a = &first[done.min(first.len())..];
                 let b = &second[done.saturating_sub(first.len())..];
-                let mut stream = self.0.borrow_mut();
+                let mut stream = self.stream.borrow_mut();
                 match (a.is_empty(), b.is_empty()) {
                     (true, _) => Pin::new(&mut *stream).poll_write(cx, b),
                     (_, true) => Pin::new(&mut *stream).poll_write(cx, a),
@@ -405,9 +457,9 @@ impl Send {
             .and_then(|n| if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) })?;
         }
         // TLS keeps records back until it is told.
-        let is_tls = self.0.borrow().tls().is_some();
+        let is_tls = self.stream.borrow().tls().is_some();
         if is_tls {
-            poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)).await?;
+            poll_fn(|cx| Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx)).await?;
         }
         Ok(())
     }
@@ -417,7 +469,10 @@ impl Send {
     /// # Errors
     /// Those of the connection.
     pub async fn shutdown(&mut self) -> io::Result<()> {
-        poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)).await
+        if let Some(posted) = self.posted.take() {
+            Box::pin(self.settle(posted)).await?;
+        }
+        poll_fn(|cx| Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx)).await
     }
 
     /// The same of bytes that are shared: a stream of HTTP/2 takes them without a copy.
@@ -425,12 +480,15 @@ impl Send {
     /// # Errors
     /// Those of the connection.
     pub async fn send_bytes(&mut self, mut bytes: Bytes) -> io::Result<()> {
-        let is_tunnel = self.0.borrow_mut().tunnel().is_some();
+        let is_tunnel = self.stream.borrow_mut().tunnel().is_some();
         if !is_tunnel {
             return self.send(&bytes, &[]).await;
         }
+        if let Some(posted) = self.posted.take() {
+            Box::pin(self.settle(posted)).await?;
+        }
         poll_fn(|cx| {
-            let mut stream = self.0.borrow_mut();
+            let mut stream = self.stream.borrow_mut();
             match stream.tunnel() {
                 Some(tunnel) => tunnel.poll_send(cx, &mut bytes),
                 // It was cut meanwhile, and says why.

@@ -32,7 +32,12 @@ use Reads::{Anything, HttpAlone};
 fn a_server_that_greets_is_dialled_after_a_moment_and_is_tcp() {
     assert!(matches!(after(Anything, &[(0, Time)]), Step::Wait(Some(_))));
     assert_eq!(after(Anything, &[(0, Time), (10, Time)]), Step::Dial);
-    assert_eq!(after(Anything, &[(0, Time), (10, Time), (11, Time)]), Step::Wait(None), "it is dialled once");
+    assert!(matches!(after(Anything, &[(0, Time), (10, Time), (11, Time)]), Step::Wait(Some(_))), "it is dialled once");
+    assert_eq!(
+        after(Anything, &[(0, Time), (10, Time), (3_600_000, Time)]),
+        Step::Decided(Verdict::Nothing),
+        "and not waited for without end"
+    );
     assert_eq!(after(Anything, &[(0, Time), (10, Time), (12, Server)]), opaque(true));
     assert_eq!(after(Anything, &[(0, Time), (10, Time), (11, Caller(b"GE")), (12, Server)]), opaque(true));
     assert_eq!(after(Anything, &[(0, Time), (10, Time), (5000, ServerEnded)]), opaque(false));
@@ -85,5 +90,5 @@ fn where_http_alone_may_pass_nothing_falls_back() {
 fn upstream_that_is_open_already_is_not_dialled() {
     let start = crate::rt::now();
     let mut detection = Detection::new(Anything, true, start);
-    assert_eq!(detection.handle(Time, start + Duration::from_secs(1)), Step::Wait(None));
+    assert_eq!(detection.handle(Time, start + Duration::from_secs(1)), Step::Wait(Some(start + limits::TUNNEL_IDLE)));
 }

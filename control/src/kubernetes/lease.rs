@@ -30,6 +30,8 @@ type Record = (Option<String>, Option<MicroTime>, Option<i32>);
 pub struct Election {
     me: String,
     seen: Option<(Record, Instant)>,
+    /// When the lease was looked at last.
+    looked: Option<Instant>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -44,10 +46,15 @@ pub enum Step {
 
 impl Election {
     pub fn new(me: String) -> Self {
-        Self { me, seen: None }
+        Self { me, seen: None, looked: None }
     }
 
     pub fn decide(&mut self, there: Option<&LeaseSpec>, now: Instant) -> Step {
+        // While nobody could look nobody could renew either: after an API server was away who led before has its time again, for proxies have their connections there.
+        let before = self.looked.replace(now);
+        if before.is_some_and(|before| now.duration_since(before) >= limits::LEASE_RENEW) {
+            self.seen = None;
+        }
         let Some(spec) = there else { return Step::Take { transitions: 0 } };
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
         let transitions = spec.lease_transitions.unwrap_or(0);

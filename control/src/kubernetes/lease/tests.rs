@@ -15,15 +15,29 @@ fn spec(holder: &str, renewed: i64, transitions: i32) -> LeaseSpec {
 
 #[test]
 fn a_lease_is_taken_when_nobody_renewed_it_for_its_length() {
-    let start = monotone();
-    let at = |seconds| start + Duration::from_secs(seconds);
-    let mut election = Election::new("me".into());
+    let (start, mut election) = (monotone(), Election::new("me".into()));
     // However old its times are by the clock of whoever wrote them.
-    assert_eq!(election.decide(Some(&spec("other", 1, 4)), at(0)), Step::Wait);
-    assert_eq!(election.decide(Some(&spec("other", 1, 4)), at(14)), Step::Wait);
-    assert_eq!(election.decide(Some(&spec("other", 2, 4)), at(14)), Step::Wait);
-    assert_eq!(election.decide(Some(&spec("other", 2, 4)), at(28)), Step::Wait);
-    assert_eq!(election.decide(Some(&spec("other", 2, 4)), at(29)), Step::Take { transitions: 5 });
+    assert_eq!(looking(&mut election, &spec("other", 1, 4), start, 0..=14), [Step::Wait]);
+    assert_eq!(looking(&mut election, &spec("other", 2, 4), start, 14..=28), [Step::Wait]);
+    assert_eq!(looking(&mut election, &spec("other", 2, 4), start, 29..=29), [Step::Take { transitions: 5 }]);
+}
+
+/// What is decided each second, each thing once.
+fn looking(election: &mut Election, there: &LeaseSpec, start: Instant, seconds: std::ops::RangeInclusive<u64>) -> Vec<Step> {
+    let mut steps: Vec<Step> = seconds.map(|second| election.decide(Some(there), start + Duration::from_secs(second))).collect();
+    steps.dedup();
+    steps
+}
+
+#[test]
+fn who_led_before_an_api_server_was_away_has_its_time_again() {
+    let (start, mut election) = (monotone(), Election::new("me".into()));
+    let led = spec("other", 1, 4);
+    assert_eq!(looking(&mut election, &led, start, 0..=2), [Step::Wait]);
+    // Nobody could look for a minute, nor renew.
+    assert_eq!(looking(&mut election, &led, start, 62..=76), [Step::Wait]);
+    // It did not come back.
+    assert_eq!(looking(&mut election, &led, start, 77..=77), [Step::Take { transitions: 5 }]);
 }
 
 #[test]
@@ -40,7 +54,7 @@ fn what_nobody_holds_is_taken_at_once_and_ones_own_is_renewed() {
 fn a_lease_that_does_not_say_how_long_it_is_has_the_usual_length() {
     let (start, mut election) = (monotone(), Election::new("me".into()));
     let silent = LeaseSpec { lease_duration_seconds: None, ..spec("other", 1, 4) };
-    assert_eq!(election.decide(Some(&silent), start), Step::Wait);
+    assert_eq!(looking(&mut election, &silent, start, 0..=limits::LEASE.as_secs() - 1), [Step::Wait]);
     assert_eq!(election.decide(Some(&silent), start + limits::LEASE - Duration::from_millis(1)), Step::Wait);
     assert_eq!(election.decide(Some(&silent), start + limits::LEASE), Step::Take { transitions: 5 });
 }

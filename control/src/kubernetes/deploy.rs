@@ -1,6 +1,6 @@
 //! What a Gateway of ours is made of in a cluster: pure, from the Gateway and its listeners. A ServiceAccount that is its identity, a ConfigMap with the
-//! roots by which its proxies believe the control plane, a Deployment of proxies, and a Service before them. All are owned by the Gateway, so that they go
-//! when it does. Numbers that others may set (replicas) are left to them.
+//! roots by which its proxies believe the control plane, a Deployment of proxies with a disruption budget, and a Service before them. All are owned by the
+//! Gateway, so that they go when it does. Numbers that others may set (replicas) are left to them.
 
 use super::addresses;
 use frontends::Object;
@@ -67,6 +67,7 @@ pub fn objects(gateway: &Object, uid: &str, ports: &BTreeSet<Port>, settings: &S
     let made = Made { gateway, uid, settings, asked, name: name(gateway), metrics };
     let mut all = vec![made.service_account(), made.config_map(), made.deployment()];
     all.extend((!ports.is_empty()).then(|| made.service(ports)));
+    all.push(made.disruption_budget());
     all
 }
 
@@ -137,6 +138,14 @@ impl Made<'_> {
             deployment["spec"]["replicas"] = replicas.clone();
         }
         deployment
+    }
+
+    /// Whoever empties machines takes one proxy after another.
+    fn disruption_budget(&self) -> Value {
+        json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": self.metadata(&self.name),
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": self.selector()}},
+        })
     }
 
     fn pod(&self) -> Value {

@@ -134,6 +134,7 @@ async fn apply(cluster: &Cluster, object: &Value) -> Result<(), kube::Error> {
         "Deployment" => ("apps", "deployments"),
         "Service" => ("", "services"),
         "ServiceAccount" => ("", "serviceaccounts"),
+        "PodDisruptionBudget" => ("policy", "poddisruptionbudgets"),
         "EndpointSlice" => ("discovery.k8s.io", "endpointslices"),
         _ => ("", "configmaps"),
     };

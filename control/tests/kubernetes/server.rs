@@ -30,6 +30,7 @@ pub const KINDS: &[(&str, &str, &str)] = &[
     ("apis/discovery.k8s.io/v1", "endpointslices", "EndpointSlice"),
     ("apis/coordination.k8s.io/v1", "leases", "Lease"),
     ("apis/events.k8s.io/v1", "events", "Event"),
+    ("apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget"),
     ("apis/gateway.networking.k8s.io/v1", "gatewayclasses", "GatewayClass"),
     ("apis/gateway.networking.k8s.io/v1", "gateways", "Gateway"),
     ("apis/gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute"),

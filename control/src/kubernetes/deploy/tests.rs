@@ -42,7 +42,16 @@ fn everything_is_the_gateways_own_and_carries_its_labels() {
     let made = objects(&gateway, "u-1", &ports(&[(80, false), (53, true)]), &settings(), &Deployed::default());
     let kinds: Vec<_> =
         made.iter().map(|o| format!("{} {}", o["kind"].as_str().unwrap(), o["metadata"]["name"].as_str().unwrap())).collect();
-    assert_eq!(kinds, ["ServiceAccount gateway-web", "ConfigMap web-organza", "Deployment web-organza", "Service web-organza"]);
+    assert_eq!(
+        kinds,
+        [
+            "ServiceAccount gateway-web",
+            "ConfigMap web-organza",
+            "Deployment web-organza",
+            "Service web-organza",
+            "PodDisruptionBudget web-organza"
+        ]
+    );
     for object in &made {
         let metadata = &object["metadata"];
         assert_eq!(metadata["ownerReferences"][0]["uid"], "u-1");
@@ -54,6 +63,11 @@ fn everything_is_the_gateways_own_and_carries_its_labels() {
     assert_eq!(made[2]["spec"]["replicas"], Value::Null, "an autoscaler may set them");
     assert_eq!(pod["spec"]["volumes"][0]["emptyDir"]["sizeLimit"], "2Gi", "its lines fill no node");
     assert_eq!(pod["spec"]["volumes"][2]["projected"]["sources"][0]["serviceAccountToken"]["audience"], AUDIENCE);
+    assert_eq!(
+        made[4]["spec"],
+        json!({"maxUnavailable": 1, "selector": made[2]["spec"]["selector"]}),
+        "machines are emptied one after another"
+    );
     let service = &made[3]["spec"];
     assert_eq!(service["ports"][0], json!({"name": "udp-53", "port": 53, "targetPort": 53, "protocol": "UDP"}));
     assert_eq!(service["selector"], json!({GATEWAY_LABEL: "web"}));
@@ -86,7 +100,7 @@ fn scrapers_find_each_pod_and_no_listeners_port_is_taken_for_it() {
 #[test]
 fn pods_ask_for_no_privilege() {
     let made = objects(&gateway("web", json!({})), "u", &BTreeSet::new(), &settings(), &Deployed::default());
-    assert_eq!(made.len(), 3, "a Service has a port at least");
+    assert_eq!(made.len(), 4, "a Service has a port at least");
     let pod = &made[2]["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");

@@ -26,6 +26,17 @@ pub struct TrafficPolicy {
     pub retry_budget: RetryBudget,
     /// Where the rule that leads here has none of its own.
     pub session: Option<Persistence>,
+    /// Endpoints that are not in the mesh are told for whom a connection is opened, before all else on it.
+    pub proxy_header: Option<ProxyHeader>,
+}
+
+/// Version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// A policy, for one port of its service or for all that have none of their own.

@@ -39,7 +39,8 @@ pub async fn asked<'b>(
     let picked = worker.pick(snapshot, &called, to, pick::Tried::default(), None);
     let picked = picked.map_err(|_| Error::new(Fault::NoEndpoint, pick::no_endpoint(snapshot, to)))?;
     let http2 = http2 || called.service.port(to.port).is_some_and(|p| matches!(p.protocol, AppProtocol::Http2 | AppProtocol::Grpc));
-    let key = UpstreamKey::endpoint(snapshot, called.service, picked.endpoint, to.port, framing(http2))?.counted(picked.counted());
+    let key = UpstreamKey::endpoint(snapshot, called.service, picked.endpoint, to.port, framing(http2))?;
+    let key = key.counted(picked.counted()).told(called.service, to.port, None);
     // Whatever becomes of it, the balancer is told.
     let mut load = Load { worker, picked: Some(picked), since: rt::now(), ended: Ended::Cancelled };
     let asked = exchange::asked(worker, key, keep, head, body).await;

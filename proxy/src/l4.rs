@@ -99,7 +99,8 @@ async fn endpoint(
             true => UpstreamKey::sealed(service, picked.endpoint, to.port),
             false => UpstreamKey::endpoint(snapshot, service, picked.endpoint, to.port, Framing::Tcp),
         };
-        let result = open(worker, way.map(|way| way.counted(picked.counted())), record).await;
+        let way = way.map(|way| way.counted(picked.counted()).told(service, to.port, record.source_address));
+        let result = open(worker, way, record).await;
         let refused = |error: &Error| error.cause == Some(upstream::REFUSED);
         // What a connection carries is nobody's business here: that it was opened is all there is to say.
         let ended = match &result {

@@ -22,6 +22,7 @@ use telemetry::{Peer, Security};
 use transport::h1::Reader;
 use transport::open::Open;
 use transport::preface::{Framing, Hello, Preface, Welcome, read};
+use transport::proxy_protocol::{self, Told};
 use transport::{Error, Stream, h1, h2, rt, tls};
 
 mod members;
@@ -99,11 +100,13 @@ pub struct UpstreamKey {
     pub framing: Framing,
     /// Whose connections it is counted among; absent for what is no service, and for checks.
     pub counted: Option<Counted>,
+    /// What the server is told by the PROXY protocol before all else: then a connection is one caller's.
+    pub told: Option<Arc<[u8]>>,
 }
 
 impl UpstreamKey {
     pub fn plain(address: SocketAddr, framing: Framing) -> Self {
-        Self { address, via: Via::Plain, framing, counted: None }
+        Self { address, via: Via::Plain, framing, counted: None, told: None }
     }
 
     /// The way to an endpoint of a service.
@@ -149,12 +152,24 @@ impl UpstreamKey {
             }
             Tunnel::None => (SocketAddr::new(endpoint.address, target()?), outside()?),
         };
-        Ok(Self { address, via, framing, counted: None })
+        Ok(Self { address, via, framing, counted: None, told: None })
     }
 
     /// As one of the service's connections, of which there may be so many.
     pub fn counted(self, by: Counted) -> Self {
         Self { counted: Some(by), ..self }
+    }
+
+    /// As the policy of the service's port has servers outside the mesh told who calls. Within it they know.
+    pub fn told(self, service: &Service, port: u16, caller: Option<SocketAddr>) -> Self {
+        let Some(version) = service.policy(port).and_then(|policy| policy.proxy_header) else { return self };
+        match self.via {
+            Via::Plain | Via::Tls(_) => {
+                let told = caller.map_or(Told::Nothing, |source| Told::Caller { source, destination: self.address });
+                Self { told: Some(proxy_protocol::header(version, told).into()), ..self }
+            }
+            Via::Organza { .. } | Via::Hbone { .. } => self,
+        }
     }
 
     pub fn security(&self) -> Security {
@@ -244,6 +259,10 @@ impl Multiplexing {
     }
 
     fn put(&mut self, key: UpstreamKey, client: h2::Client, peer: Option<Peer>, now: Instant) {
+        // Nobody else may say what its server was told.
+        if key.told.is_some() {
+            return;
+        }
         let open = self.open.entry(key).or_default();
         // What is beyond the limit serves one request and ends with it.
         if open.len() < limits::H2_CONNECTIONS {
@@ -382,9 +401,9 @@ impl Worker {
     /// As [`Worker::connect`].
     async fn dial(self: &Rc<Self>, key: &UpstreamKey) -> Result<Dialled, Error> {
         match &key.via {
-            Via::Plain => Ok(Dialled::outside(dial_tcp(key.address).await?)),
+            Via::Plain => Ok(Dialled::outside(dial_outside(key).await?)),
             Via::Tls(Outside { tls: outside, shown }) => {
-                let tcp = dial_tcp(key.address).await?;
+                let tcp = dial_outside(key).await?;
                 let alpn: Alpn = match key.framing {
                     Framing::Http2 => &[alpn::H2],
                     Framing::Http1 => &[alpn::HTTP1],
@@ -482,8 +501,16 @@ impl Worker {
     pub async fn external(self: &Rc<Self>, snapshot: &Snapshot, host: &ExternalHost, framing: Framing) -> Result<UpstreamKey, Error> {
         let via = Via::outside(snapshot, host.tls.as_ref())?;
         let address = self.outside(&host.host, host.port).await?;
-        Ok(UpstreamKey { address, via, framing, counted: None })
+        Ok(UpstreamKey { address, via, framing, counted: None, told: None })
     }
+}
+
+async fn dial_outside(key: &UpstreamKey) -> Result<Stream, Error> {
+    let mut stream = dial_tcp(key.address).await?;
+    if let Some(header) = &key.told {
+        proxy_protocol::tell(&mut stream, header).await?;
+    }
+    Ok(stream)
 }
 
 async fn dial_tcp(address: SocketAddr) -> Result<Stream, Error> {

@@ -1,12 +1,13 @@
-//! The PROXY protocol, versions 1 and 2 (HAProxy's `proxy-protocol.txt`), as receivers read it: a load balancer in front says whose connection it
-//! brings. [`parse`] is pure: bytes in, verdict out. As with [`crate::detect`], what a beginning says, every longer reading of the same bytes says too. It never
+//! The PROXY protocol, versions 1 and 2 (HAProxy's `proxy-protocol.txt`), as receivers read it and senders write it: a load balancer in front says whose
+//! connection it brings. [`parse`] and [`header`] are pure: bytes in, verdict out, and back. As with [`crate::detect`], what a beginning says, every longer reading of the same bytes says too. It never
 //! decides whom to believe: who may say this is judged before it is read.
 
 use crate::rt::{self, Stream};
 use crate::{Error, limits};
 use model::Fault;
+use model::traffic::ProxyHeader;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What version 2 begins with.
 pub const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -75,6 +76,56 @@ pub async fn read(stream: &mut Stream) -> Result<Told, Error> {
     };
     let late = || Error::new(Fault::SlowRequest, "no PROXY header within 10 s").with_cause("proxy_protocol_timeout");
     rt::timeout(limits::PREFACE_TIME, read).await.ok_or_else(late)?
+}
+
+/// The header by which a server is told this.
+pub fn header(version: ProxyHeader, told: Told) -> Vec<u8> {
+    match (version, told) {
+        (ProxyHeader::V1, Told::Nothing) => b"PROXY UNKNOWN\r\n".to_vec(),
+        (ProxyHeader::V2, Told::Nothing) => [SIGNATURE, &[0x20, 0, 0, 0][..]].concat(),
+        (ProxyHeader::V1, Told::Caller { source, destination }) => {
+            let (family, [from, to]) = match alike(source.ip(), destination.ip()) {
+                Alike::V4(ips) => ("TCP4", ips.map(IpAddr::V4)),
+                Alike::V6(ips) => ("TCP6", ips.map(IpAddr::V6)),
+            };
+            format!("PROXY {family} {from} {to} {} {}\r\n", source.port(), destination.port()).into_bytes()
+        }
+        (ProxyHeader::V2, Told::Caller { source, destination }) => {
+            let (family, ips) = match alike(source.ip(), destination.ip()) {
+                Alike::V4(ips) => (0x11, ips.map(|ip| ip.octets().to_vec()).concat()),
+                Alike::V6(ips) => (0x21, ips.map(|ip| ip.octets().to_vec()).concat()),
+            };
+            let ports = [source.port().to_be_bytes(), destination.port().to_be_bytes()].concat();
+            let length = ((ips.len() + ports.len()) as u16).to_be_bytes();
+            [SIGNATURE, &[0x21, family][..], &length, &ips, &ports].concat()
+        }
+    }
+}
+
+/// Two addresses of one family, for a header has room for one.
+enum Alike {
+    V4([Ipv4Addr; 2]),
+    V6([Ipv6Addr; 2]),
+}
+
+fn alike(source: IpAddr, destination: IpAddr) -> Alike {
+    let wide = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => Alike::V4([source, destination]),
+        _ => Alike::V6([wide(source), wide(destination)]),
+    }
+}
+
+/// Writes a header onto a connection on which nothing was sent yet.
+///
+/// # Errors
+/// If the server does not take it.
+pub async fn tell(stream: &mut Stream, header: &[u8]) -> Result<(), Error> {
+    let lost = |e: std::io::Error| Error::new(Fault::UpstreamReset, e.to_string()).with_nothing_received();
+    stream.write_all(header).await.map_err(lost)
 }
 
 /// How many bytes more the header has at least.

@@ -27,6 +27,7 @@ words!(model::Health = v1::Health { Healthy, Unhealthy, Draining });
 words!(model::InitialHealth = v1::InitialHealth { Healthy, Unhealthy });
 words!(model::ListenerProtocol = v1::ListenerProtocol { Http, Https, TlsTerminate, TlsPassthrough, Tcp, Udp });
 words!(model::Nearest = v1::Nearest { Node, Zone, Region });
+words!(model::traffic::ProxyHeader = v1::ProxyHeader { V1, V2 });
 words!(model::telemetry::CollectorProtocol = v1::CollectorProtocol { Grpc, Http });
 words!(model::Normalisation = v1::Normalisation { None, Base, MergeSlashes, DecodeSlashes });
 words!(model::RouteProtocol = v1::RouteProtocol { Http, Grpc, Tcp, Tls, Udp });

@@ -6,7 +6,7 @@ use crate::kubernetes::text;
 use crate::wrong::{Within, Wrong};
 use crate::{Object, limits};
 use model::service::HashOn;
-use model::traffic::{Breaker, ConnectionLimits, Ejection, RequestLimits, RetryBudget, TrafficPolicy};
+use model::traffic::{Breaker, ConnectionLimits, Ejection, ProxyHeader, RequestLimits, RetryBudget, TrafficPolicy};
 use model::{Balancer, Nearest};
 use serde_json::Value;
 use std::sync::Arc;
@@ -42,6 +42,7 @@ pub fn read(object: &Object) -> Result<Read, Wrong> {
         slow_start: time(part(balancer, "slowStart"), "window").at("slowStart").at("loadBalancer")?,
         retry_budget: retry_budget(part(spec, "retryConstraint")).at("retryConstraint")?,
         session,
+        proxy_header: proxy_header(part(spec, "proxyProtocol")).at("proxyProtocol")?,
     };
     let balancer = if spec.get("loadBalancer").is_some() { Some(algorithm(balancer).at("loadBalancer")?) } else { None };
     let nearest = nearest(part(part(spec, "loadBalancer"), "locality")).at("locality").at("loadBalancer")?;
@@ -146,6 +147,15 @@ fn algorithm(value: &Value) -> Result<Balancer, Wrong> {
         "RoundRobin" => Ok(Balancer::RoundRobin),
         "ConsistentHash" => hash_on(part(value, "consistentHash")).at("consistentHash").map(Balancer::Maglev),
         other => Err(Wrong::new("Invalid", format!("The type {other:?} is not known.")).at("type")),
+    }
+}
+
+fn proxy_header(value: &Value) -> Result<Option<ProxyHeader>, Wrong> {
+    match text(value, "version") {
+        None if value.is_null() => Ok(None),
+        Some("V1") => Ok(Some(ProxyHeader::V1)),
+        Some("V2") => Ok(Some(ProxyHeader::V2)),
+        other => Err(Wrong::new("Invalid", format!("The version {:?} is not known.", other.unwrap_or(""))).at("version")),
     }
 }
 

@@ -25,16 +25,16 @@ pub async fn ask(worker: &Rc<Worker>, service: &Service, endpoint: &Endpoint, po
             Probe::Http { method, path, hostname, expected } => {
                 let http2 = service.port(port).is_some_and(|p| matches!(p.protocol, AppProtocol::Http2 | AppProtocol::Grpc));
                 let framing = if http2 { Framing::Http2 } else { Framing::Http1 };
-                let key = UpstreamKey::endpoint(&worker.snapshot(), service, endpoint, port, framing)?;
+                let key = UpstreamKey::endpoint(&worker.snapshot(), service, endpoint, port, framing)?.told(service, port, None);
                 let head = || request(method.clone(), path, hostname.as_deref(), service);
                 http(worker, key, head, expected).await
             }
             Probe::Grpc { service: asked } => {
-                let key = UpstreamKey::endpoint(&worker.snapshot(), service, endpoint, port, Framing::Http2)?;
+                let key = UpstreamKey::endpoint(&worker.snapshot(), service, endpoint, port, Framing::Http2)?.told(service, port, None);
                 grpc(worker, key, || request(Method::Post, wire::health::CHECK, None, service), asked).await
             }
             Probe::Tcp { send, receive } => {
-                let key = UpstreamKey::endpoint(&worker.snapshot(), service, endpoint, port, Framing::Tcp)?;
+                let key = UpstreamKey::endpoint(&worker.snapshot(), service, endpoint, port, Framing::Tcp)?.told(service, port, None);
                 tcp(worker, key, send, receive).await
             }
         }

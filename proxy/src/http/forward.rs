@@ -409,7 +409,7 @@ impl<'t> Routed<'t> {
                 let picked = picked.map_err(|nobody| unpicked(self.snapshot, service, to, nobody))?;
                 let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
                 let key = UpstreamKey::endpoint(self.snapshot, service, picked.endpoint, to.port, framing)
-                    .map(|key| key.counted(picked.counted()));
+                    .map(|key| key.counted(picked.counted()).told(service, to.port, self.client.address));
                 Ok(Picked { key, endpoint: Some(picked), service: Some(service) })
             }
             Backend::External(host) => {
@@ -427,7 +427,8 @@ impl<'t> Routed<'t> {
         let picked = self.worker.pick(self.snapshot, &called, to, pick::Tried::default(), None).ok()?;
         self.worker.balancers.borrow_mut().ended(&picked, Ended::Cancelled, None, rt::now());
         let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
-        UpstreamKey::endpoint(self.snapshot, service, picked.endpoint, to.port, framing).map(|key| key.counted(picked.counted())).ok()
+        let key = UpstreamKey::endpoint(self.snapshot, service, picked.endpoint, to.port, framing).ok()?;
+        Some(key.counted(picked.counted()).told(service, to.port, self.client.address))
     }
 
     /// Sends a copy whose answer nobody waits for, and says whether it could. Bodies too large to hold are not mirrored.

@@ -332,7 +332,7 @@ async fn a_limit_that_was_lowered_closes_what_is_idle_and_one_per_endpoint_leave
 /// The way to catalog, a connection of its own as far as requests see it.
 async fn connect(scene: &Scene) -> Way {
     let via = Via::Organza { expected: [id("catalog")].into(), service: key(Kind::Service, "catalog"), port: HTTP };
-    let to = UpstreamKey { address: scene.relay.address, via, framing: Framing::Http1, counted: None };
+    let to = UpstreamKey { address: scene.relay.address, via, framing: Framing::Http1, counted: None, told: None };
     Way::H1(scene.web.worker.connect(&to, true).await.unwrap())
 }
 
@@ -471,7 +471,7 @@ async fn a_proxy_that_knows_no_trunks_gets_connections_of_their_own() {
             }
         });
         let via = Via::Organza { expected: [id("catalog")].into(), service: key(Kind::Service, "catalog"), port: HTTP };
-        let to = UpstreamKey { address: older, via, framing: Framing::Http1, counted: None };
+        let to = UpstreamKey { address: older, via, framing: Framing::Http1, counted: None, told: None };
         let mut open = Vec::new();
         for _ in 0..3 {
             let mut way = Way::H1(scene.web.worker.connect(&to, true).await.unwrap());

@@ -224,7 +224,7 @@ async fn bytes_bring_no_key_and_pass_only_where_their_port_is_declared_so() {
                 assert!(shop.catalog.worker.shared.metrics.encode().contains("organza_key_refused_total{cause=\"missing\"} 1"));
             }
             let via = Via::Hbone { expected: [id("catalog")].into(), authority: format!("catalog:{port}").as_str().into() };
-            let tunnel = UpstreamKey { address: shop.tunnel, via, framing: Framing::Tcp, counted: None };
+            let tunnel = UpstreamKey { address: shop.tunnel, via, framing: Framing::Tcp, counted: None, told: None };
             assert_eq!(shop.web.worker.connect(&tunnel, true).await.is_ok(), passes, "{port} by HBONE");
             assert_eq!(echo(shop.tunnel).await == b"ping", passes, "{port} in plaintext");
         }

@@ -62,7 +62,7 @@ async fn a_forged_authority_leads_nowhere() {
         let shop = Shop::new(backend.address);
         let open = async |authority: String| {
             let via = Via::Hbone { expected: [id("catalog")].into(), authority: authority.as_str().into() };
-            let key = UpstreamKey { address: shop.tunnel, via, framing: Framing::Tcp, counted: None };
+            let key = UpstreamKey { address: shop.tunnel, via, framing: Framing::Tcp, counted: None, told: None };
             let mut up = shop.web.worker.connect(&key, true).await?;
             Ok::<_, transport::Error>(up.pooled.connection.reader.piece(100).await.unwrap())
         };

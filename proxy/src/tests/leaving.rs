@@ -140,7 +140,7 @@ async fn a_request_that_crosses_with_a_drain_is_answered_and_one_that_comes_too_
         let backend = Backend::http("catalog").await;
         let shop = Shop::new(backend.address);
         let via = Via::Organza { expected: [id("catalog")].into(), service: key(Kind::Service, "catalog"), port: HTTP };
-        let to = UpstreamKey { address: shop.tunnel, via, framing: Framing::Http1, counted: None };
+        let to = UpstreamKey { address: shop.tunnel, via, framing: Framing::Http1, counted: None, told: None };
         let mut way = Way::H1(shop.web.worker.connect(&to, true).await.unwrap());
         let post = async |way: &mut Way| {
             let mut head = RequestHead::default();

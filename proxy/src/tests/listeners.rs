@@ -65,7 +65,7 @@ fn invalid(weight: u32) -> WeightedBackend {
 }
 
 /// A gateway with one TCP listener and these backends.
-fn tcp(shop: &mut Shop, backends: Vec<WeightedBackend>) -> (Proxy, SocketAddr) {
+pub fn tcp(shop: &mut Shop, backends: Vec<WeightedBackend>) -> (Proxy, SocketAddr) {
     let door = listener("tcp", ListenerProtocol::Tcp, "*");
     opened(shop, vec![Resource::Listener(Arc::new(door)), route("tcproute", "tcp", &["*"], backends)])
 }

@@ -34,6 +34,7 @@ mod scripted;
 mod session;
 mod strangers;
 mod tokens;
+mod told;
 mod traces;
 mod trust;
 

@@ -47,8 +47,11 @@ async fn a_service_that_this_workload_does_not_back_is_not_believed() {
         shop.mesh.put(resources::service("reviews", &[Place::organza("reviews-1", shop.tunnel, backend.address.port())]));
         let dial = async |service: &str| {
             let via = Via::Organza { expected: [id("catalog")].into(), service: key(Kind::Service, service), port: TCP };
-            let mut up =
-                shop.web.worker.connect(&UpstreamKey { address: shop.tunnel, via, framing: Framing::Tcp, counted: None }, true).await?;
+            let mut up = shop
+                .web
+                .worker
+                .connect(&UpstreamKey { address: shop.tunnel, via, framing: Framing::Tcp, counted: None, told: None }, true)
+                .await?;
             up.pooled.connection.writer.flush().await.unwrap();
             upstream::welcome(&mut up.pooled.connection.reader).await
         };

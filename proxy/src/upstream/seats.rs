@@ -113,8 +113,8 @@ impl Worker {
 
     /// A connection of HTTP/1 that carried its request goes to one who waits for it, or back to the pool; where somebody else needs its seat it is closed.
     pub(super) fn keep(&self, mut pooled: Pooled) {
-        // Whoever waits gets none whose peer was believed before trust changed.
-        if self.pool.borrow().is_doubted(pooled.opened) {
+        // Whoever waits gets none whose peer was believed before trust changed, nor one whose server was told of somebody else.
+        if self.pool.borrow().is_doubted(pooled.opened) || pooled.key.told.is_some() {
             return;
         }
         if let Some(counted) = &pooled.key.counted

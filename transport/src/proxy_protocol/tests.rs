@@ -31,6 +31,26 @@ fn lines_of_version_1_are_read() {
 }
 
 #[test]
+fn what_is_told_in_either_version_is_what_is_read() {
+    let told = [
+        (caller("192.0.2.1:56324", "198.51.100.2:443"), caller("192.0.2.1:56324", "198.51.100.2:443")),
+        (caller("[2001:db8::1]:1", "[2001:db8::2]:65535"), caller("[2001:db8::1]:1", "[2001:db8::2]:65535")),
+        // A header has one family.
+        (caller("192.0.2.1:1", "[2001:db8::2]:2"), caller("[::ffff:192.0.2.1]:1", "[2001:db8::2]:2")),
+        (Told::Nothing, Told::Nothing),
+    ];
+    for (told, read) in told {
+        for version in [ProxyHeader::V1, ProxyHeader::V2] {
+            let bytes = header(version, told);
+            assert_eq!(whole(&bytes), (bytes.len(), read), "{version:?}");
+        }
+    }
+    let line = header(ProxyHeader::V1, caller("192.0.2.1:56324", "198.51.100.2:443"));
+    assert_eq!(line, b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n");
+    assert_eq!(header(ProxyHeader::V2, caller("192.0.2.1:56324", "198.51.100.2:443")), v2(0x21, 0x11, &FOUR));
+}
+
+#[test]
 fn lines_that_break_a_rule_are_refused() {
     for line in [
         "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\n",

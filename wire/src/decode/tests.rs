@@ -192,6 +192,7 @@ fn policies() -> Vec<model::AttachedPolicy> {
         slow_start: Some(second * 30),
         retry_budget: RetryBudget { percent: 1, interval: second * 6, min_count: 2, min_interval: second * 7 },
         session: Some(session(Carrier::Header, None)),
+        proxy_header: Some(ProxyHeader::V2),
     };
     let at = |port, policy| model::AttachedPolicy { port, policy: std::sync::Arc::new(policy) };
     let others = checks().into_iter().skip(1).zip(1000..);

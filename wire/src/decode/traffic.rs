@@ -29,6 +29,7 @@ fn policy(m: v1::TrafficPolicy) -> Result<TrafficPolicy> {
         breaker: m.breaker.map(breaker).transpose().at("breaker")?,
         slow_start: m.slow_start_nanos.map(Duration::from_nanos),
         session: m.session.map(session).transpose().at("session")?,
+        proxy_header: m.proxy_header.map(word).transpose().at("proxy_header")?,
         retry_budget: RetryBudget {
             percent: percent(budget.percent).at("retry_budget.percent")?,
             interval: Duration::from_nanos(budget.interval_nanos),

@@ -25,6 +25,7 @@ fn policy(p: &TrafficPolicy) -> v1::TrafficPolicy {
         breaker: p.breaker.as_ref().map(breaker),
         slow_start_nanos: p.slow_start.map(nanos),
         session: p.session.as_ref().map(session),
+        proxy_header: p.proxy_header.map(Word::number),
         retry_budget: Some(v1::RetryBudget {
             percent: u32::from(p.retry_budget.percent),
             interval_nanos: nanos(p.retry_budget.interval),

@@ -167,6 +167,9 @@ pub struct TrafficPolicy {
     pub endpoint_connections: ::core::option::Option<u32>,
     #[prost(message, optional, tag = "20")]
     pub session: ::core::option::Option<SessionPersistence>,
+    /// What endpoints outside the mesh are told first on each connection; absent: nothing.
+    #[prost(enumeration = "ProxyHeader", optional, tag = "34")]
+    pub proxy_header: ::core::option::Option<i32>,
 }
 /// How a client is led to the endpoint that it was led to before.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1686,6 +1689,35 @@ impl Nearest {
             "NEAREST_NODE" => Some(Self::Node),
             "NEAREST_ZONE" => Some(Self::Zone),
             "NEAREST_REGION" => Some(Self::Region),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ProxyHeader {
+    Unspecified = 0,
+    V1 = 1,
+    V2 = 2,
+}
+impl ProxyHeader {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PROXY_HEADER_UNSPECIFIED",
+            Self::V1 => "PROXY_HEADER_V1",
+            Self::V2 => "PROXY_HEADER_V2",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PROXY_HEADER_UNSPECIFIED" => Some(Self::Unspecified),
+            "PROXY_HEADER_V1" => Some(Self::V1),
+            "PROXY_HEADER_V2" => Some(Self::V2),
             _ => None,
         }
     }

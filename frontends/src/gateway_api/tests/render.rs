@@ -136,6 +136,9 @@ fn render_policies(service: &Service, out: &mut String) {
         if let Some(session) = &p.session {
             line(out, 2, told_session(session));
         }
+        if let Some(version) = p.proxy_header {
+            line(out, 2, format!("tells who calls by the PROXY protocol, {version:?}"));
+        }
     }
 }
 

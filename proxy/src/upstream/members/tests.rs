@@ -14,7 +14,7 @@ async fn connections_that_have_ended_are_let_go_of() {
         let (worker, tunnel) = (&shop.web.worker, shop.tunnel);
         let open = async || {
             let via = Via::Organza { expected: [id("catalog")].into(), service: key(Kind::Service, "catalog"), port: TCP };
-            worker.connect(&UpstreamKey { address: tunnel, via, framing: Framing::Http2, counted: None }, true).await.unwrap()
+            worker.connect(&UpstreamKey { address: tunnel, via, framing: Framing::Http2, counted: None, told: None }, true).await.unwrap()
         };
         for _ in 0..2 * MEMBERS_LOOKED_AT {
             drop(open().await);

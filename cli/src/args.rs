@@ -3,7 +3,7 @@
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
     access, bug_report, ca, check, completions, control_process, dashboard, demo, diff, down, explain, gateway_pod, get, graph, install,
-    load, logs, man, pipe, probe, proxy_process, renew, run, sample, status, tap, token, top, trace, up, upgrade, validate, wait,
+    load, logs, man, pipe, probe, proxy_process, renew, run, sample, status, tap, token, top, trace, trust, up, upgrade, validate, wait,
 };
 use clap::{Parser, Subcommand};
 use std::pin::Pin;
@@ -73,6 +73,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Show and rotate the mesh's roots of trust
     Ca(ca::CaArgs),
+    /// Have HTTPS on this machine: an authority for names like shop.localhost, and certificates of it
+    Trust(trust::TrustArgs),
     /// Show what the mesh's processes have said
     Logs(logs::LogsArgs),
     /// Write one file with what is needed to look into a problem, without secrets
@@ -166,6 +168,7 @@ fn work(command: Command) -> Pin<Box<dyn Future<Output = Outcome<ExitCode>>>> {
         Command::Wait(args) => Box::pin(wait::run(args)),
         Command::Token(args) => Box::pin(token::run(args)),
         Command::Ca(args) => Box::pin(ca::run(args)),
+        Command::Trust(args) => Box::pin(async move { trust::run(args) }),
         Command::Logs(args) => Box::pin(logs::run(args)),
         Command::BugReport(args) => Box::pin(bug_report::run(args)),
         Command::Proxy(args) => Box::pin(proxy_process::run(args)),

@@ -57,6 +57,7 @@ mod to;
 mod token;
 mod top;
 mod trace;
+mod trust;
 mod units;
 mod up;
 mod upgrade;

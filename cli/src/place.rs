@@ -193,6 +193,11 @@ fn read_pid(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// Where the development authority of this user lies; no mesh is called so.
+pub fn trust() -> Outcome<PathBuf> {
+    Ok(state_home()?.join("organza/.trust"))
+}
+
 pub fn make_folder(folder: &Path) -> Outcome {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).doing(|| format!("make the folder {}", folder.display()))
 }

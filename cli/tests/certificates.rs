@@ -122,3 +122,55 @@ fn curl_and_openssl_are_asked_and_shown() {
     assert!(up.wait(SOON).success(), "{}", up.output());
     nothing_is_left(&mesh);
 }
+
+#[test]
+fn certificates_of_a_developers_own_authority_are_shown_and_believed() {
+    if !require(&[Need::Program("curl")]) {
+        return;
+    }
+    let (mesh, port) = (mesh(), free_port());
+    let trust = |words: &[&str]| {
+        let (code, said, error) = mesh.run(&[&["trust"][..], words].concat());
+        assert_eq!(code, 0, "{said}{error}");
+        said
+    };
+    mesh.write("tls.yaml", &trust(&["certificate", "shop.localhost", "127.0.0.1"]));
+    let gateway = format!(
+        "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: door}}
+spec:
+  gatewayClassName: organza
+  listeners:
+  - {{name: https, port: {port}, protocol: HTTPS, tls: {{certificateRefs: [{{name: shop-localhost-tls}}]}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: all}}
+spec:
+  parentRefs: [{{name: door}}]
+  rules: [{{filters: [{{type: RequestRedirect, requestRedirect: {{hostname: elsewhere.localhost}}}}]}}]
+"
+    );
+    mesh.write("gateway.yaml", &gateway);
+    let mut up = Process::start(mesh.organza(&["up", "-f", &mesh.config().display().to_string()]));
+    up.wait_for("mesh default is up", SOON);
+    let roots = write(&mesh, "dev.pem", &trust(&["show"]));
+    let status = |host: &str| {
+        let (url, resolve) = (format!("https://{host}:{port}/"), format!("shop.localhost:{port}:127.0.0.1"));
+        let asked = ["-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", &roots, "--resolve", &resolve, &url];
+        let output = Command::new("curl").args(asked).output().expect("curl runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    eventually("it is believed for its name", SOON, || status("shop.localhost") == "302");
+    assert_eq!(status("127.0.0.1"), "302", "and for its address");
+    let (code, _, error) = mesh.run(&["trust", "certificate", "bank.com"]);
+    assert!(code == 2 && error.contains("on the internet"), "{code}: {error}");
+    // Another certificate takes its place while everything runs.
+    mesh.write("tls.yaml", &trust(&["certificate", "other.localhost", "--name", "shop-localhost-tls"]));
+    eventually("the name is no longer the certificate's", SOON, || status("shop.localhost") == "000");
+    up.signal("INT");
+    assert!(up.wait(SOON).success(), "{}", up.output());
+    nothing_is_left(&mesh);
+}

@@ -258,17 +258,17 @@ impl NewRoot {
     }
 }
 
-fn signing(error: rcgen::Error) -> Error {
+pub(crate) fn signing(error: rcgen::Error) -> Error {
     Error::Signing(error.to_string())
 }
 
-fn key_pair(text: &[u8]) -> Result<KeyPair, Error> {
+pub(crate) fn key_pair(text: &[u8]) -> Result<KeyPair, Error> {
     let key = pem::private_key(text)?;
     KeyPair::try_from(&key).map_err(|e| Error::Pem { what: "private key", why: e.to_string() })
 }
 
 /// The issuing certificate must be one that may sign, be in time, and belong to the key.
-fn check_issuing(issuing: &CertificateDer<'_>, key: &KeyPair, now: SystemTime) -> Result<(), Error> {
+pub(crate) fn check_issuing(issuing: &CertificateDer<'_>, key: &KeyPair, now: SystemTime) -> Result<(), Error> {
     let fail = |why: String| Error::Malformed { what: "CA certificate", why };
     let (_, parsed) = x509_parser::parse_x509_certificate(issuing).map_err(|e| fail(e.to_string()))?;
     if !parsed.is_ca() {
@@ -282,7 +282,7 @@ fn check_issuing(issuing: &CertificateDer<'_>, key: &KeyPair, now: SystemTime) -
     crate::svid::check_times(start, end, now)
 }
 
-fn base(now: SystemTime, not_after: SystemTime) -> CertificateParams {
+pub(crate) fn base(now: SystemTime, not_after: SystemTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.not_before = (now - limits::BACKDATE).into();

@@ -2,6 +2,7 @@
 //!
 //! [`Authority`] signs, [`Csr`] asks, [`Svid`] is what comes back, [`TrustStore`] says whom to believe, [`Credentials`] holds both for a
 //! process and swaps them without dropping a connection, [`Rotation`] says when to ask again, [`Token`] lets a second machine in.
+//! [`development`] is a developer's own authority, of no mesh.
 //! [`config`] turns them into rustls configurations that verify SPIFFE identities.
 //!
 //! This crate does no I/O and reads no clock but through rustls' `TimeProvider`: files are control's and proxy's business, `now` is an
@@ -11,6 +12,7 @@ pub mod authority;
 pub mod config;
 pub mod credentials;
 pub mod csr;
+pub mod development;
 pub mod jwt;
 pub mod limits;
 pub mod pem;

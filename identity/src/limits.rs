@@ -8,6 +8,8 @@ pub const SVID_LIFE: Duration = Duration::from_secs(24 * 3600);
 pub const ISSUING_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Life of the root.
 pub const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Life of a certificate that a development authority signs: what browsers take at most of public ones.
+pub const DEVELOPMENT_LIFE: Duration = Duration::from_secs(397 * 24 * 3600);
 /// Certificates are valid from this long before they were signed, for clocks that go slow.
 pub const BACKDATE: Duration = Duration::from_secs(120);
 /// When another root signs, renewals are spread over a twentieth of a certificate's life, and over this at most.

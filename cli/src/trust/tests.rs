@@ -1,0 +1,61 @@
+use super::*;
+use std::fs;
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("organza-trust-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn the_machines_place_and_each_browsers_database_are_found() {
+    let root = folder("found");
+    let (machine, home) = (root.join("usr/local/share/ca-certificates"), root.join("home"));
+    for folder in [&machine, &home.join(".pki/nssdb"), &home.join(".mozilla/firefox/a.default"), &home.join(".mozilla/firefox/empty")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    for folder in [".pki/nssdb", ".mozilla/firefox/a.default"] {
+        fs::write(home.join(folder).join("cert9.db"), "").unwrap();
+    }
+    let browsers = [".pki/nssdb", ".mozilla/firefox/a.default"].map(|folder| Store::Browser { folder: home.join(folder) });
+    let mut wanted = vec![Store::Machine { folder: machine, command: vec!["update-ca-certificates".into()] }];
+    wanted.extend(browsers);
+    assert_eq!(stores::found(&root, Some(&home)), wanted);
+    assert!(stores::found(&root.join("nothing"), None).is_empty());
+    fs::remove_dir_all(root).unwrap();
+}
+
+#[test]
+fn the_machine_is_told_and_forgets() {
+    let root = folder("machine");
+    let (places, authority) = (root.join("places"), root.join("authority"));
+    fs::create_dir_all(&places).unwrap();
+    let made = super::authority(&authority).unwrap();
+    let store = Store::Machine { folder: places.clone(), command: vec!["true".into()] };
+    assert_eq!(store.remove(), Ok(false));
+    assert_eq!(store.add(&super::root(&authority), &made.certificate()), Ok(true));
+    assert_eq!(fs::read_to_string(places.join("organza-development.crt")).unwrap(), made.certificate());
+    assert_eq!(super::authority(&authority).unwrap().certificate(), made.certificate(), "it stays the same one");
+    assert_eq!(store.remove(), Ok(true));
+    assert_eq!(fs::read_dir(&places).unwrap().count(), 0);
+    let store = Store::Machine { folder: places, command: vec!["false".into()] };
+    assert!(store.add(&super::root(&authority), &made.certificate()).is_err(), "what does not count is told");
+    fs::remove_dir_all(root).unwrap();
+}
+
+#[test]
+fn its_key_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = folder("key");
+    let authority = root.join("authority");
+    super::authority(&authority).unwrap();
+    assert_eq!(fs::metadata(authority.join("authority.key")).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::remove_dir_all(root).unwrap();
+}
+
+#[test]
+fn a_secret_is_called_after_its_first_name() {
+    assert_eq!(secret_name("*.Shop.localhost"), "shop-localhost-tls");
+    assert_eq!(secret_name("::1"), "1-tls");
+}

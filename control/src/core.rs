@@ -85,6 +85,8 @@ pub struct Inner {
     pub verdicts: Decided,
     /// Reports of which calls, use and verdicts were counted.
     pub heard: heard::Kept,
+    /// How many those were since this process began.
+    pub reports: u64,
     /// When they were stored last.
     counted_at: u64,
     pub ejections: Ejections,
@@ -109,6 +111,10 @@ pub struct Core {
     ca_folder: Option<PathBuf>,
     store: Arc<dyn Store>,
     unsaved: Mutex<Unsaved>,
+    /// Of the reports that were counted, how many are in the store.
+    stored: Mutex<u64>,
+    /// Whose turn it is to store more of them.
+    storing: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
     /// What the keys of sessions are made from.
     secret: Option<[u8; 32]>,
@@ -157,6 +163,7 @@ impl Core {
             verdicts: Decided::load(store.list("verdicts/").unwrap_or_default()),
             consumption: Consumption::load(store.list("consumed/").unwrap_or_default()),
             heard: heard::Kept::load(store.list("heard/").unwrap_or_default()),
+            reports: 0,
             counted_at: 0,
             ejections: Ejections::default(),
             checks: Checks::default(),
@@ -179,6 +186,8 @@ impl Core {
             ca_folder,
             store,
             unsaved: Mutex::default(),
+            stored: Mutex::default(),
+            storing: tokio::sync::Mutex::default(),
             inner: Mutex::new(inner),
             secret,
             world: watch::Sender::new(Arc::new(world)),

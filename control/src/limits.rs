@@ -86,8 +86,10 @@ pub const VERDICT_BYTES: usize = 512;
 pub const CONSUMER_BYTES: usize = 512;
 /// What is read of one report of what consumers used.
 pub const CONSUMED_OF_ONE: usize = 4_097;
-/// Calls are stored this often, in seconds, and when the control plane ends.
+/// What is too old of what was counted leaves the store this often, in seconds.
 pub const CALLS_SAVE: u64 = 15;
+/// Reports that come so shortly after each other are stored in one step; then they are acknowledged.
+pub const STORED_TOGETHER: Duration = Duration::from_millis(200);
 /// Problems that are told at once.
 pub const PROBLEMS: usize = 1000;
 /// Proxies whose sequence numbers are remembered.

@@ -15,7 +15,7 @@ use model::{Key, SpiffeId};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use telemetry::{CallCounts, CallId};
+use telemetry::{CallCounts, CallId, ConsumedCounts, ConsumedId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -413,15 +413,33 @@ impl Telemetry for Service {
         let mut report = request.into_inner();
         // Before the lock is taken that all share: it may mean a look at the whole world.
         let consumed = guarded(&self.0, (&report.proxy, &identity), std::mem::take(&mut report.consumed));
+        let counted = report.sequence > 0 && !(consumed.is_empty() && report.calls.is_empty() && report.verdicts.is_empty());
+        let (reply, reports) = self.hear(report, consumed, &identity)?;
+        // What is acknowledged is repeated no more: it has to outlive this process. It may have been counted before and not be stored yet.
+        if counted {
+            self.0.stored(reports).await;
+        }
+        Ok(Response::new(reply))
+    }
+}
+
+impl Service {
+    /// Counts what a proxy reports. With the answer it says how many reports were counted until now whose counts are to be stored.
+    fn hear(
+        &self,
+        report: v1::ReportRequest,
+        consumed: Vec<(ConsumedId, ConsumedCounts)>,
+        identity: &SpiffeId,
+    ) -> Result<(v1::ReportReply, u64), Status> {
         let mut inner = self.0.lock();
         if self.0.has_ended() {
             return Err(Status::unavailable("the control plane ends: tell the next"));
         }
         // A proxy reports for itself alone.
-        let entry = inner.registry.get(&report.proxy).filter(|entry| entry.identity().as_ref() == Some(&identity));
+        let entry = inner.registry.get(&report.proxy).filter(|entry| entry.identity().as_ref() == Some(identity));
         let workload = entry.map(registry::Entry::workload_key);
         let is_member = workload.is_some();
-        let departed = if is_member { None } else { inner.registry.departed(&report.proxy, &identity).cloned() };
+        let departed = if is_member { None } else { inner.registry.departed(&report.proxy, identity).cloned() };
         if !is_member && departed.is_none() {
             return Err(Status::permission_denied("not the identity that this proxy was registered with"));
         }
@@ -444,6 +462,7 @@ impl Telemetry for Service {
             let counts = is_news && !(consumed.is_empty() && report.calls.is_empty() && report.verdicts.is_empty());
             let counts = counts && inner.heard.is_news(&report.proxy, report.incarnation, report.sequence, seconds(now()));
             if counts {
+                inner.reports += 1;
                 inner.consumption.report(consumed, seconds(now()));
                 inner.verdicts.report(report.verdicts, seconds(now()));
             }
@@ -464,7 +483,7 @@ impl Telemetry for Service {
         if let Some(process) = report.process.as_ref().filter(|_| is_member) {
             inner.processes.report((&report.proxy, report.incarnation), process, monotone());
         }
-        Ok(Response::new(v1::ReportReply { sequence: report.sequence, taps: inner.flows.wanted() }))
+        Ok((v1::ReportReply { sequence: report.sequence, taps: inner.flows.wanted() }, inner.reports))
     }
 }
 

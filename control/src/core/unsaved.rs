@@ -66,19 +66,46 @@ impl Core {
 
     /// Stores what calls were seen, what consumers used and what policies decided since, where it is time or has to be (`force`); and what could not be stored before.
     pub(super) fn keep_calls(&self, force: bool) {
-        let counted = self.lock().counted(seconds(now()), force);
+        // One after another: what was counted later is stored later.
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counted, reports) = self.lock().counted(seconds(now()), force);
         self.keep(counted);
+        if force {
+            *stored = reports;
+        }
+    }
+
+    /// Comes when the first so many reports are in the store, which is when their proxies may be told that they need not repeat them. Those that come shortly
+    /// after each other are stored in one step, by whoever waits first; the others wait for their turn and find it done. What the disk does not take is told
+    /// by [`Core::store_problem`], and nobody waits for it: pages would stand still for all that are well.
+    pub async fn stored(&self, reports: u64) {
+        let is_stored = || *self.stored.lock().unwrap_or_else(PoisonError::into_inner) >= reports;
+        if is_stored() {
+            return;
+        }
+        let _turn = self.storing.lock().await;
+        if is_stored() {
+            return;
+        }
+        tokio::time::sleep(limits::STORED_TOGETHER).await;
+        self.keep_calls(true);
     }
 }
 
 impl Inner {
-    /// What is to be stored of what was counted. Of which reports it was goes with it: one without the other would count twice, or not at all.
-    fn counted(&mut self, now: u64, force: bool) -> Txn {
+    /// What is to be stored of what was counted, and how many reports that is since this process began. Of which reports it was goes with it: one without the
+    /// other would count twice, or not at all.
+    fn counted(&mut self, now: u64, force: bool) -> (Txn, u64) {
         if !force && now.abs_diff(self.counted_at) < limits::CALLS_SAVE {
-            return Txn::default();
+            return (Txn::default(), 0);
         }
         self.counted_at = now;
         let all = [self.calls.sweep(now), self.consumption.sweep(now), self.verdicts.sweep(now), self.heard.sweep(now)];
-        all.into_iter().fold(Txn::default(), |sum, one| Txn { put: [sum.put, one.put].concat(), delete: [sum.delete, one.delete].concat() })
+        let mut sum = Txn::default();
+        for one in all {
+            sum.put.extend(one.put);
+            sum.delete.extend(one.delete);
+        }
+        (sum, self.reports)
     }
 }

@@ -187,13 +187,8 @@ fn counted(core: &Core) -> [u64; 3] {
     ]
 }
 
-#[tokio::test]
-async fn what_was_stored_before_a_crash_is_not_counted_again_when_it_is_told_again() {
-    static SECONDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1_800_000_000);
-    let ahead = |seconds| _ = SECONDS.fetch_add(seconds, std::sync::atomic::Ordering::Relaxed);
-    crate::shell::tell_time_by(|| {
-        std::time::UNIX_EPOCH + std::time::Duration::from_secs(SECONDS.load(std::sync::atomic::Ordering::Relaxed))
-    });
+#[tokio::test(start_paused = true)]
+async fn what_was_acknowledged_outlives_a_crash_and_is_not_counted_again_when_it_is_told_again() {
     let folder = tempfile::tempdir().unwrap();
     let (config, disk) = (crate::tests::config(folder.path()), Memory::default());
     let begin = || crate::open(&config, Arc::new(disk.clone())).unwrap().0;
@@ -201,24 +196,76 @@ async fn what_was_stored_before_a_crash_is_not_counted_again_when_it_is_told_aga
     let orders = join(&first, "orders", 9001);
     acme_is_of(&first, "orders");
     tell(&first, &orders, 1).await;
-    first.sweep();
-    tell(&first, &orders, 2).await;
-    // Not each second.
-    ahead(limits::CALLS_SAVE - 1);
-    first.sweep();
+    assert_eq!(counted(&begin()), [5; 3], "at once");
+    // The proxy does not wait so long for an answer: it is counted, and nobody said so.
+    assert!(tokio::time::timeout(limits::STORED_TOGETHER / 2, tell(&first, &orders, 2)).await.is_err());
     assert_eq!((counted(&first), counted(&begin())), ([10; 3], [5; 3]));
-    ahead(1);
-    first.sweep();
-    tell(&first, &orders, 3).await;
     // It is killed here, and none of its answers came: the proxy tells all of it again.
     drop(first);
     let second = begin();
     acme_is_of(&second, "orders");
-    assert_eq!(counted(&second), [10; 3], "the third was not stored");
-    for sequence in [1, 2, 3, 3, 4] {
+    for sequence in [1, 2, 2, 3] {
         tell(&second, &orders, sequence).await;
     }
-    assert_eq!(counted(&second), [20; 3]);
+    assert_eq!((counted(&second), counted(&begin())), ([15; 3], [15; 3]));
+}
+
+/// Whoever tells side by side waits together, and one who gives up keeps nobody else from being stored.
+#[tokio::test(start_paused = true)]
+async fn reports_that_come_together_are_stored_in_one_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, disk) = (crate::tests::config(folder.path()), Memory::default());
+    let (core, _) = crate::open(&config, Arc::new(disk.clone())).unwrap();
+    let (orders, carts) = (join(&core, "orders", 9001), join(&core, "carts", 9003));
+    acme_is_of(&core, "orders");
+    let begun = tokio::time::Instant::now();
+    let (gone, ()) = tokio::join!(tokio::time::timeout(limits::STORED_TOGETHER / 2, tell(&core, &orders, 1)), tell(&core, &carts, 1),);
+    assert!(gone.is_err() && begun.elapsed() < limits::STORED_TOGETHER * 2, "{:?}", begun.elapsed());
+    let begun = tokio::time::Instant::now();
+    // What was counted for who gave up is stored by now.
+    tell(&core, &orders, 1).await;
+    assert_eq!(begun.elapsed(), std::time::Duration::ZERO);
+    tokio::join!(tell(&core, &orders, 2), tell(&core, &carts, 2), tell(&core, &carts, 3));
+    assert!(begun.elapsed() < limits::STORED_TOGETHER * 2, "{:?}", begun.elapsed());
+}
+
+/// Control planes that are killed at any moment, and answers that are waited for for any time, over 50 courses of 60 reports each.
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_moment_a_control_plane_counts_what_was_told_exactly_once() {
+    let mut seed = 7_u64;
+    let mut draw = |below: u64| {
+        // Marsaglia's xorshift.
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % below
+    };
+    let (mut kills, mut unanswered) = (0, 0);
+    for course in 0..50 {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, disk) = (crate::tests::config(folder.path()), Memory::default());
+        let begin = || {
+            let core = crate::open(&config, Arc::new(disk.clone())).unwrap().0;
+            acme_is_of(&core, "orders");
+            core
+        };
+        let mut core = begin();
+        let orders = join(&core, "orders", 9001);
+        let mut sequence = 1;
+        while sequence <= 60 {
+            let patience = std::time::Duration::from_millis(draw(400));
+            match tokio::time::timeout(patience, tell(&core, &orders, sequence)).await {
+                Ok(()) => sequence += 1,
+                Err(_) => unanswered += 1,
+            }
+            if draw(4) == 0 {
+                core = begin();
+                kills += 1;
+            }
+        }
+        assert_eq!(counted(&begin()), [300; 3], "course {course}");
+    }
+    assert!(kills > 500 && unanswered > 500, "{kills} kills, {unanswered} unanswered");
 }
 
 #[tokio::test]

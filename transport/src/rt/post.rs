@@ -17,7 +17,7 @@ use tokio::io::AsyncWrite;
 thread_local! {
     static POST: RefCell<Post> = const { RefCell::new(Post { round: NonZeroU64::MIN, letters: Vec::new(), postman: None }) };
     /// Streams of which the kernel did not take a letter at once, and who waits to write more.
-    static LATE: RefCell<Vec<(Rc<RefCell<Stream>>, Option<Waker>)>> = const { RefCell::new(Vec::new()) };
+    static LATE: RefCell<Vec<Late>> = const { RefCell::new(Vec::new()) };
     /// The thread is one of [`super::run`].
     static OPEN: Cell<bool> = const { Cell::new(false) };
 }
@@ -28,6 +28,8 @@ struct Post {
     letters: Vec<Option<Letter>>,
     postman: Option<Waker>,
 }
+
+type Late = (Rc<RefCell<Stream>>, Option<Waker>);
 
 struct Letter {
     stream: Rc<RefCell<Stream>>,
@@ -87,11 +89,11 @@ pub(super) fn is_here(ticket: Ticket) -> bool {
     POST.with_borrow(|post| post.round == ticket.round)
 }
 
-/// Gives a letter back that has not gone yet.
-pub(super) fn take(ticket: Ticket) -> Option<Vec<u8>> {
+/// Gives a letter back that has not gone yet, and how long its receiver may take.
+pub(super) fn take(ticket: Ticket) -> Option<(Vec<u8>, Duration)> {
     POST.with_borrow_mut(|post| {
         let lies_here = post.round == ticket.round;
-        post.letters.get_mut(ticket.at).filter(|_| lies_here)?.take().map(|letter| letter.bytes)
+        post.letters.get_mut(ticket.at).filter(|_| lies_here)?.take().map(|letter| (letter.bytes, letter.patience))
     })
 }
 
@@ -130,8 +132,7 @@ impl Letter {
         super::spawn(async move {
             let rest = poll_fn(|cx| stream.borrow_mut().poll_write_all(cx, &bytes, &mut sent));
             if super::timeout(patience, rest).await.is_none() {
-                stream.borrow_mut().stalled(patience);
-                stream.borrow_mut().cut(&format!("the receiver took nothing for {patience:?}"));
+                stream.borrow_mut().give_up(patience);
             }
             let waits = LATE.with_borrow_mut(|late| {
                 let at = late.iter().position(|(known, _)| Rc::ptr_eq(known, &stream))?;

@@ -200,6 +200,14 @@ impl Stream {
         }
     }
 
+    /// The receiver took nothing for so long: it is told, and the connection ends.
+    pub(super) fn give_up(&mut self, patience: Duration) -> io::Error {
+        self.stalled(patience);
+        let why = format!("the receiver took nothing for {patience:?}");
+        self.cut(&why);
+        io::Error::new(io::ErrorKind::TimedOut, why)
+    }
+
     /// Whom to tell, once, if the peer breaks what TLS demands after the handshake: that may come in the middle of anything, and ends the connection for
     /// whoever reads it. It is told the cause as metrics name it. Of what carries no TLS nothing is told.
     pub fn when_broken(&mut self, told: impl FnOnce(&'static str) + 'static) {
@@ -416,9 +424,10 @@ impl Send {
 
     /// What was posted goes before what follows.
     async fn settle(&mut self, posted: post::Ticket) -> io::Result<()> {
-        if let Some(bytes) = post::take(posted) {
+        if let Some((bytes, patience)) = post::take(posted) {
             let mut sent = 0;
-            poll_fn(|cx| self.stream.borrow_mut().poll_write_all(cx, &bytes, &mut sent)).await?;
+            let written = super::timeout(patience, poll_fn(|cx| self.stream.borrow_mut().poll_write_all(cx, &bytes, &mut sent))).await;
+            written.unwrap_or_else(|| Err(self.stream.borrow_mut().give_up(patience)))?;
         }
         poll_fn(|cx| post::poll_gone(&self.stream, cx)).await;
         Ok(())
@@ -426,7 +435,7 @@ impl Send {
 
     /// What is posted goes now, as far as it is taken.
     fn end(self) {
-        if let Some(bytes) = self.posted.and_then(post::take) {
+        if let Some((bytes, _)) = self.posted.and_then(post::take) {
             // What fails shows where the stream is read.
             let _ = self.stream.borrow_mut().poll_write_all(&mut Context::from_waker(Waker::noop()), &bytes, &mut 0);
         }

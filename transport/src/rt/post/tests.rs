@@ -109,8 +109,16 @@ fn a_peer_that_takes_it_slowly_gets_it_in_order_and_one_that_takes_nothing_is_gi
         let (b, _far) = Stream::pair(4);
         let (_recv, mut b) = b.split();
         assert!(b.post(&mut b"longer than the room".to_vec(), Duration::from_millis(5)));
+        sleep(Duration::from_millis(1)).await;
         let ended = timeout(PATIENCE, async { while b.send(b"more", b"").await.is_ok() {} });
         assert!(ended.await.is_some(), "its time is over");
+
+        crowd().await;
+        let (c, _far) = Stream::pair(4);
+        let (_recv, mut c) = c.split();
+        assert!(c.post(&mut b"longer than the room".to_vec(), Duration::from_millis(5)));
+        let ended = timeout(PATIENCE, c.shutdown());
+        assert!(ended.await.is_some_and(|ended| ended.is_err()), "who ends the connection waits no longer");
         LATE.with_borrow(|late| assert!(late.is_empty()));
     })
     .unwrap();

@@ -15,6 +15,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
+use model::backend::ExternalName;
 use model::route::Mirror;
 use model::{
     AppProtocol, Applied, Backend, Balancer, ExternalHost, Fault, Method, RequestHead, ResponseHead, Scheme, Service, ServiceRef, Version,
@@ -132,14 +133,30 @@ pub async fn request(
             again::while_allowed(&worker.again, || judged.again(), carried).await
         }
         Plan::Outside { host, port } => {
-            access::egress(worker, &snapshot, head.host())?;
-            let address = worker.outside(&host, port).await?;
-            record.dialled_service = Some(outside_destination(head.host()));
-            record.way = Way::Outside;
-            let framing = inner(AppProtocol::Detect, client, head, &hop);
-            rt::boxed(|| direct(worker, down, head, &hop, record, (UpstreamKey::plain(address, framing), None), due)).await
+            rt::boxed(|| outside(worker, &snapshot, client, down, head, &hop, record, (&host, port), due)).await
         }
     }
+}
+
+/// To a host that the mesh does not know.
+#[allow(clippy::too_many_arguments)]
+async fn outside(
+    worker: &Rc<Worker>,
+    snapshot: &Snapshot,
+    client: &Client,
+    down: &mut Downstream<'_>,
+    head: &mut RequestHead,
+    hop: &Hop,
+    record: &mut Record,
+    (host, port): (&ExternalName, u16),
+    due: Due,
+) -> Result<After, Stop> {
+    access::egress(worker, snapshot, head.host())?;
+    let address = worker.outside(host, port).await?;
+    record.dialled_service = Some(outside_destination(head.host()));
+    record.way = Way::Outside;
+    let framing = inner(AppProtocol::Detect, client, head, hop);
+    direct(worker, down, head, hop, record, (UpstreamKey::plain(address, framing), None), due).await
 }
 
 /// Until when the caller itself waits, where it says so.

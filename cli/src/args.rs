@@ -73,7 +73,7 @@ enum Command {
     Token(token::TokenArgs),
     /// Show and rotate the mesh's roots of trust
     Ca(ca::CaArgs),
-    /// Have HTTPS on this machine: an authority for names like shop.localhost, and certificates of it
+    /// Have HTTPS on this machine, for names like shop.localhost
     Trust(trust::TrustArgs),
     /// Show what the mesh's processes have said
     Logs(logs::LogsArgs),

@@ -16,12 +16,13 @@ use stores::Store;
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "The authority is made when it is first asked for. It vouches for names below localhost, test, example, internal, local and home.arpa and for
-private addresses, and for nothing else: whoever gets hold of its key can be nobody on the internet.
+    after_help = "The authority is made when it is first asked for. It vouches for names below localhost, test,
+example, internal, local and home.arpa and for private addresses, and for nothing else:
+whoever gets hold of its key can be nobody on the internet.
 
 Examples:
   organza trust certificate shop.localhost > shop-tls.yaml
-  organza trust                     this machine, and the browsers of this user, trust it; as root, or told what root has to do
+  organza trust                     have this machine and your browsers trust it (as root)
   organza trust show | kubectl create configmap dev --from-file=ca.crt=/dev/stdin
   organza trust remove"
 )]

@@ -275,8 +275,9 @@ impl Cluster {
         for node in &nodes {
             node.start_runtime()?;
         }
-        // Kubelets give up at once on a server that is not there yet.
+        // Kubelets give up at once on a server that is not there yet, controllers after 20 s.
         self.until("the API server is ready", || self.kubectl(&["get", "--raw", "/readyz"]).map(|_| true))?;
+        control::controllers(&self.folder, &nodes[0], &pki)?;
         for node in &nodes {
             node.start_kubelet(&pki)?;
         }

@@ -31,7 +31,7 @@ pub fn alone(folder: &Path, ledger: &Ledger) -> Result<()> {
     administrator(&pki, folder)
 }
 
-/// All of it, in the first node's namespaces.
+/// The same in the first node's namespaces; its controllers are another matter, for they give up on an API server that is slow to come.
 pub fn beside(folder: &Path, first: &Node) -> Result<Pki> {
     let names =
         format!("IP:{},IP:127.0.0.1,IP:{},DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc", first.address, node::API);
@@ -47,6 +47,11 @@ pub fn beside(folder: &Path, first: &Node) -> Result<Pki> {
         "--kubelet-preferred-address-types=InternalIP".into(),
     ]);
     first.start("kube-apiserver", &arguments)?;
+    Ok(pki)
+}
+
+/// All that asks the API server, once it is ready.
+pub fn controllers(folder: &Path, first: &Node, pki: &Pki) -> Result<()> {
     let kubeconfig = pki.client("controller-manager", "/CN=system:kube-controller-manager")?;
     let controllers = [
         flag("kubeconfig", kubeconfig.display()),
@@ -61,8 +66,7 @@ pub fn beside(folder: &Path, first: &Node) -> Result<Pki> {
     let kubeconfig = pki.client("scheduler", "/CN=system:kube-scheduler")?;
     first.start("kube-scheduler", &[flag("kubeconfig", kubeconfig.display()), "--leader-elect=false".into()])?;
     let balancer = [flag("kubeconfig", folder.join("kubeconfig").display()), flag("pool", node::BALANCERS)];
-    first.start_program("balancer", &programs::ours("balancer", "./cluster/balancer")?, &balancer)?;
-    Ok(pki)
+    first.start_program("balancer", &programs::ours("balancer", "./cluster/balancer")?, &balancer)
 }
 
 fn administrator(pki: &Pki, folder: &Path) -> Result<()> {

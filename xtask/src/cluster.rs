@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-pub use programs::{tests as tests_of, theirs};
+pub use programs::{ours, tests as tests_of, theirs};
 
 /// What a machine has no program of, by (program, Debian package that brings it).
 const TOOLS: &[(&str, &str)] = &[
@@ -418,6 +418,8 @@ impl Cluster {
 
 /// The suite's program behind Services.
 pub const ECHO: (&str, &str) = ("echo-basic", "sigs.k8s.io/gateway-api/conformance/echo-basic");
+/// Ours, by gRPC: who answers and who asks.
+pub const CALLS: (&str, &str) = ("calls", "./cluster/calls");
 /// The name by which the conformance suite asks for CoreDNS too.
 const DNS_IMAGE: &str = "registry.k8s.io/coredns/coredns:v1.12.2";
 

@@ -17,7 +17,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
 ];
 /// Ours: packages below `conformance/`.
-const OURS: &[(&str, &str)] = &[("pause", "./cluster/pause"), ("balancer", "./cluster/balancer"), ("coredns", "./cluster/dns")];
+const OURS: &[(&str, &str)] =
+    &[("pause", "./cluster/pause"), ("balancer", "./cluster/balancer"), ("coredns", "./cluster/dns"), ("calls", "./cluster/calls")];
 const KUBECTL: (&str, &str) = ("kubectl", "k8s.io/kubernetes/cmd/kubectl");
 
 /// Builds what is missing.

@@ -4,7 +4,7 @@
 mod bad_input;
 
 use super::{Options, gateway, is_true};
-use crate::cluster::{self, Cluster, ECHO, Release, Shape};
+use crate::cluster::{self, CALLS, Cluster, ECHO, Release, Shape};
 use crate::running::Running;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ const NAMESPACE: &str = "faults";
 const HOST: &str = "faults.example";
 /// Its backends are spoken to by HTTP/2.
 const HOST_H2: &str = "h2.faults.example";
+/// Its backends speak gRPC.
+const HOST_GRPC: &str = "grpc.faults.example";
 /// At each Gateway.
 const CALLERS: &str = "6";
 /// Seconds that they wait for an answer: longer than it takes until a proxy holds that an endpoint is not reached (5 s), and asks another.
@@ -27,8 +29,8 @@ const PATIENCE: &str = "15";
 const OUTAGE: Duration = Duration::from_secs(60);
 /// Calls before something is lost, and after all is as it was.
 const CALM: Duration = Duration::from_secs(3);
-/// The backends', each Gateway's, Organza's and that of names.
-const DEPLOYMENTS: usize = 5;
+/// The backends' two, each Gateway's, Organza's and that of names.
+const DEPLOYMENTS: usize = 6;
 /// Routes that are written while the leader is lost.
 const ROUTES: usize = 30;
 
@@ -43,6 +45,7 @@ struct Fault {
 struct Calls {
     gateway: &'static str,
     host: &'static str,
+    /// A method of HTTP, or a kind of gRPC's.
     method: &'static str,
     inside: usize,
 }
@@ -51,13 +54,21 @@ const fn gets(gateway: &'static str) -> Calls {
     Calls { gateway, host: HOST, method: "GET", inside: 0 }
 }
 
+const fn grpc(method: &'static str, inside: usize) -> Calls {
+    Calls { gateway: "here", host: HOST_GRPC, method, inside }
+}
+
+/// By gRPC: one question and its answer, and a stream of some seconds.
+const UNARY: &str = "unary";
+const STREAM: &str = "stream";
 const BOTH: &[Calls] = &[gets("pair"), gets("here")];
+const DRAINED: &[Calls] = &[gets("pair"), gets("here"), grpc(UNARY, 0), grpc(STREAM, 0)];
 const FAULTS: &[Fault] = &[
     Fault { name: "control-plane", calls: BOTH, happens: control_plane },
     Fault { name: "leader", calls: BOTH, happens: leader_writes },
     Fault { name: "pod", calls: BOTH, happens: pod },
-    Fault { name: "rolling-update", calls: BOTH, happens: rolling_update },
-    Fault { name: "hot-restart", calls: BOTH, happens: hot_restart },
+    Fault { name: "rolling-update", calls: DRAINED, happens: rolling_update },
+    Fault { name: "hot-restart", calls: DRAINED, happens: hot_restart },
     Fault { name: "resize", calls: &[gets("here")], happens: resize },
     Fault { name: "api-server", calls: BOTH, happens: api_server },
     Fault { name: "bad-input", calls: BOTH, happens: bad_input::happens },
@@ -69,6 +80,8 @@ const FAULTS: &[Fault] = &[
             gets("here"),
             Calls { gateway: "here", host: HOST_H2, method: "GET", inside: 0 },
             Calls { gateway: "here", host: HOST, method: "POST", inside: 12 },
+            grpc(UNARY, 12),
+            grpc(STREAM, 12),
         ],
         happens: node,
     },
@@ -94,6 +107,7 @@ fn check(cluster: &Cluster, options: &Options, chosen: &[&Fault]) -> Result<()> 
     let program = options.program()?;
     gateway::install(cluster, &program, options.is_other(), &[])?;
     cluster.bring(ECHO.0, "localhost/echo-basic:1")?;
+    cluster.bring(CALLS.0, "localhost/calls:1")?;
     let manifest = crate::root().join("conformance/cluster/faults.yaml");
     cluster.kubectl(&["apply", "--server-side", "-f", &manifest.to_string_lossy()])?;
     settle(cluster)?;
@@ -104,7 +118,7 @@ fn check(cluster: &Cluster, options: &Options, chosen: &[&Fault]) -> Result<()> 
         std::thread::sleep(CALM);
         (fault.happens)(cluster).with_context(|| fault.name)?;
         let happened = begun.elapsed();
-        settle(cluster).with_context(|| fault.name)?;
+        let last = settle(cluster).with_context(|| fault.name)?;
         let settled = begun.elapsed() - happened;
         std::thread::sleep(CALM);
         for callers in callers {
@@ -112,7 +126,7 @@ fn check(cluster: &Cluster, options: &Options, chosen: &[&Fault]) -> Result<()> 
             let told = callers.stop()?;
             let (count, summary) = (told.lines().filter(|line| line.starts_with("lost ")).count(), told.lines().last().unwrap_or_default());
             let (all, settled) = (begun.elapsed().as_secs_f64(), settled.as_secs_f64());
-            let took = format!("{all:.0} s, {settled:.0} of them until all was as before");
+            let took = format!("{all:.0} s, {settled:.0} of them until all was as before{last}");
             println!("{} at {gateway}, {method} {host}: {count} lost of {summary} ({took})", fault.name);
             // Who is told that nobody knows what became of it, is told; who waits for nothing is lost.
             let untold = told.lines().any(|line| line.contains(": status 0"));
@@ -137,12 +151,13 @@ struct Callers {
 impl Callers {
     fn start(cluster: &Cluster, calls: &'static Calls) -> Result<Self> {
         let address = cluster.kubectl(&["-n", NAMESPACE, "get", "gateway", calls.gateway, "-o=jsonpath={.status.addresses[0].value}"])?;
-        let program = crate::process::own()?;
+        let to = format!("{}:80", address.trim());
+        let (program, arguments) = match calls.method {
+            UNARY | STREAM => (cluster::ours(CALLS.0, CALLS.1)?, vec![calls.method, CALLERS, &to, calls.host, PATIENCE]),
+            method => (crate::process::own()?, vec!["callers", CALLERS, &to, calls.host, PATIENCE, method]),
+        };
         let mut command = cluster.command(&program.to_string_lossy())?;
-        command
-            .args(["callers", CALLERS, &format!("{}:80", address.trim()), calls.host, PATIENCE, calls.method])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         Ok(Self { calls, running: Running::start(&mut command)? })
     }
 
@@ -156,8 +171,21 @@ impl Callers {
     }
 }
 
-/// Until all is as it was: what runs is ready, and the Gateways say so.
-fn settle(cluster: &Cluster) -> Result<()> {
+/// Until all is as it was; gives back what was waited for last.
+fn settle(cluster: &Cluster) -> Result<String> {
+    let mut last = String::new();
+    cluster.until("everything is ready", || {
+        let looked = as_it_was(cluster);
+        if let Err(why) = &looked {
+            last = format!(", last for this: {why}");
+        }
+        looked.map(|()| true)
+    })?;
+    Ok(last)
+}
+
+/// What runs is ready, and the Gateways say so.
+fn as_it_was(cluster: &Cluster) -> Result<()> {
     let is_so = |object: &Value, kind: &str| is_true(&object["status"]["conditions"], kind);
     // The first of a kind that is not as it should be.
     let all = |arguments: &[&str], fewest: usize, is_well: &dyn Fn(&Value) -> bool| -> Result<()> {
@@ -165,15 +193,12 @@ fn settle(cluster: &Cluster) -> Result<()> {
         let list = list["items"].as_array().context("a list")?;
         ensure!(list.len() >= fewest, "of {} there are {}", arguments.join(" "), list.len());
         let bad = list.iter().find(|object| !is_well(object));
-        bad.map_or(Ok(()), |object| bail!("{} is not as it was", object["metadata"]["name"]))
+        bad.map_or(Ok(()), |object| bail!("{} {} is not as it was", object["kind"], object["metadata"]["name"]))
     };
-    cluster.until("everything is ready", || {
-        all(&["get", "deployments", "-A"], DEPLOYMENTS, &is_rolled_out)?;
-        all(&["get", "pods", "-A"], DEPLOYMENTS, &|pod| !pod["metadata"]["deletionTimestamp"].is_string())?;
-        all(&["-n", NAMESPACE, "get", "gateways"], 2, &|gateway| is_so(gateway, "Programmed"))?;
-        all(&["get", "nodes"], 2, &|node| is_so(node, "Ready"))?;
-        Ok(true)
-    })
+    all(&["get", "deployments", "-A"], DEPLOYMENTS, &is_rolled_out)?;
+    all(&["get", "pods", "-A"], DEPLOYMENTS, &|pod| !pod["metadata"]["deletionTimestamp"].is_string())?;
+    all(&["-n", NAMESPACE, "get", "gateways"], 2, &|gateway| is_so(gateway, "Programmed"))?;
+    all(&["get", "nodes"], 2, &|node| is_so(node, "Ready"))
 }
 
 fn is_rolled_out(deployment: &Value) -> bool {

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
 import { every } from './every.mjs';
+import { first } from './first.mjs';
 import { much } from './much.mjs';
 
 const [organza, mesh, gateway, folder] = process.argv.slice(2);
@@ -66,14 +67,13 @@ const stranger = await (await browser.newContext()).newPage();
 check((await stranger.goto(`${base}/`)).status() === 401, 'a browser without a cookie is refused');
 await stranger.close();
 
-const begun = Date.now();
 await page.goto(link);
 await page.waitForSelector('[data-node]', { timeout: PATIENCE });
-console.log(`     first picture after ${Date.now() - begun} ms`);
 check(!page.url().includes('code='), 'the code is not left in the address');
 const again = await (await browser.newContext()).newPage();
 check((await again.goto(link)).status() === 401, 'a link lets one browser in, once');
 await again.close();
+await first(context, base, check);
 
 // Every edge shows what the load generator itself counted.
 const load = JSON.parse(await run('load', gateway, '--rate', '100', '--connections', '4', '--for', process.env.LOAD_FOR ?? '12s'));

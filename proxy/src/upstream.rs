@@ -378,6 +378,7 @@ impl Worker {
             stream = stream.with(seat);
         }
         let mut buffer = BytesMut::new();
+        let is_proxy = hello.is_some();
         let peer = match hello {
             None => None,
             Some(hello) => {
@@ -388,7 +389,10 @@ impl Worker {
                 Some(welcomed(read(&mut stream, &mut buffer).await?)?)
             }
         };
-        let client = h2::Client::new(stream, buffer).await?;
+        let mut client = h2::Client::new(stream, buffer).await?;
+        if is_proxy {
+            client = client.of_proxy();
+        }
         if let Some(shown) = shown {
             self.members.put(self, shown, Open::shared(&client))?;
         }

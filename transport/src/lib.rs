@@ -37,7 +37,7 @@ pub struct Error {
     pub nothing_received: bool,
     /// The peer closed in good order, with TLS's own word for it where there is TLS.
     pub orderly: bool,
-    /// The machine at the other end acknowledges nothing any more: not what was under way, nor that it is there.
+    /// Nobody is at the other end any more: its machine acknowledges nothing, not what was under way, nor that it is there; or the proxy there stands still.
     pub gone: bool,
     /// The code that a peer reset an HTTP/2 stream with, to be passed on.
     pub reset: Option<u32>,
@@ -52,6 +52,10 @@ impl Error {
     /// Of an upstream whose machine is gone.
     pub(crate) fn gone() -> Self {
         Self { gone: true, ..Self::new(Fault::UpstreamReset, "its machine acknowledges nothing any more") }
+    }
+    /// Of an upstream whose proxy stands still.
+    pub(crate) fn still() -> Self {
+        Self { gone: true, ..Self::new(Fault::UpstreamReset, "its proxy answers nothing any more") }
     }
     /// The peer says that it did not begin: even what is not idempotent may be tried again (RFC 9113, section 8.7).
     pub fn is_unprocessed(&self) -> bool {

@@ -46,6 +46,11 @@ pub const UNACKNOWLEDGED_EFFECT: Duration = Duration::from_secs(5);
 pub const UNACKNOWLEDGED_PROBE: Duration = Duration::from_secs(1);
 /// How long it is not looked after at most where it answers.
 pub const UNACKNOWLEDGED_LOOK: Duration = Duration::from_secs(16);
+/// A proxy of the mesh that says nothing while it is waited for is asked by HTTP/2 whether it is there, first after [`UNACKNOWLEDGED`] and again after each time
+/// of this length: it answers that itself, however long its application thinks.
+pub const PROXY_ANSWER: Duration = Duration::from_secs(4);
+/// After so many questions one after another that nothing followed, it stands still, which ends the connection.
+pub const PROXY_QUESTIONS: u32 = 3;
 /// To open a TCP connection.
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// To finish a TLS handshake.

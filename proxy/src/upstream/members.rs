@@ -109,7 +109,7 @@ impl Worker {
     /// A connection for HBONE's tunnels.
     pub(super) async fn dial_tunnels(self: &Rc<Self>, key: &UpstreamKey, expected: &Arc<[SpiffeId]>) -> Result<h2::Client, Error> {
         let (stream, shown, _) = self.dial_member(key, expected, &[alpn::H2]).await?;
-        let client = h2::Client::new(stream, BytesMut::new()).await?;
+        let client = h2::Client::new(stream, BytesMut::new()).await?.of_proxy();
         self.members.put(self, shown, Open::shared(&client))?;
         Ok(client)
     }

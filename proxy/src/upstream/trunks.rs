@@ -156,7 +156,7 @@ impl Worker {
             self.trunks.borrow_mut().without.insert(place, rt::now());
             return Ok(Answered::Alone(stream, shown));
         }
-        let client = h2::Client::bounded(stream, BytesMut::new(), Bounds::trunk()).await?;
+        let client = h2::Client::bounded(stream, BytesMut::new(), Bounds::trunk()).await?.of_proxy();
         self.members.put(self, shown, Open::shared(&client))?;
         self.trunks.borrow_mut().put(place, client.clone(), rt::now());
         Ok(Answered::Trunk(client))

@@ -1,6 +1,7 @@
 //! What is open when policies change, a root is replaced or certificates are revoked: what is allowed no more ends within a second of the change, and the rest
 //! is not touched. From the edit of a file to the end of a connection all is the code that ships, on virtual time. That revoking tells proxies anew whom they
-//! believe makes it the test of that, too; what they make of a root that is gone is theirs (`proxy/src/tests/trust.rs`). Also that nobody cuts what is merely slow.
+//! believe makes it the test of that, too; what they make of a root that is gone is theirs (`proxy/src/tests/trust.rs`). Also that nobody cuts what is merely slow,
+//! and that a proxy which stands still is not waited for.
 
 use crate::mesh::{Mesh, OUTBOUND, REPLICAS, WEB, authorization, loopback};
 use crate::scenario;
@@ -9,7 +10,7 @@ use crate::tunnel::Peer;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
-use transport::limits::PREFACE_TIME;
+use transport::limits::{PREFACE_TIME, PROXY_ANSWER, PROXY_QUESTIONS, UNACKNOWLEDGED};
 use transport::rt::Stream;
 
 /// What is allowed no more is over after so long.
@@ -18,6 +19,9 @@ const WITHIN: Duration = Duration::from_secs(1);
 const LATE: Duration = PREFACE_TIME.saturating_add(Duration::from_secs(2));
 /// Longer than anything takes that is let be.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A proxy that stands still is left after so long: it was heard of just before, and what waits is answered in a moment.
+const LEFT: Duration = UNACKNOWLEDGED.saturating_add(PROXY_ANSWER.saturating_mul(PROXY_QUESTIONS + 1)).saturating_add(WITHIN);
 
 /// Plays it, and says what was not as it should be.
 pub fn run() -> Vec<String> {
@@ -51,6 +55,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Open<S> {
             true
         };
         timeout(PATIENCE, reading).await.unwrap_or(false)
+    }
+
+    /// What came until the end of a head.
+    async fn head(&mut self) -> String {
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            match self.0.read_u8().await {
+                Ok(byte) => seen.push(byte),
+                Err(_) => break,
+            }
+        }
+        String::from_utf8_lossy(&seen).into_owned()
     }
 
     /// What came until the end.
@@ -97,6 +113,7 @@ impl Judged {
         self.mesh.replica(REPLICAS, 1);
         sleep(Duration::from_secs(3)).await;
         self.late().await;
+        self.standing().await;
         self.policies().await;
         self.roots().await;
         self.certificates().await;
@@ -145,6 +162,22 @@ impl Judged {
         sleep(LATE).await;
         let finished = upload.finish().await;
         self.check(finished, "a request is cut whose answer begins late");
+    }
+
+    /// Its kernel answers for a proxy that stands still, so it is asked itself. Where its application alone is slow it says that it is there (`late`).
+    async fn standing(&mut self) {
+        let mut upload = self.upload().await;
+        self.mesh.pause(REPLICAS, false, true);
+        let begun = Instant::now();
+        let told = timeout(LEFT, upload.head()).await.unwrap_or_default();
+        println!("requests at a proxy that stands still end after {} ms", begun.elapsed().as_millis());
+        self.check(told.starts_with("HTTP/1.1 503"), "a request waits for a proxy that stands still");
+        self.mesh.pause(REPLICAS, false, false);
+        // The control plane has to hear of it again, too.
+        sleep(LATE).await;
+        let mut upload = self.upload().await;
+        let finished = upload.finish().await;
+        self.check(finished, "a proxy that stood still is called no more");
     }
 
     async fn policies(&mut self) {

@@ -54,6 +54,13 @@ impl Client {
         Ok(Self(Rc::new(Asking { link })))
     }
 
+    /// The server is a proxy of the mesh, which answers what is asked of it alone however long its application thinks: where it does not, the connection ends.
+    #[must_use]
+    pub fn of_proxy(self) -> Self {
+        self.0.link.borrow_mut().of_proxy = true;
+        self
+    }
+
     /// Whether new requests can be sent: the connection stands and the server has not said GOAWAY.
     pub fn is_usable(&self) -> bool {
         self.0.link.borrow().is_usable()

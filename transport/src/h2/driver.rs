@@ -42,9 +42,22 @@ struct Silence {
     /// When the first word went out that nothing followed yet.
     since: Option<Instant>,
     doubt: Option<Doubt>,
+    /// Questions to the proxy at the other end that nothing followed yet.
+    asked: u32,
     alarm: Alarm,
     /// When it goes off, or later.
     set: Option<Instant>,
+}
+
+impl Silence {
+    /// Nobody is doubted any more.
+    fn end(&mut self, stream: &Stream) {
+        (self.since, self.asked) = (None, 0);
+        if let Some(doubt) = self.doubt.take() {
+            self.set = None;
+            doubt.end(stream);
+        }
+    }
 }
 
 /// An alarm that has so long to go need not be looked at: what the clock says may be older than its last reading, but not so old.
@@ -83,8 +96,8 @@ impl Driver {
             }
             // Who was not listened to because he read nothing may have read something now.
             if read.is_pending() && (listened || !connection.listens()) {
-                if self.is_gone(connection, cx) {
-                    connection.lost(End::Gone);
+                if let Some(end) = self.given_up(connection, cx) {
+                    connection.lost(end);
                     return Poll::Ready(());
                 }
                 self.rest();
@@ -145,38 +158,47 @@ impl Driver {
     }
 
     fn heard(&mut self, connection: &mut Connection) {
-        self.silence.since = None;
-        if let Some(doubt) = self.silence.doubt.take() {
-            connection.silent = false;
-            self.silence.set = None;
-            doubt.end(&self.stream);
+        connection.silent = false;
+        // After a question this may be no more than its answer: who waits for more goes on asking.
+        if std::mem::take(&mut self.silence.asked) == 0 {
+            self.silence.end(&self.stream);
         }
     }
 
-    /// Whether the peer's machine has acknowledged nothing for too long while somebody waits. A peer that thinks, or reads slowly, is there all the same. Nothing begins
-    /// meanwhile on a connection that seems to be one of a machine that is gone.
-    fn is_gone(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> bool {
-        let Silence { since, doubt, alarm, set } = &mut self.silence;
+    /// Whether the peer's machine has acknowledged nothing for too long while somebody waits, or the proxy there answers nothing, not even whether it is there. A peer that
+    /// thinks, or reads slowly, is there all the same. Nothing begins meanwhile on a connection that seems to lead to nobody.
+    fn given_up(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Option<End> {
         if !connection.awaits() {
             // What went out then, a word of the protocol's own, needs no answer.
-            *since = None;
+            self.silence.end(&self.stream);
         }
-        let Some(since) = *since else { return false };
+        let Silence { since, doubt, asked, alarm, set } = &mut self.silence;
+        let since = (*since)?;
         if set.is_some_and(|set| set.saturating_duration_since(rt::now()) > FAR) {
-            return false;
+            return None;
         }
         let mut at = set.filter(|_| doubt.is_some()).unwrap_or(since + limits::UNACKNOWLEDGED);
         while alarm.poll(cx, at).is_ready() {
             let doubt = doubt.get_or_insert_with(|| Doubt::of(&self.stream));
             let silent = doubt.look(&self.stream);
             if silent >= limits::UNACKNOWLEDGED_EFFECT {
-                return true;
+                return Some(End::Gone);
             }
-            connection.silent = silent >= limits::UNACKNOWLEDGED;
+            connection.silent = silent >= limits::UNACKNOWLEDGED || *asked > 0;
             at = rt::after(doubt.pause());
+            if connection.of_proxy && silent.is_zero() {
+                if *asked == limits::PROXY_QUESTIONS {
+                    return Some(End::Still);
+                }
+                *asked += 1;
+                at = rt::after(limits::PROXY_ANSWER);
+                connection.knock();
+                // It goes out when we are polled next.
+                cx.waker().wake_by_ref();
+            }
         }
         *set = Some(at);
-        false
+        None
     }
 
     /// Nothing comes now.

@@ -82,6 +82,7 @@ impl Facing {
             End::Closed => Error::new(self.lost(), "HTTP/2: connection closed"),
             End::Lost(why) => Error::new(self.lost(), format!("HTTP/2: {why}")),
             End::Gone => Error::gone(),
+            End::Still => Error::still(),
             End::Cut(why) => Error::new(self.lost(), why.clone()),
             End::Refused(code) => Error::new(self.lost(), format!("HTTP/2: connection ended by the peer with code {code}")),
             End::Broken(code, why) => self.broke(*code, why),

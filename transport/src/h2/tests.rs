@@ -2,6 +2,7 @@
 
 mod hostile;
 mod oracle;
+mod standing;
 
 use super::*;
 use crate::body::{Incoming, Length, Outgoing, pump};

@@ -32,6 +32,8 @@ pub enum End {
     Lost(String),
     /// The peer's machine acknowledges nothing any more.
     Gone,
+    /// The peer is a proxy, and answers nothing any more, though its machine is there.
+    Still,
     /// We were told to end it, by this reason: nothing more goes out.
     Cut(String),
     /// The peer said GOAWAY with an error, and closed it.
@@ -106,8 +108,10 @@ pub struct Connection {
     pub done: bool,
     /// Hears by name what streams of the peer are reset for.
     pub when_reset: Option<WhenReset>,
-    /// The peer's machine acknowledges nothing, perhaps for a moment alone.
+    /// The peer's machine acknowledges nothing, or the proxy there answers nothing, perhaps for a moment alone.
     pub silent: bool,
+    /// The peer is a proxy of the mesh: it answers a PING at once, however long its application thinks.
+    pub of_proxy: bool,
 }
 
 /// Is told the name of a cause.
@@ -120,6 +124,7 @@ impl fmt::Debug for WhenReset {
 }
 
 const DRAIN_PING: [u8; 8] = *b"goodbye!";
+const KNOCK_PING: [u8; 8] = *b"standing";
 
 impl Connection {
     pub fn new(facing: Facing, who: Who, bounds: Bounds, now: Instant) -> Self {
@@ -151,6 +156,7 @@ impl Connection {
             done: false,
             when_reset: None,
             silent: false,
+            of_proxy: false,
         };
         connection.greet();
         connection
@@ -197,6 +203,11 @@ impl Connection {
     /// Whether somebody waits for what the peer has to say.
     pub fn awaits(&self) -> bool {
         self.facing == Facing::Upstream && self.streams.held() > 0
+    }
+
+    /// Asks whether the peer's program is there. Whatever comes next says so.
+    pub fn knock(&mut self) {
+        frame::write(&mut self.output.frames, kind::PING, 0, 0, &KNOCK_PING);
     }
 
     /// Whether requests may still be sent.
@@ -263,7 +274,7 @@ impl Connection {
         let code = match &end {
             End::Broken(code, _) => *code,
             End::Flood(_) => code::ENHANCE_YOUR_CALM,
-            End::Closed | End::Lost(_) | End::Gone | End::Cut(_) | End::Refused(_) => code::NO_ERROR,
+            End::Closed | End::Lost(_) | End::Gone | End::Still | End::Cut(_) | End::Refused(_) => code::NO_ERROR,
         };
         self.say_goodbye(self.last, code);
         self.finish(end);

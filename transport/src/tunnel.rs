@@ -53,7 +53,7 @@ async fn copy(from: &mut Reader, to: &mut Writer, count: &mut u64, moved: &Cell<
         let before = moved.get();
         let piece: Bytes = match rt::timeout(limits::TUNNEL_IDLE, from.piece(most)).await {
             Some(piece) => piece.map_err(lost)?,
-            None if moved.get() == before => return Err(Error::new(fault, "nothing was carried either way for an hour")),
+            None if moved.get() == before => return Err(still(fault)),
             None => continue,
         };
         if piece.is_empty() {
@@ -64,8 +64,21 @@ async fn copy(from: &mut Reader, to: &mut Writer, count: &mut u64, moved: &Cell<
         most = if piece.len() > limits::READ_BUFFER / 2 { limits::BODY_BUFFER } else { limits::READ_BUFFER };
         *count += piece.len() as u64;
         moved.set(moved.get().wrapping_add(1));
-        to.send_half().send_bytes(piece).await.map_err(lost)?;
+        let mut sending = pin!(to.send_half().send_bytes(piece));
+        loop {
+            let before = moved.get();
+            match rt::timeout(limits::TUNNEL_IDLE, sending.as_mut()).await {
+                Some(sent) => break sent.map_err(lost)?,
+                // Its receiver takes nothing; where it has ended its own direction nobody else is left to notice.
+                None if moved.get() == before => return Err(still(fault)),
+                None => {}
+            }
+        }
     }
+}
+
+fn still(fault: Fault) -> Error {
+    Error::new(fault, "nothing was carried either way for an hour")
 }
 
 #[cfg(test)]

@@ -36,6 +36,10 @@ fn another_root_is_answered_soon_and_not_by_all_at_once() {
         rotation.ask_soon(at(100), Duration::from_secs(1000), draw);
         assert_eq!(rotation.due(), due);
     }
+    // Over a minute at most, however long it lives.
+    let mut rotation = Rotation::holding(at(0), at(100_000), 0);
+    rotation.ask_soon(at(100), Duration::from_secs(100_000), u32::MAX);
+    assert_eq!(rotation.due(), at(160));
     // One that is due anyway is not put off.
     let mut rotation = Rotation::holding(at(0), at(1000), 0);
     rotation.ask_soon(at(499), Duration::from_secs(1000), u32::MAX);

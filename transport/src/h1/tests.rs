@@ -131,11 +131,14 @@ fn slow_heads_end_by_time_and_idle_ones_quietly() {
         let (mut client, server) = Stream::pair(1024);
         let mut connection = Connection::new(server);
         client.write_all(b"GET / HT").await.unwrap();
+        let begun = tokio::time::Instant::now();
         let error = connection.reader.request(&mut RequestHead::default(), Duration::from_secs(1)).await.unwrap_err();
-        assert_eq!(error.fault, Fault::SlowRequest);
+        assert_eq!((error.fault, begun.elapsed().as_secs()), (Fault::SlowRequest, limits::HEAD_TIME.as_secs()));
         let (_client, server) = Stream::pair(1024);
         let mut connection = Connection::new(server);
-        assert!(connection.reader.request(&mut RequestHead::default(), Duration::from_secs(1)).await.unwrap().is_none());
+        let begun = tokio::time::Instant::now();
+        assert!(connection.reader.request(&mut RequestHead::default(), crate::Bounds::default().idle).await.unwrap().is_none());
+        assert_eq!(begun.elapsed().as_secs(), limits::KEEP_ALIVE.as_secs());
     });
 }
 

@@ -237,8 +237,10 @@ async fn handshakes_that_are_none_or_never_end_are_ended() {
         (b"", false, Fault::SlowRequest, "tls_handshake_timeout"),
         (b"\x16\x03\x01\x00\x80\x01", true, Fault::MalformedRequest, "tls_closed"),
     ] {
+        let begun = tokio::time::Instant::now();
         let error = spoken_to(bytes, leaves).await;
         assert_eq!((error.fault, error.cause), (fault, Some(cause)), "{bytes:?}: {error}");
+        assert!(begun.elapsed().as_secs() <= crate::limits::HANDSHAKE_TIME.as_secs(), "{bytes:?}");
     }
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+fn ends(stream: Stream) -> (Reader, Writer) {
+    let (recv, send) = stream.split();
+    (Reader::new(recv), Writer::new(send))
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_side_may_be_silent_for_as_long_as_the_other_is_not() {
     let ((mut caller, down), (mut server, up)) = (Stream::pair(64), Stream::pair(64));
-    let ends = |stream: Stream| {
-        let (recv, send) = stream.split();
-        (Reader::new(recv), Writer::new(send))
-    };
     let (mut down, mut up) = (ends(down), ends(up));
     let begun = Instant::now();
     let spliced = async {
@@ -35,4 +36,20 @@ async fn one_side_may_be_silent_for_as_long_as_the_other_is_not() {
     assert!(ended.unwrap_err().why.contains("for an hour"));
     let silent = took - last;
     assert!((limits::TUNNEL_IDLE..=limits::TUNNEL_IDLE + Duration::from_millis(1)).contains(&silent), "{silent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_ended_his_side_and_takes_nothing_is_left_after_an_hour_too() {
+    let ((mut caller, down), (mut server, up)) = (Stream::pair(64), Stream::pair(64));
+    let (mut down, mut up) = (ends(down), ends(up));
+    caller.shutdown().await.unwrap();
+    server.write_all(&[b'x'; 64]).await.unwrap();
+    let begun = Instant::now();
+    let mut carried = Carried::default();
+    let spliced = splice((&mut down.0, &mut down.1), (&mut up.0, &mut up.1), &mut carried);
+    let more = async { server.write_all(&[b'x'; 256]).await };
+    let (ended, _) =
+        futures_util::future::join(rt::timeout(limits::TUNNEL_IDLE * 3, spliced), rt::timeout(limits::TUNNEL_IDLE * 3, more)).await;
+    assert!(ended.expect("it ends").unwrap_err().why.contains("for an hour"));
+    assert!(begun.elapsed() >= limits::TUNNEL_IDLE);
 }

@@ -142,6 +142,41 @@ fn streams_share_a_narrow_connection_evenly() {
 }
 
 #[test]
+fn so_much_is_held_of_bodies_for_a_peer_that_reads_slowly_and_no_more() {
+    let mut connection = begun(Facing::Downstream, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+    receive(&mut connection, &frame(kind::WINDOW_UPDATE, 0, 0, &[0x3f, 0, 0, 0]));
+    let place = asked(&mut connection, 1);
+    said(&mut connection);
+    let held = pour(&mut connection, place, 1 << 20);
+    assert!(held <= limits::H2_SEND_BUFFER && held > limits::H2_SEND_BUFFER - frame::MOST, "{held}");
+}
+
+#[test]
+fn a_table_is_of_so_many_bytes_and_no_larger_one_can_be_asked_for() {
+    for (update, fits) in [(&[0x3f, 0xe1, 0x1f][..], true), (&[0x3f, 0xe2, 0x1f], false)] {
+        assert_eq!(limits::H2_TABLE_BYTES, 4096, "which the first one says");
+        let mut connection = begun(Facing::Downstream, b"");
+        receive(&mut connection, &frame(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, 1, &[update, GET].concat()));
+        assert_eq!(connection.end().is_none(), fits, "{:?}", connection.end());
+    }
+}
+
+#[test]
+fn so_many_closed_streams_are_remembered_and_no_more() {
+    for (forgotten, is_remembered) in [(1, true), (2, false)] {
+        let mut connection = begun(Facing::Downstream, b"");
+        for n in 0..limits::H2_CLOSED_STREAMS as u32 + forgotten - 1 {
+            receive(&mut connection, &frame(kind::HEADERS, flag::END_HEADERS, 2 * n + 1, GET));
+            let place = connection.take_request().unwrap().0;
+            connection.release(place);
+            said(&mut connection);
+        }
+        receive(&mut connection, &frame(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, 1, &[0, 1, b'x', 1, b'y']));
+        assert_eq!(connection.end().is_none(), is_remembered, "{:?}", connection.end());
+    }
+}
+
+#[test]
 fn a_window_is_given_back_in_large_pieces_and_only_for_what_was_read() {
     let mut connection = begun(Facing::Downstream, b"");
     receive(&mut connection, &frame(kind::HEADERS, flag::END_HEADERS, 1, &[&[0x83], &GET[1..]].concat()));

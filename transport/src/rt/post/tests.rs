@@ -57,6 +57,21 @@ fn what_follows_goes_behind_what_was_posted_and_an_end_too() {
 }
 
 #[test]
+fn who_puts_the_halves_together_has_what_was_posted_sent_before() {
+    run(async {
+        crowd().await;
+        let (a, mut far) = Stream::pair(1024);
+        let (recv, mut a) = a.split();
+        assert!(a.post(&mut b"posted".to_vec(), PATIENCE));
+        assert!(recv.reunite(a).is_some(), "nobody else has it any more");
+        let mut read = BytesMut::new();
+        while poll_fn(|cx| far.poll_recv(cx, &mut read, 64)).await.unwrap() > 0 {}
+        assert_eq!(&read[..], b"posted");
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_letter_outlives_who_posted_it() {
     let (read, round) = run(async {
         crowd().await;

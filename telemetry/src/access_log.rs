@@ -1,6 +1,6 @@
 //! One line for one record, as JSON or as text. Formatting only: a sink off the workers writes it.
 
-use crate::{Decided, Record, limits};
+use crate::{Decided, Protocol, Record, limits};
 use model::Rule;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -121,16 +121,26 @@ fn headers(found: &[(Arc<str>, String)]) -> Value {
     }
 }
 
+/// Fields that the words at the beginning of a text line say.
+const WORDS: [&str; 10] = [
+    "reporter",
+    "security",
+    "method",
+    "authority",
+    "path",
+    "response_code",
+    "duration_ms",
+    "source_workload",
+    "destination_service",
+    "response_flags",
+];
+
+/// What people look for first as words, and then all else by the names that JSON has for it.
 fn write_text(record: &Record, out: &mut String) {
-    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
-    let service = record.dialled_service.as_ref().map(|d| &*d.host);
+    let service = record.dialled_service.as_ref().map_or("-", |dialled| &dialled.host);
     let what = match record.protocol {
-        crate::Protocol::Tcp => match &record.sni {
-            Some(sni) => format!("TLS {}", cut(sni, limits::LABEL_BYTES)),
-            None => "TCP".to_owned(),
-        },
-        crate::Protocol::Udp => "UDP".to_owned(),
-        crate::Protocol::Http | crate::Protocol::Grpc => format!(
+        Protocol::Tcp | Protocol::Udp => record.protocol.as_str().to_uppercase(),
+        Protocol::Http | Protocol::Grpc => format!(
             "{} {}{}",
             record.method.as_str(),
             cut(&record.authority, limits::LABEL_BYTES),
@@ -139,33 +149,25 @@ fn write_text(record: &Record, out: &mut String) {
     };
     let _ = write!(
         out,
-        "{} {} {what} {} {:.1}ms {}→{} {}",
+        "{} {} {what} {} {}ms {}→{service} {}",
         record.reporter.as_str(),
         record.security.as_str(),
         record.status,
         millis(record.duration),
         record.source.workload,
-        or_dash(service),
         record.response_flags(),
     );
-    if let Some(listener) = &record.listener {
-        let _ = write!(out, " listener={}", listener.full_name());
+    for (name, value) in fields(record).iter().filter(|(name, _)| !WORDS.contains(&name.as_str())) {
+        let _ = match value {
+            Value::String(text) if is_plain(text) => write!(out, " {name}={text}"),
+            // As in JSON, so that its end is seen whatever strangers write.
+            value => write!(out, " {name}={value}"),
+        };
     }
-    if let Some(decided) = record.decided() {
-        let rule = decided.rule().map_or("-", |rule| &rule.name);
-        let _ = write!(out, " route={:?} rule={rule:?} match={}", decided.route.origin.object.to_string(), decided.matched);
-        match filters(decided) {
-            names if names.is_empty() => {}
-            names => _ = write!(out, " filters={:?}", names.join(", ")),
-        }
-    }
-    let _ = write!(out, " backend={:?}", or_dash(record.backend().as_deref()));
-    for (of, found) in [("request", &record.headers.request), ("response", &record.headers.response)] {
-        found.iter().for_each(|(name, value)| _ = write!(out, " {of}.{name}={value:?}"));
-    }
-    if let Some(reason) = &record.reason {
-        let _ = write!(out, " reason={:?}", cut(reason, limits::DETAIL_BYTES));
-    }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\'))
 }
 
 fn filters(decided: &Decided) -> Vec<String> {

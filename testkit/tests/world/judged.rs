@@ -1,7 +1,6 @@
-//! What is open when policies change, a root is replaced or certificates are revoked: what is allowed no more ends within a second of the change, and the rest
-//! is not touched. From the edit of a file to the end of a connection all is the code that ships, on virtual time. That revoking tells proxies anew whom they
-//! believe makes it the test of that, too; what they make of a root that is gone is theirs (`proxy/src/tests/trust.rs`). Also that nobody cuts what is merely slow,
-//! and that a proxy which stands still is not waited for.
+//! What is open when policies change, a root is dropped or certificates are revoked: what is allowed no more ends within a second of the change, and the rest
+//! is not touched. From the edit of a file, or the authority's step, to the end of a connection all is the code that ships, on virtual time. Also that nobody
+//! cuts what is merely slow, and that a proxy which stands still is not waited for.
 
 use crate::mesh::{Mesh, OUTBOUND, REPLICAS, WEB, authorization, loopback};
 use crate::scenario;
@@ -198,19 +197,25 @@ impl Judged {
         self.mesh.edit(|wish| wish.access = None);
     }
 
+    /// A rotation waits for all that the authority signed under the old root, and cuts none of it. Who shows what was signed with a stolen key goes with the root.
     async fn roots(&mut self) {
         let old = self.mesh.roots().remove(0);
-        let mut bytes = Open::bytes(&self.peer).await;
+        let thief = self.mesh.thief();
+        let (mut bytes, mut stolen) = (Open::bytes(&self.peer).await, Open::bytes(&thief).await);
         assert!(self.mesh.rotate(), "a rotation begins");
         while self.mesh.roots().first() == Some(&old) {
             sleep(Duration::from_millis(100)).await;
         }
-        let begun = Instant::now();
+        let lives = stolen.lives().await;
+        self.check(lives, "bytes are cut while their root is believed");
+        let (begun, mut upload) = (Instant::now(), self.upload().await);
         while self.mesh.roots().contains(&old) {
             assert!(begun.elapsed() < scenario::ROTATION, "the old root is dropped");
-            sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(10)).await;
         }
-        sleep(WITHIN).await;
+        self.ends(&mut stolen, "bytes of who is under a root that is gone").await;
+        let finished = upload.finish().await;
+        self.check(finished, "a request is cut by a rotation");
         let lives = bytes.lives().await;
         self.check(lives, "bytes are cut by a rotation, which waited until what was under the old root had ended");
     }

@@ -13,7 +13,7 @@ use control::ControlConfig;
 use control::core::Core;
 use control::serve::Entrance;
 use control::store::Memory;
-use identity::{Csr, Svid};
+use identity::{Authority, Csr, SignRequest, Signer, Svid};
 use model::{Key, Kind, Source, SpiffeId, TrustDomain};
 use proxy::Begin;
 use proxy::config::{Config, Control, GatewayPorts, Log, Outbound, Role, Workload};
@@ -393,6 +393,21 @@ impl Mesh {
         let id = SpiffeId::new(domain(), "shop", "ztunnel").expect("an identity");
         let random = Random::new(self.random.next());
         Peer::new(self.network.clone(), PEER, self.known.clone(), random, id, APPLICATION)
+    }
+
+    /// A peer as [`Self::peer`], whose certificate was signed with a copy of the authority's key: the authority does not know of it, so that no rotation waits
+    /// for its end.
+    pub fn thief(&mut self) -> Peer {
+        let peer = self.peer();
+        let (files, roots, now) = {
+            let inner = self.core().lock();
+            (inner.authority.files(), inner.authority.roots(), control::shell::wall())
+        };
+        let mut stolen = Authority::load(domain(), &files, now).expect("the authority's files");
+        let csr = Csr::generate(&peer.identity).expect("a key");
+        let request = SignRequest::parse(&csr.der).expect("a request");
+        let issued = stolen.sign(&request, &peer.identity, now).expect("a certificate");
+        peer.showing(Svid::new(issued.chain, csr.key()).expect("an SVID"), &roots)
     }
 
     pub fn web(&mut self) {

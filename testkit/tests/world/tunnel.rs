@@ -39,11 +39,13 @@ pub struct Peer {
     node: Node,
     known: Rc<RefCell<Known>>,
     random: RefCell<Random>,
-    identity: SpiffeId,
+    pub identity: SpiffeId,
     /// Of applications.
     port: u16,
     trust: TrustStore,
     credentials: RefCell<Option<Credentials>>,
+    /// Its certificate is for good.
+    alone: bool,
     tunnels: Tunnels<Node>,
 }
 
@@ -51,12 +53,19 @@ impl Peer {
     pub fn new(network: Network, node: Node, known: Rc<RefCell<Known>>, random: Random, identity: SpiffeId, port: u16) -> Self {
         let random = RefCell::new(random);
         let (trust, credentials) = (TrustStore::new(), RefCell::default());
-        Self { network, node, known, random, identity, port, trust, credentials, tunnels: Tunnels::default() }
+        Self { network, node, known, random, identity, port, trust, credentials, alone: false, tunnels: Tunnels::default() }
+    }
+
+    /// As one that asks nobody for a certificate, and shows this one for good.
+    pub fn showing(self, svid: Svid, roots: &[Vec<u8>]) -> Self {
+        self.trust.put(self.identity.trust_domain(), roots).expect("roots");
+        self.credentials.replace(Some(Credentials::with_svid(svid, self.trust.clone())));
+        Self { alone: true, ..self }
     }
 
     /// A certificate of its own, as new as the control plane gives one; without it, the last.
     fn credentials(&self) -> Option<Credentials> {
-        if let Some(core) = self.known.borrow().core.clone() {
+        if let Some(core) = self.known.borrow().core.clone().filter(|_| !self.alone) {
             let csr = Csr::generate(&self.identity).expect("a key");
             // It is of another mesh's making, and nobody of this one's: what it is given is the authority's alone.
             let request = SignRequest::parse(&csr.der).expect("a request");

@@ -1,4 +1,4 @@
-//! `organza diff -f`: what would be another way in a running mesh if these were its files. The control plane works it out, with its
+//! `organza diff -f`: what would be another way in a running mesh if these were its files, or in a cluster's if they were applied. The control plane works it out, with its
 //! registrations and the code that makes its worlds; nothing is changed.
 
 use crate::ask_flag::AskFlag;
@@ -12,9 +12,11 @@ use std::path::PathBuf;
 use wire::api::{ChangeKind, Diff, DiffRequest, Severity, path};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  organza diff -f DIR\n  organza diff -f gateway.yaml -f routes.yaml -o json")]
+#[command(
+    after_help = "Examples:\n  organza diff -f DIR\n  organza diff -f gateway.yaml -f routes.yaml -o json\n  organza diff -f routes.yaml --context prod   as if it were applied there"
+)]
 pub struct DiffArgs {
-    /// A file or a folder, as given to `organza up`: all of the configuration, not a part of it
+    /// A file or a folder, as given to `organza up`: all of the configuration, not a part of it. Of a cluster, what would be applied to it
     #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
     files: Vec<PathBuf>,
     /// For people or for programs
@@ -51,7 +53,8 @@ fn text(diff: &Diff) -> String {
             ChangeKind::Changed => ('~', Tone::Strong),
             ChangeKind::Removed => ('-', Tone::Bad),
         };
-        let place = if change.namespace == "default" { String::new() } else { format!(" (namespace {})", change.namespace) };
+        let place =
+            if ["", "default"].contains(&&*change.namespace) { String::new() } else { format!(" (namespace {})", change.namespace) };
         text.push_str(&table::paint(tone, &format!("{sign} {}: {}{place}", change.file, change.summary)));
         text.push('\n');
     }

@@ -1,5 +1,6 @@
 //! The one place that changes: files, registrations and sessions meet here, behind one short lock, and become the next world.
 
+mod diff;
 mod leaving;
 mod signing;
 mod unsaved;
@@ -33,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, watch};
 use unsaved::Unsaved;
-use wire::api::{Diff, Event, Located, PastEvent, PastEvents, RegistrationRequest};
+use wire::api::{Event, Located, PastEvent, PastEvents, RegistrationRequest};
 use wire::delta::Set;
 
 /// A proxy's stream, as it is told.
@@ -328,27 +329,6 @@ impl Core {
         }
         // Also where no proxy is there to have it.
         self.count(inner);
-    }
-
-    /// What would be another way if these were the files' objects; nothing is.
-    pub fn diff(&self, objects: Vec<Object>) -> Diff {
-        let (registry, roots) = {
-            let inner = self.lock();
-            (inner.registry.clone(), inner.authority.roots())
-        };
-        let before = self.world();
-        let from = Ingredients {
-            objects: Arc::new(objects),
-            registry: &registry,
-            trust_domain: &self.trust_domain,
-            roots,
-            secret: self.secret.as_ref(),
-            in_cluster: self.cluster().is_some(),
-        };
-        let after = before.next(from);
-        let (changes, problems) =
-            after.map_or_else(Default::default, |after| (summary::changes(&before, &after), summary::new_problems(&before, &after)));
-        Diff { generation: before.generation, changes, problems }
     }
 
     /// `registrant` is the process on this machine that asked, where one did.

@@ -281,3 +281,26 @@ data: {key: canary-5d0e}
     // What else is noted of an object is shown.
     assert!(told.contains("Secret") && told.contains("\"team\":\"shop\""), "{told}");
 }
+
+#[tokio::test]
+async fn whether_a_gateway_of_another_controller_is_programmed_is_not_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = self::api(folder.path());
+    let class = |name: &str, controller: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: {name}}}\nspec: {{controllerName: {controller}}}\n---\n\
+             apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: shop}}\n\
+             spec: {{gatewayClassName: {name}, listeners: [{{name: http, port: 80, protocol: HTTP}}]}}\n---\n"
+        )
+    };
+    let text = class("ours", "organza.dev/gateway-controller") + &class("theirs", "example.com/other");
+    let (objects, problems) = frontends::file::parse("all.yaml", &text);
+    assert!(problems.is_empty());
+    api.core.read(crate::files::Read { objects, problems: Vec::new() });
+    let told = told::objects(&api.core, false);
+    let says = |name: &str| {
+        let gateway = told.items.iter().find(|object| object.kind == "Gateway" && object.name == name).unwrap();
+        gateway.conditions.iter().any(|condition| condition.kind == "Programmed")
+    };
+    assert_eq!((says("ours"), says("theirs")), (true, false));
+}

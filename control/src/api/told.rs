@@ -134,7 +134,8 @@ impl<'w> Telling<'w> {
             attached_routes: l.attached_routes,
             conditions: acknowledged(l.conditions.iter().map(condition).collect(), applied, concerned, true),
         });
-        let programs = matches!(&*object.object.kind, "Gateway" | "ListenerSet");
+        // Of another controller's nothing is said here.
+        let programs = status.is_some() && matches!(&*object.object.kind, "Gateway" | "ListenerSet");
         api::Object {
             group: object.object.group.to_string(),
             kind: object.object.kind.to_string(),

@@ -154,11 +154,23 @@ async fn what_stands_as_it_should_is_looked_at_again_when_something_of_it_change
     read(2, &fourth, "8");
     assert_eq!(due(&mut written), None);
     // That there is one more that has all of it is no hurry.
-    let another = core.register(wire::api::RegistrationRequest { name: "b".into(), ..request }, None).unwrap().proxy;
+    let another = core.register(wire::api::RegistrationRequest { name: "b".into(), ..request.clone() }, None).unwrap().proxy;
     let stream = core.connected(&another, "0".into(), false);
     core.session(&another, stream, |session| session.current = u64::MAX);
     assert_eq!(due(&mut written), None);
     written.settled.values_mut().for_each(|settled| settled.at = settled.at.checked_sub(limits::APPLY_AGAIN).unwrap());
     let fifth = due(&mut written).expect("it is told in the end");
     assert!(fifth.to_string().contains("applied by 2 of 2 proxies"), "{fifth}");
+    read(2, &fifth, "9");
+    assert_eq!(due(&mut written), None);
+    // That one of three has not all of it is said at once, and how many have.
+    let late = core.register(wire::api::RegistrationRequest { name: "c".into(), ..request }, None).unwrap().proxy;
+    core.connected(&late, "0".into(), false);
+    let sixth = due(&mut written).expect("it is not everywhere");
+    let conditions = sixth["parents"][0]["conditions"].as_array().unwrap();
+    let applied = conditions.iter().find(|condition| condition["type"] == "organza.dev/Applied").unwrap();
+    assert_eq!((&applied["status"], &applied["message"]), (&json!("False"), &json!("applied by 2 of 3 proxies")));
+    // A status that somebody lost says it again, and no proxy is asked for that.
+    read(2, &json!({"parents": []}), "10");
+    assert_eq!(due(&mut written).as_ref(), Some(&sixth));
 }

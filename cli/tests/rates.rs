@@ -1,5 +1,6 @@
 //! A limit is the proxy's, whatever the number of its workers: a gateway that is started with one, two and eight of them, on what it kept from its control
-//! plane, lets through what its policy says and nobody takes more.
+//! plane, lets through what its policy says, and no more.
+#![allow(clippy::print_stdout, reason = "a test that counts says what it counted")]
 
 mod common;
 
@@ -93,6 +94,7 @@ fn load(door: SocketAddr, path: &str, long: Duration) -> (Tally, Duration, Durat
         let shot = Shot { pause: Duration::from_millis(20), ..Shot::get(door, "a", path) };
         let counter = Counter::start(&shot, CONNECTIONS);
         while counter.so_far().of("429") == 0 {
+            assert!(before.elapsed() < SOON, "nobody is refused");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let steady = Instant::now();

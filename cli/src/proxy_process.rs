@@ -5,7 +5,7 @@ use crate::descriptors;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::ports;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use proxy::Config;
 use proxy::config::Log;
 use std::ffi::OsString;
@@ -25,6 +25,16 @@ pub struct ProxyArgs {
     /// Take the doors over from the process that runs with this configuration, where there is one
     #[arg(long)]
     take_over: bool,
+    /// By what sockets are served
+    #[arg(long, value_enum, default_value = "epoll", env = "ORGANZA_IO")]
+    io: Io,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Io {
+    Epoll,
+    /// Where the kernel allows it; else epoll.
+    Uring,
 }
 
 /// By which a proxy is started; it ends with who started it.
@@ -38,6 +48,7 @@ pub async fn run(args: ProxyArgs) -> Outcome {
     let config = Config::load(&args.config).doing(|| format!("read {}", args.config.display()))?;
     let set_level = log_to(&config.log)?;
     let lifeline = Lifeline::new(args.tethered).doing(|| "listen to signals".into())?;
+    transport::rt::choose_ring(args.io == Io::Uring);
     let begin = if args.take_over { proxy::Begin::AsSuccessor } else { proxy::Begin::Alone };
     serve(config, begin, set_level, lifeline).await
 }

@@ -432,6 +432,9 @@ where
     F: AsyncFnOnce(Rc<Worker>) + Send + 'static,
 {
     let life = async move || {
+        if transport::rt::has_ring() {
+            tracing::info!("worker {index} serves its sockets by io_uring");
+        }
         let worker = Worker::new(shared, seed);
         let sweeper = worker.clone();
         transport::rt::spawn(async move {

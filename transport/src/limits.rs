@@ -12,6 +12,10 @@ pub const CHUNK_LINE_BYTES: usize = 256;
 pub const CHUNK_EXTENSION_BYTES: usize = 16 * 1024;
 /// Largest trailer section.
 pub const TRAILER_BYTES: usize = 8 * 1024;
+/// Pieces of memory that a thread's io_uring receives into, for all of its connections.
+pub const RING_PIECES: u16 = 64;
+/// Bytes of each.
+pub const RING_PIECE: usize = 16 * 1024;
 /// First allocation for what is read from a connection, and the most that is read at once.
 pub const READ_BUFFER: usize = 8 * 1024;
 /// Larger read buffer once a body is streaming: as much as four frames of HTTP/2 carry in four full records of TLS.

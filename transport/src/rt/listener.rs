@@ -187,7 +187,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 // A failure here means that the peer is gone already, which the first read will tell.
                 let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), peer))
+                Ok((Stream::Tcp(stream).ring()?, peer))
             }
             Self::Virtual(accept) => {
                 let wire = std::future::poll_fn(|cx| accept.poll_accept(cx)).await?;

@@ -8,6 +8,7 @@ mod doubt;
 mod listener;
 mod machine;
 mod post;
+mod ring;
 mod stream;
 mod timeout;
 
@@ -16,6 +17,7 @@ pub use datagram::{DatagramGroup, Datagrams};
 pub use doubt::{Doubt, is_gone};
 pub use listener::{Bound, Group, Listener};
 pub use machine::{Accept, Connecting, Here, Machine, Wire, on};
+pub use ring::{Ringed, choose as choose_ring, is_open as has_ring};
 pub use stream::{Recv, Send, Socket, Stream};
 pub use timeout::{Timeout, timeout};
 
@@ -124,6 +126,7 @@ fn counted() {
 
 /// Lets other tasks of this thread have their turn.
 pub async fn turn() {
+    ring::turn();
     tokio::task::yield_now().await;
 }
 
@@ -158,6 +161,11 @@ pub fn wall() -> SystemTime {
 /// # Errors
 /// If the kernel gives no event queue.
 pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    run_by(ring::is_wanted(), work)
+}
+
+/// As [`run`]: by io_uring where that is asked for and the kernel has it, else by epoll.
+fn run_by<T>(ring: bool, work: impl Future<Output = T>) -> std::io::Result<T> {
     // A reading from before a wait is worth nothing after it.
     let spent = || {
         CLOCK.with(|clock| clock.set(clock.get().map(|(at, _)| (at, 0))));
@@ -165,12 +173,24 @@ pub fn run<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     };
     // A runtime whose tasks are of this thread from the start: a `LocalSet` inside another would schedule each wake-up twice.
     let mut builder = tokio::runtime::Builder::new_current_thread();
+    if ring && ring::open() {
+        builder.on_thread_park(ring::turn);
+    }
     let runtime = builder.enable_io().enable_time().on_thread_unpark(spent).build_local(tokio::runtime::LocalOptions::default())?;
     CLOCK.with(|clock| clock.set(Some((now(), 0))));
     BEHIND.with(|behind| behind.set(Some((0, 0))));
     post::open();
-    let ended = runtime.block_on(work);
+    let ended = runtime.block_on(async {
+        if ring::is_open() {
+            match ring::waited_for() {
+                Ok(fd) => spawn(ring::serve(fd)),
+                Err(_) => ring::close(),
+            }
+        }
+        work.await
+    });
     post::close();
+    ring::close();
     CLOCK.with(|clock| clock.set(None));
     BEHIND.with(|behind| behind.set(None));
     Ok(ended)

@@ -2,6 +2,7 @@
 //! for all of them, and nobody has to be asked again for that (to wake somebody costs the sender more than to write, and a request that is looked at again has
 //! left the processor's cache meanwhile). Knows no protocol.
 
+use super::ring;
 use super::stream::Stream;
 use crate::spare;
 use std::cell::{Cell, RefCell};
@@ -102,6 +103,7 @@ fn deliver() {
         post.round = post.round.saturating_add(1);
         std::mem::take(&mut post.letters)
     });
+    together(&mut letters);
     for letter in letters.drain(..).flatten() {
         letter.go();
     }
@@ -111,6 +113,29 @@ fn deliver() {
             post.letters = letters;
         }
     });
+}
+
+/// What goes by io_uring goes by one call.
+fn together(letters: &mut [Option<Letter>]) {
+    if !ring::is_open() {
+        return;
+    }
+    let ringed =
+        |letter: &Option<Letter>| letter.as_ref().and_then(|letter| letter.stream.borrow_mut().ringed().map(|socket| socket.key()));
+    let (places, together): (Vec<_>, Vec<_>) =
+        letters.iter().enumerate().filter_map(|(place, letter)| Some((place, (ringed(letter)?, &*letter.as_ref()?.bytes)))).unzip();
+    let mut sent: Vec<io::Result<usize>> = Vec::with_capacity(places.len());
+    ring::send(&together, |_, result| sent.push(result));
+    for (place, sent) in places.into_iter().zip(sent) {
+        let Some(letter) = letters[place].take() else { continue };
+        match sent {
+            Ok(all) if all == letter.bytes.len() => spare::keep_text(letter.bytes),
+            Ok(some) => letter.wait(some),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => letter.wait(0),
+            // Whoever reads from a stream that broke is told there.
+            Err(_) => {}
+        }
+    }
 }
 
 impl Letter {

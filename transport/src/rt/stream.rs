@@ -2,12 +2,14 @@
 
 use super::machine::{Here, Wire};
 use super::post;
+use super::ring::{self, Ringed};
 use crate::{limits, spare};
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
@@ -20,6 +22,8 @@ use tokio_rustls::TlsStream;
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
+    /// The same, served by io_uring.
+    Ringed(Ringed),
     Unix(UnixStream),
     Tls(Box<Tls>),
     /// One stream of an HTTP/2 connection, opened by CONNECT.
@@ -94,6 +98,7 @@ impl std::fmt::Debug for Tls {
 #[derive(Debug)]
 pub enum Socket {
     Tcp(TcpStream),
+    Ringed(Ringed),
     Wire(Box<dyn Wire>),
 }
 
@@ -101,6 +106,7 @@ impl Socket {
     fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Ringed(stream) => stream.peer_address(),
             Self::Wire(wire) => Some(wire.peer_address()),
         }
     }
@@ -108,6 +114,7 @@ impl Socket {
     fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Ringed(stream) => stream.local_address(),
             Self::Wire(wire) => Some(wire.local_address()),
         }
     }
@@ -117,6 +124,7 @@ impl Socket {
         match self {
             // Failing means that the peer was faster.
             Self::Tcp(stream) => _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both),
+            Self::Ringed(stream) => _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both),
             Self::Wire(wire) => wire.end(),
         }
     }
@@ -126,6 +134,7 @@ impl From<Socket> for Stream {
     fn from(socket: Socket) -> Self {
         match socket {
             Socket::Tcp(stream) => Self::Tcp(stream),
+            Socket::Ringed(stream) => Self::Ringed(stream),
             Socket::Wire(wire) => Self::Wire(wire),
         }
     }
@@ -141,7 +150,15 @@ impl Stream {
     /// # Errors
     /// Those of `connect(2)`.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        Here::now().connect(address).await.map(Self::from)
+        Self::from(Here::now().connect(address).await?).ring()
+    }
+
+    /// Moves a socket to this thread's ring, where it has one.
+    pub(super) fn ring(self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(stream) if ring::is_open() => Ringed::adopt(stream).map(Self::Ringed),
+            stream => Ok(stream),
+        }
     }
 
     /// The same, with something that is dropped once it is closed.
@@ -154,6 +171,7 @@ impl Stream {
     pub fn into_socket(self) -> Option<Socket> {
         match self {
             Self::Tcp(stream) => Some(Socket::Tcp(stream)),
+            Self::Ringed(stream) => Some(Socket::Ringed(stream)),
             Self::Wire(wire) => Some(Socket::Wire(wire)),
             Self::Unix(_) | Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::With(_) | Self::Cut(_) => None,
         }
@@ -171,6 +189,7 @@ impl Stream {
     fn end(&mut self) {
         match self {
             Self::Tcp(stream) => _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both),
+            Self::Ringed(stream) => _ = rustix::net::shutdown(&*stream, rustix::net::Shutdown::Both),
             Self::Tls(tls) => tls.session.get_mut().0.end(),
             Self::Wire(wire) => wire.end(),
             Self::With(with) => with.stream.end(),
@@ -236,9 +255,9 @@ impl Stream {
 
     /// Whether the kernel is to find out soon if the peer is there. What is no socket of the kernel's knows no such thing.
     pub(super) fn doubt(&self, doubted: bool) {
-        if let Some(socket) = self.tcp() {
+        if let Some(socket) = self.descriptor() {
             // Without it the peer is waited for longer, as ever.
-            let _ = super::listener::doubt(socket, doubted);
+            let _ = super::listener::doubt(&socket, doubted);
         }
     }
 
@@ -249,18 +268,21 @@ impl Stream {
             Self::Wire(wire) => wire.unanswered(),
             Self::With(with) => with.stream.unanswered(),
             Self::Tls(tls) if let Socket::Wire(wire) = tls.session.get_ref().0 => wire.unanswered(),
-            _ => self.tcp().and_then(|socket| super::diag::unanswered(socket.local_addr().ok()?, socket.peer_addr().ok()?)),
+            _ => self.descriptor().and_then(|_| super::diag::unanswered(self.local_address()?, self.peer_address()?)),
         }
     }
 
-    fn tcp(&self) -> Option<&TcpStream> {
+    /// The kernel's socket on which all of it goes.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Tcp(stream) => Some(stream),
+            Self::Tcp(stream) => Some(stream.as_fd()),
+            Self::Ringed(stream) => Some(stream.as_fd()),
             Self::Tls(tls) => match tls.session.get_ref().0 {
-                Socket::Tcp(stream) => Some(stream),
+                Socket::Tcp(stream) => Some(stream.as_fd()),
+                Socket::Ringed(stream) => Some(stream.as_fd()),
                 Socket::Wire(_) => None,
             },
-            Self::With(with) => with.stream.tcp(),
+            Self::With(with) => with.stream.descriptor(),
             Self::Unix(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Wire(_) | Self::Cut(_) => None,
         }
     }
@@ -268,6 +290,7 @@ impl Stream {
     pub fn peer_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Ringed(stream) => stream.peer_address(),
             Self::Tls(tls) => tls.session.get_ref().0.peer_address(),
             Self::Wire(wire) => Some(wire.peer_address()),
             Self::With(with) => with.stream.peer_address(),
@@ -278,6 +301,7 @@ impl Stream {
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Ringed(stream) => stream.local_address(),
             Self::Tls(tls) => tls.session.get_ref().0.local_address(),
             Self::Wire(wire) => Some(wire.local_address()),
             Self::With(with) => with.stream.local_address(),
@@ -290,18 +314,32 @@ impl Stream {
         (Recv(shared.clone()), Send { stream: shared, posted: None })
     }
 
+    /// The socket itself where bytes go on it as they are, by io_uring.
+    pub(super) fn ringed(&mut self) -> Option<&mut Ringed> {
+        match self {
+            Self::Ringed(stream) => Some(stream),
+            Self::With(with) => with.stream.ringed(),
+            _ => None,
+        }
+    }
+
     /// Waits until there is something to read, without holding a buffer: an idle connection costs none.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
             Self::With(with) => with.stream.poll_readable(cx),
+            // What has come lies in the ring's memory, and is copied from there.
+            Self::Ringed(_) => Poll::Ready(Ok(())),
             Self::Tls(_) | Self::Tunnel(_) | Self::Virtual(_) | Self::Wire(_) | Self::Cut(_) => Poll::Ready(Ok(())),
         }
     }
 
     /// Appends what is there, at most about `most` bytes; 0 is the end. No memory is taken before there is something to put in it.
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut, most: usize) -> Poll<io::Result<usize>> {
+        if let Some(ringed) = self.ringed() {
+            return ringed.poll_recv(cx, buffer, most);
+        }
         if buffer.capacity() == 0 && most <= limits::READ_BUFFER {
             // To take one of this thread's and to give it back costs less than to ask first.
             *buffer = spare::buffer();
@@ -331,7 +369,7 @@ const OFF: usize = 64;
 
 /// For at least `most` bytes more. A large allocation begins where a page does, and so does that of a record of TLS, into which what is read here is copied behind a
 /// header of 5 bytes: AMD's processors copy thirty times slower where a copy lies just behind its source within a page (glibc before 2.40 copies by `rep movsb`).
-fn make_room(buffer: &mut BytesMut, most: usize) {
+pub(super) fn make_room(buffer: &mut BytesMut, most: usize) {
     if !buffer.is_empty() || most <= limits::READ_BUFFER {
         return buffer.reserve(most);
     }
@@ -369,6 +407,7 @@ impl Recv {
         match &mut *self.0.borrow_mut() {
             // Where nothing was announced this asks nobody.
             Stream::Tcp(stream) => !matches!(stream.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock),
+            Stream::Ringed(stream) => stream.has_news(),
             stream => {
                 let mut cx = Context::from_waker(std::task::Waker::noop());
                 stream.poll_recv(&mut cx, buffer, limits::READ_BUFFER).is_ready()
@@ -512,6 +551,7 @@ macro_rules! each {
     ($self:ident, $s:ident => $work:expr) => {
         match $self.get_mut() {
             Stream::Tcp($s) => $work,
+            Stream::Ringed($s) => $work,
             Stream::Unix($s) => $work,
             Stream::Tls($s) => {
                 let $s = &mut $s.session;
@@ -533,6 +573,7 @@ macro_rules! each_socket {
     ($self:ident, $s:ident => $work:expr) => {
         match $self.get_mut() {
             Socket::Tcp($s) => $work,
+            Socket::Ringed($s) => $work,
             Socket::Wire($s) => $work,
         }
     };

@@ -65,6 +65,9 @@ pub struct Tools {
     pub with: With,
 }
 
+/// By which Organza serves its sockets if nobody says anything.
+const EPOLL: &str = "epoll";
+
 /// What all contenders of a case share: the backend.
 pub struct Field<'a> {
     pub tools: &'a Tools,
@@ -106,7 +109,7 @@ impl<'a> Field<'a> {
     pub fn contenders(&self) -> Result<Vec<Contender>> {
         match self.case.way {
             Way::Edge { front, .. } => {
-                let mut all = vec![self.haproxy()?, self.nginx()?, self.envoy()?, self.organza("organza", 1)?];
+                let mut all = vec![self.haproxy()?, self.nginx()?, self.envoy()?, self.organza("organza", 1)?, self.organza_ringed()?];
                 // It ends no TLS.
                 if !front.tls() {
                     all.push(self.floor()?);
@@ -237,7 +240,13 @@ impl<'a> Field<'a> {
     /// With more objects than the bench's own.
     pub fn organza_with(&self, name: &str, more: &str) -> Result<Contender> {
         let [mesh] = free_ports()?;
-        self.organza_up(name, &format!("bench-{mesh}"), more, &[])
+        self.organza_up(name, &format!("bench-{mesh}"), more, &[], EPOLL)
+    }
+
+    /// Its row stands apart: no other proxy here is served by io_uring, and many clusters forbid it.
+    fn organza_ringed(&self) -> Result<Contender> {
+        let [mesh] = free_ports()?;
+        self.organza_up("organza uring", &format!("bench-{mesh}"), "", &[], "uring")
     }
 
     /// With those who are told; they are no part of what is measured.
@@ -249,7 +258,7 @@ impl<'a> Field<'a> {
         let prometheus = format!("http://127.0.0.1:{nobody}");
         let words = ["--prometheus", &prometheus];
         let words = if telling.prometheus_down { &words[..] } else { &[] };
-        let mut contender = self.organza_up(telling.name, &mesh, &more, words)?;
+        let mut contender = self.organza_up(telling.name, &mesh, &more, words, EPOLL)?;
         contender.running.extend(collector.map(|(_, running)| running));
         if telling.tap {
             let mut tap = Command::new(&self.tools.organza);
@@ -263,7 +272,7 @@ impl<'a> Field<'a> {
         self.tools.with.objects(target, self.collector.as_ref().map(|(port, _)| *port))
     }
 
-    fn organza_up(&self, name: &str, mesh: &str, more: &str, words: &[&str]) -> Result<Contender> {
+    fn organza_up(&self, name: &str, mesh: &str, more: &str, words: &[&str], io: &str) -> Result<Contender> {
         let (front, back) = (front(self.case.way), back(self.case.way));
         let (protocol, tls, secret) = match front.tls() {
             true => {
@@ -285,7 +294,7 @@ impl<'a> Field<'a> {
             ("more", secret + &more.replace("{backend}", &self.backend.to_string()) + &self.with(access::GATEWAY)?),
         ];
         let mut up = Command::new(&self.tools.organza);
-        let up = up.args(["up", "--mesh", mesh]).args(words).env("XDG_STATE_HOME", self.folder);
+        let up = up.args(["up", "--mesh", mesh]).args(words).env("XDG_STATE_HOME", self.folder).env("ORGANZA_IO", io);
         self.start(name, |file| up.arg("-f").arg(file), "organza.yaml", &values, Some("proxy"))
     }
 

@@ -28,7 +28,7 @@ pub struct Pieces {
 impl Pieces {
     pub fn new(submitter: &Submitter<'_>, count: u16, bytes: usize) -> io::Result<Self> {
         let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "pieces are a power of two, of whole pages");
-        if !count.is_power_of_two() || bytes == 0 || bytes % PAGE != 0 {
+        if !count.is_power_of_two() || bytes == 0 || !bytes.is_multiple_of(PAGE) {
             return Err(wrong());
         }
         let entries = pages(usize::from(count) * size_of::<BufRingEntry>())?.cast::<BufRingEntry>();

@@ -10,7 +10,7 @@ mod pieces;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use pieces::Pieces;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,6 +22,9 @@ const ENTRIES: u32 = 256;
 const COMPLETIONS: u32 = 4096;
 /// `IORING_RECVSEND_POLL_FIRST`: nothing is there yet, so that to try at once would be for nothing.
 const POLL_FIRST: u16 = 1;
+
+/// Of a turn at most.
+const ROUNDS: usize = 8;
 
 /// A socket's number in its ring. It means nothing to any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +97,8 @@ impl Ring {
     /// Where the kernel has no io_uring of Linux 6.1 or forbids it.
     pub fn new(pieces: u16, bytes: usize) -> io::Result<Self> {
         let mut builder = IoUring::builder();
-        builder.dontfork().setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().setup_submit_all().setup_cqsize(COMPLETIONS);
+        // Not `defer_taskrun`: work that is put off makes the ring's descriptor readable only once somebody enters, so that a thread that waits for it is not woken.
+        builder.dontfork().setup_single_issuer().setup_coop_taskrun().setup_taskrun_flag().setup_submit_all().setup_cqsize(COMPLETIONS);
         let uring = builder.build(ENTRIES)?;
         let pieces = Pieces::new(&uring.submitter(), pieces, bytes)?;
         let number = RINGS.fetch_add(1, Ordering::Relaxed);
@@ -137,6 +141,7 @@ impl Ring {
         };
         socket.left = true;
         (socket.reader, socket.writer) = (None, None);
+        self.starved.retain(|at| *at != key.at);
         if let Came::Bytes(piece) = std::mem::replace(&mut socket.came, Came::End) {
             self.pieces.release(piece.number);
         }
@@ -242,8 +247,13 @@ impl Ring {
             self.enter();
             self.gather();
             for at in 0..some.len() {
+                // Where completions had no room they come with the next call.
+                while self.sent[at].is_none() && self.uring.submission().cq_overflow() {
+                    self.enter();
+                    self.gather();
+                }
                 // The kernel never leaves out one. If it did, it might still read what is not there any more.
-                let result = self.sent[at].unwrap_or_else(|| std::process::abort());
+                let result = self.sent[at].unwrap_or_else(|| give_up("a send has no completion"));
                 let result = if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result as usize) };
                 told(round * (ENTRIES as usize / 2) + at, result);
             }
@@ -253,22 +263,25 @@ impl Ring {
     /// Gives the kernel what was asked for since, and finds out what has come. Who waited for it is to be woken by who calls, for a task that is woken may drop
     /// what holds sockets of this ring.
     pub fn turn(&mut self, woken: &mut Vec<Waker>) {
-        if !self.starved.is_empty() {
+        // What came may ask for more, which goes at once: nobody else may see to it before the thread waits. So many rounds are enough, for a socket that is
+        // not read asks for nothing.
+        for _ in 0..ROUNDS {
             for at in std::mem::take(&mut self.starved) {
-                if self.sockets[at as usize].as_ref().is_some_and(|socket| !socket.left) {
-                    let key = self.key(at);
-                    self.receive(key);
-                }
+                let key = self.key(at);
+                self.receive(key);
+            }
+            let due = {
+                let queue = self.uring.submission();
+                !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
+            };
+            if due {
+                self.enter();
+            }
+            self.gather();
+            if !due && self.starved.is_empty() {
+                break;
             }
         }
-        let due = {
-            let queue = self.uring.submission();
-            !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
-        };
-        if due {
-            self.enter();
-        }
-        self.gather();
         woken.append(&mut self.woken);
     }
 
@@ -286,12 +299,15 @@ impl Ring {
 
     fn enter(&mut self) {
         loop {
-            match self.uring.submit() {
+            match self.uring.submit().map_err(|error| rustix::io::Errno::from_io_error(&error)) {
                 Ok(_) if self.uring.submission().is_empty() => return,
-                // Completions have no room: what has come is taken first.
-                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) => self.gather(),
-                // The kernel is short of memory, for a moment.
-                _ => std::thread::yield_now(),
+                Ok(_) | Err(Some(rustix::io::Errno::INTR)) => {}
+                // No room for completions, or no memory for a moment: what has come is taken first.
+                Err(Some(rustix::io::Errno::BUSY | rustix::io::Errno::AGAIN)) => {
+                    self.gather();
+                    std::thread::yield_now();
+                }
+                Err(error) => give_up(&format!("io_uring_enter fails: {error:?}")),
             }
         }
     }
@@ -336,24 +352,36 @@ impl Ring {
             }
             (Some(number), _) => {
                 self.pieces.give(number);
-                if !socket.left {
-                    socket.came = Came::End;
-                }
+                return self.failed(key, result);
             }
-            (None, _) if socket.left => {}
-            (None, 0) => socket.came = Came::End,
-            (None, error) if -error == rustix::io::Errno::NOBUFS.raw_os_error() => {
+            (None, _) => return self.failed(key, result),
+        }
+        self.tell(key);
+    }
+
+    /// A receive that brought no bytes.
+    fn failed(&mut self, key: Key, result: i32) {
+        let socket = of_mut(&mut self.sockets, self.number, key);
+        match result {
+            _ if socket.left => {}
+            0 => socket.came = Came::End,
+            error if -error == rustix::io::Errno::NOBUFS.raw_os_error() => {
                 // Whoever has a piece gives it back when it is read.
                 socket.has_more = true;
                 self.starved.push(key.at);
                 return;
             }
-            (None, error) if -error == rustix::io::Errno::INTR.raw_os_error() || -error == rustix::io::Errno::AGAIN.raw_os_error() => {
+            error if -error == rustix::io::Errno::INTR.raw_os_error() || -error == rustix::io::Errno::AGAIN.raw_os_error() => {
                 return self.receive(key);
             }
-            (None, error) => socket.came = Came::Failed(-error),
+            error => socket.came = Came::Failed(-error),
         }
-        self.woken.extend(socket.reader.take());
+        self.tell(key);
+    }
+
+    fn tell(&mut self, key: Key) {
+        let reader = of_mut(&mut self.sockets, self.number, key).reader.take();
+        self.woken.extend(reader);
         self.close_if_done(key);
     }
 
@@ -370,6 +398,12 @@ impl Ring {
 fn of_mut(sockets: &mut [Option<Socket>], ring: u32, key: Key) -> &mut Socket {
     assert_eq!(key.ring, ring, "a socket stays with its thread");
     sockets[key.at as usize].as_mut().expect("a key is of a socket until it is removed")
+}
+
+/// What cannot go on without breaking what was promised to the kernel, or without end.
+fn give_up(why: &str) -> ! {
+    let _ = writeln!(io::stderr(), "uring: {why}: the process ends");
+    std::process::abort()
 }
 
 fn data(key: Key, operation: u64) -> u64 {

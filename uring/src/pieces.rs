@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// By which receives name it.
 pub const GROUP: u16 = 0;
 
-const PAGE: usize = 4096;
+/// Where memory begins: no machine has larger pages.
+const ALIGN: usize = 64 * 1024;
 
 /// Both live as long as the process: nobody has to prove that the kernel is done with them.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ pub struct Pieces {
 
 impl Pieces {
     pub fn new(submitter: &Submitter<'_>, count: u16, bytes: usize) -> io::Result<Self> {
-        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "pieces are a power of two, of whole pages");
-        if !count.is_power_of_two() || bytes == 0 || !bytes.is_multiple_of(PAGE) {
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "pieces are a power of two, of some bytes");
+        if !count.is_power_of_two() || bytes == 0 {
             return Err(wrong());
         }
         let entries = pages(usize::from(count) * size_of::<BufRingEntry>())?.cast::<BufRingEntry>();
@@ -80,9 +81,9 @@ impl Pieces {
     }
 }
 
-/// Whole pages of zeros, which take memory of the machine only once they are written.
+/// Zeros, which take memory of the machine only once they are written.
 fn pages(bytes: usize) -> io::Result<*mut u8> {
-    let layout = Layout::from_size_align(bytes.next_multiple_of(PAGE), PAGE).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let layout = Layout::from_size_align(bytes, ALIGN).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: the layout has a size, for nobody asks for no bytes.
     let memory = unsafe { std::alloc::alloc_zeroed(layout) };
     if memory.is_null() { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(memory) }

@@ -2,6 +2,7 @@
 //! another driver (io_uring, virtual time) can take its place.
 
 mod alarm;
+mod cut;
 mod datagram;
 mod diag;
 mod doubt;
@@ -180,6 +181,7 @@ fn run_by<T>(ring: bool, work: impl Future<Output = T>) -> std::io::Result<T> {
     CLOCK.with(|clock| clock.set(Some((now(), 0))));
     BEHIND.with(|behind| behind.set(Some((0, 0))));
     post::open();
+    let closing = ring::Closing;
     let ended = runtime.block_on(async {
         if ring::is_open() {
             match ring::waited_for() {
@@ -190,7 +192,7 @@ fn run_by<T>(ring: bool, work: impl Future<Output = T>) -> std::io::Result<T> {
         work.await
     });
     post::close();
-    ring::close();
+    drop(closing);
     CLOCK.with(|clock| clock.set(None));
     BEHIND.with(|behind| behind.set(None));
     Ok(ended)

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -64,6 +64,15 @@ pub(super) async fn serve(fd: AsyncFd<OwnedFd>) {
 
 pub(super) fn close() {
     RING.set(None);
+}
+
+/// A thread's ring ends with what it was opened for, however that ends.
+pub(super) struct Closing;
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        close();
+    }
 }
 
 /// What was asked for goes to the kernel, and who waited for what has come is woken.
@@ -142,9 +151,10 @@ impl Ringed {
         })
     }
 
-    /// What `send` made of it; where the socket has no room the task is woken once it has.
-    fn sent(&self, cx: &Context<'_>, sent: rustix::io::Result<usize>) -> Poll<io::Result<usize>> {
-        match sent {
+    /// Sends what is taken; where the socket has no room the task is woken once it has. A task whose peer takes all lets others have their turn, as with epoll.
+    fn poll_send(&self, cx: &mut Context<'_>, send: impl FnOnce(&OwnedFd) -> rustix::io::Result<usize>) -> Poll<io::Result<usize>> {
+        let turn = ready!(tokio::task::coop::poll_proceed(cx));
+        match send(&self.fd) {
             Err(Errno::AGAIN) => {
                 RING.with_borrow_mut(|ring| {
                     if let Some(ring) = ring {
@@ -153,7 +163,10 @@ impl Ringed {
                 });
                 Poll::Pending
             }
-            sent => Poll::Ready(sent.map_err(Into::into)),
+            sent => {
+                turn.made_progress();
+                Poll::Ready(sent.map_err(Into::into))
+            }
         }
     }
 }
@@ -176,11 +189,11 @@ impl AsyncRead for Ringed {
 
 impl AsyncWrite for Ringed {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.sent(cx, rustix::net::send(&*self.fd, bytes, flags()))
+        self.poll_send(cx, |fd| rustix::net::send(fd, bytes, flags()))
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.sent(cx, rustix::net::sendmsg(&*self.fd, pieces, &mut SendAncillaryBuffer::default(), flags()))
+        self.poll_send(cx, |fd| rustix::net::sendmsg(fd, pieces, &mut SendAncillaryBuffer::default(), flags()))
     }
 
     fn is_write_vectored(&self) -> bool {

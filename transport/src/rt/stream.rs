@@ -1,5 +1,6 @@
 //! A connection of any kind, read and written by halves on one thread.
 
+use super::cut::Cut;
 use super::machine::{Here, Wire};
 use super::post;
 use super::ring::{self, Ringed};
@@ -36,37 +37,6 @@ pub enum Stream {
     With(Box<With>),
     /// Ended by us, whatever it carried.
     Cut(Box<Cut>),
-}
-
-#[derive(Debug)]
-pub struct Cut {
-    why: Box<str>,
-    // Kept for as long as the rest is, so that whoever waits for it is woken.
-    _ended: Option<Stream>,
-}
-
-impl Cut {
-    fn error(&self) -> io::Error {
-        io::Error::new(io::ErrorKind::ConnectionAborted, &*self.why)
-    }
-}
-
-impl AsyncRead for Cut {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Err(self.error()))
-    }
-}
-
-impl AsyncWrite for Cut {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Err(self.error()))
-    }
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Err(self.error()))
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }
 
 #[derive(Debug)]
@@ -180,9 +150,9 @@ impl Stream {
     /// Ends it at once: whoever reads or writes it fails by `why`. What is no socket but inside of one is ended with that.
     pub fn cut(&mut self, why: &str) {
         self.end();
-        let ended = std::mem::replace(self, Self::Cut(Box::new(Cut { why: why.into(), _ended: None })));
+        let ended = std::mem::replace(self, Self::Cut(Box::new(Cut::new(why))));
         if let Self::Cut(cut) = self {
-            cut._ended = Some(ended);
+            cut.keep(ended);
         }
     }
 
@@ -404,13 +374,22 @@ impl Recv {
 
     /// Whether something has come, be it the end or an error; what came may be lost. Waits for nothing.
     pub fn has_news(&mut self, buffer: &mut BytesMut) -> bool {
-        match &mut *self.0.borrow_mut() {
+        let mut stream = self.0.borrow_mut();
+        if let Some(ringed) = stream.ringed() {
+            return ringed.has_news();
+        }
+        match &mut *stream {
             // Where nothing was announced this asks nobody.
             Stream::Tcp(stream) => !matches!(stream.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock),
-            Stream::Ringed(stream) => stream.has_news(),
             stream => {
                 let mut cx = Context::from_waker(std::task::Waker::noop());
-                stream.poll_recv(&mut cx, buffer, limits::READ_BUFFER).is_ready()
+                let mut is_ready = || stream.poll_recv(&mut cx, buffer, limits::READ_BUFFER).is_ready();
+                // What TLS lies on may only now have been asked for, and is there after a turn.
+                is_ready()
+                    || ring::is_open() && {
+                        ring::turn();
+                        is_ready()
+                    }
             }
         }
     }

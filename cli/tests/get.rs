@@ -3,7 +3,7 @@
 mod common;
 
 use common::{SOON, json, mesh, nothing_is_left, up};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
 use testkit::process::eventually;
@@ -146,14 +146,18 @@ fn forms_flags_and_outputs_are_kubectls() {
 #[test]
 fn documents_are_what_was_written_with_its_status_and_without_secrets() {
     let Running { mesh, mut up, member, gateway } = running();
-    let route = json(&good(&mesh, &["route/web", "-o", "json"]));
+    let condition = |route: &Value, wanted: &str| {
+        route["status"]["parents"][0]["conditions"].as_array().and_then(|all| all.iter().find(|c| c["type"] == wanted)).cloned()
+    };
+    let mut route = Value::Null;
+    eventually("both proxies have said that they have it", SOON, || {
+        route = json(&good(&mesh, &["route/web", "-o", "json"]));
+        condition(&route, "organza.dev/Applied").is_some_and(|c| c["message"] == "applied by 2 of 2 proxies")
+    });
     assert_eq!(route["metadata"], json!({"name": "web", "labels": {"team": "shop"}, "namespace": "default"}));
     assert_eq!(route["spec"]["rules"][0]["backendRefs"][1]["name"], "v2");
-    let parent = &route["status"]["parents"][0];
-    assert_eq!(parent["parentRef"]["name"], "door");
-    let condition = |wanted: &str| parent["conditions"].as_array().and_then(|all| all.iter().find(|c| c["type"] == wanted)).cloned();
-    assert_eq!(condition("Accepted").map(|c| c["status"].clone()), Some(json!("True")));
-    assert_eq!(condition("organza.dev/Applied").map(|c| c["message"].clone()), Some(json!("applied by 2 of 2 proxies")));
+    assert_eq!(route["status"]["parents"][0]["parentRef"]["name"], "door");
+    assert_eq!(condition(&route, "Accepted").map(|c| c["status"].clone()), Some(json!("True")));
     let yaml = good(&mesh, &["gateway", "door", "-o", "yaml"]);
     for line in ["kind: Gateway", "  name: door", &format!("    port: {gateway}"), "    attachedRoutes: 1", "status:"] {
         assert!(yaml.lines().any(|l| l == line), "no {line:?} in\n{yaml}");

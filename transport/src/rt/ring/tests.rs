@@ -144,7 +144,7 @@ fn a_thread_that_never_waits_is_served_too() {
         let kept = busy.clone();
         spawn(async move {
             while kept.get() {
-                tokio::task::yield_now().await;
+                super::super::turn().await;
             }
         });
         let ((mut recv, _send), (_recv, mut send)) = (here.split(), there.split());

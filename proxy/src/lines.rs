@@ -21,6 +21,11 @@ pub struct Line {
     pub file: Option<Arc<LineFile>>,
 }
 
+/// Where lines wait for the thread that writes them.
+pub fn queue() -> (SyncSender<Line>, Receiver<Line>) {
+    sync_channel(limits::LOG_LINES)
+}
+
 /// The workers' end.
 pub struct LogSink {
     /// With a thread that writes, from the first line on: few proxies have any, and room for all that may wait is 400 KB.
@@ -45,7 +50,7 @@ impl LogSink {
     }
 
     fn start(&self) -> SyncSender<Line> {
-        let (lines, receiver) = sync_channel(limits::LOG_LINES);
+        let (lines, receiver) = queue();
         let (folder, lost) = (self.folder.clone(), self.dropped.clone());
         let writer = std::thread::Builder::new().name("access-log".into()).spawn(move || write(&receiver, io::stdout(), &folder, &lost));
         if let Err(e) = writer {

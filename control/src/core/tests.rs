@@ -60,3 +60,18 @@ fn how_many_have_a_generation_is_kept_up_as_if_all_were_counted() {
     core.session(&proxies[2].0, proxies[2].1, |session| session.current = u64::MAX);
     assert_eq!(counted(), (Some((1, 2)), Some((1, 2))));
 }
+
+#[test]
+fn what_was_counted_is_looked_through_every_so_often_and_not_more_often() {
+    let (_folder, core) = core();
+    let told =
+        wire::v1::report_request::Verdict { verdict: "denied".into(), policy: "AccessPolicy shop/a".into(), rule: "r".into(), count: 1 };
+    core.lock().verdicts.report([told], seconds(now()));
+    let stored_after = |since: u64| {
+        core.lock().counted_at = seconds(now()) - since;
+        core.keep_calls(false);
+        core.store.list("verdicts/").unwrap().len()
+    };
+    // Half of it, for time goes on meanwhile.
+    assert_eq!((stored_after(limits::CALLS_SAVE / 2), stored_after(limits::CALLS_SAVE)), (0, 1));
+}

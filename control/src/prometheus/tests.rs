@@ -89,6 +89,10 @@ async fn what_prometheus_refuses_and_what_is_none_is_said() {
     let why = |told: Result<LongHistory, Trouble>| told.unwrap_err().to_string();
     let (refusing, _) = answering(StatusCode::BAD_REQUEST, move |_| refusal.clone()).await;
     assert!(why(refusing.history("service/a/b", 1, NOW).await).ends_with("refuses: too many points"));
+    let wordy = json!({"status": "error", "error": "\u{e9}".repeat(limits::PROMETHEUS_WORDS + 1)});
+    let (wordy, _) = answering(StatusCode::BAD_REQUEST, move |_| wordy.clone()).await;
+    let cut = format!("refuses: {}", "\u{e9}".repeat(limits::PROMETHEUS_WORDS));
+    assert!(why(wordy.history("service/a/b", 1, NOW).await).ends_with(&cut), "no more of its words");
     let (other, _) = answering(StatusCode::OK, |_| json!("hello")).await;
     assert!(why(other.history("service/a/b", 1, NOW).await).ends_with("does not answer as Prometheus does"));
     let (broken, _) = answering(StatusCode::INTERNAL_SERVER_ERROR, |_| json!({})).await;

@@ -18,6 +18,12 @@ fn reads_what_it_writes() {
 }
 
 #[test]
+fn who_says_nothing_of_its_end_drains_and_lingers_as_long_as_the_limits_say() {
+    let config = Config::parse(GATEWAY).unwrap();
+    assert_eq!((config.drain_seconds, config.linger_seconds), (limits::DRAIN.as_secs(), limits::LINGER.as_secs()));
+}
+
+#[test]
 fn a_file_is_of_so_many_bytes_and_no_more() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let text = |length: u64| format!("{GATEWAY}{}", " ".repeat(usize::try_from(length).unwrap() - GATEWAY.len()));

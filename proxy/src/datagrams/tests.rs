@@ -368,9 +368,10 @@ async fn what_is_too_long_to_be_kept_is_lost_with_the_endpoint_that_did_not_hear
                 let client = edge.client().await;
                 client.say(long.as_bytes()).await;
                 // What is lost is made up for by a shorter one, which would take the place of what is kept if it came too soon.
-                let heard = match length <= most {
-                    true => client.hear().await,
-                    false => client.heard_in_the_end().await,
+                let patience = if length <= most { SOON } else { Duration::from_millis(300) };
+                let heard = match tokio::time::timeout(patience, client.hear()).await {
+                    Ok(heard) => heard,
+                    Err(_) => client.heard_in_the_end().await,
                 };
                 lost += usize::from(!heard.ends_with(&long));
             }

@@ -108,6 +108,18 @@ async fn handshakes_under_way_are_limited_by_themselves() {
     .await;
 }
 
+#[tokio::test]
+async fn a_door_has_room_for_so_many_handshakes_where_nobody_says_how_many() {
+    let (sender, mut handed) = mpsc::unbounded_channel();
+    let mut doors = Doors::new(vec![sender]);
+    doors.open("127.0.0.1:0".parse().unwrap(), Door::ExplicitProxy { authorization: "Basic x".into() }).unwrap();
+    let Handed::Connections(open) = handed.recv().await.unwrap() else { panic!("it is for connections") };
+    let mut under_way: Vec<_> = (1..limits::HANDSHAKES).map(|_| open.room.handshake()).collect();
+    assert!(!open.room.is_full());
+    under_way.push(open.room.handshake());
+    assert!(open.room.is_full());
+}
+
 #[test]
 fn as_many_connections_as_files_leave_room_for() {
     let usual = [None, Some(1_000_000), Some(20_000), Some(1024)].map(room::usual);

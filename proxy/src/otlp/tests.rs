@@ -151,6 +151,7 @@ async fn a_collector_that_hangs_costs_counted_drops_and_no_request_waits() {
         tell(&kind, &queue.spans, Some(&to)).await;
         // No await here: whoever carries a request only writes it down.
         (0..limits::OTLP_LINES + 7).for_each(|_| queue.span(&record(Reporter::Source)));
+        assert_eq!(*queue.spans.lost.lock().unwrap(), 7, "so many found no room");
         let local = tokio::task::LocalSet::new();
         local.run_until(kind.tell(&queue.spans, Some(To::Collector(&to)), &sender())).await;
         assert_eq!((kind.sent.get(), kind.dropped.get()), (0.0, limits::OTLP_LINES as f64 + 7.0));

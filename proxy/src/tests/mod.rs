@@ -164,7 +164,7 @@ impl Mesh {
     }
 
     fn proxy_with(&mut self, identity: &str, credentials: Credentials) -> Proxy {
-        let (lines, records) = std::sync::mpsc::sync_channel(limits::LOG_LINES);
+        let (lines, records) = crate::lines::queue();
         let format = access_log::Format::Json;
         let name = identity.to_owned();
         let metrics = Metrics::new();

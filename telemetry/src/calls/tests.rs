@@ -41,7 +41,9 @@ fn paths_become_templates_that_match_them_and_tell_nothing_of_anyone() {
     }
     assert_eq!(form("//orders//7"), "/orders/{id}");
     assert!(form(&format!("/{}/x", "long-".repeat(40))).starts_with("/{id}/x"));
-    assert!(form(&"/part".repeat(500)).len() < limits::CALL_PATH_BYTES + 8);
+    // Of segments that are long words fewer than eight fit.
+    let (segment, fit) = (format!("/{}", "w".repeat(50)), limits::CALL_PATH_BYTES / 51);
+    assert_eq!(form(&segment.repeat(limits::CALL_SEGMENTS)), segment.repeat(fit) + "/{**}");
 }
 
 fn record(path: &str, outcome: Outcome) -> Record {
@@ -138,6 +140,22 @@ fn what_finds_no_room_is_counted_by_a_coarser_path_and_then_left_out() {
 }
 
 #[test]
+fn of_all_callers_so_many_kinds_are_told_apart_and_so_many_by_a_coarser_path() {
+    let metrics = Metrics::new();
+    let mut worker = metrics.worker();
+    let mut call = |caller: usize, path: &str| worker.observe(&by(&word(caller), record(path, Outcome::Answered(200))));
+    let many = limits::CALLS / limits::CALLS_OF_CALLER;
+    for n in 0..limits::CALLS {
+        call(n % many, &format!("/{}", word(n)));
+    }
+    // Each by a caller who asks for the first time.
+    for n in 0..limits::CALLS_COARSE + 3 {
+        call(many + n, "/users/list");
+    }
+    assert_eq!((metrics.calls().len(), metrics.calls_left_out()), (limits::CALLS + limits::CALLS_COARSE, 3));
+}
+
+#[test]
 fn who_scans_makes_the_paths_of_nobody_else_coarser() {
     let metrics = Metrics::new();
     let mut worker = metrics.worker();
@@ -158,7 +176,7 @@ fn a_worker_remembers_so_many_callers_without_room_until_it_sweeps() {
         }
     }
     assert!(worker.full.is_empty());
-    for n in 0..limits::CALLERS_FULL + limits::CALLS_COARSE {
+    for n in 0..limits::CALLERS_FULL + limits::CALLS_COARSE + 3 {
         worker.ended(&all, &by(&format!("late-{}", word(n)), record("/", Outcome::Answered(200))));
     }
     assert_eq!(worker.full.len(), limits::CALLERS_FULL);

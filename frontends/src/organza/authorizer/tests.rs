@@ -1,6 +1,6 @@
-use crate::Translation;
 use crate::organza::tests::are_told_and_held_closed;
 use crate::tests::{object, run, service};
+use crate::{Translation, limits};
 use model::authorizer::ExternalAuthorizer;
 use model::{Backend, Resource};
 use serde_json::{Value, json};
@@ -45,6 +45,9 @@ fn what_no_schema_saw_lets_nobody_through() {
         run(&[service("a", "s"), object("organza.dev/v1alpha1", "ExternalAuthorizer", ("a", "p"), json!({ "spec": spec }))])
     };
     assert!(all(&with(json!({})))[0].asked.fail_open);
+    let most = with(json!({"forwardBody": {"maxSize": limits::AUTHORIZER_BODY}, "timeout": "60s"}));
+    let asked = &all(&most)[0].asked;
+    assert_eq!((u64::from(asked.body), asked.timeout), (limits::AUTHORIZER_BODY, *limits::AUTHORIZER_TIME.end()));
     let odd = [
         json!({"protocol": 3}),
         json!({"grpc": {}}),
@@ -56,7 +59,9 @@ fn what_no_schema_saw_lets_nobody_through() {
         json!({"http": {"allowedHeaders": "a"}}),
         json!({"http": {"allowedResponseHeaders": [3]}}),
         json!({"forwardBody": {"maxSize": "1k"}}),
+        json!({"forwardBody": {"maxSize": limits::AUTHORIZER_BODY + 1}}),
         json!({"timeout": "0s"}),
+        json!({"timeout": "60001ms"}),
         json!({"timeout": 5}),
         json!({"failOpen": "no"}),
     ];

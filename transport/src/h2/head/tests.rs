@@ -46,3 +46,15 @@ fn names_go_out_in_lower_case_wherever_the_capital_stands() {
     }
     assert_eq!(told(&[("X-ABC-xyz", " v ")], true), [("x-abc-xyz".to_owned(), "v".to_owned())]);
 }
+
+#[test]
+fn a_head_has_so_many_fields_and_no_more() {
+    let flaw = |count: usize| {
+        let mut into = HeaderBlock::default();
+        let mut fields = Fields::new(&mut into, limits::HEAD_BYTES);
+        (0..count).for_each(|_| fields.field(b"x", b"y"));
+        fields.flaw
+    };
+    assert!(flaw(limits::HEADERS).is_none());
+    assert!(matches!(flaw(limits::HEADERS + 1), Some(Flaw::Refused(Fault::HeadTooLarge, _))));
+}

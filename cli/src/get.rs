@@ -249,21 +249,21 @@ async fn watch(client: &Client, args: &GetArgs, mut answers: Vec<Answer>, layout
         answered = Instant::now();
         answers = next;
         let now = seen(&answers, args);
-        for (key, was) in &last {
-            if !now.contains_key(key) && !args.output.is_document() {
-                let gone: Vec<&str> = was.0.cells.iter().map(String::as_str).chain(["(gone)"]).collect();
-                told(layouts[key.0].as_ref(), &gone, &was.1, args)?;
-            }
-        }
-        for (key, is) in &now {
-            let same =
-                last.get(key).is_some_and(|was| if args.output.is_document() { was.1 == is.1 } else { was.0.settled == is.0.settled });
-            if !same {
-                told(layouts[key.0].as_ref(), &is.0.cells.iter().map(String::as_str).collect::<Vec<_>>(), &is.1, args)?;
-            }
+        for (answer, cells, whole) in news(&last, &now, args.output.is_document()) {
+            told(layouts[answer].as_ref(), &cells, whole, args)?;
         }
         last = now;
     }
+}
+
+/// What is told between two looks: of which answer, the cells and the document. What only grew older is no news.
+fn news<'s>(last: &'s Seen, now: &'s Seen, documents: bool) -> Vec<(usize, Vec<&'s str>, &'s Value)> {
+    let cells = |line: &'s Line| line.cells.iter().map(String::as_str);
+    let is_gone = |key: &(usize, String)| !documents && !now.contains_key(key);
+    let is_same = |was: &(Line, Value), is: &(Line, Value)| if documents { was.1 == is.1 } else { was.0.settled == is.0.settled };
+    let gone = last.iter().filter(|(key, _)| is_gone(key)).map(|(key, was)| (key.0, cells(&was.0).chain(["(gone)"]).collect(), &was.1));
+    let changed = now.iter().filter(|(key, is)| last.get(*key).is_none_or(|was| !is_same(was, is)));
+    gone.chain(changed.map(|(key, is)| (key.0, cells(&is.0).collect(), &is.1))).collect()
 }
 
 fn told(layout: Option<&Layout>, cells: &[&str], whole: &Value, args: &GetArgs) -> Outcome {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::failure::Code;
+use std::cell::RefCell;
 use std::fs;
 
 fn folder(name: &str) -> PathBuf {
@@ -58,4 +60,33 @@ fn its_key_is_its_owners_alone() {
 fn a_secret_is_called_after_its_first_name() {
     assert_eq!(secret_name("*.Shop.localhost"), "shop-localhost-tls");
     assert_eq!(secret_name("::1"), "1-tls");
+}
+
+#[test]
+fn a_secret_is_called_as_objects_may_be() {
+    let folder = folder("names");
+    let asked = |name: &str, namespace: &str| {
+        let args = CertificateArgs { names: vec!["shop.localhost".into()], name: Some(name.into()), namespace: Some(namespace.into()) };
+        certificate(&folder, &args)
+    };
+    for (name, namespace) in [("A", "shop"), ("", "shop"), ("a}", "shop"), ("a", "the shop"), ("a", "shop\nkind: List")] {
+        assert!(asked(name, namespace).is_err_and(|failure| failure.code == Code::Usage), "{name:?} in {namespace:?}");
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing was signed");
+    assert!(asked("shop-1.tls", "shop").is_ok());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn where_it_cannot_be_done_is_told_and_it_is_done_elsewhere_all_the_same() {
+    let all = ["a", "b", "c"].map(|folder| Store::Browser { folder: folder.into() });
+    let asked = RefCell::new(Vec::new());
+    let told = each(&all, "trusted by", |store| {
+        asked.borrow_mut().push(store.to_string());
+        if *store == all[1] { Err("it is full".into()) } else { Ok(true) }
+    });
+    assert_eq!(told.err().and_then(|failure| failure.why).as_deref(), Some("browsers of b: it is full"));
+    assert_eq!(*asked.borrow(), ["browsers of a", "browsers of b", "browsers of c"]);
+    assert!(each(&all, "trusted by", |_| Ok(false)).is_ok());
+    assert!(each(&[], "trusted by", |_| Ok(true)).is_err(), "it is trusted nowhere");
 }

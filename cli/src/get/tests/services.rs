@@ -81,15 +81,25 @@ fn a_breaker_that_is_not_closed_and_connections_that_are_used_up_are_told_with_w
 
 #[test]
 fn a_watch_tells_an_endpoint_that_changed_and_not_one_that_only_grew_older() {
-    let settled = |out: Value| {
-        let shown = tables::shown(Kind::Services, &service(&[endpoint("a", json!({"ejected": out}))]), false).expect("a service");
-        shown.below[0].settled.clone()
+    let args = <Typed as clap::Parser>::parse_from(["get", "services"]).args;
+    let looked = |endpoints: &[Value]| {
+        let shown = tables::shown(Kind::Services, &service(endpoints), false).expect("a service");
+        let mut answer = Answer::empty(target::parse(&args.what).expect("targets").remove(0));
+        answer.items.push(Item { shown, document: Value::Null });
+        seen(&[answer], &args)
     };
-    assert_eq!(settled(ejected(1000)), settled(ejected(9000)));
-    assert_ne!(settled(ejected(1000)), settled(json!([])));
-    let mut other = ejected(1000);
+    let of = |out: Value| looked(&[endpoint("a", json!({"ejected": out}))]);
+    let told = |last: &Seen, now: &Seen| {
+        let news = news(last, now, false);
+        news.iter().map(|(_, cells, _)| [cells[0], cells[cells.len() - 1]].join(" / ")).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&of(ejected(1000)), &of(ejected(9000))), Vec::<String>::new());
+    let mut other = ejected(9000);
     other[0]["cause"] = json!("5 × 502");
-    assert_ne!(settled(ejected(1000)), settled(other));
+    assert_eq!(told(&of(ejected(1000)), &of(other)), ["  a / ejected 9 s ago after 5 × 502 by web-1; tried again in 3 s"]);
+    // Its service counts it again.
+    assert_eq!(told(&of(ejected(1000)), &of(json!([]))), ["catalog / –", "  a / healthy: no proxy leaves it out"]);
+    assert_eq!(told(&of(json!([])), &looked(&[])), ["  a / (gone)", "catalog / –"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::tests::{object, run};
 use crate::{Object, Translation};
-use model::{Endpoint, Health, Resource};
+use model::{Endpoint, Health, Key, Kind, Labels, Resource, Source, SpiffeId, Workload};
 use serde_json::{Value, json};
 
 fn service(spec: Value) -> Object {
@@ -79,14 +79,20 @@ fn who_ends_is_drained_who_is_not_ready_is_left_out() {
     assert_eq!(health, [Healthy, Draining, Unhealthy, Unhealthy, Healthy]);
 }
 
+/// One address, of this priority, whose slice has this port.
+fn of_priority(name: &str, port: &str, priority: &str) -> Object {
+    let mut slice = slice(name, "IPv4", json!([{"addresses": ["10.0.0.1"]}]));
+    let mut value = Value::clone(&slice.value);
+    value["ports"] = json!([{"name": port, "port": 8080}]);
+    value["metadata"]["labels"][Endpoint::PRIORITY_LABEL] = json!(priority);
+    slice.value = value.into();
+    slice
+}
+
 #[test]
 fn a_slice_says_of_which_priority_its_endpoints_are_and_nonsense_is_told() {
     let of = |priority: &str| {
-        let mut slice = slice("a", "IPv4", json!([{"addresses": ["10.0.0.1"]}]));
-        let mut value = Value::clone(&slice.value);
-        value["metadata"]["labels"][Endpoint::PRIORITY_LABEL] = json!(priority);
-        slice.value = value.into();
-        let t = run(&[service(json!({ "ports": ports() })), slice]);
+        let t = run(&[service(json!({ "ports": ports() })), of_priority("a", "http", priority)]);
         let told: Vec<String> = t.reports.iter().map(|report| report.message.to_string()).collect();
         (endpoints(&t)[0].priority, told)
     };
@@ -99,4 +105,43 @@ fn a_slice_says_of_which_priority_its_endpoints_are_and_nonsense_is_told() {
         endpoints(&run(&[service(json!({ "ports": ports() })), slice("a", "IPv4", json!([{"addresses": ["10.0.0.1"]}]))]))[0].priority,
         0
     );
+}
+
+#[test]
+fn what_two_slices_say_of_one_address_is_one_endpoint_where_both_are_of_one_priority() {
+    let of = |priorities: [&str; 2]| {
+        let both = json!({"ports": [{"name": "http", "port": 80}, {"name": "grpc", "port": 90}]});
+        let [http, grpc] = priorities;
+        let t = run(&[service(both), of_priority("a", "http", http), of_priority("b", "grpc", grpc)]);
+        endpoints(&t).into_iter().map(|endpoint| (endpoint.priority, endpoint.ports)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(["1", "1"]), [(1, vec![(80, 8080), (90, 8080)])]);
+    assert_eq!(of(["1", "2"]), [(1, vec![(80, 8080)]), (2, vec![(90, 8080)])]);
+}
+
+#[test]
+fn a_workload_says_of_which_priority_it_is_by_the_same_label() {
+    let of = |labels: &[(&str, &str)]| {
+        let labels: Labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let workload = Workload {
+            key: Key::new(Source::files(), Kind::Workload, "shop", "web-1"),
+            identity: SpiffeId::parse("spiffe://organza.local/ns/shop/sa/web").unwrap(),
+            canonical_name: "web".into(),
+            revision: "v1".into(),
+            cluster: "".into(),
+            network: "".into(),
+            locality: Default::default(),
+            labels,
+            addresses: vec![[10, 0, 0, 1].into()],
+            ports: vec![],
+            tunnel: Default::default(),
+            services: vec![],
+            weight: 1,
+            started: 0,
+        };
+        let objects = [service(json!({"selector": {"app": "web"}, "ports": [{"port": 80}]}))];
+        endpoints(&crate::translate(&objects, &crate::Options { workloads: &[workload] }))[0].priority
+    };
+    assert_eq!(of(&[("app", "web")]), 0);
+    assert_eq!(of(&[("app", "web"), (Endpoint::PRIORITY_LABEL, "3")]), 3);
 }

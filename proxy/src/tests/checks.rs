@@ -2,6 +2,7 @@
 
 use super::guard::{Moody, Scene, catalog, good, nobody};
 use super::resources::{HTTP, Place};
+use super::said::Said;
 use super::{Mesh, Proxy, bounded};
 use crate::guard::{By, Out};
 use crate::{checks, limits};
@@ -77,6 +78,7 @@ async fn one_that_fails_its_checks_gets_nothing_until_it_passes_them_again() {
         let (a, b) = (Moody::new("a").await, Moody::new("b").await);
         let scene = Scene::new(&[("a", a.address), ("b", b.address)], policy(checking(http())));
         check(&scene.web);
+        let said = Said::from_now_on();
         assert_eq!(good(&scene.calls(10).await), 10);
         assert_eq!((a.requests(), b.requests()), (5, 5));
         // It says so itself, and would answer requests all the same: none of them has to fail for it.
@@ -90,6 +92,9 @@ async fn one_that_fails_its_checks_gets_nothing_until_it_passes_them_again() {
         left_out(&scene.web, &[]).await;
         assert_eq!(good(&scene.calls(20).await), 20);
         assert_eq!(b.requests(), 15);
+        let out = "WARN shop/catalog: endpoint b is left out until its checks pass: GET /healthz answered 503 (";
+        assert!(said.line("is left out").starts_with(out), "{}", said.line("is left out"));
+        assert!(said.line("passes its checks").starts_with("INFO shop/catalog: endpoint b passes its checks and is used after "));
         let [attempts, passed, failed] =
             ["attempt", "success", "failure"].map(|one| metric(&scene, &format!("organza_health_check_{one}_total")));
         assert!(failed >= 3.0 && passed >= 5.0 && attempts == passed + failed, "{attempts} {passed} {failed}");

@@ -1,6 +1,7 @@
 //! Backends that die, fail, hang and come back under load: what callers see before, during and after, with and without a policy.
 
 use super::resources::{self, HTTP, Place};
+use super::said::Said;
 use super::{Mesh, Proxy, bounded, key};
 use crate::worker::Worker;
 use model::traffic::{AttachedPolicy, Breaker, Ejection, RequestLimits, TrafficPolicy};
@@ -219,6 +220,7 @@ async fn what_an_application_answers_ejects_nobody_unless_a_policy_says_so() {
         assert!((10..=15).contains(&during), "{during} of 20 while it is found out");
         assert_eq!(after, 100);
         assert_eq!(scene.ejections("consecutive_5xx"), 1.0);
+        assert_eq!(scene.metric("organza_outlier_detection_ejections_active{destination_service_namespace=\"shop\""), 1.0);
         let out = scene.web.worker.shared.guards.out(Instant::now());
         assert_eq!(out.iter().map(|out| (&*out.endpoint, out.cause.as_str())).collect::<Vec<_>>(), [("b", "5 × 503")]);
         assert!(out[0].since + out[0].left <= hour + Duration::from_millis(1));
@@ -312,6 +314,7 @@ async fn a_breaker_opens_for_a_service_that_fails_and_closes_when_it_is_well() {
         let rule =
             Breaker { failure_percentage: 50, minimum_requests: 10, interval: Duration::from_secs(30), open_time, half_open_requests: 2 };
         let scene = Scene::new(&[("a", backend.address)], Some(TrafficPolicy { breaker: Some(rule), ..TrafficPolicy::default() }));
+        let said = Said::from_now_on();
         assert_eq!(good(&scene.calls(5).await), 5);
         backend.status(500);
         let failing = scene.calls(20).await;
@@ -321,6 +324,10 @@ async fn a_breaker_opens_for_a_service_that_fails_and_closes_when_it_is_well() {
         assert!(String::from_utf8_lossy(&body).contains("circuit breaker"), "{body:?}");
         let labels = "{destination_service_namespace=\"shop\",destination_service_name=\"catalog\"}";
         assert_eq!(scene.metric(&format!("organza_circuit_breakers_open{labels}")), 1.0);
+        let opened = labels.replace('}', ",cause=\"failure_percentage\"}");
+        assert_eq!(scene.metric(&format!("organza_circuit_breaker_opened_total{opened}")), 1.0);
+        let opens = "WARN shop/catalog: the circuit breaker opens for 2.5s: 50 % of 10 requests failed";
+        assert_eq!(said.line("circuit breaker opens"), opens);
         backend.status(200);
         let deadline = Instant::now() + Duration::from_secs(10);
         while good(&scene.calls(1).await) == 0 {
@@ -329,6 +336,7 @@ async fn a_breaker_opens_for_a_service_that_fails_and_closes_when_it_is_well() {
         }
         assert_eq!(good(&scene.calls(20).await), 20);
         assert_eq!(scene.metric(&format!("organza_circuit_breakers_open{labels}")), 0.0);
+        assert_eq!(said.line("circuit breaker closes"), "INFO shop/catalog: the circuit breaker closes");
     })
     .await;
 }

@@ -30,6 +30,7 @@ mod plain;
 pub(crate) mod quiet;
 mod rates;
 pub(crate) mod resources;
+mod said;
 mod scripted;
 mod session;
 mod strangers;

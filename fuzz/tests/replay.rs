@@ -28,6 +28,17 @@ fn corpora_are_read_without_a_find() {
     assert!(finds.is_empty(), "what is wrong is said above; play one again with `cargo xtask fuzz TARGET FILE`: {finds:#?}");
 }
 
+/// A target that nobody ran owes its hours too.
+#[test]
+fn the_page_says_of_each_target_what_it_promises_and_what_was_spent_on_it() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    for (name, _) in fuzz::TARGETS {
+        let cells = |line: &str| line.split('|').count() - 2;
+        let rows: Vec<usize> = page.lines().filter(|line| line.starts_with(&format!("| `{name}` |"))).map(cells).collect();
+        assert_eq!(rows, [2, 7], "{name}: a row of two cells, then one of seven");
+    }
+}
+
 #[test]
 fn corpora_are_small_and_each_belongs_to_a_target() {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");

@@ -12,7 +12,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// For whoever gives no number.
 const SECONDS: u64 = 60;
@@ -211,8 +211,8 @@ impl Ran {
     }
 }
 
-/// Replaces the committed corpus by a sample, of all sizes, of what it and the working one together cover. What was once a find stays whatever
-/// it covers: its name begins with `found`.
+/// Replaces the committed corpus by what covers most of what it and the working one together cover. What was once a find stays whatever it covers: its name
+/// begins with `found`.
 fn minimise(program: &Path, target: &str) -> Result<()> {
     let folder = folder()?;
     let (work, committed, into) = (folder.join("corpus").join(target), corpora().join(target), folder.join("merged").join(target));
@@ -232,23 +232,30 @@ fn minimise(program: &Path, target: &str) -> Result<()> {
             fs::remove_file(file.path())?;
         }
     }
-    let mut merged: Vec<(u64, PathBuf)> = Vec::new();
+    let mut merged = Vec::new();
     for file in fs::read_dir(&into)? {
         let file = file?;
-        merged.push((file.metadata()?.len(), file.path()));
+        let metadata = file.metadata()?;
+        merged.push((metadata.modified()?, metadata.len(), file.path()));
     }
-    merged.sort();
-    let mut room = CORPUS_BYTES;
-    let step = merged.len().div_ceil(CORPUS_FILES).max(1);
-    for (size, path) in merged.iter().rev().step_by(step) {
+    for path in kept(merged) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if let Some(rest) = room.checked_sub(*size) {
-            fs::copy(path, committed.join(&name[..name.len().min(16)]))?;
-            room = rest;
-        }
+        fs::copy(path, committed.join(&name[..name.len().min(16)]))?;
     }
     println!("{target:<16}committed corpus{:>54}{before:>9}", fs::read_dir(&committed)?.count());
     Ok(())
+}
+
+/// Of inputs that were written then and are so large, those that there is room for. libFuzzer writes next whichever covers most of what none before it does: what
+/// comes first is worth most.
+fn kept(mut merged: Vec<(SystemTime, u64, PathBuf)>) -> Vec<PathBuf> {
+    merged.sort();
+    let mut room = CORPUS_BYTES;
+    let fits = |(_, size, path): (SystemTime, u64, PathBuf)| {
+        room = room.checked_sub(size)?;
+        Some(path)
+    };
+    merged.into_iter().filter_map(fits).take(CORPUS_FILES).collect()
 }
 
 /// Runs the fuzzer, shows what it says of a find, and gives back all, and the seconds that it kept a processor busy.

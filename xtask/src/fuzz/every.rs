@@ -1,5 +1,5 @@
 //! Runs that count: what each took is added to the table of `fuzz/README.md`. With `--all` every target runs for a fair share of the time, several at once, and
-//! its committed corpus becomes a sample of what is covered now. A find ends its own target and no other.
+//! its committed corpus becomes what covers most of it now. A find ends its own target and no other.
 
 use super::table::{self, Spent};
 use super::{Ran, minimise, one};

@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 #[test]
 fn what_the_fuzzer_says_is_read() {
@@ -58,4 +59,12 @@ fn a_run_says_how_it_ended_what_it_said_and_what_it_used() {
     assert!(good && cpu > 0.0, "{cpu}");
     assert_eq!(stats(&text).executions, 89);
     assert!(!listen(Path::new("/bin/sh"), &["-c", &busy("1")]).unwrap().0);
+}
+
+#[test]
+fn what_covers_most_comes_first_and_is_kept_as_far_as_there_is_room() {
+    let file = |at: u64, size: u64| (SystemTime::UNIX_EPOCH + Duration::from_millis(at), size, PathBuf::from(at.to_string()));
+    let names = |merged| kept(merged).into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+    assert_eq!(names(vec![file(3, 10), file(1, 20), file(2, CORPUS_BYTES), file(4, CORPUS_BYTES - 30)]), ["1", "3", "4"]);
+    assert_eq!(names((0..100).map(|at| file(at, 1)).collect()).len(), CORPUS_FILES);
 }

@@ -1,7 +1,9 @@
 //! Which of the kinds that we read an API server has, and in which version; and what it says of its Gateway API. Kinds that it has not are no error:
-//! they are looked for again.
+//! they are looked for again. One that has just begun lists a kind only when it has read its definition, and answers as if there were none of its objects
+//! meanwhile: only who has no definition either is without that kind.
 
 use super::cache::KindName;
+use futures_util::future::try_join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::Client;
 use kube::api::ApiResource;
@@ -27,13 +29,16 @@ pub struct Bundle {
 pub struct Found {
     pub kinds: Vec<Served>,
     pub missing: Vec<KindName>,
+    /// Those of the missing whose definition is there all the same: they are about to be listed.
+    pub unlisted: Vec<KindName>,
     pub bundle: Option<Bundle>,
 }
 
 /// Without these no Gateway is served at all.
 pub const REQUIRED: &[&str] = &["GatewayClass", "Gateway", "HTTPRoute", "ReferenceGrant"];
 
-const BUNDLE_CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gatewayclasses.gateway.networking.k8s.io";
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const BUNDLE_CRD: &str = "gatewayclasses.gateway.networking.k8s.io";
 const VERSION: &str = "gateway.networking.k8s.io/bundle-version";
 const CHANNEL: &str = "gateway.networking.k8s.io/channel";
 
@@ -62,17 +67,38 @@ pub async fn look(client: &Client) -> Result<Found, kube::Error> {
     }
     let mut found = choose(&wanted, &lists);
     if found.kinds.iter().any(|served| served.name.kind == "GatewayClass") {
-        found.bundle = bundle(client).await;
+        found.bundle = definition(client, BUNDLE_CRD).await?.as_ref().and_then(bundle);
     }
+    let asked = found.missing.iter().filter_map(|kind| Some((kind, frontends::schema::definition(&kind.group, &kind.kind)?)));
+    let defined = asked.map(async |(kind, name)| {
+        let is_served = definition(client, name).await?.is_some_and(|crd| is_served(&crd));
+        Ok::<_, kube::Error>(is_served.then(|| kind.clone()))
+    });
+    found.unlisted = try_join_all(defined).await?.into_iter().flatten().collect();
     Ok(found)
 }
 
-/// Who may not read CRDs is told of no version, and nothing else is lost.
-async fn bundle(client: &Client) -> Option<Bundle> {
-    let request = http::Request::get(BUNDLE_CRD).body(Vec::new()).ok()?;
-    let crd: Value = client.request(request).await.ok()?;
+/// A CRD. For who may not read CRDs it is not there.
+async fn definition(client: &Client, name: &str) -> Result<Option<Value>, kube::Error> {
+    let Ok(request) = http::Request::get(format!("{DEFINITIONS}/{name}")).body(Vec::new()) else { return Ok(None) };
+    match client.request(request).await {
+        Ok(crd) => Ok(Some(crd)),
+        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn bundle(crd: &Value) -> Option<Bundle> {
     let annotation = |name: &str| crd["metadata"]["annotations"][name].as_str().map(str::to_owned);
     Some(Bundle { version: annotation(VERSION)?, channel: annotation(CHANNEL).unwrap_or_default() })
+}
+
+/// Whether the kind of a CRD is listed, or will be: one that is being deleted, whose names another has, or of which no version is served, never is.
+fn is_served(crd: &Value) -> bool {
+    let any = |list: &Value, holds: fn(&Value) -> bool| list.as_array().is_some_and(|list| list.iter().any(holds));
+    crd["metadata"]["deletionTimestamp"].is_null()
+        && any(&crd["spec"]["versions"], |version| version["served"] == true)
+        && any(&crd["status"]["conditions"], |condition| condition["type"] == "Established" && condition["status"] == "True")
 }
 
 /// Of each kind the most stable version.

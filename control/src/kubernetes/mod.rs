@@ -178,7 +178,7 @@ pub async fn look(client: &Client) -> Result<Found, String> {
 struct Shared {
     cache: Mutex<Cache>,
     found: Mutex<Found>,
-    /// Why the API server does not say which kinds it has.
+    /// Why it is not known which kinds the API server has, as a sentence.
     silent: Mutex<Option<String>>,
     /// Numbers of the last change of objects, and of anything at all.
     objects: Sender<u64>,
@@ -225,8 +225,8 @@ impl Shared {
     fn problems(&self, cache: &Cache) -> Vec<Located> {
         let mut problems = missing(&lock(&self.found));
         problems.extend(lock(&self.silent).iter().map(|why| {
-            let message = format!("the API server does not answer: {why}");
-            problem(Severity::Warning, "Unreachable", message, Some("what it said last is in force; it is asked again and again".into()))
+            let fix = "what it said last is in force; it is asked again and again";
+            problem(Severity::Warning, "Unreachable", why.clone(), Some(fix.into()))
         }));
         problems.extend(cache.troubles().map(|(kind, why)| {
             let message = format!("{} objects are not told anew: {why}", kind.kind);
@@ -241,19 +241,31 @@ fn problem(severity: Severity, reason: &str, message: String, fix: Option<String
     Located { severity, file, line: 0, column: 0, object, path, reason: reason.into(), message, fix }
 }
 
+/// What a whole answer says. One without kinds that are defined comes from an API server that has just begun: by it routes would be gone that are there, and
+/// policies too.
+fn listed(found: Found) -> Result<Found, String> {
+    if found.unlisted.is_empty() {
+        return Ok(found);
+    }
+    Err(format!("the API server does not list {} yet, though defined", names(&found.unlisted)))
+}
+
+fn names<'k>(kinds: impl IntoIterator<Item = &'k KindName>) -> String {
+    kinds.into_iter().map(|kind| kind.kind.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 /// Kinds that the API server does not have, and a release of Gateway API that is not known.
 fn missing(found: &Found) -> Vec<Located> {
     let (required, others): (Vec<&KindName>, Vec<&KindName>) =
         found.missing.iter().partition(|kind| discover::REQUIRED.contains(&&*kind.kind));
-    let names = |kinds: &[&KindName]| kinds.iter().map(|kind| kind.kind.as_str()).collect::<Vec<_>>().join(", ");
     let mut problems = Vec::new();
     if !required.is_empty() {
-        let message = format!("the cluster has no {}: no Gateway is served", names(&required));
+        let message = format!("the cluster has no {}: no Gateway is served", names(required));
         let fix = "install the CRDs of Gateway API, v1.6 or newer; they are taken up when they are there";
         problems.push(problem(Severity::Error, "NoGatewayApi", message, Some(fix.into())));
     }
     if !others.is_empty() {
-        let message = format!("the cluster has no {}: objects of these kinds cannot be written", names(&others));
+        let message = format!("the cluster has no {}: objects of these kinds cannot be written", names(others));
         problems.push(problem(Severity::Note, "NoKind", message, Some("install their CRDs if you want to use them".into())));
     }
     if let Some(Bundle { version, channel }) = found.bundle.as_ref().filter(|bundle| !discover::is_understood(bundle)) {
@@ -347,6 +359,7 @@ async fn discover_always(client: &Client, shared: &Arc<Shared>) {
     loop {
         let found = tokio::time::timeout(limits::DISCOVER.1, discover::look(client)).await;
         let found = found.map_err(|_| "nothing within 30 s".to_owned()).and_then(|found| found.map_err(|e| watch::told(&e)));
+        let found = found.map_err(|why| format!("the API server does not answer: {why}")).and_then(listed);
         let (silent, pause) = match found {
             Ok(found) => {
                 watches.retain(|name, (resource, _)| found.kinds.iter().any(|served| served.name == *name && served.resource == *resource));
@@ -364,7 +377,7 @@ async fn discover_always(client: &Client, shared: &Arc<Shared>) {
         };
         let news = std::mem::replace(&mut *lock(&shared.silent), silent.clone()) != silent;
         if news {
-            silent.iter().for_each(|why| tracing::warn!("the API server does not answer: {why}"));
+            silent.iter().for_each(|why| tracing::warn!("{why}"));
             shared.note(Changed::Beside);
         }
         tokio::time::sleep(pause).await;

@@ -245,6 +245,26 @@ async fn kinds_are_taken_up_when_they_appear_and_hold_nothing_when_they_are_gone
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_api_server_that_has_just_begun_takes_no_kind_away_that_is_defined() {
+    let server = shop();
+    let replica = Replica::start(&server, "a");
+    let routes = |replica: &Replica| replica.core.world().resources().filter(|r| matches!(r, Resource::Route(_))).count();
+    until("a status", || resolved(&server) == "ResolvedRefs@1").await;
+    server.unlist(&["Gateway", "HTTPRoute"]);
+    until("said", || replica.problems().contains(&"Unreachable".to_owned())).await;
+    pass(600).await;
+    assert_eq!((routes(&replica), replica.problems()), (1, vec!["Unreachable".to_owned()]));
+    // A control plane that begins meanwhile would serve a world without routes and policies.
+    let other = Replica::start(&server, "b");
+    pass(600).await;
+    assert!(!*other.synced.borrow());
+    server.unlist(&[]);
+    until("synced", || *other.synced.borrow()).await;
+    assert_eq!(routes(&other), 1);
+    until("no problem is left", || replica.problems().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_replica_writes_and_when_it_dies_the_other_does() {
     let server = shop();
     let first = Replica::start(&server, "a");

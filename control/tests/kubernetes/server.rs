@@ -55,6 +55,7 @@ struct State {
     /// So many requests are answered 429.
     busy: usize,
     hidden: Vec<&'static str>,
+    unlisted: Vec<&'static str>,
     /// Every request that changes something: who asked, method and path.
     writes: Vec<String>,
     /// Every watch: path, and version that it began from.
@@ -80,6 +81,11 @@ impl Server {
     /// Kinds that are as if their CRDs were not installed.
     pub fn hide(&self, kinds: &[&'static str]) {
         self.lock().hidden = kinds.to_vec();
+    }
+
+    /// Kinds that the server has, but neither lists nor answers for, as one that has just begun.
+    pub fn unlist(&self, kinds: &[&'static str]) {
+        self.lock().unlisted = kinds.to_vec();
     }
 
     pub fn put(&self, mut object: Value) {
@@ -175,7 +181,20 @@ impl Server {
 
 impl State {
     fn kinds(&self) -> Vec<(&'static str, &'static str, &'static str)> {
-        KINDS.iter().filter(|(_, _, kind)| !self.hidden.contains(kind)).copied().collect()
+        KINDS.iter().filter(|(_, _, kind)| !self.hidden.contains(kind) && !self.unlisted.contains(kind)).copied().collect()
+    }
+
+    /// The CRD of a kind.
+    fn definition(&self, name: &str) -> Answer {
+        let is_it = |api: &str, plural: &str| api.split('/').nth(1).is_some_and(|group| format!("{plural}.{group}") == name);
+        match KINDS.iter().any(|(api, plural, kind)| is_it(api, plural) && !self.hidden.contains(kind)) {
+            true => answer(&json!({
+                "metadata": {"name": name},
+                "spec": {"versions": [{"name": "v1", "served": true}]},
+                "status": {"conditions": [{"type": "Established", "status": "True"}]},
+            })),
+            false => refuse(StatusCode::NOT_FOUND, "not found"),
+        }
     }
 
     fn store(&mut self, path: String, mut object: Value, kind: &str) {
@@ -199,6 +218,9 @@ impl State {
         let kinds = self.kinds();
         if path == "/apis" {
             return answer(&groups(&kinds));
+        }
+        if let Some(name) = path.strip_prefix("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/") {
+            return self.definition(name);
         }
         let whole = path.trim_start_matches('/');
         if kinds.iter().any(|(api, ..)| *api == whole) {

@@ -62,6 +62,7 @@ pub struct Schema {
 
 /// What is known of a CRD before anyone needs its schema: enough to find it.
 struct Head {
+    name: String,
     group: String,
     kind: String,
     text: &'static str,
@@ -81,7 +82,7 @@ static COMPILED: LazyLock<Mutex<Compiled>> = LazyLock::new(Mutex::default);
 /// Reads group and kind off the text, for parsing a whole CRD takes longer than most folders do.
 fn head(text: &'static str) -> Option<Head> {
     let after = |mark: &str| text.lines().find_map(|line| line.strip_prefix(mark)).map(|rest| rest.trim().to_owned());
-    Some(Head { group: after("  group: ")?, kind: after("    kind: ")?, text })
+    Some(Head { name: after("  name: ")?, group: after("  group: ")?, kind: after("    kind: ")?, text })
 }
 
 /// Every kind that is understood, as `group/kind`; the core group is empty.
@@ -93,6 +94,11 @@ pub fn kinds() -> Vec<(String, String)> {
         }),
     );
     all
+}
+
+/// The name of the CRD by which an API server has a kind (`httproutes.gateway.networking.k8s.io`); `None` for Kubernetes' own kinds, which need none.
+pub fn definition(group: &str, kind: &str) -> Option<&'static str> {
+    HEADS.iter().find(|head| head.group == group && head.kind == kind).map(|head| head.name.as_str())
 }
 
 /// The CRDs of our own kinds, as YAML.

@@ -51,6 +51,8 @@ pub struct Ring {
     /// Whom the kernel had no piece for.
     starved: Vec<u32>,
     woken: Vec<Waker>,
+    /// How often the kernel was given what was asked for.
+    entered: u64,
     /// How much each of the sends under way took, by its place.
     sent: Vec<Option<i32>>,
 }
@@ -62,6 +64,8 @@ struct Socket {
     /// The kernel had more than it gave.
     has_more: bool,
     receives: bool,
+    /// When that was asked for: the kernel knows of it once it was entered again.
+    asked: u64,
     awaits_room: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -102,7 +106,7 @@ impl Ring {
         let uring = builder.build(ENTRIES)?;
         let pieces = Pieces::new(&uring.submitter(), pieces, bytes)?;
         let number = RINGS.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { number, uring, pieces, sockets: Vec::new(), free: Vec::new(), starved: Vec::new(), woken: Vec::new(), sent: Vec::new() })
+        Ok(Self { number, uring, pieces, sockets: Vec::new(), free: Vec::new(), starved: Vec::new(), woken: Vec::new(), entered: 0, sent: Vec::new() })
     }
 
     /// Takes a connected socket, which is kept open until it is removed and nothing of it is under way.
@@ -117,6 +121,7 @@ impl Ring {
             came: Came::Nothing,
             has_more: true,
             receives: false,
+            asked: 0,
             awaits_room: false,
             reader: None,
             writer: None,
@@ -174,6 +179,8 @@ impl Ring {
                 if piece.from == piece.to {
                     self.pieces.release(piece.number);
                     socket.came = Came::Nothing;
+                    // The next is asked for at once, so that it is known of a socket that nobody reads whether something has come.
+                    self.receive(key);
                 }
                 return Poll::Ready(Ok(taken));
             }
@@ -182,6 +189,7 @@ impl Ring {
                 *from += taken;
                 if *from == bytes.len() {
                     socket.came = Came::Nothing;
+                    self.receive(key);
                 }
                 return Poll::Ready(Ok(taken));
             }
@@ -202,10 +210,12 @@ impl Ring {
     }
 
     fn receive(&mut self, key: Key) {
+        let entered = self.entered;
         let socket = self.of_mut(key);
         if std::mem::replace(&mut socket.receives, true) {
             return;
         }
+        socket.asked = entered;
         let first = if socket.has_more { 0 } else { POLL_FIRST };
         let receive = opcode::Recv::new(types::Fd(socket.fd.as_raw_fd()), std::ptr::null_mut(), 0).ioprio(first).buf_group(pieces::GROUP);
         self.push(receive.build().flags(squeue::Flags::BUFFER_SELECT).user_data(data(key, RECEIVED)));
@@ -214,8 +224,12 @@ impl Ring {
     /// Whether something has come that nobody took yet: bytes, the end, an error.
     pub fn has_news(&mut self, key: Key) -> bool {
         self.gather();
-        if !matches!(self.of(key).came, Came::Nothing) {
+        let socket = self.of(key);
+        if !matches!(socket.came, Came::Nothing) {
             return true;
+        }
+        if socket.receives && socket.asked < self.entered {
+            return false;
         }
         let mut byte = [0; 1];
         let looked = rustix::net::recv(&*self.of(key).fd, &mut byte[..], rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT);
@@ -298,6 +312,7 @@ impl Ring {
     }
 
     fn enter(&mut self) {
+        self.entered += 1;
         loop {
             match self.uring.submit().map_err(|error| rustix::io::Errno::from_io_error(&error)) {
                 Ok(_) if self.uring.submission().is_empty() => return,

@@ -168,7 +168,11 @@ fn news_are_seen_before_anybody_asked_for_them() {
     assert!(ring.has_news(key));
     assert_eq!(receive(&mut ring, key, 9).unwrap(), b"x");
     assert!(!ring.has_news(key));
+    ring.turn(&mut Vec::new());
+    assert!(!ring.has_news(key));
     drop(theirs);
+    // Now the kernel tells of it by itself.
+    wait(&mut ring, |ring, _| matches!(ring.of(key).came, Came::End));
     assert!(ring.has_news(key), "the end is news");
 }
 

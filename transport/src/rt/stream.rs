@@ -343,7 +343,10 @@ pub(super) fn make_room(buffer: &mut BytesMut, most: usize) {
     if !buffer.is_empty() || most <= limits::READ_BUFFER {
         return buffer.reserve(most);
     }
-    buffer.reserve(most + OFF);
+    // One that grows out of a smaller one keeps room for what that had, and is read into beyond what was asked for.
+    if !buffer.try_reclaim(most + OFF) {
+        spare::keep_buffer(std::mem::replace(buffer, BytesMut::with_capacity(most + OFF)));
+    }
     let into_page = buffer.spare_capacity_mut().as_ptr().addr() % PAGE;
     if let Some(pad) = OFF.checked_sub(into_page) {
         buffer.resize(pad, 0);

@@ -13,3 +13,14 @@ fn what_is_read_in_bulk_never_begins_where_a_page_does() {
         drop(buffer.split());
     }
 }
+
+#[test]
+fn so_much_is_read_at_once_as_was_asked_for_though_the_buffer_was_a_small_one_before() {
+    let mut buffer = BytesMut::with_capacity(limits::READ_BUFFER);
+    for size in [limits::READ_BUFFER, 20_000, limits::BODY_BUFFER, 5000] {
+        buffer.resize(size, b'x');
+        drop(buffer.split());
+        make_room(&mut buffer, limits::BODY_BUFFER);
+        assert!((limits::BODY_BUFFER..=limits::BODY_BUFFER + OFF).contains(&buffer.capacity()), "{}", buffer.capacity());
+    }
+}

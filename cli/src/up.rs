@@ -4,6 +4,7 @@
 use crate::client::Client;
 use crate::control_process::ControlFlags;
 use crate::dashboard;
+use crate::events;
 use crate::failure::{Context, Failure, Outcome};
 use crate::lifeline::Lifeline;
 use crate::mesh::{self, ControlPlane, Mesh};
@@ -24,6 +25,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use wire::api::{Status, path};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,6 +72,9 @@ pub struct UpArgs {
 
 /// The first port that the gateway of `--to` tries.
 const TO_PORT: u16 = 8000;
+
+/// Problems of the files that are told when a mesh has come up; what is beyond is counted.
+const PROBLEMS_TOLD: usize = 8;
 
 /// `start` brings up the control plane for a place and its files.
 pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>) -> Outcome {
@@ -137,7 +142,17 @@ async fn foreground<C: ControlPlane>(
     let mesh = Mesh::start(place, control, GatewayPorts::Exact).await?;
     println!("mesh {} is up; Ctrl-C takes it down", place.mesh);
     println!("{}", dashboard::told(place).await);
+    tell_problems(place).await;
     keep(args, place, taken, mesh, &mut lifeline, start).await
+}
+
+/// What is wrong with the files from the beginning: what becomes so later is told as an event.
+async fn tell_problems(place: &Place) {
+    let Ok(status) = Client::control(place).get::<Status>(path::STATUS).await else { return };
+    status.problems.iter().take(PROBLEMS_TOLD).for_each(|problem| println!("{}", events::located(problem)));
+    if let more @ 1.. = status.problems.len().saturating_sub(PROBLEMS_TOLD) {
+        println!("and {more} more: organza status --mesh {}", place.mesh);
+    }
 }
 
 /// What the program of before left to this one.
@@ -260,7 +275,7 @@ async fn detach(args: &UpArgs, place: &Place) -> Outcome {
     let up = || {
         let ended = child.try_wait().ok().flatten().is_some();
         async move {
-            match Client::control(place).text(wire::api::path::STATUS).await {
+            match Client::control(place).text(path::STATUS).await {
                 Ok(_) => Some(true),
                 Err(_) => ended.then_some(false),
             }
@@ -268,6 +283,7 @@ async fn detach(args: &UpArgs, place: &Place) -> Outcome {
     };
     if patience::until_ready(up).await == Some(true) {
         println!("mesh {} is up in process {pid}; organza logs -f, organza down", place.mesh);
+        tell_problems(place).await;
         return Ok(());
     }
     let said = std::fs::read_to_string(&log).unwrap_or_default();

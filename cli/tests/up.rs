@@ -143,6 +143,23 @@ fn edits_of_files_take_effect_and_broken_ones_keep_what_worked() {
 }
 
 #[test]
+fn what_is_wrong_with_files_from_the_beginning_is_told_when_the_mesh_comes_up() {
+    let mesh = mesh();
+    (0..10).for_each(|n| mesh.write(&format!("route-{n}.yaml"), "kind: [not closed\n"));
+    let mut up = Process::start(mesh.organza(&["up", "-f", &folder(&mesh)]));
+    up.wait_for("route-7.yaml:1", SOON);
+    up.wait_for("and 2 more: organza status --mesh default", SOON);
+    up.signal("INT");
+    assert!(up.wait(SOON).success(), "{}", up.output());
+    let (code, said, error) = mesh.run(&["up", "-d", "-f", &folder(&mesh)]);
+    assert_eq!(code, 0, "{said}{error}");
+    assert!(said.contains("route-0.yaml:1") && said.contains("and 2 more"), "{said}");
+    let (code, said, error) = mesh.run(&["down"]);
+    assert_eq!(code, 0, "{said}{error}");
+    nothing_is_left(&mesh);
+}
+
+#[test]
 fn listeners_of_a_set_are_served_beside_the_gateways_own() {
     let (mesh, outside) = (mesh(), Outside::start());
     let (port, second) = (free_port(), free_port());

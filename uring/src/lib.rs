@@ -106,7 +106,17 @@ impl Ring {
         let uring = builder.build(ENTRIES)?;
         let pieces = Pieces::new(&uring.submitter(), pieces, bytes)?;
         let number = RINGS.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { number, uring, pieces, sockets: Vec::new(), free: Vec::new(), starved: Vec::new(), woken: Vec::new(), entered: 0, sent: Vec::new() })
+        Ok(Self {
+            number,
+            uring,
+            pieces,
+            sockets: Vec::new(),
+            free: Vec::new(),
+            starved: Vec::new(),
+            woken: Vec::new(),
+            entered: 0,
+            sent: Vec::new(),
+        })
     }
 
     /// Takes a connected socket, which is kept open until it is removed and nothing of it is under way.

@@ -435,12 +435,14 @@ fn routes_yaml(number: usize) -> String {
 
 /// So many services, each with an endpoint and a route for its host.
 pub fn services_yaml(number: usize) -> String {
+    // A list each: of documents a file holds 20,000 at most.
     let one = |service: usize| {
         format!(
-            "---\napiVersion: v1\nkind: Service\nmetadata: {{ name: service-{service} }}\nspec: {{ ports: [{{ name: http, port: 80, appProtocol: http }}] }}
----\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{ name: service-{service}, labels: {{ kubernetes.io/service-name: service-{service} }} }}
-addressType: IPv4\nendpoints: [{{ addresses: [\"127.0.0.1\"] }}]\nports: [{{ name: http, port: {{backend}} }}]
----\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{ name: service-{service} }}
+            "---\napiVersion: v1\nkind: List\nitems:\n\
+- {{ apiVersion: v1, kind: Service, metadata: {{ name: service-{service} }}, spec: {{ ports: [{{ name: http, port: 80, appProtocol: http }}] }} }}\n\
+- apiVersion: discovery.k8s.io/v1\n  kind: EndpointSlice\n  metadata: {{ name: service-{service}, labels: {{ kubernetes.io/service-name: service-{service} }} }}\n  \
+addressType: IPv4\n  endpoints: [{{ addresses: [\"127.0.0.1\"] }}]\n  ports: [{{ name: http, port: {{backend}} }}]\n\
+- apiVersion: gateway.networking.k8s.io/v1\n  kind: HTTPRoute\n  metadata: {{ name: service-{service} }}\n  \
 spec: {{ parentRefs: [{{ name: bench }}], hostnames: [service-{service}.{HOST}], rules: [{{ backendRefs: [{{ name: service-{service}, port: 80 }}] }}] }}\n"
         )
     };

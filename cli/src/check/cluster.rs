@@ -104,9 +104,14 @@ pub fn before(seen: &Seen) -> Vec<Fact> {
             Err(why) => Fact::unknown(RIGHTS, format!("whether you may create {resource} is not told: {why}"), "ask an administrator"),
         })
         .collect();
-    facts.push(match seen.class.as_ref().map(|class| class.as_ref().map(|class| class["spec"]["controllerName"].as_str())) {
-        Ok(Some(Some(other))) if other != CONTROLLER => {
+    let other = |class: &Value| class["spec"]["controllerName"].as_str().filter(|name| *name != CONTROLLER).map(str::to_owned);
+    facts.push(match &seen.class {
+        Ok(Some(class)) if let Some(other) = other(class) => {
             Fact::bad(GATEWAYS, format!("GatewayClass organza is another controller's, {other}"), "give that class another name")
+        }
+        Ok(Some(class)) if is_leaving(class) => {
+            let says = "GatewayClass organza is being deleted, and what is installed over it goes with it";
+            Fact::bad(GATEWAYS, says, "docs/kubernetes.md (taking it away) says what holds it and how it is let go")
         }
         Ok(_) => Fact::good(GATEWAYS, "the name of GatewayClass organza is free, or ours"),
         Err(why) => Fact::unknown(GATEWAYS, format!("GatewayClass organza cannot be read: {why}"), "ask an administrator"),
@@ -294,7 +299,14 @@ pub fn gateways(seen: &Seen) -> Vec<Fact> {
         return vec![Fact::bad(GATEWAYS, "there is no GatewayClass of ours", INSTALL)];
     }
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let mut facts: Vec<Fact> = classes.iter().map(|class| judged(&format!("GatewayClass {}", name(class)), class, &["Accepted"])).collect();
+    let class = |class: &&Value| match is_leaving(class) {
+        true => {
+            let says = format!("GatewayClass {} is being deleted, and goes with the last Gateway that uses it", name(class));
+            Fact::warning(GATEWAYS, says, "nobody can take that back: delete its Gateways, then write it anew (organza install --apply)")
+        }
+        false => judged(&format!("GatewayClass {}", name(class)), class, &["Accepted"]),
+    };
+    let mut facts: Vec<Fact> = classes.iter().map(class).collect();
     let names: Vec<String> = classes.iter().map(|class| name(class)).collect();
     match &seen.gateways {
         Ok(list) => {
@@ -312,6 +324,10 @@ pub fn gateways(seen: &Seen) -> Vec<Fact> {
         Err(why) => facts.push(Fact::unknown(GATEWAYS, format!("Gateways cannot be listed: {why}"), "ask as somebody who may")),
     }
     facts
+}
+
+fn is_leaving(object: &Value) -> bool {
+    object["metadata"]["deletionTimestamp"].is_string()
 }
 
 /// Good where all these conditions are true, and of the object as it is now.

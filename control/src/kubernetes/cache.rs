@@ -25,6 +25,8 @@ pub struct Kept {
     pub version: String,
     /// It is being deleted.
     pub ending: bool,
+    /// It is a class that stays while a Gateway uses it.
+    pub held: bool,
 }
 
 impl Kept {
@@ -158,6 +160,12 @@ impl Cache {
     pub fn get(&self, object: &ObjectRef) -> Option<&Kept> {
         let name = KindName { group: object.group.to_string(), kind: object.kind.to_string() };
         self.kinds.get(&name)?.objects.get(object)
+    }
+
+    /// All of a kind, where they were listed whole once.
+    pub fn whole(&self, group: &str, kind: &str) -> Option<impl Iterator<Item = &Kept>> {
+        let name = KindName { group: group.to_owned(), kind: kind.to_owned() };
+        self.kinds.get(&name).filter(|kind| kind.synced).map(|kind| kind.objects.values())
     }
 
     pub fn troubles(&self) -> impl Iterator<Item = (&KindName, &str)> {

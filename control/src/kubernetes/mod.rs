@@ -12,6 +12,7 @@ mod authority;
 mod backends;
 mod cache;
 pub mod callers;
+mod classes;
 mod deploy;
 mod discover;
 mod gateways;

@@ -1,9 +1,9 @@
 //! One watch for each kind: what it says goes into the cache, slender. Resuming, bookmarks and new lists after an expired version (410) are kube's
 //! `watcher`; pauses after errors (429, a server that is gone) grow to a limit, and the last state stays meanwhile.
 
-use super::Shared;
 use super::cache::{Kept, KindName, News};
 use super::discover::Served;
+use super::{Shared, classes};
 use crate::limits;
 use crate::shell::monotone;
 use frontends::{Object, kubernetes::slim};
@@ -121,6 +121,7 @@ fn kept(mut object: DynamicObject, name: &KindName, api_version: &str) -> Option
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let version = object.metadata.resource_version.clone().unwrap_or_default();
     let ending = object.metadata.deletion_timestamp.is_some();
+    let held = object.metadata.finalizers.iter().flatten().any(|one| one == classes::FINALIZER);
     let mut value = serde_json::to_value(object).ok()?;
     let status = match slim::slim(&name.group, &name.kind, &mut value) {
         Value::Null => Box::default(),
@@ -131,7 +132,7 @@ fn kept(mut object: DynamicObject, name: &KindName, api_version: &str) -> Option
         fields.insert("apiVersion".into(), api_version.into());
         fields.insert("kind".into(), Value::from(name.kind.as_str()));
     }
-    Some(Kept { object: Object::new(reference, api_version, value), status, uid, version, ending })
+    Some(Kept { object: Object::new(reference, api_version, value), status, uid, version, ending, held })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::gateways::Gateways;
 use super::lease::Lead;
 use super::notes::Notes;
 use super::status::{Said, Shape, wanted};
-use super::{Cluster, FIELD_MANAGER, KindName, Shared, deploy, lock, settle, watch};
+use super::{Cluster, FIELD_MANAGER, KindName, Shared, classes, deploy, lock, settle, watch};
 use crate::api::having;
 use crate::api::told::Telling;
 use crate::core::{Core, now, seconds};
@@ -92,7 +92,8 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
         let began = monotone();
         let again = having::until_one_counts(core).map_or(limits::APPLY_AGAIN, |until| until.min(limits::APPLY_AGAIN));
         let deployed = gateways.round(cluster, shared, core).await;
-        let done = deployed & round(cluster, shared, core, &mut written, &leads).await;
+        let held = classes::round(cluster, shared).await;
+        let done = deployed & held & round(cluster, shared, core, &mut written, &leads).await;
         let noted = notes.tell(&core.world(), shared).await;
         let took = monotone().duration_since(began);
         let pause = async {

@@ -352,6 +352,58 @@ async fn a_gateway_is_deployed_told_where_it_is_reached_and_has_a_proxy_let_in()
     assert!(pods::review(&client, "nonsense").await.is_err());
 }
 
+/// By the name that the specification gives.
+const HELD: &str = "gateway-exists-finalizer.gateway.networking.k8s.io";
+
+#[tokio::test(start_paused = true)]
+async fn a_class_that_is_deleted_in_use_stays_until_its_last_gateway_has_gone() {
+    let server = shop();
+    server.put(own_service());
+    let named = |mut object: Value, name: &str| {
+        object["metadata"]["name"] = name.into();
+        object
+    };
+    server.put(named(gateway(), "second"));
+    // One that nobody uses any more, and that somebody else holds too; and another controller's.
+    let mut idle = named(class(), "idle");
+    idle["metadata"]["finalizers"] = json!(["example.com/theirs", HELD]);
+    let mut theirs = named(class(), "theirs");
+    theirs["spec"]["controllerName"] = "example.com/other".into();
+    let mut used = named(gateway(), "used");
+    used["spec"]["gatewayClassName"] = "theirs".into();
+    [idle, theirs, used].into_iter().for_each(|object| server.put(object));
+    let _replica = Replica::start_as(&server, "a", deployment());
+    let held = |name: &str| server.get("GatewayClass", "", name)["metadata"]["finalizers"].clone();
+    until("it is held", || held("organza") == json!([HELD])).await;
+    until("what nobody uses is let go", || held("idle") == json!(["example.com/theirs"])).await;
+    pass(60).await;
+    let patched = |writes: &[String]| writes.iter().filter(|write| write.contains("/gatewayclasses/") && !write.ends_with("/status")).count();
+    assert_eq!((held("theirs"), patched(&server.writes())), (Value::Null, 2), "each is written once");
+
+    server.delete("GatewayClass", "", "organza");
+    pass(60).await;
+    let is_there = || server.get("GatewayClass", "", "organza") != Value::Null;
+    let accepted = condition(&server.get("Gateway", "shop", "gw")["status"]["conditions"], "Accepted")["status"].clone();
+    assert!(is_there() && accepted == "True", "{accepted}");
+    server.delete("Gateway", "shop", "second");
+    pass(60).await;
+    assert!(is_there(), "one more uses it");
+    server.delete("Gateway", "shop", "gw");
+    until("it is gone", || !is_there()).await;
+    pass(60).await;
+    assert_eq!(patched(&server.writes()), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_deploys_no_gateways_holds_no_class() {
+    let server = shop();
+    let _replica = Replica::start(&server, "a");
+    until("a status", || resolved(&server) == "ResolvedRefs@1").await;
+    pass(60).await;
+    assert!(server.writes().iter().all(|write| write.ends_with("/status")));
+    assert_eq!(server.get("GatewayClass", "", "organza")["metadata"].get("finalizers"), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn replicas_sign_under_one_root() {
     use identity::Signer;

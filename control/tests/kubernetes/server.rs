@@ -1,5 +1,5 @@
-//! An API server in memory: lists, watches with bookmarks, server-side apply of statuses, and all that goes wrong with real ones, on command. It knows
-//! no schema, and of apply only that a status is put in another's place.
+//! An API server in memory: lists, watches with bookmarks, server-side apply of statuses, finalizers, and all that goes wrong with real ones, on command. It
+//! knows no schema, and of apply only that a status is put in another's place; a patch that names no kind is merged.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -109,11 +109,12 @@ impl Server {
         self.lock().store(path, object, "MODIFIED");
     }
 
+    /// What has a finalizer is only marked, and goes with the last of them.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) {
-        let mut state = self.lock();
-        let path = path_of(&json!({"kind": kind, "metadata": {"namespace": namespace, "name": name}}));
-        let object = state.objects.remove(&path).expect("it is there");
-        state.tell(&path, "DELETED", object);
+        let mut object = self.get(kind, namespace, name);
+        let path = path_of(&object);
+        object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        self.lock().store(path, object, "MODIFIED");
     }
 
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
@@ -198,6 +199,10 @@ impl State {
     }
 
     fn store(&mut self, path: String, mut object: Value, kind: &str) {
+        if object["metadata"]["deletionTimestamp"].is_string() && is_free(&object) {
+            self.objects.remove(&path);
+            return self.tell(&path, "DELETED", object);
+        }
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         self.objects.insert(path.clone(), object.clone());
@@ -310,17 +315,20 @@ impl State {
             (_, None) => refuse(StatusCode::NOT_FOUND, "not found"),
             (_, Some(before)) if is_old(&before) => refuse(StatusCode::CONFLICT, "the object has been modified"),
             (_, Some(before)) => {
-                let mut after = if is_status { before.clone() } else { body.clone() };
-                if is_status {
-                    after["status"] = body["status"].clone();
-                } else {
-                    after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
-                    after["status"] = before.get("status").cloned().unwrap_or_default();
+                let mut after = before.clone();
+                match body.get("kind") {
+                    _ if is_status => after["status"] = body["status"].clone(),
+                    None => merge(&mut after, &body),
+                    Some(_) => {
+                        after.clone_from(&body);
+                        after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+                        after["status"] = before.get("status").cloned().unwrap_or_default();
+                    }
                 }
                 if after != before {
-                    self.store(at.clone(), after, "MODIFIED");
+                    self.store(at.clone(), after.clone(), "MODIFIED");
                 }
-                answer(&self.objects[&at])
+                answer(self.objects.get(&at).unwrap_or(&after))
             }
         }
     }
@@ -355,6 +363,22 @@ fn path_of(object: &Value) -> String {
         Some(namespace) => format!("/{api}/namespaces/{namespace}/{plural}/{name}"),
         None => format!("/{api}/{plural}/{name}"),
     }
+}
+
+/// RFC 7396.
+fn merge(object: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else { return object.clone_from(patch) };
+    for (name, value) in fields {
+        match value {
+            Value::Null => drop(object.as_object_mut().map(|object| object.remove(name))),
+            value => merge(&mut object[name.as_str()], value),
+        }
+    }
+}
+
+/// Nobody holds it.
+fn is_free(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
 }
 
 /// Whether an object is of a collection of all namespaces.

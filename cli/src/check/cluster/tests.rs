@@ -148,6 +148,11 @@ fn each_thing_that_is_wrong_is_one_fact() {
         (answers_webhook, Mark::Warning, "nobody asks it"),
         (|s| set(&mut s.classes, "/items/0/status/conditions/0/status", json!("False")), Mark::Bad, "GatewayClass organza is not Accepted"),
         (|s| set(&mut s.classes, "/items/0/spec/controllerName", json!("example.com/x")), Mark::Bad, "no GatewayClass of ours"),
+        (
+            |s| set(&mut s.classes, "/items/0/metadata", json!({"name": "organza", "deletionTimestamp": "2026-09-21T14:13:15Z"})),
+            Mark::Warning,
+            "GatewayClass organza is being deleted",
+        ),
         (|s| set(&mut s.gateways, "/items/0/status/conditions/1/status", json!("False")), Mark::Bad, "Gateway shop/web is not Programmed"),
         (|s| set(&mut s.gateways, "/items/0/status/conditions/2/status", json!("False")), Mark::Bad, "Gateway shop/web is not Applied"),
         (|s| set(&mut s.gateways, "/items/0/status", json!({})), Mark::Bad, "judged by nobody"),
@@ -183,6 +188,9 @@ fn what_stands_in_the_way_of_installing_is_told() {
     let marks: Vec<Mark> = wrong.iter().map(|(mark, _)| *mark).collect();
     assert_eq!(marks, [Mark::Bad, Mark::Unknown, Mark::Bad], "{wrong:?}");
     assert!(wrong[0].1.contains("clusterroles") && wrong[2].1.contains("example.com/other"));
+    let leaving = json!({"metadata": {"deletionTimestamp": "2026-09-21T14:13:15Z"}, "spec": {"controllerName": CONTROLLER}});
+    let wrong = self::wrong(&all(&Seen { class: Ok(Some(leaving)), ..good() }, true));
+    assert!(wrong.len() == 1 && wrong[0].0 == Mark::Bad && wrong[0].1.contains("is being deleted"), "{wrong:?}");
 }
 
 /// Nothing is said of what cannot be known.

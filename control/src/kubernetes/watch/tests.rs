@@ -9,12 +9,13 @@ fn what_a_watch_says_is_kept_slender_and_named_by_its_kind() {
         "metadata": {
             "name": "r", "namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 2,
             "managedFields": [{"manager": "kubectl"}], "deletionTimestamp": "2026-01-01T00:00:00Z",
+            "finalizers": ["example.com/theirs", "gateway-exists-finalizer.gateway.networking.k8s.io"],
         },
         "spec": {"hostnames": ["a"]}, "status": {"parents": []},
     }))
     .unwrap();
     let kept = kept(object, &name, "gateway.networking.k8s.io/v1").unwrap();
-    assert_eq!((kept.uid.as_str(), kept.version.as_str(), kept.ending), ("u", "7", true));
+    assert_eq!((kept.uid.as_str(), kept.version.as_str(), kept.ending, kept.held), ("u", "7", true, true));
     assert_eq!(kept.status(), json!({"parents": []}));
     assert_eq!(kept.object.object, ObjectRef::new("gateway.networking.k8s.io", "HTTPRoute", "shop", "r"));
     let value = json!({

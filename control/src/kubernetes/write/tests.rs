@@ -57,7 +57,7 @@ fn kept(value: &Value, status: &Value, version: &str) -> Kept {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let (kind, name, api) = (text(&value["kind"]), text(&value["metadata"]["name"]), text(&value["apiVersion"]));
     let object = Object::new(ObjectRef::new("gateway.networking.k8s.io", &kind, "shop", &name), &api, value.clone());
-    Kept { object, status: status.to_string().into(), uid: name, version: version.into(), ending: false }
+    Kept { object, status: status.to_string().into(), uid: name, version: version.into(), ending: false, held: false }
 }
 
 /// What the API server makes of a status that is written, and of nothing.

@@ -1,6 +1,6 @@
 //! What nobody should write: certificates that are none, a Secret that is taken away while it is shown, ports that conflict, a thousand routes with a bad expression,
-//! definitions of a release that nobody knows, another controller, objects of a megabyte. Each gets the condition that the specification names, a line in the log and
-//! a number for Prometheus; what is good beside it is served as ever.
+//! definitions of a release that nobody knows, another controller, a class deleted in use, objects of a megabyte. Each gets the condition that the specification
+//! names, a line in the log and a number for Prometheus; what is good beside it is served as ever.
 
 use super::{HOST, NAMESPACE, leader, read, restarts, scraped};
 use crate::cluster::{Cluster, Release};
@@ -30,6 +30,7 @@ const ROWS: &[Row] = &[
     Row { name: "certificates", is_borne: certificates },
     Row { name: "megabytes", is_borne: megabytes },
     Row { name: "others", is_borne: others },
+    Row { name: "classes", is_borne: classes },
     Row { name: "expressions", is_borne: expressions },
 ];
 /// Beside the others, since it waits twice for half a minute. (All at once keep two processors so busy with asking that each takes longer.)
@@ -256,6 +257,23 @@ fn others(cluster: &Cluster, row: &Row) -> Result<()> {
     );
     cluster.kubectl(&["-n", NAMESPACE, "delete", "gateway", "theirs"])?;
     cluster.kubectl(&["delete", "gatewayclass", "theirs"]).map(drop)
+}
+
+/// A class that is deleted while a Gateway uses it stays until that has gone.
+fn classes(cluster: &Cluster, row: &Row) -> Result<()> {
+    let class = json!({
+        "apiVersion": API, "kind": "GatewayClass", "metadata": {"name": "spare"}, "spec": {"controllerName": "organza.dev/gateway-controller"},
+    });
+    let listeners = json!([{"name": "http", "port": 80, "protocol": "HTTP"}]);
+    row.apply(cluster, vec![class, object(API, "Gateway", "spare", json!({"spec": {"gatewayClassName": "spare", "listeners": listeners}}))])?;
+    let metadata = || Ok::<_, anyhow::Error>(read(cluster, &["get", "gatewayclass", "spare"])?["metadata"].take());
+    cluster.until("a class in use is held", || Ok(metadata()?["finalizers"].as_array().is_some_and(|all| all.len() == 1)))?;
+    cluster.kubectl(&["delete", "gatewayclass", "spare", "--wait=false"])?;
+    ensure!(metadata()?["deletionTimestamp"].is_string(), "the class is not marked");
+    cluster.kubectl(&["-n", NAMESPACE, "delete", "gateway", "spare"])?;
+    cluster.until("a class that nobody uses any more is gone", || {
+        Ok(cluster.kubectl(&["get", "gatewayclass", "spare", "--ignore-not-found", "-o=name"])?.trim().is_empty())
+    })
 }
 
 /// So many routes that cannot be used, and one that can.

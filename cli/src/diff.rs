@@ -4,7 +4,7 @@
 use crate::ask_flag::AskFlag;
 use crate::events;
 use crate::failure::{Failure, Outcome};
-use crate::files;
+use crate::files::{self, For};
 use crate::output::Output;
 use crate::table::{self, Tone};
 use clap::Args;
@@ -29,7 +29,11 @@ pub struct DiffArgs {
 pub async fn run(args: DiffArgs) -> Outcome {
     // Named as the mesh names them that was started with the same paths.
     let name = |path: String| frontends::file::name_among(&args.files, std::path::Path::new(&path));
-    let request = DiffRequest { files: files::read(&args.files)?.texts.into_iter().map(|(path, text)| (name(path), text)).collect() };
+    let (loaded, passed_over) = files::read_for(&args.files, For::asked(&args.ask))?;
+    if !passed_over.0.is_empty() {
+        eprintln!("organza: {passed_over}");
+    }
+    let request = DiffRequest { files: loaded.texts.into_iter().map(|(path, text)| (name(path), text)).collect() };
     let diff: Diff = args.ask.client().await?.post(path::DIFF, &request).await?;
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&diff).map_err(|e| Failure::problem("cannot write JSON").why(e))?),

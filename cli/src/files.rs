@@ -1,30 +1,92 @@
 //! A user's files as objects, for commands that answer without a mesh or before one is changed. Half an answer is none: what a running mesh would
 //! refuse is told with its place.
 
+use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
 use crate::render;
 use frontends::file::{Loaded, load};
+use frontends::{Object, schema};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
-/// What is in the files, judged by the schemas: good objects with their defaults, and every problem of the rest.
-pub fn judged(paths: &[PathBuf]) -> Outcome<Loaded> {
+/// Whom files are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// All that is in them is ours.
+    Mesh,
+    /// Others read them too.
+    Cluster,
+}
+
+impl For {
+    /// The mesh that is asked about them.
+    pub fn asked(ask: &AskFlag) -> Self {
+        if ask.cluster().is_some() { Self::Cluster } else { Self::Mesh }
+    }
+}
+
+/// Objects of others, so many of each kind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct PassedOver(pub BTreeMap<String, usize>);
+
+/// Kinds of others that are named; of more it is told how many.
+const NAMED: usize = 6;
+
+impl PassedOver {
+    /// Takes them out.
+    fn of(objects: &mut Vec<Object>) -> Self {
+        let mut all = Self::default();
+        for other in objects.extract_if(.., |object| schema::is_others(object)) {
+            *all.0.entry(format!("{} of {}", other.object.kind, other.api_version)).or_default() += 1;
+        }
+        all
+    }
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, kinds) = (self.0.values().sum::<usize>(), self.0.len());
+        let named: Vec<String> = self.0.iter().take(NAMED).map(|(kind, count)| format!("{count} {kind}")).collect();
+        let objects = if count == 1 { "object" } else { "objects" };
+        write!(f, "passed over: {count} {objects} that Organza does not read: {}", named.join(", "))?;
+        if kinds > NAMED { write!(f, ", and {} more kinds", kinds - NAMED) } else { Ok(()) }
+    }
+}
+
+/// What is in the files, judged by the schemas: good objects with their defaults, and every problem of the rest; and what is not ours to judge.
+pub fn judged(paths: &[PathBuf], whose: For) -> Outcome<(Loaded, PassedOver)> {
     if let Some(path) = paths.iter().find(|path| path.as_os_str() != "-" && !path.exists()) {
         return Err(Failure::usage(format!("{} is not there", path.display())).remedy("name a file or a folder with -f"));
     }
     let mut loaded = load(paths);
-    let (good, refused) = frontends::schema::check(std::mem::take(&mut loaded.objects));
+    let mut objects = std::mem::take(&mut loaded.objects);
+    let passed_over = if whose == For::Cluster { PassedOver::of(&mut objects) } else { PassedOver::default() };
+    let (good, refused) = schema::check(objects);
     loaded.objects = good;
     loaded.problems.extend(refused);
-    Ok(loaded)
+    Ok((loaded, passed_over))
 }
 
 /// Objects as a mesh would take them; a failure where it would not take all.
 pub fn read(paths: &[PathBuf]) -> Outcome<Loaded> {
-    let loaded = judged(paths)?;
-    let Some(first) = loaded.problems.first() else { return Ok(loaded) };
+    read_for(paths, For::Mesh).map(|(loaded, _)| loaded)
+}
+
+/// The same, of files for a cluster too, with what is not ours.
+pub fn read_for(paths: &[PathBuf], whose: For) -> Outcome<(Loaded, PassedOver)> {
+    let (loaded, passed_over) = judged(paths, whose)?;
+    let Some(first) = loaded.problems.first() else { return Ok((loaded, passed_over)) };
     let what = match loaded.problems.len() {
         1 => "the configuration has a problem".to_owned(),
         many => format!("the configuration has {many} problems, the first of them:"),
     };
-    Err(Failure::problem(format!("{what}\n{}", render::problem(first, &loaded.texts))).remedy("organza validate -f shows them all"))
+    let remedy = match whose {
+        For::Mesh => "organza validate -f shows them all",
+        For::Cluster => "organza validate -f shows them all, with the same --context",
+    };
+    Err(Failure::problem(format!("{what}\n{}", render::problem(first, &loaded.texts))).remedy(remedy))
 }
+
+#[cfg(test)]
+mod tests;

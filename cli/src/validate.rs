@@ -5,7 +5,8 @@ mod live;
 
 use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
-use crate::{files, render};
+use crate::files::{self, For};
+use crate::render;
 use clap::{Args, ValueEnum};
 use frontends::file::{Loaded, Located};
 use frontends::{Options, schema, translate};
@@ -48,7 +49,7 @@ enum Form {
 }
 
 pub async fn run(args: ValidateArgs) -> Outcome {
-    let mut loaded = files::judged(&args.files)?;
+    let (mut loaded, passed_over) = files::judged(&args.files, For::asked(&args.ask))?;
     let live = if args.live || args.ask.cluster().is_some() { Some(Live::ask(&args.ask).await?) } else { None };
     let (problems, unjudged) = problems(&mut loaded, live.as_ref());
     let errors = problems.iter().filter(|p| p.report.severity == Severity::Error).count();
@@ -59,11 +60,15 @@ pub async fn run(args: ValidateArgs) -> Outcome {
             "{:#}",
             json!({
                 "objects": loaded.objects.len(), "errors": errors, "problems": problems.iter().map(as_json).collect::<Vec<_>>(), "not_judged": unjudged,
+                "passed_over": passed_over.0,
             })
         ),
     }
     if args.output == Form::Text {
         unjudged.iter().for_each(|what| println!("not judged: {what}"));
+        if !passed_over.0.is_empty() {
+            println!("{passed_over}");
+        }
         let warnings = problems.len() - errors;
         let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         println!("{}, {}, {}", counted(loaded.objects.len(), "object"), counted(errors, "error"), counted(warnings, "warning"));

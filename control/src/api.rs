@@ -499,9 +499,10 @@ async fn rotate(State(api): State<Api>) -> Result<Json<api::Roots>, Refuse> {
 }
 
 async fn diff(State(api): State<Api>, Question(request): Question<api::DiffRequest>) -> Result<Json<api::Diff>, Refuse> {
-    let mut objects = Vec::new();
+    let (mut objects, in_cluster) = (Vec::new(), api.core.cluster().is_some());
     for (name, text) in &request.files {
-        let (read, broken) = frontends::file::parse(name, text);
+        let (mut read, broken) = frontends::file::parse(name, text);
+        read.retain(|object| !(in_cluster && frontends::schema::is_others(object)));
         let (good, refused) = frontends::schema::check(read);
         if let Some(problem) = broken.into_iter().chain(refused).next() {
             let what = format!("{}:{}: {}", problem.place.file, problem.place.line, problem.report.message);

@@ -304,3 +304,21 @@ async fn whether_a_gateway_of_another_controller_is_programmed_is_not_said() {
     };
     assert_eq!((says("ours"), says("theirs")), (true, false));
 }
+
+/// As folders for a cluster have it: what others read is no mistake there.
+#[tokio::test]
+async fn kinds_of_others_are_passed_over_where_files_are_a_clusters() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = self::api(folder.path());
+    let asked = async |object: &str| {
+        let body = serde_json::json!({"files": {"all.yaml": format!("{object}metadata: {{name: a, namespace: shop}}\n")}});
+        let question = Question::builder().method("POST").uri(path::DIFF).header("host", HOST).header("content-type", "application/json");
+        api.clone().router().oneshot(question.body(Body::from(body.to_string())).unwrap()).await.unwrap().status()
+    };
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\n";
+    assert_eq!(asked(deployment).await, StatusCode::BAD_REQUEST);
+    let nobody = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
+    api.core.join_cluster(kube::Client::try_from(nobody).unwrap());
+    assert_eq!(asked(deployment).await, StatusCode::OK);
+    assert_eq!(asked("apiVersion: gateway.networking.k8s.io/v1\nkind: HttpRoute\n").await, StatusCode::BAD_REQUEST, "a mistake is one everywhere");
+}

@@ -4,8 +4,8 @@
 mod core;
 mod structure;
 
-use crate::Object;
 use crate::file::Located;
+use crate::{Object, gateway_api, organza};
 use jsonschema::Validator;
 use kube_cel::{CompiledSchema, apply_defaults, compile_schema};
 use model::report::Step;
@@ -99,6 +99,16 @@ pub fn kinds() -> Vec<(String, String)> {
 /// The name of the CRD by which an API server has a kind (`httproutes.gateway.networking.k8s.io`); `None` for Kubernetes' own kinds, which need none.
 pub fn definition(group: &str, kind: &str) -> Option<&'static str> {
     HEADS.iter().find(|head| head.group == group && head.kind == kind).map(|head| head.name.as_str())
+}
+
+/// Groups of which every kind is known here. Of Kubernetes' own a few are, and the rest is others'.
+const WHOLE: &[&str] = &[gateway_api::GROUP, gateway_api::external::GROUP, organza::GROUP];
+
+/// Whether it is of a kind that others read, as they stand among ours where files are a cluster's. What most likely was to be one of ours is none.
+pub fn is_others(object: &Object) -> bool {
+    let (group, kind) = (&*object.object.group, &*object.object.kind);
+    let is_meant = || closest(kind, kinds().iter().filter(|(of, _)| of == group).map(|(_, kind)| kind.as_str())).is_some();
+    !WHOLE.contains(&group) && !is_meant()
 }
 
 /// The CRDs of our own kinds, as YAML.

@@ -98,6 +98,37 @@ fn mistakes_are_found_where_they_stand_and_told_how_to_mend() {
     assert_eq!(found.report.path_text(), "spec.ports[0].port");
 }
 
+/// A cluster's files hold what others read; a mistake in typing is none of it.
+#[test]
+fn kinds_of_others_are_told_from_ours_that_are_mistyped() {
+    let is_others = |api_version: &str, kind: &str| {
+        let text = format!("apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\n");
+        super::is_others(&file::parse("f.yaml", &text).0[0])
+    };
+    let others = [
+        ("apps/v1", "Deployment"),
+        ("v1", "ServiceAccount"),
+        ("v1", "Pod"),
+        ("v1", "Event"),
+        ("rbac.authorization.k8s.io/v1", "Role"),
+        ("networking.istio.io/v1", "Gateway"),
+        ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"),
+        ("serving.knative.dev/v1", "Service"),
+    ];
+    let ours = [
+        ("v1", "Service"),
+        ("v1", "Servce"),
+        ("v1", "configmap"),
+        ("discovery.k8s.io/v1beta1", "EndpointSlice"),
+        ("gateway.networking.k8s.io/v1", "HttpRoute"),
+        ("gateway.networking.k8s.io/v1", "Deployment"),
+        ("gateway.networking.x-k8s.io/v1alpha1", "XGateway"),
+        ("organza.dev/v1alpha1", "Policy"),
+    ];
+    let judged = |all: &[(&str, &str)]| all.iter().map(|(api_version, kind)| is_others(api_version, kind)).collect::<Vec<_>>();
+    assert_eq!((judged(&others), judged(&ours)), (vec![true; others.len()], vec![false; ours.len()]));
+}
+
 /// An object is one of either release, never of both; what one says where it is wrong is what its own release says.
 #[test]
 fn both_releases_of_gateway_api_are_taken_each_as_it_is() {

@@ -1,0 +1,49 @@
+use super::*;
+
+fn object(api_version: &str, kind: &str, name: &str) -> String {
+    format!("apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: {name}, namespace: shop}}\n---\n")
+}
+
+/// A folder as people have it who deploy to a cluster.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("organza-files-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: web, namespace: shop}\nspec: {parentRefs: [{name: edge}]}\n---\n";
+    let web = [object("apps/v1", "Deployment", "web"), object("v1", "ServiceAccount", "web"), object("v1", "ConfigMap", "web")].concat();
+    std::fs::write(folder.join("web.yaml"), format!("{web}{route}")).unwrap();
+    std::fs::write(folder.join("shop.yaml"), object("apps/v1", "Deployment", "shop")).unwrap();
+    folder
+}
+
+#[test]
+fn what_others_read_is_passed_over_in_files_for_a_cluster_and_counted() {
+    let paths = [folder("others")];
+    let (loaded, passed_over) = read_for(&paths, For::Cluster).unwrap();
+    let kinds: Vec<&str> = loaded.objects.iter().map(|object| &*object.object.kind).collect();
+    assert_eq!((kinds, loaded.texts.len()), (vec!["ConfigMap", "HTTPRoute"], 2));
+    assert_eq!(passed_over.to_string(), "passed over: 3 objects that Organza does not read: 2 Deployment of apps/v1, 1 ServiceAccount of v1");
+    // Off Kubernetes nobody else reads them.
+    let (loaded, passed_over) = judged(&paths, For::Mesh).unwrap();
+    assert_eq!((loaded.problems.len(), passed_over), (3, PassedOver::default()));
+    assert!(read(&paths).is_err());
+    std::fs::remove_dir_all(&paths[0]).unwrap();
+}
+
+#[test]
+fn what_was_to_be_ours_is_a_problem_in_files_for_a_cluster_too() {
+    let paths = [folder("typed")];
+    std::fs::write(paths[0].join("typed.yaml"), object("gateway.networking.k8s.io/v1", "HttpRoute", "typed")).unwrap();
+    let failure = read_for(&paths, For::Cluster).unwrap_err();
+    assert!(failure.what.contains("HttpRoute") && failure.what.contains("HTTPRoute"), "{}", failure.what);
+    let (loaded, passed_over) = judged(&paths, For::Cluster).unwrap();
+    assert_eq!((loaded.problems.len(), passed_over.0.len()), (1, 2));
+    std::fs::remove_dir_all(&paths[0]).unwrap();
+}
+
+#[test]
+fn of_many_kinds_some_are_named_and_the_rest_counted() {
+    let all = |kinds: usize| PassedOver((0..kinds).map(|kind| (format!("K{kind} of v1"), 1)).collect()).to_string();
+    assert_eq!(all(1), "passed over: 1 object that Organza does not read: 1 K0 of v1");
+    assert!(all(NAMED).ends_with(&format!("1 K{} of v1", NAMED - 1)));
+    assert!(all(NAMED + 2).ends_with(", and 2 more kinds"));
+}

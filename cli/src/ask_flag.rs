@@ -3,9 +3,11 @@
 
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
+use crate::limits;
 use crate::mesh_flag::MeshFlag;
+use crate::patience;
 use clap::Args;
-use control::kubernetes::{self, Leader};
+use control::kubernetes::{self, Leader, ReachError};
 
 #[derive(Debug, Clone, Args)]
 pub struct AskFlag {
@@ -81,14 +83,21 @@ impl Cluster {
         })
     }
 
+    /// Whoever leads; while replicas are replaced nobody does for a moment, which is waited for.
     pub async fn leader(&self, client: kubernetes::Client) -> Outcome<Leader> {
-        let found = Leader::find(client, &self.system).await;
-        found.map_err(|why| {
-            Failure::unreachable("the control plane of the cluster is not reached")
-                .why(why)
-                .remedy("organza check --kubernetes says what is wrong")
-        })
+        let system = self.system.as_str();
+        let say = || eprintln!("organza: no replica of the control plane leads; one is waited for, {:?} at most", limits::LEADER);
+        patience::until_one_leads(|| Leader::find(client.clone(), system), say).await.map_err(leaderless)
     }
+
+    /// The same as things are now.
+    pub async fn leader_now(&self, client: kubernetes::Client) -> Outcome<Leader> {
+        Leader::find(client, &self.system).await.map_err(leaderless)
+    }
+}
+
+fn leaderless(why: ReachError) -> Failure {
+    Failure::unreachable("the control plane of the cluster is not reached").why(why).remedy("organza check --kubernetes says what is wrong")
 }
 
 fn reached(connected: Result<kubernetes::Client, kubernetes::ConnectError>) -> Outcome<kubernetes::Client> {

@@ -99,7 +99,7 @@ async fn of_cluster(cluster: &Cluster, pre: bool) -> Outcome<(Vec<Fact>, bool)> 
     }
     facts.extend(cluster::control(&seen, image, now()));
     // Not the same as that the mesh is not there: who asks may lack the right.
-    match cluster.leader(client).await.map(Client::leader) {
+    match cluster.leader_now(client).await.map(Client::leader) {
         Ok(client) => match ask(&client).await {
             Ok(told) => facts.extend(mesh::facts(&told, env!("CARGO_PKG_VERSION"), now())),
             Err(failure) => facts.push(unasked(&failure)),

@@ -1,4 +1,6 @@
 use super::*;
+use std::cell::Cell;
+use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 #[tokio::test(start_paused = true)]
@@ -24,4 +26,41 @@ async fn a_reason_is_waited_for_so_long_and_no_longer() {
     assert_eq!(timeout(limits::CONNECT * 2, reason(std::future::pending())).await, Ok(None));
     assert_eq!(begun.elapsed(), limits::CONNECT);
     assert_eq!(reason(std::future::ready(Some("pod is gone".into()))).await.as_deref(), Some("pod is gone"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_is_waited_for_so_long_and_no_longer_and_who_waits_is_told() {
+    let told = Cell::new(None);
+    let begun = Instant::now();
+    let say = || told.set(Some(begun.elapsed()));
+    let nobody = until_one_leads(|| std::future::ready(Err::<(), _>(ReachError::NobodyLeads)), say);
+    assert_eq!(timeout(limits::LEADER * 2, nobody).await, Ok(Err(ReachError::NobodyLeads)));
+    assert_eq!((begun.elapsed(), told.take()), (limits::LEADER, Some(limits::LEADER_UNSAID)));
+    // A look that never ends ends with the rest.
+    let (begun, mut looks) = (Instant::now(), 0);
+    let stuck = until_one_leads(
+        || {
+            looks += 1;
+            let first = looks == 1;
+            async move { if first { Err::<(), _>(ReachError::NobodyLeads) } else { std::future::pending().await } }
+        },
+        || (),
+    );
+    assert_eq!(timeout(limits::LEADER * 2, stuck).await, Ok(Err(ReachError::NobodyLeads)));
+    assert_eq!(begun.elapsed(), limits::LEADER);
+    // Of one that comes soon nothing is said.
+    let mut looks = 0;
+    let third = until_one_leads(
+        || {
+            looks += 1;
+            std::future::ready(if looks == 3 { Ok(looks) } else { Err(ReachError::NobodyLeads) })
+        },
+        || panic!("it came within a second"),
+    );
+    assert_eq!(third.await, Ok(3));
+    // Where there is none to come nobody waits.
+    let begun = Instant::now();
+    let none = ReachError::NotInstalled("elsewhere".into());
+    let absent = until_one_leads(|| std::future::ready(Err::<(), _>(none.clone())), || panic!("nobody is waited for"));
+    assert_eq!((absent.await, begun.elapsed()), (Err(none.clone()), Duration::ZERO));
 }

@@ -21,7 +21,10 @@ fn what_others_read_is_passed_over_in_files_for_a_cluster_and_counted() {
     let (loaded, passed_over) = read_for(&paths, For::Cluster).unwrap();
     let kinds: Vec<&str> = loaded.objects.iter().map(|object| &*object.object.kind).collect();
     assert_eq!((kinds, loaded.texts.len()), (vec!["ConfigMap", "HTTPRoute"], 2));
-    assert_eq!(passed_over.to_string(), "passed over: 3 objects that Organza does not read: 2 Deployment of apps/v1, 1 ServiceAccount of v1");
+    assert_eq!(
+        passed_over.to_string(),
+        "passed over: 3 objects that Organza does not read: 2 Deployment of apps/v1, 1 ServiceAccount of v1"
+    );
     // Off Kubernetes nobody else reads them.
     let (loaded, passed_over) = judged(&paths, For::Mesh).unwrap();
     assert_eq!((loaded.problems.len(), passed_over), (3, PassedOver::default()));

@@ -42,7 +42,8 @@ fn the_role_lets_every_kind_be_watched_and_nothing_be_deleted() {
     assert!(allowed.contains("apiextensions.k8s.io/customresourcedefinitions get"));
     assert!(allowed.iter().all(|one| !one.ends_with(" delete") && !one.ends_with(" *")));
     // Of what users write nothing but statuses is written to, and a class is held while it is in use.
-    let is_users = |one: &&String| ["gateway.networking", "organza.dev"].iter().any(|group| one.starts_with(group)) && !one.contains("/status ");
+    let is_users =
+        |one: &&String| ["gateway.networking", "organza.dev"].iter().any(|group| one.starts_with(group)) && !one.contains("/status ");
     let is_read = |one: &&String| ["get", "list", "watch"].iter().any(|verb| one.ends_with(&format!(" {verb}")));
     let written: Vec<&String> = allowed.iter().filter(|one| is_users(one) && !is_read(one)).collect();
     assert_eq!(written, ["gateway.networking.k8s.io/gatewayclasses patch", "gateway.networking.k8s.io/gateways/finalizers update"]);

@@ -320,5 +320,9 @@ async fn kinds_of_others_are_passed_over_where_files_are_a_clusters() {
     let nobody = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
     api.core.join_cluster(kube::Client::try_from(nobody).unwrap());
     assert_eq!(asked(deployment).await, StatusCode::OK);
-    assert_eq!(asked("apiVersion: gateway.networking.k8s.io/v1\nkind: HttpRoute\n").await, StatusCode::BAD_REQUEST, "a mistake is one everywhere");
+    assert_eq!(
+        asked("apiVersion: gateway.networking.k8s.io/v1\nkind: HttpRoute\n").await,
+        StatusCode::BAD_REQUEST,
+        "a mistake is one everywhere"
+    );
 }

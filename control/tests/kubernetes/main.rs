@@ -377,7 +377,8 @@ async fn a_class_that_is_deleted_in_use_stays_until_its_last_gateway_has_gone() 
     until("it is held", || held("organza") == json!([HELD])).await;
     until("what nobody uses is let go", || held("idle") == json!(["example.com/theirs"])).await;
     pass(60).await;
-    let patched = |writes: &[String]| writes.iter().filter(|write| write.contains("/gatewayclasses/") && !write.ends_with("/status")).count();
+    let patched =
+        |writes: &[String]| writes.iter().filter(|write| write.contains("/gatewayclasses/") && !write.ends_with("/status")).count();
     assert_eq!((held("theirs"), patched(&server.writes())), (Value::Null, 2), "each is written once");
 
     server.delete("GatewayClass", "", "organza");

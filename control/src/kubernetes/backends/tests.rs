@@ -39,7 +39,14 @@ fn cache(objects: &[Object]) -> Cache {
     for object in objects {
         let kind = KindName { group: object.object.group.to_string(), kind: object.object.kind.to_string() };
         cache.serve(std::slice::from_ref(&kind));
-        let kept = Kept { object: object.clone(), status: Box::default(), uid: "0AB1-c2d3e4f5".into(), version: "1".into(), ending: false, held: false };
+        let kept = Kept {
+            object: object.clone(),
+            status: Box::default(),
+            uid: "0AB1-c2d3e4f5".into(),
+            version: "1".into(),
+            ending: false,
+            held: false,
+        };
         cache.hear(&kind, News::Is(Box::new(kept)));
     }
     cache

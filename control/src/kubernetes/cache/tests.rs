@@ -3,7 +3,14 @@ use serde_json::json;
 
 fn kept(name: &str, spec: u32, status: u32) -> Box<Kept> {
     let object = Object::new(ObjectRef::new("g", "K", "n", name), "g/v1", json!({ "spec": spec }));
-    Box::new(Kept { object, status: json!(status).to_string().into(), uid: name.into(), version: status.to_string(), ending: false, held: false })
+    Box::new(Kept {
+        object,
+        status: json!(status).to_string().into(),
+        uid: name.into(),
+        version: status.to_string(),
+        ending: false,
+        held: false,
+    })
 }
 
 fn kind() -> KindName {

@@ -1,5 +1,5 @@
-use super::super::cache::{Kept, News};
 use super::super::KindName;
+use super::super::cache::{Kept, News};
 use super::*;
 use frontends::Object;
 use model::ObjectRef;

@@ -265,7 +265,10 @@ fn classes(cluster: &Cluster, row: &Row) -> Result<()> {
         "apiVersion": API, "kind": "GatewayClass", "metadata": {"name": "spare"}, "spec": {"controllerName": "organza.dev/gateway-controller"},
     });
     let listeners = json!([{"name": "http", "port": 80, "protocol": "HTTP"}]);
-    row.apply(cluster, vec![class, object(API, "Gateway", "spare", json!({"spec": {"gatewayClassName": "spare", "listeners": listeners}}))])?;
+    row.apply(
+        cluster,
+        vec![class, object(API, "Gateway", "spare", json!({"spec": {"gatewayClassName": "spare", "listeners": listeners}}))],
+    )?;
     let metadata = || Ok::<_, anyhow::Error>(read(cluster, &["get", "gatewayclass", "spare"])?["metadata"].take());
     cluster.until("a class in use is held", || Ok(metadata()?["finalizers"].as_array().is_some_and(|all| all.len() == 1)))?;
     cluster.kubectl(&["delete", "gatewayclass", "spare", "--wait=false"])?;

@@ -6,9 +6,10 @@ mod fold;
 use crate::limits;
 use crate::store::Txn;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use telemetry::{CallCounts, CallId, Protocol};
+use telemetry::{CallCounts, Protocol};
 
 /// What was called: a service or, where none leads there, a workload.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,14 +95,23 @@ impl Seen {
     }
 }
 
-type Of = BTreeMap<Call, Seen>;
-
-/// As it lies in the store, one value for each that was called.
-#[derive(Serialize, Deserialize)]
-struct Kept {
+/// A call as a report has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    pub called: Called,
     source: String,
     call: Call,
-    seen: Seen,
+    counts: CallCounts,
+}
+
+type Of = BTreeMap<Call, Seen>;
+
+/// As it lies in the store, one value for each that was called. Written several times a second in a busy mesh: from where it is.
+#[derive(Serialize, Deserialize)]
+struct Kept<'c> {
+    source: Cow<'c, str>,
+    call: Cow<'c, Call>,
+    seen: Cow<'c, Seen>,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +122,8 @@ pub struct Calls {
     /// What each proxy found no room for: the process that says it, and how many.
     left_out_by: BTreeMap<String, (u64, u64)>,
     unsaved: BTreeSet<Called>,
+    /// When what is too old was looked for last.
+    swept: u64,
 }
 
 /// One kind of call as it is told.
@@ -143,29 +155,48 @@ impl Calls {
     pub fn load(kept: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let mut calls = Self::default();
         for (key, value) in kept {
-            let (Some(called), Ok(all)) = (Called::of_key(&key), serde_json::from_slice::<Vec<Kept>>(&value)) else { continue };
+            let (Some(called), Ok(all)) = (Called::of_key(&key), serde_json::from_slice::<Vec<Kept<'_>>>(&value)) else { continue };
             for Kept { source, call, seen } in all {
                 if calls.kinds < limits::CALLS {
                     calls.kinds += 1;
-                    calls.all.entry(called.clone()).or_default().entry(source).or_default().insert(call, seen);
+                    calls
+                        .all
+                        .entry(called.clone())
+                        .or_default()
+                        .entry(source.into_owned())
+                        .or_default()
+                        .insert(call.into_owned(), seen.into_owned());
                 }
             }
         }
         calls
     }
 
-    /// Counts what one report told. Whether it was told before, and by whom it may be told, is the caller's to know.
-    pub fn report(&mut self, calls: impl IntoIterator<Item = (CallId, CallCounts)>, now: u64) {
-        for (id, counts) in calls {
-            let called = Called { namespace: id.namespace.to_string(), service: id.service.to_string(), workload: id.workload.to_string() };
-            let protocol = id.protocol.as_str().to_owned();
-            let call = Call { port: id.port, protocol, method: id.method.to_string(), path: id.path.to_string() };
-            match self.place(&called, &id.source, call, counts.allowed > 0) {
+    /// Counts what one report told. Whether it was told before, and by whom it may be told, is the caller's to know. What makes no sense is nobody's.
+    pub fn report(&mut self, told: &[Reported], now: u64) {
+        for of_one in told.chunk_by(|a, b| a.called == b.called) {
+            // Most were seen before, as they are: those need not be looked at more closely, nor placed.
+            let mut sources = self.all.get_mut(&of_one[0].called);
+            let mut is_known = |one: &Reported| match sources.as_deref_mut().and_then(|sources| known(sources, one)) {
                 Some(seen) => {
-                    seen.add(&counts, now);
-                    self.unsaved.insert(called);
+                    seen.add(&one.counts, now);
+                    true
                 }
-                None => self.left_out = self.left_out.saturating_add(counts.allowed.saturating_add(counts.denied)),
+                None => false,
+            };
+            let new: Vec<_> = of_one.iter().filter(|one| !is_known(one)).collect();
+            let mut changed = new.len() < of_one.len();
+            for one in new.into_iter().filter(|one| one.is_whole()) {
+                match self.place(&one.called, &one.source, one.call.clone(), one.counts.allowed > 0) {
+                    Some(seen) => {
+                        seen.add(&one.counts, now);
+                        changed = true;
+                    }
+                    None => self.left_out = self.left_out.saturating_add(one.counts.allowed.saturating_add(one.counts.denied)),
+                }
+            }
+            if changed {
+                self.unsaved.insert(of_one[0].called.clone());
             }
         }
     }
@@ -193,9 +224,27 @@ impl Calls {
         Some(of.entry(call).or_default())
     }
 
-    /// Forgets what is older than a week, and says what is to be stored since this was last asked.
+    /// Forgets what is older than a week, now and then, and says what is to be stored since this was last asked.
     pub fn sweep(&mut self, now: u64) -> Txn {
+        if now.abs_diff(self.swept) >= limits::CALLS_SAVE {
+            self.swept = now;
+            self.forget(now);
+        }
         let mut txn = Txn::default();
+        for called in std::mem::take(&mut self.unsaved) {
+            match self.all.get(&called) {
+                None => txn.delete.push(called.key()),
+                Some(sources) => {
+                    let kept: Vec<Kept<'_>> =
+                        sources.iter().flat_map(|(source, of)| of.iter().map(|(call, seen)| kept(source, call, seen))).collect();
+                    txn.put.push((called.key(), serde_json::to_vec(&kept).unwrap_or_default()));
+                }
+            }
+        }
+        txn
+    }
+
+    fn forget(&mut self, now: u64) {
         let oldest = now.saturating_sub(limits::CALL_DAYS * DAY);
         for (called, sources) in &mut self.all {
             let many = |sources: &BTreeMap<String, Of>| -> usize { sources.values().map(BTreeMap::len).sum() };
@@ -209,19 +258,8 @@ impl Calls {
                 self.unsaved.insert(called.clone());
             }
         }
-        for called in std::mem::take(&mut self.unsaved) {
-            match self.all.get(&called).filter(|sources| !sources.is_empty()) {
-                None => txn.delete.push(called.key()),
-                Some(sources) => {
-                    let kept: Vec<Kept> =
-                        sources.iter().flat_map(|(source, of)| of.iter().map(|(call, seen)| kept(source, call, seen))).collect();
-                    txn.put.push((called.key(), serde_json::to_vec(&kept).unwrap_or_default()));
-                }
-            }
-        }
         self.all.retain(|_, sources| !sources.is_empty());
         self.kinds = self.all.values().flat_map(BTreeMap::values).map(BTreeMap::len).sum();
-        txn
     }
 
     /// All of the last week.
@@ -276,31 +314,40 @@ fn is_address(source: &str) -> bool {
     source.parse::<IpAddr>().is_ok()
 }
 
-fn kept(source: &str, call: &Call, seen: &Seen) -> Kept {
-    Kept { source: source.to_owned(), call: call.clone(), seen: seen.clone() }
+fn kept<'c>(source: &'c str, call: &'c Call, seen: &'c Seen) -> Kept<'c> {
+    Kept { source: source.into(), call: Cow::Borrowed(call), seen: Cow::Borrowed(seen) }
 }
 
-/// A call as a report has it, where it makes sense.
-pub fn read(call: wire::v1::Call) -> Option<(CallId, CallCounts)> {
-    let name = |text: &str| text.len() <= model::limits::HOSTNAME_BYTES && !text.contains('/');
-    let protocol = [Protocol::Http, Protocol::Grpc, Protocol::Tcp].into_iter().find(|p| p.as_str() == call.protocol)?;
-    let names = [&call.namespace, &call.service, &call.workload].into_iter().all(|text| name(text)) && !call.namespace.is_empty();
-    let is_one = call.service.is_empty() != call.workload.is_empty();
-    let source = call.source.is_empty() || model::SpiffeId::parse(&call.source).is_ok() || is_address(&call.source);
-    let method = call.method.is_empty() || model::Method::parse(&call.method).is_some();
-    let path = call.path.is_empty() || call.path.len() <= limits::CALL_PATH && model::access::PathTemplate::parse(&call.path).is_ok();
-    let is_whole = names && is_one && source && method && path;
-    let id = CallId {
-        namespace: call.namespace.into(),
-        service: call.service.into(),
-        workload: call.workload.into(),
-        source: call.source.into(),
-        port: u16::try_from(call.port).ok()?,
-        protocol,
-        method: call.method.into(),
-        path: call.path.into(),
-    };
-    is_whole.then_some((id, CallCounts { allowed: call.allowed, denied: call.denied }))
+/// Where a call is counted that was seen before and is counted there still: what is let through for the first time may find another place.
+fn known<'s>(sources: &'s mut BTreeMap<String, Of>, one: &Reported) -> Option<&'s mut Seen> {
+    let seen = sources.get_mut(&one.source)?.get_mut(&one.call)?;
+    let is_as_before = one.counts.allowed == 0 || one.call.path.is_empty() || seen.counts().allowed > 0;
+    is_as_before.then_some(seen)
+}
+
+/// A call of a report; whether it makes sense is asked where it is new.
+pub fn read(call: wire::v1::Call) -> Option<Reported> {
+    let wire::v1::Call { source, namespace, service, workload, port, protocol, method, path, allowed, denied } = call;
+    Some(Reported {
+        called: Called { namespace, service, workload },
+        source,
+        call: Call { port: u16::try_from(port).ok()?, protocol, method, path },
+        counts: CallCounts { allowed, denied },
+    })
+}
+
+impl Reported {
+    fn is_whole(&self) -> bool {
+        let Self { called: Called { namespace, service, workload }, source, call, .. } = self;
+        let name = |text: &String| text.len() <= model::limits::HOSTNAME_BYTES && !text.contains('/');
+        [Protocol::Http, Protocol::Grpc, Protocol::Tcp].iter().any(|protocol| protocol.as_str() == call.protocol)
+            && [namespace, service, workload].into_iter().all(name)
+            && !namespace.is_empty()
+            && service.is_empty() != workload.is_empty()
+            && (source.is_empty() || model::SpiffeId::parse(source).is_ok() || is_address(source))
+            && (call.method.is_empty() || model::Method::parse(&call.method).is_some())
+            && (call.path.is_empty() || call.path.len() <= limits::CALL_PATH && model::access::PathTemplate::parse(&call.path).is_ok())
+    }
 }
 
 #[cfg(test)]

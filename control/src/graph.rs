@@ -11,7 +11,7 @@ use crate::limits;
 use hashbrown::Equivalent;
 use history::{History, Packed};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Deref;
 use std::sync::Arc;
 use telemetry::{EdgeId, EdgeTotals, Reporter};
@@ -19,8 +19,7 @@ use workloads::Workloads;
 
 #[derive(Debug)]
 struct Edge {
-    /// No other edge has it, before or after.
-    number: u64,
+    id: EdgeId,
     totals: EdgeTotals,
     seconds: History,
     hour: History,
@@ -31,9 +30,9 @@ struct Edge {
 }
 
 impl Edge {
-    fn new(number: u64) -> Self {
+    fn new(id: EdgeId) -> Self {
         Self {
-            number,
+            id,
             totals: EdgeTotals::default(),
             seconds: History::new(1, limits::RATE_SECONDS + 1),
             hour: History::new(limits::SLOT_SECONDS, limits::SLOTS),
@@ -122,7 +121,11 @@ fn speaks<N: Deref<Target = str>>(words: &Map<Ends, Words>, id: &EdgeId<N>) -> b
 
 #[derive(Debug, Default)]
 pub struct Graph {
-    edges: Map<EdgeId, Edge>,
+    /// By a number that no other edge has, before or after.
+    edges: Map<u64, Edge>,
+    numbers: Map<EdgeId, u64>,
+    /// The same by the bytes with which reports name them: those of the second before are not taken apart again.
+    named: Map<Box<[u8]>, u64>,
     /// Who tells of which calls ...
     words: Map<Ends, Words>,
     /// ... how often that changed: 0 before the first edge ...
@@ -153,34 +156,27 @@ pub struct Told<'g> {
 }
 
 impl Graph {
-    /// Counts the edges of a report, told by its incarnation and sequence number, unless it was counted before, which is said. `now` in seconds.
+    /// Counts the edges of a report, each by what names it there, told by its incarnation and sequence number, unless it was counted before, which is said.
+    /// `now` in seconds.
     pub fn hear<'a>(
         &mut self,
         proxy: &str,
         (incarnation, sequence): (u64, u64),
-        edges: impl IntoIterator<Item = (EdgeId<&'a str>, Packed)>,
+        edges: impl IntoIterator<Item = (&'a [u8], Packed)>,
         now: u64,
     ) -> bool {
         if !self.heard.is_news(proxy, incarnation, sequence, now) {
             return false;
         }
         let mut own = self.workloads.begin(proxy);
-        for (id, counts) in edges {
-            let edge = match self.edges.get_mut(&id) {
-                Some(edge) => edge,
-                None => {
-                    if !self.begin(id.map(|name| Arc::from(*name)), now) {
-                        continue;
-                    }
-                    let Some(edge) = self.edges.get_mut(&id) else { continue };
-                    edge
-                }
-            };
+        for (names, counts) in edges {
+            let Some(number) = self.number(names, now) else { continue };
+            let Some(edge) = self.edges.get_mut(&number) else { continue };
             counts.add_to(&mut edge.totals);
             edge.seconds.add(&counts, now);
             // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
             if edge.told_by_caller.0 != self.told {
-                edge.told_by_caller = (self.told, !speaks(&self.words, &id));
+                edge.told_by_caller = (self.told, !speaks(&self.words, &edge.id));
             }
             if !edge.told_by_caller.1 {
                 edge.hour.add(&counts, now);
@@ -188,7 +184,6 @@ impl Graph {
                 edge.hour.add(&known, now);
             }
             edge.seen = edge.seen.max(now);
-            let number = edge.number;
             self.workloads.add(&mut own, number, &counts, now);
         }
         self.workloads.end(proxy, own, now);
@@ -198,20 +193,43 @@ impl Graph {
     /// The same of what a proxy counted, without a message.
     #[cfg(test)]
     pub fn report(&mut self, proxy: &str, delta: telemetry::EdgeDelta, now: u64) -> bool {
-        let edges = delta.edges.iter().map(|(id, counts)| (id.map(|name| &**name), Packed::of(counts)));
-        self.hear(proxy, (delta.incarnation, delta.sequence), edges, now)
+        let edges: Vec<_> = delta.edges.iter().map(|(id, counts)| read::written(id, counts)).collect();
+        self.hear(proxy, (delta.incarnation, delta.sequence), read::edges(&edges), now)
     }
 
-    /// Makes an edge that is new; says whether there was room.
-    fn begin(&mut self, id: EdgeId, now: u64) -> bool {
+    /// The edge that is named so; `None` for what names none, and where there is no room for a new one.
+    fn number(&mut self, names: &[u8], now: u64) -> Option<u64> {
+        if let Some(number) = self.named.get(names) {
+            return Some(*number);
+        }
+        if names.len() > limits::EDGE_NAMES {
+            self.left_out = self.left_out.saturating_add(1);
+            return None;
+        }
+        let id = read::id(names)?;
+        let number = match self.numbers.get(&id) {
+            Some(number) => *number,
+            None => self.begin(id.map(|name| Arc::from(*name)), now)?,
+        };
+        // One edge may be named in many ways, by who means harm.
+        if self.named.len() >= limits::EDGES_NAMED {
+            self.named.clear();
+        }
+        self.named.insert(names.into(), number);
+        Some(number)
+    }
+
+    /// Makes an edge that is new, where there is room.
+    fn begin(&mut self, id: EdgeId, now: u64) -> Option<u64> {
         if !self.has_room(&id, now) {
             self.left_out = self.left_out.saturating_add(1);
-            return false;
+            return None;
         }
         self.tell(&id, |words| *words += 1);
         self.numbered += 1;
-        self.edges.insert(id, Edge::new(self.numbered));
-        true
+        self.numbers.insert(id.clone(), self.numbered);
+        self.edges.insert(self.numbered, Edge::new(id));
+        Some(self.numbered)
     }
 
     /// Notes that one end tells of one edge more, or less.
@@ -244,12 +262,14 @@ impl Graph {
         if now < self.none_idle_before {
             return false;
         }
-        let idle = self.edges.iter().filter(|(_, edge)| edge.seen + HOUR < now).map(|(id, edge)| (edge.seen, id.clone()));
+        let idle = self.edges.iter().filter(|(_, edge)| edge.seen + HOUR < now).map(|(number, edge)| (edge.seen, *number));
         let mut idle: Vec<_> = idle.collect();
         idle.sort_unstable();
-        for (_, one) in idle {
-            self.edges.remove(&one);
-            self.tell(&one, |words| *words -= 1);
+        for (_, number) in idle {
+            let Some(gone) = self.edges.remove(&number) else { continue };
+            self.numbers.remove(&gone.id);
+            self.named.clear();
+            self.tell(&gone.id, |words| *words -= 1);
             if self.fits(id) {
                 return true;
             }
@@ -277,21 +297,21 @@ impl Graph {
 
     /// Every edge, as each end reports it, in no order.
     pub fn edges(&self, now: u64, seconds: u64) -> impl Iterator<Item = Told<'_>> {
-        self.edges.iter().map(move |(id, edge)| {
+        self.edges.values().map(move |edge| {
             let history = if seconds <= limits::RATE_SECONDS as u64 { &edge.seconds } else { &edge.hour };
             let (recent, passed) = history.since(now, seconds).unwrap_or((EdgeTotals::default(), 1));
-            Told { id, totals: Cow::Borrowed(&edge.totals), recent, seconds: passed as f64, seen: edge.seen }
+            Told { id: &edge.id, totals: Cow::Borrowed(&edge.totals), recent, seconds: passed as f64, seen: edge.seen }
         })
     }
 
     /// Edges as this one process told them in the last two minutes, each call once.
     pub fn of_workload(&self, proxy: &str, now: u64) -> Vec<Told<'_>> {
-        let own: HashMap<u64, &workloads::Own> = self.workloads.of(proxy, now).map(|own| (own.number(), own)).collect();
-        let told = |(id, own): (_, &workloads::Own)| {
+        let told = |own: &workloads::Own| {
+            let id = &self.edges.get(&own.number())?.id;
             let (recent, passed) = own.recent(now);
-            Told { id, totals: Cow::Owned(own.totals()), recent, seconds: passed as f64, seen: own.seen() }
+            Some(Told { id, totals: Cow::Owned(own.totals()), recent, seconds: passed as f64, seen: own.seen() })
         };
-        let mut all: Vec<_> = self.edges.iter().filter_map(|(id, edge)| own.get(&edge.number).map(|own| told((id, own)))).collect();
+        let mut all: Vec<_> = self.workloads.of(proxy, now).filter_map(told).collect();
         // Of who calls itself both ends are one process.
         let calls: HashSet<Ends<&str>> =
             all.iter().filter(|told| told.id.reporter != Reporter::Destination).map(|told| ends(told.id)).collect();
@@ -304,12 +324,12 @@ impl Graph {
     pub fn history<P: Ord>(&self, from: u64, pair: impl Fn(&EdgeId) -> Option<P>) -> BTreeMap<u64, EdgeTotals> {
         let mut sums: BTreeMap<u64, EdgeTotals> = BTreeMap::new();
         let mut denied: BTreeMap<P, BTreeMap<u64, Denied>> = BTreeMap::new();
-        for (id, edge, pair) in self.edges.iter().filter_map(|(id, edge)| Some((id, edge, pair(id)?))) {
-            let (speaks, denied) = (self.speaks(id), denied.entry(pair).or_default());
+        for (edge, pair) in self.edges.values().filter_map(|edge| Some((edge, pair(&edge.id)?))) {
+            let (speaks, denied) = (self.speaks(&edge.id), denied.entry(pair).or_default());
             for (start, mut counts) in edge.hour.points(from) {
                 match std::mem::take(&mut counts.denied) {
                     0 => {}
-                    some => denied.entry(start).or_default().add(id.reporter, some),
+                    some => denied.entry(start).or_default().add(edge.id.reporter, some),
                 }
                 let counts = if speaks { counts } else { EdgeTotals { retries: counts.retries, ..EdgeTotals::default() } };
                 sums.entry(start).or_default().add(&counts);

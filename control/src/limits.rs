@@ -40,6 +40,10 @@ pub const FILES_LOOK: Duration = Duration::from_millis(100);
 pub const LOOK: Duration = Duration::from_millis(20);
 /// Edges of the service graph; of as many it is kept for the last seconds what the other end tells.
 pub const EDGES: usize = 5_000;
+/// Ways in which reports name edges that are remembered, so that none is taken apart twice ...
+pub const EDGES_NAMED: usize = 4 * EDGES;
+/// ... and the longest of them, in bytes; an edge with longer names is left out.
+pub const EDGE_NAMES: usize = 4 * 1024;
 /// Edges as each process told them, of all of them ...
 pub const WORKLOAD_EDGES: usize = 50_000;
 /// ... and of one ...

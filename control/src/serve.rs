@@ -15,7 +15,7 @@ use model::{Key, SpiffeId};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use telemetry::{CallCounts, CallId, ConsumedCounts, ConsumedId};
+use telemetry::{ConsumedCounts, ConsumedId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -137,6 +137,11 @@ async fn accept<E: Entrance>(mut listener: E, acceptor: TlsAcceptor, sender: mps
 
 #[derive(Clone)]
 struct Service(Arc<Core>);
+
+/// What hears reports, without a connection: a request brings its [`Caller`].
+pub fn telemetry(core: Arc<Core>) -> impl Telemetry + Clone {
+    Service(core)
+}
 
 fn proven<T>(core: &Core, request: &Request<T>) -> Result<SpiffeId, Status> {
     shown(core, request).map(|(identity, _)| identity)
@@ -469,10 +474,10 @@ impl Service {
             let is_new = counts && !report.calls.is_empty();
             let stood_for = || match departed {
                 Some(gone) => Some((gone.workload, gone.services)),
-                None => workload.map(|workload| (workload.clone(), self.0.world().backed(&workload).collect())),
+                None => workload.map(|workload| (workload.clone(), self.0.world().backed(&workload).to_vec())),
             };
             if let Some((workload, services)) = is_new.then(stood_for).flatten() {
-                inner.calls.report(believed(&workload, &services, report.calls), seconds(now()));
+                inner.calls.report(&believed(&workload, &services, report.calls), seconds(now()));
             }
         }
         inner.flows.missed(report.flows_dropped, report.taps_dropped);
@@ -488,12 +493,12 @@ impl Service {
 }
 
 /// Calls to what the proxy stands for. Others are not its to tell: from what is told, policies are written.
-fn believed(workload: &Key, backed: &[Key], calls: Vec<v1::Call>) -> Vec<(CallId, CallCounts)> {
-    let is_own = |id: &CallId| match &*id.service {
-        "" => id.namespace == workload.namespace,
-        service => backed.iter().any(|key| key.namespace == id.namespace && *key.name == *service),
+fn believed(workload: &Key, backed: &[Key], calls: Vec<v1::Call>) -> Vec<calls::Reported> {
+    let is_own = |called: &calls::Called| match &*called.service {
+        "" => *called.namespace == *workload.namespace,
+        service => backed.iter().any(|key| *key.namespace == *called.namespace && *key.name == *service),
     };
-    calls.into_iter().take(limits::CALLS_OF_ONE).filter_map(calls::read).filter(|(id, _)| is_own(id)).collect()
+    calls.into_iter().take(limits::CALLS_OF_ONE).filter_map(calls::read).filter(|told| is_own(&told.called)).collect()
 }
 
 /// Words that mean nothing to this version are left out rather than guessed.

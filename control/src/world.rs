@@ -8,7 +8,7 @@ use frontends::kubernetes::slices;
 use frontends::{Object, Options, translate};
 use model::{Key, ObjectRef, Report, Resource, Status, TrustBundle, TrustDomain};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use wire::delta::Encoded;
 
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct World {
     pub registry: Arc<Registry>,
     /// Resources that were encoded for it and for all worlds before it.
     pub encoded: u64,
+    /// Services by the workloads that back them, once somebody asked: proxies do with each of their reports.
+    pub(crate) backed: OnceLock<HashMap<Key, Vec<Key>>>,
 }
 
 /// The items of the next world that are not those of this one.
@@ -93,7 +95,16 @@ impl World {
         }
         let registry = Arc::new(from.registry.clone());
         let Making { generation, encoded } = making;
-        Some(Self { generation, items, objects: from.objects, reports: Arc::new(reports), statuses, registry, encoded })
+        Some(Self {
+            generation,
+            items,
+            objects: from.objects,
+            reports: Arc::new(reports),
+            statuses,
+            registry,
+            encoded,
+            backed: OnceLock::new(),
+        })
     }
 
     fn making(&self) -> Making {
@@ -103,7 +114,7 @@ impl World {
     /// The world after a change that nothing but items and objects tells of.
     fn but_for(&self, Making { generation, encoded }: Making, items: BTreeMap<Key, Item>, from: &Ingredients<'_>) -> Self {
         let (reports, statuses, registry) = (self.reports.clone(), self.statuses.clone(), self.registry.clone());
-        Self { generation, items, objects: from.objects.clone(), reports, statuses, registry, encoded }
+        Self { generation, items, objects: from.objects.clone(), reports, statuses, registry, encoded, backed: OnceLock::new() }
     }
 
     /// Statuses, of which those that say what they said before are the same values.
@@ -177,17 +188,26 @@ impl World {
 
     /// Keys of the services that a workload backs.
     pub fn services_of(&self, workload: &Key) -> Vec<String> {
-        self.backed(workload).map(|key| key.to_string()).collect()
+        self.backed(workload).iter().map(Key::to_string).collect()
     }
 
-    pub fn backed(&self, workload: &Key) -> impl Iterator<Item = Key> {
-        let backs = move |resource: &Resource| match resource {
-            Resource::Endpoints(e) if e.endpoints.iter().any(|e| e.workload.as_ref() == Some(workload)) => {
-                Some(e.key.with_kind(model::Kind::Service))
+    pub fn backed(&self, workload: &Key) -> &[Key] {
+        self.backed.get_or_init(|| self.all_backed()).get(workload).map_or(&[][..], Vec::as_slice)
+    }
+
+    fn all_backed(&self) -> HashMap<Key, Vec<Key>> {
+        let mut all: HashMap<Key, Vec<Key>> = HashMap::new();
+        for endpoints in self.resources().filter_map(|resource| if let Resource::Endpoints(e) = resource { Some(e) } else { None }) {
+            let service = endpoints.key.with_kind(model::Kind::Service);
+            for workload in endpoints.endpoints.iter().filter_map(|endpoint| endpoint.workload.as_ref()) {
+                let services = all.entry(workload.clone()).or_default();
+                // A workload may be there by several addresses.
+                if services.last() != Some(&service) {
+                    services.push(service.clone());
+                }
             }
-            _ => None,
-        };
-        self.resources().filter_map(backs)
+        }
+        all
     }
 
     pub fn get(&self, key: &Key) -> Option<&Item> {

@@ -11,6 +11,7 @@ pub mod api;
 pub mod authorization;
 mod decode;
 pub mod delta;
+pub mod edge;
 mod encode;
 mod enums;
 #[path = "gen/mod.rs"]

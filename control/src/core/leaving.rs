@@ -34,7 +34,7 @@ impl Core {
     }
 
     fn taken_out(&self, inner: &mut Inner, proxy: &str) -> bool {
-        let services = inner.registry.get(proxy).map(|entry| self.world().backed(&entry.workload_key()).collect());
+        let services = inner.registry.get(proxy).map(|entry| self.world().backed(&entry.workload_key()).to_vec());
         let known = inner.registry.remove(proxy, services.unwrap_or_default()).is_some();
         inner.sessions.remove(proxy);
         inner.leaving.retain(|(other, _), _| other != proxy);

@@ -3,9 +3,10 @@
 
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::ops::Deref;
 use telemetry::histogram::CELLS;
 use telemetry::{EdgeTotals, Histogram};
-use wire::v1;
+use wire::edge::Counts;
 
 /// Counts of one report, with cells as a slot holds them: made once for all that they are added to. A cell that does not fit stops at the highest: in one
 /// report of one edge none does that is not invented.
@@ -21,15 +22,19 @@ pub struct Packed {
     cells: SmallVec<[u32; 24]>,
 }
 
+/// With cells as small as they are where it is one of many.
 #[derive(Debug)]
-struct Slot {
+struct Slot<C = Box<[u32]>> {
     /// When it began, in seconds.
     start: u32,
     requests: u32,
     request_bytes: u64,
     response_bytes: u64,
-    cells: Box<[u32]>,
+    cells: C,
 }
+
+/// Of the slot that is added to: beside it, for what lies elsewhere has left the processor's cache when the next report comes.
+type Cells = SmallVec<[u32; 12]>;
 
 /// A report may be so late, in seconds, before its edge is taken to be silent.
 const LATE: u64 = 2;
@@ -72,8 +77,8 @@ fn added_in_place(cells: &mut [u32], more: &[u32]) -> bool {
 }
 
 /// Both, cell by cell; each ascends.
-fn merged(cells: &[u32], more: &[u32]) -> Box<[u32]> {
-    let mut out = Vec::with_capacity(cells.len() + more.len());
+fn merged(cells: &[u32], more: &[u32]) -> Cells {
+    let mut out = Cells::new();
     let mut known = unpacked(cells).peekable();
     for (cell, count) in unpacked(more) {
         while let Some((before, had)) = known.next_if(|(known, _)| *known < cell) {
@@ -83,7 +88,7 @@ fn merged(cells: &[u32], more: &[u32]) -> Box<[u32]> {
         out.push(packed(cell, count + had));
     }
     out.extend(known.map(|(cell, had)| packed(cell, had)));
-    out.into_boxed_slice()
+    out
 }
 
 /// As many as a slot holds.
@@ -93,9 +98,9 @@ fn few(requests: u64) -> u32 {
 
 impl Packed {
     /// What a report tells of one edge. Latencies are told ascending and once each; what a stranger tells otherwise is put in order.
-    pub fn read(edge: &v1::Edge) -> Self {
-        let told = edge.latency_cells.iter().copied().zip(edge.latency_counts.iter().copied());
-        let told = told.filter(|(cell, count)| (*cell as usize) < CELLS && *count > 0);
+    pub fn read(edge: &Counts<'_>) -> Self {
+        let told = edge.latency_cells.clone().zip(edge.latency_counts.clone());
+        let told = told.filter(|(cell, count)| *cell < CELLS as u64 && *count > 0).map(|(cell, count)| (cell as u32, count));
         let mut latency: SmallVec<[u32; 24]> = told.clone().map(|(cell, count)| packed(cell, count)).collect();
         if !latency.is_sorted_by(|a, b| a >> COUNT_BITS < b >> COUNT_BITS) {
             latency = Histogram::from_sparse(told).sparse().map(|(cell, count)| packed(cell, count)).collect();
@@ -112,23 +117,7 @@ impl Packed {
 
     #[cfg(test)]
     pub fn of(counts: &EdgeTotals) -> Self {
-        let EdgeTotals { opened, requests, failures, client_errors, denied, faults, retries, request_bytes, response_bytes, latency } =
-            counts.clone();
-        let (latency_cells, latency_counts) = latency.sparse().unzip();
-        Self::read(&v1::Edge {
-            opened,
-            requests,
-            failures,
-            client_errors,
-            denied,
-            faults,
-            retries,
-            request_bytes,
-            response_bytes,
-            latency_cells,
-            latency_counts,
-            ..v1::Edge::default()
-        })
+        Self::read(&wire::edge::counts(&wire::edge::encode(&written(counts))).unwrap())
     }
 
     fn with_rare_cells(mut self) -> Self {
@@ -163,19 +152,15 @@ impl Packed {
     }
 }
 
-impl Slot {
+impl Slot<Cells> {
     fn begin(start: u64, counts: &Packed) -> Self {
         Self {
             start: u32::try_from(start).unwrap_or(u32::MAX),
             requests: few(counts.requests),
             request_bytes: counts.request_bytes,
             response_bytes: counts.response_bytes,
-            cells: counts.cells.as_slice().into(),
+            cells: Cells::from_slice(&counts.cells),
         }
-    }
-
-    fn start(&self) -> u64 {
-        self.start.into()
     }
 
     fn add(&mut self, counts: &Packed) {
@@ -185,6 +170,18 @@ impl Slot {
         if !added_in_place(&mut self.cells, &counts.cells) {
             self.cells = merged(&self.cells, &counts.cells);
         }
+    }
+}
+
+impl<C: Deref<Target = [u32]>> Slot<C> {
+    fn start(&self) -> u64 {
+        self.start.into()
+    }
+
+    /// The same with cells as `cells` makes them.
+    fn with<'s, D>(&'s self, cells: impl FnOnce(&'s [u32]) -> D) -> Slot<D> {
+        let Self { start, requests, request_bytes, response_bytes, .. } = *self;
+        Slot { start, requests, request_bytes, response_bytes, cells: cells(&self.cells) }
     }
 
     fn add_to(&self, sum: &mut EdgeTotals) {
@@ -213,29 +210,37 @@ impl Slot {
 pub struct History {
     step: u64,
     keep: usize,
-    slots: VecDeque<Slot>,
+    /// Those that are over, oldest first.
+    over: VecDeque<Slot>,
+    latest: Option<Slot<Cells>>,
 }
 
 impl History {
     pub fn new(step: u64, keep: usize) -> Self {
-        Self { step: step.max(1), keep: keep.max(1), slots: VecDeque::new() }
+        Self { step: step.max(1), keep: keep.max(1), over: VecDeque::new(), latest: None }
     }
 
     /// Counts what came at `now`. A clock that goes back adds to the latest slot.
     pub fn add(&mut self, counts: &Packed, now: u64) {
         let start = now - now % self.step;
-        if let Some(latest) = self.slots.back_mut().filter(|latest| latest.start() >= start) {
+        if let Some(latest) = self.latest.as_mut().filter(|latest| latest.start() >= start) {
             return latest.add(counts);
         }
+        let before = self.latest.replace(Slot::begin(start, counts));
         let oldest = start.saturating_sub(self.step * self.keep as u64);
-        while self.slots.front().is_some_and(|slot| slot.start() <= oldest) {
-            self.slots.pop_front();
+        while self.over.front().is_some_and(|slot| slot.start() <= oldest) {
+            self.over.pop_front();
         }
-        if self.slots.len() == self.slots.capacity() {
+        let Some(before) = before.filter(|slot| slot.start() > oldest) else { return };
+        if self.over.len() == self.over.capacity() {
             // Not twice as many: half of an hour's memory would lie empty.
-            self.slots.reserve_exact((self.keep / 15).max(4));
+            self.over.reserve_exact((self.keep / 15).max(4));
         }
-        self.slots.push_back(Slot::begin(start, counts));
+        self.over.push_back(before.with(|cells| cells.into()));
+    }
+
+    fn slots(&self) -> impl DoubleEndedIterator<Item = Slot<&[u32]>> {
+        self.over.iter().map(|slot| slot.with(|cells| cells)).chain(self.latest.iter().map(|slot| slot.with(|cells| cells)))
     }
 
     /// The sum of what came in the `seconds` before `now`, and over how many seconds it came.
@@ -246,7 +251,7 @@ impl History {
         let mut sum = EdgeTotals::default();
         let mut first = None;
         // `now` may be a moment that is over: what came later is nothing to it.
-        let until = || self.slots.iter().rev().skip_while(|slot| slot.start() > now);
+        let until = || self.slots().rev().skip_while(|slot| slot.start() > now);
         for slot in until().take_while(|slot| slot.start() + seconds > now) {
             slot.add_to(&mut sum);
             first = Some(slot.start());
@@ -258,13 +263,36 @@ impl History {
 
     /// Slots that began at `from` or later, oldest first.
     pub fn points(&self, from: u64) -> impl Iterator<Item = (u64, EdgeTotals)> {
-        self.slots.iter().filter(move |slot| slot.start() >= from).map(|slot| (slot.start(), slot.totals()))
+        self.slots().filter(move |slot| slot.start() >= from).map(|slot| (slot.start(), slot.totals()))
     }
 
     /// Bytes on the heap.
     pub fn footprint(&self) -> usize {
-        let latencies: usize = self.slots.iter().map(|slot| size_of_val(&*slot.cells)).sum();
-        self.slots.capacity() * size_of::<Slot>() + latencies
+        let latencies: usize = self.over.iter().map(|slot| size_of_val(&*slot.cells)).sum();
+        let spilled = self.latest.as_ref().filter(|slot| slot.cells.spilled()).map_or(0, |slot| slot.cells.capacity() * size_of::<u32>());
+        self.over.capacity() * size_of::<Slot>() + latencies + spilled
+    }
+}
+
+/// As a proxy writes it, names apart.
+#[cfg(test)]
+pub fn written(counts: &EdgeTotals) -> wire::v1::Edge {
+    let EdgeTotals { opened, requests, failures, client_errors, denied, faults, retries, request_bytes, response_bytes, latency } =
+        counts.clone();
+    let (latency_cells, latency_counts) = latency.sparse().unzip();
+    wire::v1::Edge {
+        opened,
+        requests,
+        failures,
+        client_errors,
+        denied,
+        faults,
+        retries,
+        request_bytes,
+        response_bytes,
+        latency_cells,
+        latency_counts,
+        ..Default::default()
     }
 }
 

@@ -109,6 +109,37 @@ fn a_full_graph_says_what_it_left_out_and_forgets_what_was_silent_for_an_hour() 
     assert_eq!(tell(1, 1_000_000, 1000 + 3600), (false, true, 2));
     assert_eq!(tell(2, 1_000_000, 1000 + 3601), (true, false, 2));
     assert_eq!((graph.edges(5000, 10).count(), graph.spoken, graph.words.len()), (limits::EDGES, limits::EDGES, limits::EDGES));
+    assert_eq!(graph.numbers.len(), limits::EDGES);
+    // Who made room is not found any more by what named it: told again it begins anew, in the place of the next.
+    let told =
+        |graph: &Graph, n: usize| graph.edges.values().find(|edge| *edge.id.source_workload == *format!("web-{n}")).map(|edge| edge.seen);
+    graph.report("web", delta(2, 3, vec![named(0, Reporter::Source)]), 1000 + 3601);
+    assert_eq!((told(&graph, 0), told(&graph, 1), graph.edges.len()), (Some(1000 + 3601), None, limits::EDGES));
+}
+
+#[test]
+fn an_edge_may_be_named_in_many_ways_of_which_so_many_are_remembered() {
+    let mut graph = Graph::default();
+    let (id, counts) = edge(Reporter::Source, "catalog", 1);
+    let plain = read::written(&id, &counts);
+    let most = (0..limits::EDGES_NAMED + 5).map(|n| {
+        // A namespace that the next one takes back.
+        let told = [bytes::Bytes::from([&[0x12, 5][..], format!("{n:05}").as_bytes(), &plain[..]].concat())];
+        assert!(graph.hear("web", (1, n as u64 + 1), read::edges(&told), 100));
+        graph.named.len()
+    });
+    assert_eq!(most.max(), Some(limits::EDGES_NAMED));
+    let told: Vec<_> = graph.edges(100, 10).map(|told| (told.id.clone(), told.totals.requests)).collect();
+    assert_eq!(told, [(id, limits::EDGES_NAMED as u64 + 5)]);
+}
+
+#[test]
+fn an_edge_with_names_without_end_is_left_out_and_counted() {
+    let mut graph = Graph::default();
+    for (n, length, left_out) in [(1, limits::EDGE_NAMES - 200, 0), (2, limits::EDGE_NAMES, 1), (3, 2 * limits::EDGE_NAMES, 2)] {
+        graph.report("web", delta(1, n, vec![edge(Reporter::Source, &"c".repeat(length), 1)]), 100);
+        assert_eq!((graph.edges.len(), graph.left_out()), (1, left_out));
+    }
 }
 
 #[test]

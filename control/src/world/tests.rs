@@ -113,6 +113,19 @@ fn seen(proxy: &str, subscriptions: &[&str]) -> (Vec<String>, Vec<Option<String>
 }
 
 #[test]
+fn a_workload_backs_what_has_it_among_its_endpoints_in_that_world() {
+    let mut registry = members();
+    let first = of(&World::default(), vec![route(90)], &registry).unwrap();
+    let [web, version, gateway] = ["web", "c1", "gateway-front"].map(|proxy| registry.get(proxy).unwrap().workload_key());
+    let backed = |world: &World| [&web, &version, &gateway].map(|workload| world.services_of(workload).join(" "));
+    assert_eq!(backed(&first), ["files/service/shop/web", "files/service/shop/catalog-v1", ""]);
+    registry.remove("web", Vec::new()).unwrap();
+    let second = of(&first, vec![route(90)], &registry).unwrap();
+    assert_eq!(backed(&second), ["", "files/service/shop/catalog-v1", ""]);
+    assert_eq!(backed(&first)[0], "files/service/shop/web");
+}
+
+#[test]
 fn who_was_taken_out_finishes_what_it_has_as_what_it_was() {
     let mut registry = members();
     let first = of(&World::default(), vec![route(90)], &registry).unwrap();

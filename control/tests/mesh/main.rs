@@ -179,7 +179,13 @@ async fn a_report_counts_once() {
         ..v1::Edge::default()
     };
     for sequence in [1, 1, 2, 1] {
-        let report = v1::ReportRequest { proxy: web.clone(), incarnation: 7, sequence, edges: vec![edge.clone()], ..Default::default() };
+        let report = v1::ReportRequest {
+            proxy: web.clone(),
+            incarnation: 7,
+            sequence,
+            edges: vec![wire::edge::encode(&edge)],
+            ..Default::default()
+        };
         telemetry.report(report).await.unwrap();
     }
     let requests: Vec<u64> = control.core.lock().graph.edges(0, 10).map(|told| told.totals.requests).collect();
@@ -372,7 +378,7 @@ async fn a_message_is_of_so_many_bytes_and_a_report_of_so_many_edges() {
         requests: 1,
         ..v1::Edge::default()
     };
-    let edges = vec![edge; wire::limits::EDGES + 7];
+    let edges = vec![wire::edge::encode(&edge); wire::limits::EDGES + 7];
     telemetry.report(v1::ReportRequest { edges, ..report(2) }).await.unwrap();
     let requests: u64 = control.core.lock().graph.edges(0, 10).map(|told| told.totals.requests).sum();
     assert_eq!(requests, wire::limits::EDGES as u64);

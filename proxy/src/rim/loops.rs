@@ -177,7 +177,7 @@ fn check(told: Checked) -> v1::report_request::Check {
 fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
     let edges = delta.edges.iter().map(|(id, totals)| {
         let (latency_cells, latency_counts) = totals.latency.sparse().unzip();
-        v1::Edge {
+        wire::edge::encode(&v1::Edge {
             reporter: id.reporter.as_str().to_owned(),
             source_namespace: id.source_namespace.to_string(),
             source_workload: id.source_workload.to_string(),
@@ -200,7 +200,7 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
             response_bytes: totals.response_bytes,
             latency_cells,
             latency_counts,
-        }
+        })
     });
     let calls = delta.calls.into_iter().map(|(id, counts)| v1::Call {
         source: id.source.to_string(),

@@ -387,7 +387,8 @@ fn recorded_messages_still_read_to_the_same_values() {
     check("sign_reply", &v1::SignReply { chain: vec![vec![1].into()], roots: vec![vec![2].into()] });
     let edge =
         v1::Edge { reporter: "source".into(), requests: 3, latency_cells: vec![4, 9], latency_counts: vec![2, 1], ..Default::default() };
-    check("report_request", &v1::ReportRequest { proxy: "p".into(), incarnation: 9, sequence: 2, edges: vec![edge], ..Default::default() });
+    let edges = vec![crate::edge::encode(&edge)];
+    check("report_request", &v1::ReportRequest { proxy: "p".into(), incarnation: 9, sequence: 2, edges, ..Default::default() });
     check(
         "hello",
         &v1::Hello { framing: v1::Framing::Http1 as i32, service: "files/service/shop/catalog".into(), service_port: 80, source: None },

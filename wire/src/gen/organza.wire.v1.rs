@@ -2662,8 +2662,9 @@ pub struct ReportRequest {
     pub incarnation: u64,
     #[prost(uint64, tag = "3")]
     pub sequence: u64,
-    #[prost(message, repeated, tag = "4")]
-    pub edges: ::prost::alloc::vec::Vec<Edge>,
+    /// Each an `Edge`, whose fields ascend: it is read where it lies.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub edges: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     /// What the proxy leaves out now, whole each time: not counted by sequence. A report without edges may have sequence 0.
     #[prost(message, repeated, tag = "5")]
     pub ejections: ::prost::alloc::vec::Vec<report_request::Ejection>,

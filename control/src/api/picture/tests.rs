@@ -283,7 +283,7 @@ fn who_calls_in_plaintext_has_the_names_that_its_address_has() {
         };
         crate::calls::read(call).unwrap()
     };
-    core.lock().calls.report(["10.1.0.7", "10.1.0.8", "10.1.0.9", "127.0.0.1"].map(called), seconds(now()));
+    core.lock().calls.report(&["10.1.0.7", "10.1.0.8", "10.1.0.9", "127.0.0.1"].map(called), seconds(now()));
     let told = super::super::beside::calls(&core).items;
     let names: Vec<_> = told.iter().map(|call| (&*call.source, call.source_services.join(" "))).collect();
     assert_eq!(

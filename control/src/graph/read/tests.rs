@@ -1,6 +1,7 @@
 use super::*;
 use crate::graph::Graph;
 use telemetry::{EdgeTotals, Histogram};
+use wire::v1;
 
 fn told(service: &str) -> v1::Edge {
     v1::Edge {
@@ -13,22 +14,30 @@ fn told(service: &str) -> v1::Edge {
     }
 }
 
+fn services(told: &[Bytes]) -> Vec<&str> {
+    edges(told).filter_map(|(names, _)| id(names)).map(|id| id.service).collect()
+}
+
 #[test]
 fn words_that_mean_nothing_are_left_out_and_no_more_is_read_than_a_report_may_have() {
     let nonsense = |change: fn(&mut v1::Edge)| {
         let mut edge = told("catalog");
         change(&mut edge);
-        edge
+        wire::edge::encode(&edge)
     };
     let all = [
         nonsense(|edge| edge.reporter = "bystander".into()),
         nonsense(|edge| edge.protocol = "telepathy".into()),
         nonsense(|edge| edge.security = "hope".into()),
-        told("web"),
+        Bytes::from_static(b"no message"),
+        nonsense(|edge| edge.service = "web".into()),
     ];
-    assert_eq!(edges(&all).map(|(id, _)| id.service).collect::<Vec<_>>(), ["web"]);
-    let many = vec![told("web"); wire::limits::EDGES + 5];
-    assert_eq!(edges(&many).count(), wire::limits::EDGES);
+    assert_eq!(services(&all), ["web"]);
+    let mut graph = Graph::default();
+    assert!(graph.hear("one", (1, 1), edges(&all), 1000));
+    assert_eq!((graph.edges(1000, 10).count(), graph.left_out()), (1, 0));
+    let many = vec![wire::edge::encode(&told("web")); wire::limits::EDGES + 5];
+    assert_eq!(services(&many).len(), wire::limits::EDGES);
 }
 
 #[test]
@@ -39,7 +48,7 @@ fn latencies_in_any_order_twice_or_of_cells_that_there_are_not_count_as_they_are
     let mut graph = Graph::default();
     // Of cells and counts that are not as many the longer end is left out.
     let odd = v1::Edge { latency_cells: vec![3, 4], latency_counts: vec![1], ..told("web") };
-    assert!(graph.hear("one", (1, 1), edges(&[edge, odd]), 1000));
+    assert!(graph.hear("one", (1, 1), edges(&[edge, odd].map(|edge| wire::edge::encode(&edge))), 1000));
     let most = (1 << 24) - 1;
     let latency = Histogram::from_sparse([(3, 6), (40, 3), (103, most)]);
     let all = EdgeTotals { requests: 2, failures: 4, opened: 6, latency, ..EdgeTotals::default() };
@@ -53,7 +62,7 @@ fn what_is_borrowed_is_found_as_what_is_kept() {
     for sequence in 1..4 {
         // Each word stands somewhere else in memory.
         let all = [told("catalog"), told("web"), v1::Edge { reporter: "destination".into(), ..told("web") }];
-        assert!(graph.hear("one", (1, sequence), edges(&all), 1000));
+        assert!(graph.hear("one", (1, sequence), edges(&all.map(|edge| wire::edge::encode(&edge))), 1000));
     }
     let mut requests: Vec<_> = graph.edges(1000, 10).map(|told| told.totals.requests).collect();
     requests.sort_unstable();

@@ -1,10 +1,13 @@
-//! What it costs to hear of a mesh: `cargo run --release -p control --example reports [SECONDS]`. 1,000 proxies tell 50 edges each, each second, all of them
-//! busy: 500 of them of the calls that they make, and 500 of those that they are asked, of 100 services that call 50 others each. So there are 5,000 edges, of
-//! which both ends tell, and 50,000 of single processes. Messages are read as they come from the wire. Times are of this thread's processor; memory is what the
-//! kernel says that the process has.
+//! What it costs to hear of a mesh: `cargo run --release -p control --example reports [SECONDS [ACKNOWLEDGED [PROXIES]]]`. 1,000 proxies tell 50 edges each, each
+//! second, all of them busy: 500 of them of the calls that they make, and 500 of those that they are asked, of 100 services that call 50 others each. So there are
+//! 5,000 edges, of which both ends tell, and 50,000 of single processes. Messages are read as they come from the wire. Times are of one thread's processor; memory is
+//! what the kernel says that the process has.
+//!
+//! First the graph alone, as fast as it goes. Then all that becomes of a report until it is acknowledged, for so many seconds of the clock (`reports/live.rs`).
 
 #![expect(clippy::print_stdout, reason = "a program that says what it measured")]
 
+use bytes::Bytes;
 use control::graph::{Graph, read};
 use prost::Message;
 use std::time::{Duration, Instant};
@@ -14,25 +17,33 @@ use wire::v1::{Edge, ReportRequest};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const PROXIES: usize = 1000;
 const SERVICES: usize = 100;
 const EDGES: usize = 50;
 
-#[path = "../../bench/meter.rs"]
+mod connected;
+mod live;
+#[path = "../../../bench/meter.rs"]
 mod meter;
 
 use meter::{resident, timed};
 
-fn main() {
-    let seconds: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(3700);
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let argument = |at: usize| std::env::args().nth(at).and_then(|text| text.parse().ok());
+    let proxies = argument(3).unwrap_or(1000);
+    graph(argument(1).unwrap_or(3700), proxies);
+    live::run(argument(2).unwrap_or(60), proxies as usize)
+}
+
+fn graph(seconds: u64, proxies: u64) {
     let mut graph = Graph::default();
     let (mut reading, mut counting, begun) = (Duration::ZERO, Duration::ZERO, Instant::now());
     let mut passed = 0;
     for second in 1..=seconds {
         passed = second;
-        for proxy in 0..PROXIES {
-            let report = told(proxy, second).encode_to_vec();
-            let (read, took) = timed(|| ReportRequest::decode(report.as_slice()));
+        for proxy in 0..proxies as usize {
+            // As a connection gives it: what is read out of it is not copied.
+            let report = Bytes::from(told(&format!("proxy-{proxy}"), proxy, second).encode_to_vec());
+            let (read, took) = timed(|| ReportRequest::decode(report));
             reading += took;
             let Ok(report) = read else { return println!("a message that cannot be read") };
             let told = (report.incarnation, report.sequence);
@@ -60,19 +71,33 @@ fn main() {
 }
 
 /// What a proxy of a caller tells, and one of a called service: replicas tell of the same edges.
-fn told(proxy: usize, second: u64) -> ReportRequest {
-    let (is_caller, own) = (proxy.is_multiple_of(2), proxy / 2 % SERVICES);
-    let edge = |n: usize| match is_caller {
+fn told(name: &str, proxy: usize, second: u64) -> ReportRequest {
+    let own = own(proxy);
+    let edge = |n: usize| match is_caller(proxy) {
         true => edge("source", own, (own + n + 1) % SERVICES, second),
-        false => edge("destination", (own + SERVICES - n - 1) % SERVICES, own, second),
+        false => edge("destination", caller(own, n), own, second),
     };
     ReportRequest {
-        proxy: format!("proxy-{proxy}"),
+        proxy: name.to_owned(),
         incarnation: 1,
         sequence: second,
-        edges: (0..EDGES).map(edge).collect(),
+        edges: (0..EDGES).map(|n| wire::edge::encode(&edge(n))).collect(),
         ..ReportRequest::default()
     }
+}
+
+fn is_caller(proxy: usize) -> bool {
+    proxy.is_multiple_of(2)
+}
+
+/// The service that a proxy is of.
+fn own(proxy: usize) -> usize {
+    proxy / 2 % SERVICES
+}
+
+/// One of those that call a service.
+fn caller(own: usize, n: usize) -> usize {
+    (own + SERVICES - n - 1) % SERVICES
 }
 
 fn edge(reporter: &str, source: usize, called: usize, second: u64) -> Edge {

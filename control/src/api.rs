@@ -502,7 +502,7 @@ async fn diff(State(api): State<Api>, Question(request): Question<api::DiffReque
     let (mut objects, in_cluster) = (Vec::new(), api.core.cluster().is_some());
     for (name, text) in &request.files {
         let (mut read, broken) = frontends::file::parse(name, text);
-        read.retain(|object| !(in_cluster && frontends::schema::is_others(object)));
+        read.retain(|object| !(in_cluster && frontends::schema::is_others(&object.object.group, &object.object.kind)));
         let (good, refused) = frontends::schema::check(read);
         if let Some(problem) = broken.into_iter().chain(refused).next() {
             let what = format!("{}:{}: {}", problem.place.file, problem.place.line, problem.report.message);

@@ -203,6 +203,10 @@ impl Calls {
 
     /// Where a call is counted, which is made where it is new and there is room.
     fn place(&mut self, called: &Called, source: &str, call: Call, allowed: bool) -> Option<&mut Seen> {
+        // Else each name that somebody invents would leave an empty place behind.
+        if self.kinds >= limits::CALLS && !self.all.contains_key(called) {
+            return None;
+        }
         let sources = self.all.entry(called.clone()).or_default();
         if !sources.contains_key(source) {
             let gone = make_room(sources, source, allowed)?;

@@ -162,14 +162,18 @@ impl Graph {
         &mut self,
         proxy: &str,
         (incarnation, sequence): (u64, u64),
-        edges: impl IntoIterator<Item = (&'a [u8], Packed)>,
+        edges: impl IntoIterator<Item = Option<(&'a [u8], Packed)>>,
         now: u64,
     ) -> bool {
         if !self.heard.is_news(proxy, incarnation, sequence, now) {
             return false;
         }
         let mut own = self.workloads.begin(proxy);
-        for (names, counts) in edges {
+        for told in edges {
+            let Some((names, counts)) = told else {
+                self.left_out = self.left_out.saturating_add(1);
+                continue;
+            };
             let Some(number) = self.number(names, now) else { continue };
             let Some(edge) = self.edges.get_mut(&number) else { continue };
             counts.add_to(&mut edge.totals);

@@ -11,7 +11,11 @@ fn folder(name: &str) -> PathBuf {
     let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: web, namespace: shop}\nspec: {parentRefs: [{name: edge}]}\n---\n";
     let web = [object("apps/v1", "Deployment", "web"), object("v1", "ServiceAccount", "web"), object("v1", "ConfigMap", "web")].concat();
     std::fs::write(folder.join("web.yaml"), format!("{web}{route}")).unwrap();
-    std::fs::write(folder.join("shop.yaml"), object("apps/v1", "Deployment", "shop")).unwrap();
+    // What is laid over a base has its names.
+    let over = [object("apps/v1", "Deployment", "shop"), object("apps/v1", "Deployment", "web")].concat();
+    std::fs::write(folder.join("shop.yaml"), over).unwrap();
+    let list = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [web.yaml]\n";
+    std::fs::write(folder.join("kustomization.yaml"), list).unwrap();
     folder
 }
 
@@ -20,14 +24,15 @@ fn what_others_read_is_passed_over_in_files_for_a_cluster_and_counted() {
     let paths = [folder("others")];
     let (loaded, passed_over) = read_for(&paths, For::Cluster).unwrap();
     let kinds: Vec<&str> = loaded.objects.iter().map(|object| &*object.object.kind).collect();
-    assert_eq!((kinds, loaded.texts.len()), (vec!["ConfigMap", "HTTPRoute"], 2));
+    assert_eq!((kinds, loaded.texts.len()), (vec!["ConfigMap", "HTTPRoute"], 3));
     assert_eq!(
         passed_over.to_string(),
-        "passed over: 3 objects that Organza does not read: 2 Deployment of apps/v1, 1 ServiceAccount of v1"
+        "passed over: 5 objects that Organza does not read: \
+         3 Deployment of apps/v1, 1 Kustomization of kustomize.config.k8s.io/v1beta1, 1 ServiceAccount of v1"
     );
     // Off Kubernetes nobody else reads them.
     let (loaded, passed_over) = judged(&paths, For::Mesh).unwrap();
-    assert_eq!((loaded.problems.len(), passed_over), (3, PassedOver::default()));
+    assert_eq!((loaded.problems.len(), passed_over), (6, PassedOver::default()));
     assert!(read(&paths).is_err());
     std::fs::remove_dir_all(&paths[0]).unwrap();
 }
@@ -39,7 +44,7 @@ fn what_was_to_be_ours_is_a_problem_in_files_for_a_cluster_too() {
     let failure = read_for(&paths, For::Cluster).unwrap_err();
     assert!(failure.what.contains("HttpRoute") && failure.what.contains("HTTPRoute"), "{}", failure.what);
     let (loaded, passed_over) = judged(&paths, For::Cluster).unwrap();
-    assert_eq!((loaded.problems.len(), passed_over.0.len()), (1, 2));
+    assert_eq!((loaded.problems.len(), passed_over.0.len()), (1, 3));
     std::fs::remove_dir_all(&paths[0]).unwrap();
 }
 

@@ -152,6 +152,9 @@ fn callers_and_kinds_are_bounded_and_what_is_over_is_counted() {
         seen(&mut calls, v1::Call { service: format!("s{n}"), ..call("web", "GET", "/") }, 1, 0, NOW);
     }
     assert_eq!((calls.kinds, calls.left_out()), (limits::CALLS, 10 + limits::CALLERS as u64));
+    let places = calls.all.len();
+    seen(&mut calls, v1::Call { service: "invented".into(), ..call("web", "GET", "/") }, 1, 0, NOW);
+    assert_eq!(calls.all.len(), places);
     calls.sweep(NOW);
     assert_eq!(calls.kinds, limits::CALLS);
 }

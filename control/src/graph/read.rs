@@ -4,9 +4,9 @@ use super::history::Packed;
 use bytes::Bytes;
 use telemetry::{EdgeId, Protocol, Reporter, Security};
 
-/// Of a report, as many as one may have: what names each, and what it counted.
-pub fn edges(told: &[Bytes]) -> impl Iterator<Item = (&[u8], Packed)> {
-    told.iter().take(wire::limits::EDGES).filter_map(|edge| {
+/// Of a report, as many as one may have: what names each, and what it counted; `None` for what cannot be read.
+pub fn edges(told: &[Bytes]) -> impl Iterator<Item = Option<(&[u8], Packed)>> {
+    told.iter().take(wire::limits::EDGES).map(|edge| {
         let (names, counts) = wire::edge::split(edge)?;
         Some((names, Packed::read(&wire::edge::counts(counts)?)))
     })

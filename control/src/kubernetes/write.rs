@@ -87,12 +87,13 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
     let mut written = Written::default();
     let mut notes = Notes::new(cluster);
     let mut gateways = Gateways::default();
+    let mut refused = None;
     loop {
         let _ = leads.wait_for(|lead| *lead == Lead::Us).await;
         let began = monotone();
         let again = having::until_one_counts(core).map_or(limits::APPLY_AGAIN, |until| until.min(limits::APPLY_AGAIN));
         let deployed = gateways.round(cluster, shared, core).await;
-        let held = classes::round(cluster, shared).await;
+        let held = classes::round(cluster, shared, &mut refused).await;
         let done = deployed & held & round(cluster, shared, core, &mut written, &leads).await;
         let noted = notes.tell(&core.world(), shared).await;
         let took = monotone().duration_since(began);

@@ -396,6 +396,23 @@ async fn a_class_that_is_deleted_in_use_stays_until_its_last_gateway_has_gone() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_role_that_lets_nobody_hold_a_class_is_tried_seldom_and_holds_nothing_else_up() {
+    let server = shop();
+    server.put(own_service());
+    server.forbid("/gatewayclasses/");
+    let _replica = Replica::start_as(&server, "a", deployment());
+    until("a status", || resolved(&server) == "ResolvedRefs@1").await;
+    server.writes();
+    for n in 0..300 {
+        // Each change has all looked at again.
+        server.put(service(&format!("more-{n}")));
+        pass(1).await;
+    }
+    let tried = server.writes().iter().filter(|write| write.contains("/gatewayclasses/") && !write.ends_with("/status")).count();
+    assert!((2..=300 / control::limits::APPLY_AGAIN.as_secs() as usize + 1).contains(&tried), "{tried}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_deploys_no_gateways_holds_no_class() {
     let server = shop();
     let _replica = Replica::start(&server, "a");

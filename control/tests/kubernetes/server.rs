@@ -56,6 +56,7 @@ struct State {
     busy: usize,
     hidden: Vec<&'static str>,
     unlisted: Vec<&'static str>,
+    forbidden: &'static str,
     /// Every request that changes something: who asked, method and path.
     writes: Vec<String>,
     /// Every watch: path, and version that it began from.
@@ -86,6 +87,11 @@ impl Server {
     /// Kinds that the server has, but neither lists nor answers for, as one that has just begun.
     pub fn unlist(&self, kinds: &[&'static str]) {
         self.lock().unlisted = kinds.to_vec();
+    }
+
+    /// Nobody may change objects of this plural any more, but their status.
+    pub fn forbid(&self, plural: &'static str) {
+        self.lock().forbidden = plural;
     }
 
     pub fn put(&self, mut object: Value) {
@@ -299,6 +305,9 @@ impl State {
         if let Some(review) = at.contains("/tokenreviews/").then(|| self.review(&body)) {
             return review;
         }
+        if !is_status && !self.forbidden.is_empty() && at.contains(self.forbidden) {
+            return refuse(StatusCode::FORBIDDEN, "may not patch");
+        }
         let before = self.objects.get(&at).cloned();
         let version = body["metadata"]["resourceVersion"].as_str();
         let is_old = |before: &Value| version.is_some_and(|version| before["metadata"]["resourceVersion"] != version);
@@ -415,6 +424,7 @@ fn status(code: StatusCode, message: &str) -> Value {
         StatusCode::NOT_FOUND => "NotFound",
         StatusCode::CONFLICT => "Conflict",
         StatusCode::GONE => "Expired",
+        StatusCode::FORBIDDEN => "Forbidden",
         _ => "TooManyRequests",
     };
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(), "message": message, "reason": reason})

@@ -112,7 +112,7 @@ impl Loaded {
     /// The same object written twice: which of them would be in force is anybody's guess, so neither is taken silently.
     fn find_twins(&mut self) {
         let mut seen: BTreeMap<ObjectRef, Place> = BTreeMap::new();
-        for object in &self.objects {
+        for object in self.objects.iter().filter(|object| !object.object.name.is_empty()) {
             match seen.get(&object.object) {
                 Some(first) => {
                     let message = format!("{} is written twice: first in {}:{}", object.object, first.file, first.line);
@@ -201,8 +201,11 @@ fn take_object(file: &Arc<str>, mut value: Value, spans: BTreeMap<String, Place>
     let place = spans.get("").cloned().unwrap_or_else(|| Place { file: file.clone(), line: 1, column: 1 });
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    // Others' have no name now and then (`kustomization.yaml`, `generateName`): whether they may be here is asked later.
+    let needs_no_name = !api_version.is_empty() && !kind.is_empty() && name.is_empty() && crate::schema::is_others(group, &kind);
     for (field, found) in [("apiVersion", &api_version), ("kind", &kind), ("metadata.name", &name)] {
-        if found.is_empty() {
+        if found.is_empty() && !(needs_no_name && field == "metadata.name") {
             let pointer = format!("/{}", field.replace('.', "/"));
             let (what, fix) = match value.pointer(&pointer) {
                 // Such as `no`, which YAML reads as a truth.
@@ -221,7 +224,6 @@ fn take_object(file: &Arc<str>, mut value: Value, spans: BTreeMap<String, Place>
     if namespaced && let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.insert("namespace".into(), namespace.as_str().into());
     }
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let object = ObjectRef::new(group, &kind, &namespace, &name);
     let written = FINGERPRINT.hash_one(&value);
     objects.push(Object { object, api_version, value: Arc::new(value), place, spans: Arc::new(spans), written });

@@ -104,11 +104,14 @@ pub fn definition(group: &str, kind: &str) -> Option<&'static str> {
 /// Groups of which every kind is known here. Of Kubernetes' own a few are, and the rest is others'.
 const WHOLE: &[&str] = &[gateway_api::GROUP, gateway_api::external::GROUP, organza::GROUP];
 
+/// By how many letters a group may differ from one of [`WHOLE`] and be meant for it, where it has a kind of that one.
+const NEAR: usize = 3;
+
 /// Whether it is of a kind that others read, as they stand among ours where files are a cluster's. What most likely was to be one of ours is none.
-pub fn is_others(object: &Object) -> bool {
-    let (group, kind) = (&*object.object.group, &*object.object.kind);
+pub fn is_others(group: &str, kind: &str) -> bool {
     let is_meant = || closest(kind, kinds().iter().filter(|(of, _)| of == group).map(|(_, kind)| kind.as_str())).is_some();
-    !WHOLE.contains(&group) && !is_meant()
+    let is_near = || WHOLE.iter().any(|of| definition(of, kind).is_some() && edit_distance(group, of) <= NEAR);
+    !WHOLE.contains(&group) && !is_meant() && !is_near()
 }
 
 /// The CRDs of our own kinds, as YAML.

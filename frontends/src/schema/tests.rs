@@ -103,7 +103,8 @@ fn mistakes_are_found_where_they_stand_and_told_how_to_mend() {
 fn kinds_of_others_are_told_from_ours_that_are_mistyped() {
     let is_others = |api_version: &str, kind: &str| {
         let text = format!("apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\n");
-        super::is_others(&file::parse("f.yaml", &text).0[0])
+        let object = &file::parse("f.yaml", &text).0[0].object;
+        super::is_others(&object.group, &object.kind)
     };
     let others = [
         ("apps/v1", "Deployment"),
@@ -124,6 +125,8 @@ fn kinds_of_others_are_told_from_ours_that_are_mistyped() {
         ("gateway.networking.k8s.io/v1", "Deployment"),
         ("gateway.networking.x-k8s.io/v1alpha1", "XGateway"),
         ("organza.dev/v1alpha1", "Policy"),
+        ("organza.io/v1alpha1", "AccessPolicy"),
+        ("gateway.networking.k8s.i/v1", "HTTPRoute"),
     ];
     let judged = |all: &[(&str, &str)]| all.iter().map(|(api_version, kind)| is_others(api_version, kind)).collect::<Vec<_>>();
     assert_eq!((judged(&others), judged(&ours)), (vec![true; others.len()], vec![false; ours.len()]));

@@ -15,7 +15,7 @@ fn told(service: &str) -> v1::Edge {
 }
 
 fn services(told: &[Bytes]) -> Vec<&str> {
-    edges(told).filter_map(|(names, _)| id(names)).map(|id| id.service).collect()
+    edges(told).flatten().filter_map(|(names, _)| id(names)).map(|id| id.service).collect()
 }
 
 #[test]
@@ -35,7 +35,8 @@ fn words_that_mean_nothing_are_left_out_and_no_more_is_read_than_a_report_may_ha
     assert_eq!(services(&all), ["web"]);
     let mut graph = Graph::default();
     assert!(graph.hear("one", (1, 1), edges(&all), 1000));
-    assert_eq!((graph.edges(1000, 10).count(), graph.left_out()), (1, 0));
+    // What is no message is counted; words of a later release are not ours to count.
+    assert_eq!((graph.edges(1000, 10).count(), graph.left_out()), (1, 1));
     let many = vec![wire::edge::encode(&told("web")); wire::limits::EDGES + 5];
     assert_eq!(services(&many).len(), wire::limits::EDGES);
 }

@@ -40,7 +40,7 @@ fn cluster(classes: Vec<Kept>, gateways: Vec<Kept>) -> Cache {
 
 /// What is due for one class with these Gateways.
 fn due_for(class: Kept, gateways: Vec<Kept>) -> Option<bool> {
-    let due = due(&cluster(vec![class], gateways));
+    let due = due(&cluster(vec![class], gateways), false);
     assert!(due.len() <= 1, "{due:?}");
     due.first().map(|due| due.hold)
 }
@@ -76,12 +76,23 @@ fn a_class_of_another_controller_is_left_as_it_is() {
 #[test]
 fn nothing_is_let_go_before_all_gateways_are_known() {
     let mut cache = cluster(vec![Kept { held: true, ..class("organza") }], Vec::new());
-    assert_eq!(due(&cache).len(), 1);
+    assert_eq!(due(&cache, false).len(), 1);
     cache.serve(&[kind("GatewayClass")]);
-    assert_eq!(due(&cache), []);
+    assert_eq!(due(&cache, false), []);
     cache.serve(&[kind("GatewayClass"), kind("Gateway")]);
     cache.hear(&kind("Gateway"), News::Begin);
-    assert_eq!(due(&cache), []);
+    assert_eq!(due(&cache, false), []);
     cache.hear(&kind("Gateway"), News::Whole);
-    assert_eq!(due(&cache).len(), 1);
+    assert_eq!(due(&cache, false).len(), 1);
+}
+
+#[test]
+fn a_class_is_let_go_where_nobody_can_write_a_gateway_any_more() {
+    let mut cache = cluster(vec![Kept { held: true, ending: true, ..class("organza") }], Vec::new());
+    cache.serve(&[kind("GatewayClass")]);
+    assert_eq!(due(&cache, false), []);
+    assert_eq!(due(&cache, true), [Due { name: "organza".into(), hold: false }]);
+    let bundle = || Some(super::super::Bundle { version: "v1.6.0".into(), channel: "standard".into() });
+    let gone = |bundle, missing: &str| are_gateways_gone(&Found { bundle, missing: vec![kind(missing)], ..Found::default() });
+    assert!(gone(bundle(), "Gateway") && !gone(None, "Gateway") && !gone(bundle(), "TCPRoute"));
 }

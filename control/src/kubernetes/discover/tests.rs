@@ -50,3 +50,27 @@ fn all_kinds_that_files_may_hold_are_wanted() {
     assert!(wanted().contains(&kind("", "Secret")));
     assert!(wanted().contains(&kind("organza.dev", "AccessPolicy")));
 }
+
+#[test]
+fn a_definition_by_which_nothing_will_be_listed_is_none() {
+    let crd = json!({
+        "metadata": {"name": "routes.g"},
+        "spec": {"versions": [{"name": "v1alpha1", "served": false}, {"name": "v1", "served": true}]},
+        "status": {"conditions": [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "True"}]},
+    });
+    assert!(is_served(&crd));
+    for (pointer, value) in [
+        ("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z")),
+        ("/spec/versions/1/served", json!(false)),
+        ("/spec/versions", json!([])),
+        ("/status/conditions/1/status", json!("False")),
+        ("/status", Value::Null),
+    ] {
+        let mut other = crd.clone();
+        match pointer.strip_prefix("/metadata/") {
+            Some(field) => other["metadata"][field] = value,
+            None => *other.pointer_mut(pointer).unwrap() = value,
+        }
+        assert!(!is_served(&other), "{pointer}");
+    }
+}

@@ -7,6 +7,7 @@
 mod access_log;
 mod answer;
 mod der;
+mod edge;
 mod forwarded;
 mod frames;
 mod frames_answer;
@@ -32,6 +33,7 @@ pub type Check = fn(&[u8]);
 pub const TARGETS: &[(&str, Check)] = &[
     ("access_log", access_log::check),
     ("der", der::check),
+    ("edge", edge::check),
     ("forwarded", forwarded::check),
     ("h2", frames::check),
     ("h2_answer", frames_answer::check),

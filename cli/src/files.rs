@@ -72,7 +72,9 @@ pub fn judged(paths: &[PathBuf], whose: For) -> Outcome<(Loaded, PassedOver)> {
     let mut objects = std::mem::take(&mut loaded.objects);
     let passed_over = if whose == For::Cluster { PassedOver::of(&mut objects) } else { PassedOver::default() };
     // Of what is passed over there may be two: a base and what is laid over it.
-    loaded.problems.retain(|problem| whose == For::Mesh || problem.report.reason != "Duplicate" || !is_others_name(&problem.report.object));
+    loaded
+        .problems
+        .retain(|problem| whose == For::Mesh || &*problem.report.reason != "Duplicate" || !is_others_name(&problem.report.object));
     let (good, refused) = schema::check(objects);
     loaded.objects = good;
     loaded.problems.extend(refused);

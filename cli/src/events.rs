@@ -13,8 +13,8 @@ pub struct Narrator {
     pub applied: (u32, u32),
 }
 
-/// Changes listed one by one; what is beyond is counted.
-const LISTED: usize = 8;
+/// Changes and problems listed one by one; what is beyond is counted.
+pub const LISTED: usize = 8;
 
 impl Narrator {
     pub fn hear(&mut self, event: Event) -> Vec<String> {

@@ -38,19 +38,15 @@ impl PassedOver {
     /// Takes them out.
     fn of(objects: &mut Vec<Object>) -> Self {
         let mut all = Self::default();
-        for other in objects.extract_if(.., |object| is_others(object)) {
+        for other in objects.extract_if(.., |object| is_others(&object.object)) {
             *all.0.entry(format!("{} of {}", other.object.kind, other.api_version)).or_default() += 1;
         }
         all
     }
 }
 
-fn is_others(object: &Object) -> bool {
-    is_others_name(&object.object)
-}
-
-fn is_others_name(name: &ObjectRef) -> bool {
-    schema::is_others(&name.group, &name.kind)
+fn is_others(object: &ObjectRef) -> bool {
+    schema::is_others(&object.group, &object.kind)
 }
 
 impl fmt::Display for PassedOver {
@@ -70,11 +66,12 @@ pub fn judged(paths: &[PathBuf], whose: For) -> Outcome<(Loaded, PassedOver)> {
     }
     let mut loaded = load(paths);
     let mut objects = std::mem::take(&mut loaded.objects);
-    let passed_over = if whose == For::Cluster { PassedOver::of(&mut objects) } else { PassedOver::default() };
-    // Of what is passed over there may be two: a base and what is laid over it.
-    loaded
-        .problems
-        .retain(|problem| whose == For::Mesh || &*problem.report.reason != "Duplicate" || !is_others_name(&problem.report.object));
+    let mut passed_over = PassedOver::default();
+    if whose == For::Cluster {
+        passed_over = PassedOver::of(&mut objects);
+        // Of what is passed over there may be two: a base and what is laid over it.
+        loaded.problems.retain(|problem| &*problem.report.reason != "Duplicate" || !is_others(&problem.report.object));
+    }
     let (good, refused) = schema::check(objects);
     loaded.objects = good;
     loaded.problems.extend(refused);

@@ -73,9 +73,6 @@ pub struct UpArgs {
 /// The first port that the gateway of `--to` tries.
 const TO_PORT: u16 = 8000;
 
-/// Problems of the files that are told when a mesh has come up; what is beyond is counted.
-const PROBLEMS_TOLD: usize = 8;
-
 /// `start` brings up the control plane for a place and its files.
 pub async fn run<C: ControlPlane>(mut args: UpArgs, start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>) -> Outcome {
     let place = args.mesh.place()?.with_access_log(args.access_log).with_locality(args.locality.clone()).with_metrics(args.metrics);
@@ -149,8 +146,8 @@ async fn foreground<C: ControlPlane>(
 /// What is wrong with the files from the beginning: what becomes so later is told as an event.
 async fn tell_problems(place: &Place) {
     let Ok(status) = Client::control(place).get::<Status>(path::STATUS).await else { return };
-    status.problems.iter().take(PROBLEMS_TOLD).for_each(|problem| println!("{}", events::located(problem)));
-    if let more @ 1.. = status.problems.len().saturating_sub(PROBLEMS_TOLD) {
+    status.problems.iter().take(events::LISTED).for_each(|problem| println!("{}", events::located(problem)));
+    if let more @ 1.. = status.problems.len().saturating_sub(events::LISTED) {
         println!("and {more} more: organza status --mesh {}", place.mesh);
     }
 }

@@ -1,5 +1,9 @@
+mod read;
+
 use super::*;
 use proptest::prelude::*;
+use read::read;
+use v1::Edge;
 
 fn any_number() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), 0..300u64, any::<u64>(), Just(u64::MAX)]
@@ -36,49 +40,6 @@ fn any_edge() -> impl Strategy<Value = v1::Edge> {
             denied: numbers[7],
             faults: numbers[8],
         }
-    })
-}
-
-/// What is read, as the type that writes it.
-fn read(edge: &[u8]) -> Option<v1::Edge> {
-    let (names, counted) = split(edge)?;
-    let [
-        reporter,
-        source_namespace,
-        source_workload,
-        source_version,
-        service_namespace,
-        service,
-        to_namespace,
-        to_workload,
-        to_version,
-        ..,
-    ] = words(names)?.map(str::to_owned);
-    let [.., protocol, security] = words(names)?.map(str::to_owned);
-    let told = counts(counted)?;
-    Some(v1::Edge {
-        reporter,
-        source_namespace,
-        source_workload,
-        source_version,
-        service_namespace,
-        service,
-        destination_namespace: to_namespace,
-        destination_workload: to_workload,
-        destination_version: to_version,
-        protocol,
-        security,
-        opened: told.opened,
-        requests: told.requests,
-        failures: told.failures,
-        retries: told.retries,
-        request_bytes: told.request_bytes,
-        response_bytes: told.response_bytes,
-        latency_cells: told.latency_cells.filter_map(|cell| u32::try_from(cell).ok()).collect(),
-        latency_counts: told.latency_counts.collect(),
-        client_errors: told.client_errors,
-        denied: told.denied,
-        faults: told.faults,
     })
 }
 

@@ -51,7 +51,7 @@ pub struct Ring {
     /// Whom the kernel had no piece for.
     starved: Vec<u32>,
     woken: Vec<Waker>,
-    /// How often the kernel was given what was asked for.
+    /// How often the kernel began to be given what was asked for.
     entered: u64,
     /// How much each of the sends under way took, by its place.
     sent: Vec<Option<i32>>,
@@ -64,7 +64,7 @@ struct Socket {
     /// The kernel had more than it gave.
     has_more: bool,
     receives: bool,
-    /// When that was asked for: the kernel knows of it once it was entered again.
+    /// How often it had been by then: it knows of this receive once it was again.
     asked: u64,
     awaits_room: bool,
     reader: Option<Waker>,
@@ -220,20 +220,26 @@ impl Ring {
     }
 
     fn receive(&mut self, key: Key) {
-        let entered = self.entered;
         let socket = self.of_mut(key);
         if std::mem::replace(&mut socket.receives, true) {
             return;
         }
-        socket.asked = entered;
         let first = if socket.has_more { 0 } else { POLL_FIRST };
         let receive = opcode::Recv::new(types::Fd(socket.fd.as_raw_fd()), std::ptr::null_mut(), 0).ioprio(first).buf_group(pieces::GROUP);
         self.push(receive.build().flags(squeue::Flags::BUFFER_SELECT).user_data(data(key, RECEIVED)));
+        // Not before: where the queue was full, what was in it went first.
+        self.of_mut(key).asked = self.entered;
     }
 
     /// Whether something has come that nobody took yet: bytes, the end, an error.
     pub fn has_news(&mut self, key: Key) -> bool {
+        let owed = self.is_owed();
         self.gather();
+        if owed {
+            // Now there is room for it.
+            self.enter();
+            self.gather();
+        }
         let socket = self.of(key);
         if !matches!(socket.came, Came::Nothing) {
             return true;
@@ -244,6 +250,12 @@ impl Ring {
         let mut byte = [0; 1];
         let looked = rustix::net::recv(&*self.of(key).fd, &mut byte[..], rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT);
         !matches!(looked, Err(rustix::io::Errno::AGAIN))
+    }
+
+    /// Whether the kernel has something to tell that it tells only when it is entered.
+    fn is_owed(&mut self) -> bool {
+        let queue = self.uring.submission();
+        queue.taskrun() || queue.cq_overflow()
     }
 
     /// Has the task woken once the socket takes bytes again.
@@ -294,10 +306,7 @@ impl Ring {
                 let key = self.key(at);
                 self.receive(key);
             }
-            let due = {
-                let queue = self.uring.submission();
-                !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
-            };
+            let due = !self.uring.submission().is_empty() || self.is_owed();
             if due {
                 self.enter();
             }

@@ -176,6 +176,68 @@ fn news_are_seen_before_anybody_asked_for_them() {
     assert!(ring.has_news(key), "the end is news");
 }
 
+/// With what is done at once and brings about nothing, until the queue of what goes to the kernel is full.
+fn fill(ring: &mut Ring) {
+    (0..ENTRIES).for_each(|_| ring.push(opcode::Nop::new().build().user_data(CANCELLED)));
+}
+
+#[test]
+fn what_was_asked_for_while_the_queue_was_full_is_not_yet_known_to_the_kernel() {
+    let Some(mut ring) = ring(4) else { return };
+    let (ours, mut theirs) = pair();
+    let key = ring.add(ours).unwrap();
+    fill(&mut ring);
+    assert!(take(&mut ring, key, 9).is_pending());
+    assert_eq!(ring.uring.submission().len(), 1, "it alone waits to be given to the kernel");
+    theirs.write_all(b"x").unwrap();
+    assert!(ring.has_news(key));
+}
+
+#[test]
+fn what_found_no_room_among_completions_is_news() {
+    let Some(mut ring) = ring(4) else { return };
+    let (ours, mut theirs) = pair();
+    let key = ring.add(ours).unwrap();
+    assert!(take(&mut ring, key, 9).is_pending());
+    wait(&mut ring, |_, _| true);
+    for _ in 0..COMPLETIONS / ENTRIES {
+        fill(&mut ring);
+        ring.enter();
+    }
+    theirs.write_all(b"x").unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while !ring.uring.submission().cq_overflow() {
+        assert!(Instant::now() < until, "nothing came");
+        std::thread::yield_now();
+    }
+    assert!(ring.has_news(key));
+    assert_eq!(receive(&mut ring, key, 9).unwrap(), b"x");
+}
+
+#[test]
+fn what_the_kernel_has_yet_to_tell_is_news() {
+    let Some(mut ring) = ring(4) else { return };
+    let (ours, mut theirs) = pair();
+    let key = ring.add(ours).unwrap();
+    let (go, told) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn(move || told.iter().for_each(|()| theirs.write_all(b"x").unwrap()));
+    // Whatever interrupts this thread has the kernel tell at once: one time of many it finds it busy.
+    for _ in 0..100 {
+        assert!(take(&mut ring, key, 9).is_pending());
+        wait(&mut ring, |_, _| true);
+        go.send(()).unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        while !ring.is_owed() && ring.uring.completion().is_empty() {
+            assert!(Instant::now() < until, "nothing came");
+            std::hint::spin_loop();
+        }
+        assert!(ring.has_news(key));
+        assert_eq!(receive(&mut ring, key, 9).unwrap(), b"x");
+    }
+    drop(go);
+    writer.join().unwrap();
+}
+
 #[test]
 fn an_error_is_told_once_and_then_it_is_the_end() {
     let Some(mut ring) = ring(4) else { return };

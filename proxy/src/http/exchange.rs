@@ -377,9 +377,9 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
                 return Err(Broken::Upstream(error));
             }
             Err((side, error)) => {
-                if let (Side::From, Outgoing::H2(to), Some(code)) = (side, &mut to, error.reset) {
-                    // The caller is told what the upstream said.
-                    to.abort(code);
+                if let (Side::From, Outgoing::H2(to)) = (side, &mut to) {
+                    let by_status = self.what.head.is_grpc() && from.length() == Length::Open;
+                    self.counts.grpc_status = tell_broken(to, &error, by_status);
                 }
                 return Err(Broken::Begun(error));
             }
@@ -389,6 +389,22 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         let after = if close { After::Close } else { After::Keep };
         Ok(Progress::Answered { after, status, reusable, upload_done: state == Upload::Sent })
     }
+}
+
+/// Tells a caller by HTTP/2 that its answer broke off: by the code that the upstream gave; else, where gRPC reads one, by a status, since it takes any reset
+/// for a defect of ours (`decisions/0069`). What is told by nothing is reset when its writer is dropped.
+#[cold]
+fn tell_broken(to: &mut h2::BodyWriter, error: &Error, by_status: bool) -> Option<u8> {
+    if let Some(code) = error.reset {
+        to.abort(code);
+    } else if by_status {
+        let status = error.fault.grpc_status();
+        let mut trailers = HeaderBlock::default();
+        trailers.push("grpc-status", status.to_string().as_bytes());
+        trailers.push("grpc-message", error.fault.label().as_bytes());
+        return to.end_with(&trailers).ok().map(|()| status);
+    }
+    None
 }
 
 /// Waits for `work` while the upload goes on beside it, until the deadline or until the caller is `gone`.

@@ -128,6 +128,7 @@ impl Tries<'_, '_> {
         }
         if let Err(stop) = &ended {
             self.ended = Ended::of_failure(stop.fault);
+            record.grpc_status = counts.grpc_status;
         }
         match ended? {
             exchange::Ended::Answered { after, status, reusable } => {

@@ -6,10 +6,13 @@ use bytes::{Bytes, BytesMut};
 use model::{Method, RequestHead, ResponseHead};
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use testkit::backend::Backend;
 use testkit::streams::{Kind as StreamKind, Streams};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use transport::body::Length;
 use transport::h2::{self, BodyReader, BodyWriter, Client, Exchange, code};
 use transport::{Error, Listener, Stream, rt};
@@ -31,6 +34,24 @@ pub async fn server<F: Future<Output = ()> + 'static>(handle: impl Fn(Exchange) 
         }
     });
     (address, connections)
+}
+
+/// In front of a server, whose connections are all cut when it is told so.
+async fn cuttable(backend: SocketAddr) -> (SocketAddr, Rc<Notify>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, cut) = (listener.local_addr().unwrap(), Rc::new(Notify::new()));
+    let told = cut.clone();
+    rt::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let told = told.clone();
+            rt::spawn(async move {
+                let mut far = TcpStream::connect(backend).await.unwrap();
+                let through = tokio::io::copy_bidirectional(&mut near, &mut far);
+                futures_util::future::select(pin!(through), pin!(told.notified())).await;
+            });
+        }
+    });
+    (address, cut)
 }
 
 pub async fn client(door: SocketAddr) -> Client {
@@ -164,6 +185,36 @@ async fn resets_travel_both_ways() {
             rt::sleep(Duration::from_millis(10)).await;
         }
         assert_eq!(seen.get(), Some(code::CANCEL));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_server_is_lost_ends_by_a_status_of_grpc_and_whatever_else_by_a_reset() {
+    bounded(async {
+        let (backend, _) = server(|Exchange { head, responder, .. }: Exchange| async move {
+            let length = if head.target() == "/b.B/Known" { Length::Known(10) } else { Length::Open };
+            let mut to = responder.respond(&ResponseHead::with_status(200), length).unwrap();
+            to.send(Bytes::from_static(b"begun")).await.unwrap();
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let (relay, cut) = cuttable(backend).await;
+        let mut shop = Shop::new(relay);
+        let client = client(shop.web.named("catalog", GRPC)).await;
+        let reset = Err(Some(code::INTERNAL_ERROR));
+        for (target, grpc, wanted) in [("/b.B/Watch", true, Ok("14")), ("/b.B/Watch", false, reset), ("/b.B/Known", true, reset)] {
+            let (_up, mut reply) = client.request(&post("catalog", target, grpc), Length::Open).unwrap();
+            let (_, mut body) = answer(&mut reply).await.unwrap();
+            assert_eq!(body.chunk().await.unwrap().unwrap(), "begun");
+            cut.notify_waiters();
+            let ended = body.chunk().await.map_err(|error| error.reset);
+            let status = ended.map(|piece| (piece, body.trailers().unwrap().text("grpc-status").unwrap().to_owned()));
+            assert_eq!(status, wanted.map(|status| (None, status.to_owned())), "{target}");
+            let (lost, told) = (shop.catalog.failed("upstream_reset").await, shop.web.record().await);
+            let status = wanted.map_or(serde_json::Value::Null, |_| 14.into());
+            assert_eq!((&lost["grpc_status"], &told["grpc_status"]), (&status, &status), "{lost} {told}");
+        }
     })
     .await;
 }

@@ -182,6 +182,14 @@ impl BodyWriter {
             return self.write(last, true).await;
         };
         self.flush().await?;
+        self.end_with(trailers)
+    }
+
+    /// Ends a body of no announced length with trailers, for which no window need be open.
+    ///
+    /// # Errors
+    /// If the receiver reset the stream or went away.
+    pub fn end_with(&mut self, trailers: &HeaderBlock) -> Result<(), Error> {
         self.ended = true;
         self.handle.connection().send_trailers(self.handle.place, trailers)
     }

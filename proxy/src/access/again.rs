@@ -11,6 +11,8 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+pub type Heads = Spare<Box<RequestHead>, { crate::limits::KEPT_HEADS }>;
+
 /// What one worker carries.
 #[derive(Default)]
 pub struct Again {
@@ -19,7 +21,7 @@ pub struct Again {
     waiting: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
     /// Heads that are not in use, so that keeping one costs no memory of its own.
-    heads: Spare<Box<RequestHead>, { crate::limits::KEPT_HEADS }>,
+    heads: Heads,
 }
 
 impl Again {

@@ -3,6 +3,7 @@
 use super::resources::{self, HTTP, Place};
 use super::said::Said;
 use super::{Mesh, Proxy, bounded, key};
+use crate::guard::{DEFAULTS, Guards};
 use crate::worker::Worker;
 use model::traffic::{AttachedPolicy, Breaker, Ejection, RequestLimits, TrafficPolicy};
 use model::{Fault, Kind, ObjectRef, Origin, Resource, Retry, Timeouts};
@@ -226,6 +227,33 @@ async fn what_an_application_answers_ejects_nobody_unless_a_policy_says_so() {
         assert!(out[0].since + out[0].left <= hour + Duration::from_millis(1));
     })
     .await;
+}
+
+#[test]
+fn the_gauge_of_who_is_left_out_follows_each_failure_and_each_endpoint_that_goes() {
+    let (metrics, now) = (telemetry::Metrics::new(), Instant::now());
+    let guard = Guards::default().of(&(key(Kind::Service, "catalog"), None), &metrics);
+    let active = || {
+        let text = metrics.encode();
+        let line = text.lines().find(|line| line.starts_with("organza_outlier_detection_ejections_active{"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+    };
+    let mut balancer = routing::balance::Balancer::new(model::Balancer::default(), None);
+    let mut arrange = |names: &[&'static str]| {
+        let places: Vec<Place> = names.iter().map(|name| Place::plain(name, 1)).collect();
+        let set = resources::catalog(&places).into_iter().find_map(|resource| match resource {
+            Resource::Endpoints(set) => Some(set),
+            _ => None,
+        });
+        guard.arrange(&mut balancer, &set.unwrap(), &DEFAULTS, &|_| 0, now);
+    };
+    arrange(&["a", "b"]);
+    assert_eq!(active(), Some(0.0));
+    let failed = Ended::Failed(Fault::ConnectRefused);
+    (0..3).for_each(|_| guard.ended(&DEFAULTS, &"b".into(), failed, Duration::ZERO, 2, now));
+    assert_eq!(active(), Some(1.0), "it is told before the next call");
+    arrange(&["a"]);
+    assert_eq!(active(), Some(0.0), "who has gone is not left out");
 }
 
 #[tokio::test]

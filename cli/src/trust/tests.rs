@@ -2,6 +2,8 @@ use super::*;
 use crate::failure::Code;
 use std::cell::RefCell;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("organza-trust-{name}-{}", std::process::id()));
@@ -46,9 +48,63 @@ fn the_machine_is_told_and_forgets() {
     fs::remove_dir_all(root).unwrap();
 }
 
+/// What NSS's `certutil` does to a database, to a file beside it: one certificate by one name, which must be free. `sh` finds its tools by itself.
+const CERTUTIL: &str = r#"#!/bin/sh
+PATH=/usr/bin:/bin
+folder=${2#sql:}
+echo "$3 $4 $5 $6 $7" >> "$folder/asked"
+[ ! -e "$folder/locked" ] || { echo "the database is locked" >&2; exit 255; }
+case "$3" in
+-A) [ ! -e "$folder/kept" ] && cp "$9" "$folder/kept" ;;
+-L) [ -e "$folder/kept" ] ;;
+-D) rm "$folder/kept" ;;
+esac
+"#;
+/// Set where this program is run again, with nothing to be found but what a test puts there.
+const FINDS: &str = "ORGANZA_TEST_FINDS";
+
+#[test]
+fn browsers_are_told_by_certutil_and_forget() {
+    let Some(programs) = std::env::var_os(FINDS) else {
+        let programs = folder("programs");
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "trust::tests::browsers_are_told_by_certutil_and_forget"]).env(FINDS, &programs).env("PATH", &programs);
+        let ran = again.output().unwrap();
+        fs::remove_dir_all(programs).unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    };
+    let root = folder("browser");
+    let (database, kept) = (root.join(".pki/nssdb"), root.join(".pki/nssdb/kept"));
+    fs::create_dir_all(&database).unwrap();
+    fs::write(database.join("cert9.db"), "").unwrap();
+    let (one, other) = (root.join("one"), root.join("other"));
+    let [first, second] = [&one, &other].map(|folder| super::authority(folder).unwrap().certificate());
+    let stores = stores::found(&root, Some(&root));
+    let [store] = &stores[..] else { panic!("{stores:?}") };
+    for without in [store.add(&super::root(&one), &first), store.remove()] {
+        assert!(without.is_err_and(|why| why.contains("libnss3-tools")), "what is to be installed is told");
+    }
+    let certutil = Path::new(&programs).join("certutil");
+    fs::write(&certutil, CERTUTIL).unwrap();
+    fs::set_permissions(&certutil, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(store.remove(), Ok(false), "there was nothing");
+    for (folder, certificate) in [(&one, &first), (&one, &first), (&other, &second)] {
+        assert_eq!(store.add(&super::root(folder), certificate), Ok(true));
+        assert_eq!(fs::read_to_string(&kept).unwrap(), *certificate, "it takes the place of what was there");
+    }
+    // An authority for servers, and for nothing else (`certutil(1)`).
+    let asked = fs::read_to_string(database.join("asked")).unwrap();
+    assert!(asked.contains("-A -t C,, -n Organza development authority\n"), "{asked}");
+    assert_eq!((store.remove(), kept.exists()), (Ok(true), false));
+    fs::write(database.join("locked"), "").unwrap();
+    assert_eq!(store.add(&super::root(&one), &first), Err("certutil: the database is locked".into()));
+    fs::remove_dir_all(root).unwrap();
+}
+
 #[test]
 fn its_key_is_its_owners_alone() {
-    use std::os::unix::fs::PermissionsExt;
     let root = folder("key");
     let authority = root.join("authority");
     super::authority(&authority).unwrap();

@@ -23,7 +23,8 @@ pub fn run(mesh: &Mesh, seconds: u64) -> Result<Heard, Failure> {
     let address = listener.local_addr()?;
     let ((begins, begun), (ends, ended)) = (oneshot::channel(), oneshot::channel());
     let (core, own) = (mesh.core.clone(), mesh.credentials.clone());
-    let serving = std::thread::spawn(move || serve(core, own, listener, begun, ended));
+    let serving = std::thread::Builder::new().name("serves".into());
+    let serving = serving.spawn(move || serve(core, own, listener, begun, ended))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut heard = runtime.block_on(async {
         let mut clients = Vec::new();

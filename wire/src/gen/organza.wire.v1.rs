@@ -2924,6 +2924,8 @@ pub struct Call {
     #[prost(uint64, tag = "10")]
     pub denied: u64,
 }
+/// Fields 1 to 11 name the edge, and no later field may: who reads tells edges apart by the bytes before the first count, which
+/// is why fields are written ascending. Numbers are differences since the last acknowledged report.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Edge {
     #[prost(string, tag = "1")]

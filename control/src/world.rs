@@ -200,11 +200,7 @@ impl World {
         for endpoints in self.resources().filter_map(|resource| if let Resource::Endpoints(e) = resource { Some(e) } else { None }) {
             let service = endpoints.key.with_kind(model::Kind::Service);
             for workload in endpoints.endpoints.iter().filter_map(|endpoint| endpoint.workload.as_ref()) {
-                let services = all.entry(workload.clone()).or_default();
-                // A workload may be there by several addresses.
-                if services.last() != Some(&service) {
-                    services.push(service.clone());
-                }
+                all.entry(workload.clone()).or_default().push(service.clone());
             }
         }
         all

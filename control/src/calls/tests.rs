@@ -76,6 +76,9 @@ fn what_is_known_and_what_is_new_are_counted_whatever_else_a_report_tells() {
         calls.told().map(|told| (&*told.called.service, &*told.call.path, told.counts.allowed, told.counts.denied)).collect();
     assert_eq!(seen, [("a", "/", 8, 1), ("a", "/new", 6, 0), ("b", "/", 4, 0)]);
     assert_eq!((calls.kinds, calls.sweep(NOW + 1).put.len()), (3, 2));
+    // What tells nothing new is stored as well.
+    calls.report(&[told("b", "/", 1, 0)], NOW + 2);
+    assert_eq!(calls.sweep(NOW + 2).put.len(), 1);
 }
 
 #[test]

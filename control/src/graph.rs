@@ -9,8 +9,7 @@ pub mod workloads;
 use crate::heard::Heard;
 use crate::limits;
 use hashbrown::Equivalent;
-use history::{History, Packed};
-use std::borrow::Cow;
+use history::{History, Packed, Totals};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use workloads::Workloads;
 #[derive(Debug)]
 struct Edge {
     id: EdgeId,
-    totals: EdgeTotals,
+    totals: Totals,
     seconds: History,
     hour: History,
     /// When it was reported last.
@@ -33,7 +32,7 @@ impl Edge {
     fn new(id: EdgeId) -> Self {
         Self {
             id,
-            totals: EdgeTotals::default(),
+            totals: Totals::default(),
             seconds: History::new(1, limits::RATE_SECONDS + 1),
             hour: History::new(limits::SLOT_SECONDS, limits::SLOTS),
             seen: 0,
@@ -147,12 +146,20 @@ const HOUR: u64 = limits::SLOT_SECONDS * limits::SLOTS as u64;
 /// One edge as it is told.
 pub struct Told<'g> {
     pub id: &'g EdgeId,
-    pub totals: Cow<'g, EdgeTotals>,
+    pub totals: Totals,
     /// Sum over the window, and the window's seconds.
     pub recent: EdgeTotals,
     pub seconds: f64,
     /// When something of it was reported last.
     pub seen: u64,
+    hour: &'g History,
+}
+
+impl Told<'_> {
+    /// Counts of the last ten seconds in which anything came.
+    pub fn latest(&self) -> EdgeTotals {
+        self.hour.latest()
+    }
 }
 
 impl Graph {
@@ -168,15 +175,23 @@ impl Graph {
         if !self.heard.is_news(proxy, incarnation, sequence, now) {
             return false;
         }
+        let told: Vec<_> = edges.into_iter().collect();
+        // Thousands of edges are in no processor's cache: all that are known are asked for at once, and memory is not waited for one by one.
+        let known: Vec<_> = told.iter().map(|told| self.named.get(told.as_ref()?.0).copied()).collect();
+        for number in known.iter().flatten() {
+            if let Some(edge) = self.edges.get_mut(number) {
+                edge.seen = edge.seen.max(now);
+            }
+        }
         let mut own = self.workloads.begin(proxy);
-        for told in edges {
+        for (told, known) in told.into_iter().zip(known) {
             let Some((names, counts)) = told else {
                 self.left_out = self.left_out.saturating_add(1);
                 continue;
             };
-            let Some(number) = self.number(names, now) else { continue };
+            let Some(number) = known.or_else(|| self.number(names, now)) else { continue };
             let Some(edge) = self.edges.get_mut(&number) else { continue };
-            counts.add_to(&mut edge.totals);
+            edge.totals.add(&counts);
             edge.seconds.add(&counts, now);
             // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
             if edge.told_by_caller.0 != self.told {
@@ -304,16 +319,16 @@ impl Graph {
         self.edges.values().map(move |edge| {
             let history = if seconds <= limits::RATE_SECONDS as u64 { &edge.seconds } else { &edge.hour };
             let (recent, passed) = history.since(now, seconds).unwrap_or((EdgeTotals::default(), 1));
-            Told { id: &edge.id, totals: Cow::Borrowed(&edge.totals), recent, seconds: passed as f64, seen: edge.seen }
+            Told { id: &edge.id, totals: edge.totals, recent, seconds: passed as f64, seen: edge.seen, hour: &edge.hour }
         })
     }
 
     /// Edges as this one process told them in the last two minutes, each call once.
     pub fn of_workload(&self, proxy: &str, now: u64) -> Vec<Told<'_>> {
         let told = |own: &workloads::Own| {
-            let id = &self.edges.get(&own.number())?.id;
+            let edge = self.edges.get(&own.number())?;
             let (recent, passed) = own.recent(now);
-            Some(Told { id, totals: Cow::Owned(own.totals()), recent, seconds: passed as f64, seen: own.seen() })
+            Some(Told { id: &edge.id, totals: own.totals(), recent, seconds: passed as f64, seen: own.seen(), hour: &edge.hour })
         };
         let mut all: Vec<_> = self.workloads.of(proxy, now).filter_map(told).collect();
         // Of who calls itself both ends are one process.
@@ -348,7 +363,7 @@ impl Graph {
 
     /// Bytes that the edges hold on the heap, names apart.
     pub fn footprint(&self) -> usize {
-        let one = |edge: &Edge| size_of::<Edge>() + size_of_val(&*edge.totals.latency.0) + edge.seconds.footprint() + edge.hour.footprint();
+        let one = |edge: &Edge| size_of::<Edge>() + edge.seconds.footprint() + edge.hour.footprint();
         self.edges.values().map(one).sum::<usize>() + self.workloads.footprint()
     }
 }

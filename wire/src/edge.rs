@@ -127,6 +127,12 @@ fn take<'m>(rest: &mut &'m [u8], length: usize) -> Option<&'m [u8]> {
 
 /// Seven bits in each byte, the lowest first; of the last the highest bit is not set.
 fn number(rest: &mut &[u8]) -> Option<u64> {
+    // Most are small.
+    if let [byte @ ..0x80, after @ ..] = rest {
+        let number = u64::from(*byte);
+        *rest = after;
+        return Some(number);
+    }
     let (bytes, mut number) = (*rest, 0);
     for (at, byte) in bytes.iter().enumerate().take(10) {
         number |= u64::from(byte & 0x7f) << (7 * at);

@@ -15,7 +15,6 @@ use model::{Backend, ConditionStatus, Kind, Resource, Target, Tunnel};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use telemetry::EdgeTotals;
 use wire::api::{self, Condition};
 use wire::delta::Encoded;
 
@@ -447,10 +446,12 @@ pub fn edges(core: &Core) -> api::EdgeList {
 }
 
 fn api_edge(edge: &crate::graph::Told<'_>) -> api::Edge {
-    let (id, totals) = (edge.id, &*edge.totals);
-    let rate = |t: &EdgeTotals| if t.requests == 0 { 1.0 } else { 1.0 - t.failures as f64 / t.requests as f64 };
-    let shown = if edge.recent.requests > 0 { &edge.recent } else { totals };
-    let quantile = |q| shown.latency.quantile(q).map(|d| d.as_secs_f64() * 1000.0);
+    let (id, totals) = (edge.id, edge.totals);
+    let is_busy = edge.recent.requests > 0;
+    let (failures, requests) = if is_busy { (edge.recent.failures, edge.recent.requests) } else { (totals.failures, totals.requests) };
+    let latest = (!is_busy).then(|| edge.latest());
+    let latency = &latest.as_ref().unwrap_or(&edge.recent).latency;
+    let quantile = |q| latency.quantile(q).map(|d| d.as_secs_f64() * 1000.0);
     api::Edge {
         source_namespace: id.source_namespace.to_string(),
         source: id.source_workload.to_string(),
@@ -466,7 +467,7 @@ fn api_edge(edge: &crate::graph::Told<'_>) -> api::Edge {
         failures: totals.failures,
         retries: totals.retries,
         requests_per_second: edge.recent.requests as f64 / edge.seconds,
-        success_rate: rate(shown),
+        success_rate: if requests == 0 { 1.0 } else { 1.0 - failures as f64 / requests as f64 },
         p50_millis: quantile(0.5),
         p99_millis: quantile(0.99),
     }

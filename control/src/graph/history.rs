@@ -12,7 +12,7 @@ use wire::edge::Counts;
 /// report of one edge none does that is not invented.
 #[derive(Debug, Default)]
 pub struct Packed {
-    pub requests: u64,
+    requests: u64,
     request_bytes: u64,
     response_bytes: u64,
     /// In the order of [`rare_mut`].
@@ -20,6 +20,23 @@ pub struct Packed {
     /// Cells that are not zero, ascending: the number in the highest eight bits, the count below. Behind those of the latencies stand the counts that most
     /// slots have none of.
     cells: SmallVec<[u32; 24]>,
+}
+
+/// What is known since the beginning, and not only of a while.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub opened: u64,
+    pub requests: u64,
+    pub failures: u64,
+    pub retries: u64,
+}
+
+impl Totals {
+    pub fn add(&mut self, counts: &Packed) {
+        let [failures, _, _, _, retries, opened] = counts.rare;
+        let mine = [&mut self.opened, &mut self.requests, &mut self.failures, &mut self.retries];
+        mine.into_iter().zip([opened, counts.requests, failures, retries]).for_each(|(mine, more)| *mine = mine.saturating_add(more));
+    }
 }
 
 /// With cells as small as they are where it is one of many.
@@ -125,30 +142,11 @@ impl Packed {
         self
     }
 
-    pub fn failures(&self) -> u64 {
-        self.rare[0]
-    }
-
-    pub fn opened(&self) -> u64 {
-        self.rare[5]
-    }
-
     /// What the caller cannot tell of a call: whom policy refused at its end, and what its end tried again. `None` where there is neither.
     pub fn of_callee(&self) -> Option<Self> {
         let [_, _, denied, _, retries, _] = self.rare;
         let told = Self { rare: [0, 0, denied, 0, retries, 0], ..Self::default() };
         (denied > 0 || retries > 0).then(|| told.with_rare_cells())
-    }
-
-    pub fn add_to(&self, sum: &mut EdgeTotals) {
-        let add = |mine: &mut u64, more: u64| *mine = mine.saturating_add(more);
-        add(&mut sum.requests, self.requests);
-        add(&mut sum.request_bytes, self.request_bytes);
-        add(&mut sum.response_bytes, self.response_bytes);
-        rare_mut(sum).into_iter().zip(self.rare).for_each(|(mine, more)| add(mine, more));
-        for (cell, count) in unpacked(&self.cells) {
-            sum.latency.0.get_mut(cell as usize).into_iter().for_each(|mine| add(mine, count));
-        }
     }
 }
 
@@ -259,6 +257,11 @@ impl History {
         let latest = until().next().map_or(now, |slot| slot.start() + self.step - 1);
         let end = if latest < now && latest + LATE >= now { latest } else { now };
         first.map(|first| (sum, (end.saturating_sub(first) + 1).clamp(1, seconds.max(1))))
+    }
+
+    /// Counts of the latest slot, whenever it was.
+    pub fn latest(&self) -> EdgeTotals {
+        self.latest.as_ref().map_or_else(EdgeTotals::default, Slot::totals)
     }
 
     /// Slots that began at `from` or later, oldest first.

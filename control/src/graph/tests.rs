@@ -73,7 +73,9 @@ fn rates_are_of_the_window_alone() {
     graph.report("web", delta(1, 2, vec![edge(Reporter::Source, "catalog", 30)]), 120);
     let told = graph.edges(120, 10).next().unwrap();
     assert_eq!((told.totals.requests, told.recent.requests), (130, 30));
-    assert_eq!(graph.edges(140, 10).next().unwrap().recent.requests, 0);
+    // Who is silent is still known as it was when it was busy.
+    let told = graph.edges(140, 10).next().unwrap();
+    assert_eq!((told.recent.requests, told.latest().requests), (0, 30));
 }
 
 #[test]
@@ -115,6 +117,17 @@ fn a_full_graph_says_what_it_left_out_and_forgets_what_was_silent_for_an_hour() 
         |graph: &Graph, n: usize| graph.edges.values().find(|edge| *edge.id.source_workload == *format!("web-{n}")).map(|edge| edge.seen);
     graph.report("web", delta(2, 3, vec![named(0, Reporter::Source)]), 1000 + 3601);
     assert_eq!((told(&graph, 0), told(&graph, 1), graph.edges.len()), (Some(1000 + 3601), None, limits::EDGES));
+}
+
+#[test]
+fn an_edge_that_is_told_again_makes_no_room_for_one_that_is_told_beside_it() {
+    let mut graph = Graph::default();
+    (0..limits::EDGES).for_each(|n| _ = graph.report("web", delta(1, n as u64 + 1, vec![named(n, Reporter::Source)]), 1000 + n as u64));
+    let both = vec![named(1_000_000, Reporter::Source), named(0, Reporter::Source)];
+    graph.report("web", delta(2, 1, both), 1000 + 3602);
+    let told =
+        |n: usize| graph.edges.values().find(|edge| *edge.id.source_workload == *format!("web-{n}")).map(|edge| edge.totals.requests);
+    assert_eq!((told(0), told(1), told(1_000_000), graph.left_out), (Some(20), None, Some(10), 0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What each process told of its own edges in the last two minutes. The graph draws replicas of a workload together; here one that fails among many is
 //! seen. Bounded for each process and for all: what finds no room is counted. It knows edges by their numbers in the graph, and no names of theirs.
 
-use super::history::{History, Packed};
+use super::history::{History, Packed, Totals};
 use crate::limits;
 use std::collections::HashMap;
 use telemetry::EdgeTotals;
@@ -10,19 +10,22 @@ use telemetry::EdgeTotals;
 #[derive(Debug)]
 pub struct Own {
     number: u64,
-    opened: u64,
-    requests: u64,
-    failures: u64,
+    totals: Totals,
     recent: History,
     seen: u64,
 }
 
-/// Edges of one process, ascending by number.
-pub type OfOne = Vec<Own>;
+/// Edges of one process, while it tells of them.
+pub struct OfOne {
+    /// Ascending by number.
+    edges: Vec<Own>,
+    /// Where the one stands that is likely to be told next: each report tells them in the order of the one before.
+    next: usize,
+}
 
 #[derive(Debug, Default)]
 pub struct Workloads {
-    by_proxy: HashMap<String, OfOne>,
+    by_proxy: HashMap<String, Vec<Own>>,
     held: usize,
     /// When those that were silent were let go last.
     swept: u64,
@@ -35,13 +38,11 @@ const KEPT: u64 = limits::WORKLOAD_SLOT_SECONDS * limits::WORKLOAD_SLOTS as u64;
 impl Own {
     fn new(number: u64) -> Self {
         let recent = History::new(limits::WORKLOAD_SLOT_SECONDS, limits::WORKLOAD_SLOTS);
-        Self { number, opened: 0, requests: 0, failures: 0, recent, seen: 0 }
+        Self { number, totals: Totals::default(), recent, seen: 0 }
     }
 
     fn add(&mut self, packed: &Packed, now: u64) {
-        self.opened = self.opened.saturating_add(packed.opened());
-        self.requests = self.requests.saturating_add(packed.requests);
-        self.failures = self.failures.saturating_add(packed.failures());
+        self.totals.add(packed);
         self.recent.add(packed, now);
         self.seen = self.seen.max(now);
     }
@@ -50,9 +51,9 @@ impl Own {
         self.number
     }
 
-    /// Since it is remembered; without latencies.
-    pub fn totals(&self) -> EdgeTotals {
-        EdgeTotals { opened: self.opened, requests: self.requests, failures: self.failures, ..EdgeTotals::default() }
+    /// Since it is remembered.
+    pub fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Of the last two minutes, and over how many seconds.
@@ -68,31 +69,33 @@ impl Own {
 impl Workloads {
     /// Takes out what one process told, to be added to.
     pub fn begin(&mut self, proxy: &str) -> OfOne {
-        let own = self.by_proxy.get_mut(proxy).map(std::mem::take).unwrap_or_default();
-        self.held -= own.len();
-        own
+        let edges = self.by_proxy.get_mut(proxy).map(std::mem::take).unwrap_or_default();
+        self.held -= edges.len();
+        OfOne { edges, next: 0 }
     }
 
     /// Counts in the edge of that number.
-    pub fn add(&mut self, own: &mut OfOne, number: u64, packed: &Packed, now: u64) {
-        let at = own.partition_point(|one| one.number < number);
-        if own.get(at).is_none_or(|one| one.number != number) {
-            if own.len() >= limits::WORKLOAD_EDGES_OF_ONE || self.held + own.len() >= limits::WORKLOAD_EDGES {
+    pub fn add(&mut self, OfOne { edges, next }: &mut OfOne, number: u64, packed: &Packed, now: u64) {
+        let is_at = |at: usize| edges.get(at).is_some_and(|one| one.number == number);
+        let at = if is_at(*next) { *next } else { edges.partition_point(|one| one.number < number) };
+        if !is_at(at) {
+            if edges.len() >= limits::WORKLOAD_EDGES_OF_ONE || self.held + edges.len() >= limits::WORKLOAD_EDGES {
                 self.left_out = self.left_out.saturating_add(1);
                 return;
             }
-            own.insert(at, Own::new(number));
+            edges.insert(at, Own::new(number));
         }
-        own[at].add(packed, now);
+        edges[at].add(packed, now);
+        *next = at + 1;
     }
 
     /// Puts back what [`Self::begin`] took out.
-    pub fn end(&mut self, proxy: &str, own: OfOne, now: u64) {
-        if !own.is_empty() {
-            self.held += own.len();
+    pub fn end(&mut self, proxy: &str, OfOne { edges, .. }: OfOne, now: u64) {
+        if !edges.is_empty() {
+            self.held += edges.len();
             match self.by_proxy.get_mut(proxy) {
-                Some(place) => *place = own,
-                None => _ = self.by_proxy.insert(proxy.to_owned(), own),
+                Some(place) => *place = edges,
+                None => _ = self.by_proxy.insert(proxy.to_owned(), edges),
             }
         }
         if self.swept + limits::WORKLOAD_SLOT_SECONDS <= now {
@@ -120,7 +123,7 @@ impl Workloads {
 
     /// Bytes on the heap, names apart.
     pub fn footprint(&self) -> usize {
-        let own = |own: &OfOne| own.capacity() * size_of::<Own>() + own.iter().map(|one| one.recent.footprint()).sum::<usize>();
+        let own = |own: &Vec<Own>| own.capacity() * size_of::<Own>() + own.iter().map(|one| one.recent.footprint()).sum::<usize>();
         self.by_proxy.values().map(own).sum()
     }
 }

@@ -272,6 +272,7 @@ export interface Edge {
   requests_per_second: number;
   /** 0 to 1, over the last seconds where there was traffic, else over all time. */
   success_rate: number;
+  /** Over the last seconds where there was traffic, else over the last ten in which there was. */
   p50_millis: number | null;
   p99_millis: number | null;
 }

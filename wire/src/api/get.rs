@@ -335,6 +335,7 @@ pub struct Edge {
     pub requests_per_second: f64,
     /// 0 to 1, over the last seconds where there was traffic, else over all time.
     pub success_rate: f64,
+    /// Over the last seconds where there was traffic, else over the last ten in which there was.
     pub p50_millis: Option<f64>,
     pub p99_millis: Option<f64>,
 }

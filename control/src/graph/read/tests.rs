@@ -1,5 +1,6 @@
 use super::*;
 use crate::graph::Graph;
+use crate::graph::history::Totals;
 use telemetry::{EdgeTotals, Histogram};
 use wire::v1;
 
@@ -45,16 +46,17 @@ fn words_that_mean_nothing_are_left_out_and_no_more_is_read_than_a_report_may_ha
 fn latencies_in_any_order_twice_or_of_cells_that_there_are_not_count_as_they_are_told() {
     let cells = [(40, 2), (3, 5), (40, 1), (9, 0), (104, 7), (u32::MAX, 7), (103, u64::from(u32::MAX))];
     let (latency_cells, latency_counts) = cells.into_iter().unzip();
-    let edge = v1::Edge { latency_cells, latency_counts, failures: 4, opened: 6, ..told("web") };
+    let edge = v1::Edge { latency_cells, latency_counts, failures: 4, opened: 6, retries: 3, ..told("web") };
     let mut graph = Graph::default();
     // Of cells and counts that are not as many the longer end is left out.
     let odd = v1::Edge { latency_cells: vec![3, 4], latency_counts: vec![1], ..told("web") };
     assert!(graph.hear("one", (1, 1), edges(&[edge, odd].map(|edge| wire::edge::encode(&edge))), 1000));
     let most = (1 << 24) - 1;
     let latency = Histogram::from_sparse([(3, 6), (40, 3), (103, most)]);
-    let all = EdgeTotals { requests: 2, failures: 4, opened: 6, latency, ..EdgeTotals::default() };
+    let all = EdgeTotals { requests: 2, failures: 4, opened: 6, retries: 3, latency, ..EdgeTotals::default() };
     let edge = graph.edges(1000, 10).next().unwrap();
-    assert_eq!((&*edge.totals, &edge.recent), (&all, &all));
+    let totals = Totals { opened: 6, requests: 2, failures: 4, retries: 3 };
+    assert_eq!((edge.totals, &edge.recent, &edge.latest()), (totals, &all, &all));
 }
 
 #[test]

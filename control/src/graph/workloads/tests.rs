@@ -34,7 +34,7 @@ fn neither_one_process_nor_all_of_them_take_more_room_than_there_is_and_who_is_s
     // Who is known goes on.
     tell(&mut workloads, "web-9", [1], 1100);
     assert_eq!((workloads.of("late", 1100).count(), workloads.left_out()), (0, 5));
-    assert_eq!(workloads.by_proxy["web-9"][1].requests, 6);
+    assert_eq!(workloads.by_proxy["web-9"][1].totals.requests, 6);
     // Two minutes after all others fell silent one edge is left.
     tell(&mut workloads, "web-9", [], 1000 + others + KEPT);
     assert_eq!((workloads.held, workloads.by_proxy.len()), (1, 1));

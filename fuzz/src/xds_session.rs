@@ -4,7 +4,8 @@
 use model::{Change, Resource};
 use prost::Message;
 use std::collections::BTreeMap;
-use wire::delta::{ClientSession, ServerSession, Unreadable};
+use std::sync::Arc;
+use wire::delta::{Applied, ClientSession, ServerSession, Unreadable};
 use wire::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
 pub fn check(bytes: &[u8]) {
@@ -44,6 +45,8 @@ struct Client {
     session: ClientSession,
     /// What is in force, kept apart as the proxy's table is.
     table: BTreeMap<String, Resource>,
+    /// The bytes of what is held, kept apart as the proxy's disk keeps them.
+    bytes: BTreeMap<Arc<str>, Applied>,
     /// A step that was given out.
     step: Option<Vec<Change>>,
 }
@@ -68,7 +71,7 @@ impl Client {
                 Change::Remove(key) => drop(self.table.remove(&key.to_string())),
             }
         }
-        self.session.applied(vec![Unreadable { name, reason: "so it is".into() }]);
+        self.bytes.extend(self.session.applied(vec![Unreadable { name, reason: "so it is".into() }]));
     }
 
     fn ask(&mut self, name: &[u8]) {
@@ -86,9 +89,15 @@ impl Client {
         self.session.connected();
     }
 
+    fn kept(&self, name: &str, version: &Arc<str>) -> Resource {
+        let kept = &self.bytes[name];
+        assert_eq!(kept.version, *version, "the bytes that are kept are of another version");
+        wire::decode(&kept.bytes).expect("was read")
+    }
+
     fn agrees(&self) {
         let held: BTreeMap<String, Resource> =
-            self.session.held().iter().map(|(name, applied)| (name.to_string(), wire::decode(&applied.bytes).expect("was read"))).collect();
+            self.session.held().iter().map(|(name, version)| (name.to_string(), self.kept(name, version))).collect();
         assert_eq!(held, self.table, "what is held is not what is in force");
         assert!(self.session.answers().keys().all(|name| self.session.subscriptions().contains(name)));
     }

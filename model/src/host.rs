@@ -42,10 +42,15 @@ impl Hostname {
                 return Err(HostError::Label(label.to_owned()));
             }
         }
-        Ok(Self(text.to_ascii_lowercase().into()))
+        Ok(Self(crate::lately::shared(&text.to_ascii_lowercase())))
     }
 
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name in the memory that it lies in.
+    pub fn shared(&self) -> &Arc<str> {
         &self.0
     }
 }

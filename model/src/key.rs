@@ -1,5 +1,6 @@
 //! Names of things: where an object came from, what kind it is, what it is called.
 
+use crate::lately;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +13,7 @@ pub struct Source(Arc<str>);
 
 impl Source {
     pub fn new(name: &str) -> Self {
-        Self(Arc::from(name))
+        Self(lately::shared(name))
     }
     /// Objects read from files off Kubernetes.
     pub fn files() -> Self {
@@ -140,7 +141,7 @@ impl Key {
         // Its keys are fixed: equal names hash alike wherever they were made.
         let mut hasher = std::hash::DefaultHasher::new();
         (source.as_str(), namespace, name).hash(&mut hasher);
-        let words = Words { source, namespace: Arc::from(namespace), name: Arc::from(name), hash: hasher.finish() };
+        let words = Words { source, namespace: lately::shared(namespace), name: lately::shared(name), hash: hasher.finish() };
         Self { kind, words: Arc::new(words) }
     }
 
@@ -244,7 +245,8 @@ pub struct ObjectRef {
 
 impl ObjectRef {
     pub fn new(group: &str, kind: &str, namespace: &str, name: &str) -> Self {
-        Self { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+        let [group, kind, namespace, name] = [group, kind, namespace, name].map(lately::shared);
+        Self { group, kind, namespace, name }
     }
 }
 

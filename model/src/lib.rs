@@ -16,6 +16,7 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod key;
+pub mod lately;
 pub mod limits;
 pub mod listener;
 pub mod matches;

@@ -28,3 +28,7 @@ pub const LINE_FILE_BYTES: (u64, u64) = (64 * 1024, 1024 * 1024 * 1024);
 pub const LINE_FILES: u32 = 100;
 /// What all of them may take of a disk together, in bytes: whoever writes policies for a namespace fills no node.
 pub const LINE_FILES_BYTES: u64 = 1024 * 1024 * 1024;
+/// Words of which a thread knows where it was given them lately (`lately`).
+pub const LATELY: usize = 256;
+/// The longest of them, in bytes.
+pub const LATELY_BYTES: usize = 64;

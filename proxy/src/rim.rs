@@ -15,7 +15,7 @@ pub use resolver::Resolver;
 
 use crate::config::Config;
 use crate::limits;
-use crate::snapshot::file::{self, Stored};
+use crate::snapshot::file::{self, Kept, Stored};
 use crate::snapshot::saver::Saver;
 use crate::snapshot::{Shared, Snapshot};
 use arc_swap::ArcSwap;
@@ -127,7 +127,9 @@ impl Rim {
             locality: None,
             client_features: Vec::new(),
         };
-        let mut session = ClientSession::new(node, stored.held, stored.answers);
+        // Their bytes stay on the disk.
+        let versions = stored.held.into_iter().map(|(name, applied)| (name, applied.version)).collect();
+        let mut session = ClientSession::new(node, versions, stored.answers);
         session.subscribe(wire::SELF);
         let mut draw = Draw(seed);
         let rotation = match credentials.svid() {
@@ -229,6 +231,10 @@ impl Rim {
                     if let Some(step) = self.session.on_response(response).map_err(|breach| breach.to_string())? {
                         let opens = step.changes.iter().any(|change| change.key().kind == Kind::Listener).then_some(step.generation);
                         self.apply(step);
+                        if self.handle.saver.lost() {
+                            self.session.ask_again();
+                            return Err("somebody took or changed the snapshot on disk; all is asked for again".to_owned());
+                        }
                         if let Some(generation) = opens {
                             self.opened(generation).await;
                         }
@@ -285,7 +291,7 @@ impl Rim {
         for one in &step.strict {
             tracing::warn!(key = %one.name, reason = %one.reason, "resource of a later release; it is in force as the strictest that it can be");
         }
-        self.session.applied(refused);
+        let fresh = self.session.applied(refused);
         let answered: Vec<Arc<str>> = self.waiting.keys().filter(|name| answers.contains_key(*name)).cloned().collect();
         for name in answered {
             let answer = answers.get(&name).cloned().flatten();
@@ -293,11 +299,8 @@ impl Rim {
                 _ = waiter.send(answer.clone());
             }
         }
-        self.handle.saver.put(Stored {
-            generation: step.generation,
-            held: self.session.held().clone(),
-            answers: self.session.answers().clone(),
-        });
+        let (held, answers) = (self.session.held().clone(), self.session.answers().clone());
+        self.handle.saver.put(Kept { generation: step.generation, held, answers }, fresh);
         if believes {
             // A root that was acknowledged and then forgotten in a crash would keep us from the control plane for good.
             self.handle.saver.settle();

@@ -73,7 +73,8 @@ impl SplitBackend {
 
 impl CompiledRoute {
     pub(crate) fn new(route: Arc<Route>, shared: &mut Shared) -> Self {
-        let mut matches = Vec::new();
+        // One more than there is room for would make it twice as large, for good.
+        let mut matches = Vec::with_capacity(route.rules.iter().map(|rule| rule.matches.len()).sum());
         for (written, rule) in route.rules.iter().zip(0..) {
             let every = written.matches.iter().zip(0..);
             matches.extend(every.map(|(found, position)| CompiledMatch {

@@ -119,12 +119,12 @@ impl Table {
         };
         let service = slot.service.as_ref().ok_or(unknown(Fault::NoSuchService))?;
         let origin = Some(&service.origin);
-        let Some((_, default)) = slot.defaults.iter().find(|(number, _)| *number == port) else {
+        let Some(default) = slot.defaults.iter().find(|default| default.port == port) else {
             let reason = Reason::NoSuchPort { service, port };
             return Err(Refusal { fault: Fault::NoSuchService, reason, origin });
         };
         if !slot.groups.iter().any(|g| applies(g, Some(port), layer, caller)) {
-            return Ok(default_decision(default));
+            return Ok(default_decision(default.of(service)));
         }
         let found = self.find(slot, Some(port), layer, host, head, caller, cost);
         found.map(|(t, p)| decision_at(t, p)).map_err(|reason| Refusal { fault: Fault::NoRoute, reason, origin })

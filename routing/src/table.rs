@@ -9,10 +9,11 @@ use crate::shared::Shared;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use model::{
-    Backend, Change, HostPattern, Key, Kind, Listener, Rank, Resource, Route, RouteMatch, RouteProtocol, Rule, Service, ServiceRef, Target,
-    WeightedBackend,
+    Backend, Change, HostPattern, Hostname, Key, Kind, Listener, Rank, Resource, Route, RouteMatch, RouteProtocol, Rule, Service,
+    ServiceRef, Target, WeightedBackend,
 };
-use std::sync::Arc;
+use smallvec::SmallVec;
+use std::sync::{Arc, OnceLock};
 
 /// Requests or connections: routes of the two never compete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,7 +47,23 @@ pub(crate) struct Slot {
     pub service: Option<Arc<Service>>,
     pub groups: Vec<Group>,
     /// By port, for a service without routes.
-    pub defaults: Vec<(u16, Arc<CompiledRoute>)>,
+    pub defaults: Vec<Unrouted>,
+}
+
+/// What a port of a service does without routes: made when a call asks for it, since at a gateway none does.
+#[derive(Clone)]
+pub(crate) struct Unrouted {
+    pub port: u16,
+    made: OnceLock<Arc<CompiledRoute>>,
+}
+
+impl Unrouted {
+    pub fn of(&self, service: &Service) -> &Arc<CompiledRoute> {
+        self.made.get_or_init(|| {
+            let route = Arc::new(default_route(service, self.port));
+            Arc::new(CompiledRoute::new(route, &mut Shared::default()))
+        })
+    }
 }
 
 #[derive(Clone, Default)]
@@ -55,7 +72,8 @@ pub struct Table {
     pub(crate) slots: CowMap<Key, Arc<Slot>>,
     routes: CowMap<Key, Arc<CompiledRoute>>,
     gateways: CowMap<Key, Arc<Vec<Arc<Listener>>>>,
-    hostnames: CowMap<Arc<str>, Arc<Vec<Arc<Service>>>>,
+    /// Most names are of one service alone.
+    hostnames: CowMap<Arc<str>, SmallVec<[Arc<Service>; 1]>>,
     pub(crate) shared: Shared,
     rebuilt: usize,
 }
@@ -148,21 +166,19 @@ impl Table {
         let mut slot = self.slots.get(key).map(|slot| Slot::clone(slot)).unwrap_or_default();
         if let Some(old) = slot.service.take() {
             for name in &old.hostnames {
-                self.edit_hostname(name.as_str(), key, None);
+                self.edit_hostname(name, key, None);
             }
         }
-        slot.defaults.clear();
+        slot.defaults = Vec::with_capacity(service.map_or(0, |service| service.ports.len()));
         if let Some(service) = service {
             for name in &service.hostnames {
-                self.edit_hostname(name.as_str(), key, Some(service));
+                self.edit_hostname(name, key, Some(service));
             }
             for port in &service.ports {
                 // One number may be a port for connections and one for datagrams.
-                if slot.defaults.iter().any(|(number, _)| *number == port.number) {
-                    continue;
+                if !slot.defaults.iter().any(|default| default.port == port.number) {
+                    slot.defaults.push(Unrouted { port: port.number, made: OnceLock::new() });
                 }
-                let route = Arc::new(default_route(service, port.number));
-                slot.defaults.push((port.number, Arc::new(CompiledRoute::new(route, &mut self.shared))));
             }
         }
         slot.service = service.cloned();
@@ -170,14 +186,14 @@ impl Table {
         true
     }
 
-    fn edit_hostname(&mut self, name: &str, key: &Key, service: Option<&Arc<Service>>) {
-        let mut called: Vec<_> = self.hostnames.get(name).map(|all| all.to_vec()).unwrap_or_default();
+    fn edit_hostname(&mut self, name: &Hostname, key: &Key, service: Option<&Arc<Service>>) {
+        let mut called = self.hostnames.get(name.as_str()).cloned().unwrap_or_default();
         called.retain(|other| other.key != *key);
         called.extend(service.cloned());
         called.sort_by(|a, b| a.key.cmp(&b.key));
         match called.is_empty() {
-            true => self.hostnames.remove(name),
-            false => self.hostnames.insert(name.into(), Arc::new(called)),
+            true => self.hostnames.remove(name.as_str()),
+            false => self.hostnames.insert(name.shared().clone(), called),
         }
     }
 

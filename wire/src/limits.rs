@@ -2,6 +2,8 @@
 
 /// One encoded resource.
 pub const RESOURCE_BYTES: usize = 4 * 1024 * 1024;
+/// One piece of a stored snapshot: a resource with its name and version.
+pub const STORED_BYTES: usize = RESOURCE_BYTES + 16 * 1024;
 /// Any name, label, header value or message inside a resource.
 pub const TEXT_BYTES: usize = 16 * 1024;
 /// PEM or DER inside a resource.

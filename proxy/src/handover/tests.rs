@@ -5,7 +5,7 @@ mod metrics;
 
 use super::*;
 use crate::run::{Begin, run};
-use crate::snapshot::file::{self, Stored};
+use crate::snapshot::file::{self, Fresh};
 use crate::tests::quiet::took;
 use crate::tests::resources::{HTTP, Place, TCP, service};
 use crate::tests::{id, key};
@@ -54,14 +54,15 @@ impl Home {
         let issued = authority.sign(&SignRequest::parse(&csr.der).unwrap(), &id("web"), now).unwrap();
         let svid = folder.path().join("svid");
         file::write_private(&svid, Svid::new(issued.chain, csr.key()).unwrap().to_pem().as_bytes()).unwrap();
-        let mut held = std::collections::BTreeMap::new();
+        let mut fresh = Fresh::new();
         for resource in resources {
             let Encoded { name, version, bytes } = Encoded::new(resource);
-            held.insert(name, Applied { version, bytes });
+            fresh.insert(name, Applied { version, bytes });
         }
+        let held = fresh.iter().map(|(name, applied)| (name.clone(), applied.version.clone())).collect();
         let known = |name: &str| (wire::host_subscription("shop", name).into(), Some(key(Kind::Service, name)));
         let answers = [known("catalog"), known("echo")].into();
-        file::write(&folder.path().join("snapshot"), &Stored { generation: 7, held, answers }).unwrap();
+        file::write(&folder.path().join("snapshot"), &file::Kept { generation: 7, held, answers }, &fresh).unwrap();
         let mut document = serde_json::json!({
             "mesh": "test", "proxy": "web", "namespace": "shop", "identity": id("web").to_string(), "drainSeconds": 1, "workers": 2,
             "role": role,

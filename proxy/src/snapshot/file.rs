@@ -1,20 +1,23 @@
 //! The last acknowledged step on disk, so that a proxy restarted without its control plane serves at once. 0600, written beside and
 //! renamed, with a checksum; a file that is cut or changed is refused with a reason and not used.
+//!
+//! The bytes of resources lie here alone: what changed comes with its bytes, and the rest is taken over from the file before.
 
 use crate::limits;
 use model::Key;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use wire::delta::Applied;
-use wire::v1;
+use wire::stored::{self, Piece, Pieces};
+use wire::v1::snapshot::{Alias, Entry};
 
 const MAGIC: &[u8; 8] = b"OGZSNAP1";
-const HEADER: usize = 8 + 32;
+const HEADER: u64 = 8 + 32;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
@@ -27,7 +30,10 @@ pub enum SnapshotError {
     #[error("is cut short or changed: its checksum does not fit")]
     Checksum,
     #[error("cannot be decoded: {0}")]
-    Malformed(String),
+    Malformed(io::Error),
+    /// Somebody took or changed the file before.
+    #[error("cannot be made anew: {0} resources are neither new nor in the file before{1}")]
+    Lost(usize, String),
 }
 
 /// What the file holds.
@@ -38,82 +44,170 @@ pub struct Stored {
     pub answers: BTreeMap<Arc<str>, Option<Key>>,
 }
 
-/// `None` where there is no file yet.
-pub fn read(path: &Path) -> Result<Option<Stored>, SnapshotError> {
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-        Ok(metadata) if metadata.len() > limits::SNAPSHOT_BYTES => return Err(SnapshotError::TooLarge),
-        Ok(_) => {}
-    }
-    decode(&fs::read(path)?).map(Some)
+/// What it is to hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Kept {
+    pub generation: u64,
+    /// By name: the version.
+    pub held: BTreeMap<Arc<str>, Arc<str>>,
+    pub answers: BTreeMap<Arc<str>, Option<Key>>,
 }
 
-pub fn write(path: &Path, stored: &Stored) -> io::Result<()> {
-    write_private(path, &encode(stored))
+/// Bytes of resources that no file has yet.
+pub type Fresh = BTreeMap<Arc<str>, Applied>;
+
+/// `None` where there is no file yet.
+pub fn read(path: &Path) -> Result<Option<Stored>, SnapshotError> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        file => decode(file?).map(Some),
+    }
+}
+
+/// Puts the file in place that holds what is `kept`; what is not `fresh` comes from the file that is there.
+pub fn write(path: &Path, kept: &Kept, fresh: &Fresh) -> Result<(), SnapshotError> {
+    private(path, |file| encode(file, open(path), kept, fresh))
 }
 
 /// Puts a private file in place whole: beside it, 0600, synced, renamed.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    private(path, |file| file.write_all(bytes))
+}
+
+fn private<E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut File) -> Result<(), E>) -> Result<(), E> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = Path::new(&beside);
     match fs::remove_file(beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.sync_all()?;
-    fs::rename(beside, path)
+    Ok(fs::rename(beside, path)?)
 }
 
-fn encode(stored: &Stored) -> Vec<u8> {
-    let entry = |(name, applied): (&Arc<str>, &Applied)| v1::snapshot::Entry {
-        name: name.to_string(),
-        version: applied.version.to_string(),
-        resource: applied.bytes.clone(),
-    };
-    let alias = |(name, key): (&Arc<str>, &Option<Key>)| v1::snapshot::Alias {
-        subscription: name.to_string(),
-        name: key.as_ref().map(ToString::to_string).unwrap_or_default(),
-    };
-    let body = wire::stored::to_bytes(&v1::Snapshot {
-        generation: stored.generation,
-        entries: stored.held.iter().map(entry).collect(),
-        aliases: stored.answers.iter().map(alias).collect(),
-    });
-    let mut out = Vec::with_capacity(HEADER + body.len());
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&Sha256::digest(&body));
-    out.extend_from_slice(&body);
-    out
+/// The pieces of the file that is there, if it is whole.
+fn open(path: &Path) -> Result<Pieces<BufReader<File>>, SnapshotError> {
+    pieces(File::open(path)?)
 }
 
-fn decode(bytes: &[u8]) -> Result<Stored, SnapshotError> {
-    let (magic, rest) = bytes.split_at_checked(MAGIC.len()).ok_or(SnapshotError::Magic)?;
-    if magic != MAGIC {
+fn pieces<F: Read + Seek>(mut file: F) -> Result<Pieces<BufReader<F>>, SnapshotError> {
+    if file.seek(SeekFrom::End(0))? > limits::SNAPSHOT_BYTES {
+        return Err(SnapshotError::TooLarge);
+    }
+    file.rewind()?;
+    let (mut magic, mut checksum) = ([0; 8], [0; 32]);
+    if file.read_exact(&mut magic).is_err() || magic != *MAGIC {
         return Err(SnapshotError::Magic);
     }
-    let (checksum, body) = rest.split_at_checked(32).ok_or(SnapshotError::Checksum)?;
-    if Sha256::digest(body)[..] != *checksum {
+    file.read_exact(&mut checksum).map_err(|_| SnapshotError::Checksum)?;
+    let mut digest = Sha256::new();
+    io::copy(&mut file, &mut digest)?;
+    if digest.finalize()[..] != checksum {
         return Err(SnapshotError::Checksum);
     }
-    let message = wire::stored::from_bytes(body).map_err(SnapshotError::Malformed)?;
-    let mut stored = Stored { generation: message.generation, ..Stored::default() };
-    for entry in message.entries {
-        stored.held.insert(entry.name.into(), Applied { version: entry.version.into(), bytes: entry.resource });
+    file.seek(SeekFrom::Start(HEADER))?;
+    Ok(Pieces::new(BufReader::new(file)))
+}
+
+/// Adds up the checksum of what is written.
+struct Summed<W> {
+    to: W,
+    digest: Sha256,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
     }
-    for alias in message.aliases {
-        let key = match alias.name.as_str() {
-            "" => None,
-            name => match Key::parse(name) {
-                Some(key) => Some(key),
-                // Of a later release: it is asked for again, and all else is good.
-                None => continue,
-            },
-        };
-        stored.answers.insert(alias.subscription.into(), key);
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn encode<W: Write + Seek, R: Read>(
+    file: &mut W,
+    before: Result<Pieces<R>, SnapshotError>,
+    kept: &Kept,
+    fresh: &Fresh,
+) -> Result<(), SnapshotError> {
+    file.seek(SeekFrom::Start(HEADER))?;
+    let checksum = write_pieces(file, before, kept, fresh)?;
+    file.rewind()?;
+    file.write_all(MAGIC)?;
+    Ok(file.write_all(&checksum)?)
+}
+
+/// Gives their checksum.
+fn write_pieces<R: Read>(
+    file: &mut impl Write,
+    before: Result<Pieces<R>, SnapshotError>,
+    kept: &Kept,
+    fresh: &Fresh,
+) -> Result<[u8; 32], SnapshotError> {
+    let mut to = Summed { to: BufWriter::new(file), digest: Sha256::new() };
+    stored::write(&mut to, Piece::Generation(kept.generation))?;
+    for (name, key) in &kept.answers {
+        let alias = Alias { subscription: name.to_string(), name: key.as_ref().map(Key::to_string).unwrap_or_default() };
+        stored::write(&mut to, Piece::Alias(alias))?;
+    }
+    let is_held = |name: &str, version: &str| kept.held.get(name).is_some_and(|held| **held == *version);
+    let mut written = 0;
+    for (name, applied) in fresh.iter().filter(|(name, applied)| is_held(name, &applied.version)) {
+        let (name, version, resource) = (name.to_string(), applied.version.to_string(), applied.bytes.clone());
+        stored::write(&mut to, Piece::Entry(Entry { name, version, resource }))?;
+        written += 1;
+    }
+    let is_fresh = |entry: &Entry| fresh.get(&*entry.name).is_some_and(|applied| *applied.version == entry.version);
+    let mut why = String::new();
+    match before {
+        Ok(mut before) => {
+            while let Some(piece) = before.next().map_err(SnapshotError::Malformed)? {
+                if let Piece::Entry(entry) = piece
+                    && is_held(&entry.name, &entry.version)
+                    && !is_fresh(&entry)
+                {
+                    stored::write(&mut to, Piece::Entry(entry))?;
+                    written += 1;
+                }
+            }
+        }
+        Err(error) => why = format!(", which {error}"),
+    }
+    if written != kept.held.len() {
+        return Err(SnapshotError::Lost(kept.held.len().abs_diff(written), why));
+    }
+    to.flush()?;
+    Ok(to.digest.finalize().into())
+}
+
+fn decode<F: Read + Seek>(file: F) -> Result<Stored, SnapshotError> {
+    let mut pieces = pieces(file)?;
+    let mut stored = Stored::default();
+    while let Some(piece) = pieces.next().map_err(SnapshotError::Malformed)? {
+        match piece {
+            Piece::Generation(generation) => stored.generation = generation,
+            Piece::Entry(entry) => {
+                let applied = Applied { version: entry.version.into(), bytes: entry.resource };
+                stored.held.insert(entry.name.into(), applied);
+            }
+            Piece::Alias(alias) => {
+                let key = match alias.name.as_str() {
+                    "" => None,
+                    name => match Key::parse(name) {
+                        Some(key) => Some(key),
+                        // Of a later release: it is asked for again, and all else is good.
+                        None => continue,
+                    },
+                };
+                stored.answers.insert(alias.subscription.into(), key);
+            }
+        }
     }
     Ok(stored)
 }

@@ -1,7 +1,7 @@
 //! Keeps the snapshot on disk near what is in force, beside the thread that applies: the latest wins, one write is under way at most, and the
 //! last one is written before the saver is gone. Knows nothing of control planes, nor what a snapshot means.
 
-use super::file::{self, Stored};
+use super::file::{self, Fresh, Kept, SnapshotError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,11 +9,15 @@ use std::thread::JoinHandle;
 
 #[derive(Default)]
 struct Slot {
-    latest: Option<Stored>,
+    latest: Option<Kept>,
+    /// Bytes that no file has yet.
+    owed: Fresh,
     writing: bool,
     /// Another process of the same proxy writes: what is put waits here.
     held: bool,
     ended: bool,
+    /// Bytes are needed that nobody has.
+    lost: bool,
 }
 
 #[derive(Default)]
@@ -42,24 +46,29 @@ impl Saver {
     /// # Errors
     /// If no thread can be had.
     pub fn start(path: PathBuf) -> io::Result<Self> {
-        Self::with(move |stored| {
-            if let Err(error) = file::write(&path, stored) {
-                tracing::error!(%error, "snapshot cannot be written; a restart without the control plane would serve an older one");
-            }
-        })
+        Self::with(move |kept, fresh| file::write(&path, kept, fresh))
     }
 
-    fn with(write: impl FnMut(&Stored) + Send + 'static) -> io::Result<Self> {
+    fn with(write: impl FnMut(&Kept, &Fresh) -> Result<(), SnapshotError> + Send + 'static) -> io::Result<Self> {
         let desk = Arc::new(Desk::default());
         let theirs = desk.clone();
         let thread = std::thread::Builder::new().name("snapshot".into()).spawn(move || work(&theirs, write))?;
         Ok(Self { desk, thread: Some(thread) })
     }
 
-    /// To be written as soon as what is being written is done, unless a later one comes first.
-    pub fn put(&self, stored: Stored) {
-        self.desk.lock().latest = Some(stored);
+    /// To be written as soon as what is being written is done, unless a later one comes first. `fresh` are the bytes of what is held since the last time.
+    pub fn put(&self, kept: Kept, fresh: Fresh) {
+        let mut slot = self.desk.lock();
+        slot.owed.extend(fresh);
+        slot.owed.retain(|name, applied| kept.held.get(name) == Some(&applied.version));
+        slot.latest = Some(kept);
+        drop(slot);
         self.desk.changed.notify_all();
+    }
+
+    /// Whether bytes are needed that nobody has any more, since this was last asked: then all is to be asked for again.
+    pub fn lost(&self) -> bool {
+        std::mem::take(&mut self.desk.lock().lost)
     }
 
     /// Returns when what was put was tried to be written.
@@ -96,14 +105,24 @@ impl Drop for Saver {
     }
 }
 
-fn work(desk: &Desk, mut write: impl FnMut(&Stored)) {
+fn work(desk: &Desk, mut write: impl FnMut(&Kept, &Fresh) -> Result<(), SnapshotError>) {
     loop {
         let mut slot = desk.wait_while(|slot| (slot.latest.is_none() || slot.held) && !slot.ended);
-        let Some(stored) = slot.latest.take().filter(|_| !slot.held) else { return };
+        let Some(kept) = slot.latest.take().filter(|_| !slot.held) else { return };
+        let fresh = std::mem::take(&mut slot.owed);
         slot.writing = true;
         drop(slot);
-        write(&stored);
-        desk.lock().writing = false;
+        let written = write(&kept, &fresh);
+        let mut slot = desk.lock();
+        if let Err(error) = written {
+            tracing::error!(%error, "snapshot cannot be written; a restart without the control plane would serve an older one");
+            slot.lost |= matches!(error, SnapshotError::Lost(..));
+            // What came meanwhile is newer.
+            let newer = std::mem::replace(&mut slot.owed, fresh);
+            slot.owed.extend(newer);
+        }
+        slot.writing = false;
+        drop(slot);
         desk.changed.notify_all();
     }
 }

@@ -63,10 +63,14 @@ pub(super) trait Read<T> {
 
 impl<T> Read<T> for Result<T> {
     fn at(self, field: &str) -> Self {
-        self.map_err(|wrong| {
-            let joint = if wrong.field.is_empty() || wrong.field.starts_with('[') || field.is_empty() { "" } else { "." };
-            Wrong { field: format!("{field}{joint}{}", wrong.field), why: wrong.why }
-        })
+        self.map_err(|wrong| wrong.at(field))
+    }
+}
+
+impl Wrong {
+    fn at(self, field: &str) -> Self {
+        let joint = if self.field.is_empty() || self.field.starts_with('[') || field.is_empty() { "" } else { "." };
+        Self { field: format!("{field}{joint}{}", self.field), why: self.why }
     }
 }
 
@@ -80,7 +84,7 @@ pub(super) fn short(text: &str) -> Result<()> {
 
 pub(super) fn text(text: String) -> Result<Arc<str>> {
     short(&text)?;
-    Ok(text.into())
+    Ok(model::lately::shared(&text))
 }
 
 pub(super) fn blob(bytes: Bytes) -> Result<Arc<[u8]>> {
@@ -102,7 +106,12 @@ pub(super) fn list<A, B>(items: Vec<A>, field: &str, mut read: impl FnMut(A) -> 
     if items.len() > limits::LIST {
         return Err(wrong(format!("has more than {} members", limits::LIST))).at(field);
     }
-    items.into_iter().enumerate().map(|(i, item)| read(item).at(&format!("[{i}]")).at(field)).collect()
+    // As large as what it holds: `collect` would keep the memory of what came, which grew in steps and held what is larger.
+    let mut all = Vec::with_capacity(items.len());
+    for (i, item) in items.into_iter().enumerate() {
+        all.push(read(item).map_err(|wrong| wrong.at(&format!("[{i}]")).at(field))?);
+    }
+    Ok(all)
 }
 
 pub(super) fn texts(items: Vec<String>, field: &str) -> Result<Vec<Arc<str>>> {

@@ -29,7 +29,7 @@ pub struct Step {
     pub strict: Vec<Unreadable>,
 }
 
-/// What is held, as it was acknowledged: for the snapshot on disk.
+/// A resource as it came: for the snapshot on disk, which alone keeps bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     pub version: Arc<str>,
@@ -58,7 +58,8 @@ struct Pending {
 #[derive(Debug, Default)]
 pub struct ClientSession {
     node: Node,
-    held: BTreeMap<Arc<str>, Applied>,
+    /// By name: the version.
+    held: BTreeMap<Arc<str>, Arc<str>>,
     /// What `host/…` subscriptions resolve to, as it is in force.
     answers: BTreeMap<Arc<str>, Option<Key>>,
     subscriptions: BTreeSet<Arc<str>>,
@@ -74,7 +75,7 @@ pub struct ClientSession {
 
 impl ClientSession {
     /// `held` and `answers` are what a snapshot brought; they are announced, so that only what changed meanwhile is sent.
-    pub fn new(node: Node, held: BTreeMap<Arc<str>, Applied>, answers: BTreeMap<Arc<str>, Option<Key>>) -> Self {
+    pub fn new(node: Node, held: BTreeMap<Arc<str>, Arc<str>>, answers: BTreeMap<Arc<str>, Option<Key>>) -> Self {
         let client_features = super::features().chain(node.client_features).collect();
         let node = Node { client_features, ..node };
         let subscriptions = answers.keys().cloned().collect();
@@ -97,8 +98,8 @@ impl ClientSession {
         &self.subscriptions
     }
 
-    /// By name: every resource that was applied.
-    pub fn held(&self) -> &BTreeMap<Arc<str>, Applied> {
+    /// By name: the version of every resource that was applied.
+    pub fn held(&self) -> &BTreeMap<Arc<str>, Arc<str>> {
         &self.held
     }
 
@@ -156,7 +157,7 @@ impl ClientSession {
         if first {
             self.connected = true;
             request.node = Some(self.node.clone());
-            let held = self.held.iter().map(|(name, applied)| (name.to_string(), applied.version.to_string()));
+            let held = self.held.iter().map(|(name, version)| (name.to_string(), version.to_string()));
             // What names resolve to is known too, and announced in the same way.
             let name_of = |key: &Option<Key>| key.as_ref().map(ToString::to_string).unwrap_or_default();
             request.initial_resource_versions =
@@ -209,7 +210,7 @@ impl ClientSession {
         let mut put = Vec::with_capacity(staged.put.len());
         for (name, applied, change) in staged.put {
             // Sent for a new alias only: nothing to do in the table, and so nothing to hold anew. What is held is always what is in force.
-            if self.held.get(&name).is_none_or(|held| held.version != applied.version) {
+            if self.held.get(&name).is_none_or(|version| *version != applied.version) {
                 step.changes.push(change);
                 put.push((name, applied));
             }
@@ -251,18 +252,21 @@ impl ClientSession {
         Ok(())
     }
 
-    /// The step is in force, but for `refused`: resources that could be read and yet not be used.
-    pub fn applied(&mut self, refused: Vec<Unreadable>) {
-        let Some(mut pending) = self.pending.take() else { return };
+    /// On the next stream all is asked for again: somebody lost the bytes of what is held. What is in force stays, and what is gone meanwhile is told as ever.
+    pub fn ask_again(&mut self) {
+        let none: Arc<str> = "".into();
+        self.held.values_mut().for_each(|version| *version = none.clone());
+    }
+
+    /// The step is in force, but for `refused`: resources that could be read and yet not be used. Gives what is held from now on that was not before.
+    pub fn applied(&mut self, refused: Vec<Unreadable>) -> BTreeMap<Arc<str>, Applied> {
+        let Some(mut pending) = self.pending.take() else { return BTreeMap::new() };
         let bad: HashMap<&str, ()> = refused.iter().map(|r| (r.name.as_str(), ())).collect();
         for name in pending.removed {
             self.held.remove(&name);
         }
-        for (name, applied) in pending.put {
-            if !bad.contains_key(&*name) {
-                self.held.insert(name, applied);
-            }
-        }
+        let put: BTreeMap<_, _> = pending.put.into_iter().filter(|(name, _)| !bad.contains_key(&**name)).collect();
+        self.held.extend(put.iter().map(|(name, applied)| (name.clone(), applied.version.clone())));
         for (name, key) in pending.answers {
             if self.subscriptions.contains(&name) {
                 self.answers.insert(name, key);
@@ -270,6 +274,7 @@ impl ClientSession {
         }
         pending.unreadable.extend(refused);
         self.answer = Some((pending.nonce, pending.unreadable));
+        put
     }
 }
 

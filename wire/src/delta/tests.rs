@@ -1,6 +1,6 @@
 //! Paired sessions: a server and a client over a wire that loses streams and delays messages.
 
-use super::{ClientSession, Encoded, ServerSession, Unreadable, View};
+use super::{Applied, ClientSession, Encoded, ServerSession, Unreadable, View};
 use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use crate::{SELF, limits};
 use model::{Change, Endpoint, Endpoints, Key, Kind, Resource, Source};
@@ -107,7 +107,7 @@ impl Pair {
 
     fn agrees(&self, world: &View) -> bool {
         let want: BTreeMap<_, _> = world.items.items().iter().map(|i| (i.name.to_string(), crate::decode(&i.bytes).unwrap())).collect();
-        let held: Vec<_> = self.client.held().iter().map(|(name, applied)| (name.clone(), applied.version.clone())).collect();
+        let held: Vec<_> = self.client.held().iter().map(|(name, version)| (name.clone(), version.clone())).collect();
         let versions: Vec<_> = world.items.items().iter().map(|i| (i.name.clone(), i.version.clone())).collect();
         want == self.table && held == versions
     }
@@ -282,7 +282,7 @@ fn a_stream_that_breaks_within_a_step_leaves_what_was_in_force() {
 fn what_could_not_be_used_is_not_held_and_the_last_good_one_stays() {
     let mut pair = Pair::new();
     pair.settle(&view(1, [endpoints("a", 1)]));
-    let (name, good) = pair.client.held().iter().next().map(|(name, applied)| (name.to_string(), applied.clone())).unwrap();
+    let (name, good) = pair.client.held().iter().next().map(|(name, version)| (name.to_string(), version.clone())).unwrap();
     let world = view(2, [endpoints("a", 2), endpoints("b", 1)]);
     pair.resolve(&world);
     let step = pair.client.on_response(pair.server.poll().unwrap()).unwrap().unwrap();
@@ -296,7 +296,7 @@ fn what_could_not_be_used_is_not_held_and_the_last_good_one_stays() {
     // A stream that is opened anew asks for what was refused, since what is held is older.
     pair.reset();
     let hello = pair.client.poll().unwrap();
-    assert_eq!(hello.initial_resource_versions["files/endpoints/shop/a"], *good.version);
+    assert_eq!(hello.initial_resource_versions["files/endpoints/shop/a"], *good);
 }
 
 #[test]
@@ -304,6 +304,8 @@ fn what_is_held_is_what_is_in_force_though_a_response_contradicts_itself() {
     let mut pair = Pair::new();
     pair.settle(&view(1, [endpoints("a", 1)]));
     // The same version with other bytes; and the same name twice, first anew and then as it is held.
+    let first = endpoints("a", 1);
+    let mut bytes = BTreeMap::from([(first.name.clone(), Applied { version: first.version.clone(), bytes: first.bytes.clone() })]);
     for names in [["a1", "a1-forged"], ["a2", "a1"]] {
         let resource = |kind: &str| {
             let of = endpoints("a", if kind == "a1" { 1 } else { 2 });
@@ -323,12 +325,32 @@ fn what_is_held_is_what_is_in_force_though_a_response_contradicts_itself() {
                 pair.table.insert(resource.key().to_string(), resource);
             }
         }
-        pair.client.applied(Vec::new());
+        bytes.extend(pair.client.applied(Vec::new()));
         pair.client.poll();
-        for (name, applied) in pair.client.held() {
-            assert_eq!(pair.table.get(&**name), crate::decode(&applied.bytes).ok().as_ref(), "{names:?}");
+        for (name, version) in pair.client.held() {
+            let Applied { version: of, bytes } = &bytes[name];
+            assert_eq!((of, pair.table.get(&**name)), (version, crate::decode(bytes).ok().as_ref()), "{names:?}");
         }
     }
+}
+
+#[test]
+fn what_somebody_lost_is_asked_for_again_and_what_is_gone_is_told_all_the_same() {
+    let mut pair = Pair::new();
+    pair.settle(&view(1, [endpoints("a", 1), endpoints("b", 1)]));
+    pair.client.ask_again();
+    assert_eq!(pair.client.held().len(), 2, "it is in force all the while");
+    pair.reset();
+    let hello = pair.client.poll().unwrap();
+    assert_eq!(hello.initial_resource_versions["files/endpoints/shop/b"], "");
+    pair.server.on_request(hello).unwrap();
+    pair.resolve(&view(2, [endpoints("b", 1)]));
+    let step = pair.client.on_response(pair.server.poll().unwrap()).unwrap().unwrap();
+    assert!(step.changes.iter().any(|change| matches!(change, Change::Remove(key) if &*key.name == "a")), "{step:?}");
+    let fresh = pair.client.applied(Vec::new());
+    assert_eq!(fresh.keys().map(|name| &**name).collect::<Vec<_>>(), ["files/endpoints/shop/b"]);
+    assert_eq!(fresh["files/endpoints/shop/b"].bytes, endpoints("b", 1).bytes);
+    assert_eq!(pair.client.held().values().cloned().collect::<Vec<_>>(), [endpoints("b", 1).version.clone()]);
 }
 
 /// A later release's kind of resource: the field of the message is not known here, nor is the word in its key.

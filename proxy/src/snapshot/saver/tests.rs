@@ -1,8 +1,8 @@
 use super::*;
 use std::sync::mpsc;
 
-fn stored(generation: u64) -> Stored {
-    Stored { generation, ..Stored::default() }
+fn kept(generation: u64) -> Kept {
+    Kept { generation, ..Kept::default() }
 }
 
 #[test]
@@ -11,16 +11,17 @@ fn a_burst_while_the_disk_is_slow_is_two_writes_and_ends_with_the_last() {
     let (release, released) = mpsc::channel::<()>();
     let written = Arc::new(Mutex::new(Vec::new()));
     let seen = written.clone();
-    let saver = Saver::with(move |stored| {
-        seen.lock().unwrap().push(stored.generation);
+    let saver = Saver::with(move |kept, _| {
+        seen.lock().unwrap().push(kept.generation);
         _ = started.send(());
         // The first write lasts until the burst is over; an ended channel holds nobody.
         _ = released.recv();
+        Ok(())
     })
     .unwrap();
-    saver.put(stored(1));
+    saver.put(kept(1), Fresh::new());
     begun.recv().unwrap();
-    (2..=1000).for_each(|generation| saver.put(stored(generation)));
+    (2..=1000).for_each(|generation| saver.put(kept(generation), Fresh::new()));
     drop(release);
     drop(saver);
     assert_eq!(*written.lock().unwrap(), [1, 1000]);
@@ -31,7 +32,7 @@ fn the_last_of_a_thousand_changes_is_on_disk_in_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
     let saver = Saver::start(path.clone()).unwrap();
-    (1..=1000).for_each(|generation| saver.put(stored(generation)));
+    (1..=1000).for_each(|generation| saver.put(kept(generation), Fresh::new()));
     drop(saver);
     assert_eq!(file::read(&path).unwrap().unwrap().generation, 1000);
 }
@@ -42,12 +43,12 @@ fn who_must_know_that_it_is_written_can_wait() {
     let path = folder.path().join("snapshot");
     let saver = Saver::start(path.clone()).unwrap();
     saver.settle();
-    saver.put(stored(7));
+    saver.put(kept(7), Fresh::new());
     saver.settle();
     assert_eq!(file::read(&path).unwrap().unwrap().generation, 7);
     // A disk that does not take it holds nobody up.
     let nowhere = Saver::start(folder.path().join("not/there")).unwrap();
-    nowhere.put(stored(8));
+    nowhere.put(kept(8), Fresh::new());
     nowhere.settle();
 }
 
@@ -56,10 +57,10 @@ fn while_another_process_writes_what_is_put_waits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
     let saver = Saver::start(path.clone()).unwrap();
-    saver.put(stored(1));
+    saver.put(kept(1), Fresh::new());
     saver.settle();
     saver.hold();
-    saver.put(stored(2));
+    saver.put(kept(2), Fresh::new());
     saver.settle();
     assert_eq!(file::read(&path).unwrap().unwrap().generation, 1);
     saver.release();
@@ -67,7 +68,28 @@ fn while_another_process_writes_what_is_put_waits() {
     assert_eq!(file::read(&path).unwrap().unwrap().generation, 2);
     // Nor is it written at the end.
     saver.hold();
-    saver.put(stored(3));
+    saver.put(kept(3), Fresh::new());
     drop(saver);
     assert_eq!(file::read(&path).unwrap().unwrap().generation, 2);
+}
+
+#[test]
+fn bytes_that_were_not_written_are_owed_until_they_are_and_lost_ones_are_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("not/yet");
+    let saver = Saver::start(path.clone()).unwrap();
+    let applied = |version: &str| wire::delta::Applied { version: version.into(), bytes: version.to_owned().into() };
+    let of = |version: &str| Kept { held: [("a".into(), version.into())].into(), ..kept(1) };
+    saver.put(of("v1"), [("a".into(), applied("v1"))].into());
+    saver.settle();
+    assert!(!saver.lost(), "a disk that does not take them loses nothing");
+    std::fs::create_dir(folder.path().join("not")).unwrap();
+    saver.put(of("v1"), Fresh::new());
+    saver.settle();
+    assert_eq!(file::read(&path).unwrap().unwrap().held, [("a".into(), applied("v1"))].into());
+    std::fs::remove_file(&path).unwrap();
+    saver.put(of("v1"), Fresh::new());
+    saver.settle();
+    assert!(saver.lost());
+    assert!(!saver.lost());
 }

@@ -44,7 +44,7 @@ impl AskFlag {
             None => Ok(Client::control(&self.mesh.place()?)),
             Some(cluster) => {
                 let client = cluster.connect().await?;
-                Ok(Client::leader(cluster.leader(client).await?))
+                Ok(Client::leader(cluster.leader(client).await?).patient())
             }
         }
     }
@@ -80,14 +80,15 @@ impl Cluster {
         Ok(match kubernetes::token(self.context.as_deref()).await.filter(|_| !may_start) {
             Some(token) => Client::by_token(leader, token),
             None => Client::inside(leader),
-        })
+        }
+        .patient())
     }
 
     /// Whoever leads; while replicas are replaced nobody does for a moment, which is waited for.
     pub async fn leader(&self, client: kubernetes::Client) -> Outcome<Leader> {
         let system = self.system.as_str();
         let say = || eprintln!("organza: no replica of the control plane leads; one is waited for, {:?} at most", limits::LEADER);
-        patience::until_one_leads(|| Leader::find(client.clone(), system), say).await.map_err(leaderless)
+        patience::until_one_leads(|| Leader::find(client.clone(), system), ReachError::passes, say).await.map_err(leaderless)
     }
 
     /// The same as things are now.
@@ -96,7 +97,7 @@ impl Cluster {
     }
 }
 
-fn leaderless(why: ReachError) -> Failure {
+pub fn leaderless(why: ReachError) -> Failure {
     Failure::unreachable("the control plane of the cluster is not reached").why(why).remedy("organza check --kubernetes says what is wrong")
 }
 

@@ -95,7 +95,7 @@ async fn revoke(args: RevokeArgs) -> Outcome {
     let RevokeArgs { proxy, ask } = args;
     // Where a token is judged nobody is registered and nobody taken out: it takes the socket.
     let client = match ask.cluster() {
-        Some(cluster) => Client::inside(cluster.leader(cluster.connect().await?).await?),
+        Some(cluster) => Client::inside(cluster.leader(cluster.connect().await?).await?).patient(),
         None => ask.owner().await?,
     };
     client.delete(&format!("{}?revoke=true", registered(&escaped(&proxy)))).await?;

@@ -1,12 +1,13 @@
 //! Speaks to a control plane through its Unix socket (and to a proxy's admin socket, which is of the same make), or through the API server of a cluster to
 //! the pod that leads, to where it answers questions or to its socket: HTTP/1.1, JSON. Says "not reachable" in one way for all commands.
 
+use crate::ask_flag::leaderless;
 use crate::failure::{Failure, Outcome};
 use crate::limits;
 use crate::patience;
 use crate::place::Place;
 use bytes::Bytes;
-use control::kubernetes::{Leader, QUESTIONS};
+use control::kubernetes::{Leader, QUESTIONS, ReachError};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
@@ -43,6 +44,35 @@ pub struct Client {
     /// What the user calls what is behind the socket.
     whose: String,
     remedy: Remedy,
+    /// Whether another one is waited for where who leads is away.
+    is_patient: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+enum Unanswered {
+    /// Who leads may be there no more, and has changed nothing for it.
+    Away(Failure),
+    Failed(Failure),
+}
+
+impl Unanswered {
+    fn of(passes: bool, failure: Failure) -> Self {
+        if passes { Self::Away(failure) } else { Self::Failed(failure) }
+    }
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Unanswered> for Failure {
+    fn from(unanswered: Unanswered) -> Self {
+        let (Unanswered::Away(failure) | Unanswered::Failed(failure)) = unanswered;
+        failure
+    }
 }
 
 /// What to do where nobody answers.
@@ -55,12 +85,23 @@ enum Remedy {
 
 impl Client {
     pub fn control(place: &Place) -> Self {
-        Self { way: Way::Socket(place.control_socket()), whose: format!("mesh {:?}", place.mesh), remedy: Remedy::Of(place.clone()) }
+        Self {
+            way: Way::Socket(place.control_socket()),
+            whose: format!("mesh {:?}", place.mesh),
+            remedy: Remedy::Of(place.clone()),
+            is_patient: false,
+        }
     }
 
     pub fn leader(leader: Leader) -> Self {
         let whose = format!("control plane {}", leader.pod);
-        Self { way: Way::Leader(leader, None), whose, remedy: Remedy::Said("organza check --kubernetes says what is wrong".into()) }
+        let remedy = Remedy::Said("organza check --kubernetes says what is wrong".into());
+        Self { way: Way::Leader(leader, None), whose, remedy, is_patient: false }
+    }
+
+    /// Waits for another one to lead where who leads is away: one that ended without a word holds its lease for a while.
+    pub fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     /// For what that token allows.
@@ -78,6 +119,7 @@ impl Client {
             way: Way::Socket(socket.to_owned()),
             whose: format!("proxy {proxy:?}"),
             remedy: Remedy::Said(format!("read its log: organza logs {proxy}")),
+            is_patient: false,
         }
     }
 
@@ -114,39 +156,91 @@ impl Client {
     }
 
     async fn bytes(&self, method: Method, path: &str, body: Bytes) -> Outcome<Bytes> {
-        let late = || Failure::unreachable(format!("{} does not answer", self.whose)).why(format!("nothing within {:?}", limits::ANSWER));
-        let whole = async {
-            let answer = self.open(method, path, body).await?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), limits::ANSWER_BYTES).collect().await;
-            let bytes = body.map_err(|error| Failure::unreachable(format!("{} broke off its answer", self.whose)).why(error))?.to_bytes();
-            if status.is_success() { Ok(bytes) } else { Err(refusal(path, status, &bytes)) }
-        };
-        tokio::time::timeout(limits::ANSWER, whole).await.map_err(|_| late())?
+        self.asked(|client| {
+            let (method, body) = (method.clone(), body.clone());
+            async move { client.bytes_once(method, path, body).await }
+        })
+        .await
     }
 
     /// The answer with its body still coming, for streams of events.
     pub async fn open(&self, method: Method, path: &str, body: Bytes) -> Outcome<Response<Incoming>> {
+        self.asked(|client| {
+            let (method, body) = (method.clone(), body.clone());
+            async move { client.open_once(method, path, body).await }
+        })
+        .await
+    }
+
+    async fn asked<T, F>(&self, ask: impl Fn(Self) -> F) -> Outcome<T>
+    where
+        F: Future<Output = Result<T, Unanswered>>,
+    {
+        let first = ask(self.clone()).await;
+        if !self.is_patient || !matches!(first, Err(Unanswered::Away(_))) {
+            return first.map_err(Failure::from);
+        }
+        let say = || eprintln!("organza: {} is not reached; another to lead is waited for, {:?} at most", self.whose, limits::LEADER);
+        let again = || async { ask(self.again().await?).await };
+        patience::until_one_leads(again, |why| matches!(why, Unanswered::Away(_)), say).await.map_err(Failure::from)
+    }
+
+    /// To whoever leads by now.
+    async fn again(&self) -> Result<Self, Unanswered> {
+        let (Way::Leader(leader, _) | Way::Inside(leader)) = &self.way else { return Ok(self.clone()) };
+        let leader = leader.again().await.map_err(|why| Unanswered::of(why.passes(), leaderless(why)))?;
+        let way = match &self.way {
+            Way::Leader(_, bearer) => Way::Leader(leader.clone(), bearer.clone()),
+            _ => Way::Inside(leader.clone()),
+        };
+        Ok(Self { way, ..Self::leader(leader) })
+    }
+
+    async fn bytes_once(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Unanswered> {
+        let late = || Failure::unreachable(format!("{} does not answer", self.whose)).why(format!("nothing within {:?}", limits::ANSWER));
+        let whole = async {
+            let answer = self.open_once(method, path, body).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), limits::ANSWER_BYTES).collect().await;
+            let bytes = body.map_err(|error| Failure::unreachable(format!("{} broke off its answer", self.whose)).why(error))?.to_bytes();
+            if status.is_success() { Ok(bytes) } else { Err(refusal(path, status, &bytes).into()) }
+        };
+        tokio::time::timeout(limits::ANSWER, whole).await.map_err(|_| late())?
+    }
+
+    async fn open_once(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Unanswered> {
+        // What changes nothing may be asked twice.
+        let is_question = method == Method::GET;
         let mut builder =
             Request::builder().method(method).uri(path).header("host", control::api::HOST).header("content-type", "application/json");
         if let Way::Leader(_, Some(Bearer(token))) = &self.way {
             builder = builder.header("authorization", format!("Bearer {token}"));
         }
         let request = builder.body(Full::new(body)).map_err(|error| Failure::problem(format!("{path} is no path")).why(error))?;
-        match &self.way {
+        let answer = match &self.way {
             Way::Socket(socket) => {
                 let gone = |error: &dyn std::fmt::Display| self.gone(format!("{}: {error}", socket.display()));
                 let stream = UnixStream::connect(socket).await.map_err(|error| gone(&error))?;
-                send(stream, request).await.map_err(|error| gone(&error))
+                return Ok(send(stream, request).await.map_err(|error| gone(&error))?);
             }
             Way::Leader(leader, _) => {
-                let (stream, broken) = leader.open(QUESTIONS).await.map_err(|error| self.gone(error))?;
+                let (stream, broken) = self.reached(leader.open(QUESTIONS)).await?;
                 self.through(stream, request, broken).await
             }
             Way::Inside(leader) => {
-                let (stream, failed) = leader.inside().await.map_err(|error| self.gone(error))?;
+                let (stream, failed) = self.reached(leader.inside()).await?;
                 self.through(stream, request, failed).await
             }
+        };
+        answer.map_err(|failure| Unanswered::of(is_question, failure))
+    }
+
+    /// The API server may itself wait for a machine that is there no more.
+    async fn reached<T>(&self, opening: impl Future<Output = Result<T, ReachError>>) -> Result<T, Unanswered> {
+        match tokio::time::timeout(limits::CONNECT, opening).await {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(why)) => Err(Unanswered::of(why.passes(), self.gone(why))),
+            Err(_) => Err(Unanswered::Away(self.gone(format!("no connection within {:?}", limits::CONNECT)))),
         }
     }
 

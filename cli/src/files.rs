@@ -3,6 +3,7 @@
 
 use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
+use crate::limits;
 use crate::render;
 use frontends::file::{Loaded, load};
 use frontends::{Object, schema};
@@ -31,9 +32,6 @@ impl For {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PassedOver(pub BTreeMap<String, usize>);
 
-/// Kinds of others that are named; of more it is told how many.
-const NAMED: usize = 6;
-
 impl PassedOver {
     /// Takes them out.
     fn of(objects: &mut Vec<Object>) -> Self {
@@ -52,10 +50,14 @@ fn is_others(object: &ObjectRef) -> bool {
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, kinds) = (self.0.values().sum::<usize>(), self.0.len());
-        let named: Vec<String> = self.0.iter().take(NAMED).map(|(kind, count)| format!("{count} {kind}")).collect();
+        let named: Vec<String> = self.0.iter().take(limits::KINDS_NAMED).map(|(kind, count)| format!("{count} {kind}")).collect();
         let objects = if count == 1 { "object" } else { "objects" };
         write!(f, "passed over: {count} {objects} that Organza does not read: {}", named.join(", "))?;
-        if kinds > NAMED { write!(f, ", and {} more kinds", kinds - NAMED) } else { Ok(()) }
+        match kinds.saturating_sub(limits::KINDS_NAMED) {
+            0 => Ok(()),
+            1 => f.write_str(", and 1 more kind"),
+            more => write!(f, ", and {more} more kinds"),
+        }
     }
 }
 
@@ -72,7 +74,13 @@ pub fn judged(paths: &[PathBuf], whose: For) -> Outcome<(Loaded, PassedOver)> {
         // Of what is passed over there may be two: a base and what is laid over it.
         loaded.problems.retain(|problem| &*problem.report.reason != "Duplicate" || !is_others(&problem.report.object));
     }
-    let (good, refused) = schema::check(objects);
+    let (good, mut refused) = schema::check(objects);
+    for problem in refused.iter_mut().filter(|problem| whose == For::Mesh && is_others(&problem.report.object)) {
+        let report = &mut problem.report;
+        report
+            .fix
+            .get_or_insert_with(|| "for files of a cluster ask with --kubernetes or --context: what others read is passed over".into());
+    }
     loaded.objects = good;
     loaded.problems.extend(refused);
     Ok((loaded, passed_over))

@@ -3,6 +3,7 @@
 
 use crate::failure::{Failure, Outcome};
 use clap::Args;
+use control::kubernetes::Applied;
 use serde_json::Value;
 
 const EXAMPLES: &str = "\
@@ -47,6 +48,7 @@ pub async fn run(args: InstallArgs) -> Outcome {
     let connected = control::kubernetes::connect(args.context.as_deref()).await;
     let client = connected
         .map_err(|e| Failure::problem("no cluster is reached").why(e).remedy("name a context of your kubeconfig with --context"))?;
+    let mut going = Vec::new();
     for object in objects(&text)? {
         let name = format!("{} {}", object["kind"].as_str().unwrap_or_default(), object["metadata"]["name"].as_str().unwrap_or_default());
         let applied = control::kubernetes::apply(&client, &object).await;
@@ -54,10 +56,17 @@ pub async fn run(args: InstallArgs) -> Outcome {
             true => "install the CRDs of Gateway API, v1.6 or newer, and run this again",
             false => "see what the API server says, and run this again",
         };
-        applied.map_err(|why| Failure::problem(format!("{name} is not applied")).why(why).remedy(remedy))?;
+        let applied = applied.map_err(|why| Failure::problem(format!("{name} is not applied")).why(why).remedy(remedy))?;
         println!("{name} applied");
+        if applied == Applied::Goes {
+            going.push(name);
+        }
     }
-    Ok(())
+    if going.is_empty() {
+        return Ok(());
+    }
+    let remedy = "organza check --kubernetes says what holds it; when it has gone, run this again";
+    Err(Failure::problem(format!("{} was deleted before, and goes when nothing holds it any more", going.join(", "))).remedy(remedy))
 }
 
 /// CRDs first: objects of their kinds may follow.

@@ -55,11 +55,13 @@ pub const WATCH_EVERY: Duration = Duration::from_millis(500);
 pub const WATCH_PATIENCE: Duration = Duration::from_secs(15);
 /// How often `top` draws.
 pub const TOP_EVERY: Duration = Duration::from_secs(1);
-/// How long a command waits for one of a cluster's control planes to lead ...
-pub const LEADER: Duration = Duration::from_secs(10);
+/// How long a command waits for one of a cluster's control planes to lead: one that ended without a word holds its lease for 15 s ...
+pub const LEADER: Duration = Duration::from_secs(20);
 /// ... how often it looks for one ...
 pub const LEADER_AGAIN: Duration = Duration::from_millis(300);
 /// ... and after how long it says so.
 pub const LEADER_UNSAID: Duration = Duration::from_secs(1);
+/// Kinds that others read in files for a cluster which are named; of more it is told how many.
+pub const KINDS_NAMED: usize = 6;
 /// A pod that is not let in yet asks again after so long.
 pub const JOIN_AGAIN: Duration = Duration::from_secs(1);

@@ -1,7 +1,6 @@
 //! How long others are waited for who are to be ready, to lead, or to say why a connection broke.
 
 use crate::limits;
-use control::kubernetes::ReachError;
 
 /// Looks again and again until there is something to say, for [`limits::READY`] and no longer.
 pub async fn until_ready<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> Option<T> {
@@ -16,31 +15,36 @@ pub async fn until_ready<T, F: Future<Output = Option<T>>>(mut look: impl FnMut(
     tokio::time::timeout(limits::READY, looking).await.ok()
 }
 
-/// Who leads the control plane of a cluster, where nobody does for a moment, as when its replicas are replaced: for [`limits::LEADER`] and no longer. Whoever
-/// waits longer than [`limits::LEADER_UNSAID`] is told what for.
-pub async fn until_one_leads<T, F>(mut find: impl FnMut() -> F, say: impl FnOnce()) -> Result<T, ReachError>
+/// What only whoever leads the control plane of a cluster can tell, where nobody does for a moment, as when its replicas are replaced or one was killed: for
+/// [`limits::LEADER`] and no longer, and only where what is wrong `passes`. Whoever waits longer than [`limits::LEADER_UNSAID`] is told what for.
+pub async fn until_one_leads<T, E, F>(mut ask: impl FnMut() -> F, passes: impl Fn(&E) -> bool, say: impl FnOnce()) -> Result<T, E>
 where
-    F: Future<Output = Result<T, ReachError>>,
+    F: Future<Output = Result<T, E>>,
 {
-    let first = find().await;
-    if !matches!(first, Err(ReachError::NobodyLeads)) {
-        return first;
-    }
-    let mut looking = std::pin::pin!(async {
-        loop {
-            tokio::time::sleep(limits::LEADER_AGAIN).await;
-            let found = find().await;
-            if !matches!(found, Err(ReachError::NobodyLeads)) {
-                return found;
+    let mut last = match ask().await {
+        Err(error) if passes(&error) => error,
+        answered => return answered,
+    };
+    {
+        let mut asking = std::pin::pin!(async {
+            loop {
+                tokio::time::sleep(limits::LEADER_AGAIN).await;
+                match ask().await {
+                    Err(error) if passes(&error) => last = error,
+                    answered => return answered,
+                }
             }
+        });
+        if let Ok(answered) = tokio::time::timeout(limits::LEADER_UNSAID, &mut asking).await {
+            return answered;
         }
-    });
-    if let Ok(found) = tokio::time::timeout(limits::LEADER_UNSAID, &mut looking).await {
-        return found;
+        say();
+        let rest = limits::LEADER.saturating_sub(limits::LEADER_UNSAID);
+        if let Ok(answered) = tokio::time::timeout(rest, asking).await {
+            return answered;
+        }
     }
-    say();
-    let rest = limits::LEADER.saturating_sub(limits::LEADER_UNSAID);
-    tokio::time::timeout(rest, looking).await.unwrap_or(Err(ReachError::NobodyLeads))
+    Err(last)
 }
 
 /// Why a connection through the API server broke: that is said beside the connection, in [`limits::CONNECT`] or not at all.

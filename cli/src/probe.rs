@@ -1,7 +1,7 @@
 //! `organza probe`: whether the process behind a socket is ready, for the probes of kubelets, which cannot ask a Unix socket themselves.
 
 use crate::client::Client;
-use crate::failure::Outcome;
+use crate::failure::{Code, Failure, Outcome};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -12,5 +12,10 @@ pub struct ProbeArgs {
 }
 
 pub async fn run(args: ProbeArgs) -> Outcome {
-    Client::admin(&args.socket, "behind the socket").text("/ready").await.map(drop)
+    // Where it is run nobody can do anything: it is one line of an event of the pod.
+    let answered = Client::admin(&args.socket, "of the socket").text("/ready").await;
+    answered.map(drop).map_err(|failure| match failure.code {
+        Code::Unreachable => Failure::unreachable(format!("not ready: {}", failure.why.unwrap_or(failure.what))),
+        _ => failure,
+    })
 }

@@ -218,7 +218,7 @@ impl Control {
             scraped.map(|door| tokio::spawn(dashboard::serve("metrics", door, metrics::router(core.clone(), is_serving.clone()))));
         let unix = bind(&socket)?;
         let questions =
-            questions.map(|questions| tokio::spawn(dashboard::serve("the API server's questions", questions, api.clone().questions())));
+            questions.map(|questions| tokio::spawn(questioned(core.clone(), questions, api.clone().questions(), is_synced.clone())));
         let mut tasks = vec![
             tokio::spawn(api::serve(unix, api.router())),
             tokio::spawn(door(core.clone(), listener, credentials.clone(), is_serving)),
@@ -232,15 +232,27 @@ impl Control {
 }
 
 /// Serves proxies as soon as there is a world, by the replica that leads: before, they would be told that nothing is there any more.
-async fn door(core: Arc<Core>, listener: TcpListener, credentials: Credentials, mut serving: watch::Receiver<bool>) {
-    let is_known = async { serving.wait_for(|serving| *serving).await.is_ok() };
-    let is_known = tokio::select! {
+async fn door(core: Arc<Core>, listener: TcpListener, credentials: Credentials, serving: watch::Receiver<bool>) {
+    if comes(&core, serving).await
+        && let Err(e) = serve::serve(core, listener, credentials).await
+    {
+        tracing::error!("proxies are no longer served: {e}");
+    }
+}
+
+/// Answers commands as soon as there is a world: whoever asks before waits, and is not told that there is nothing.
+async fn questioned(core: Arc<Core>, listener: TcpListener, router: axum::Router, synced: watch::Receiver<bool>) {
+    if comes(&core, synced).await {
+        dashboard::serve("the API server's questions", listener, router).await;
+    }
+}
+
+/// Waits for it; false where the end comes before.
+async fn comes(core: &Core, mut awaited: watch::Receiver<bool>) -> bool {
+    tokio::select! {
         biased;
         () = core.ending() => false,
-        is_known = is_known => is_known,
-    };
-    if is_known && let Err(e) = serve::serve(core, listener, credentials).await {
-        tracing::error!("proxies are no longer served: {e}");
+        came = awaited.wait_for(|came| *came) => came.is_ok(),
     }
 }
 

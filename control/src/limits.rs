@@ -29,6 +29,7 @@ pub const RESPONSES: usize = 16;
 /// A proxy's stream may be gone this long before nobody is sent to it any more.
 pub const GONE: Duration = Duration::from_secs(5);
 /// After a start, proxies are given this long to come back before any is withdrawn; so is one that registered, to connect.
+/// In a cluster, to come to another leader before statuses say that none has what they told of.
 pub const RETURN: Duration = Duration::from_secs(60);
 /// How far clocks may be apart.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);

@@ -34,3 +34,53 @@ async fn an_answer_is_waited_for_so_long_and_no_longer() {
     assert_eq!(begun.elapsed(), limits::ANSWER);
     std::fs::remove_file(socket).expect("cleaned");
 }
+
+/// An API server that knows who leads, and lets nobody through to a pod: one is there no more (404), the other is not to be asked by this user (403).
+fn cluster(leads: impl Fn() -> &'static str + Clone + Send + 'static) -> control::kubernetes::Client {
+    let server = tower::service_fn(move |request: Request<_>| {
+        let leads = leads.clone();
+        async move {
+            let path = request.uri().path();
+            let (code, body) = if path.ends_with("/leases/organza-control") {
+                (200, serde_json::json!({"metadata": {}, "spec": {"holderIdentity": leads()}}))
+            } else {
+                let code = if path.contains("/pods/lost/") { 404 } else { 403 };
+                (code, serde_json::json!({"kind": "Status", "status": "Failure", "code": code, "message": path, "reason": ""}))
+            };
+            let answer = Response::builder().status(code).body(Full::new(Bytes::from(body.to_string())));
+            answer.map_err(std::io::Error::other)
+        }
+    });
+    control::kubernetes::Client::new(server, "default")
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_who_leads_is_away_another_is_waited_for_and_asked() {
+    let begun = tokio::time::Instant::now();
+    let lease = std::time::Duration::from_secs(15);
+    let api = cluster(move || if begun.elapsed() < lease { "lost" } else { "next" });
+    let leader = Leader::find(api, "organza-system").await.expect("its name");
+    for client in [Client::leader(leader.clone()), Client::inside(leader.clone()), Client::by_token(leader.clone(), "t".into())] {
+        // Whoever looks at how things are is told at once.
+        let now = client.text("/").await.expect_err("nobody answers");
+        assert!(now.what.contains("lost") && begun.elapsed() < limits::LEADER_AGAIN, "{now}");
+    }
+    let changed = Client::inside(leader.clone()).patient().delete("/").await.expect_err("it is refused");
+    assert!(changed.what.contains("next") && (lease..limits::LEADER).contains(&begun.elapsed()), "{changed}");
+    let asked = Client::leader(leader).patient().text("/").await.expect_err("it is refused");
+    assert!(asked.what.contains("next") && asked.why.is_some_and(|why| why.contains("(403)")), "{}", asked.what);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_leader_is_waited_for_so_long_and_no_longer() {
+    let leader = Leader::find(cluster(|| "lost"), "organza-system").await.expect("its name");
+    let begun = tokio::time::Instant::now();
+    let lost = Client::leader(leader.clone()).patient().text("/").await.expect_err("nobody answers");
+    assert!(lost.what.contains("lost"), "{lost}");
+    assert_eq!(begun.elapsed(), limits::LEADER);
+    // What is refused stays so.
+    let leader = Leader::find(cluster(|| "next"), "organza-system").await.expect("its name");
+    let begun = tokio::time::Instant::now();
+    assert!(Client::leader(leader).patient().text("/").await.is_err());
+    assert!(begun.elapsed() < limits::LEADER_AGAIN);
+}

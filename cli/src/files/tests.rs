@@ -33,6 +33,8 @@ fn what_others_read_is_passed_over_in_files_for_a_cluster_and_counted() {
     // Off Kubernetes nobody else reads them.
     let (loaded, passed_over) = judged(&paths, For::Mesh).unwrap();
     assert_eq!((loaded.problems.len(), passed_over), (6, PassedOver::default()));
+    let hinted = |problem: &&frontends::file::Located| problem.report.fix.as_ref().is_some_and(|fix| fix.contains("--context"));
+    assert_eq!(loaded.problems.iter().filter(hinted).count(), 5, "that two are of one name is another matter");
     assert!(read(&paths).is_err());
     std::fs::remove_dir_all(&paths[0]).unwrap();
 }
@@ -52,6 +54,8 @@ fn what_was_to_be_ours_is_a_problem_in_files_for_a_cluster_too() {
 fn of_many_kinds_some_are_named_and_the_rest_counted() {
     let all = |kinds: usize| PassedOver((0..kinds).map(|kind| (format!("K{kind} of v1"), 1)).collect()).to_string();
     assert_eq!(all(1), "passed over: 1 object that Organza does not read: 1 K0 of v1");
-    assert!(all(NAMED).ends_with(&format!("1 K{} of v1", NAMED - 1)));
-    assert!(all(NAMED + 2).ends_with(", and 2 more kinds"));
+    let named = limits::KINDS_NAMED;
+    assert!(all(named).ends_with(&format!("1 K{} of v1", named - 1)));
+    assert!(all(named + 1).ends_with(&format!("1 K{} of v1, and 1 more kind", named - 1)));
+    assert!(all(named + 2).ends_with(", and 2 more kinds"));
 }

@@ -1,4 +1,5 @@
 use super::*;
+use control::kubernetes::ReachError;
 use std::cell::Cell;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -33,7 +34,7 @@ async fn a_leader_is_waited_for_so_long_and_no_longer_and_who_waits_is_told() {
     let told = Cell::new(None);
     let begun = Instant::now();
     let say = || told.set(Some(begun.elapsed()));
-    let nobody = until_one_leads(|| std::future::ready(Err::<(), _>(ReachError::NobodyLeads)), say);
+    let nobody = until_one_leads(|| std::future::ready(Err::<(), _>(ReachError::NobodyLeads)), ReachError::passes, say);
     assert_eq!(timeout(limits::LEADER * 2, nobody).await, Ok(Err(ReachError::NobodyLeads)));
     assert_eq!((begun.elapsed(), told.take()), (limits::LEADER, Some(limits::LEADER_UNSAID)));
     // A look that never ends ends with the rest.
@@ -44,6 +45,7 @@ async fn a_leader_is_waited_for_so_long_and_no_longer_and_who_waits_is_told() {
             let first = looks == 1;
             async move { if first { Err::<(), _>(ReachError::NobodyLeads) } else { std::future::pending().await } }
         },
+        ReachError::passes,
         || (),
     );
     assert_eq!(timeout(limits::LEADER * 2, stuck).await, Ok(Err(ReachError::NobodyLeads)));
@@ -55,12 +57,13 @@ async fn a_leader_is_waited_for_so_long_and_no_longer_and_who_waits_is_told() {
             looks += 1;
             std::future::ready(if looks == 3 { Ok(looks) } else { Err(ReachError::NobodyLeads) })
         },
+        ReachError::passes,
         || panic!("it came within a second"),
     );
     assert_eq!(third.await, Ok(3));
     // Where there is none to come nobody waits.
     let begun = Instant::now();
     let none = ReachError::NotInstalled("elsewhere".into());
-    let absent = until_one_leads(|| std::future::ready(Err::<(), _>(none.clone())), || panic!("nobody is waited for"));
+    let absent = until_one_leads(|| std::future::ready(Err::<(), _>(none.clone())), ReachError::passes, || panic!("nobody is waited for"));
     assert_eq!((absent.await, begun.elapsed()), (Err(none.clone()), Duration::ZERO));
 }

@@ -2,10 +2,13 @@
 
 use super::{Core, Ingredients};
 use crate::summary;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use frontends::Object;
+use frontends::kubernetes::slim;
 use identity::Signer;
 use model::ObjectRef;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::api::Diff;
@@ -47,6 +50,11 @@ fn applied(there: &[Object], files: Vec<Object>) -> Vec<Object> {
 fn over(was: &Object, mut file: Object) -> Object {
     let is_filled_in = matches!(&*file.object.group, "" | "discovery.k8s.io");
     let mut value = Value::clone(&file.value);
+    if is_filled_in {
+        // What is kept of it is what is read; the rest is no difference.
+        encode(&mut value);
+        slim::slim(&file.object.group, &file.object.kind, &mut value);
+    }
     if let Value::Object(fields) = &mut value {
         fields.remove("status");
         for (name, was) in was.value.as_object().into_iter().flatten() {
@@ -59,6 +67,14 @@ fn over(was: &Object, mut file: Object) -> Object {
     }
     file.value = Arc::new(value);
     file
+}
+
+/// As the API server keeps what people write: texts of a Secret stand in base64 among its data, and win.
+fn encode(value: &mut Value) {
+    let Some(Value::Object(texts)) = value.as_object_mut().and_then(|object| object.remove("stringData")) else { return };
+    let mut data = if let Value::Object(data) = value["data"].take() { data } else { Map::new() };
+    data.extend(texts.into_iter().map(|(field, text)| (field, STANDARD.encode(text.as_str().unwrap_or_default()).into())));
+    value["data"] = data.into();
 }
 
 /// The second, and what only the first has.

@@ -6,11 +6,19 @@ use kube::core::DynamicObject;
 use kube::{Api, Client};
 use serde_json::Value;
 
+/// Of an object that was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    Stands,
+    /// It was deleted before, and goes when nothing holds it any more.
+    Goes,
+}
+
 /// Applies one object by server-side apply.
 ///
 /// # Errors
 /// In words for people: the API server has no such kind, or does not take the object.
-pub async fn apply(client: &Client, object: &Value) -> Result<(), String> {
+pub async fn apply(client: &Client, object: &Value) -> Result<Applied, String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (api_version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
     let (namespace, name) = (text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
@@ -37,5 +45,6 @@ pub async fn apply(client: &Client, object: &Value) -> Result<(), String> {
         false => Api::all_with(client.clone(), &resource),
     };
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch(&name, &parameters, &Patch::Apply(object)).await.map(drop).map_err(|e| watch::told(&e))
+    let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await.map_err(|e| watch::told(&e))?;
+    Ok(if applied.metadata.deletion_timestamp.is_some() { Applied::Goes } else { Applied::Stands })
 }

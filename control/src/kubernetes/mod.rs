@@ -30,7 +30,7 @@ use crate::core::Core;
 use crate::files::Read;
 use crate::limits;
 use crate::shell::monotone;
-pub use apply::apply;
+pub use apply::{Applied, apply};
 pub use ask::{AskError, get, may};
 pub use authority::SharedCaError;
 pub use cache::KindName;

@@ -38,8 +38,18 @@ pub enum ReachError {
     NotInstalled(String),
     #[error("no replica of the control plane leads")]
     NobodyLeads,
+    /// Who holds the lease may have ended without a word: another leads when it is over.
+    #[error("{0}")]
+    Away(String),
     #[error("{0}")]
     Api(String),
+}
+
+impl ReachError {
+    /// Whether there may be a way before long.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::NobodyLeads | Self::Away(_))
+    }
 }
 
 impl Leader {
@@ -53,12 +63,20 @@ impl Leader {
         Ok(Self { client, namespace: namespace.to_owned(), pod })
     }
 
+    /// Who leads by now.
+    ///
+    /// # Errors
+    /// As [`Leader::find`].
+    pub async fn again(&self) -> Result<Self, ReachError> {
+        Self::find(self.client.clone(), &self.namespace).await
+    }
+
     /// A connection of one's own to a port of its loopback, and what the API server says of it should it break off.
     ///
     /// # Errors
     /// If the API server does not let us through.
     pub async fn open(&self, port: u16) -> Result<(DuplexStream, impl Future<Output = Option<String>> + use<>), ReachError> {
-        let mut forward = self.pods().portforward(&self.pod, &[port]).await.map_err(|e| ReachError::Api(watch::told(&e)))?;
+        let mut forward = self.pods().portforward(&self.pod, &[port]).await.map_err(|e| unreached(&e))?;
         // It goes on by itself until either side ends.
         let taken = forward.take_stream(port).zip(forward.take_error(port));
         taken.ok_or_else(|| ReachError::Api("the API server forwards nothing".into()))
@@ -71,7 +89,7 @@ impl Leader {
     /// If the API server does not let us start it.
     pub async fn inside(&self) -> Result<(Inside, impl Future<Output = Option<String>> + use<>), ReachError> {
         let attached = AttachParams { stdin: true, stdout: true, stderr: false, tty: false, ..AttachParams::default() };
-        let mut process = self.pods().exec(&self.pod, PIPE, &attached).await.map_err(|e| ReachError::Api(watch::told(&e)))?;
+        let mut process = self.pods().exec(&self.pod, PIPE, &attached).await.map_err(|e| unreached(&e))?;
         let taken = process.stdout().zip(process.stdin()).zip(process.take_status());
         let ((from, to), status) = taken.ok_or_else(|| ReachError::Api("the API server attaches nothing".into()))?;
         Ok((Inside { from, to, _process: process }, async move { failed(&status.await?) }))
@@ -79,6 +97,14 @@ impl Leader {
 
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+}
+
+/// Its pod is there no more, or the machine of its pod does not answer the API server; or something else is wrong, that does not pass.
+fn unreached(error: &kube::Error) -> ReachError {
+    match error {
+        kube::Error::Api(status) if status.code == 404 || status.code >= 500 => ReachError::Away(watch::told(error)),
+        _ => ReachError::Api(watch::told(error)),
     }
 }
 

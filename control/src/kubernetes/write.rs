@@ -88,13 +88,15 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
     let mut notes = Notes::new(cluster);
     let mut gateways = Gateways::default();
     let mut refused = None;
+    let mut since = None;
     loop {
         let _ = leads.wait_for(|lead| *lead == Lead::Us).await;
         let began = monotone();
+        let is_new = began.duration_since(*since.get_or_insert(began)) < limits::RETURN;
         let again = having::until_one_counts(core).map_or(limits::APPLY_AGAIN, |until| until.min(limits::APPLY_AGAIN));
         let deployed = gateways.round(cluster, shared, core).await;
         let held = classes::round(cluster, shared, &mut refused).await;
-        let done = deployed & held & round(cluster, shared, core, &mut written, &leads).await;
+        let done = deployed & held & round(&Round::new(cluster, shared, core, &core.world(), is_new), &mut written, &leads).await;
         let noted = notes.tell(&core.world(), shared).await;
         let took = monotone().duration_since(began);
         let pause = async {
@@ -120,16 +122,14 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
 }
 
 /// Writes all that differs; says whether that was all that is to be done. Each status is made when its turn comes: thousands at once would be many megabytes.
-async fn round(cluster: &Cluster, shared: &Shared, core: &Core, written: &mut Written, leads: &Receiver<Lead>) -> bool {
-    let world = core.world();
-    let round = Round::new(cluster, shared, core, &world);
+async fn round(round: &Round<'_>, written: &mut Written, leads: &Receiver<Lead>) -> bool {
     round.forget(written);
-    let (mut objects, mut under_way, mut done) = (world.objects.iter(), FuturesUnordered::new(), true);
+    let (mut objects, mut under_way, mut done) = (round.world.objects.iter(), FuturesUnordered::new(), true);
     loop {
         while under_way.len() < limits::WRITES
             && let Some(job) = objects.find_map(|object| round.job(object, written))
         {
-            under_way.push(attempt(cluster, job, leads));
+            under_way.push(attempt(round.cluster, job, leads));
         }
         let Some((job, result)) = under_way.next().await else { return done };
         match result {
@@ -185,10 +185,12 @@ struct Round<'a> {
     says_reach: bool,
     /// RFC 3339.
     now: String,
+    /// Whether we lead since a moment: proxies that were another's have yet to come.
+    is_new: bool,
 }
 
 impl<'a> Round<'a> {
-    fn new(cluster: &'a Cluster, shared: &'a Shared, core: &Core, world: &'a World) -> Self {
+    fn new(cluster: &'a Cluster, shared: &'a Shared, core: &Core, world: &'a World, is_new: bool) -> Self {
         let found = lock(&shared.found);
         let time = Timestamp::from_second(i64::try_from(seconds(now())).unwrap_or(0));
         Self {
@@ -200,6 +202,7 @@ impl<'a> Round<'a> {
             release: found.bundle.as_ref().map(release),
             says_reach: found.bundle.as_ref().is_some_and(discover::has_reach),
             now: time.map(|time| time.to_string()).unwrap_or_default(),
+            is_new,
         }
     }
 
@@ -224,6 +227,9 @@ impl<'a> Round<'a> {
         }
         let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
         let applied = self.telling.applied(object);
+        if self.is_new && applied.1 == 0 && tells_of_proxies(&kept.status(), generation) {
+            return None;
+        }
         // Classes and Gateways say more than this, and are few.
         let settled =
             Settled { shape, status: status.cloned(), applied, generation, version: kept.version.as_str().into(), at: monotone() };
@@ -263,6 +269,18 @@ impl<'a> Round<'a> {
             now: &self.now,
         };
         wanted(&said, &kept.status())
+    }
+}
+
+/// Whether it says of this generation that proxies have it.
+fn tells_of_proxies(status: &Value, generation: u64) -> bool {
+    let says = |condition: &Value| {
+        condition["type"] == "organza.dev/Applied" && condition["status"] == "True" && condition["observedGeneration"] == generation
+    };
+    match status {
+        Value::Object(fields) => says(status) || fields.values().any(|field| tells_of_proxies(field, generation)),
+        Value::Array(items) => items.iter().any(|item| tells_of_proxies(item, generation)),
+        _ => false,
     }
 }
 

@@ -352,6 +352,31 @@ async fn a_gateway_is_deployed_told_where_it_is_reached_and_has_a_proxy_let_in()
     assert!(pods::review(&client, "nonsense").await.is_err());
 }
 
+/// Proxies of the replica that is gone come one after another: meanwhile nobody is told that none has what all have.
+#[tokio::test(start_paused = true)]
+async fn who_leads_anew_keeps_what_was_said_of_proxies_until_they_come() {
+    let server = shop();
+    server.put(own_service());
+    let first = Replica::start_as(&server, "a", deployment());
+    until("the Service", || server.get("Service", "shop", "gw-organza") != Value::Null).await;
+    server.put_status("Service", "shop", "gw-organza", json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}));
+    let identity = model::SpiffeId::new(first.core.trust_domain.clone(), "shop", "gateway-gw").unwrap();
+    first.core.admit("gw-1.shop", &identity).unwrap();
+    let stream = first.core.connected("gw-1.shop", "1".into(), false);
+    first.core.session("gw-1.shop", stream, |session| session.current = u64::MAX);
+    let programmed = || condition(&server.get("Gateway", "shop", "gw")["status"]["conditions"], "Programmed")["reason"].clone();
+    until("programmed", || programmed() == "Programmed").await;
+    let _second = Replica::start_as(&server, "b", deployment());
+    pass(5).await;
+    server.writes();
+    first.kill();
+    until("b leads", || server.get("Lease", "organza-system", "organza-control")["spec"]["holderIdentity"] == "b").await;
+    pass(30).await;
+    let statuses: Vec<String> = server.writes().into_iter().filter(|write| write.starts_with("b ") && write.ends_with("/status")).collect();
+    assert_eq!((programmed(), statuses), (json!("Programmed"), Vec::<String>::new()));
+    until("who does not come is missed", || programmed() == "Pending").await;
+}
+
 /// By the name that the specification gives.
 const HELD: &str = "gateway-exists-finalizer.gateway.networking.k8s.io";
 
@@ -393,6 +418,33 @@ async fn a_class_that_is_deleted_in_use_stays_until_its_last_gateway_has_gone() 
     until("it is gone", || !is_there()).await;
     pass(60).await;
     assert_eq!(patched(&server.writes()), 1);
+}
+
+/// What a watch has not told yet: that it is held already, and that by its name there is another controller's now.
+#[tokio::test(start_paused = true)]
+async fn a_class_is_looked_at_before_it_is_written() {
+    let server = shop();
+    let named = |mut object: Value, name: &str| {
+        object["metadata"]["name"] = name.into();
+        object
+    };
+    [own_service(), named(class(), "replaced")].into_iter().for_each(|object| server.put(object));
+    server.keep_back("/gatewayclasses/");
+    let _replica = Replica::start_as(&server, "a", deployment());
+    let held = |name: &str| server.get("GatewayClass", "", name)["metadata"]["finalizers"].clone();
+    until("it is held", || held("organza") == json!([HELD])).await;
+    let mut theirs = named(class(), "replaced");
+    theirs["spec"]["controllerName"] = "example.com/other".into();
+    let mut user = named(gateway(), "second");
+    user["spec"]["gatewayClassName"] = "replaced".into();
+    [theirs, user].into_iter().for_each(|object| server.put(object));
+    for n in 0..30 {
+        // Each change has all looked at again.
+        server.put(service(&format!("more-{n}")));
+        pass(1).await;
+    }
+    let patched = server.writes().iter().filter(|write| write.contains("/gatewayclasses/") && !write.ends_with("/status")).count();
+    assert_eq!((patched, held("replaced")), (1, Value::Null));
 }
 
 #[tokio::test(start_paused = true)]

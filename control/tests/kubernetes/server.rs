@@ -57,6 +57,7 @@ struct State {
     hidden: Vec<&'static str>,
     unlisted: Vec<&'static str>,
     forbidden: &'static str,
+    kept_back: &'static str,
     /// Every request that changes something: who asked, method and path.
     writes: Vec<String>,
     /// Every watch: path, and version that it began from.
@@ -92,6 +93,11 @@ impl Server {
     /// Nobody may change objects of this plural any more, but their status.
     pub fn forbid(&self, plural: &'static str) {
         self.lock().forbidden = plural;
+    }
+
+    /// Watches tell nothing of objects of this plural any more; it is listed and read as ever.
+    pub fn keep_back(&self, plural: &'static str) {
+        self.lock().kept_back = plural;
     }
 
     pub fn put(&self, mut object: Value) {
@@ -222,6 +228,9 @@ impl State {
         }
         let event = json!({"type": kind, "object": object});
         self.log.push((self.version, path.to_owned(), event.clone()));
+        if !self.kept_back.is_empty() && path.contains(self.kept_back) {
+            return;
+        }
         self.watchers.retain(|watcher| !is_under(path, &watcher.base) || watcher.sender.send(Ok(line(&event))).is_ok());
     }
 

@@ -26,6 +26,8 @@ fn there() -> Vec<Object> {
         object("gateway.networking.k8s.io", "Gateway", "gateway.networking.k8s.io/v1", "edge", gateway),
         route("/", written),
         service(json!({"clusterIP": "10.91.0.7", "ports": ports})),
+        object("", "ConfigMap", "v1", "words", json!({"metadata": {}, "data": {"ca.crt": "roots"}})),
+        object("", "Secret", "v1", "keys", json!({"metadata": {}, "type": "Opaque", "data": {"tls.crt": "b25l"}})),
     ]
 }
 
@@ -61,7 +63,25 @@ fn what_is_applied_to_a_cluster_takes_nothing_away_and_leaves_what_the_api_serve
 }
 
 #[test]
+fn what_is_not_read_of_an_object_of_a_cluster_is_no_difference() {
+    let words = |roots: &str| {
+        let metadata = json!({"annotations": {"team": "web"}});
+        object("", "ConfigMap", "v1", "words", json!({"metadata": metadata, "data": {"greeting": "hello", "ca.crt": roots}}))
+    };
+    assert_eq!(said(true, vec![words("roots")]), [""; 0]);
+    assert_eq!(said(true, vec![words("others")]), ["ConfigMap words changed: data.ca.crt"]);
+    let keys = |field: &str, certificate: &str| {
+        let mut keys = object("", "Secret", "v1", "keys", json!({"metadata": {}, "type": "Opaque"}));
+        Arc::make_mut(&mut keys.value)[field] = json!({"tls.crt": certificate, "password": "c2VjcmV0"});
+        keys
+    };
+    assert_eq!(said(true, vec![keys("data", "b25l")]), [""; 0]);
+    assert_eq!(said(true, vec![keys("stringData", "one")]), [""; 0]);
+    assert_eq!(said(true, vec![keys("stringData", "two")]), ["Secret keys changed: data.tls.crt"]);
+}
+
+#[test]
 fn files_of_a_mesh_are_all_that_it_has() {
     let said = said(false, vec![route("/new", json!({}))]);
-    assert_eq!(said.iter().filter(|what| what.ends_with(" removed")).count(), 2, "{said:?}");
+    assert_eq!(said.iter().filter(|what| what.ends_with(" removed")).count(), 4, "{said:?}");
 }

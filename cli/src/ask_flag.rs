@@ -88,13 +88,19 @@ impl Cluster {
     pub async fn leader(&self, client: kubernetes::Client) -> Outcome<Leader> {
         let system = self.system.as_str();
         let say = || eprintln!("organza: no replica of the control plane leads; one is waited for, {:?} at most", limits::LEADER);
-        patience::until_one_leads(|| Leader::find(client.clone(), system), ReachError::passes, say).await.map_err(leaderless)
+        patience::until_one_leads(|| found(Leader::find(client.clone(), system)), ReachError::passes, say).await.map_err(leaderless)
     }
 
     /// The same as things are now.
     pub async fn leader_now(&self, client: kubernetes::Client) -> Outcome<Leader> {
-        Leader::find(client, &self.system).await.map_err(leaderless)
+        found(Leader::find(client, &self.system)).await.map_err(leaderless)
     }
+}
+
+/// Who leads, as the API server says it in time.
+pub async fn found(asked: impl Future<Output = Result<Leader, ReachError>>) -> Result<Leader, ReachError> {
+    let late = || ReachError::Api(format!("it says nothing within {:?}", limits::ANSWER));
+    tokio::time::timeout(limits::ANSWER, asked).await.unwrap_or_else(|_| Err(late()))
 }
 
 pub fn leaderless(why: ReachError) -> Failure {

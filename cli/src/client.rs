@@ -1,7 +1,7 @@
 //! Speaks to a control plane through its Unix socket (and to a proxy's admin socket, which is of the same make), or through the API server of a cluster to
 //! the pod that leads, to where it answers questions or to its socket: HTTP/1.1, JSON. Says "not reachable" in one way for all commands.
 
-use crate::ask_flag::leaderless;
+use crate::ask_flag::{found, leaderless};
 use crate::failure::{Failure, Outcome};
 use crate::limits;
 use crate::patience;
@@ -188,7 +188,7 @@ impl Client {
     /// To whoever leads by now.
     async fn again(&self) -> Result<Self, Unanswered> {
         let (Way::Leader(leader, _) | Way::Inside(leader)) = &self.way else { return Ok(self.clone()) };
-        let leader = leader.again().await.map_err(|why| Unanswered::of(why.passes(), leaderless(why)))?;
+        let leader = found(leader.again()).await.map_err(|why| Unanswered::of(why.passes(), leaderless(why)))?;
         let way = match &self.way {
             Way::Leader(_, bearer) => Way::Leader(leader.clone(), bearer.clone()),
             _ => Way::Inside(leader.clone()),

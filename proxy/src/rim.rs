@@ -223,6 +223,7 @@ impl Rim {
         let _connected = Connected::new(&self.metrics);
         let _renewals = loops::renewals(channel.clone(), &self.config, self.handle.clone(), self.rotation.clone(), self.draw.clone());
         let mut sweep = transport::rt::now() + limits::NAME_SWEEP;
+        let saver = self.handle.saver.clone();
         loop {
             tokio::select! { biased;
                 response = responses.message() => {
@@ -231,14 +232,15 @@ impl Rim {
                     if let Some(step) = self.session.on_response(response).map_err(|breach| breach.to_string())? {
                         let opens = step.changes.iter().any(|change| change.key().kind == Kind::Listener).then_some(step.generation);
                         self.apply(step);
-                        if self.handle.saver.lost() {
-                            self.session.ask_again();
-                            return Err("somebody took or changed the snapshot on disk; all is asked for again".to_owned());
-                        }
                         if let Some(generation) = opens {
                             self.opened(generation).await;
                         }
                     }
+                }
+                () = saver.lost() => {
+                    tracing::warn!("the snapshot on disk lacks what was not sent anew; all is asked for again");
+                    self.session.ask_again();
+                    return Ok(());
                 }
                 Some(question) = self.questions.recv() => self.ask(question),
                 Some(leave) = self.leaves.recv() => leave.carry_out(channel.clone(), self.config.proxy.clone()),

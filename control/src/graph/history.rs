@@ -259,9 +259,9 @@ impl History {
         first.map(|first| (sum, (end.saturating_sub(first) + 1).clamp(1, seconds.max(1))))
     }
 
-    /// Counts of the latest slot, whenever it was.
+    /// Counts of the latest slot in which somebody was answered, whenever it was.
     pub fn latest(&self) -> EdgeTotals {
-        self.latest.as_ref().map_or_else(EdgeTotals::default, Slot::totals)
+        self.slots().rev().find(|slot| !slot.cells.is_empty()).map_or_else(EdgeTotals::default, Slot::totals)
     }
 
     /// Slots that began at `from` or later, oldest first.

@@ -347,7 +347,9 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         let mut close = self.what.close || self.what.hop.close || upstream_close;
         let reusable = !upstream_close && !matches!(shape, Shape::H1(Framing::UntilClose));
         let mut from = up.body(shape);
-        let told_in_head = head.headers.text("grpc-status").and_then(|text| text.parse().ok());
+        let is_grpc =
+            self.what.head.is_grpc() && head.headers.get("content-type").is_some_and(|kind| kind.starts_with(b"application/grpc"));
+        let told_in_head: Option<u8> = head.headers.text("grpc-status").and_then(|text| text.parse().ok());
         let to = self.to.respond(head, from.length(), &self.what.head.method, self.what.version, &mut close, None);
         let mut to = to.map_err(Broken::Begun)?;
         self.counts.status = Some(status);
@@ -378,7 +380,8 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
             }
             Err((side, error)) => {
                 if let (Side::From, Outgoing::H2(to)) = (side, &mut to) {
-                    let by_status = self.what.head.is_grpc() && from.length() == Length::Open;
+                    // What was no answer of gRPC, or has said how it ends, would be taken for whole.
+                    let by_status = is_grpc && told_in_head.is_none() && from.length() == Length::Open;
                     self.counts.grpc_status = tell_broken(to, &error, by_status);
                 }
                 return Err(Broken::Begun(error));

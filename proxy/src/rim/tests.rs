@@ -3,6 +3,7 @@
 use super::{Question, Rim, is_judged_again};
 use crate::config::Config;
 use crate::snapshot::Snapshot;
+use crate::snapshot::file::{self, Kept, Stored};
 use crate::tests::quiet::{Network, on, took};
 use crate::tests::resources;
 use identity::{Authority, ClientAuth, Credentials, Csr, SignRequest, Signer, Svid, TrustStore, alpn};
@@ -20,10 +21,10 @@ use wire::delta::{Encoded, ServerSession, Set, View};
 use wire::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use wire::grpc::{Discovery, DiscoveryServer};
 
-/// Serves one fixed world and remembers what it heard.
+/// Serves one world to each stream and remembers what it heard.
 #[derive(Clone)]
 struct Fake {
-    world: View,
+    world: Arc<Mutex<View>>,
     heard: Arc<Mutex<Vec<wire::delta::Heard>>>,
     sent: Arc<Mutex<usize>>,
 }
@@ -43,7 +44,7 @@ impl Discovery for Fake {
             while let Some(Ok(request)) = requests.next().await {
                 let heard = session.on_request(request).unwrap();
                 if heard.resubscribed {
-                    let mut view = this.world.clone();
+                    let mut view = this.world.lock().unwrap().clone();
                     for name in session.subscriptions().iter().filter(|name| name.starts_with("host/")) {
                         view.answers.entry(name.clone()).or_insert(None);
                     }
@@ -135,7 +136,7 @@ async fn controlled(folder: &std::path::Path, world: View) -> (Config, Fake, tok
     let trust = TrustStore::new();
     trust.put(&authority.trust_domain().clone(), &authority.roots()).unwrap();
     let credentials = Credentials::with_svid(issue(&mut authority, ("organza-system", "control"), now), trust);
-    let fake = Fake { world, heard: Arc::default(), sent: Arc::default() };
+    let fake = Fake { world: Arc::new(Mutex::new(world)), heard: Arc::default(), sent: Arc::default() };
     let (address, server) = serve(fake.clone(), credentials).await;
     let svid = folder.join("svid");
     crate::snapshot::file::write_private(&svid, issue(&mut authority, ("shop", "web"), now).to_pem().as_bytes()).unwrap();
@@ -198,6 +199,41 @@ async fn scenario(folder: &std::path::Path) {
 fn a_rim_applies_refuses_resolves_and_restarts_without_control() {
     let folder = tempfile::tempdir().unwrap();
     transport::rt::run(scenario(folder.path())).unwrap();
+}
+
+async fn losing(folder: &std::path::Path) {
+    let (config, fake, server) = controlled(folder, world()).await;
+    let rim = Rim::open(config.clone(), Metrics::new(), 1, SystemTime::now()).unwrap();
+    let handle = rim.handle();
+    let running = tokio::task::spawn_local(rim.run());
+    let path = config.snapshot_file();
+    let stored = || file::read(&path).ok().flatten();
+    until("the first snapshot", || stored().is_some_and(|stored| stored.held.len() == 2)).await;
+    let Stored { generation, held, answers } = stored().unwrap();
+    // Of what is lost one resource has a newer version that this release cannot read: the one in force is nowhere else.
+    let bad = Encoded { name: "files/endpoints/shop/web".into(), version: "2".into(), bytes: b"\xff\xff"[..].into() };
+    let items: Set = [Encoded::new(&Resource::Service(Arc::new(service("web")))), bad].into_iter().map(Arc::new).collect();
+    *fake.world.lock().unwrap() = View { generation: 13, items: Arc::new(items), answers: BTreeMap::new() };
+    std::fs::remove_file(&path).unwrap();
+    let held = held.into_iter().map(|(name, applied)| (name, applied.version)).collect();
+    handle.saver.put(Kept { generation, held, answers }, Default::default());
+    until("a snapshot without what is lost for good", || stored().is_some_and(|stored| stored.generation == 13)).await;
+    assert_eq!(stored().unwrap().held.keys().map(|name| &**name).collect::<Vec<_>>(), ["files/service/shop/web"]);
+    let is_acknowledged = || fake.heard.lock().unwrap().iter().any(|heard| heard.acknowledged == Some(13) && heard.refused.len() == 1);
+    until("the acknowledgement", is_acknowledged).await;
+    assert!(handle.shared.load().endpoints_of(&service("web").key).is_some(), "what is in force stays");
+    // A stream that ended for it would be there again by now.
+    let sent = *fake.sent.lock().unwrap();
+    tokio::time::sleep(crate::limits::RECONNECT_MIN * 3).await;
+    assert_eq!(*fake.sent.lock().unwrap(), sent, "it is asked for again once");
+    server.abort();
+    running.abort();
+}
+
+#[test]
+fn a_snapshot_that_somebody_took_is_asked_for_again_and_whole_but_for_what_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    transport::rt::run(losing(folder.path())).unwrap();
 }
 
 async fn opening(folder: &std::path::Path) {

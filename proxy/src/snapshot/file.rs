@@ -31,7 +31,7 @@ pub enum SnapshotError {
     Checksum,
     #[error("cannot be decoded: {0}")]
     Malformed(io::Error),
-    /// Somebody took or changed the file before.
+    /// The file before lacks what is not new: it was taken or changed, or another process of this proxy wrote it last.
     #[error("cannot be made anew: {0} resources are neither new nor in the file before{1}")]
     Lost(usize, String),
 }
@@ -48,7 +48,7 @@ pub struct Stored {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Kept {
     pub generation: u64,
-    /// By name: the version.
+    /// By name: the version; an empty one where the bytes are lost and asked for again.
     pub held: BTreeMap<Arc<str>, Arc<str>>,
     pub answers: BTreeMap<Arc<str>, Option<Key>>,
 }
@@ -83,9 +83,12 @@ fn private<E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut File) -> Res
         _ => {}
     }
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
-    write(&mut file)?;
-    file.sync_all()?;
-    Ok(fs::rename(beside, path)?)
+    let placed = write(&mut file).and_then(|()| file.sync_all().and_then(|()| fs::rename(beside, path)).map_err(E::from));
+    if placed.is_err() {
+        // On a full disk a half would take what room there is.
+        _ = fs::remove_file(beside);
+    }
+    placed
 }
 
 /// The pieces of the file that is there, if it is whole.
@@ -112,16 +115,18 @@ fn pieces<F: Read + Seek>(mut file: F) -> Result<Pieces<BufReader<F>>, SnapshotE
     Ok(Pieces::new(BufReader::new(file)))
 }
 
-/// Adds up the checksum of what is written.
+/// Adds up the checksum of what is written, and its length.
 struct Summed<W> {
     to: W,
     digest: Sha256,
+    length: u64,
 }
 
 impl<W: Write> Write for Summed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.to.write(bytes)?;
         self.digest.update(&bytes[..written]);
+        self.length += written as u64;
         Ok(written)
     }
 
@@ -150,13 +155,14 @@ fn write_pieces<R: Read>(
     kept: &Kept,
     fresh: &Fresh,
 ) -> Result<[u8; 32], SnapshotError> {
-    let mut to = Summed { to: BufWriter::new(file), digest: Sha256::new() };
+    let mut to = Summed { to: BufWriter::new(file), digest: Sha256::new(), length: HEADER };
     stored::write(&mut to, Piece::Generation(kept.generation))?;
     for (name, key) in &kept.answers {
         let alias = Alias { subscription: name.to_string(), name: key.as_ref().map(Key::to_string).unwrap_or_default() };
         stored::write(&mut to, Piece::Alias(alias))?;
     }
-    let is_held = |name: &str, version: &str| kept.held.get(name).is_some_and(|held| **held == *version);
+    let wanted = kept.held.values().filter(|version| !version.is_empty()).count();
+    let is_held = |name: &str, version: &str| !version.is_empty() && kept.held.get(name).is_some_and(|held| **held == *version);
     let mut written = 0;
     for (name, applied) in fresh.iter().filter(|(name, applied)| is_held(name, &applied.version)) {
         let (name, version, resource) = (name.to_string(), applied.version.to_string(), applied.bytes.clone());
@@ -166,23 +172,29 @@ fn write_pieces<R: Read>(
     let is_fresh = |entry: &Entry| fresh.get(&*entry.name).is_some_and(|applied| *applied.version == entry.version);
     let mut why = String::new();
     match before {
-        Ok(mut before) => {
-            while let Some(piece) = before.next().map_err(SnapshotError::Malformed)? {
-                if let Piece::Entry(entry) = piece
-                    && is_held(&entry.name, &entry.version)
-                    && !is_fresh(&entry)
-                {
+        Ok(mut before) => loop {
+            match before.next() {
+                Ok(Some(Piece::Entry(entry))) if is_held(&entry.name, &entry.version) && !is_fresh(&entry) => {
                     stored::write(&mut to, Piece::Entry(entry))?;
                     written += 1;
                 }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => {
+                    why = format!(", which {}", SnapshotError::Malformed(error));
+                    break;
+                }
             }
-        }
+        },
         Err(error) => why = format!(", which {error}"),
     }
-    if written != kept.held.len() {
-        return Err(SnapshotError::Lost(kept.held.len().abs_diff(written), why));
+    if written != wanted {
+        return Err(SnapshotError::Lost(wanted.abs_diff(written), why));
     }
     to.flush()?;
+    if to.length > limits::SNAPSHOT_BYTES {
+        return Err(SnapshotError::TooLarge);
+    }
     Ok(to.digest.finalize().into())
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use tokio::sync::Notify;
 
 #[derive(Default)]
 struct Slot {
@@ -16,14 +17,14 @@ struct Slot {
     /// Another process of the same proxy writes: what is put waits here.
     held: bool,
     ended: bool,
-    /// Bytes are needed that nobody has.
-    lost: bool,
 }
 
 #[derive(Default)]
 struct Desk {
     slot: Mutex<Slot>,
     changed: Condvar,
+    /// Told when bytes are needed that nobody has.
+    lost: Notify,
 }
 
 impl Desk {
@@ -66,9 +67,9 @@ impl Saver {
         self.desk.changed.notify_all();
     }
 
-    /// Whether bytes are needed that nobody has any more, since this was last asked: then all is to be asked for again.
-    pub fn lost(&self) -> bool {
-        std::mem::take(&mut self.desk.lock().lost)
+    /// Returns when bytes are needed that nobody has any more: then all is to be asked for again. Once for each write that failed for it.
+    pub async fn lost(&self) {
+        self.desk.lost.notified().await;
     }
 
     /// Returns when what was put was tried to be written.
@@ -116,7 +117,9 @@ fn work(desk: &Desk, mut write: impl FnMut(&Kept, &Fresh) -> Result<(), Snapshot
         let mut slot = desk.lock();
         if let Err(error) = written {
             tracing::error!(%error, "snapshot cannot be written; a restart without the control plane would serve an older one");
-            slot.lost |= matches!(error, SnapshotError::Lost(..));
+            if matches!(error, SnapshotError::Lost(..)) {
+                desk.lost.notify_one();
+            }
             // What came meanwhile is newer.
             let newer = std::mem::replace(&mut slot.owed, fresh);
             slot.owed.extend(newer);

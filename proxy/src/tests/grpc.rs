@@ -194,7 +194,13 @@ async fn a_stream_whose_server_is_lost_ends_by_a_status_of_grpc_and_whatever_els
     bounded(async {
         let (backend, _) = server(|Exchange { head, responder, .. }: Exchange| async move {
             let length = if head.target() == "/b.B/Known" { Length::Known(10) } else { Length::Open };
-            let mut to = responder.respond(&ResponseHead::with_status(200), length).unwrap();
+            let mut answer = ResponseHead::with_status(200);
+            let kind = if head.target() == "/b.B/Html" { &b"text/html"[..] } else { b"application/grpc+proto" };
+            answer.headers.push("content-type", kind);
+            if head.target() == "/b.B/Told" {
+                answer.headers.push("grpc-status", b"0");
+            }
+            let mut to = responder.respond(&answer, length).unwrap();
             to.send(Bytes::from_static(b"begun")).await.unwrap();
             std::future::pending::<()>().await;
         })
@@ -203,7 +209,9 @@ async fn a_stream_whose_server_is_lost_ends_by_a_status_of_grpc_and_whatever_els
         let mut shop = Shop::new(relay);
         let client = client(shop.web.named("catalog", GRPC)).await;
         let reset = Err(Some(code::INTERNAL_ERROR));
-        for (target, grpc, wanted) in [("/b.B/Watch", true, Ok("14")), ("/b.B/Watch", false, reset), ("/b.B/Known", true, reset)] {
+        // What is no answer of gRPC, or has said before how it ends, would be taken for whole.
+        let known = ["/b.B/Known", "/b.B/Html", "/b.B/Told"].map(|target| (target, true, reset));
+        for (target, grpc, wanted) in [("/b.B/Watch", true, Ok("14")), ("/b.B/Watch", false, reset)].into_iter().chain(known) {
             let (_up, mut reply) = client.request(&post("catalog", target, grpc), Length::Open).unwrap();
             let (_, mut body) = answer(&mut reply).await.unwrap();
             assert_eq!(body.chunk().await.unwrap().unwrap(), "begun");

@@ -103,6 +103,17 @@ fn bytes_that_nobody_has_leave_the_file_as_it_is_and_are_told() {
         lost,
         "cannot be made anew: 1 resources are neither new nor in the file before, which is cut short or changed: its checksum does not fit"
     );
+    // One that cannot be taken apart, though its checksum is right, is no better and no worse.
+    let body = [0x13];
+    fs::write(&path, [&MAGIC[..], &Sha256::digest(body), &body].concat()).unwrap();
+    let lost = write(&path, &versions(&first), &of(&[("a", "a1")])).unwrap_err().to_string();
+    assert!(lost.starts_with("cannot be made anew: 1 resources") && lost.contains("cannot be decoded"), "{lost}");
+    assert!(!path.with_extension("new").exists(), "no half of it is left");
+    // What is asked for again is written when it comes, and the rest is whole without it.
+    let mut asked = versions(&first);
+    asked.held.insert("b".into(), "".into());
+    write(&path, &asked, &of(&[("a", "a1")])).unwrap();
+    assert_eq!(read(&path).unwrap().unwrap().held, of(&[("a", "a1")]));
     // Whoever has all bytes needs no file before.
     write(&path, &versions(&first), &first).unwrap();
     assert_eq!(read(&path).unwrap().unwrap().held, first);

@@ -261,7 +261,7 @@ impl History {
 
     /// Counts of the latest slot in which somebody was answered, whenever it was.
     pub fn latest(&self) -> EdgeTotals {
-        self.slots().rev().find(|slot| !slot.cells.is_empty()).map_or_else(EdgeTotals::default, Slot::totals)
+        self.slots().rev().find(|slot| !slot.cells.is_empty()).map_or_else(EdgeTotals::default, |slot| slot.totals())
     }
 
     /// Slots that began at `from` or later, oldest first.

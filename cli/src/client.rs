@@ -176,13 +176,14 @@ impl Client {
     where
         F: Future<Output = Result<T, Unanswered>>,
     {
-        let first = ask(self.clone()).await;
+        // In boxes: what asks holds what is asked twice, and would be as large wherever it is held.
+        let first = Box::pin(ask(self.clone())).await;
         if !self.is_patient || !matches!(first, Err(Unanswered::Away(_))) {
             return first.map_err(Failure::from);
         }
         let say = || eprintln!("organza: {} is not reached; another to lead is waited for, {:?} at most", self.whose, limits::LEADER);
-        let again = || async { ask(self.again().await?).await };
-        patience::until_one_leads(again, |why| matches!(why, Unanswered::Away(_)), say).await.map_err(Failure::from)
+        let again = || Box::pin(async { ask(self.again().await?).await });
+        Box::pin(patience::until_one_leads(again, |why| matches!(why, Unanswered::Away(_)), say)).await.map_err(Failure::from)
     }
 
     /// To whoever leads by now.

@@ -42,7 +42,7 @@ impl<R: Read> Pieces<R> {
     ///
     /// # Errors
     /// `InvalidData` where it is none, and those of reading.
-    pub fn next(&mut self) -> io::Result<Option<Piece>> {
+    pub fn read(&mut self) -> io::Result<Option<Piece>> {
         while let Some(key) = self.number()? {
             match (key >> 3, key & 7) {
                 (GENERATION, 0) => return Ok(Some(Piece::Generation(self.known_number()?))),

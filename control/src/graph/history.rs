@@ -259,9 +259,10 @@ impl History {
         first.map(|first| (sum, (end.saturating_sub(first) + 1).clamp(1, seconds.max(1))))
     }
 
-    /// Counts of the latest slot in which somebody was answered, whenever it was.
+    /// Counts of the latest slot in which somebody was answered, whenever it was; of the latest where nobody ever was.
     pub fn latest(&self) -> EdgeTotals {
-        self.slots().rev().find(|slot| !slot.cells.is_empty()).map_or_else(EdgeTotals::default, |slot| slot.totals())
+        let answered = self.slots().rev().find(|slot| !slot.cells.is_empty());
+        answered.or_else(|| self.slots().next_back()).map_or_else(EdgeTotals::default, |slot| slot.totals())
     }
 
     /// Slots that began at `from` or later, oldest first.

@@ -76,6 +76,13 @@ fn rates_are_of_the_window_alone() {
     // Who is silent is still known as it was when it was busy.
     let told = graph.edges(140, 10).next().unwrap();
     assert_eq!((told.recent.requests, told.latest().requests), (0, 30));
+    // How fast it was is not forgotten for what was no answer.
+    let (id, mut answered) = edge(Reporter::Source, "catalog", 5);
+    answered.latency.0[30] = 5;
+    graph.report("web", delta(1, 3, vec![(id.clone(), answered)]), 150);
+    graph.report("web", delta(1, 4, vec![(id, EdgeTotals { opened: 1, ..EdgeTotals::default() })]), 160);
+    let told = graph.edges(190, 10).next().unwrap();
+    assert_eq!((told.recent.requests, told.latest().requests), (0, 5));
 }
 
 #[test]

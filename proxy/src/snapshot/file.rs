@@ -173,7 +173,7 @@ fn write_pieces<R: Read>(
     let mut why = String::new();
     match before {
         Ok(mut before) => loop {
-            match before.next() {
+            match before.read() {
                 Ok(Some(Piece::Entry(entry))) if is_held(&entry.name, &entry.version) && !is_fresh(&entry) => {
                     stored::write(&mut to, Piece::Entry(entry))?;
                     written += 1;
@@ -201,7 +201,7 @@ fn write_pieces<R: Read>(
 fn decode<F: Read + Seek>(file: F) -> Result<Stored, SnapshotError> {
     let mut pieces = pieces(file)?;
     let mut stored = Stored::default();
-    while let Some(piece) = pieces.next().map_err(SnapshotError::Malformed)? {
+    while let Some(piece) = pieces.read().map_err(SnapshotError::Malformed)? {
         match piece {
             Piece::Generation(generation) => stored.generation = generation,
             Piece::Entry(entry) => {

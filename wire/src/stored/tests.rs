@@ -6,7 +6,7 @@ fn entry(bytes: usize) -> Entry {
 
 fn read(bytes: &[u8]) -> io::Result<Vec<Piece>> {
     let mut pieces = Pieces::new(bytes);
-    std::iter::from_fn(|| pieces.next().transpose()).collect()
+    std::iter::from_fn(|| pieces.read().transpose()).collect()
 }
 
 fn whole() -> (Vec<Piece>, Vec<u8>) {

@@ -133,7 +133,7 @@ pub const BUGS: [Bug; 25] = [
     },
     Bug {
         name: "refused-applied",
-        edits: &[Edit { file: "wire/src/delta/client.rs", from: "if !bad.contains_key(&*name) {", to: "if !name.is_empty() {" }],
+        edits: &[Edit { file: "wire/src/delta/client.rs", from: "!bad.contains_key(&**name)", to: "!name.is_empty()" }],
         package: "wire",
         suite: LIB,
         test: "delta::tests::what_could_not_be_used_is_not_held_and_the_last_good_one_stays",

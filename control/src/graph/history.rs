@@ -261,7 +261,7 @@ impl History {
 
     /// Counts of the latest slot in which somebody was answered, whenever it was; of the latest where nobody ever was.
     pub fn latest(&self) -> EdgeTotals {
-        let answered = self.slots().rev().find(|slot| !slot.cells.is_empty());
+        let answered = self.slots().rev().find(|slot| unpacked(slot.cells).any(|(cell, _)| cell < RARE));
         answered.or_else(|| self.slots().next_back()).map_or_else(EdgeTotals::default, |slot| slot.totals())
     }
 

@@ -6,6 +6,10 @@ fn kept(generation: u64) -> Kept {
     Kept { generation, ..Kept::default() }
 }
 
+fn applied(version: &str) -> wire::delta::Applied {
+    wire::delta::Applied { version: version.into(), bytes: version.to_owned().into() }
+}
+
 #[test]
 fn a_burst_while_the_disk_is_slow_is_two_writes_and_ends_with_the_last() {
     let (started, begun) = mpsc::channel();
@@ -79,7 +83,6 @@ fn bytes_that_were_not_written_are_owed_until_they_are_and_lost_ones_are_told_on
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("not/yet");
     let saver = Saver::start(path.clone()).unwrap();
-    let applied = |version: &str| wire::delta::Applied { version: version.into(), bytes: version.to_owned().into() };
     let of = |version: &str| Kept { held: [("a".into(), version.into())].into(), ..kept(1) };
     saver.put(of("v1"), [("a".into(), applied("v1"))].into());
     saver.settle();
@@ -101,7 +104,6 @@ fn bytes_wait_with_what_is_put_while_another_process_writes_and_the_newest_are_w
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
     let saver = Saver::start(path.clone()).unwrap();
-    let applied = |version: &str| wire::delta::Applied { version: version.into(), bytes: version.to_owned().into() };
     let of = |a: &str| Kept { held: [("a".into(), a.into()), ("b".into(), "b1".into())].into(), ..kept(1) };
     saver.put(of("a1"), [("a".into(), applied("a1")), ("b".into(), applied("b1"))].into());
     saver.settle();

@@ -7,6 +7,7 @@ use super::programs;
 use crate::peers;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -334,20 +335,27 @@ pub fn remove_cgroups(cluster: &str, number: u8) -> Result<()> {
     Ok(())
 }
 
-fn remove_group(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
+/// One that is gone is what was wanted: others may take away what is empty while we look (a runtime that is ending, the kernel's release agent).
+pub fn remove_group(folder: &Path) -> Result<()> {
+    let of = || folder.display().to_string();
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(of)?,
+    };
+    for entry in entries {
+        let entry = entry.with_context(of)?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_group(&entry.path())?;
         }
     }
     let end = Instant::now() + PATIENCE;
     loop {
         match fs::remove_dir(folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy && Instant::now() < end => {
+            Err(error) if error.kind() == ErrorKind::ResourceBusy && Instant::now() < end => {
                 std::thread::sleep(Duration::from_millis(20));
             }
-            done => return done.with_context(|| folder.display().to_string()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            done => return done.with_context(of),
         }
     }
 }

@@ -45,3 +45,18 @@ fn ends_what_it_noted_and_nothing_else() {
     foreign.wait().unwrap();
     fs::remove_file(file).unwrap();
 }
+
+#[test]
+fn groups_go_with_those_below_them_and_one_that_is_gone_is_no_error() {
+    let folder = std::env::temp_dir().join(format!("organza-group-{}", std::process::id()));
+    fs::create_dir_all(folder.join("pod/container")).unwrap();
+    node::remove_group(&folder).unwrap();
+    assert!(!folder.exists());
+    node::remove_group(&folder).unwrap();
+    // What cannot go says which it is.
+    fs::create_dir_all(folder.join("pod")).unwrap();
+    fs::write(folder.join("pod/file"), "").unwrap();
+    let error = format!("{:#}", node::remove_group(&folder).unwrap_err());
+    assert!(error.contains("/pod: "), "{error}");
+    fs::remove_dir_all(folder).unwrap();
+}

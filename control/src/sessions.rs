@@ -61,11 +61,14 @@ fn with_keys(resource: Resource, key: impl Fn(&str) -> Option<SessionKey>) -> Re
     if !has_sessions(&resource) {
         return resource;
     }
-    let put = |session: &Option<Persistence>, usage: String| session.clone().map(|session| Persistence { key: key(&usage), ..session });
+    let put = |session: &Persistence, usage: String| Persistence { key: key(&usage), ..session.clone() };
     match resource {
         Resource::Route(mut route) => {
             let Route { key: name, rules, .. } = Arc::make_mut(&mut route);
-            rules.iter_mut().for_each(|rule| rule.session = put(&rule.session, format!("session {name} {}", rule.name)));
+            for rule in rules {
+                let usage = format!("session {name} {}", rule.name);
+                rule.session = rule.session.as_deref().map(|session| Box::new(put(session, usage)));
+            }
             Resource::Route(route)
         }
         Resource::Service(mut service) => {
@@ -73,7 +76,7 @@ fn with_keys(resource: Resource, key: impl Fn(&str) -> Option<SessionKey>) -> Re
             for at in policies {
                 let usage = format!("session {name} {}", at.port.unwrap_or(0));
                 let policy = Arc::make_mut(&mut at.policy);
-                policy.session = put(&policy.session, usage);
+                policy.session = policy.session.as_ref().map(|session| put(session, usage));
             }
             Resource::Service(service)
         }

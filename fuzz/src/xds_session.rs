@@ -1,11 +1,10 @@
 //! Both ends of a discovery stream against peers that send anything. The input is a script: a byte says what happens, two how long the message
 //! is, and then it comes. However the control plane behaves, what the client holds is what its table has, and can be read.
 
-use model::{Change, Resource};
+use model::{Change, Key, Resource};
 use prost::Message;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use wire::delta::{Applied, ClientSession, ServerSession, Unreadable};
+use wire::delta::{Applied, ClientSession, ServerSession, Unreadable, Version};
 use wire::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
 pub fn check(bytes: &[u8]) {
@@ -46,7 +45,7 @@ struct Client {
     /// What is in force, kept apart as the proxy's table is.
     table: BTreeMap<String, Resource>,
     /// The bytes of what is held, kept apart as the proxy's disk keeps them.
-    bytes: BTreeMap<Arc<str>, Applied>,
+    bytes: BTreeMap<Key, Applied>,
     /// A step that was given out.
     step: Option<Vec<Change>>,
 }
@@ -89,15 +88,15 @@ impl Client {
         self.session.connected();
     }
 
-    fn kept(&self, name: &str, version: &Arc<str>) -> Resource {
-        let kept = &self.bytes[name];
+    fn kept(&self, key: &Key, version: &Version) -> Resource {
+        let kept = &self.bytes[key];
         assert_eq!(kept.version, *version, "the bytes that are kept are of another version");
         wire::decode(&kept.bytes).expect("was read")
     }
 
     fn agrees(&self) {
         let held: BTreeMap<String, Resource> =
-            self.session.held().iter().map(|(name, version)| (name.to_string(), self.kept(name, version))).collect();
+            self.session.held().iter().map(|(key, version)| (key.to_string(), self.kept(key, version))).collect();
         assert_eq!(held, self.table, "what is held is not what is in force");
         assert!(self.session.answers().keys().all(|name| self.session.subscriptions().contains(name)));
     }

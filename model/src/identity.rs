@@ -1,6 +1,6 @@
 //! Who is who: SPIFFE identities and the roots by which they are believed.
 
-use crate::{Key, limits};
+use crate::{Key, lately, limits};
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl TrustDomain {
         }
         let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
         match !text.is_empty() && text.bytes().all(good) {
-            true => Ok(Self(text.into())),
+            true => Ok(Self(lately::shared(text))),
             false => Err(IdentityError::TrustDomain(text.to_owned())),
         }
     }
@@ -44,7 +44,11 @@ impl fmt::Display for TrustDomain {
 
 /// `spiffe://TD/ns/NS/sa/SA`, the identity of a workload (the form that Istio and ztunnel use).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SpiffeId {
+pub struct SpiffeId(Arc<Words>);
+
+/// Behind one pointer, for every endpoint has one.
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Words {
     trust_domain: TrustDomain,
     namespace: Arc<str>,
     service_account: Arc<str>,
@@ -53,7 +57,10 @@ pub struct SpiffeId {
 impl SpiffeId {
     pub fn new(trust_domain: TrustDomain, namespace: &str, service_account: &str) -> Result<Self, IdentityError> {
         match is_segment(namespace) && is_segment(service_account) {
-            true => Ok(Self { trust_domain, namespace: namespace.into(), service_account: service_account.into() }),
+            true => {
+                let (namespace, service_account) = (lately::shared(namespace), lately::shared(service_account));
+                Ok(Self(Arc::new(Words { trust_domain, namespace, service_account })))
+            }
             false => Err(IdentityError::Path),
         }
     }
@@ -72,13 +79,13 @@ impl SpiffeId {
     }
 
     pub fn trust_domain(&self) -> &TrustDomain {
-        &self.trust_domain
+        &self.0.trust_domain
     }
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        &self.0.namespace
     }
     pub fn service_account(&self) -> &str {
-        &self.service_account
+        &self.0.service_account
     }
 
     /// Whether its text begins so. Allocates nothing.
@@ -112,7 +119,7 @@ impl SpiffeId {
     }
 
     fn parts(&self) -> [&str; 6] {
-        ["spiffe://", self.trust_domain.as_str(), "/ns/", &self.namespace, "/sa/", &self.service_account]
+        ["spiffe://", self.0.trust_domain.as_str(), "/ns/", &self.0.namespace, "/sa/", &self.0.service_account]
     }
 }
 
@@ -123,7 +130,7 @@ fn is_segment(text: &str) -> bool {
 
 impl fmt::Display for SpiffeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "spiffe://{}/ns/{}/sa/{}", self.trust_domain, self.namespace, self.service_account)
+        write!(f, "spiffe://{}/ns/{}/sa/{}", self.0.trust_domain, self.0.namespace, self.0.service_account)
     }
 }
 

@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 /// A regular expression that must match the whole value, as in Gateway API and Envoy. Linear in time, limited in size, bytes not Unicode.
 #[derive(Clone)]
-pub struct Regex {
-    pattern: Arc<str>,
+pub struct Regex(Arc<Compiled>);
+
+/// Behind one pointer, since few matches have one.
+struct Compiled {
+    pattern: Box<str>,
     program: regex::bytes::Regex,
 }
 
@@ -30,34 +33,34 @@ impl Regex {
         let wrap = |e: regex::Error| RegexError::Syntax(e.to_string());
         build(pattern).map_err(wrap)?;
         let program = build(&format!("^(?:{pattern})$")).map_err(wrap)?;
-        Ok(Self { pattern: pattern.into(), program })
+        Ok(Self(Arc::new(Compiled { pattern: pattern.into(), program })))
     }
 
     pub fn is_match(&self, value: &[u8]) -> bool {
-        self.program.is_match(value)
+        self.0.program.is_match(value)
     }
 
     pub fn pattern(&self) -> &str {
-        &self.pattern
+        &self.0.pattern
     }
 }
 
 impl PartialEq for Regex {
     fn eq(&self, other: &Self) -> bool {
-        self.pattern == other.pattern
+        self.0.pattern == other.0.pattern
     }
 }
 impl Eq for Regex {}
 
 impl std::hash::Hash for Regex {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.pattern.hash(state);
+        self.0.pattern.hash(state);
     }
 }
 
 impl fmt::Debug for Regex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "~{}", self.pattern)
+        write!(f, "~{}", self.0.pattern)
     }
 }
 

@@ -59,9 +59,9 @@ pub struct Rule {
     pub filters: Vec<Filter>,
     pub backends: Vec<WeightedBackend>,
     pub timeouts: Timeouts,
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// Holds for all backends of the rule, whatever their own policies say.
-    pub session: Option<Persistence>,
+    pub session: Option<Box<Persistence>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -128,7 +128,7 @@ impl Rim {
             client_features: Vec::new(),
         };
         // Their bytes stay on the disk.
-        let versions = stored.held.into_iter().map(|(name, applied)| (name, applied.version)).collect();
+        let versions = stored.held.into_iter().map(|(key, applied)| (key, applied.version)).collect();
         let mut session = ClientSession::new(node, versions, stored.answers);
         session.subscribe(wire::SELF);
         let mut draw = Draw(seed);

@@ -109,10 +109,10 @@ impl<'t> Decision<'t> {
         self.found.common.timeouts
     }
     pub fn retry(&self) -> Option<&'t Retry> {
-        if self.found.common.retries { self.source().retry.as_ref() } else { None }
+        if self.found.common.retries { self.source().retry.as_deref() } else { None }
     }
     pub fn session(&self) -> Option<&'t Persistence> {
-        if self.found.common.sessions { self.source().session.as_ref() } else { None }
+        if self.found.common.sessions { self.source().session.as_deref() } else { None }
     }
     /// Whether this is what a service without routes does: pass on to itself.
     pub fn is_default(&self) -> bool {

@@ -15,10 +15,12 @@
 mod client;
 mod server;
 mod set;
+mod version;
 
 pub use client::{Applied, ClientSession, Step, Unreadable};
 pub use server::{Encoded, Heard, ServerSession, View};
 pub use set::{Difference, Set};
+pub use version::Version;
 
 use crate::limits;
 use model::Kind;

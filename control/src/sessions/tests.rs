@@ -9,7 +9,15 @@ fn persistence() -> Option<Persistence> {
 
 fn rule(name: &str, session: Option<Persistence>) -> Rule {
     let (filters, backends) = (Vec::new(), Vec::new());
-    Rule { name: name.into(), matches: Vec::new(), filters, backends, timeouts: Timeouts::default(), retry: None, session }
+    Rule {
+        name: name.into(),
+        matches: Vec::new(),
+        filters,
+        backends,
+        timeouts: Timeouts::default(),
+        retry: None,
+        session: session.map(Box::new),
+    }
 }
 
 fn route(rules: Vec<Rule>) -> Resource {

@@ -58,12 +58,12 @@ impl Reader<'_> {
         let mut filters = self.filters(value, false, &mut faults, &mut unresolved);
         let backends = self.backends(value, &mut faults, &mut unresolved);
         let timeouts = keep(timeouts(value), &mut faults).unwrap_or_default();
-        let retry = keep(retry(value), &mut faults).flatten();
+        let retry = keep(retry(value), &mut faults).flatten().map(Box::new);
         let session = value.get("sessionPersistence").filter(|value| !value.is_null()).map(|value| {
             let place = format!("{} {name}", self.object.object);
             session::read(value, &place).at("sessionPersistence")
         });
-        let session = session.and_then(|read| keep(read, &mut faults));
+        let session = session.and_then(|read| keep(read, &mut faults)).map(Box::new);
         if !backends.is_empty() && filters.iter().any(|filter| matches!(filter, Filter::Redirect(_))) {
             let wrong = Wrong::new("IncompatibleFilters", "A rule that redirects sends nothing to its backends.");
             faults.push(wrong.fix("Remove the filter or the backends.").at("backendRefs"));

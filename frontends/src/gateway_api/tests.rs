@@ -88,7 +88,7 @@ fn patience_is_read_and_zero_is_no_bound() {
     assert_eq!(rules[0].timeouts, Timeouts { request: Some(Duration::from_secs(5400)), backend_request: None });
     assert_eq!(rules[1].timeouts, Timeouts { request: None, backend_request: Some(Duration::from_secs(5)) });
     let retry = Retry { codes: vec![500, 503], attempts: 7, backoff: Duration::from_millis(100) };
-    assert_eq!((&rules[0].retry, &rules[1].retry), (&None, &Some(retry)));
+    assert_eq!((&rules[0].retry, &rules[1].retry), (&None, &Some(Box::new(retry))));
     assert!(rules[2].retry.as_ref().is_some_and(|retry| retry.codes.is_empty() && retry.attempts > 0));
     assert!(rules[3].retry.as_ref().is_some_and(|retry| retry.attempts == 100));
 }

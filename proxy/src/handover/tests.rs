@@ -56,10 +56,10 @@ impl Home {
         file::write_private(&svid, Svid::new(issued.chain, csr.key()).unwrap().to_pem().as_bytes()).unwrap();
         let mut fresh = Fresh::new();
         for resource in resources {
-            let Encoded { name, version, bytes } = Encoded::new(resource);
-            fresh.insert(name, Applied { version, bytes });
+            let Encoded { version, bytes, .. } = Encoded::new(resource);
+            fresh.insert(resource.key().clone(), Applied { version: (&*version).into(), bytes });
         }
-        let held = fresh.iter().map(|(name, applied)| (name.clone(), applied.version.clone())).collect();
+        let held = fresh.iter().map(|(key, applied)| (key.clone(), applied.version.clone())).collect();
         let known = |name: &str| (wire::host_subscription("shop", name).into(), Some(key(Kind::Service, name)));
         let answers = [known("catalog"), known("echo")].into();
         file::write(&folder.path().join("snapshot"), &file::Kept { generation: 7, held, answers }, &fresh).unwrap();

@@ -215,10 +215,10 @@ async fn losing(folder: &std::path::Path) {
     let items: Set = [Encoded::new(&Resource::Service(Arc::new(service("web")))), bad].into_iter().map(Arc::new).collect();
     *fake.world.lock().unwrap() = View { generation: 13, items: Arc::new(items), answers: BTreeMap::new() };
     std::fs::remove_file(&path).unwrap();
-    let held = held.into_iter().map(|(name, applied)| (name, applied.version)).collect();
+    let held = held.into_iter().map(|(key, applied)| (key, applied.version)).collect();
     handle.saver.put(Kept { generation, held, answers }, Default::default());
     until("a snapshot without what is lost for good", || stored().is_some_and(|stored| stored.generation == 13)).await;
-    assert_eq!(stored().unwrap().held.keys().map(|name| &**name).collect::<Vec<_>>(), ["files/service/shop/web"]);
+    assert_eq!(stored().unwrap().held.keys().map(ToString::to_string).collect::<Vec<_>>(), ["files/service/shop/web"]);
     let is_acknowledged = || fake.heard.lock().unwrap().iter().any(|heard| heard.acknowledged == Some(13) && heard.refused.len() == 1);
     until("the acknowledgement", is_acknowledged).await;
     assert!(handle.shared.load().endpoints_of(&service("web").key).is_some(), "what is in force stays");

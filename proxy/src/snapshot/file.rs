@@ -12,7 +12,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use wire::delta::Applied;
+use wire::delta::{Applied, Version};
 use wire::stored::{self, Piece, Pieces};
 use wire::v1::snapshot::{Alias, Entry};
 
@@ -40,7 +40,7 @@ pub enum SnapshotError {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stored {
     pub generation: u64,
-    pub held: BTreeMap<Arc<str>, Applied>,
+    pub held: BTreeMap<Key, Applied>,
     pub answers: BTreeMap<Arc<str>, Option<Key>>,
 }
 
@@ -48,13 +48,13 @@ pub struct Stored {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Kept {
     pub generation: u64,
-    /// By name: the version; an empty one where the bytes are lost and asked for again.
-    pub held: BTreeMap<Arc<str>, Arc<str>>,
+    /// The version of each; none where the bytes are lost and asked for again.
+    pub held: BTreeMap<Key, Version>,
     pub answers: BTreeMap<Arc<str>, Option<Key>>,
 }
 
 /// Bytes of resources that no file has yet.
-pub type Fresh = BTreeMap<Arc<str>, Applied>;
+pub type Fresh = BTreeMap<Key, Applied>;
 
 /// `None` where there is no file yet.
 pub fn read(path: &Path) -> Result<Option<Stored>, SnapshotError> {
@@ -161,20 +161,24 @@ fn write_pieces<R: Read>(
         let alias = Alias { subscription: name.to_string(), name: key.as_ref().map(Key::to_string).unwrap_or_default() };
         stored::write(&mut to, Piece::Alias(alias))?;
     }
-    let wanted = kept.held.values().filter(|version| !version.is_empty()).count();
-    let is_held = |name: &str, version: &str| !version.is_empty() && kept.held.get(name).is_some_and(|held| **held == *version);
+    let wanted = kept.held.values().filter(|version| !version.is_none()).count();
+    let is_held = |key: &Key, version: &Version| !version.is_none() && kept.held.get(key) == Some(version);
     let mut written = 0;
-    for (name, applied) in fresh.iter().filter(|(name, applied)| is_held(name, &applied.version)) {
-        let (name, version, resource) = (name.to_string(), applied.version.to_string(), applied.bytes.clone());
+    for (key, applied) in fresh.iter().filter(|(key, applied)| is_held(key, &applied.version)) {
+        let (name, version, resource) = (key.to_string(), applied.version.to_string(), applied.bytes.clone());
         stored::write(&mut to, Piece::Entry(Entry { name, version, resource }))?;
         written += 1;
     }
-    let is_fresh = |entry: &Entry| fresh.get(&*entry.name).is_some_and(|applied| *applied.version == entry.version);
+    let is_fresh = |key: &Key, version: &Version| fresh.get(key).is_some_and(|applied| applied.version == *version);
+    let is_taken_over = |entry: &Entry| {
+        let (key, version) = (Key::parse(&entry.name), Version::from(entry.version.as_str()));
+        key.is_some_and(|key| is_held(&key, &version) && !is_fresh(&key, &version))
+    };
     let mut why = String::new();
     match before {
         Ok(mut before) => loop {
             match before.read() {
-                Ok(Some(Piece::Entry(entry))) if is_held(&entry.name, &entry.version) && !is_fresh(&entry) => {
+                Ok(Some(Piece::Entry(entry))) if is_taken_over(&entry) => {
                     stored::write(&mut to, Piece::Entry(entry))?;
                     written += 1;
                 }
@@ -205,8 +209,10 @@ fn decode<F: Read + Seek>(file: F) -> Result<Stored, SnapshotError> {
         match piece {
             Piece::Generation(generation) => stored.generation = generation,
             Piece::Entry(entry) => {
-                let applied = Applied { version: entry.version.into(), bytes: entry.resource };
-                stored.held.insert(entry.name.into(), applied);
+                // One that this release has no name for it cannot read either: it is asked for again.
+                if let Some(key) = Key::parse(&entry.name) {
+                    stored.held.insert(key, Applied { version: entry.version.into(), bytes: entry.resource });
+                }
             }
             Piece::Alias(alias) => {
                 let key = match alias.name.as_str() {

@@ -6,7 +6,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::Notify;
+
+/// How long nothing is put before memory is given back: a little more than the allocator keeps what was freed, should it be wanted again (a second).
+const QUIET: Duration = Duration::from_millis(1_200);
+/// Larger than any block that the allocator has at hand.
+const UNUSUAL: usize = 4 << 20;
 
 #[derive(Default)]
 struct Slot {
@@ -36,6 +42,12 @@ impl Desk {
     fn wait_while(&self, busy: impl FnMut(&mut Slot) -> bool) -> MutexGuard<'_, Slot> {
         self.changed.wait_while(self.lock(), busy).unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// `None` where it is still so after that time.
+    fn wait_a_while(&self, time: Duration, busy: impl FnMut(&mut Slot) -> bool) -> Option<MutexGuard<'_, Slot>> {
+        let (slot, waited) = self.changed.wait_timeout_while(self.lock(), time, busy).unwrap_or_else(PoisonError::into_inner);
+        (!waited.timed_out()).then_some(slot)
+    }
 }
 
 pub struct Saver {
@@ -47,13 +59,18 @@ impl Saver {
     /// # Errors
     /// If no thread can be had.
     pub fn start(path: PathBuf) -> io::Result<Self> {
-        Self::with(move |kept, fresh| file::write(&path, kept, fresh))
+        Self::with(move |kept, fresh| file::write(&path, kept, fresh), (QUIET, give_back))
     }
 
-    fn with(write: impl FnMut(&Kept, &Fresh) -> Result<(), SnapshotError> + Send + 'static) -> io::Result<Self> {
+    /// `idle`: what is done when nothing was put for so long.
+    fn with<W, I>(write: W, idle: (Duration, I)) -> io::Result<Self>
+    where
+        W: FnMut(&Kept, &Fresh) -> Result<(), SnapshotError> + Send + 'static,
+        I: FnMut() + Send + 'static,
+    {
         let desk = Arc::new(Desk::default());
         let theirs = desk.clone();
-        let thread = std::thread::Builder::new().name("snapshot".into()).spawn(move || work(&theirs, write))?;
+        let thread = std::thread::Builder::new().name("snapshot".into()).spawn(move || work(&theirs, write, idle))?;
         Ok(Self { desk, thread: Some(thread) })
     }
 
@@ -61,7 +78,7 @@ impl Saver {
     pub fn put(&self, kept: Kept, fresh: Fresh) {
         let mut slot = self.desk.lock();
         slot.owed.extend(fresh);
-        slot.owed.retain(|name, applied| kept.held.get(name) == Some(&applied.version));
+        slot.owed.retain(|key, applied| kept.held.get(key) == Some(&applied.version));
         slot.latest = Some(kept);
         drop(slot);
         self.desk.changed.notify_all();
@@ -106,9 +123,22 @@ impl Drop for Saver {
     }
 }
 
-fn work(desk: &Desk, mut write: impl FnMut(&Kept, &Fresh) -> Result<(), SnapshotError>) {
+fn work(desk: &Desk, mut write: impl FnMut(&Kept, &Fresh) -> Result<(), SnapshotError>, (quiet, mut idle): (Duration, impl FnMut())) {
+    let nothing = |slot: &mut Slot| (slot.latest.is_none() || slot.held) && !slot.ended;
+    // What a process needs for its beginning it does not need again either.
+    let mut grown = true;
     loop {
-        let mut slot = desk.wait_while(|slot| (slot.latest.is_none() || slot.held) && !slot.ended);
+        let mut slot = match grown {
+            true => match desk.wait_a_while(quiet, nothing) {
+                Some(slot) => slot,
+                None => {
+                    idle();
+                    grown = false;
+                    continue;
+                }
+            },
+            false => desk.wait_while(nothing),
+        };
         let Some(kept) = slot.latest.take().filter(|_| !slot.held) else { return };
         let fresh = std::mem::take(&mut slot.owed);
         slot.writing = true;
@@ -127,7 +157,14 @@ fn work(desk: &Desk, mut write: impl FnMut(&Kept, &Fresh) -> Result<(), Snapshot
         slot.writing = false;
         drop(slot);
         desk.changed.notify_all();
+        grown = true;
     }
+}
+
+/// Has the allocator give back to the system what a step needed and nobody took again. It looks for that only where it is asked for more than it has at
+/// hand, and a proxy that has its step asks for little.
+fn give_back() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(UNUSUAL)));
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn to_catalog(timeouts: Timeouts) -> Rule {
 }
 
 fn retrying(codes: &[u16], timeouts: Timeouts) -> Rule {
-    Rule { retry: Some(Retry { codes: codes.to_vec(), attempts: 3, backoff: Duration::from_millis(1) }), ..to_catalog(timeouts) }
+    Rule { retry: Some(Box::new(Retry { codes: codes.to_vec(), attempts: 3, backoff: Duration::from_millis(1) })), ..to_catalog(timeouts) }
 }
 
 fn request(seconds: u64) -> Timeouts {

@@ -169,7 +169,7 @@ async fn busy_answers_are_tried_again_within_the_budget() {
     bounded(async {
         let backend = scripted(&[BUSY, BUSY, FINE]).await;
         let mut shop = Shop::new(backend);
-        let retry = Some(Retry { codes: vec![503], attempts: 3, backoff: Duration::from_millis(1) });
+        let retry = Some(Box::new(Retry { codes: vec![503], attempts: 3, backoff: Duration::from_millis(1) }));
         let rule = model::Rule { retry, ..resources::rule(vec![resources::backend("catalog", HTTP, 1)]) };
         shop.mesh.put(vec![resources::on_service("catalog", rule)]);
         let door = shop.web.named("catalog", HTTP);

@@ -298,7 +298,7 @@ async fn redirects_and_cookies_follow_what_a_trusted_proxy_says_the_client_calle
             edge.shop.mesh.put(vec![resources::route(target(), rule)]);
             assert_eq!(ask(edge.door, "/here").await["location"], location);
             let mut rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
-            rule.session = Some(super::session::cart(model::session::Carrier::Cookie));
+            rule.session = Some(Box::new(super::session::cart(model::session::Carrier::Cookie)));
             edge.shop.mesh.put(vec![resources::route(target(), rule)]);
             let cookie = ask(edge.door, "/").await["set-cookie"].to_str().unwrap().to_owned();
             assert_eq!(cookie.contains("Secure"), secure, "{cookie}");

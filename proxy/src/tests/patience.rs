@@ -141,7 +141,7 @@ fn bodies_up_to_a_length_are_sent_again() {
     for (length, heads) in [(most, 2), (most + 1, 1)] {
         let (network, heard) = Network::says("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         on(network, async {
-            let retry = Some(Retry { codes: vec![503], attempts: 1, backoff: MOMENT });
+            let retry = Some(Box::new(Retry { codes: vec![503], attempts: 1, backoff: MOMENT }));
             let (_mesh, web) = web(Rule { retry, ..to_catalog() });
             let head = format!("POST / HTTP/1.1\r\nHost: catalog\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
             let answer = asked(&web, &(head + &"x".repeat(length))).await;

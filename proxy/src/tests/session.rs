@@ -22,7 +22,7 @@ pub(super) fn cart(carrier: Carrier) -> Persistence {
 }
 
 fn kept(session: Option<Persistence>) -> Rule {
-    Rule { session, ..rule(vec![backend("catalog", HTTP, 1)]) }
+    Rule { session: session.map(Box::new), ..rule(vec![backend("catalog", HTTP, 1)]) }
 }
 
 /// The session of all Services among these.
@@ -204,7 +204,7 @@ async fn a_session_with_what_is_gone_or_dead_begins_anew() {
 async fn an_endpoint_that_is_only_busy_keeps_its_sessions() {
     bounded(async {
         let (busy, fine) = (Scripted::new(&[A, BUSY]).await, Scripted::new(&[B]).await);
-        let retry = Some(Retry { codes: vec![503], attempts: 2, backoff: Duration::from_millis(1) });
+        let retry = Some(Box::new(Retry { codes: vec![503], attempts: 2, backoff: Duration::from_millis(1) }));
         let scene = Scene::new(&[busy.address, fine.address], Rule { retry, ..kept(Some(cart(Carrier::Cookie))) });
         let mut first = call(scene.door, &[]).await;
         while first.by != "a" {
@@ -221,7 +221,7 @@ async fn a_session_outlives_the_weights_of_its_split() {
     bounded(async {
         let (a, b, _) = three().await;
         let split = |weights: &[(&str, u32)]| Rule {
-            session: Some(cart(Carrier::Cookie)),
+            session: Some(Box::new(cart(Carrier::Cookie))),
             ..rule(weights.iter().map(|(name, weight)| backend(name, HTTP, *weight)).collect())
         };
         let mut scene = Scene::new(&[a.address], split(&[("catalog", 0), ("other", 1)]));

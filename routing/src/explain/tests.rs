@@ -23,7 +23,7 @@ fn ask(filters: Vec<Filter>, backends: Vec<(u32, Backend, Vec<Filter>)>) -> Expl
         filters,
         backends: backends.into_iter().map(|(weight, backend, filters)| WeightedBackend { weight, backend, filters }).collect(),
         timeouts: Timeouts { request: Some(Duration::from_secs(5)), backend_request: None },
-        retry: Some(Retry { codes: vec![503], attempts: 2, backoff: Duration::from_millis(25) }),
+        retry: Some(Box::new(Retry { codes: vec![503], attempts: 2, backoff: Duration::from_millis(25) })),
         session: None,
     };
     let listener = key(Kind::Listener, "edge.http");

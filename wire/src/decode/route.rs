@@ -48,8 +48,8 @@ fn rule(m: v1::Rule) -> Result<Rule> {
         filters: list(m.filters, "filters", filter)?,
         backends: list(m.backends, "backends", weighted)?,
         timeouts: some(m.timeouts).map(timeouts).at("timeouts")?,
-        retry: m.retry.map(retry).transpose().at("retry")?,
-        session: m.session.map(super::traffic::session).transpose().at("session")?,
+        retry: m.retry.map(retry).transpose().at("retry")?.map(Box::new),
+        session: m.session.map(super::traffic::session).transpose().at("session")?.map(Box::new),
     })
 }
 

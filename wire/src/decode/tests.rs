@@ -122,7 +122,7 @@ fn route() -> Route {
         filters: filters(),
         backends: weighted,
         timeouts: Timeouts { request: Some(Duration::from_millis(1500)), backend_request: None },
-        retry: Some(Retry { codes: vec![502, 503], attempts: 2, backoff: Duration::from_millis(25) }),
+        retry: Some(Box::new(Retry { codes: vec![502, 503], attempts: 2, backoff: Duration::from_millis(25) })),
         session: None,
     };
     let hosts = || vec![HostPattern::Any, HostPattern::parse("*.example.com").unwrap(), HostPattern::parse("example.com").unwrap()];

@@ -1,7 +1,7 @@
 //! The proxy's end: knows what it subscribed to and what it applied. Gives out whole steps and acknowledges one only when it is told that
 //! the step is in force.
 
-use super::Breach;
+use super::{Breach, Version};
 use crate::discovery::{Any, DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource, Status};
 use crate::{TYPE_URL, limits, v1};
 use bytes::Bytes;
@@ -32,13 +32,13 @@ pub struct Step {
 /// A resource as it came: for the snapshot on disk, which alone keeps bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    pub version: Arc<str>,
+    pub version: Version,
     pub bytes: Bytes,
 }
 
 #[derive(Debug, Default)]
 struct Staged {
-    put: Vec<(Arc<str>, Applied, Change)>,
+    put: Vec<(Key, Applied, Change)>,
     answers: BTreeMap<Arc<str>, Option<Key>>,
     unreadable: Vec<Unreadable>,
     strict: Vec<Unreadable>,
@@ -49,8 +49,8 @@ struct Staged {
 #[derive(Debug)]
 struct Pending {
     nonce: String,
-    put: Vec<(Arc<str>, Applied)>,
-    removed: Vec<Arc<str>>,
+    put: Vec<(Key, Applied)>,
+    removed: Vec<Key>,
     answers: BTreeMap<Arc<str>, Option<Key>>,
     unreadable: Vec<Unreadable>,
 }
@@ -58,8 +58,7 @@ struct Pending {
 #[derive(Debug, Default)]
 pub struct ClientSession {
     node: Node,
-    /// By name: the version.
-    held: BTreeMap<Arc<str>, Arc<str>>,
+    held: BTreeMap<Key, Version>,
     /// What `host/…` subscriptions resolve to, as it is in force.
     answers: BTreeMap<Arc<str>, Option<Key>>,
     subscriptions: BTreeSet<Arc<str>>,
@@ -75,7 +74,7 @@ pub struct ClientSession {
 
 impl ClientSession {
     /// `held` and `answers` are what a snapshot brought; they are announced, so that only what changed meanwhile is sent.
-    pub fn new(node: Node, held: BTreeMap<Arc<str>, Arc<str>>, answers: BTreeMap<Arc<str>, Option<Key>>) -> Self {
+    pub fn new(node: Node, held: BTreeMap<Key, Version>, answers: BTreeMap<Arc<str>, Option<Key>>) -> Self {
         let client_features = super::features().chain(node.client_features).collect();
         let node = Node { client_features, ..node };
         let subscriptions = answers.keys().cloned().collect();
@@ -98,8 +97,8 @@ impl ClientSession {
         &self.subscriptions
     }
 
-    /// By name: the version of every resource that was applied.
-    pub fn held(&self) -> &BTreeMap<Arc<str>, Arc<str>> {
+    /// The version of every resource that was applied.
+    pub fn held(&self) -> &BTreeMap<Key, Version> {
         &self.held
     }
 
@@ -157,7 +156,7 @@ impl ClientSession {
         if first {
             self.connected = true;
             request.node = Some(self.node.clone());
-            let held = self.held.iter().map(|(name, version)| (name.to_string(), version.to_string()));
+            let held = self.held.iter().map(|(key, version)| (key.to_string(), version.to_string()));
             // What names resolve to is known too, and announced in the same way.
             let name_of = |key: &Option<Key>| key.as_ref().map(ToString::to_string).unwrap_or_default();
             request.initial_resource_versions =
@@ -203,16 +202,16 @@ impl ClientSession {
             if name.starts_with("host/") {
                 step.answers.insert(name.into(), None);
             } else if let Some(key) = Key::parse(&name) {
-                step.changes.push(Change::Remove(key));
-                removed.push(name.into());
+                step.changes.push(Change::Remove(key.clone()));
+                removed.push(key);
             }
         }
         let mut put = Vec::with_capacity(staged.put.len());
-        for (name, applied, change) in staged.put {
+        for (key, applied, change) in staged.put {
             // Sent for a new alias only: nothing to do in the table, and so nothing to hold anew. What is held is always what is in force.
-            if self.held.get(&name).is_none_or(|version| *version != applied.version) {
+            if self.held.get(&key).is_none_or(|version| *version != applied.version) {
                 step.changes.push(change);
-                put.push((name, applied));
+                put.push((key, applied));
             }
         }
         // An answer to what is no longer asked is no news.
@@ -245,7 +244,7 @@ impl ClientSession {
                     self.staged.answers.insert(alias.into(), Some(read.key().clone()));
                 }
                 let applied = Applied { version: resource.version.into(), bytes };
-                self.staged.put.push((resource.name.into(), applied, Change::Put(read)));
+                self.staged.put.push((read.key().clone(), applied, Change::Put(read)));
             }
             Err(reason) => self.staged.unreadable.push(Unreadable { name: resource.name, reason }),
         }
@@ -254,19 +253,24 @@ impl ClientSession {
 
     /// On the next stream all is asked for again: somebody lost the bytes of what is held. What is in force stays, and what is gone meanwhile is told as ever.
     pub fn ask_again(&mut self) {
-        let none: Arc<str> = "".into();
-        self.held.values_mut().for_each(|version| *version = none.clone());
+        self.held.values_mut().for_each(|version| *version = Version::none());
     }
 
     /// The step is in force, but for `refused`: resources that could be read and yet not be used. Gives what is held from now on that was not before.
-    pub fn applied(&mut self, refused: Vec<Unreadable>) -> BTreeMap<Arc<str>, Applied> {
+    pub fn applied(&mut self, refused: Vec<Unreadable>) -> BTreeMap<Key, Applied> {
         let Some(mut pending) = self.pending.take() else { return BTreeMap::new() };
         let bad: HashMap<&str, ()> = refused.iter().map(|r| (r.name.as_str(), ())).collect();
-        for name in pending.removed {
-            self.held.remove(&name);
+        for key in pending.removed {
+            self.held.remove(&key);
         }
-        let put: BTreeMap<_, _> = pending.put.into_iter().filter(|(name, _)| !bad.contains_key(&**name)).collect();
-        self.held.extend(put.iter().map(|(name, applied)| (name.clone(), applied.version.clone())));
+        let is_bad = |key: &Key| !bad.is_empty() && bad.contains_key(key.to_string().as_str());
+        let put: BTreeMap<_, _> = pending.put.into_iter().filter(|(key, _)| !is_bad(key)).collect();
+        let versions = put.iter().map(|(key, applied)| (key.clone(), applied.version.clone()));
+        match put.len() > self.held.len() {
+            // Made whole, its nodes are full; those that grow one by one are half empty.
+            true => self.held.append(&mut versions.collect()),
+            false => self.held.extend(versions),
+        }
         for (name, key) in pending.answers {
             if self.subscriptions.contains(&name) {
                 self.answers.insert(name, key);

@@ -45,7 +45,7 @@ fn rule(r: &Rule) -> v1::Rule {
             attempts: retry.attempts,
             backoff_nanos: nanos(retry.backoff),
         }),
-        session: r.session.as_ref().map(super::traffic::session),
+        session: r.session.as_deref().map(super::traffic::session),
     }
 }
 

@@ -4,11 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 
 fn stored() -> Stored {
     let applied = Applied { version: "v".into(), bytes: b"bytes of a resource"[..].into() };
-    let key = model::Key::parse("files/service/shop/web");
+    let key = Key::parse("files/service/shop/web").unwrap();
     Stored {
         generation: 12,
-        held: [("files/service/shop/web".into(), applied)].into(),
-        answers: [("host/shop/web".into(), key), ("host/shop/nobody".into(), None)].into(),
+        held: [(key.clone(), applied)].into(),
+        answers: [("host/shop/web".into(), Some(key)), ("host/shop/nobody".into(), None)].into(),
     }
 }
 
@@ -67,8 +67,12 @@ fn resource(version: &str) -> Applied {
     Applied { version: version.into(), bytes: format!("bytes of {version}").into() }
 }
 
+fn key(name: &str) -> Key {
+    Key::parse(&format!("files/service/shop/{name}")).unwrap()
+}
+
 fn of(entries: &[(&str, &str)]) -> Fresh {
-    entries.iter().map(|(name, version)| ((*name).into(), resource(version))).collect()
+    entries.iter().map(|(name, version)| (key(name), resource(version))).collect()
 }
 
 fn versions(entries: &Fresh) -> Kept {
@@ -111,7 +115,7 @@ fn bytes_that_nobody_has_leave_the_file_as_it_is_and_are_told() {
     assert!(!path.with_extension("new").exists(), "no half of it is left");
     // What is asked for again is written when it comes, and the rest is whole without it.
     let mut asked = versions(&first);
-    asked.held.insert("b".into(), "".into());
+    asked.held.insert(key("b"), Version::none());
     write(&path, &asked, &of(&[("a", "a1")])).unwrap();
     assert_eq!(read(&path).unwrap().unwrap().held, of(&[("a", "a1")]));
     // Whoever has all bytes needs no file before.

@@ -6,6 +6,10 @@ fn kept(generation: u64) -> Kept {
     Kept { generation, ..Kept::default() }
 }
 
+fn key(name: &str) -> model::Key {
+    model::Key::parse(&format!("files/service/shop/{name}")).unwrap()
+}
+
 fn applied(version: &str) -> wire::delta::Applied {
     wire::delta::Applied { version: version.into(), bytes: version.to_owned().into() }
 }
@@ -16,14 +20,14 @@ fn a_burst_while_the_disk_is_slow_is_two_writes_and_ends_with_the_last() {
     let (release, released) = mpsc::channel::<()>();
     let written = Arc::new(Mutex::new(Vec::new()));
     let seen = written.clone();
-    let saver = Saver::with(move |kept, _| {
+    let write = move |kept: &Kept, _: &Fresh| {
         seen.lock().unwrap().push(kept.generation);
         _ = started.send(());
         // The first write lasts until the burst is over; an ended channel holds nobody.
         _ = released.recv();
         Ok(())
-    })
-    .unwrap();
+    };
+    let saver = Saver::with(write, (QUIET, give_back)).unwrap();
     saver.put(kept(1), Fresh::new());
     begun.recv().unwrap();
     (2..=1000).for_each(|generation| saver.put(kept(generation), Fresh::new()));
@@ -40,6 +44,21 @@ fn the_last_of_a_thousand_changes_is_on_disk_in_the_end() {
     (1..=1000).for_each(|generation| saver.put(kept(generation), Fresh::new()));
     drop(saver);
     assert_eq!(file::read(&path).unwrap().unwrap().generation, 1000);
+}
+
+#[test]
+fn memory_is_given_back_once_after_the_beginning_and_after_each_time_that_something_was_put() {
+    let (given, gave) = mpsc::channel();
+    let saver = Saver::with(|_, _| Ok(()), (Duration::from_millis(50), move || given.send(()).unwrap())).unwrap();
+    let once = || {
+        gave.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(gave.recv_timeout(Duration::from_millis(200)).is_err(), "nothing was put since");
+    };
+    once();
+    saver.put(kept(1), Fresh::new());
+    once();
+    saver.put(kept(2), Fresh::new());
+    once();
 }
 
 #[test]
@@ -83,15 +102,15 @@ fn bytes_that_were_not_written_are_owed_until_they_are_and_lost_ones_are_told_on
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("not/yet");
     let saver = Saver::start(path.clone()).unwrap();
-    let of = |version: &str| Kept { held: [("a".into(), version.into())].into(), ..kept(1) };
-    saver.put(of("v1"), [("a".into(), applied("v1"))].into());
+    let of = |version: &str| Kept { held: [(key("a"), version.into())].into(), ..kept(1) };
+    saver.put(of("v1"), [(key("a"), applied("v1"))].into());
     saver.settle();
     let is_lost = || saver.lost().now_or_never().is_some();
     assert!(!is_lost(), "a disk that does not take them loses nothing");
     std::fs::create_dir(folder.path().join("not")).unwrap();
     saver.put(of("v1"), Fresh::new());
     saver.settle();
-    assert_eq!(file::read(&path).unwrap().unwrap().held, [("a".into(), applied("v1"))].into());
+    assert_eq!(file::read(&path).unwrap().unwrap().held, [(key("a"), applied("v1"))].into());
     std::fs::remove_file(&path).unwrap();
     saver.put(of("v1"), Fresh::new());
     saver.settle();
@@ -104,15 +123,15 @@ fn bytes_wait_with_what_is_put_while_another_process_writes_and_the_newest_are_w
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot");
     let saver = Saver::start(path.clone()).unwrap();
-    let of = |a: &str| Kept { held: [("a".into(), a.into()), ("b".into(), "b1".into())].into(), ..kept(1) };
-    saver.put(of("a1"), [("a".into(), applied("a1")), ("b".into(), applied("b1"))].into());
+    let of = |a: &str| Kept { held: [(key("a"), a.into()), (key("b"), "b1".into())].into(), ..kept(1) };
+    saver.put(of("a1"), [(key("a"), applied("a1")), (key("b"), applied("b1"))].into());
     saver.settle();
     saver.hold();
-    saver.put(of("a2"), [("a".into(), applied("a2"))].into());
-    saver.put(of("a3"), [("a".into(), applied("a3"))].into());
+    saver.put(of("a2"), [(key("a"), applied("a2"))].into());
+    saver.put(of("a3"), [(key("a"), applied("a3"))].into());
     // Nothing new is told of it later, and what was told is not forgotten.
     saver.put(of("a3"), Fresh::new());
     saver.release();
     saver.settle();
-    assert_eq!(file::read(&path).unwrap().unwrap().held, [("a".into(), applied("a3")), ("b".into(), applied("b1"))].into());
+    assert_eq!(file::read(&path).unwrap().unwrap().held, [(key("a"), applied("a3")), (key("b"), applied("b1"))].into());
 }

@@ -6,7 +6,7 @@ use super::*;
 fn sessions_of_rules_are_read_back_and_bad_keys_are_refused() {
     let with = |session| {
         let mut route = route();
-        route.rules[0].session = Some(session);
+        route.rules[0].session = Some(Box::new(session));
         Resource::Route(Arc::new(route))
     };
     for carrier in [Carrier::Cookie, Carrier::PermanentCookie, Carrier::Header] {

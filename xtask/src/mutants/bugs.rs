@@ -133,7 +133,11 @@ pub const BUGS: [Bug; 25] = [
     },
     Bug {
         name: "refused-applied",
-        edits: &[Edit { file: "wire/src/delta/client.rs", from: "!bad.contains_key(&**name)", to: "!name.is_empty()" }],
+        edits: &[Edit {
+            file: "wire/src/delta/client.rs",
+            from: "!bad.is_empty() && bad.contains_key(key.to_string().as_str())",
+            to: "bad.is_empty() && key.name.is_empty()",
+        }],
         package: "wire",
         suite: LIB,
         test: "delta::tests::what_could_not_be_used_is_not_held_and_the_last_good_one_stays",

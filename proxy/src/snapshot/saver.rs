@@ -128,16 +128,11 @@ fn work(desk: &Desk, mut write: impl FnMut(&Kept, &Fresh) -> Result<(), Snapshot
     // What a process needs for its beginning it does not need again either.
     let mut grown = true;
     loop {
-        let mut slot = match grown {
-            true => match desk.wait_a_while(quiet, nothing) {
-                Some(slot) => slot,
-                None => {
-                    idle();
-                    grown = false;
-                    continue;
-                }
-            },
-            false => desk.wait_while(nothing),
+        let slot = if grown { desk.wait_a_while(quiet, nothing) } else { Some(desk.wait_while(nothing)) };
+        let Some(mut slot) = slot else {
+            idle();
+            grown = false;
+            continue;
         };
         let Some(kept) = slot.latest.take().filter(|_| !slot.held) else { return };
         let fresh = std::mem::take(&mut slot.owed);

@@ -253,7 +253,8 @@ impl ClientSession {
 
     /// On the next stream all is asked for again: somebody lost the bytes of what is held. What is in force stays, and what is gone meanwhile is told as ever.
     pub fn ask_again(&mut self) {
-        self.held.values_mut().for_each(|version| *version = Version::none());
+        let none = Version::none();
+        self.held.values_mut().for_each(|version| *version = none.clone());
     }
 
     /// The step is in force, but for `refused`: resources that could be read and yet not be used. Gives what is held from now on that was not before.

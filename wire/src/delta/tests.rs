@@ -1,6 +1,6 @@
 //! Paired sessions: a server and a client over a wire that loses streams and delays messages.
 
-use super::{ClientSession, Encoded, ServerSession, Unreadable, View};
+use super::{Applied, ClientSession, Encoded, ServerSession, Unreadable, View};
 use crate::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use crate::{SELF, limits};
 use model::{Change, Endpoint, Endpoints, Key, Kind, Resource, Source};
@@ -306,8 +306,8 @@ fn what_is_held_is_what_is_in_force_though_a_response_contradicts_itself() {
     pair.settle(&view(1, [endpoints("a", 1)]));
     // The same version with other bytes; and the same name twice, first anew and then as it is held.
     let first = endpoints("a", 1);
-    let mut bytes = BTreeMap::from([(first.name.to_string(), first.bytes.clone())]);
-    let mut versions = BTreeMap::from([(first.name.to_string(), first.version.to_string())]);
+    let applied = Applied { version: (&*first.version).into(), bytes: first.bytes.clone() };
+    let mut bytes = BTreeMap::from([(Key::parse(&first.name).unwrap(), applied)]);
     for names in [["a1", "a1-forged"], ["a2", "a1"]] {
         let resource = |kind: &str| {
             let of = endpoints("a", if kind == "a1" { 1 } else { 2 });
@@ -327,15 +327,11 @@ fn what_is_held_is_what_is_in_force_though_a_response_contradicts_itself() {
                 pair.table.insert(resource.key().to_string(), resource);
             }
         }
-        for (key, applied) in pair.client.applied(Vec::new()) {
-            versions.insert(key.to_string(), applied.version.to_string());
-            bytes.insert(key.to_string(), applied.bytes);
-        }
+        bytes.extend(pair.client.applied(Vec::new()));
         pair.client.poll();
         for (key, version) in pair.client.held() {
-            let name = key.to_string();
-            let read = crate::decode(&bytes[&name]).ok();
-            assert_eq!((&versions[&name], pair.table.get(&name)), (&version.to_string(), read.as_ref()), "{names:?}");
+            let Applied { version: of, bytes } = &bytes[key];
+            assert_eq!((of, pair.table.get(&key.to_string())), (version, crate::decode(bytes).ok().as_ref()), "{names:?}");
         }
     }
 }
@@ -354,9 +350,8 @@ fn what_somebody_lost_is_asked_for_again_and_what_is_gone_is_told_all_the_same()
     let step = pair.client.on_response(pair.server.poll().unwrap()).unwrap().unwrap();
     assert!(step.changes.iter().any(|change| matches!(change, Change::Remove(key) if &*key.name == "a")), "{step:?}");
     let fresh = pair.client.applied(Vec::new());
-    let (key, fresh) = fresh.into_iter().next().unwrap();
-    assert_eq!(key.to_string(), "files/endpoints/shop/b");
-    assert_eq!(fresh.bytes, endpoints("b", 1).bytes);
+    assert_eq!(fresh.keys().map(ToString::to_string).collect::<Vec<_>>(), ["files/endpoints/shop/b"]);
+    assert_eq!(fresh.values().next().unwrap().bytes, endpoints("b", 1).bytes);
     assert_eq!(pair.client.held().values().map(ToString::to_string).collect::<Vec<_>>(), [endpoints("b", 1).version.to_string()]);
 }
 

@@ -37,11 +37,13 @@ pub fn run(arguments: &[String]) -> Result<()> {
         _ => bail!("cargo xtask dist [--dev | chart [--organza FILE]]"),
     };
     let version = image::version()?;
-    let built = image::build(profile)?;
+    // One program for all: a tree that changes meanwhile would make another.
+    let program = image::program(profile)?;
+    let built = image::of(&program, profile)?;
     let folder = crate::root().join(FOLDER);
     fs::create_dir_all(&folder)?;
     let tarball = format!("organza-{version}-x86_64-linux.tar.gz");
-    fs::write(folder.join(&tarball), oci::gzip(&oci::tar(&content(&version, profile)?))?)?;
+    fs::write(folder.join(&tarball), oci::gzip(&oci::tar(&content(&version, &program)?))?)?;
     let packed = format!("organza-{version}-image.tar");
     fs::copy(&built, folder.join(&packed))?;
     let chart = format!("organza-chart-{version}.tgz");
@@ -57,12 +59,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn content(version: &str, profile: Profile) -> Result<Vec<oci::Entry>> {
-    let organza = image::program(profile)?;
+fn content(version: &str, organza: &Path) -> Result<Vec<oci::Entry>> {
     let program = organza.to_string_lossy();
     let root = format!("organza-{version}");
     let file = |path: &str, bytes: Vec<u8>| oci::Entry::file(&format!("{root}/{path}"), bytes);
-    let mut entries = vec![oci::Entry::program(&format!("{root}/bin/organza"), fs::read(&organza)?)];
+    let mut entries = vec![oci::Entry::program(&format!("{root}/bin/organza"), fs::read(organza)?)];
     for (shell, path) in COMPLETIONS {
         entries.push(file(path, process::output(&program, &["completions", shell])?.into_bytes()));
     }

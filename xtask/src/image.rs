@@ -51,7 +51,7 @@ pub fn version() -> Result<String> {
 }
 
 /// Builds program and image; gives the image's file. Beside it lies the list of parts.
-pub fn build(profile: Profile) -> Result<PathBuf> {
+fn build(profile: Profile) -> Result<PathBuf> {
     of(&program(profile)?, profile)
 }
 

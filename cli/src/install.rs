@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, Outcome};
 use clap::Args;
-use control::kubernetes::Applied;
+use control::kubernetes::{Applied, Client};
 use serde_json::Value;
 
 const EXAMPLES: &str = "\
@@ -48,10 +48,14 @@ pub async fn run(args: InstallArgs) -> Outcome {
     let connected = control::kubernetes::connect(args.context.as_deref()).await;
     let client = connected
         .map_err(|e| Failure::problem("no cluster is reached").why(e).remedy("name a context of your kubeconfig with --context"))?;
+    apply(&client, &objects(&text)?).await
+}
+
+async fn apply(client: &Client, objects: &[Value]) -> Outcome {
     let mut going = Vec::new();
-    for object in objects(&text)? {
+    for object in objects {
         let name = format!("{} {}", object["kind"].as_str().unwrap_or_default(), object["metadata"]["name"].as_str().unwrap_or_default());
-        let applied = control::kubernetes::apply(&client, &object).await;
+        let applied = control::kubernetes::apply(client, object).await;
         let remedy = match object["kind"] == "GatewayClass" {
             true => "install the CRDs of Gateway API, v1.6 or newer, and run this again",
             false => "see what the API server says, and run this again",

@@ -19,3 +19,6 @@ pub async fn run(args: ProbeArgs) -> Outcome {
         _ => failure,
     })
 }
+
+#[cfg(test)]
+mod tests;

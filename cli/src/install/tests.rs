@@ -102,3 +102,38 @@ fn a_webhook_is_answered_and_asked_where_it_is_wanted_and_fails_open_for_what_is
         (Some("Ignore"), Some("Ignore"), None)
     );
 }
+
+/// An API server that knows classes and takes what is applied; those by the name `going` were deleted before.
+fn cluster() -> Client {
+    use bytes::Bytes;
+    let server = tower::service_fn(|request: http::Request<_>| async move {
+        let resources = serde_json::json!([
+            {"name": "gatewayclasses", "singularName": "gatewayclass", "namespaced": false, "kind": "GatewayClass", "verbs": ["patch"]},
+        ]);
+        let mut body = serde_json::json!({"groupVersion": "gateway.networking.k8s.io/v1", "resources": resources});
+        if request.method() == http::Method::PATCH {
+            let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+            body = serde_json::json!({"metadata": {"name": name}});
+            if name == "going" {
+                body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+            }
+        }
+        let answer = http::Response::builder().body(http_body_util::Full::new(Bytes::from(body.to_string())));
+        answer.map_err(std::io::Error::other)
+    });
+    Client::new(server, "default")
+}
+
+#[tokio::test]
+async fn what_is_applied_over_an_object_that_goes_is_said_to_go() {
+    let class = |name: &str| {
+        let mut class = of(&all(), "GatewayClass").clone();
+        class["metadata"]["name"] = name.into();
+        class
+    };
+    apply(&cluster(), &[class("organza")]).await.expect("it stands");
+    let goes = apply(&cluster(), &[class("going"), class("organza")]).await.expect_err("one of them goes");
+    assert_eq!(goes.code, crate::failure::Code::Problems);
+    assert_eq!(goes.what, "GatewayClass going was deleted before, and goes when nothing holds it any more");
+    assert!(goes.remedy.is_some_and(|remedy| remedy.contains("run this again")));
+}

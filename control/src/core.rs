@@ -3,7 +3,10 @@
 mod diff;
 mod leaving;
 mod signing;
+mod standing;
 mod unsaved;
+
+pub use standing::Standing;
 
 pub use signing::Unsigned;
 
@@ -80,6 +83,8 @@ pub struct Inner {
     /// Streams of processes that only finish what they began while a successor serves under the same name, by proxy and stream. What they say of
     /// themselves is kept apart, and their end is no news.
     pub leaving: BTreeMap<(String, u64), Session>,
+    /// What was written of proxies before this control plane led, where it did not from the beginning.
+    pub standing: Option<Arc<Standing>>,
     pub graph: Graph,
     pub calls: Calls,
     pub consumption: Consumption,
@@ -159,6 +164,7 @@ impl Core {
             next_root: None,
             sessions: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            standing: None,
             graph: Graph::default(),
             calls: Calls::load(store.list("calls/").unwrap_or_default()),
             verdicts: Decided::load(store.list("verdicts/").unwrap_or_default()),

@@ -1,6 +1,6 @@
 //! Consumers in the API's own words: who they are, and what they used of which API in the last month. Keys stay where they are needed.
 
-use super::having::Having;
+use super::having::{Had, Having};
 use super::told::{by_name, by_parents, labels};
 use crate::consumption::{self, DAY};
 use crate::core::Core;
@@ -31,7 +31,7 @@ pub fn consumers(core: &Core, days: bool) -> ConsumerList {
             first_seen: apis.iter().map(|api| api.first_seen).min(),
             last_seen: apis.iter().map(|api| api.last_seen).max(),
             apis,
-            conditions: by_parents(statuses.get(&said.origin.object).copied(), (applied, concerned), false),
+            conditions: by_parents(statuses.get(&said.origin.object).copied(), Had::By(applied, concerned), false),
             applied,
             concerned,
         })

@@ -1,12 +1,14 @@
 //! How many proxies have what, looked at once for as many objects as are told of: of thousands of each, every pair would be too many. It knows what was
 //! acknowledged, and never what it says.
 
-use crate::core::{Core, Session, now, seconds};
+use crate::core::{Core, Session, Standing, now, seconds};
 use crate::limits;
 use crate::registry::Entry;
 use crate::world::{Item, World};
+use frontends::Object;
 use model::{Key, Resource, Target};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The connected proxies as they were when it was looked.
@@ -15,6 +17,16 @@ pub struct Having {
     all: Group,
     /// In a cluster, where what a Gateway serves is the matter of its own proxies alone; those that only begin are no matter of its status yet.
     gateways: Option<BTreeMap<Key, Group>>,
+    standing: Option<Arc<Standing>>,
+}
+
+/// Who has an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Had {
+    /// So many proxies, of so many.
+    By(u32, u32),
+    /// Those of whoever led before: they have yet to come.
+    Before,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +53,7 @@ impl Having {
                 gateways.entry(gateway).or_default().add(session);
             }
         }
+        having.standing.clone_from(&inner.standing);
         drop(inner);
         having.all.content.sort_unstable();
         having.gateways.iter_mut().flat_map(BTreeMap::values_mut).for_each(|group| group.content.sort_unstable());
@@ -57,6 +70,14 @@ impl Having {
         }
         let each = serving.iter().filter_map(|gateway| groups.get(gateway)).map(|group| group.applied(modified, items));
         each.fold((0, 0), |(applied, concerned), (a, c)| (applied + a, concerned + c))
+    }
+
+    /// Where no proxy has come that it concerns, what was written before stands.
+    pub fn had(&self, object: &Object, (applied, concerned): (u32, u32)) -> Had {
+        match concerned == 0 && self.standing.as_ref().is_some_and(|standing| standing.has(object)) {
+            true => Had::Before,
+            false => Had::By(applied, concerned),
+        }
     }
 }
 

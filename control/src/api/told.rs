@@ -1,7 +1,7 @@
 //! From the world and the sessions to the API's own words.
 
 use super::Api;
-use super::having::Having;
+use super::having::{Had, Having};
 use crate::core::{Core, Inner, Session, now, seconds};
 use crate::stand_in::stands_in;
 use crate::summary::located;
@@ -56,10 +56,12 @@ fn condition(condition: &model::Condition) -> Condition {
 }
 
 /// `Programmed` and `organza.dev/Applied`: what only acknowledgements can say.
-fn acknowledged(mut conditions: Vec<Condition>, applied: u32, concerned: u32, programs: bool) -> Vec<Condition> {
+fn acknowledged(mut conditions: Vec<Condition>, had: Had, programs: bool) -> Vec<Condition> {
     let accepted = conditions.iter().any(|c| c.kind == "Accepted" && c.status == "True");
-    let whole = concerned > 0 && applied == concerned;
-    let message = format!("applied by {applied} of {concerned} proxies");
+    let (whole, message) = match had {
+        Had::By(applied, concerned) => (concerned > 0 && applied == concerned, format!("applied by {applied} of {concerned} proxies")),
+        Had::Before => (true, "applied before this control plane led; its proxies are on their way".into()),
+    };
     if programs {
         // What translation found impossible stays so, however many proxies were told of it.
         let impossible = |c: &Condition| c.status == "False" && (!accepted || c.reason != "Pending");
@@ -114,9 +116,15 @@ impl<'w> Telling<'w> {
         self.having.applied(self.world, self.made.get(&object.object).map_or(&[], Vec::as_slice))
     }
 
+    /// Whether what was written of it before this control plane led stands.
+    pub fn stands(&self, object: &Object) -> bool {
+        self.having.had(object, self.applied(object)) == Had::Before
+    }
+
     pub fn of(&self, object: &Object) -> api::Object {
         let status = self.status(object);
         let (applied, concerned) = self.applied(object);
+        let had = self.having.had(object, (applied, concerned));
         let own = status.map_or_else(Vec::new, |s| s.conditions.iter().map(condition).collect());
         let parents = status.into_iter().flat_map(|s| &s.parents).map(|p| api::Parent {
             group: p.parent.group.to_string(),
@@ -125,13 +133,13 @@ impl<'w> Telling<'w> {
             name: p.parent.name.to_string(),
             section: p.section.as_ref().map(ToString::to_string),
             port: p.port,
-            conditions: acknowledged(p.conditions.iter().map(condition).collect(), applied, concerned, true),
+            conditions: acknowledged(p.conditions.iter().map(condition).collect(), had, true),
         });
         let listeners = status.into_iter().flat_map(|s| &s.listeners).map(|l| api::Listener {
             name: l.name.to_string(),
             supported_kinds: l.supported_kinds.iter().map(|(group, kind)| format!("{group}/{kind}")).collect(),
             attached_routes: l.attached_routes,
-            conditions: acknowledged(l.conditions.iter().map(condition).collect(), applied, concerned, true),
+            conditions: acknowledged(l.conditions.iter().map(condition).collect(), had, true),
         });
         // Of another controller's nothing is said here.
         let programs = status.is_some() && matches!(&*object.object.kind, "Gateway" | "ListenerSet");
@@ -143,7 +151,7 @@ impl<'w> Telling<'w> {
             place: object.origin().place.to_string(),
             labels: labels(object),
             manifest: None,
-            conditions: acknowledged(own, applied, concerned, programs),
+            conditions: acknowledged(own, had, programs),
             parents: parents.collect(),
             listeners: listeners.collect(),
             applied,
@@ -413,18 +421,18 @@ fn route(having: &Having, world: &World, object: &Object, item: Option<&Item>, s
         hosts,
         parents: parents.collect(),
         rules: made.iter().flat_map(|route| &route.rules).map(rule).collect(),
-        conditions: by_parents(status, (applied, concerned), true),
+        conditions: by_parents(status, having.had(object, (applied, concerned)), true),
         applied,
         concerned,
     }
 }
 
 /// The first parent that is not content speaks for all; where all are, the first.
-pub(super) fn by_parents(status: Option<&model::Status>, (applied, concerned): (u32, u32), programs: bool) -> Vec<Condition> {
+pub(super) fn by_parents(status: Option<&model::Status>, had: Had, programs: bool) -> Vec<Condition> {
     let refuses =
         |parent: &&model::ParentStatus| parent.conditions.iter().any(|c| &*c.kind == "Accepted" && c.status != ConditionStatus::True);
     let parent = status.and_then(|s| s.parents.iter().find(refuses).or(s.parents.first()));
-    let said = parent.map(|p| acknowledged(p.conditions.iter().map(condition).collect(), applied, concerned, programs));
+    let said = parent.map(|p| acknowledged(p.conditions.iter().map(condition).collect(), had, programs));
     said.unwrap_or_default()
 }
 

@@ -323,6 +323,8 @@ async fn lead(
     // The senders live as long as we do.
     let _ = synced.wait_for(|synced| *synced).await;
     let _ = leads.wait_for(|lead| *lead == Lead::Us).await;
+    let stands = write::standing(&core.world(), &lock(&shared.cache));
+    core.stand(stands);
     if cluster.deployment.is_some() {
         while let Err(e) = authority::take_over(cluster, core, svid_life).await {
             tracing::warn!("the authority that replicas share: {e}");

@@ -88,15 +88,13 @@ pub async fn run(cluster: &Cluster, shared: &Shared, core: &Core, mut leads: Rec
     let mut notes = Notes::new(cluster);
     let mut gateways = Gateways::default();
     let mut refused = None;
-    let mut since = None;
     loop {
         let _ = leads.wait_for(|lead| *lead == Lead::Us).await;
         let began = monotone();
-        let is_new = began.duration_since(*since.get_or_insert(began)) < limits::RETURN;
         let again = having::until_one_counts(core).map_or(limits::APPLY_AGAIN, |until| until.min(limits::APPLY_AGAIN));
         let deployed = gateways.round(cluster, shared, core).await;
         let held = classes::round(cluster, shared, &mut refused).await;
-        let done = deployed & held & round(&Round::new(cluster, shared, core, &core.world(), is_new), &mut written, &leads).await;
+        let done = deployed & held & round(&Round::new(cluster, shared, core, &core.world()), &mut written, &leads).await;
         let noted = notes.tell(&core.world(), shared).await;
         let took = monotone().duration_since(began);
         let pause = async {
@@ -185,12 +183,10 @@ struct Round<'a> {
     says_reach: bool,
     /// RFC 3339.
     now: String,
-    /// Whether we lead since a moment: proxies that were another's have yet to come.
-    is_new: bool,
 }
 
 impl<'a> Round<'a> {
-    fn new(cluster: &'a Cluster, shared: &'a Shared, core: &Core, world: &'a World, is_new: bool) -> Self {
+    fn new(cluster: &'a Cluster, shared: &'a Shared, core: &Core, world: &'a World) -> Self {
         let found = lock(&shared.found);
         let time = Timestamp::from_second(i64::try_from(seconds(now())).unwrap_or(0));
         Self {
@@ -202,7 +198,6 @@ impl<'a> Round<'a> {
             release: found.bundle.as_ref().map(release),
             says_reach: found.bundle.as_ref().is_some_and(discover::has_reach),
             now: time.map(|time| time.to_string()).unwrap_or_default(),
-            is_new,
         }
     }
 
@@ -227,7 +222,7 @@ impl<'a> Round<'a> {
         }
         let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
         let applied = self.telling.applied(object);
-        if self.is_new && applied.1 == 0 && tells_of_proxies(&kept.status(), generation) {
+        if self.telling.stands(object) {
             return None;
         }
         // Classes and Gateways say more than this, and are few.
@@ -270,6 +265,16 @@ impl<'a> Round<'a> {
         };
         wanted(&said, &kept.status())
     }
+}
+
+/// What is written of proxies that have it, by object and generation: whoever leads anew lets it stand until they come.
+pub fn standing(world: &World, cache: &Cache) -> HashMap<ObjectRef, u64> {
+    let written = |object: &Object| {
+        let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
+        let kept = cache.get(&object.object).filter(|kept| tells_of_proxies(&kept.status(), generation))?;
+        Some((kept.object.object.clone(), generation))
+    };
+    world.objects.iter().filter_map(written).collect()
 }
 
 /// Whether it says of this generation that proxies have it.

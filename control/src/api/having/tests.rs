@@ -44,7 +44,7 @@ fn a_proxy_has_what_came_before_its_generation_and_what_it_did_not_refuse() {
         session(6, &["another"]),
         session(4, &["another"]),
     ]);
-    let having = Having { all, gateways: None };
+    let having = Having { all, ..Having::default() };
     assert_eq!(having.applied(&World::default(), &[&item]), (3, 6));
     assert_eq!(having.applied(&World::default(), &[]), (6, 6), "what concerns nobody all have");
 }
@@ -56,7 +56,7 @@ fn in_a_cluster_what_a_gateway_serves_is_its_own_proxies_matter() {
     let (first, second) = ([session(5, &[]), session(4, &[])], [session(6, &[]), session(7, &[]), session(8, &[])]);
     let gateways = BTreeMap::from([of("edge", &first), of("other", &second)]);
     let all = group(&[first.as_slice(), second.as_slice()].concat());
-    let having = Having { all, gateways: Some(gateways) };
+    let having = Having { all, gateways: Some(gateways), standing: None };
     let world = World::default();
     assert_eq!(having.applied(&world, &[&edge]), (1, 2));
     assert_eq!(having.applied(&world, &[&other]), (2, 3));
@@ -84,4 +84,40 @@ fn a_gateways_proxy_that_only_begins_does_not_count_yet() {
     assert_eq!((counted(), until_one_counts(&core)), ((0, 1), None), "it does not come to it");
     core.session("a.shop", stream, |session| (session.since, session.current) = (session.since + limits::JOINING, 6));
     assert_eq!(counted(), (1, 1));
+}
+
+/// Its proxies have yet to come to a control plane that leads anew.
+#[tokio::test(start_paused = true)]
+async fn what_is_told_of_a_gateway_stands_until_one_of_its_proxies_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(crate::store::Memory::default())).unwrap();
+    let gateway = |generation: u64| {
+        let spec = serde_json::json!({"gatewayClassName": "organza", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]});
+        let object = ObjectRef::new("gateway.networking.k8s.io", "Gateway", "shop", "edge");
+        frontends::Object::new(
+            object,
+            "gateway.networking.k8s.io/v1",
+            serde_json::json!({"metadata": {"generation": generation}, "spec": spec}),
+        )
+    };
+    let read = |generation| core.read(crate::files::Read { objects: vec![gateway(generation)], problems: Vec::new() });
+    let told = || {
+        let edge = super::super::told::objects(&core, false).items.remove(0);
+        edge.conditions.into_iter().find(|condition| condition.kind == "Programmed").map(|condition| condition.status)
+    };
+    let stands = |generation| core.stand([(gateway(generation).object, generation)].into());
+    read(1);
+    assert_eq!(told().as_deref(), Some("False"), "who leads from the beginning knows of no others");
+    stands(1);
+    assert_eq!(told().as_deref(), Some("True"));
+    read(2);
+    assert_eq!(told().as_deref(), Some("False"), "another one was applied since");
+    stands(2);
+    tokio::time::advance(limits::RETURN).await;
+    assert_eq!(told().as_deref(), Some("False"), "nobody comes");
+    stands(2);
+    assert_eq!(told().as_deref(), Some("True"));
+    core.admit("a.shop", &model::SpiffeId::parse("spiffe://organza.local/ns/shop/sa/gateway-edge").unwrap()).unwrap();
+    core.connected("a.shop", "0".into(), false);
+    assert_eq!(told().as_deref(), Some("False"), "one has come, and has not got it yet");
 }

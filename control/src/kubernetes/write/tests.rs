@@ -109,7 +109,7 @@ async fn what_stands_as_it_should_is_looked_at_again_when_something_of_it_change
     };
     let due = |written: &mut Written| {
         let world = core.world();
-        let round = Round::new(&cluster, &shared, &core, &world, false);
+        let round = Round::new(&cluster, &shared, &core, &world);
         round.forget(written);
         let jobs: Vec<Job> = world.objects.iter().filter_map(|object| round.job(object, written)).collect();
         jobs.into_iter().find(|job| &*job.object.kind == "HTTPRoute").map(|job| job.status)

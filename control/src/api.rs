@@ -20,7 +20,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Extension, Json, Router};
@@ -131,7 +131,7 @@ impl Api {
 
     /// For browsers that were let in; which of it each may is `dashboard::roles`' to say. What proves itself by its process stays on the socket.
     pub fn for_browsers(self) -> Router {
-        Self::answers().merge(Self::acts()).layer(DefaultBodyLimit::max(limits::API_BODY)).with_state(self)
+        self.answers().merge(Self::acts()).layer(DefaultBodyLimit::max(limits::API_BODY)).with_state(self)
     }
 
     /// What gives rights away.
@@ -144,31 +144,34 @@ impl Api {
     }
 
     /// All that only asks: it changes nothing, and gives nobody a right.
-    fn answers() -> Router<Self> {
+    fn answers(&self) -> Router<Self> {
+        let of_a_world = from_fn_with_state(self.clone(), when_there_is_a_world);
         Self::tells()
             .route("/v1/proxies/{proxy}/resources", get(resources))
             .route(path::LOGS, get(logs))
             .route(path::TAP, get(tap))
             .route(path::EVENTS, get(events))
             .route(path::DIFF, post(diff).layer(DefaultBodyLimit::max(limits::DIFF_BODY)))
+            .layer(of_a_world)
     }
 
     /// For whom the API server of a cluster lets through to this pod, and what gives rights away for who brings a token of somebody who may. A browser that was led here by a name that somebody else owns says that name.
     pub fn questions(self) -> Router {
-        let guard = from_fn(async |request: Request, next: axum::middleware::Next| {
+        let guard = from_fn(async |request: Request, next: Next| {
             match request.headers().get(axum::http::header::HOST).is_some_and(|host| host == HOST) {
                 true => next.run(request).await,
                 false => Refuse::new(StatusCode::FORBIDDEN, format!("only requests to host {HOST} are answered"), None).into_response(),
             }
         });
         let gate = from_fn_with_state(self.callers.clone(), roles::by_the_cluster);
-        let answers = Self::answers().merge(Self::acts()).layer(gate);
+        let answers = self.answers().merge(Self::acts()).layer(gate);
         Self::finished(answers).layer(guard).with_state(self)
     }
 
     /// For the owner.
     pub fn router(self) -> Router {
-        let owned = Self::answers()
+        let owned = self
+            .answers()
             .merge(Self::acts())
             .route("/ready", get(ready))
             .route(path::REGISTRATIONS, post(register))
@@ -319,10 +322,23 @@ async fn sign(State(api): State<Api>, Question(request): Question<api::SignReque
     }))
 }
 
+/// Who asks before all objects of a cluster are listed waits a while, and is not told that there is nothing.
+async fn when_there_is_a_world(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let mut synced = api.synced.clone();
+    if tokio::time::timeout(limits::WORLD, synced.wait_for(|synced| *synced)).await.is_ok_and(|came| came.is_ok()) {
+        return next.run(request).await;
+    }
+    let why = api.core.lock().problems.first().map_or_else(String::new, |problem| format!(": {}", problem.message));
+    let fix = "ask again; organza check --kubernetes says what is wrong".to_owned();
+    Refuse::new(StatusCode::SERVICE_UNAVAILABLE, format!("{NOT_LISTED}{why}"), Some(fix)).into_response()
+}
+
+const NOT_LISTED: &str = "not all objects are listed yet";
+
 async fn ready(State(api): State<Api>) -> Result<(), Refuse> {
     match *api.synced.borrow() {
         true => Ok(()),
-        false => Err(Refuse::new(StatusCode::SERVICE_UNAVAILABLE, "not all objects are listed yet", None)),
+        false => Err(Refuse::new(StatusCode::SERVICE_UNAVAILABLE, NOT_LISTED, None)),
     }
 }
 

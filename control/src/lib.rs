@@ -217,8 +217,8 @@ impl Control {
         let scraped =
             scraped.map(|door| tokio::spawn(dashboard::serve("metrics", door, metrics::router(core.clone(), is_serving.clone()))));
         let unix = bind(&socket)?;
-        let questions =
-            questions.map(|questions| tokio::spawn(questioned(core.clone(), questions, api.clone().questions(), is_synced.clone())));
+        let questions = questions
+            .map(|questions| tokio::spawn(dashboard::serve("the API server's questions", questions, api.clone().questions())));
         let mut tasks = vec![
             tokio::spawn(api::serve(unix, api.router())),
             tokio::spawn(door(core.clone(), listener, credentials.clone(), is_serving)),
@@ -237,13 +237,6 @@ async fn door(core: Arc<Core>, listener: TcpListener, credentials: Credentials, 
         && let Err(e) = serve::serve(core, listener, credentials).await
     {
         tracing::error!("proxies are no longer served: {e}");
-    }
-}
-
-/// Answers commands as soon as there is a world: whoever asks before waits, and is not told that there is nothing.
-async fn questioned(core: Arc<Core>, listener: TcpListener, router: axum::Router, synced: watch::Receiver<bool>) {
-    if comes(&core, synced).await {
-        dashboard::serve("the API server's questions", listener, router).await;
     }
 }
 

@@ -31,6 +31,8 @@ pub const GONE: Duration = Duration::from_secs(5);
 /// After a start, proxies are given this long to come back before any is withdrawn; so is one that registered, to connect.
 /// In a cluster, to come to another leader before statuses say that none has what they told of.
 pub const RETURN: Duration = Duration::from_secs(60);
+/// A question before all objects of a cluster are listed waits so long; commands wait a little longer for its answer.
+pub const WORLD: Duration = Duration::from_secs(8);
 /// How far clocks may be apart.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 /// How often certificates and a rotation of the root are looked at.

@@ -52,22 +52,3 @@ async fn what_a_process_is_given_is_bounded_and_stored_and_what_a_pod_is_given_n
     assert_eq!(stored(), 1, "it is let in again by its certificate");
     assert_eq!(core.lock().registry.get("b.shop").unwrap().certificates.len(), 2 * limits::CERTIFICATES);
 }
-
-#[tokio::test]
-async fn who_asks_before_there_is_a_world_waits_for_it() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let folder = tempfile::tempdir().unwrap();
-    let (core, _) = open(&config(folder.path()), Arc::new(store::Memory::default())).unwrap();
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let mut asks = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let router = axum::Router::new().route("/", axum::routing::get(async || "there is one"));
-    let (synced, is_synced) = watch::channel(false);
-    let task = tokio::spawn(questioned(core, listener, router, is_synced));
-    asks.write_all(b"GET / HTTP/1.1\r\nHost: organza\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    tokio::time::timeout(Duration::from_millis(200), asks.read_to_string(&mut answer)).await.expect_err("nothing is known yet");
-    synced.send_replace(true);
-    tokio::time::timeout(Duration::from_secs(30), asks.read_to_string(&mut answer)).await.expect("it is answered").unwrap();
-    assert!(answer.ends_with("there is one"), "{answer}");
-    task.abort();
-}

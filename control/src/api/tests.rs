@@ -326,3 +326,26 @@ async fn kinds_of_others_are_passed_over_where_files_are_a_clusters() {
         "a mistake is one everywhere"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_before_there_is_a_world_waits_for_it_for_so_long_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (synced, is_synced) = tokio::sync::watch::channel(false);
+    let api = Api { synced: is_synced, ..api(folder.path()) };
+    let doors = [api.clone().router(), api.clone().questions(), api.clone().for_browsers()];
+    let begun = tokio::time::Instant::now();
+    for door in &doors {
+        let asked = begun.elapsed();
+        assert_eq!(ask(door, "GET", path::OBJECTS, HOST).await, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(begun.elapsed() - asked, limits::WORLD);
+    }
+    let asked = begun.elapsed();
+    assert_eq!(ask(&doors[0], "GET", "/ready", HOST).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(begun.elapsed(), asked, "who looks whether it is ready is told at once");
+    let comes = async {
+        tokio::time::sleep(limits::WORLD / 2).await;
+        synced.send_replace(true);
+    };
+    let (answers, ()) = tokio::join!(futures_util::future::join_all(doors.iter().map(|door| ask(door, "GET", path::OBJECTS, HOST))), comes);
+    assert_eq!(answers, [StatusCode::OK; 3]);
+}

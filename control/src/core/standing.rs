@@ -26,7 +26,7 @@ impl Standing {
 }
 
 impl Core {
-    /// This control plane leads from now on, and finds that written.
+    /// This control plane leads and finds that written; its proxies have [`limits::RETURN`] from now on.
     pub fn stand(&self, objects: HashMap<ObjectRef, u64>) {
         self.lock().standing = Some(Arc::new(Standing { since: monotone(), objects }));
     }

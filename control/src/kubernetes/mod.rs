@@ -323,8 +323,8 @@ async fn lead(
     // The senders live as long as we do.
     let _ = synced.wait_for(|synced| *synced).await;
     let _ = leads.wait_for(|lead| *lead == Lead::Us).await;
-    let stands = write::standing(&core.world(), &lock(&shared.cache));
-    core.stand(stands);
+    let stand = || core.stand(write::standing(&core.world(), &lock(&shared.cache)));
+    stand();
     if cluster.deployment.is_some() {
         while let Err(e) = authority::take_over(cluster, core, svid_life).await {
             tracing::warn!("the authority that replicas share: {e}");
@@ -335,6 +335,8 @@ async fn lead(
         tracing::warn!("the Service {SERVICE}: {}", watch::told(&e));
         tokio::time::sleep(limits::WRITE_RETRY).await;
     }
+    // Proxies can come from now on.
+    stand();
     serving.send_replace(true);
     let mut others = leads.clone();
     let work = async {

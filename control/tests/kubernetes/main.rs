@@ -369,8 +369,12 @@ async fn who_leads_anew_keeps_what_was_said_of_proxies_until_they_come() {
     let _second = Replica::start_as(&server, "b", deployment());
     pass(5).await;
     server.writes();
+    // Nobody can come to who cannot be found.
+    server.forbid("/endpointslices/");
     first.kill();
     until("b leads", || server.get("Lease", "organza-system", "organza-control")["spec"]["holderIdentity"] == "b").await;
+    pass(70).await;
+    server.forbid("");
     pass(30).await;
     let statuses: Vec<String> = server.writes().into_iter().filter(|write| write.starts_with("b ") && write.ends_with("/status")).collect();
     assert_eq!((programmed(), statuses), (json!("Programmed"), Vec::<String>::new()));

@@ -111,14 +111,21 @@ async fn of_cluster(cluster: &Cluster, pre: bool) -> Outcome<(Vec<Fact>, bool)> 
 }
 
 fn unreached(failure: &Failure) -> Fact {
-    let why = failure.why.as_deref().unwrap_or_default();
-    Fact::bad("control plane", format!("{}: {why}", failure.what), failure.remedy.clone().unwrap_or_else(|| "organza up".into()))
+    Fact::bad("control plane", line(failure), failure.remedy.clone().unwrap_or_else(|| "organza up".into()))
 }
 
 fn unasked(failure: &Failure) -> Fact {
-    let why = failure.why.as_deref().unwrap_or_default();
-    let says = format!("its proxies and certificates are not told: {}: {why}", failure.what);
-    Fact::unknown("control plane", says, "it needs the right to forward ports to pods of its namespace (docs/kubernetes.md)")
+    let says = format!("its proxies and certificates are not told: {}", line(failure));
+    let hint = match &failure.why {
+        Some(_) => "it needs the right to forward ports to pods of its namespace (docs/kubernetes.md)",
+        // It was reached, and says itself what to do.
+        None => failure.remedy.as_deref().unwrap_or("read its log"),
+    };
+    Fact::unknown("control plane", says, hint)
+}
+
+fn line(failure: &Failure) -> String {
+    failure.why.iter().fold(failure.what.clone(), |what, why| format!("{what}: {why}"))
 }
 
 async fn ask(client: &Client) -> Outcome<mesh::Told> {
@@ -130,3 +137,6 @@ async fn ask(client: &Client) -> Outcome<mesh::Told> {
         problems: client.get(path::PROBLEMS).await?,
     })
 }
+
+#[cfg(test)]
+mod tests;

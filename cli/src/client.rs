@@ -2,7 +2,7 @@
 //! the pod that leads, to where it answers questions or to its socket: HTTP/1.1, JSON. Says "not reachable" in one way for all commands.
 
 use crate::ask_flag::{found, leaderless};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Code, Failure, Outcome};
 use crate::limits;
 use crate::patience;
 use crate::place::Place;
@@ -198,13 +198,16 @@ impl Client {
     }
 
     async fn bytes_once(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Unanswered> {
+        let is_question = method == Method::GET;
         let late = || Failure::unreachable(format!("{} does not answer", self.whose)).why(format!("nothing within {:?}", limits::ANSWER));
         let whole = async {
             let answer = self.open_once(method, path, body).await?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), limits::ANSWER_BYTES).collect().await;
             let bytes = body.map_err(|error| Failure::unreachable(format!("{} broke off its answer", self.whose)).why(error))?.to_bytes();
-            if status.is_success() { Ok(bytes) } else { Err(refusal(path, status, &bytes).into()) }
+            // Who has no answer to a question may begin, or be about to end.
+            let passes = is_question && status == hyper::StatusCode::SERVICE_UNAVAILABLE;
+            if status.is_success() { Ok(bytes) } else { Err(Unanswered::of(passes, refusal(path, status, &bytes))) }
         };
         tokio::time::timeout(limits::ANSWER, whole).await.map_err(|_| late())?
     }
@@ -281,9 +284,14 @@ async fn send(
 }
 
 fn refusal(path: &str, status: hyper::StatusCode, body: &[u8]) -> Failure {
-    match serde_json::from_slice::<wire::api::Refused>(body) {
+    let refused = match serde_json::from_slice::<wire::api::Refused>(body) {
         Ok(refused) => Failure { remedy: refused.fix, ..Failure::problem(refused.error) },
         Err(_) => Failure::problem(format!("{path} answered {status}")).why(String::from_utf8_lossy(body).trim()),
+    };
+    match status {
+        // Nobody said no: there is no answer yet.
+        hyper::StatusCode::SERVICE_UNAVAILABLE => Failure { code: Code::Unreachable, ..refused },
+        _ => refused,
     }
 }
 

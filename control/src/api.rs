@@ -322,15 +322,22 @@ async fn sign(State(api): State<Api>, Question(request): Question<api::SignReque
     }))
 }
 
-/// Who asks before all objects of a cluster are listed waits a while, and is not told that there is nothing.
+/// Who asks before all objects of a cluster are listed waits a while, and is not told that there is nothing; nor that no proxy has anything, by one whose
+/// proxies are on their way to another.
 async fn when_there_is_a_world(State(api): State<Api>, request: Request, next: Next) -> Response {
     let mut synced = api.synced.clone();
-    if tokio::time::timeout(limits::WORLD, synced.wait_for(|synced| *synced)).await.is_ok_and(|came| came.is_ok()) {
+    let refuse = |why: String, fix: &str| Refuse::new(StatusCode::SERVICE_UNAVAILABLE, why, Some(fix.into())).into_response();
+    let came = tokio::time::timeout(limits::WORLD, synced.wait_for(|synced| *synced)).await.is_ok_and(|came| came.is_ok());
+    if api.core.has_ended() && api.core.cluster().is_some() {
+        return refuse("this control plane ends".into(), "ask again: another one leads in a moment");
+    }
+    if came {
         return next.run(request).await;
     }
-    let why = api.core.lock().problems.first().map_or_else(String::new, |problem| format!(": {}", problem.message));
-    let fix = "ask again; organza check --kubernetes says what is wrong".to_owned();
-    Refuse::new(StatusCode::SERVICE_UNAVAILABLE, format!("{NOT_LISTED}{why}"), Some(fix)).into_response()
+    let core = api.core.lock();
+    let keeps_it = |problem: &&wire::api::Located| matches!(&*problem.reason, "Unreachable" | "NotWatched");
+    let why = core.problems.iter().find(keeps_it).map_or_else(String::new, |problem| format!(": {}", problem.message));
+    refuse(format!("{NOT_LISTED}{why}"), "ask again in a moment; its log says more")
 }
 
 const NOT_LISTED: &str = "not all objects are listed yet";

@@ -84,3 +84,39 @@ async fn another_leader_is_waited_for_so_long_and_no_longer() {
     assert!(Client::leader(leader).patient().text("/").await.is_err());
     assert!(begun.elapsed() < limits::LEADER_AGAIN);
 }
+
+/// Whoever watches waits for it, and scripts try again.
+#[test]
+fn who_has_no_answer_yet_is_as_one_that_is_not_reached() {
+    let refused = br#"{"error": "not all objects are listed yet", "fix": "ask again in a moment"}"#;
+    let yet = refusal("/v1/objects", hyper::StatusCode::SERVICE_UNAVAILABLE, refused);
+    assert_eq!(
+        (yet.code, &*yet.what, yet.why, yet.remedy.as_deref()),
+        (Code::Unreachable, "not all objects are listed yet", None, Some("ask again in a moment"))
+    );
+    assert_eq!(refusal("/v1/objects", hyper::StatusCode::CONFLICT, refused).code, Code::Problems);
+    // What is no answer of ours says the same by its status.
+    let starting = refusal("/ready", hyper::StatusCode::SERVICE_UNAVAILABLE, b"starting\n");
+    assert_eq!((starting.code, starting.why.as_deref()), (Code::Unreachable, Some("starting")));
+}
+
+#[tokio::test]
+async fn who_has_no_answer_yet_is_asked_again_by_who_is_patient_and_where_nothing_is_changed() {
+    let socket = std::env::temp_dir().join(format!("organza-client-yet-{}.sock", std::process::id()));
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let server = tokio::spawn(async move {
+        for answer in ["503 Service Unavailable", "503 Service Unavailable", "503 Service Unavailable", "200 OK"] {
+            let (mut stream, _) = listener.accept().await.expect("a question");
+            assert!(stream.read(&mut [0; 4096]).await.expect("its head") > 0);
+            let head = format!("HTTP/1.1 {answer}\r\nContent-Length: 3\r\nConnection: close\r\n\r\nyet");
+            stream.write_all(head.as_bytes()).await.expect("an answer");
+        }
+    });
+    let client = Client::admin(&socket, "web");
+    assert_eq!(client.text("/").await.expect_err("not yet").code, Code::Unreachable);
+    let patient = client.patient();
+    assert_eq!(patient.delete("/").await.expect_err("not yet").code, Code::Unreachable);
+    assert_eq!(patient.text("/").await.expect("the second time"), "yet");
+    server.await.expect("the server ends");
+    std::fs::remove_file(socket).expect("cleaned");
+}

@@ -349,3 +349,46 @@ async fn who_asks_before_there_is_a_world_waits_for_it_for_so_long_and_no_longer
     let (answers, ()) = tokio::join!(futures_util::future::join_all(doors.iter().map(|door| ask(door, "GET", path::OBJECTS, HOST))), comes);
     assert_eq!(answers, [StatusCode::OK; 3]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_world_in_vain_is_told_what_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_synced, is_synced) = tokio::sync::watch::channel(false);
+    let api = Api { synced: is_synced, ..api(folder.path()) };
+    let (router, core) = (api.clone().router(), api.core);
+    let said = async || {
+        let question = Question::builder().uri(path::OBJECTS).header("host", HOST).body(Body::empty()).unwrap();
+        let answer = router.clone().oneshot(question).await.unwrap();
+        let refused: api::Refused = serde_json::from_slice(&axum::body::to_bytes(answer.into_body(), 1 << 10).await.unwrap()).unwrap();
+        refused.error
+    };
+    let problem = |reason: &str, message: &str| {
+        let (file, object, path, fix) = Default::default();
+        let (reason, message) = (reason.into(), message.into());
+        api::Located { severity: api::Severity::Warning, file, line: 0, column: 0, object, path, reason, message, fix }
+    };
+    let beside = [problem("NoKind", "the cluster has no XMesh"), problem("NotSynced", "the objects are not listed yet")];
+    core.lock().problems = beside.to_vec();
+    assert_eq!(said().await, "not all objects are listed yet");
+    core.lock().problems.insert(1, problem("Unreachable", "the API server does not answer"));
+    assert_eq!(said().await, "not all objects are listed yet: the API server does not answer");
+}
+
+/// Its proxies have left it: what it would say of them is not so.
+#[tokio::test]
+async fn a_control_plane_of_a_cluster_that_ends_leaves_the_answer_to_who_leads_next() {
+    for (is_clusters, told) in [(true, StatusCode::SERVICE_UNAVAILABLE), (false, StatusCode::OK)] {
+        let folder = tempfile::tempdir().unwrap();
+        let api = api(folder.path());
+        if is_clusters {
+            let nobody = tower::service_fn(async |_: axum::http::Request<kube::client::Body>| {
+                Err::<axum::http::Response<Body>, _>(std::io::Error::other("nobody asks it"))
+            });
+            api.core.join_cluster(kube::Client::new(nobody, "default"));
+        }
+        let router = api.clone().router();
+        assert_eq!(ask(&router, "GET", path::OBJECTS, HOST).await, StatusCode::OK);
+        api.core.end();
+        assert_eq!(ask(&router, "GET", path::OBJECTS, HOST).await, told);
+    }
+}

@@ -2,14 +2,18 @@
 //! the last hour of each ([`history`]), and the last two minutes as each process told them ([`workloads`]), in bounded memory. It knows no clock, no
 //! service and no picture: what nodes these are is told by `api`.
 
+mod dense;
 pub mod history;
+pub mod named;
 pub mod read;
 pub mod workloads;
 
 use crate::heard::Heard;
 use crate::limits;
+use dense::Dense;
 use hashbrown::Equivalent;
-use history::{History, Packed, Totals};
+use history::{History, Totals};
+use named::{Named, Unnamed};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -120,11 +124,10 @@ fn speaks<N: Deref<Target = str>>(words: &Map<Ends, Words>, id: &EdgeId<N>) -> b
 
 #[derive(Debug, Default)]
 pub struct Graph {
-    /// By a number that no other edge has, before or after.
-    edges: Map<u64, Edge>,
+    edges: Dense<Edge>,
     numbers: Map<EdgeId, u64>,
     /// The same by the bytes with which reports name them: those of the second before are not taken apart again.
-    named: Map<Box<[u8]>, u64>,
+    named: Map<Arc<[u8]>, u64>,
     /// Who tells of which calls ...
     words: Map<Ends, Words>,
     /// ... how often that changed: 0 before the first edge ...
@@ -133,11 +136,11 @@ pub struct Graph {
     spoken: usize,
     workloads: Workloads,
     heard: Heard,
-    /// Edges that there were.
-    numbered: u64,
     /// Before this second no edge can have been silent for an hour.
     none_idle_before: u64,
     left_out: u64,
+    /// Reports that were refused for a number that stood for nothing.
+    unnamed: u64,
 }
 
 /// What was silent for so long, in seconds, makes room.
@@ -163,34 +166,41 @@ impl Told<'_> {
 }
 
 impl Graph {
-    /// Counts the edges of a report, each by what names it there, told by its incarnation and sequence number, unless it was counted before, which is said.
-    /// `now` in seconds.
+    /// Counts the edges of a report, each by what names it there or by what its connection has `named`, told by its incarnation and sequence number, unless it
+    /// was counted before, which is said. `now` in seconds.
+    ///
+    /// # Errors
+    /// If a number was not named: then nothing is counted.
     pub fn hear<'a>(
         &mut self,
         proxy: &str,
         (incarnation, sequence): (u64, u64),
-        edges: impl IntoIterator<Item = Option<(&'a [u8], Packed)>>,
+        edges: impl IntoIterator<Item = Option<read::Told<'a>>>,
+        named: &mut Named,
         now: u64,
-    ) -> bool {
-        if !self.heard.is_news(proxy, incarnation, sequence, now) {
-            return false;
-        }
+    ) -> Result<bool, Unnamed> {
         let told: Vec<_> = edges.into_iter().collect();
+        // Of a report that was counted before too: what it names is told by number after this.
+        let known: Result<Vec<_>, _> = told.iter().map(|told| told.as_ref().map_or(Ok(None), |told| self.known(told, named))).collect();
+        let known = known.inspect_err(|_| self.unnamed = self.unnamed.saturating_add(1))?;
+        if !self.heard.is_news(proxy, incarnation, sequence, now) {
+            return Ok(false);
+        }
         // Thousands of edges are in no processor's cache: all that are known are asked for at once, and memory is not waited for one by one.
-        let known: Vec<_> = told.iter().map(|told| self.named.get(told.as_ref()?.0).copied()).collect();
         for number in known.iter().flatten() {
-            if let Some(edge) = self.edges.get_mut(number) {
+            if let Some(edge) = self.edges.get_mut(*number) {
                 edge.seen = edge.seen.max(now);
             }
         }
         let mut own = self.workloads.begin(proxy);
         for (told, known) in told.into_iter().zip(known) {
-            let Some((names, counts)) = told else {
+            let Some(told) = told else {
                 self.left_out = self.left_out.saturating_add(1);
                 continue;
             };
-            let Some(number) = known.or_else(|| self.number(names, now)) else { continue };
-            let Some(edge) = self.edges.get_mut(&number) else { continue };
+            let known = known.filter(|number| self.edges.get(*number).is_some());
+            let Some(number) = known.or_else(|| self.find(&told, named, now)) else { continue };
+            let (Some(edge), counts) = (self.edges.get_mut(number), told.counts) else { continue };
             edge.totals.add(&counts);
             edge.seconds.add(&counts, now);
             // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
@@ -206,26 +216,52 @@ impl Graph {
             self.workloads.add(&mut own, number, &counts, now);
         }
         self.workloads.end(proxy, own, now);
-        true
+        Ok(true)
+    }
+
+    /// Where the edge was last, if it is known; what it is numbered is noted.
+    fn known(&self, told: &read::Told<'_>, named: &mut Named) -> Result<Option<u64>, Unnamed> {
+        if told.is_by_number() {
+            return named.at(told.number);
+        }
+        let known = self.named.get_key_value(told.names);
+        if told.number > 0 {
+            // Those that tell of the same edge share its names.
+            let names = known.map_or_else(|| named::kept(told.names).into(), |(names, _)| names.clone());
+            named.put(told.number, names, known.map(|(_, number)| *number));
+        }
+        Ok(known.map(|(_, number)| *number))
+    }
+
+    /// Where the edge is, or is now that it is told.
+    fn find(&mut self, told: &read::Told<'_>, named: &mut Named, now: u64) -> Option<u64> {
+        // The number may have been given to another edge of this report since.
+        let numbered = named.names(told.number).filter(|names| told.is_by_number() || **names == *named::kept(told.names));
+        let is_numbered = numbered.is_some();
+        let number = self.number(numbered.unwrap_or_else(|| named::kept(told.names).into()), now)?;
+        if is_numbered {
+            named.found(told.number, number);
+        }
+        Some(number)
     }
 
     /// The same of what a proxy counted, without a message.
     #[cfg(test)]
     pub fn report(&mut self, proxy: &str, delta: telemetry::EdgeDelta, now: u64) -> bool {
         let edges: Vec<_> = delta.edges.iter().map(|(id, counts)| read::written(id, counts)).collect();
-        self.hear(proxy, (delta.incarnation, delta.sequence), read::edges(&edges), now)
+        self.hear(proxy, (delta.incarnation, delta.sequence), read::edges(&edges), &mut Named::default(), now).unwrap()
     }
 
     /// The edge that is named so; `None` for what names none, and where there is no room for a new one.
-    fn number(&mut self, names: &[u8], now: u64) -> Option<u64> {
-        if let Some(number) = self.named.get(names) {
+    fn number(&mut self, names: Arc<[u8]>, now: u64) -> Option<u64> {
+        if let Some(number) = self.named.get(&names) {
             return Some(*number);
         }
         if names.len() > limits::EDGE_NAMES {
             self.left_out = self.left_out.saturating_add(1);
             return None;
         }
-        let id = read::id(names)?;
+        let id = read::id(&names)?;
         let number = match self.numbers.get(&id) {
             Some(number) => *number,
             None => self.begin(id.map(|name| Arc::from(*name)), now)?,
@@ -234,7 +270,7 @@ impl Graph {
         if self.named.len() >= limits::EDGES_NAMED {
             self.named.clear();
         }
-        self.named.insert(names.into(), number);
+        self.named.insert(names, number);
         Some(number)
     }
 
@@ -245,10 +281,9 @@ impl Graph {
             return None;
         }
         self.tell(&id, |words| *words += 1);
-        self.numbered += 1;
-        self.numbers.insert(id.clone(), self.numbered);
-        self.edges.insert(self.numbered, Edge::new(id));
-        Some(self.numbered)
+        let number = self.edges.insert(Edge::new(id.clone()));
+        self.numbers.insert(id, number);
+        Some(number)
     }
 
     /// Notes that one end tells of one edge more, or less.
@@ -281,11 +316,11 @@ impl Graph {
         if now < self.none_idle_before {
             return false;
         }
-        let idle = self.edges.iter().filter(|(_, edge)| edge.seen + HOUR < now).map(|(number, edge)| (edge.seen, *number));
+        let idle = self.edges.iter().filter(|(_, edge)| edge.seen + HOUR < now).map(|(number, edge)| (edge.seen, number));
         let mut idle: Vec<_> = idle.collect();
         idle.sort_unstable();
         for (_, number) in idle {
-            let Some(gone) = self.edges.remove(&number) else { continue };
+            let Some(gone) = self.edges.remove(number) else { continue };
             self.numbers.remove(&gone.id);
             self.named.clear();
             self.tell(&gone.id, |words| *words -= 1);
@@ -301,6 +336,11 @@ impl Graph {
     /// Reports of edges that there was no room for.
     pub fn left_out(&self) -> u64 {
         self.left_out.saturating_add(self.workloads.left_out())
+    }
+
+    /// Reports that were refused, for they told an edge by a number that was not named.
+    pub fn unnamed(&self) -> u64 {
+        self.unnamed
     }
 
     /// Each call once, though both ends report it: the caller's word counts where there is one, since it saw what failed on the way. A caller
@@ -326,7 +366,7 @@ impl Graph {
     /// Edges as this one process told them in the last two minutes, each call once.
     pub fn of_workload(&self, proxy: &str, now: u64) -> Vec<Told<'_>> {
         let told = |own: &workloads::Own| {
-            let edge = self.edges.get(&own.number())?;
+            let edge = self.edges.get(own.number())?;
             let (recent, passed) = own.recent(now);
             Some(Told { id: &edge.id, totals: own.totals(), recent, seconds: passed as f64, seen: own.seen(), hour: &edge.hour })
         };

@@ -33,6 +33,8 @@ fn now(core: &Core, serving: bool) -> Metrics {
     let encoded = "Resources that were encoded for proxies, each once for all of them";
     metrics.counter("organza_control_encoded", encoded, &[]).add(world.encoded as f64);
     set("organza_control_serving", "Whether this replica serves proxies: 1, or 0", &[], f64::from(u8::from(serving)));
+    let unnamed = "Reports of proxies that were refused, and told once more, for they told an edge by a number that was not named";
+    metrics.counter("organza_control_reports_unnamed", unnamed, &[]).add(core.lock().graph.unnamed() as f64);
     let (connected, current) = {
         let inner = core.lock();
         let connected = || inner.sessions.values().filter(|session| session.connected);

@@ -9,11 +9,12 @@ use crate::shell::{Clock, monotone};
 use crate::stand_in::Withheld;
 use crate::tokens::Refused;
 use crate::{calls, checks, graph, limits, registry};
+use graph::named::{Named, Unnamed};
 use guarded::guarded;
 use identity::{ClientAuth, Credentials, alpn};
 use model::{Key, SpiffeId};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use telemetry::{ConsumedCounts, ConsumedId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -30,9 +31,9 @@ use wire::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use wire::grpc::{Certificates, CertificatesServer, Discovery, DiscoveryServer, Telemetry, TelemetryServer};
 use wire::v1;
 
-/// Who is at the other end, and the SHA-256 of the certificate that says so.
+/// Who is at the other end, and the SHA-256 of the certificate that says so; and what it named on this connection.
 #[derive(Debug, Clone)]
-pub struct Caller(pub Option<(SpiffeId, String)>);
+pub struct Caller(pub Option<(SpiffeId, String)>, pub Arc<Mutex<Named>>);
 
 /// A connection whose handshake is done.
 pub struct Secured<S>(TlsStream<S>);
@@ -60,7 +61,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connected for Secured<S> {
     type ConnectInfo = Caller;
     fn connect_info(&self) -> Caller {
         let leaf = self.0.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        Caller(leaf.and_then(|leaf| Some((identity::peer_identity(leaf).ok()?, identity::pem::fingerprint(leaf)))))
+        let proven = leaf.and_then(|leaf| Some((identity::peer_identity(leaf).ok()?, identity::pem::fingerprint(leaf))));
+        Caller(proven, Arc::default())
     }
 }
 
@@ -414,27 +416,37 @@ impl Certificates for Service {
 #[tonic::async_trait]
 impl Telemetry for Service {
     async fn report(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+        self.told(request).await
+    }
+
+    async fn report_numbered(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+        self.told(request).await
+    }
+}
+
+impl Service {
+    async fn told(&self, request: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
         let identity = proven(&self.0, &request)?;
+        let named = request.extensions().get::<Caller>().map(|caller| caller.1.clone()).unwrap_or_default();
         let mut report = request.into_inner();
         // Before the lock is taken that all share: it may mean a look at the whole world.
         let consumed = guarded(&self.0, (&report.proxy, &identity), std::mem::take(&mut report.consumed));
         let counted = report.sequence > 0 && !(consumed.is_empty() && report.calls.is_empty() && report.verdicts.is_empty());
-        let (reply, reports) = self.hear(report, consumed, &identity)?;
+        let (reply, reports) = self.hear(report, consumed, &identity, &named)?;
         // What is acknowledged is repeated no more: it has to outlive this process. It may have been counted before and not be stored yet.
         if counted {
             self.0.stored(reports).await;
         }
         Ok(Response::new(reply))
     }
-}
 
-impl Service {
     /// Counts what a proxy reports. With the answer it says how many reports were counted until now whose counts are to be stored.
     fn hear(
         &self,
         report: v1::ReportRequest,
         consumed: Vec<(ConsumedId, ConsumedCounts)>,
         identity: &SpiffeId,
+        named: &Mutex<Named>,
     ) -> Result<(v1::ReportReply, u64), Status> {
         let mut inner = self.0.lock();
         if self.0.has_ended() {
@@ -462,7 +474,11 @@ impl Service {
         if report.sequence > 0 {
             inner.calls.left_out_by(&report.proxy, report.incarnation, report.calls_left_out);
             let told = (report.incarnation, report.sequence);
-            let is_news = inner.graph.hear(&report.proxy, told, graph::read::edges(&report.edges), seconds(now()));
+            // What a panic leaves behind is a whole value here too.
+            let named = &mut named.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_news = inner.graph.hear(&report.proxy, told, graph::read::edges(&report.edges), named, seconds(now()));
+            let is_news = is_news
+                .map_err(|Unnamed(number)| Status::failed_precondition(format!("edge {number} was not named on this connection")))?;
             // The graph begins anew with each control plane; what is stored goes on.
             let counts = is_news && !(consumed.is_empty() && report.calls.is_empty() && report.verdicts.is_empty());
             let counts = counts && inner.heard.is_news(&report.proxy, report.incarnation, report.sequence, seconds(now()));

@@ -7,6 +7,7 @@ mod idle;
 mod last;
 mod leave;
 mod loops;
+mod names;
 mod resolver;
 
 pub use last::LastWord;

@@ -28,6 +28,8 @@ pub struct Counts<'m> {
     pub client_errors: u64,
     pub denied: u64,
     pub faults: u64,
+    /// What stands for the names on this connection; 0 is none.
+    pub number: u64,
 }
 
 /// A packed list of numbers. It ends before the first that is none.
@@ -88,6 +90,7 @@ pub fn counts(counts: &[u8]) -> Option<Counts<'_>> {
             (20, Value::Number(n)) => told.client_errors = n,
             (21, Value::Number(n)) => told.denied = n,
             (22, Value::Number(n)) => told.faults = n,
+            (23, Value::Number(n)) => told.number = n,
             (field, _) if field <= NAMES as u64 => return None,
             // A later release says more.
             _ => {}

@@ -32,6 +32,8 @@ pub const NAME_BYTES: usize = 1024;
 pub const REFUSALS: usize = 128;
 /// Edges of one telemetry report.
 pub const EDGES: usize = 16_384;
+/// Edges of one connection that have numbers there; those beyond are told by names each time.
+pub const EDGE_NUMBERS: usize = 1_024;
 /// Features of a node that are looked at.
 pub const FEATURES: usize = 64;
 /// What of one resource is told that was read as its strictest, since a later release wrote it.

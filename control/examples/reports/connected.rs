@@ -42,7 +42,7 @@ pub fn run(mesh: &Mesh, seconds: u64) -> Result<Heard, Failure> {
             let (mut client, report) = (clients[proxy].clone(), report(Kept::OnDisk, &mesh.members, proxy, second));
             open.spawn(async move {
                 let begun = Instant::now();
-                client.report(report).await.ok().map(|_| begun.elapsed())
+                client.report_numbered(report).await.ok().map(|_| begun.elapsed())
             });
         }
         while let Some(ended) = open.join_next().await {

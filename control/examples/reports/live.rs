@@ -117,7 +117,7 @@ fn config(state: &std::path::Path) -> Result<control::ControlConfig, Failure> {
 /// Without a connection.
 fn called(mesh: &Mesh, kept: Kept, seconds: u64) -> Result<Heard, Failure> {
     let (sender, receiver) = mpsc::channel(mesh.members.len());
-    let callers = mesh.members.iter().map(|(_, id)| Caller(Some((id.clone(), "00".into())))).collect();
+    let callers = mesh.members.iter().map(|(_, id)| Caller(Some((id.clone(), "00".into())), Arc::default())).collect();
     let (core, credentials) = (mesh.core.clone(), mesh.credentials.clone());
     // By its name a profiler tells it from those that tell.
     let hearing = std::thread::Builder::new().name(format!("hears {kept:?}")).spawn(move || {
@@ -200,7 +200,7 @@ async fn hear(core: Arc<Core>, mut reports: mpsc::Receiver<(usize, Bytes)>, call
             let Ok(report) = ReportRequest::decode(report) else { return None };
             let mut request = Request::new(report);
             request.extensions_mut().insert(caller);
-            door.report(request).await.ok().map(|_| begun.elapsed())
+            door.report_numbered(request).await.ok().map(|_| begun.elapsed())
         });
         while let Some(ended) = open.try_join_next() {
             heard.note(ended.ok().flatten());

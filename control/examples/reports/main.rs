@@ -1,14 +1,15 @@
 //! What it costs to hear of a mesh: `cargo run --release -p control --example reports [SECONDS [ACKNOWLEDGED [PROXIES]]]`. 1,000 proxies tell 50 edges each, each
 //! second, all of them busy: 500 of them of the calls that they make, and 500 of those that they are asked, of 100 services that call 50 others each. So there are
-//! 5,000 edges, of which both ends tell, and 50,000 of single processes. Messages are read as they come from the wire. Times are of one thread's processor; memory is
-//! what the kernel says that the process has.
+//! 5,000 edges, of which both ends tell, and 50,000 of single processes. Each names its edges with its first
+//! report and tells them by number after it. Messages are read as they come from the wire. Times are of one thread's processor; memory is what the kernel says
+//! that the process has.
 //!
 //! First the graph alone, as fast as it goes. Then all that becomes of a report until it is acknowledged, for so many seconds of the clock (`reports/live.rs`).
 
 #![expect(clippy::print_stdout, reason = "a program that says what it measured")]
 
 use bytes::Bytes;
-use control::graph::{Graph, read};
+use control::graph::{Graph, named::Named, read};
 use prost::Message;
 use std::time::{Duration, Instant};
 use wire::v1::{Edge, ReportRequest};
@@ -37,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn graph(seconds: u64, proxies: u64) {
     let mut graph = Graph::default();
     let (mut reading, mut counting, begun) = (Duration::ZERO, Duration::ZERO, Instant::now());
+    let mut named: Vec<_> = (0..proxies).map(|_| Named::default()).collect();
     let mut passed = 0;
     for second in 1..=seconds {
         passed = second;
@@ -47,8 +49,9 @@ fn graph(seconds: u64, proxies: u64) {
             reading += took;
             let Ok(report) = read else { return println!("a message that cannot be read") };
             let told = (report.incarnation, report.sequence);
-            let (is_news, took) = timed(|| graph.hear(&report.proxy, told, read::edges(&report.edges), 1_000_000 + second));
-            assert!(is_news, "each report is counted");
+            let (is_news, took) =
+                timed(|| graph.hear(&report.proxy, told, read::edges(&report.edges), &mut named[proxy], 1_000_000 + second));
+            assert_eq!(is_news, Ok(true), "each report is counted");
             counting += took;
             // What was read is let go.
             let ((), took) = timed(|| drop(report));
@@ -73,9 +76,13 @@ fn graph(seconds: u64, proxies: u64) {
 /// What a proxy of a caller tells, and one of a called service: replicas tell of the same edges.
 fn told(name: &str, proxy: usize, second: u64) -> ReportRequest {
     let own = own(proxy);
-    let edge = |n: usize| match is_caller(proxy) {
-        true => edge("source", own, (own + n + 1) % SERVICES, second),
-        false => edge("destination", caller(own, n), own, second),
+    let edge = |n: usize| {
+        let (reporter, source, called) = match is_caller(proxy) {
+            true => ("source", own, (own + n + 1) % SERVICES),
+            false => ("destination", caller(own, n), own),
+        };
+        let number = n as u32 + 1;
+        if second > 1 { Edge { number, ..counted(second) } } else { Edge { number, ..named(reporter, source, called, counted(second)) } }
     };
     ReportRequest {
         proxy: name.to_owned(),
@@ -100,10 +107,8 @@ fn caller(own: usize, n: usize) -> usize {
     (own + SERVICES - n - 1) % SERVICES
 }
 
-fn edge(reporter: &str, source: usize, called: usize, second: u64) -> Edge {
+fn named(reporter: &str, source: usize, called: usize, counted: Edge) -> Edge {
     let service = |n: usize| format!("service-{n}");
-    // Ten answers in as many cells, of twelve.
-    let latency_cells = (0..10).map(|n| 30 + n + (second % 3) as u32).collect();
     Edge {
         reporter: reporter.into(),
         source_namespace: "shop".into(),
@@ -116,11 +121,12 @@ fn edge(reporter: &str, source: usize, called: usize, second: u64) -> Edge {
         destination_version: "v1".into(),
         protocol: "http".into(),
         security: "mutual_tls".into(),
-        requests: 10,
-        request_bytes: 1000,
-        response_bytes: 50_000,
-        latency_cells,
-        latency_counts: vec![1; 10],
-        ..Edge::default()
+        ..counted
     }
+}
+
+fn counted(second: u64) -> Edge {
+    // Ten answers in as many cells, of twelve.
+    let latency_cells = (0..10).map(|n| 30 + n + (second % 3) as u32).collect();
+    Edge { requests: 10, request_bytes: 1000, response_bytes: 50_000, latency_cells, latency_counts: vec![1; 10], ..Edge::default() }
 }

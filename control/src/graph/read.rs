@@ -4,11 +4,26 @@ use super::history::Packed;
 use bytes::Bytes;
 use telemetry::{EdgeId, Protocol, Reporter, Security};
 
-/// Of a report, as many as one may have: what names each, and what it counted; `None` for what cannot be read.
-pub fn edges(told: &[Bytes]) -> impl Iterator<Item = Option<(&[u8], Packed)>> {
+/// An edge as a report has it.
+pub struct Told<'m> {
+    pub names: &'m [u8],
+    /// Without names it stands for them.
+    pub number: u64,
+    pub counts: Packed,
+}
+
+impl Told<'_> {
+    pub fn is_by_number(&self) -> bool {
+        self.names.is_empty() && self.number > 0
+    }
+}
+
+/// Of a report, as many as one may have; `None` for what cannot be read.
+pub fn edges(told: &[Bytes]) -> impl Iterator<Item = Option<Told<'_>>> {
     told.iter().take(wire::limits::EDGES).map(|edge| {
         let (names, counts) = wire::edge::split(edge)?;
-        Some((names, Packed::read(&wire::edge::counts(counts)?)))
+        let counts = wire::edge::counts(counts)?;
+        Some(Told { names, number: counts.number, counts: Packed::read(&counts) })
     })
 }
 

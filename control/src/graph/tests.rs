@@ -145,7 +145,7 @@ fn an_edge_may_be_named_in_many_ways_of_which_so_many_are_remembered() {
     let most = (0..limits::EDGES_NAMED + 5).map(|n| {
         // A namespace that the next one takes back.
         let told = [bytes::Bytes::from([&[0x12, 5][..], format!("{n:05}").as_bytes(), &plain[..]].concat())];
-        assert!(graph.hear("web", (1, n as u64 + 1), read::edges(&told), 100));
+        assert_eq!(graph.hear("web", (1, n as u64 + 1), read::edges(&told), &mut Named::default(), 100), Ok(true));
         graph.named.len()
     });
     assert_eq!(most.max(), Some(limits::EDGES_NAMED));

@@ -171,7 +171,7 @@ async fn tell(core: &Arc<Core>, entry: &registry::Entry, sequence: u64) {
     let report =
         v1::ReportRequest { proxy: entry.proxy.clone(), incarnation: 7, sequence, consumed, calls, verdicts, ..Default::default() };
     let mut request = Request::new(report);
-    request.extensions_mut().insert(Caller(entry.identity().map(|identity| (identity, "00".into()))));
+    request.extensions_mut().insert(Caller(entry.identity().map(|identity| (identity, "00".into())), Arc::default()));
     let reply = Service(core.clone()).report(request).await.unwrap().into_inner();
     assert_eq!(reply.sequence, sequence, "what was counted before is acknowledged like what is news");
 }
@@ -278,7 +278,7 @@ async fn what_policies_decided_is_counted_once_however_often_it_is_told() {
         let verdicts = vec![verdict("denied")];
         let mut request =
             Request::new(v1::ReportRequest { proxy: orders.proxy.clone(), incarnation, sequence, verdicts, ..Default::default() });
-        request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into()))));
+        request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into())), Arc::default()));
         Service(core.clone()).report(request).await.unwrap();
     }
     let told = core.lock().verdicts.told(None, 0);
@@ -312,7 +312,7 @@ spec:
             v1::report_request::Keyless { issuer: key.clone().unwrap(), why: "no answer within 5s".into(), since_millis: 9000, older_hold };
         let mut request =
             Request::new(v1::ReportRequest { proxy: orders.proxy.clone(), incarnation: 7, keyless: vec![one], ..Default::default() });
-        request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into()))));
+        request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into())), Arc::default()));
         Service(core.clone()).report(request).await.unwrap();
         let found = told();
         assert!(found.len() == 1 && found[0].message.contains("cannot fetch its keys for 9 s: no answer within 5s"), "{found:?}");
@@ -322,7 +322,7 @@ spec:
         );
     }
     let mut request = Request::new(v1::ReportRequest { proxy: orders.proxy.clone(), incarnation: 7, ..Default::default() });
-    request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into()))));
+    request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into())), Arc::default()));
     Service(core.clone()).report(request).await.unwrap();
     assert!(told().is_empty(), "once they are fetched nothing is told");
 }

@@ -1,6 +1,7 @@
 //! The control plane as a whole, in this process: files on disk, proxies over mutual TLS on loopback, restarts on the same state.
 
 mod consumers;
+mod numbers;
 mod older;
 mod peer;
 mod rotation;

@@ -2,6 +2,7 @@
 //! state outlives it.
 
 use super::idle::Used;
+use super::names::Names;
 use super::{Draw, Handle};
 use crate::config::Config;
 use crate::flows::{ContextCounts, Missing};
@@ -36,7 +37,7 @@ pub(super) fn reports(
     channel: Channel,
     proxy: String,
     metrics: Metrics,
-    edges: Rc<RefCell<EdgeTracker>>,
+    tracker: Rc<RefCell<EdgeTracker>>,
     used: Rc<RefCell<Used>>,
     handle: Handle,
 ) -> Task {
@@ -44,12 +45,12 @@ pub(super) fn reports(
         let mut client = TelemetryClient::new(channel);
         let Handle { guards, flows, keys, last: last_word, .. } = handle;
         let mut asked = last_word.listen();
-        let mut told = false;
+        let (mut told, mut names) = (false, Names::default());
         let (mut last, mut called) = (rt::now(), rt::now());
         loop {
             let ending = rt::timeout(limits::REPORT, asked.wait_for(|asked| *asked)).await.is_some();
             let with_calls = ending || rt::now().saturating_duration_since(called) >= CALLS_EVERY;
-            let delta = edges.borrow_mut().poll(&metrics, with_calls);
+            let mut delta = tracker.borrow_mut().poll(&metrics, with_calls);
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
             let (crowded, keyless) = (guards.crowded(), keys.keyless());
             let checked = guards.checked(rt::now());
@@ -72,8 +73,9 @@ pub(super) fn reports(
             if let Some(delta) = &delta {
                 used.borrow_mut().extend(delta.edges.iter().map(|(id, _)| (id.service_namespace.clone(), id.service.clone())));
             }
-            let incarnation = edges.borrow().incarnation();
+            let incarnation = tracker.borrow().incarnation();
             let empty = || v1::ReportRequest { proxy: proxy.clone(), incarnation, ..Default::default() };
+            let edges = delta.as_mut().map(|delta| std::mem::take(&mut delta.edges)).unwrap_or_default();
             let mut request = delta.map_or_else(empty, |d| report(&proxy, d));
             request.ejections = out.into_iter().map(ejection).collect();
             request.breakers = open.into_iter().map(breaker).collect();
@@ -85,12 +87,11 @@ pub(super) fn reports(
             (request.flows_dropped, request.taps_dropped) = (missing.flows, Some(taps_dropped(&missing)));
             let lost = missing.and(&seen);
             (request.flows, request.process) = (seen, telemetry::process::look().map(process));
-            match rt::timeout(limits::ANSWER, client.report(request)).await {
+            match rt::timeout(limits::ANSWER, names.tell(&mut client, &request, &edges)).await {
                 Some(Ok(reply)) => {
-                    let reply = reply.into_inner();
                     flows.tap(reply.taps, rt::now());
                     if counted {
-                        edges.borrow_mut().acknowledged(reply.sequence);
+                        tracker.borrow_mut().acknowledged(reply.sequence);
                     }
                     continue;
                 }
@@ -174,34 +175,8 @@ fn check(told: Checked) -> v1::report_request::Check {
     }
 }
 
+/// Without its edges.
 fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
-    let edges = delta.edges.iter().map(|(id, totals)| {
-        let (latency_cells, latency_counts) = totals.latency.sparse().unzip();
-        wire::edge::encode(&v1::Edge {
-            reporter: id.reporter.as_str().to_owned(),
-            source_namespace: id.source_namespace.to_string(),
-            source_workload: id.source_workload.to_string(),
-            source_version: id.source_version.to_string(),
-            service_namespace: id.service_namespace.to_string(),
-            service: id.service.to_string(),
-            destination_namespace: id.destination_namespace.to_string(),
-            destination_workload: id.destination_workload.to_string(),
-            destination_version: id.destination_version.to_string(),
-            protocol: id.protocol.as_str().to_owned(),
-            security: id.security.as_str().to_owned(),
-            opened: totals.opened,
-            requests: totals.requests,
-            failures: totals.failures,
-            client_errors: totals.client_errors,
-            denied: totals.denied,
-            faults: totals.faults,
-            retries: totals.retries,
-            request_bytes: totals.request_bytes,
-            response_bytes: totals.response_bytes,
-            latency_cells,
-            latency_counts,
-        })
-    });
     let calls = delta.calls.into_iter().map(|(id, counts)| v1::Call {
         source: id.source.to_string(),
         namespace: id.namespace.to_string(),
@@ -218,7 +193,6 @@ fn report(proxy: &str, delta: EdgeDelta) -> v1::ReportRequest {
         proxy: proxy.to_owned(),
         incarnation: delta.incarnation,
         sequence: delta.sequence,
-        edges: edges.collect(),
         calls: calls.collect(),
         consumed: delta.consumed.into_iter().map(consumed).collect(),
         verdicts: delta.verdicts.into_iter().map(verdict).collect(),

@@ -11,7 +11,7 @@ fn any_number() -> impl Strategy<Value = u64> {
 
 fn any_edge() -> impl Strategy<Value = v1::Edge> {
     let words = proptest::collection::vec("|[a-z-]{1,12}|.{0,3}", NAMES);
-    let numbers = proptest::collection::vec(any_number(), 9);
+    let numbers = proptest::collection::vec(any_number(), 10);
     let cells = proptest::collection::vec((0..300u32, any_number()), 0..12);
     (words, numbers, cells).prop_map(|(words, numbers, cells)| {
         let (latency_cells, latency_counts) = cells.into_iter().unzip();
@@ -39,6 +39,7 @@ fn any_edge() -> impl Strategy<Value = v1::Edge> {
             client_errors: numbers[6],
             denied: numbers[7],
             faults: numbers[8],
+            number: numbers[9] as u32,
         }
     })
 }

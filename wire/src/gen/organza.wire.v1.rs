@@ -2925,7 +2925,7 @@ pub struct Call {
     pub denied: u64,
 }
 /// Fields 1 to 11 name the edge, and no later field may: who reads tells edges apart by the bytes before the first count, which
-/// is why fields are written ascending. Numbers are differences since the last acknowledged report.
+/// is why fields are written ascending. Counts are differences since the last acknowledged report.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Edge {
     #[prost(string, tag = "1")]
@@ -2976,6 +2976,9 @@ pub struct Edge {
     /// Of the failures: answered or ended by the proxy itself, and neither policy nor the caller wanted that.
     #[prost(uint64, tag = "22")]
     pub faults: u64,
+    /// What the proxy calls this edge on this connection, from 1 on: beside its names it gives it the number, without any it stands for them. 0 is none.
+    #[prost(uint32, tag = "23")]
+    pub number: u32,
 }
 /// Generated client implementations.
 pub mod telemetry_client {
@@ -3055,6 +3058,19 @@ pub mod telemetry_client {
             req.extensions_mut().insert(GrpcMethod::new("organza.wire.v1.Telemetry", "Report"));
             self.inner.unary(req, path, codec).await
         }
+        /// The same with edges by number. A control plane that knows no numbers has no such call, so none can take a report for counted whose edges it could not read.
+        /// One that has an edge by a number that was not named on this connection is refused whole (FAILED_PRECONDITION): it is told once more, by names.
+        pub async fn report_numbered(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReportRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReportReply>, tonic::Status> {
+            self.inner.ready().await.map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/organza.wire.v1.Telemetry/ReportNumbered");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("organza.wire.v1.Telemetry", "ReportNumbered"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3065,6 +3081,12 @@ pub mod telemetry_server {
     #[async_trait]
     pub trait Telemetry: std::marker::Send + std::marker::Sync + 'static {
         async fn report(
+            &self,
+            request: tonic::Request<super::ReportRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReportReply>, tonic::Status>;
+        /// The same with edges by number. A control plane that knows no numbers has no such call, so none can take a report for counted whose edges it could not read.
+        /// One that has an edge by a number that was not named on this connection is refused whole (FAILED_PRECONDITION): it is told once more, by names.
+        async fn report_numbered(
             &self,
             request: tonic::Request<super::ReportRequest>,
         ) -> std::result::Result<tonic::Response<super::ReportReply>, tonic::Status>;
@@ -3158,6 +3180,34 @@ pub mod telemetry_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(accept_compression_encodings, send_compression_encodings)
+                            .apply_max_message_size_config(max_decoding_message_size, max_encoding_message_size);
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/organza.wire.v1.Telemetry/ReportNumbered" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReportNumberedSvc<T: Telemetry>(pub Arc<T>);
+                    impl<T: Telemetry> tonic::server::UnaryService<super::ReportRequest> for ReportNumberedSvc<T> {
+                        type Response = super::ReportReply;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::ReportRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Telemetry>::report_numbered(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReportNumberedSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(accept_compression_encodings, send_compression_encodings)

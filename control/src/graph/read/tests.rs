@@ -1,6 +1,7 @@
 use super::*;
 use crate::graph::Graph;
 use crate::graph::history::Totals;
+use crate::graph::named::Named;
 use telemetry::{EdgeTotals, Histogram};
 use wire::v1;
 
@@ -16,7 +17,7 @@ fn told(service: &str) -> v1::Edge {
 }
 
 fn services(told: &[Bytes]) -> Vec<&str> {
-    edges(told).flatten().filter_map(|(names, _)| id(names)).map(|id| id.service).collect()
+    edges(told).flatten().filter_map(|told| id(told.names)).map(|id| id.service).collect()
 }
 
 #[test]
@@ -35,7 +36,7 @@ fn words_that_mean_nothing_are_left_out_and_no_more_is_read_than_a_report_may_ha
     ];
     assert_eq!(services(&all), ["web"]);
     let mut graph = Graph::default();
-    assert!(graph.hear("one", (1, 1), edges(&all), 1000));
+    assert_eq!(graph.hear("one", (1, 1), edges(&all), &mut Named::default(), 1000), Ok(true));
     // What is no message is counted; words of a later release are not ours to count.
     assert_eq!((graph.edges(1000, 10).count(), graph.left_out()), (1, 1));
     let many = vec![wire::edge::encode(&told("web")); wire::limits::EDGES + 5];
@@ -50,7 +51,7 @@ fn latencies_in_any_order_twice_or_of_cells_that_there_are_not_count_as_they_are
     let mut graph = Graph::default();
     // Of cells and counts that are not as many the longer end is left out.
     let odd = v1::Edge { latency_cells: vec![3, 4], latency_counts: vec![1], ..told("web") };
-    assert!(graph.hear("one", (1, 1), edges(&[edge, odd].map(|edge| wire::edge::encode(&edge))), 1000));
+    assert_eq!(graph.hear("one", (1, 1), edges(&[edge, odd].map(|edge| wire::edge::encode(&edge))), &mut Named::default(), 1000), Ok(true));
     let most = (1 << 24) - 1;
     let latency = Histogram::from_sparse([(3, 6), (40, 3), (103, most)]);
     let all = EdgeTotals { requests: 2, failures: 4, opened: 6, retries: 3, latency, ..EdgeTotals::default() };
@@ -65,7 +66,10 @@ fn what_is_borrowed_is_found_as_what_is_kept() {
     for sequence in 1..4 {
         // Each word stands somewhere else in memory.
         let all = [told("catalog"), told("web"), v1::Edge { reporter: "destination".into(), ..told("web") }];
-        assert!(graph.hear("one", (1, sequence), edges(&all.map(|edge| wire::edge::encode(&edge))), 1000));
+        assert_eq!(
+            graph.hear("one", (1, sequence), edges(&all.map(|edge| wire::edge::encode(&edge))), &mut Named::default(), 1000),
+            Ok(true)
+        );
     }
     let mut requests: Vec<_> = graph.edges(1000, 10).map(|told| told.totals.requests).collect();
     requests.sort_unstable();

@@ -17,6 +17,7 @@ pub fn read(bytes: &[u8]) -> Option<Edge> {
         client_errors: told.client_errors,
         denied: told.denied,
         faults: told.faults,
+        number: u32::try_from(told.number).ok()?,
         ..Edge::default()
     };
     let fields = [

@@ -20,12 +20,16 @@ use std::sync::Arc;
 use telemetry::{EdgeId, EdgeTotals, Reporter};
 use workloads::Workloads;
 
+type Seconds = History<1, { limits::RATE_SECONDS + 1 }>;
+type Hour = History<{ limits::SLOT_SECONDS }, { limits::SLOTS }>;
+
 #[derive(Debug)]
 struct Edge {
-    id: EdgeId,
+    /// Elsewhere: nobody asks for it while the edge is counted.
+    id: Box<EdgeId>,
     totals: Totals,
-    seconds: History,
-    hour: History,
+    seconds: Seconds,
+    hour: Hour,
     /// When it was reported last.
     seen: u64,
     /// Whether its caller tells of the same calls, as it was when [`Graph::told`] was this.
@@ -35,10 +39,10 @@ struct Edge {
 impl Edge {
     fn new(id: EdgeId) -> Self {
         Self {
-            id,
+            id: id.into(),
             totals: Totals::default(),
-            seconds: History::new(1, limits::RATE_SECONDS + 1),
-            hour: History::new(limits::SLOT_SECONDS, limits::SLOTS),
+            seconds: Seconds::default(),
+            hour: Hour::default(),
             seen: 0,
             told_by_caller: (0, false),
         }
@@ -155,7 +159,7 @@ pub struct Told<'g> {
     pub seconds: f64,
     /// When something of it was reported last.
     pub seen: u64,
-    hour: &'g History,
+    hour: &'g Hour,
 }
 
 impl Told<'_> {
@@ -193,27 +197,28 @@ impl Graph {
             }
         }
         let mut own = self.workloads.begin(proxy);
-        for (told, known) in told.into_iter().zip(known) {
+        // They are looked at where they lie: counts of an edge are two hundred bytes.
+        for (told, known) in told.iter().zip(known) {
             let Some(told) = told else {
                 self.left_out = self.left_out.saturating_add(1);
                 continue;
             };
             let known = known.filter(|number| self.edges.get(*number).is_some());
-            let Some(number) = known.or_else(|| self.find(&told, named, now)) else { continue };
-            let (Some(edge), counts) = (self.edges.get_mut(number), told.counts) else { continue };
-            edge.totals.add(&counts);
-            edge.seconds.add(&counts, now);
+            let Some(number) = known.or_else(|| self.find(told, named, now)) else { continue };
+            let (Some(edge), counts) = (self.edges.get_mut(number), &told.counts) else { continue };
+            edge.totals.add(counts);
+            edge.seconds.add(counts, now);
             // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
             if edge.told_by_caller.0 != self.told {
                 edge.told_by_caller = (self.told, !speaks(&self.words, &edge.id));
             }
             if !edge.told_by_caller.1 {
-                edge.hour.add(&counts, now);
+                edge.hour.add(counts, now);
             } else if let Some(known) = counts.of_callee() {
                 edge.hour.add(&known, now);
             }
             edge.seen = edge.seen.max(now);
-            self.workloads.add(&mut own, number, &counts, now);
+            self.workloads.add(&mut own, number, counts, now);
         }
         self.workloads.end(proxy, own, now);
         Ok(true)
@@ -321,7 +326,7 @@ impl Graph {
         idle.sort_unstable();
         for (_, number) in idle {
             let Some(gone) = self.edges.remove(number) else { continue };
-            self.numbers.remove(&gone.id);
+            self.numbers.remove(&*gone.id);
             self.named.clear();
             self.tell(&gone.id, |words| *words -= 1);
             if self.fits(id) {
@@ -357,8 +362,9 @@ impl Graph {
     /// Every edge, as each end reports it, in no order.
     pub fn edges(&self, now: u64, seconds: u64) -> impl Iterator<Item = Told<'_>> {
         self.edges.values().map(move |edge| {
-            let history = if seconds <= limits::RATE_SECONDS as u64 { &edge.seconds } else { &edge.hour };
-            let (recent, passed) = history.since(now, seconds).unwrap_or((EdgeTotals::default(), 1));
+            let is_short = seconds <= limits::RATE_SECONDS as u64;
+            let recent = if is_short { edge.seconds.since(now, seconds) } else { edge.hour.since(now, seconds) };
+            let (recent, passed) = recent.unwrap_or((EdgeTotals::default(), 1));
             Told { id: &edge.id, totals: edge.totals, recent, seconds: passed as f64, seen: edge.seen, hour: &edge.hour }
         })
     }
@@ -403,7 +409,7 @@ impl Graph {
 
     /// Bytes that the edges hold on the heap, names apart.
     pub fn footprint(&self) -> usize {
-        let one = |edge: &Edge| size_of::<Edge>() + edge.seconds.footprint() + edge.hour.footprint();
+        let one = |edge: &Edge| size_of::<Edge>() + size_of::<EdgeId>() + edge.seconds.footprint() + edge.hour.footprint();
         self.edges.values().map(one).sum::<usize>() + self.workloads.footprint()
     }
 }

@@ -22,8 +22,13 @@ pub struct Heard {
 impl Heard {
     /// Whether this report was not counted yet; it is from now on.
     pub fn is_news(&mut self, proxy: &str, incarnation: u64, sequence: u64, now: u64) -> bool {
-        self.make_room_for(proxy);
-        let last = self.of.entry(proxy.to_owned()).or_default();
+        let last = match self.of.get_mut(proxy) {
+            Some(last) => last,
+            None => {
+                self.make_room_for(proxy);
+                self.of.entry(proxy.to_owned()).or_default()
+            }
+        };
         last.at = now;
         let known = last.incarnations.iter().position(|(other, _)| *other == incarnation);
         if known.is_some_and(|at| sequence <= last.incarnations[at].1) {

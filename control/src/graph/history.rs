@@ -203,36 +203,30 @@ impl<C: Deref<Target = [u32]>> Slot<C> {
     }
 }
 
-/// Slots of `step` seconds, at most `keep` of them; such without traffic are not there.
-#[derive(Debug)]
-pub struct History {
-    step: u64,
-    keep: usize,
+/// Slots of `STEP` seconds, at most `KEEP` of them; such without traffic are not there.
+#[derive(Debug, Default)]
+pub struct History<const STEP: u64, const KEEP: usize> {
     /// Those that are over, oldest first.
     over: VecDeque<Slot>,
     latest: Option<Slot<Cells>>,
 }
 
-impl History {
-    pub fn new(step: u64, keep: usize) -> Self {
-        Self { step: step.max(1), keep: keep.max(1), over: VecDeque::new(), latest: None }
-    }
-
+impl<const STEP: u64, const KEEP: usize> History<STEP, KEEP> {
     /// Counts what came at `now`. A clock that goes back adds to the latest slot.
     pub fn add(&mut self, counts: &Packed, now: u64) {
-        let start = now - now % self.step;
+        let start = now - now % STEP;
         if let Some(latest) = self.latest.as_mut().filter(|latest| latest.start() >= start) {
             return latest.add(counts);
         }
         let before = self.latest.replace(Slot::begin(start, counts));
-        let oldest = start.saturating_sub(self.step * self.keep as u64);
+        let oldest = start.saturating_sub(STEP * KEEP as u64);
         while self.over.front().is_some_and(|slot| slot.start() <= oldest) {
             self.over.pop_front();
         }
         let Some(before) = before.filter(|slot| slot.start() > oldest) else { return };
         if self.over.len() == self.over.capacity() {
             // Not twice as many: half of an hour's memory would lie empty.
-            self.over.reserve_exact((self.keep / 15).max(4));
+            self.over.reserve_exact((KEEP / 15).max(4));
         }
         self.over.push_back(before.with(|cells| cells.into()));
     }
@@ -254,7 +248,7 @@ impl History {
             slot.add_to(&mut sum);
             first = Some(slot.start());
         }
-        let latest = until().next().map_or(now, |slot| slot.start() + self.step - 1);
+        let latest = until().next().map_or(now, |slot| slot.start() + STEP - 1);
         let end = if latest < now && latest + LATE >= now { latest } else { now };
         first.map(|first| (sum, (end.saturating_sub(first) + 1).clamp(1, seconds.max(1))))
     }

@@ -11,7 +11,7 @@ use telemetry::EdgeTotals;
 pub struct Own {
     number: u64,
     totals: Totals,
-    recent: History,
+    recent: History<{ limits::WORKLOAD_SLOT_SECONDS }, { limits::WORKLOAD_SLOTS }>,
     seen: u64,
 }
 
@@ -37,8 +37,7 @@ const KEPT: u64 = limits::WORKLOAD_SLOT_SECONDS * limits::WORKLOAD_SLOTS as u64;
 
 impl Own {
     fn new(number: u64) -> Self {
-        let recent = History::new(limits::WORKLOAD_SLOT_SECONDS, limits::WORKLOAD_SLOTS);
-        Self { number, totals: Totals::default(), recent, seen: 0 }
+        Self { number, totals: Totals::default(), recent: History::default(), seen: 0 }
     }
 
     fn add(&mut self, packed: &Packed, now: u64) {

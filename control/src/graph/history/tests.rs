@@ -25,7 +25,7 @@ fn packed_counts(requests: u64, millis: u64) -> Packed {
 
 #[test]
 fn what_is_added_comes_back_whole_summed_by_slot() {
-    let mut history = History::new(10, 360);
+    let mut history = History::<10, 360>::default();
     let (a, b, c) = (counts(3, 5), counts(2, 80), counts(1, 5));
     history.add(&Packed::of(&a), 1001);
     history.add(&Packed::of(&b), 1009);
@@ -42,7 +42,7 @@ fn what_is_added_comes_back_whole_summed_by_slot() {
 
 #[test]
 fn a_moment_that_is_over_is_told_as_it_was() {
-    let mut history = History::new(10, 360);
+    let mut history = History::<10, 360>::default();
     (0..5).for_each(|n| history.add(&packed_counts(n + 1, 5), 1000 + n * 10));
     let requests = |at| history.since(at, 20).map(|(sum, seconds)| (sum.requests, seconds));
     assert_eq!(requests(1019), Some((1 + 2, 20)));
@@ -52,7 +52,7 @@ fn a_moment_that_is_over_is_told_as_it_was() {
 
 #[test]
 fn it_keeps_so_many_slots_and_forgets_those_that_are_too_old_however_few() {
-    let mut history = History::new(10, 6);
+    let mut history = History::<10, 6>::default();
     (0..100).for_each(|n| history.add(&packed_counts(1, 1), n * 10));
     assert_eq!(history.points(0).map(|(start, _)| start).collect::<Vec<_>>(), [940, 950, 960, 970, 980, 990]);
     history.add(&packed_counts(1, 1), 5000);
@@ -61,7 +61,7 @@ fn it_keeps_so_many_slots_and_forgets_those_that_are_too_old_however_few() {
 
 #[test]
 fn a_clock_that_goes_back_loses_nothing_and_grows_nothing() {
-    let mut history = History::new(1, 3);
+    let mut history = History::<1, 3>::default();
     history.add(&packed_counts(1, 1), 100);
     (0..50).for_each(|n| history.add(&packed_counts(1, 1), 99 - n));
     assert_eq!(history.points(0).map(|(start, told)| (start, told.requests)).collect::<Vec<_>>(), [(100, 51)]);
@@ -69,7 +69,7 @@ fn a_clock_that_goes_back_loses_nothing_and_grows_nothing() {
 
 #[test]
 fn numbers_that_cannot_be_stop_at_the_highest() {
-    let mut history = History::new(10, 6);
+    let mut history = History::<10, 6>::default();
     let mut huge = EdgeTotals { requests: u64::MAX, request_bytes: u64::MAX, ..EdgeTotals::default() };
     huge.latency.0[7] = u64::MAX;
     history.add(&Packed::of(&huge), 10);
@@ -101,16 +101,16 @@ fn cells_of_both_are_merged_in_order() {
 
 #[test]
 fn a_rate_does_not_fall_because_the_next_report_is_still_under_way_but_for_silence() {
-    let mut history = History::new(1, 11);
+    let mut history = History::<1, 11>::default();
     (91..=99).for_each(|second| history.add(&packed_counts(50, 1), second));
-    let rate = |history: &History, now| history.since(now, 10).map(|(sum, seconds)| sum.requests as f64 / seconds as f64);
+    let rate = |history: &History<1, 11>, now| history.since(now, 10).map(|(sum, seconds)| sum.requests as f64 / seconds as f64);
     assert_eq!(rate(&history, 100), Some(50.0));
     assert_eq!(rate(&history, 101), Some(50.0));
     assert_eq!(rate(&history, 102), Some(35.0));
     history.add(&packed_counts(50, 1), 100);
     assert_eq!(rate(&history, 100), Some(50.0));
     // One that has just begun is as busy as its first second was.
-    let mut fresh = History::new(1, 11);
+    let mut fresh = History::<1, 11>::default();
     fresh.add(&packed_counts(50, 1), 100);
     assert_eq!((rate(&fresh, 100), rate(&fresh, 109), rate(&fresh, 111)), (Some(50.0), Some(5.0), None));
 }

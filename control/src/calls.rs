@@ -5,7 +5,7 @@ mod fold;
 
 use crate::limits;
 use crate::store::Txn;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -139,6 +139,9 @@ pub struct Told<'c> {
 
 const PREFIX: &str = "calls/";
 
+/// One kind of call, as it is stored, is about as long: what is written of a hundred of them is not moved eight times for want of room.
+const KEPT_BYTES: usize = 256;
+
 impl Called {
     fn key(&self) -> String {
         format!("{PREFIX}{}/{}/{}", self.namespace, self.service, self.workload)
@@ -177,14 +180,16 @@ impl Calls {
         for of_one in told.chunk_by(|a, b| a.called == b.called) {
             // Most were seen before, as they are: those need not be looked at more closely, nor placed.
             let mut sources = self.all.get_mut(&of_one[0].called);
-            let mut is_known = |one: &Reported| match sources.as_deref_mut().and_then(|sources| known(sources, one)) {
-                Some(seen) => {
-                    seen.add(&one.counts, now);
-                    true
+            let mut new = Vec::new();
+            for by_one in of_one.chunk_by(|a, b| a.source == b.source) {
+                let mut of = sources.as_deref_mut().and_then(|sources| sources.get_mut(&by_one[0].source));
+                for one in by_one {
+                    match of.as_deref_mut().and_then(|of| known(of, one)) {
+                        Some(seen) => seen.add(&one.counts, now),
+                        None => new.push(one),
+                    }
                 }
-                None => false,
-            };
-            let new: Vec<_> = of_one.iter().filter(|one| !is_known(one)).collect();
+            }
             let mut changed = new.len() < of_one.len();
             for one in new.into_iter().filter(|one| one.is_whole()) {
                 match self.place(&one.called, &one.source, one.call.clone(), one.counts.allowed > 0) {
@@ -239,9 +244,10 @@ impl Calls {
             match self.all.get(&called) {
                 None => txn.delete.push(called.key()),
                 Some(sources) => {
-                    let kept: Vec<Kept<'_>> =
-                        sources.iter().flat_map(|(source, of)| of.iter().map(|(call, seen)| kept(source, call, seen))).collect();
-                    txn.put.push((called.key(), serde_json::to_vec(&kept).unwrap_or_default()));
+                    let kept = sources.iter().flat_map(|(source, of)| of.iter().map(|(call, seen)| kept(source, call, seen)));
+                    let mut value = Vec::with_capacity(KEPT_BYTES * sources.values().map(BTreeMap::len).sum::<usize>());
+                    serde_json::Serializer::new(&mut value).collect_seq(kept).unwrap_or_default();
+                    txn.put.push((called.key(), value));
                 }
             }
         }
@@ -323,8 +329,8 @@ fn kept<'c>(source: &'c str, call: &'c Call, seen: &'c Seen) -> Kept<'c> {
 }
 
 /// Where a call is counted that was seen before and is counted there still: what is let through for the first time may find another place.
-fn known<'s>(sources: &'s mut BTreeMap<String, Of>, one: &Reported) -> Option<&'s mut Seen> {
-    let seen = sources.get_mut(&one.source)?.get_mut(&one.call)?;
+fn known<'s>(of: &'s mut Of, one: &Reported) -> Option<&'s mut Seen> {
+    let seen = of.get_mut(&one.call)?;
     let is_as_before = one.counts.allowed == 0 || one.call.path.is_empty() || seen.counts().allowed > 0;
     is_as_before.then_some(seen)
 }

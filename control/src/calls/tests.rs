@@ -79,6 +79,12 @@ fn what_is_known_and_what_is_new_are_counted_whatever_else_a_report_tells() {
     // What tells nothing new is stored as well.
     calls.report(&[told("b", "/", 1, 0)], NOW + 2);
     assert_eq!(calls.sweep(NOW + 2).put.len(), 1);
+    // Of each caller its own, one new among such as are known.
+    let by = |source: &str, path: &str| read(v1::Call { service: "b".into(), allowed: 1, ..call(source, "GET", path) }).unwrap();
+    calls.report(&[by("web", "/"), by("api", "/"), by("web", "/"), by("api", "/"), by("web", "/new")], NOW + 3);
+    let seen = calls.told().filter(|told| told.called.service == "b");
+    let seen: Vec<_> = seen.map(|told| (told.source.rsplit_once('/').unwrap().1, &*told.call.path, told.counts.allowed)).collect();
+    assert_eq!(seen, [("api", "/", 2), ("web", "/", 7), ("web", "/new", 1)]);
 }
 
 #[test]

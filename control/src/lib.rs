@@ -217,8 +217,8 @@ impl Control {
         let scraped =
             scraped.map(|door| tokio::spawn(dashboard::serve("metrics", door, metrics::router(core.clone(), is_serving.clone()))));
         let unix = bind(&socket)?;
-        let questions = questions
-            .map(|questions| tokio::spawn(dashboard::serve("the API server's questions", questions, api.clone().questions())));
+        let questions =
+            questions.map(|questions| tokio::spawn(dashboard::serve("the API server's questions", questions, api.clone().questions())));
         let mut tasks = vec![
             tokio::spawn(api::serve(unix, api.router())),
             tokio::spawn(door(core.clone(), listener, credentials.clone(), is_serving)),

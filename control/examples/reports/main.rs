@@ -42,15 +42,14 @@ fn graph(seconds: u64, proxies: u64) {
     let mut passed = 0;
     for second in 1..=seconds {
         passed = second;
-        for proxy in 0..proxies as usize {
+        for (proxy, named) in named.iter_mut().enumerate() {
             // As a connection gives it: what is read out of it is not copied.
             let report = Bytes::from(told(&format!("proxy-{proxy}"), proxy, second).encode_to_vec());
             let (read, took) = timed(|| ReportRequest::decode(report));
             reading += took;
             let Ok(report) = read else { return println!("a message that cannot be read") };
             let told = (report.incarnation, report.sequence);
-            let (is_news, took) =
-                timed(|| graph.hear(&report.proxy, told, read::edges(&report.edges), &mut named[proxy], 1_000_000 + second));
+            let (is_news, took) = timed(|| graph.hear(&report.proxy, told, read::edges(&report.edges), named, 1_000_000 + second));
             assert_eq!(is_news, Ok(true), "each report is counted");
             counting += took;
             // What was read is let go.

@@ -78,7 +78,8 @@ impl Names {
 
     /// All is named once more. Says whether anything was not.
     fn forget(&mut self) -> bool {
-        self.numbers.values_mut().fold(false, |any, number| std::mem::take(&mut number.is_known) || any)
+        let known = self.numbers.values_mut().filter_map(|number| std::mem::take(&mut number.is_known).then_some(()));
+        known.count() > 0
     }
 }
 

@@ -20,13 +20,16 @@ enum Fate {
     Forgotten,
 }
 
+/// By which call, and what it said.
+type Heard = (&'static str, Vec<String>);
+
 #[derive(Clone)]
 struct Fake {
     knows_numbers: bool,
     named: Arc<Mutex<BTreeSet<u64>>>,
     fate: Arc<Mutex<Fate>>,
     /// Service and number of each edge, report by report; and by which call.
-    heard: Arc<Mutex<Vec<(&'static str, Vec<String>)>>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
 }
 
 impl Fake {

@@ -6,9 +6,8 @@ mod signing;
 mod standing;
 mod unsaved;
 
-pub use standing::Standing;
-
 pub use signing::Unsigned;
+pub use standing::Standing;
 
 use crate::calls::Calls;
 use crate::checks::Checks;

@@ -34,9 +34,9 @@ fn now(core: &Core, serving: bool) -> Metrics {
     metrics.counter("organza_control_encoded", encoded, &[]).add(world.encoded as f64);
     set("organza_control_serving", "Whether this replica serves proxies: 1, or 0", &[], f64::from(u8::from(serving)));
     let unnamed = "Reports of proxies that were refused, and told once more, for they told an edge by a number that was not named";
-    metrics.counter("organza_control_reports_unnamed", unnamed, &[]).add(core.lock().graph.unnamed() as f64);
     let (connected, current) = {
         let inner = core.lock();
+        metrics.counter("organza_control_reports_unnamed", unnamed, &[]).add(inner.graph.unnamed() as f64);
         let connected = || inner.sessions.values().filter(|session| session.connected);
         (connected().count(), connected().filter(|session| session.current >= world.generation).count())
     };

@@ -117,8 +117,8 @@ impl<'w> Telling<'w> {
     }
 
     /// Whether what was written of it before this control plane led stands.
-    pub fn stands(&self, object: &Object) -> bool {
-        self.having.had(object, self.applied(object)) == Had::Before
+    pub fn stands(&self, object: &Object, applied: (u32, u32)) -> bool {
+        self.having.had(object, applied) == Had::Before
     }
 
     pub fn of(&self, object: &Object) -> api::Object {

@@ -27,15 +27,12 @@ pub fn kept(names: &[u8]) -> &[u8] {
 
 impl Named {
     fn known(&self, number: u64) -> Option<&Known> {
-        self.0.get(usize::try_from(number).ok()?.checked_sub(1)?)?.as_ref()
+        self.0.get(place(number)?)?.as_ref()
     }
 
     /// From now on the number stands for this. One that is higher than any may be stands for nothing.
     pub fn put(&mut self, number: u64, names: Arc<[u8]>, at: Option<u64>) {
-        let Some(place) = usize::try_from(number).ok().and_then(|number| number.checked_sub(1)).filter(|place| *place < EDGE_NUMBERS)
-        else {
-            return;
-        };
+        let Some(place) = place(number).filter(|place| *place < EDGE_NUMBERS) else { return };
         if self.0.len() <= place {
             self.0.resize(place + 1, None);
         }
@@ -53,10 +50,14 @@ impl Named {
 
     /// The graph has it there now.
     pub fn found(&mut self, number: u64, at: u64) {
-        if let Some(Known { names, .. }) = self.known(number).cloned() {
-            self.put(number, names, Some(at));
+        if let Some(Some(known)) = place(number).and_then(|place| self.0.get_mut(place)) {
+            known.at = Some(at);
         }
     }
+}
+
+fn place(number: u64) -> Option<usize> {
+    usize::try_from(number).ok()?.checked_sub(1)
 }
 
 #[cfg(test)]

@@ -222,7 +222,7 @@ impl<'a> Round<'a> {
         }
         let generation = object.at("/metadata/generation").as_u64().unwrap_or(0);
         let applied = self.telling.applied(object);
-        if self.telling.stands(object) {
+        if self.telling.stands(object, applied) {
             return None;
         }
         // Classes and Gateways say more than this, and are few.

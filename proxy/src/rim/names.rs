@@ -78,8 +78,11 @@ impl Names {
 
     /// All is named once more. Says whether anything was not.
     fn forget(&mut self) -> bool {
-        let known = self.numbers.values_mut().filter_map(|number| std::mem::take(&mut number.is_known).then_some(()));
-        known.count() > 0
+        let mut any = false;
+        for number in self.numbers.values_mut() {
+            any |= std::mem::take(&mut number.is_known);
+        }
+        any
     }
 }
 

@@ -13,7 +13,7 @@ pub fn check(bytes: &[u8]) {
 
 /// A table of this resource alone answers, and forgets it.
 pub fn ask(resource: &Resource) {
-    let table = Table::default().apply(&[Change::Put(resource.clone())]);
+    let table = Table::default().apply(&[wire::change(resource.clone(), &wire::encode(resource)[..].into())]);
     let mut head = RequestHead::default();
     head.set_authority("a.example:80");
     head.set_target("/a/b?c=d");
@@ -30,6 +30,7 @@ pub fn ask(resource: &Resource) {
             let _ = table.route(&entry, &head, &Caller::default()).map(|decision| decision.pick(draw).is_ok());
         }
     }
+    assert!(table.get(resource.key()).is_none_or(|held| held == *resource), "what is held is what was told");
     let emptied = table.apply(&[Change::Remove(resource.key().clone())]);
     assert!(emptied.get(resource.key()).is_none());
 }

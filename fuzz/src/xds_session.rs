@@ -65,6 +65,11 @@ impl Client {
         let name = String::from_utf8_lossy(refused).into_owned();
         for change in self.step.take().unwrap_or_default() {
             match change {
+                Change::Told(asleep) if asleep.key().to_string() == name => {}
+                Change::Told(asleep) => {
+                    let read = asleep.read().expect("was read before");
+                    self.table.insert(asleep.key().to_string(), read);
+                }
                 Change::Put(resource) if resource.key().to_string() == name => {}
                 Change::Put(resource) => drop(self.table.insert(resource.key().to_string(), resource)),
                 Change::Remove(key) => drop(self.table.remove(&key.to_string())),

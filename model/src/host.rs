@@ -48,11 +48,6 @@ impl Hostname {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The name in the memory that it lies in.
-    pub fn shared(&self) -> &Arc<str> {
-        &self.0
-    }
 }
 
 impl fmt::Display for Hostname {

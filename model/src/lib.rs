@@ -27,6 +27,7 @@ pub mod service;
 pub mod session;
 pub mod telemetry;
 pub mod token;
+pub mod told;
 pub mod traffic;
 pub mod trusted;
 pub mod url;
@@ -54,6 +55,7 @@ pub use route::{Attachment, Filter, Rank, Retry, Route, RouteProtocol, Rule, Tar
 pub use service::{AppProtocol, Balancer, Endpoint, Endpoints, Health, Service, ServicePort, Tunnel};
 pub use telemetry::{TelemetryPolicy, TelemetrySettings, TelemetryTarget};
 pub use token::TokenIssuer;
+pub use told::{Asleep, Told};
 pub use traffic::{AttachedPolicy, TrafficPolicy};
 pub use trusted::{OriginField, Trusted, TrustedProxies};
 pub use url::BaseUrl;
@@ -106,6 +108,8 @@ impl Resource {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     Put(Resource),
+    /// Put in place, and read when somebody asks for it.
+    Told(Asleep),
     Remove(Key),
 }
 
@@ -113,6 +117,7 @@ impl Change {
     pub fn key(&self) -> &Key {
         match self {
             Self::Put(resource) => resource.key(),
+            Self::Told(asleep) => asleep.key(),
             Self::Remove(key) => key,
         }
     }

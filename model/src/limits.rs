@@ -32,3 +32,5 @@ pub const LINE_FILES_BYTES: u64 = 1024 * 1024 * 1024;
 pub const LATELY: usize = 256;
 /// The longest of them, in bytes.
 pub const LATELY_BYTES: usize = 64;
+/// Bytes of a resource that may sleep until somebody asks for it (`told`): whoever asks first reads them, and should wait for microseconds.
+pub const ASLEEP_BYTES: usize = 4 * 1024;

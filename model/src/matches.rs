@@ -129,6 +129,14 @@ pub struct RouteMatch {
     pub query: Vec<QueryMatch>,
 }
 
+impl RouteMatch {
+    /// Whether any of it is a regular expression, which takes long to make ready.
+    pub fn has_regex(&self) -> bool {
+        let mut values = self.headers.iter().map(|header| &header.value).chain(self.query.iter().map(|parameter| &parameter.value));
+        matches!(self.path, Some(PathMatch::Regex(_))) || values.any(|value| matches!(value, ValueMatch::Regex(_)))
+    }
+}
+
 /// An address block (`10.0.0.0/8`); a bare address is a block of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cidr(ipnet::IpNet);

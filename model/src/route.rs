@@ -75,6 +75,10 @@ pub struct Route {
 }
 
 impl Route {
+    pub fn has_regex(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.matches).any(|ranked| ranked.matches.has_regex())
+    }
+
     /// Wherever its requests go, copies of them, and questions about them.
     pub fn backends(&self) -> impl Iterator<Item = &Backend> {
         self.rules.iter().flat_map(|rule| {

@@ -40,7 +40,7 @@ impl Access {
             match change {
                 Change::Put(Resource::Access(policy)) => _ = policies.insert(policy.key.clone(), policy.clone()),
                 Change::Put(Resource::AccessSettings(one)) => _ = settings.insert(one.key.clone(), one.clone()),
-                Change::Put(_) => {}
+                Change::Put(_) | Change::Told(_) => {}
                 Change::Remove(key) => {
                     policies.remove(key);
                     settings.remove(key);
@@ -71,7 +71,7 @@ impl Called {
     pub fn of(snapshot: &Snapshot, workload: &Key, port: u16) -> Self {
         let mut called = Self::default();
         // Services select workloads of their own namespace alone.
-        for endpoints in snapshot.endpoints.values().filter(|e| e.key.namespace == workload.namespace) {
+        for endpoints in snapshot.endpoints_in(&workload.namespace) {
             for endpoint in endpoints.endpoints.iter().filter(|e| e.workload.as_ref() == Some(workload)) {
                 for (number, _) in endpoint.ports.iter().filter(|(_, target)| *target == port) {
                     called.services.push((endpoints.key.with_kind(Kind::Service), *number));

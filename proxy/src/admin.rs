@@ -161,11 +161,9 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> impl IntoRes
 /// The process configuration and what is in force, by key; private keys and the outbound secret stay out.
 async fn config(State(admin): State<Admin>) -> Json<serde_json::Value> {
     let snapshot = admin.shared.load();
-    let mut keys: Vec<String> = snapshot.table.services().map(|s| s.key.to_string()).collect();
-    keys.extend(snapshot.table.listeners().map(|l| l.key.to_string()));
-    keys.extend(snapshot.table.routes().map(|r| r.route.key.to_string()));
-    keys.extend(snapshot.endpoints.keys().chain(snapshot.workloads.keys()).map(ToString::to_string));
-    keys.extend(snapshot.certificates.keys().chain(snapshot.bundles.keys()).map(ToString::to_string));
+    let table = &snapshot.table;
+    let of_table = table.services().map(|s| &s.key).chain(table.listeners().map(|l| &l.key)).chain(table.routes().map(|r| r.key()));
+    let mut keys: Vec<String> = of_table.chain(snapshot.keys()).map(ToString::to_string).collect();
     keys.sort();
     Json(serde_json::json!({
         "config": admin.config.without_secrets(),

@@ -28,17 +28,8 @@ pub fn is_read(snapshot: &Snapshot, service: &Key, port: u16) -> bool {
     match declared {
         AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc => true,
         AppProtocol::Tcp | AppProtocol::Tls | AppProtocol::Udp => false,
-        AppProtocol::Detect => has_routes(snapshot, service, port),
+        AppProtocol::Detect => snapshot.table.has_requests_routed(service, port),
     }
-}
-
-pub fn has_routes(snapshot: &Snapshot, service: &Key, port: u16) -> bool {
-    let mine = |target: &model::Target| match target {
-        model::Target::Service { service: key, port: only, .. } => key == service && only.is_none_or(|p| p == port),
-        model::Target::Listener(_) => false,
-    };
-    let http = |r: &routing::CompiledRoute| matches!(r.route.protocol, model::RouteProtocol::Http | model::RouteProtocol::Grpc);
-    snapshot.table.routes().any(|r| http(r) && r.route.attachments.iter().any(|a| mine(&a.target)))
 }
 
 /// A connection to an endpoint of the service, by a TCPRoute where one hangs on it. Endpoints that cannot be reached are passed over: nothing was

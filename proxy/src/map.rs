@@ -15,6 +15,8 @@ pub fn after<T: Clone>(all: &Map<Key, T>, kind: Kind, changes: &[Change], read: 
     for change in changes {
         match change {
             Change::Put(resource) => _ = read(resource).map(|held| all.insert(resource.key().clone(), held)),
+            // Of no kind that is asked for here.
+            Change::Told(_) => {}
             Change::Remove(key) => _ = all.remove(key),
         }
     }

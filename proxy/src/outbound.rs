@@ -41,7 +41,7 @@ pub async fn named(worker: Rc<Worker>, stream: Stream, address: SocketAddr, loca
     let read = match declared {
         AppProtocol::Detect => {
             let place = (service.clone(), port);
-            let reads = if l4::has_routes(&snapshot, &service, port) { Reads::HttpAlone } else { Reads::Anything };
+            let reads = if snapshot.table.has_requests_routed(&service, port) { Reads::HttpAlone } else { Reads::Anything };
             let dial = async || l4::to_service(&worker, &worker.snapshot(), &service, port, &mut record).await;
             let greets = reads == Reads::Anything && worker.server_first.borrow().knows(&place, rt::now());
             match if greets { Ok(Found::Opaque(None, false)) } else { detect(&mut reader, reads, dial).await } {

@@ -115,9 +115,17 @@ impl Rim {
             Err(error) => (Stored::default(), Some(format!("{}: {error}", config.snapshot_file().display()))),
         };
         let mut stored = stored;
-        let mut changes = Vec::new();
-        // A release that reads less than the one before takes what it can; the rest is asked for again.
-        stored.held.retain(|_, applied| wire::decode(&applied.bytes).map(|resource| changes.push(Change::Put(resource))).is_ok());
+        let (mut changes, mut versions) = (Vec::new(), Vec::new());
+        // A release that reads less than the one before takes what it can; the rest is asked for again. Bytes stay on the disk, but for those of what sleeps.
+        for (name, applied) in std::mem::take(&mut stored.held) {
+            let Ok(read) = wire::decode(&applied.bytes) else { continue };
+            let change = wire::change(read, &applied.bytes);
+            if *change.key() == name {
+                // Its own words, which others name it by, too.
+                versions.push((change.key().clone(), applied.version));
+                changes.push(change);
+            }
+        }
         let snapshot = Snapshot::default().apply(stored.generation, &changes, &stored.answers);
         trust(&credentials, &config.control.trust_domain, &changes);
         let node = Node {
@@ -128,9 +136,7 @@ impl Rim {
             locality: None,
             client_features: Vec::new(),
         };
-        // Their bytes stay on the disk.
-        let versions = stored.held.into_iter().map(|(key, applied)| (key, applied.version)).collect();
-        let mut session = ClientSession::new(node, versions, stored.answers);
+        let mut session = ClientSession::new(node, versions.into_iter().collect(), stored.answers);
         session.subscribe(wire::SELF);
         let mut draw = Draw(seed);
         let rotation = match credentials.svid() {

@@ -11,7 +11,7 @@ use crate::map::Map;
 use crate::rates::Rates;
 use crate::tokens::Issuers;
 use arc_swap::ArcSwap;
-use model::{Certificate, Change, Endpoints, GatewayCertificate, Key, Kind, Resource, TrustBundle, Workload};
+use model::{Asleep, Certificate, Change, Endpoints, GatewayCertificate, Key, Kind, Resource, Told, TrustBundle, Workload};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Snapshot {
     pub generation: u64,
     pub table: Arc<routing::Table>,
     /// By key of kind `Endpoints`.
-    pub endpoints: Arc<Map<Key, Arc<Endpoints>>>,
+    pub endpoints: Arc<Map<Key, Arc<Told<Endpoints>>>>,
     pub workloads: Arc<Map<Key, Arc<Workload>>>,
     pub certificates: Arc<Map<Key, Arc<Certificate>>>,
     pub bundles: Arc<Map<Key, Arc<TrustBundle>>>,
@@ -93,7 +93,9 @@ impl Snapshot {
         }
         for change in changes {
             match change {
-                Change::Put(Resource::Endpoints(r)) => _ = Arc::make_mut(&mut next.endpoints).insert(r.key.clone(), r.clone()),
+                Change::Put(Resource::Endpoints(r)) => next.set_endpoints(&Arc::new(Told::awake(r.key.clone(), r.clone()))),
+                Change::Told(Asleep::Endpoints(told)) => next.set_endpoints(told),
+                Change::Told(Asleep::Route(_)) => {}
                 Change::Put(Resource::Workload(r)) => _ = Arc::make_mut(&mut next.workloads).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::Certificate(r)) => _ = Arc::make_mut(&mut next.certificates).insert(r.key.clone(), r.clone()),
                 Change::Put(Resource::TrustBundle(r)) => _ = Arc::make_mut(&mut next.bundles).insert(r.key.clone(), r.clone()),
@@ -123,6 +125,14 @@ impl Snapshot {
         }
     }
 
+    /// Those of a service that somebody called are read at once as they change: requests do not wait for it again.
+    fn set_endpoints(&mut self, told: &Arc<Told<Endpoints>>) {
+        let before = Arc::make_mut(&mut self.endpoints).insert(told.key().clone(), told.clone());
+        if before.is_some_and(|before| before.is_awake()) {
+            told.get();
+        }
+    }
+
     fn remove(&mut self, key: &Key) {
         match key.kind {
             Kind::Endpoints => _ = Arc::make_mut(&mut self.endpoints).remove(key),
@@ -137,7 +147,19 @@ impl Snapshot {
 
     /// All that can answer for a service.
     pub fn endpoints_of(&self, service: &Key) -> Option<&Arc<Endpoints>> {
-        self.endpoints.get(&service.with_kind(Kind::Endpoints))
+        self.endpoints.get(&service.with_kind(Kind::Endpoints))?.get()
+    }
+
+    /// Of all services of a namespace.
+    pub fn endpoints_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Endpoints>> {
+        let all = self.endpoints.iter().filter(move |(key, _)| *key.namespace == *namespace);
+        all.filter_map(|(_, told)| told.get())
+    }
+
+    /// The key of each resource of which others than the table know.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        let all = self.endpoints.keys().chain(self.workloads.keys());
+        all.chain(self.certificates.keys()).chain(self.bundles.keys())
     }
 
     /// What a caller in `namespace` means by `host`: `None` where nobody has asked yet, `Some(None)` where there is no such service.
@@ -148,3 +170,6 @@ impl Snapshot {
         self.answers.get(wire::host_subscription(namespace, host).as_str()).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;

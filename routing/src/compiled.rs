@@ -1,5 +1,4 @@
-//! A route made ready to carry traffic: its filters in phases, its weights summed. Compiled once per change of the route and
-//! shared by every entry it hangs on. It never knows which hosts or listeners those are.
+//! The matches of a route made ready to carry traffic: its filters in phases, its weights summed. Never knows which hosts or listeners they are for.
 
 use crate::matching::{first_mismatch, first_mismatch_but_path};
 use crate::phases::Phases;
@@ -7,13 +6,6 @@ use crate::shared::Shared;
 use model::{Backend, PathMatch, Rank, RequestHead, Route, RouteMatch, RouteProtocol, Rule, Timeouts, WeightedBackend};
 use smallvec::SmallVec;
 use std::sync::Arc;
-
-#[derive(Debug)]
-pub struct CompiledRoute {
-    pub route: Arc<Route>,
-    /// Of all its rules, in the order written.
-    pub(crate) matches: Vec<CompiledMatch>,
-}
 
 /// One match of a rule, in one line of the processor's cache. Of ten thousand routes that requests spread over, each line that has to be read costs
 /// a fetch from far, so what a match has alike with others is behind `common`, which is near, and what is seldom asked for is in the route as it was put.
@@ -71,30 +63,31 @@ impl SplitBackend {
     }
 }
 
-impl CompiledRoute {
-    pub(crate) fn new(route: Arc<Route>, shared: &mut Shared) -> Self {
-        // One more than there is room for would make it twice as large, for good.
-        let mut matches = Vec::with_capacity(route.rules.iter().map(|rule| rule.matches.len()).sum());
-        for (written, rule) in route.rules.iter().zip(0..) {
-            let every = written.matches.iter().zip(0..);
-            matches.extend(every.map(|(found, position)| CompiledMatch {
-                route: route.clone(),
-                rule,
-                position,
-                next: NOWHERE,
-                regex: matches!(found.matches.path, Some(PathMatch::Regex(_))),
-                path: match &found.matches.path {
-                    Some(PathMatch::Exact(path) | PathMatch::Prefix(path)) => SmallVec::from_slice(path.as_bytes()),
-                    Some(PathMatch::Regex(_)) | None => SmallVec::new(),
-                },
-                common: Common::new(route.protocol, written, &found.matches, shared),
-            }));
-        }
-        Self { route, matches }
-    }
-}
-
 impl CompiledMatch {
+    /// Of all rules of a route, in the order written.
+    pub fn all<'a>(route: &'a Arc<Route>, shared: &'a mut Shared) -> impl Iterator<Item = Self> + 'a {
+        let places = route.rules.iter().zip(0..).flat_map(|(rule, at)| (0..).take(rule.matches.len()).map(move |position| (at, position)));
+        places.map(|place| Self::new(route, place, shared))
+    }
+
+    /// By the place of its rule in the route, and its own in the rule.
+    pub fn new(route: &Arc<Route>, (rule, position): (u32, u32), shared: &mut Shared) -> Self {
+        let written = &route.rules[rule as usize];
+        let condition = &written.matches[position as usize].matches;
+        Self {
+            route: route.clone(),
+            rule,
+            position,
+            next: NOWHERE,
+            regex: matches!(condition.path, Some(PathMatch::Regex(_))),
+            path: match &condition.path {
+                Some(PathMatch::Exact(path) | PathMatch::Prefix(path)) => SmallVec::from_slice(path.as_bytes()),
+                Some(PathMatch::Regex(_)) | None => SmallVec::new(),
+            },
+            common: Common::new(route.protocol, written, condition, shared),
+        }
+    }
+
     pub fn source(&self) -> &Rule {
         &self.route.rules[self.rule as usize]
     }

@@ -2,14 +2,16 @@
 //! routes there are: hosts, exact paths and prefixes are found by hashing, and only matches with the same path, or with a
 //! regular expression for one, are tried one by one. It never knows what an entry is.
 
-use crate::compiled::{CompiledMatch, CompiledRoute, NOWHERE};
+use crate::compiled::{CompiledMatch, NOWHERE};
 use crate::cow::CowMap;
+use crate::limits;
 use crate::paths::{PathKind, Paths};
+use crate::shared::{Shared, lock};
 use hashbrown::Equivalent;
-use model::{HostPattern, PathMatch, RequestHead, limits};
+use model::{HostPattern, PathMatch, RequestHead, Route, Told};
 use smallvec::SmallVec;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What a lookup did, counted, so that tests can pin cost without a clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,12 +22,21 @@ pub struct Cost {
     pub tried: u32,
 }
 
-/// All matches of one host pattern. What a look-up reads of it comes first and fills two lines of the processor's cache: of a thousand hosts that requests
-/// spread over, each line more is a fetch from far.
-#[repr(C, align(64))]
-pub(crate) struct HostTable {
+/// A host pattern, and the routes that hang on it. What the first request for it needs is made when that comes: a proxy that knows ten thousand hosts is asked
+/// for few of them.
+#[repr(C)]
+pub(crate) struct Host {
+    table: OnceLock<Box<HostTable>>,
     /// The host, or the suffix that hosts end with; empty for any.
     name: SmallVec<[u8; 40]>,
+    pub pattern: HostPattern,
+    pub routes: SmallVec<[Arc<Told<Route>>; 1]>,
+}
+
+/// All matches of one host pattern, by rank. What a look-up reads of it comes first and fills one line of the processor's cache and a half: of a thousand hosts that
+/// requests spread over, each line more is a fetch from far.
+#[repr(C, align(64))]
+pub(crate) struct HostTable {
     /// By rank, first first.
     pub matches: Box<[CompiledMatch]>,
     paths: Paths,
@@ -34,15 +45,11 @@ pub(crate) struct HostTable {
     /// Any path, or a regular expression for it.
     others: Box<[u32]>,
     pub pattern: HostPattern,
-    pub routes: Vec<Arc<CompiledRoute>>,
 }
 
-/// What a look-up reads, as it is laid out, is no larger than two lines.
-const _: () = assert!(std::mem::offset_of!(HostTable, pattern) <= 128);
-
-/// A table that is found by its name.
+/// A host that is found by its name.
 #[derive(Clone)]
-struct ByName(Arc<HostTable>);
+struct ByName(Arc<Host>);
 
 impl PartialEq for ByName {
     fn eq(&self, other: &Self) -> bool {
@@ -64,9 +71,43 @@ impl Equivalent<ByName> for [u8] {
     }
 }
 
+impl Host {
+    fn new(pattern: HostPattern, routes: SmallVec<[Arc<Told<Route>>; 1]>) -> Self {
+        let name = match &pattern {
+            HostPattern::Any => SmallVec::new(),
+            HostPattern::Suffix(name) | HostPattern::Exact(name) => SmallVec::from_slice(name.as_str().as_bytes()),
+        };
+        Self { table: OnceLock::new(), name, pattern, routes }
+    }
+
+    /// Made now if nobody asked before. Of two who ask at once both make it, and the first one's is kept: nobody waits for another's work.
+    #[inline]
+    fn table(&self, shared: &Mutex<Shared>) -> &HostTable {
+        match self.table.get() {
+            Some(table) => table,
+            None => self.wake(shared),
+        }
+    }
+
+    #[cold]
+    fn wake(&self, shared: &Mutex<Shared>) -> &HostTable {
+        let table = Box::new(HostTable::compile(self.pattern.clone(), &self.routes, shared));
+        self.table.get_or_init(|| table)
+    }
+
+    fn is_awake(&self) -> bool {
+        self.table.get().is_some()
+    }
+}
+
 impl HostTable {
-    pub fn compile(pattern: HostPattern, routes: Vec<Arc<CompiledRoute>>) -> Self {
-        let mut matches: Vec<CompiledMatch> = routes.iter().flat_map(|route| route.matches.iter().cloned()).collect();
+    fn compile(pattern: HostPattern, routes: &[Arc<Told<Route>>], shared: &Mutex<Shared>) -> Self {
+        let routes: SmallVec<[&Arc<Route>; 16]> = routes.iter().filter_map(|told| told.get()).collect();
+        // One more than there is room for would make it twice as large, for good.
+        let mut matches = Vec::with_capacity(routes.iter().flat_map(|route| &route.rules).map(|rule| rule.matches.len()).sum());
+        for route in routes {
+            matches.extend(CompiledMatch::all(route, &mut lock(shared)));
+        }
         matches.sort_by(|a, b| a.rank().cmp(b.rank()).then_with(|| a.route.key.cmp(&b.route.key)));
         let (mut paths, mut others) = (Paths::for_matches(matches.len()), Vec::new());
         let mut prefix_lengths = SmallVec::new();
@@ -83,11 +124,7 @@ impl HostTable {
         others.reverse();
         prefix_lengths.sort_unstable();
         prefix_lengths.dedup();
-        let name = match &pattern {
-            HostPattern::Any => SmallVec::new(),
-            HostPattern::Suffix(name) | HostPattern::Exact(name) => SmallVec::from_slice(name.as_str().as_bytes()),
-        };
-        Self { name, matches: matches.into(), paths, prefix_lengths, others: others.into(), pattern, routes }
+        Self { matches: matches.into(), paths, prefix_lengths, others: others.into(), pattern }
     }
 
     /// The place of the first match, by rank, that holds.
@@ -136,7 +173,7 @@ impl HostTable {
 pub(crate) struct HostTrie {
     exact: CowMap<ByName, ()>,
     suffixes: CowMap<ByName, ()>,
-    any: Option<Arc<HostTable>>,
+    any: Option<Arc<Host>>,
     /// The most labels that a suffix has: a host of a hundred labels costs no more probes than this.
     suffix_labels: usize,
 }
@@ -145,8 +182,8 @@ fn labels(name: &[u8]) -> usize {
     name.iter().filter(|b| **b == b'.').count() + 1
 }
 
-fn table<'t>(tables: &'t CowMap<ByName, ()>, name: &str) -> Option<&'t Arc<HostTable>> {
-    tables.get_key(name.as_bytes()).map(|found| &found.0)
+fn named<'t>(hosts: &'t CowMap<ByName, ()>, name: &str) -> Option<&'t Arc<Host>> {
+    hosts.get_key(name.as_bytes()).map(|found| &found.0)
 }
 
 impl HostTrie {
@@ -154,24 +191,28 @@ impl HostTrie {
         self.exact.len() + self.suffixes.len() == 0 && self.any.is_none()
     }
 
-    pub fn table(&self, pattern: &HostPattern) -> Option<&Arc<HostTable>> {
+    pub fn host(&self, pattern: &HostPattern) -> Option<&Arc<Host>> {
         match pattern {
             HostPattern::Any => self.any.as_ref(),
-            HostPattern::Suffix(suffix) => table(&self.suffixes, suffix.as_str()),
-            HostPattern::Exact(name) => table(&self.exact, name.as_str()),
+            HostPattern::Suffix(suffix) => named(&self.suffixes, suffix.as_str()),
+            HostPattern::Exact(name) => named(&self.exact, name.as_str()),
         }
     }
 
-    /// Puts the routes of one pattern in place; none takes the pattern away.
-    pub fn set(&mut self, pattern: &HostPattern, routes: Vec<Arc<CompiledRoute>>) {
-        let table = (!routes.is_empty()).then(|| Arc::new(HostTable::compile(pattern.clone(), routes)));
-        match (pattern, table) {
-            (HostPattern::Any, table) => self.any = table,
-            (HostPattern::Exact(_), Some(table)) => self.exact.insert(ByName(table), ()),
+    /// Puts the routes of one pattern in place; none takes the pattern away. What requests asked for is ready as it changes, too: they do not wait for it again.
+    pub fn set(&mut self, pattern: &HostPattern, routes: SmallVec<[Arc<Told<Route>>; 1]>, shared: &Mutex<Shared>) {
+        let ready = routes.len() > limits::ASLEEP_ROUTES || self.host(pattern).is_some_and(|host| host.is_awake());
+        let host = (!routes.is_empty()).then(|| Arc::new(Host::new(pattern.clone(), routes)));
+        if let Some(host) = host.as_ref().filter(|_| ready) {
+            host.wake(shared);
+        }
+        match (pattern, host) {
+            (HostPattern::Any, host) => self.any = host,
+            (HostPattern::Exact(_), Some(host)) => self.exact.insert(ByName(host), ()),
             (HostPattern::Exact(name), None) => self.exact.remove(name.as_str().as_bytes()),
-            (HostPattern::Suffix(suffix), Some(table)) => {
+            (HostPattern::Suffix(suffix), Some(host)) => {
                 self.suffix_labels = self.suffix_labels.max(labels(suffix.as_str().as_bytes()));
-                self.suffixes.insert(ByName(table), ());
+                self.suffixes.insert(ByName(host), ());
             }
             (HostPattern::Suffix(suffix), None) => {
                 self.suffixes.remove(suffix.as_str().as_bytes());
@@ -181,7 +222,7 @@ impl HostTrie {
     }
 
     /// The tables whose pattern matches `host` (lower case, no port), the most specific first.
-    pub fn candidates<'t, 'h>(&'t self, host: &'h str, cost: &mut Cost) -> Candidates<'t, 'h> {
+    pub fn candidates<'t, 'h>(&'t self, host: &'h str, shared: &'t Mutex<Shared>, cost: &mut Cost) -> Candidates<'t, 'h> {
         let mut skip = labels(host.as_bytes()).saturating_sub(self.suffix_labels);
         let mut rest = if self.suffixes.len() == 0 { None } else { Some(host) };
         while skip > 1 {
@@ -192,17 +233,17 @@ impl HostTrie {
             0 => None,
             _ => {
                 cost.probes += 1;
-                table(&self.exact, host)
+                named(&self.exact, host)
             }
         };
-        Candidates { trie: self, exact, rest, host_len: host.len(), any: self.any.as_ref() }
+        Candidates { trie: self, shared, exact, rest, host_len: host.len(), any: self.any.as_ref() }
     }
 
     /// The first match by host specificity, then rank. A host whose most specific pattern has no match that holds falls to the
     /// next pattern: routes are merged by host, and a request is refused only where no route of any pattern takes it.
-    pub fn find<'t>(&'t self, host: &str, head: &RequestHead, cost: &mut Cost) -> Found<'t> {
+    pub fn find<'t>(&'t self, host: &str, head: &RequestHead, shared: &'t Mutex<Shared>, cost: &mut Cost) -> Found<'t> {
         let mut found = Found::NoHost;
-        let mut candidates = self.candidates(host, cost);
+        let mut candidates = self.candidates(host, shared, cost);
         while let Some(table) = candidates.next(cost) {
             if let Some(place) = table.find(head, cost) {
                 return Found::Match { table, place };
@@ -222,17 +263,18 @@ pub(crate) enum Found<'t> {
 
 pub(crate) struct Candidates<'t, 'h> {
     trie: &'t HostTrie,
-    exact: Option<&'t Arc<HostTable>>,
+    shared: &'t Mutex<Shared>,
+    exact: Option<&'t Arc<Host>>,
     /// What is left of the host; a suffix pattern matches what stands behind its next dot.
     rest: Option<&'h str>,
     host_len: usize,
-    any: Option<&'t Arc<HostTable>>,
+    any: Option<&'t Arc<Host>>,
 }
 
 impl<'t> Candidates<'t, '_> {
     pub fn next(&mut self, cost: &mut Cost) -> Option<&'t HostTable> {
         if let Some(exact) = self.exact.take() {
-            return Some(exact);
+            return Some(exact.table(self.shared));
         }
         while let Some(text) = self.rest {
             let Some(dot) = memchr::memchr(b'.', text.as_bytes()) else {
@@ -244,20 +286,20 @@ impl<'t> Candidates<'t, '_> {
             cost.probes += 1;
             // `.example.com` has no label before the dot.
             let labelled = self.host_len > suffix.len() + 1;
-            if let Some(table) = table(&self.trie.suffixes, suffix).filter(|_| labelled) {
-                return Some(table);
+            if let Some(host) = named(&self.trie.suffixes, suffix).filter(|_| labelled) {
+                return Some(host.table(self.shared));
             }
         }
-        self.any.take().map(|table| &**table)
+        self.any.take().map(|host| host.table(self.shared))
     }
 }
 
 /// `host` in lower case without its trailing dot; itself where it is that already, else written into `buffer`. `None` where it is longer than any host name: then only patterns
 /// for any host can match.
-pub fn canonical_host<'b>(host: &'b str, buffer: &'b mut [u8; limits::HOSTNAME_BYTES]) -> Option<&'b str> {
+pub fn canonical_host<'b>(host: &'b str, buffer: &'b mut [u8; model::limits::HOSTNAME_BYTES]) -> Option<&'b str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     // Without a way out in between it is asked of many bytes at once.
-    if host.len() <= limits::HOSTNAME_BYTES && host.bytes().fold(true, |lower, b| lower & !b.is_ascii_uppercase()) {
+    if host.len() <= model::limits::HOSTNAME_BYTES && host.bytes().fold(true, |lower, b| lower & !b.is_ascii_uppercase()) {
         return Some(host);
     }
     let place = buffer.get_mut(..host.len())?;

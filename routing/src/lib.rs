@@ -31,7 +31,7 @@ pub mod session;
 mod shared;
 mod table;
 
-pub use compiled::{CompiledRoute, SplitBackend};
+pub use compiled::SplitBackend;
 pub use decision::{Caller, Decision, Entry, Reason, Refusal, Spoken};
 pub use hosts::{Cost, canonical_host};
 pub use matching::{header_holds, match_holds};

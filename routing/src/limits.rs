@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const SHARD_ENTRIES: usize = 32;
 /// Shards of one copy-on-write map.
 pub const SHARDS: usize = 1024;
+/// Routes of one host that are made ready by the request that asks for it first; of more, they are when they are put.
+pub const ASLEEP_ROUTES: usize = 16;
 /// Matches that came close to winning, as one explanation lists them.
 pub const EXPLAINED_NEAR_MISSES: usize = 8;
 

@@ -1,6 +1,6 @@
 //! From an entry and a head to a decision. One code path for carried traffic, for explanation and for tests.
 
-use crate::compiled::CompiledRoute;
+use crate::compiled::CompiledMatch;
 use crate::decision::{Caller, Decision, Entry, Reason, Refusal, Spoken};
 use crate::hosts::{Cost, Found, HostTable, canonical_host};
 use crate::table::{Group, Layer, Slot, Table};
@@ -132,7 +132,7 @@ impl Table {
 
     /// What a listener does with a request that is its own; one that cannot serve refuses all of them, with its reason.
     fn at_listener<'t>(
-        &self,
+        &'t self,
         slot: &'t Slot,
         layer: Layer,
         host: &str,
@@ -152,7 +152,7 @@ impl Table {
     /// The best of the groups that apply. Consumer routes of the caller's namespace, where there are any, replace producer routes (GAMMA).
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn find<'t>(
-        &self,
+        &'t self,
         slot: &'t Slot,
         port: Option<u16>,
         layer: Layer,
@@ -166,7 +166,7 @@ impl Table {
         let consumer = slot.groups.iter().any(|g| g.callers.is_some() && applies(g, port, layer, caller));
         let (mut best, mut reason): (Option<(&HostTable, u32)>, _) = (None, Reason::NoHost);
         for group in slot.groups.iter().filter(|g| applies(g, port, layer, caller) && g.callers.is_some() == consumer) {
-            match group.hosts.find(host, head, cost) {
+            match group.hosts.find(host, head, &self.shared, cost) {
                 Found::NoHost => {}
                 Found::NoMatch => reason = Reason::NoMatch,
                 Found::Match { table, place } => {
@@ -194,7 +194,7 @@ impl Table {
         let mut tables = Vec::new();
         for group in slot.groups.iter().filter(|g| applies(g, port, layer, caller) && g.callers.is_some() == consumer) {
             let cost = &mut Cost::default();
-            let mut candidates = group.hosts.candidates(host, cost);
+            let mut candidates = group.hosts.candidates(host, &self.shared, cost);
             tables.extend(std::iter::from_fn(|| candidates.next(cost)));
         }
         tables.sort_by_key(|table| std::cmp::Reverse(table.pattern.specificity()));
@@ -221,8 +221,8 @@ fn decision_at(table: &HostTable, place: u32) -> Decision<'_> {
     Decision { found, host: &table.pattern }
 }
 
-fn default_decision(compiled: &Arc<CompiledRoute>) -> Decision<'_> {
-    Decision { found: &compiled.matches[0], host: &ANY }
+fn default_decision(found: &CompiledMatch) -> Decision<'_> {
+    Decision { found, host: &ANY }
 }
 
 #[cfg(test)]

@@ -8,9 +8,14 @@ use crate::phases::Phases;
 use foldhash::fast::FixedState;
 use model::{Backend, Filter, RouteMatch};
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-#[derive(Clone, Default)]
+/// For as long as the matches of one route are made. A panic meanwhile leaves nothing half done: what is known is put there whole.
+pub(crate) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Default)]
 pub(crate) struct Shared {
     none: Arc<Phases>,
     /// By hash: two that share one are kept apart, the later for the next.

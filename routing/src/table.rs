@@ -2,18 +2,19 @@
 //! all that the change did not touch: the unit that is rebuilt is one host pattern of one entry. Endpoints, workloads, certificates and trust
 //! bundles are state beside the table, and a change of them leaves it as it is.
 
-use crate::compiled::CompiledRoute;
+use crate::compiled::CompiledMatch;
 use crate::cow::CowMap;
 use crate::hosts::HostTrie;
 use crate::shared::Shared;
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 use model::{
-    Backend, Change, HostPattern, Hostname, Key, Kind, Listener, Rank, Resource, Route, RouteMatch, RouteProtocol, Rule, Service,
-    ServiceRef, Target, WeightedBackend,
+    Asleep, Backend, Change, HostPattern, Hostname, Key, Kind, Listener, Rank, Resource, Route, RouteMatch, RouteProtocol, Rule, Service,
+    ServiceRef, Target, Told, WeightedBackend,
 };
 use smallvec::SmallVec;
-use std::sync::{Arc, OnceLock};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Requests or connections: routes of the two never compete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,15 +55,69 @@ pub(crate) struct Slot {
 #[derive(Clone)]
 pub(crate) struct Unrouted {
     pub port: u16,
-    made: OnceLock<Arc<CompiledRoute>>,
+    made: OnceLock<Box<CompiledMatch>>,
 }
 
 impl Unrouted {
-    pub fn of(&self, service: &Service) -> &Arc<CompiledRoute> {
-        self.made.get_or_init(|| {
-            let route = Arc::new(default_route(service, self.port));
-            Arc::new(CompiledRoute::new(route, &mut Shared::default()))
-        })
+    pub fn of(&self, service: &Service) -> &CompiledMatch {
+        self.made.get_or_init(|| Box::new(default_match(service, self.port)))
+    }
+}
+
+/// A name, and the services that are called by it, in the order of their keys. Most names are of one service alone, which says it: four of them for each of ten thousand
+/// services are to lie in memory once.
+#[derive(Clone)]
+enum Called {
+    One { service: Arc<Service>, at: u32 },
+    Several(Arc<(Hostname, Vec<Arc<Service>>)>),
+}
+
+impl Called {
+    /// `None` where nobody is called so.
+    fn new(name: &Hostname, mut services: Vec<Arc<Service>>) -> Option<Self> {
+        services.sort_by(|a, b| a.key.cmp(&b.key));
+        match &services[..] {
+            [] => None,
+            [one] => {
+                let at = one.hostnames.iter().position(|own| own == name)? as u32;
+                Some(Self::One { service: one.clone(), at })
+            }
+            _ => Some(Self::Several(Arc::new((name.clone(), services)))),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::One { service, at } => service.hostnames[*at as usize].as_str(),
+            Self::Several(several) => several.0.as_str(),
+        }
+    }
+
+    fn services(&self) -> &[Arc<Service>] {
+        match self {
+            Self::One { service, .. } => std::slice::from_ref(service),
+            Self::Several(several) => &several.1,
+        }
+    }
+}
+
+impl PartialEq for Called {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Called {}
+
+impl Hash for Called {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl Equivalent<Called> for str {
+    fn equivalent(&self, called: &Called) -> bool {
+        self == called.name()
     }
 }
 
@@ -70,16 +125,16 @@ impl Unrouted {
 pub struct Table {
     generation: u64,
     pub(crate) slots: CowMap<Key, Arc<Slot>>,
-    routes: CowMap<Key, Arc<CompiledRoute>>,
+    routes: CowMap<Key, Arc<Told<Route>>>,
     gateways: CowMap<Key, Arc<Vec<Arc<Listener>>>>,
-    /// Most names are of one service alone.
-    hostnames: CowMap<Arc<str>, SmallVec<[Arc<Service>; 1]>>,
-    pub(crate) shared: Shared,
+    hostnames: CowMap<Called, ()>,
+    /// Of all tables that came of one.
+    pub(crate) shared: Arc<Mutex<Shared>>,
     rebuilt: usize,
 }
 
 type Place = (Target, Layer, HostPattern);
-type Edits = HashMap<Place, HashMap<Key, Option<Arc<CompiledRoute>>, FixedState>, FixedState>;
+type Edits = HashMap<Place, HashMap<Key, Option<Arc<Told<Route>>>, FixedState>, FixedState>;
 
 impl Table {
     /// The table after `changes`. Rebuilds only the host patterns that they touch; a batch rebuilds each of them once.
@@ -91,7 +146,11 @@ impl Table {
             touched |= match change {
                 Change::Put(Resource::Service(service)) => next.set_service(&service.key, Some(service)),
                 Change::Put(Resource::Listener(listener)) => next.set_listener(&listener.key, Some(listener)),
-                Change::Put(Resource::Route(route)) => next.set_route(&route.key, Some(route), &mut edits),
+                Change::Put(Resource::Route(route)) => {
+                    next.set_route(&route.key, Some(&Arc::new(Told::awake(route.key.clone(), route.clone()))), &mut edits)
+                }
+                Change::Told(Asleep::Route(route)) => next.set_route(route.key(), Some(route), &mut edits),
+                Change::Told(Asleep::Endpoints(_)) => false,
                 Change::Put(Resource::Endpoints(_) | Resource::Workload(_) | Resource::TrustBundle(_) | Resource::Certificate(_)) => false,
                 Change::Put(Resource::Access(_) | Resource::AccessSettings(_) | Resource::RateLimit(_)) => false,
                 Change::Put(
@@ -128,7 +187,7 @@ impl Table {
         match key.kind {
             Kind::Service => self.slots.get(key)?.service.clone().map(Resource::Service),
             Kind::Listener => self.slots.get(key)?.listener.clone().map(Resource::Listener),
-            Kind::Route => self.routes.get(key).map(|compiled| Resource::Route(compiled.route.clone())),
+            Kind::Route => self.routes.get(key)?.read().map(Resource::Route),
             _ => None,
         }
     }
@@ -141,8 +200,14 @@ impl Table {
         self.slots.iter().filter_map(|(_, slot)| slot.listener.as_ref())
     }
 
-    pub fn routes(&self) -> impl Iterator<Item = &Arc<CompiledRoute>> {
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Told<Route>>> {
         self.routes.iter().map(|(_, route)| route)
+    }
+
+    /// Whether requests to a port of a service are routed, by whatever rule and for whichever callers.
+    pub fn has_requests_routed(&self, service: &Key, port: u16) -> bool {
+        let here = |group: &Group| group.layer == Layer::Http && group.port.is_none_or(|only| only == port);
+        self.slots.get(service).is_some_and(|slot| slot.groups.iter().any(here))
     }
 
     pub fn service(&self, key: &Key) -> Option<&Arc<Service>> {
@@ -158,8 +223,11 @@ impl Table {
     pub fn service_by_host(&self, host: &str, namespace: &str) -> Option<&Arc<Service>> {
         let mut buffer = [0; model::limits::HOSTNAME_BYTES];
         let host = crate::hosts::canonical_host(host, &mut buffer)?;
-        let called = || self.hostnames.get(host).into_iter().flat_map(|all| all.iter()).filter(|s| s.is_called(host, namespace));
-        called().find(|service| *service.key.namespace == *namespace).or_else(|| called().next())
+        let short = !host.contains('.');
+        let services = self.hostnames.get_key(host)?.services();
+        let own = services.iter().find(|service| *service.key.namespace == *namespace);
+        // Short names hold only for callers of the same namespace.
+        own.or_else(|| services.first().filter(|_| !short))
     }
 
     fn set_service(&mut self, key: &Key, service: Option<&Arc<Service>>) -> bool {
@@ -187,13 +255,11 @@ impl Table {
     }
 
     fn edit_hostname(&mut self, name: &Hostname, key: &Key, service: Option<&Arc<Service>>) {
-        let mut called = self.hostnames.get(name.as_str()).cloned().unwrap_or_default();
-        called.retain(|other| other.key != *key);
-        called.extend(service.cloned());
-        called.sort_by(|a, b| a.key.cmp(&b.key));
-        match called.is_empty() {
-            true => self.hostnames.remove(name.as_str()),
-            false => self.hostnames.insert(name.shared().clone(), called),
+        let before = self.hostnames.get_key(name.as_str()).map_or(&[][..], Called::services);
+        let others = before.iter().filter(|other| other.key != *key);
+        match Called::new(name, others.chain(service).cloned().collect()) {
+            Some(called) => self.hostnames.insert(called, ()),
+            None => self.hostnames.remove(name.as_str()),
         }
     }
 
@@ -221,27 +287,26 @@ impl Table {
         }
     }
 
-    fn set_route(&mut self, key: &Key, route: Option<&Arc<Route>>, edits: &mut Edits) -> bool {
-        let old = self.routes.get(key).cloned();
-        if let Some(old) = &old {
-            for place in places(&old.route) {
+    fn set_route(&mut self, key: &Key, route: Option<&Arc<Told<Route>>>, edits: &mut Edits) -> bool {
+        // Asleep or not, it is read for where it hangs, one after another: no more than one of them lies here both ways.
+        if let Some(old) = self.routes.get(key).and_then(|old| old.read()) {
+            for place in places(&old) {
                 edits.entry(place).or_default().insert(key.clone(), None);
             }
         }
-        match route {
-            Some(route) => {
-                let compiled = Arc::new(CompiledRoute::new(route.clone(), &mut self.shared));
-                for place in places(route) {
-                    edits.entry(place).or_default().insert(key.clone(), Some(compiled.clone()));
+        match route.and_then(|told| Some((told, told.read()?))) {
+            Some((told, route)) => {
+                for place in places(&route) {
+                    edits.entry(place).or_default().insert(key.clone(), Some(told.clone()));
                 }
-                self.routes.insert(key.clone(), compiled);
+                self.routes.insert(key.clone(), told.clone());
             }
             None => self.routes.remove(key),
         }
         true
     }
 
-    fn rebuild(&mut self, (target, layer, pattern): Place, edits: HashMap<Key, Option<Arc<CompiledRoute>>, FixedState>) {
+    fn rebuild(&mut self, (target, layer, pattern): Place, edits: HashMap<Key, Option<Arc<Told<Route>>>, FixedState>) {
         let (key, port, callers) = match target {
             Target::Listener(key) => (key, None, None),
             Target::Service { service, port, callers } => (service, port, callers),
@@ -256,10 +321,10 @@ impl Table {
             own.groups.len() - 1
         });
         let hosts = &mut own.groups[at].hosts;
-        let kept = hosts.table(&pattern).map_or(&[][..], |table| &table.routes);
-        let mut routes: Vec<_> = kept.iter().filter(|route| !edits.contains_key(&route.route.key)).cloned().collect();
+        let kept = hosts.host(&pattern).map_or(&[][..], |host| &host.routes);
+        let mut routes: SmallVec<_> = kept.iter().filter(|route| !edits.contains_key(route.key())).cloned().collect();
         routes.extend(edits.into_values().flatten());
-        hosts.set(&pattern, routes);
+        hosts.set(&pattern, routes, &self.shared);
         if hosts.is_empty() {
             own.groups.remove(at);
         }
@@ -280,7 +345,7 @@ fn places(route: &Route) -> impl Iterator<Item = Place> {
 }
 
 /// What a service without routes does with a call: pass it on to itself.
-fn default_route(service: &Service, port: u16) -> Route {
+fn default_match(service: &Service, port: u16) -> CompiledMatch {
     let to = Backend::Service(ServiceRef { service: service.key.clone(), port, subset: None });
     let rule = Rule {
         name: "default".into(),
@@ -291,11 +356,15 @@ fn default_route(service: &Service, port: u16) -> Route {
         retry: None,
         session: None,
     };
-    Route {
+    let route = Route {
         key: service.key.clone(),
         origin: service.origin.clone(),
         protocol: RouteProtocol::Http,
         attachments: Vec::new(),
         rules: vec![rule],
-    }
+    };
+    CompiledMatch::new(&Arc::new(route), (0, 0), &mut Shared::default())
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

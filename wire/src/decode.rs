@@ -17,13 +17,14 @@ use crate::encode::ASKS_FIRST;
 use crate::{limits, v1};
 use model::key::KnownKeys;
 use model::service::HashOn;
-use model::{Balancer, Endpoint, Hostname, Key, Kind, Labels, Locality, Normalisation, ObjectRef, Origin, Resource, Tunnel};
+use model::{
+    Asleep, Balancer, Change, Endpoint, Hostname, Key, Kind, Labels, Locality, Normalisation, ObjectRef, Origin, Resource, Told, Tunnel,
+};
 use prost::Message;
 use read::{Later, Read, Result, blob, list, port, some, text, word};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Why bytes are no resource.
@@ -76,6 +77,29 @@ pub fn decode_noting(bytes: &[u8]) -> std::result::Result<(Resource, Option<Stri
     };
     let resource = read.map_err(|wrong| DecodeError::Field { field: wrong.field, why: wrong.why })?;
     Ok((resource, std::mem::take(later).told()))
+}
+
+/// What was `read` from `bytes`, to be put in place. What there is as much of as there are services sleeps until somebody asks for it, and is read again then; but for
+/// what is large, or takes long to make ready.
+pub fn change(read: Resource, bytes: &Arc<[u8]>) -> Change {
+    let small = bytes.len() <= model::limits::ASLEEP_BYTES;
+    match &read {
+        Resource::Endpoints(endpoints) if small => {
+            let reader = |bytes: &[u8]| match decode(bytes) {
+                Ok(Resource::Endpoints(endpoints)) => Arc::into_inner(endpoints),
+                _ => None,
+            };
+            Change::Told(Asleep::Endpoints(Arc::new(Told::asleep(endpoints.key.clone(), bytes.clone(), reader))))
+        }
+        Resource::Route(route) if small && !route.has_regex() => {
+            let reader = |bytes: &[u8]| match decode(bytes) {
+                Ok(Resource::Route(route)) => Arc::into_inner(route),
+                _ => None,
+            };
+            Change::Told(Asleep::Route(Arc::new(Told::asleep(route.key.clone(), bytes.clone(), reader))))
+        }
+        _ => Change::Put(read),
+    }
 }
 
 fn service(m: v1::Service) -> Result<model::Service> {
@@ -280,15 +304,15 @@ fn labels(m: BTreeMap<String, String>) -> Result<Labels> {
     list(m.into_iter().collect(), "", |(name, value)| Ok((text(name)?, text(value)?))).map(|pairs: Vec<_>| pairs.into_iter().collect())
 }
 
-thread_local! {
-    /// A service is named by its endpoints, its routes, their backends: the request path looks it up by any of these.
-    static KNOWN: RefCell<KnownKeys> = RefCell::default();
-}
+/// A service is named by its endpoints, its routes, their backends: the request path looks it up by any of these. Of all threads, since what sleeps is read by
+/// whichever asks for it first.
+static KNOWN: LazyLock<Mutex<KnownKeys>> = LazyLock::new(Mutex::default);
 
 fn key(text: &str) -> Result<Key> {
     read::short(text)?;
     let key = Key::parse(text).ok_or_else(|| read::wrong("is no key (`source/kind/namespace/name`)"))?;
-    Ok(KNOWN.with_borrow_mut(|known| known.share(key)))
+    // What a panic elsewhere left there is whole.
+    Ok(KNOWN.lock().unwrap_or_else(PoisonError::into_inner).share(key))
 }
 
 fn key_of(text: &str, kind: Kind) -> Result<Key> {

@@ -25,7 +25,7 @@ pub mod otlp;
 pub mod stored;
 mod version;
 
-pub use decode::{DecodeError, decode, decode_noting};
+pub use decode::{DecodeError, change, decode, decode_noting};
 pub use encode::encode;
 pub use version::version;
 

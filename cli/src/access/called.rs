@@ -147,7 +147,8 @@ impl Called {
 
     /// Ports of its services, each with the application's port behind it.
     fn ports(&self) -> BTreeMap<u16, u16> {
-        let endpoints = self.snapshot.endpoints.values().flat_map(|all| &all.endpoints);
+        // Services select workloads of their own namespace alone.
+        let endpoints = self.snapshot.endpoints_in(&self.workload.namespace).flat_map(|all| &all.endpoints);
         let own = endpoints.filter(|endpoint| endpoint.workload.as_ref() == Some(&self.workload));
         own.flat_map(|endpoint| endpoint.ports.iter().copied()).collect()
     }

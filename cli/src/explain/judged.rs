@@ -109,7 +109,7 @@ fn at_gateway(
     let snapshot = known.snapshot();
     let way = story.gateway_way().and_then(|(listener, route)| {
         let listener = snapshot.table.listeners().find(|l| l.full_name() == listener)?;
-        Some((listener, snapshot.table.routes().find(|r| r.route.origin.object == *route)?))
+        Some((listener, snapshot.table.routes().filter_map(|told| told.read()).find(|r| r.origin.object == *route)?))
     });
     let Some((listener, route)) = way else { return Ok(()) };
     let unknown =
@@ -124,7 +124,7 @@ fn at_gateway(
             Asked::Request(&head)
         }
     };
-    let at = At::Gateway { listener, route: &route.route.key };
+    let at = At::Gateway { listener, route: &route.key };
     let behind = routing::origin::read(&listener.front.trusted, address, &question.head.headers).behind;
     let address = Some(SocketAddr::new(address, 0));
     let standing = Standing { address, behind, token, consumer, ..Standing::stranger(at) };

@@ -57,7 +57,7 @@ impl Home {
         let mut fresh = Fresh::new();
         for resource in resources {
             let Encoded { version, bytes, .. } = Encoded::new(resource);
-            fresh.insert(resource.key().clone(), Applied { version: (&*version).into(), bytes });
+            fresh.insert(resource.key().clone(), Applied { version: (&*version).into(), bytes: bytes[..].into() });
         }
         let held = fresh.iter().map(|(key, applied)| (key.clone(), applied.version.clone())).collect();
         let known = |name: &str| (wire::host_subscription("shop", name).into(), Some(key(Kind::Service, name)));

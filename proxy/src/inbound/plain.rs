@@ -82,7 +82,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
                 Ok(worker.connect(&UpstreamKey::plain(to, Framing::Tcp), true).await?)
             };
             // Where routes are, or a key or a token is demanded, nothing passes unread.
-            let guarded = l4::has_routes(&snapshot, &service, port) || access::proven(&worker, &snapshot, &standing(&to)).is_err();
+            let guarded = snapshot.table.has_requests_routed(&service, port) || access::proven(&worker, &snapshot, &standing(&to)).is_err();
             let reads = if guarded { Reads::HttpAlone } else { Reads::Anything };
             match detect(&mut reader, reads, dial).await {
                 Ok(Found::Http) => true,
@@ -122,7 +122,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
 
 /// The one port of the application that services lead to; by the first of them.
 fn leads(snapshot: &Snapshot, application: &Application) -> Result<Leads, Stop> {
-    let own = snapshot.endpoints.values().filter(|all| all.key.namespace == application.workload.namespace);
+    let own = snapshot.endpoints_in(&application.workload.namespace);
     let mut ways: Vec<(Key, u16, u16)> = own
         .flat_map(|all| {
             let here = all.endpoints.iter().filter(|endpoint| endpoint.workload.as_ref() == Some(&application.workload));

@@ -4,6 +4,7 @@
 //! The bytes of resources lie here alone: what changed comes with its bytes, and the rest is taken over from the file before.
 
 use crate::limits;
+use bytes::Bytes;
 use model::Key;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -165,7 +166,7 @@ fn write_pieces<R: Read>(
     let is_held = |key: &Key, version: &Version| !version.is_none() && kept.held.get(key) == Some(version);
     let mut written = 0;
     for (key, applied) in fresh.iter().filter(|(key, applied)| is_held(key, &applied.version)) {
-        let (name, version, resource) = (key.to_string(), applied.version.to_string(), applied.bytes.clone());
+        let (name, version, resource) = (key.to_string(), applied.version.to_string(), Bytes::copy_from_slice(&applied.bytes));
         stored::write(&mut to, Piece::Entry(Entry { name, version, resource }))?;
         written += 1;
     }
@@ -211,7 +212,7 @@ fn decode<F: Read + Seek>(file: F) -> Result<Stored, SnapshotError> {
             Piece::Entry(entry) => {
                 // One that this release has no name for it cannot read either: it is asked for again.
                 if let Some(key) = Key::parse(&entry.name) {
-                    stored.held.insert(key, Applied { version: entry.version.into(), bytes: entry.resource });
+                    stored.held.insert(key, Applied { version: entry.version.into(), bytes: entry.resource[..].into() });
                 }
             }
             Piece::Alias(alias) => {

@@ -77,7 +77,11 @@ impl Saver {
     /// To be written as soon as what is being written is done, unless a later one comes first. `fresh` are the bytes of what is held since the last time.
     pub fn put(&self, kept: Kept, fresh: Fresh) {
         let mut slot = self.desk.lock();
-        slot.owed.extend(fresh);
+        match slot.owed.is_empty() {
+            // As it came: its nodes are full.
+            true => slot.owed = fresh,
+            false => slot.owed.extend(fresh),
+        }
         slot.owed.retain(|key, applied| kept.held.get(key) == Some(&applied.version));
         slot.latest = Some(kept);
         drop(slot);

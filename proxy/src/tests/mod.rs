@@ -48,7 +48,7 @@ use crate::worker::{Me, Shared, Stage, Worker};
 use arc_swap::ArcSwap;
 use identity::pem::SystemRoots;
 use identity::{Authority, Credentials, Csr, SignRequest, Signer, Svid, TrustStore};
-use model::{Change, Key, Kind, Resource, Source, SpiffeId, TrustDomain};
+use model::{Key, Kind, Resource, Source, SpiffeId, TrustDomain};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -101,7 +101,12 @@ impl Mesh {
 
     pub fn put(&mut self, resources: Vec<Resource>) {
         self.generation += 1;
-        let changes: Vec<_> = resources.into_iter().map(Change::Put).collect();
+        // As it comes from a control plane: what may sleep does.
+        let told = |resource: Resource| {
+            let bytes = wire::encode(&resource)[..].into();
+            wire::change(resource, &bytes)
+        };
+        let changes: Vec<_> = resources.into_iter().map(told).collect();
         self.snapshot.store(Arc::new(self.snapshot.load().apply(self.generation, &changes, &BTreeMap::new())));
         self.access.send_replace(self.generation);
         self.news.notify_waiters();

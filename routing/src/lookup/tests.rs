@@ -265,12 +265,21 @@ proptest! {
         path in prop::sample::select(&PATHS[..]),
         post in any::<bool>(),
         header in 0..4u8,
+        (asleep, early) in any::<(u8, u8)>(),
     ) {
         let at = |i: usize| format!("r{i}");
         let mut routes: Vec<_> = specs.iter().enumerate()
             .map(|(i, (hosts, matches))| route(&at(i), Target::Listener(listener_key()), hosts, matches.clone())).collect();
         // In steps, so that incremental compilation is what is tested; few matches of a host and many are found in two ways.
-        let mut table = routes.iter().fold(Table::default(), |table, route| table.apply(&[put(route)]));
+        // Some sleep until they are asked for, and some hosts were asked for before all of their routes were there.
+        let told = |at: usize, route| if asleep >> at & 1 == 1 { crate::table::tests::asleep(route) } else { put(route) };
+        let mut table = routes.iter().enumerate().fold(Table::default(), |table, (at, route)| {
+            let table = table.apply(&[told(at, route)]);
+            if early >> at & 1 == 1 {
+                _ = table.route(&Entry::Listener(listener_key()), &request(host, path), &Caller::default());
+            }
+            table
+        });
         if removed < routes.len() {
             let gone = routes.remove(removed);
             table = table.apply(&[Change::Remove(gone.key.clone())]);

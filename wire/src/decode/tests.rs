@@ -530,3 +530,26 @@ fn a_kind_of_a_later_release_is_refused_as_such() {
     assert_eq!(decode(&later), Err(DecodeError::UnknownKind));
     assert_eq!(decode(LATER), Err(DecodeError::UnknownKind));
 }
+
+#[test]
+fn what_there_is_much_of_sleeps_and_says_what_it_said_when_it_is_read() {
+    let plain = |bytes: usize| {
+        let mut route = route();
+        route.rules[0].matches.retain(|ranked| !ranked.matches.has_regex());
+        route.rules[0].name = "x".repeat(bytes).into();
+        Resource::Route(Arc::new(route))
+    };
+    let endpoints = Resource::Endpoints(Arc::new(Endpoints { key: key(Kind::Endpoints, "catalog"), endpoints: Vec::new() }));
+    for resource in [plain(1), endpoints] {
+        let Change::Told(asleep) = crate::change(resource.clone(), &encode(&resource)[..].into()) else { panic!("{resource:?} sleeps") };
+        assert_eq!((asleep.key(), asleep.read().as_ref()), (resource.key(), Some(&resource)));
+    }
+    let service = Resource::Service(Arc::new(service(Balancer::default())));
+    for resource in [plain(model::limits::ASLEEP_BYTES), Resource::Route(Arc::new(route())), service] {
+        assert_eq!(
+            crate::change(resource.clone(), &encode(&resource)[..].into()),
+            Change::Put(resource),
+            "large, with expressions, or asked for by name"
+        );
+    }
+}

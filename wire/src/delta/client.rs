@@ -4,7 +4,6 @@
 use super::{Breach, Version};
 use crate::discovery::{Any, DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource, Status};
 use crate::{TYPE_URL, limits, v1};
-use bytes::Bytes;
 use model::{Change, Key};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,7 +32,8 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     pub version: Version,
-    pub bytes: Bytes,
+    /// Apart from the message in which they came, and shared with what sleeps.
+    pub bytes: Arc<[u8]>,
 }
 
 #[derive(Debug, Default)]
@@ -224,7 +224,7 @@ impl ClientSession {
         if resource.name.len() > limits::NAME_BYTES || resource.version.len() > limits::NAME_BYTES {
             return Err(Breach::Name);
         }
-        let bytes = resource.resource.map(|any| any.value).unwrap_or_default();
+        let bytes: Arc<[u8]> = resource.resource.map(|any| any.value).unwrap_or_default()[..].into();
         self.staged.bytes += bytes.len();
         if self.staged.bytes > limits::STEP_BYTES {
             return Err(Breach::Step);
@@ -243,8 +243,9 @@ impl ClientSession {
                 for alias in resource.aliases {
                     self.staged.answers.insert(alias.into(), Some(read.key().clone()));
                 }
+                let change = crate::change(read, &bytes);
                 let applied = Applied { version: resource.version.into(), bytes };
-                self.staged.put.push((read.key().clone(), applied, Change::Put(read)));
+                self.staged.put.push((change.key().clone(), applied, change));
             }
             Err(reason) => self.staged.unreadable.push(Unreadable { name: resource.name, reason }),
         }

@@ -86,16 +86,19 @@ impl Pair {
                 if let Some(response) = self.down.pop_front() {
                     self.sent += response.resources.len();
                     if let Some(step) = self.client.on_response(response).unwrap() {
-                        for change in step.changes {
-                            match change {
-                                Change::Put(resource) => _ = self.table.insert(resource.key().to_string(), resource),
-                                Change::Remove(key) => _ = self.table.remove(&key.to_string()),
-                            }
-                        }
+                        step.changes.into_iter().for_each(|change| self.change(change));
                         self.client.applied(Vec::new());
                     }
                 }
             }
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Put(resource) => _ = self.table.insert(resource.key().to_string(), resource),
+            Change::Told(asleep) => _ = self.table.insert(asleep.key().to_string(), asleep.read().unwrap()),
+            Change::Remove(key) => _ = self.table.remove(&key.to_string()),
         }
     }
 
@@ -306,7 +309,7 @@ fn what_is_held_is_what_is_in_force_though_a_response_contradicts_itself() {
     pair.settle(&view(1, [endpoints("a", 1)]));
     // The same version with other bytes; and the same name twice, first anew and then as it is held.
     let first = endpoints("a", 1);
-    let applied = Applied { version: (&*first.version).into(), bytes: first.bytes.clone() };
+    let applied = Applied { version: (&*first.version).into(), bytes: first.bytes[..].into() };
     let mut bytes = BTreeMap::from([(Key::parse(&first.name).unwrap(), applied)]);
     for names in [["a1", "a1-forged"], ["a2", "a1"]] {
         let resource = |kind: &str| {
@@ -322,11 +325,7 @@ fn what_is_held_is_what_is_in_force_though_a_response_contradicts_itself() {
             ..DeltaDiscoveryResponse::default()
         };
         let step = pair.client.on_response(response).unwrap().unwrap();
-        for change in step.changes {
-            if let Change::Put(resource) = change {
-                pair.table.insert(resource.key().to_string(), resource);
-            }
-        }
+        step.changes.into_iter().for_each(|change| pair.change(change));
         bytes.extend(pair.client.applied(Vec::new()));
         pair.client.poll();
         for (key, version) in pair.client.held() {
@@ -351,7 +350,7 @@ fn what_somebody_lost_is_asked_for_again_and_what_is_gone_is_told_all_the_same()
     assert!(step.changes.iter().any(|change| matches!(change, Change::Remove(key) if &*key.name == "a")), "{step:?}");
     let fresh = pair.client.applied(Vec::new());
     assert_eq!(fresh.keys().map(ToString::to_string).collect::<Vec<_>>(), ["files/endpoints/shop/b"]);
-    assert_eq!(fresh.values().next().unwrap().bytes, endpoints("b", 1).bytes);
+    assert_eq!(fresh.values().next().unwrap().bytes[..], endpoints("b", 1).bytes);
     assert_eq!(pair.client.held().values().map(ToString::to_string).collect::<Vec<_>>(), [endpoints("b", 1).version.to_string()]);
 }
 
@@ -510,4 +509,18 @@ fn refusals_are_spelt_out_up_to_a_number_and_read_up_to_it() {
     let request =
         DeltaDiscoveryRequest { type_url: crate::TYPE_URL.into(), response_nonce: nonce, error_detail: Some(error), ..Default::default() };
     assert_eq!(pair.server.on_request(request).unwrap().refused.len(), limits::REFUSALS);
+}
+
+/// A proxy with ten thousand services would hold all of them both ways otherwise.
+#[test]
+fn what_a_step_brings_much_of_is_given_out_asleep() {
+    let mut pair = Pair::new();
+    let world = view(1, [endpoints("a", 1), endpoints("b", 1)]);
+    pair.up.extend(pair.client.poll());
+    pair.turn(1, &world);
+    let step = pair.client.on_response(pair.server.poll().unwrap()).unwrap().unwrap();
+    assert_eq!(step.changes.len(), 2);
+    for change in &step.changes {
+        assert!(matches!(change, Change::Told(model::Asleep::Endpoints(told)) if !told.is_awake()), "{change:?}");
+    }
 }

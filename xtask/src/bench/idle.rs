@@ -107,6 +107,8 @@ fn services(tools: &Tools, folder: &Path, number: usize) -> Result<Idle> {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
+        // It waits for this, too: what taking them needed is given back by then.
+        std::thread::sleep(Duration::from_secs(5));
         let memory = memory(&contender);
         drop((contender, field));
         std::fs::remove_dir_all(folder).ok();

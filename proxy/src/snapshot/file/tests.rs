@@ -64,7 +64,7 @@ fn a_name_of_a_later_release_costs_itself_alone() {
 }
 
 fn resource(version: &str) -> Applied {
-    Applied { version: version.into(), bytes: format!("bytes of {version}").into() }
+    Applied { version: version.into(), bytes: format!("bytes of {version}").into_bytes().into() }
 }
 
 fn key(name: &str) -> Key {

@@ -11,7 +11,7 @@ fn key(name: &str) -> model::Key {
 }
 
 fn applied(version: &str) -> wire::delta::Applied {
-    wire::delta::Applied { version: version.into(), bytes: version.to_owned().into() }
+    wire::delta::Applied { version: version.into(), bytes: version.as_bytes().into() }
 }
 
 #[test]

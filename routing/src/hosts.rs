@@ -222,13 +222,8 @@ impl HostTrie {
     }
 
     /// The tables whose pattern matches `host` (lower case, no port), the most specific first.
+    #[inline]
     pub fn candidates<'t, 'h>(&'t self, host: &'h str, shared: &'t Mutex<Shared>, cost: &mut Cost) -> Candidates<'t, 'h> {
-        let mut skip = labels(host.as_bytes()).saturating_sub(self.suffix_labels);
-        let mut rest = if self.suffixes.len() == 0 { None } else { Some(host) };
-        while skip > 1 {
-            rest = rest.and_then(|text| text.split_once('.')).map(|(_, rest)| rest);
-            skip -= 1;
-        }
         let exact = match self.exact.len() {
             0 => None,
             _ => {
@@ -236,7 +231,15 @@ impl HostTrie {
                 named(&self.exact, host)
             }
         };
+        // Most listeners and services have no suffixes: then labels are not even counted.
+        let rest = if self.suffixes.len() == 0 { None } else { self.suffixed(host) };
         Candidates { trie: self, shared, exact, rest, host_len: host.len(), any: self.any.as_ref() }
+    }
+
+    /// What of a host is looked at for suffixes: one of a hundred labels costs no more probes than the longest suffix has labels.
+    fn suffixed<'h>(&self, host: &'h str) -> Option<&'h str> {
+        let skip = labels(host.as_bytes()).saturating_sub(self.suffix_labels);
+        (1..skip).try_fold(host, |rest, _| rest.split_once('.').map(|(_, rest)| rest))
     }
 
     /// The first match by host specificity, then rank. A host whose most specific pattern has no match that holds falls to the

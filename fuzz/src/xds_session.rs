@@ -64,15 +64,16 @@ impl Client {
     fn confirm(&mut self, refused: &[u8]) {
         let name = String::from_utf8_lossy(refused).into_owned();
         for change in self.step.take().unwrap_or_default() {
-            match change {
-                Change::Told(asleep) if asleep.key().to_string() == name => {}
-                Change::Told(asleep) => {
-                    let read = asleep.read().expect("was read before");
-                    self.table.insert(asleep.key().to_string(), read);
+            let put = match change {
+                Change::Put(resource) => resource,
+                Change::Told(asleep) => asleep.read().expect("was read before"),
+                Change::Remove(key) => {
+                    self.table.remove(&key.to_string());
+                    continue;
                 }
-                Change::Put(resource) if resource.key().to_string() == name => {}
-                Change::Put(resource) => drop(self.table.insert(resource.key().to_string(), resource)),
-                Change::Remove(key) => drop(self.table.remove(&key.to_string())),
+            };
+            if put.key().to_string() != name {
+                self.table.insert(put.key().to_string(), put);
             }
         }
         self.bytes.extend(self.session.applied(vec![Unreadable { name, reason: "so it is".into() }]));

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Reads what it is told again; `None` where these are not its bytes.
-pub type Reader<T> = fn(&[u8]) -> Option<T>;
+pub type Reader<T> = fn(&[u8]) -> Option<Arc<T>>;
 
 /// A resource that is read when it is first asked for.
 pub struct Told<T> {
@@ -57,7 +57,7 @@ impl<T> Told<T> {
         }
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Whoever took the bytes away put the value there before.
-        self.value.get().cloned().or_else(|| (self.reader)(&bytes).map(Arc::new))
+        self.value.get().cloned().or_else(|| (self.reader)(&bytes))
     }
 }
 

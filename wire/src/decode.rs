@@ -86,14 +86,14 @@ pub fn change(read: Resource, bytes: &Arc<[u8]>) -> Change {
     match &read {
         Resource::Endpoints(endpoints) if small => {
             let reader = |bytes: &[u8]| match decode(bytes) {
-                Ok(Resource::Endpoints(endpoints)) => Arc::into_inner(endpoints),
+                Ok(Resource::Endpoints(endpoints)) => Some(endpoints),
                 _ => None,
             };
             Change::Told(Asleep::Endpoints(Arc::new(Told::asleep(endpoints.key.clone(), bytes.clone(), reader))))
         }
         Resource::Route(route) if small && !route.has_regex() => {
             let reader = |bytes: &[u8]| match decode(bytes) {
-                Ok(Resource::Route(route)) => Arc::into_inner(route),
+                Ok(Resource::Route(route)) => Some(route),
                 _ => None,
             };
             Change::Told(Asleep::Route(Arc::new(Told::asleep(route.key.clone(), bytes.clone(), reader))))

@@ -13,7 +13,7 @@ fn told(route: &Arc<Route>) -> Arc<Told<Route>> {
     let read = |bytes: &[u8]| {
         let place = usize::from_be_bytes(bytes.try_into().ok()?);
         let written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
-        written.get(place).map(|route| Route::clone(route))
+        written.get(place).cloned()
     };
     Arc::new(Told::asleep(route.key.clone(), (written.len() - 1).to_be_bytes()[..].into(), read))
 }

@@ -120,10 +120,10 @@ async fn run(program: &Path, size: Size) -> Result<()> {
         began.elapsed().as_secs_f64()
     );
     let (started, control) = (Instant::now(), Control::start(program)?);
-    let joined = control.joined().await?;
+    let first = control.joined().await?;
     let (sender, mut told) = mpsc::unbounded_channel();
     let least = services + routes;
-    joined.proxy(0, least, sender.clone()).await?;
+    first.proxy(least, sender.clone()).await?;
     let whole = expect(&mut told, 1, |seen| matches!(seen, Seen::Whole(..))).await?;
     println!("cold start to a proxy that has all of it: {:.2} s; {} MB", (whole.last - started).as_secs_f64(), control.resident());
     settle(&client).await?;
@@ -138,8 +138,12 @@ async fn run(program: &Path, size: Size) -> Result<()> {
     settle(&client).await?;
     println!("idle: {:.2} % of a core; {} MB", control.share(IDLE).await * 100.0, control.resident());
     changes(&client, &control, size, &mut told, 1).await?;
+    let mut others = Vec::new();
+    for at in 1..proxies {
+        others.push(control.join(at).await?);
+    }
     let (began, busy) = (Instant::now(), control.processor());
-    let all = futures_util::stream::iter(1..proxies).map(|at| joined.proxy(at, least, sender.clone())).buffer_unordered(64);
+    let all = futures_util::stream::iter(&others).map(|joined| joined.proxy(least, sender.clone())).buffer_unordered(64);
     let mut all = std::pin::pin!(all);
     while let Some(opened) = all.next().await {
         opened?;
@@ -379,7 +383,7 @@ impl Control {
     async fn joined(&self) -> Result<Joined> {
         let end = Instant::now() + PATIENCE;
         loop {
-            match self.join().await {
+            match self.join(0).await {
                 Ok(joined) => return Ok(joined),
                 Err(error) if Instant::now() > end => return Err(error),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -387,9 +391,9 @@ impl Control {
         }
     }
 
-    async fn join(&self) -> Result<Joined> {
+    async fn join(&self, at: usize) -> Result<Joined> {
         self.ask("GET", "/ready", Vec::new()).await?;
-        let request = json!({"name": "first", "namespace": objects::NAMESPACE, "service_account": "gateway-edge"});
+        let request = json!({"name": format!("p{at}"), "namespace": objects::NAMESPACE, "service_account": "gateway-edge"});
         let answer = self.ask("POST", api::path::REGISTRATIONS, serde_json::to_vec(&request)?).await?;
         let registration: api::Registration = serde_json::from_slice(&answer)?;
         let id = SpiffeId::parse(&registration.identity)?;
@@ -404,7 +408,7 @@ impl Control {
         let expected = Expected::one(SpiffeId::parse(&registration.control_identity)?);
         let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
         let tls = identity::client_config(&Credentials::with_svid(svid, trust), expected, &[alpn::H2], time)?;
-        Ok(Joined { address: registration.xds_address.parse()?, tls })
+        Ok(Joined { proxy: registration.proxy, address: registration.xds_address.parse()?, tls })
     }
 }
 
@@ -426,15 +430,16 @@ async fn ask(
     }
 }
 
-/// One certificate for all: they are pods of one Gateway.
+/// All are of one Gateway, and each has a certificate of its own.
 struct Joined {
+    proxy: String,
     address: SocketAddr,
     tls: Arc<rustls::ClientConfig>,
 }
 
 impl Joined {
     /// Opens a proxy's stream, which goes on by itself.
-    async fn proxy(&self, at: usize, least: usize, told: mpsc::UnboundedSender<Seen>) -> Result<()> {
+    async fn proxy(&self, least: usize, told: mpsc::UnboundedSender<Seen>) -> Result<()> {
         let (address, connector) = (self.address, tokio_rustls::TlsConnector::from(self.tls.clone()));
         let connect = tower::service_fn(move |_: Uri| {
             let connector = connector.clone();
@@ -447,7 +452,7 @@ impl Joined {
         let channel: Channel = Endpoint::from_static("http://control.organza").connect_with_connector(connect).await?;
         let (requests, receiver) = mpsc::channel(4);
         let node = Node {
-            id: format!("p{at}.{}", objects::NAMESPACE),
+            id: self.proxy.clone(),
             user_agent_version: env!("CARGO_PKG_VERSION").into(),
             client_features: wire::delta::features().collect(),
             ..Node::default()

@@ -20,6 +20,7 @@ use crate::graph::Graph;
 use crate::presence::{Absence, Verdict, judge};
 use crate::processes::Processes;
 use crate::registry::{Certified, Entry, Left, Refusal, Registrant, Registry};
+use crate::serve::room::Room;
 use crate::shell::{monotone, started};
 use crate::store::{Store, Txn};
 use crate::tokens::{Kept, Tokens};
@@ -113,6 +114,8 @@ pub struct Core {
     pub trust_domain: TrustDomain,
     pub started: SystemTime,
     pub up_since: Instant,
+    /// For those that proxies are served by.
+    pub room: Room,
     ca_folder: Option<PathBuf>,
     store: Arc<dyn Store>,
     unsaved: Mutex<Unsaved>,
@@ -189,6 +192,7 @@ impl Core {
             trust_domain,
             started: now(),
             up_since: monotone(),
+            room: Room::default(),
             ca_folder,
             store,
             unsaved: Mutex::default(),

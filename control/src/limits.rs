@@ -47,6 +47,8 @@ pub const EDGES: usize = 5_000;
 pub const EDGES_NAMED: usize = 4 * EDGES;
 /// ... and the longest of them, in bytes; an edge with longer names is left out.
 pub const EDGE_NAMES: usize = 4 * 1024;
+/// Names that are kept for one connection, in bytes: as many edges as have numbers, called as long as Kubernetes allows.
+pub const NAMED_BYTES: usize = 1024 * 1024;
 /// Edges as each process told them, of all of them ...
 pub const WORKLOAD_EDGES: usize = 50_000;
 /// ... and of one ...
@@ -115,6 +117,14 @@ pub const TOKENS_REMEMBERED: usize = 10_000;
 pub const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// To finish a TLS handshake with a proxy.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes under way; further connections wait in the kernel's queue.
+pub const HANDSHAKES: usize = 1024;
+/// Connections by one certificate; for one more the eldest ends. A process has one, and its elder ones that finish what they began have as many.
+pub const CONNECTIONS_OF_ONE: usize = 16;
+/// Connections of all who show no certificate, as a process does that joins ...
+pub const STRANGERS: usize = 256;
+/// ... each of which lasts so long.
+pub const STRANGER: Duration = Duration::from_secs(60);
 /// A proxy that says nothing is asked this often whether it is there.
 pub const KEEPALIVE: Duration = Duration::from_secs(5);
 /// A process has so long to answer that.

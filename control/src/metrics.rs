@@ -1,6 +1,7 @@
 //! What a control plane tells a scraper of itself: numbers, and names of kinds. Of what is in the mesh it tells nothing else, for anybody may ask.
 
 use crate::core::Core;
+use crate::serve::room::TurnedAway;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -43,6 +44,11 @@ fn now(core: &Core, serving: bool) -> Metrics {
     let proxies = "Proxies that are connected, and of them those that have the generation in force";
     set("organza_control_proxies", proxies, &[("have", "connection")], connected as f64);
     set("organza_control_proxies", proxies, &[("have", "generation")], current as f64);
+    let ended = "Connections of proxies that ended for want of room: the eldest of so many by one certificate, or of who shows none";
+    let TurnedAway { members, strangers } = core.room.turned_away();
+    for (of, count) in [("member", members), ("stranger", strangers)] {
+        metrics.counter("organza_control_connections_crowded", ended, &[("of", of)]).add(count as f64);
+    }
     for ((severity, kind), count) in problems(core) {
         let labels = [("severity", severity), ("kind", &*kind)];
         set("organza_control_problems", "What is wrong with objects, by their kind", &labels, count);

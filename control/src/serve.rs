@@ -2,6 +2,7 @@
 //! yet, joining by token. Who calls is what the handshake proved, never what the request says.
 
 mod guarded;
+pub mod room;
 
 use crate::core::{Core, Unsigned, now, seconds};
 use crate::ejections::{Crowded, Ejection, Findings, Keyless, OpenBreaker};
@@ -13,13 +14,14 @@ use graph::named::{Named, Unnamed};
 use guarded::guarded;
 use identity::{ClientAuth, Credentials, alpn};
 use model::{Key, SpiffeId};
+use room::{End, Place, Room};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use telemetry::{ConsumedCounts, ConsumedId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -35,8 +37,23 @@ use wire::v1;
 #[derive(Debug, Clone)]
 pub struct Caller(pub Option<(SpiffeId, String)>, pub Arc<Mutex<Named>>);
 
-/// A connection whose handshake is done.
-pub struct Secured<S>(TlsStream<S>);
+/// A connection whose handshake is done, and for which there is room.
+pub struct Secured<S> {
+    stream: TlsStream<S>,
+    caller: Caller,
+    end: End,
+    has_ended: bool,
+    _place: Place,
+}
+
+impl<S> Secured<S> {
+    fn new(stream: TlsStream<S>, room: &Room) -> Option<Self> {
+        let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let proven = leaf.and_then(|leaf| Some((identity::peer_identity(leaf).ok()?, identity::pem::fingerprint(leaf))));
+        let (place, end) = room.take(proven.as_ref().map(|(_, sha256)| &**sha256))?;
+        Some(Self { stream, caller: Caller(proven, Arc::default()), end, has_ended: false, _place: place })
+    }
+}
 
 /// Where proxies come in: a listening socket, or what stands for one on virtual time.
 pub trait Entrance: Send + 'static {
@@ -60,27 +77,29 @@ impl Entrance for TcpListener {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connected for Secured<S> {
     type ConnectInfo = Caller;
     fn connect_info(&self) -> Caller {
-        let leaf = self.0.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let proven = leaf.and_then(|leaf| Some((identity::peer_identity(leaf).ok()?, identity::pem::fingerprint(leaf))));
-        Caller(proven, Arc::default())
+        self.caller.clone()
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secured<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        if self.has_ended || self.end.as_mut().poll(cx).is_ready() {
+            self.has_ended = true;
+            return Poll::Ready(Err(std::io::ErrorKind::ConnectionAborted.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -95,7 +114,7 @@ pub async fn serve(core: Arc<Core>, listener: impl Entrance, credentials: Creden
     };
     let acceptor = TlsAcceptor::from(config);
     let (sender, receiver) = mpsc::channel(limits::RESPONSES);
-    tokio::spawn(accept(listener, acceptor, sender));
+    tokio::spawn(accept(listener, acceptor, core.room.clone(), sender));
     let ending = core.ending();
     let service = Service(core);
     tonic::transport::Server::builder()
@@ -110,8 +129,16 @@ pub async fn serve(core: Arc<Core>, listener: impl Entrance, credentials: Creden
         .await
 }
 
-async fn accept<E: Entrance>(mut listener: E, acceptor: TlsAcceptor, sender: mpsc::Sender<std::io::Result<Secured<E::Stream>>>) {
+async fn accept<E: Entrance>(
+    mut listener: E,
+    acceptor: TlsAcceptor,
+    room: Room,
+    sender: mpsc::Sender<std::io::Result<Secured<E::Stream>>>,
+) {
+    let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES));
     loop {
+        // Each ends by time, so one that waits comes in.
+        let Ok(handshake) = handshakes.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             biased;
             // The port is free again when nobody is served any more.
@@ -126,10 +153,15 @@ async fn accept<E: Entrance>(mut listener: E, acceptor: TlsAcceptor, sender: mps
                 continue;
             }
         };
-        let (acceptor, sender) = (acceptor.clone(), sender.clone());
+        let (acceptor, room, sender) = (acceptor.clone(), room.clone(), sender.clone());
         tokio::spawn(async move {
-            match tokio::time::timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => drop(sender.send(Ok(Secured(stream))).await),
+            let shaken = tokio::time::timeout(limits::HANDSHAKE, acceptor.accept(stream)).await;
+            drop(handshake);
+            match shaken {
+                Ok(Ok(stream)) => match Secured::new(stream, &room) {
+                    Some(secured) => drop(sender.send(Ok(secured)).await),
+                    None => tracing::debug!("a stranger came while there was no room"),
+                },
                 Ok(Err(e)) => tracing::debug!("a handshake failed: {e}"),
                 Err(_) => tracing::debug!("a handshake took too long"),
             }

@@ -8,7 +8,11 @@ use wire::limits::EDGE_NUMBERS;
 
 /// By number, from 1 on. Gone with its connection.
 #[derive(Debug, Default)]
-pub struct Named(Vec<Option<Known>>);
+pub struct Named {
+    known: Vec<Option<Known>>,
+    /// Of all their names, also those that are shared.
+    bytes: usize,
+}
 
 #[derive(Debug, Clone)]
 struct Known {
@@ -27,16 +31,21 @@ pub fn kept(names: &[u8]) -> &[u8] {
 
 impl Named {
     fn known(&self, number: u64) -> Option<&Known> {
-        self.0.get(place(number)?)?.as_ref()
+        self.known.get(place(number)?)?.as_ref()
     }
 
-    /// From now on the number stands for this. One that is higher than any may be stands for nothing.
+    /// From now on the number stands for this. One that is higher than any may be stands for nothing, nor does one for which there is no room.
     pub fn put(&mut self, number: u64, names: Arc<[u8]>, at: Option<u64>) {
         let Some(place) = place(number).filter(|place| *place < EDGE_NUMBERS) else { return };
-        if self.0.len() <= place {
-            self.0.resize(place + 1, None);
+        if self.known.len() <= place {
+            self.known.resize(place + 1, None);
         }
-        self.0[place] = Some(Known { names, at });
+        let before = self.known[place].take();
+        self.bytes -= before.map_or(0, |known| known.names.len());
+        if self.bytes + names.len() <= limits::NAMED_BYTES {
+            self.bytes += names.len();
+            self.known[place] = Some(Known { names, at });
+        }
     }
 
     /// Where the graph had it last, if anywhere.
@@ -50,7 +59,7 @@ impl Named {
 
     /// The graph has it there now.
     pub fn found(&mut self, number: u64, at: u64) {
-        if let Some(Some(known)) = place(number).and_then(|place| self.0.get_mut(place)) {
+        if let Some(Some(known)) = place(number).and_then(|place| self.known.get_mut(place)) {
             known.at = Some(at);
         }
     }

@@ -48,6 +48,10 @@ async fn a_scraper_is_told_what_is_wrong_by_kind_and_nothing_of_what_is_wrong_no
     let before = scraped().await;
     has(&before, "organza_control_problems{severity=\"error\",kind=\"HTTPRoute\"} 2.0");
     has(&before, "organza_control_serving{} 0.0");
+    has(&before, "organza_control_connections_crowded_total{of=\"stranger\"} 0.0");
+    let strangers: Vec<_> = (0..crate::limits::STRANGERS + 1).filter_map(|_| core.room.take(None)).collect();
+    has(&scraped().await, "organza_control_connections_crowded_total{of=\"stranger\"} 1.0");
+    drop(strangers);
     read(OBJECTS);
     let same = scraped().await;
     assert!(encoded(&before) > Some(0.0) && encoded(&same) == encoded(&before), "what is as it was is encoded no more: {same}");

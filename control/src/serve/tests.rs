@@ -51,6 +51,98 @@ async fn a_proxy_that_says_nothing_is_asked_whether_it_is_there() {
     serving.abort();
 }
 
+/// As many connections come as are sent.
+struct Many(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Entrance for Many {
+    type Stream = DuplexStream;
+    async fn accept(&mut self) -> std::io::Result<DuplexStream> {
+        match self.0.recv().await {
+            Some(stream) => Ok(stream),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+type Ours = tokio_rustls::client::TlsStream<DuplexStream>;
+
+/// A connection that has greeted; with the credentials of nobody, a stranger's.
+async fn greeted(door: &mpsc::UnboundedSender<DuplexStream>, credentials: &Credentials) -> Ours {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    door.send(theirs).unwrap();
+    let config = identity::client_config(credentials, identity::Expected::AnyTrusted, &[alpn::H2], Arc::new(Clock)).unwrap();
+    let name = rustls::pki_types::ServerName::try_from("control").unwrap();
+    let mut tls = tokio_rustls::TlsConnector::from(config).connect(name, ours).await.unwrap();
+    tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    tls
+}
+
+/// Reads it and answers each question whether it is there, until it ends.
+async fn until_it_ends(mut tls: Ours) -> tokio::time::Instant {
+    let mut head = [0; 9];
+    while tls.read_exact(&mut head).await.is_ok() {
+        let mut body = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        if tls.read_exact(&mut body).await.is_err() {
+            break;
+        }
+        let is_question = head[3] == 6 && head[4] & 1 == 0;
+        if is_question && tls.write_all(&[&[0, 0, 8, 6, 1, 0, 0, 0, 0], &body[..]].concat()).await.is_err() {
+            break;
+        }
+    }
+    tokio::time::Instant::now()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_eldest_connection_of_a_member_ends_for_one_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, credentials) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
+    let (door, connections) = mpsc::unbounded_channel();
+    let serving = tokio::spawn(serve(core.clone(), Many(connections), credentials.clone()));
+    let mut open = Vec::new();
+    for _ in 0..limits::CONNECTIONS_OF_ONE {
+        open.push(tokio::spawn(until_it_ends(greeted(&door, &credentials).await)));
+    }
+    tokio::time::sleep(3 * limits::STRANGER).await;
+    assert!(open.iter().all(|one| !one.is_finished()), "who answers stays");
+    open.push(tokio::spawn(until_it_ends(greeted(&door, &credentials).await)));
+    tokio::time::sleep(limits::LOOK).await;
+    let ended: Vec<usize> = open.iter().enumerate().filter(|(_, one)| one.is_finished()).map(|(at, _)| at).collect();
+    assert_eq!((ended, core.room.turned_away().members), (vec![0], 1));
+    open.iter().for_each(|one| one.abort());
+    serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_stays_for_so_long_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, credentials) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
+    let (door, connections) = mpsc::unbounded_channel();
+    let serving = tokio::spawn(serve(core, Many(connections), credentials.clone()));
+    let begun = tokio::time::Instant::now();
+    let ended = until_it_ends(greeted(&door, &Credentials::new(credentials.trust.clone())).await);
+    let ended = tokio::time::timeout(2 * limits::STRANGER, ended).await.expect("it is ended") - begun;
+    assert!(ended >= limits::STRANGER && ended < limits::STRANGER + limits::LOOK, "{ended:?}");
+    serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_shake_hands_at_once_and_the_next_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, credentials) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
+    let (door, connections) = mpsc::unbounded_channel();
+    let serving = tokio::spawn(serve(core, Many(connections), credentials.clone()));
+    let begun = tokio::time::Instant::now();
+    let silent: Vec<_> = (0..limits::HANDSHAKES).map(|_| tokio::io::duplex(64)).collect();
+    let (silent, theirs): (Vec<_>, Vec<_>) = silent.into_iter().unzip();
+    theirs.into_iter().for_each(|stream| door.send(stream).unwrap());
+    tokio::time::sleep(limits::LOOK).await;
+    let waited = tokio::time::timeout(2 * limits::HANDSHAKE, greeted(&door, &credentials)).await;
+    assert!(waited.is_ok() && begun.elapsed() >= limits::HANDSHAKE, "{:?}", begun.elapsed());
+    drop(silent);
+    serving.abort();
+}
+
 #[tokio::test]
 async fn a_machine_that_takes_nothing_is_given_up_by_the_kernel() {
     let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

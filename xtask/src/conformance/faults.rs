@@ -150,8 +150,7 @@ struct Callers {
 
 impl Callers {
     fn start(cluster: &Cluster, calls: &'static Calls) -> Result<Self> {
-        let address = cluster.kubectl(&["-n", NAMESPACE, "get", "gateway", calls.gateway, "-o=jsonpath={.status.addresses[0].value}"])?;
-        let to = format!("{}:80", address.trim());
+        let to = entrance(cluster, calls.gateway)?;
         let (program, arguments) = match calls.method {
             UNARY | STREAM => (cluster::ours(CALLS.0, CALLS.1)?, vec![calls.method, CALLERS, &to, calls.host, PATIENCE]),
             method => (crate::process::own()?, vec!["callers", CALLERS, &to, calls.host, PATIENCE, method]),
@@ -288,7 +287,10 @@ fn hot_restart(cluster: &Cluster) -> Result<()> {
     let pods = read(cluster, &["-n", NAMESPACE, "get", "pods", "-l", label])?;
     for pod in pods["items"].as_array().context("a list")? {
         let port = pod["metadata"]["annotations"]["prometheus.io/port"].as_str().context("no port for scrapers")?;
+        let entrance = entrance(cluster, pod["metadata"]["labels"][label].as_str().context("a pod of no Gateway")?)?;
         cluster.until(&format!("the process that took over tells of requests at port {port}"), || {
+            // Callers keep their connections, and all of them may have come to another pod.
+            curl(cluster, &["-H", &format!("Host: {HOST}"), &format!("http://{entrance}/")])?;
             Ok(scraped(cluster, &pod["status"]["podIP"], port)?.contains("istio_requests_total{"))
         })?;
     }
@@ -298,9 +300,20 @@ fn hot_restart(cluster: &Cluster) -> Result<()> {
 /// What a pod tells a scraper.
 fn scraped(cluster: &Cluster, address: &Value, port: &str) -> Result<String> {
     let address = address.as_str().context("a pod without an address")?;
-    let output = cluster.command("curl")?.args(["-sS", "-m", "10", &format!("http://{address}:{port}/metrics")]).output()?;
-    ensure!(output.status.success(), "{address}:{port} is not scraped: {}", String::from_utf8_lossy(&output.stderr));
+    curl(cluster, &[&format!("http://{address}:{port}/metrics")])
+}
+
+/// One question over a connection of its own, from the first node.
+fn curl(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
+    let output = cluster.command("curl")?.args(["-sS", "-f", "-m", "10"]).args(arguments).output()?;
+    ensure!(output.status.success(), "{}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Where a Gateway is asked.
+fn entrance(cluster: &Cluster, gateway: &str) -> Result<String> {
+    let address = cluster.kubectl(&["-n", NAMESPACE, "get", "gateway", gateway, "-o=jsonpath={.status.addresses[0].value}"])?;
+    Ok(format!("{}:80", address.trim()))
 }
 
 /// A pod may use two processors, and one again, and stays; its proxy takes over each time with as many workers.

@@ -38,9 +38,25 @@ fn a_number_stands_for_what_it_was_named_last_and_none_is_higher_than_may_be() {
         named.found(number, 5);
         assert_eq!(named.at(number).ok(), is_known.then_some(Some(5)));
     }
-    assert_eq!((named.at(2), named.0.len()), (Err(Unnamed(2)), EDGE_NUMBERS));
+    assert_eq!((named.at(2), named.known.len()), (Err(Unnamed(2)), EDGE_NUMBERS));
     named.put(7, b"b"[..].into(), None);
     assert_eq!((named.at(7), named.names(7).as_deref()), (Ok(None), Some(&b"b"[..])));
+}
+
+#[test]
+fn names_of_one_connection_are_of_so_many_bytes_and_what_comes_then_stands_for_nothing() {
+    let (mut named, long) = (Named::default(), limits::NAMED_BYTES / 4);
+    let of = |length: usize| -> Arc<[u8]> { vec![b'a'; length].into() };
+    (1..=4).for_each(|number| named.put(number, of(long), None));
+    named.put(5, of(1), None);
+    assert_eq!((named.at(4), named.at(5)), (Ok(None), Err(Unnamed(5))));
+    // What is named anew makes room for itself, and for others where it is shorter.
+    named.put(4, of(long), None);
+    named.put(3, of(long - 1), None);
+    named.put(5, of(1), None);
+    assert_eq!((named.at(3), named.at(4), named.at(5)), (Ok(None), Ok(None), Ok(None)));
+    named.put(5, of(2), None);
+    assert_eq!((named.at(5), named.bytes), (Err(Unnamed(5)), limits::NAMED_BYTES - 1));
 }
 
 #[test]

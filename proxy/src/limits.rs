@@ -40,7 +40,8 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// A request body that is kept for another try is at most this long.
 pub const REPLAY_BYTES: u64 = 64 * 1024;
-/// A request that is answered before its body has ended is read on for at most this long, so that the answer is not lost in a reset.
+/// Who is answered before the request has ended may send the rest for so long, and then ask again. Where no more can be asked the rest is read and dropped
+/// for so long, so that the answer is not lost in a reset.
 pub const EARLY_ANSWER_TIME: Duration = Duration::from_secs(2);
 /// Answers of the resolver for hosts outside the mesh are believed this long.
 pub const DNS_TIME: Duration = Duration::from_secs(30);

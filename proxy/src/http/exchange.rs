@@ -389,9 +389,22 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         };
         let told_at_end = || trailers.and_then(|t| t.text("grpc-status").and_then(|text| text.parse().ok()));
         self.counts.grpc_status = told_in_head.or_else(told_at_end);
+        if state == Upload::Going && !close && matches!(self.to, Sink::H1(_)) {
+            state = Box::pin(rest(upload, self.whole)).await;
+        }
         let after = if close { After::Close } else { After::Keep };
         Ok(Progress::Answered { after, status, reusable, upload_done: state == Upload::Sent })
     }
+}
+
+/// Sends what is left of a request that was answered before its end. By HTTP/1 its caller, who was told that the connection is kept, asks again after that.
+async fn rest(mut upload: Pin<&mut impl Future<Output = Carried>>, whole: &Cell<bool>) -> Upload {
+    let sent = poll_fn(|cx| match upload.as_mut().poll(cx) {
+        _ if whole.get() => Poll::Ready(Upload::Sent),
+        Poll::Ready(_) => Poll::Ready(Upload::Refused),
+        Poll::Pending => Poll::Pending,
+    });
+    rt::timeout(crate::limits::EARLY_ANSWER_TIME, sent).await.unwrap_or(Upload::Refused)
 }
 
 /// Tells a caller by HTTP/2 that its answer broke off: by the code that the upstream gave; else, where gRPC reads one, by a status, since it takes any reset

@@ -136,6 +136,30 @@ fn who_sends_on_after_the_answer_is_listened_to_for_a_moment() {
 }
 
 #[test]
+fn who_is_answered_before_all_was_sent_may_send_the_rest_and_ask_again() {
+    for (pause, goes_on) in [(limits::EARLY_ANSWER_TIME - MOMENT, true), (limits::EARLY_ANSWER_TIME + MOMENT, false)] {
+        let (network, heard) = Network::says(FINE);
+        on(network, async {
+            let heard = || String::from_utf8(heard.lock().unwrap().clone()).unwrap();
+            let (_mesh, web) = web(to_catalog());
+            let mut caller = call(&web);
+            caller.write_all(b"POST / HTTP/1.1\r\nHost: catalog\r\nContent-Length: 9\r\n\r\nand ").await.unwrap();
+            let mut answer = vec![0; 1024];
+            let mut length = 0;
+            while !answer[..length].ends_with(b"fine") {
+                length += caller.read(&mut answer[length..]).await.unwrap();
+            }
+            assert!(!String::from_utf8_lossy(&answer[..length]).to_ascii_lowercase().contains("connection: close"));
+            rt::sleep(pause).await;
+            caller.write_all(b"so onGET / HTTP/1.1\r\nHost: catalog\r\n\r\n").await.unwrap();
+            let ended = rt::timeout(MOMENT, caller.read(&mut answer)).await;
+            let both = heard().contains("and so on") && heard().matches("HTTP/1.1").count() == 2;
+            assert_eq!((ended.is_none(), both), (goes_on, goes_on), "{}", heard());
+        });
+    }
+}
+
+#[test]
 fn bodies_up_to_a_length_are_sent_again() {
     let most = usize::try_from(limits::REPLAY_BYTES).unwrap();
     for (length, heads) in [(most, 2), (most + 1, 1)] {

@@ -150,6 +150,19 @@ pub struct Graph {
 /// What was silent for so long, in seconds, makes room.
 const HOUR: u64 = limits::SLOT_SECONDS * limits::SLOTS as u64;
 
+/// When what is told was heard, and over how many seconds it came, both in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Time {
+    pub now: u64,
+    pub over: u64,
+}
+
+impl From<u64> for Time {
+    fn from(now: u64) -> Self {
+        Self { now, over: 1 }
+    }
+}
+
 /// One edge as it is told.
 pub struct Told<'g> {
     pub id: &'g EdgeId,
@@ -171,7 +184,7 @@ impl Told<'_> {
 
 impl Graph {
     /// Counts the edges of a report, each by what names it there or by what its connection has `named`, told by its incarnation and sequence number, unless it
-    /// was counted before, which is said. `now` in seconds.
+    /// was counted before, which is said.
     ///
     /// # Errors
     /// If a number was not named: then nothing is counted.
@@ -181,8 +194,9 @@ impl Graph {
         (incarnation, sequence): (u64, u64),
         edges: impl IntoIterator<Item = Option<read::Told<'a>>>,
         named: &mut Named,
-        now: u64,
+        time: impl Into<Time>,
     ) -> Result<bool, Unnamed> {
+        let Time { now, over } = time.into();
         let told: Vec<_> = edges.into_iter().collect();
         // Of a report that was counted before too: what it names is told by number after this.
         let known: Result<Vec<_>, _> = told.iter().map(|told| told.as_ref().map_or(Ok(None), |told| self.known(told, named))).collect();
@@ -207,6 +221,9 @@ impl Graph {
             let Some(number) = known.or_else(|| self.find(told, named, now)) else { continue };
             let (Some(edge), counts) = (self.edges.get_mut(number), &told.counts) else { continue };
             edge.totals.add(counts);
+            if over > 1 {
+                edge.seconds.reach_back(now, over);
+            }
             edge.seconds.add(counts, now);
             // What the caller reports is told; an hour of the callee's word on the same call would be kept for nobody, but for what it alone knows.
             if edge.told_by_caller.0 != self.told {

@@ -508,7 +508,8 @@ impl Service {
             let told = (report.incarnation, report.sequence);
             // What a panic leaves behind is a whole value here too.
             let named = &mut named.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_news = inner.graph.hear(&report.proxy, told, graph::read::edges(&report.edges), named, seconds(now()));
+            let time = graph::Time { now: seconds(now()), over: report.seconds.into() };
+            let is_news = inner.graph.hear(&report.proxy, told, graph::read::edges(&report.edges), named, time);
             let is_news = is_news
                 .map_err(|Unnamed(number)| Status::failed_precondition(format!("edge {number} was not named on this connection")))?;
             // The graph begins anew with each control plane; what is stored goes on.

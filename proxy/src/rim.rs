@@ -95,7 +95,7 @@ pub struct Rim {
     leaves: mpsc::Receiver<Leave>,
     waiting: HashMap<Arc<str>, Vec<oneshot::Sender<Option<Key>>>>,
     metrics: Metrics,
-    edges: Rc<RefCell<EdgeTracker>>,
+    edges: (Rc<RefCell<EdgeTracker>>, Rc<RefCell<loops::Period>>),
     idle: idle::Idle,
     /// Services that were called since names were last looked at.
     used: Rc<RefCell<idle::Used>>,
@@ -170,7 +170,10 @@ impl Rim {
             leaves,
             waiting: HashMap::new(),
             metrics,
-            edges: Rc::new(RefCell::new(EdgeTracker::new(incarnation))),
+            edges: (
+                Rc::new(RefCell::new(EdgeTracker::new(incarnation))),
+                Rc::new(RefCell::new(loops::Period::begin(transport::rt::now()))),
+            ),
             idle: idle::Idle::default(),
             used: Rc::default(),
             rotation: Rc::new(RefCell::new(rotation)),

@@ -231,6 +231,20 @@ impl<const STEP: u64, const KEEP: usize> History<STEP, KEEP> {
         self.over.push_back(before.with(|cells| cells.into()));
     }
 
+    /// What is added at `now` came over so many seconds until then: what is looked at later reaches back as far, for else it would be taken for that of one.
+    pub fn reach_back(&mut self, now: u64, seconds: u64) {
+        let from = now.saturating_sub(seconds.clamp(1, STEP * KEEP as u64) - 1);
+        let start = from - from % STEP;
+        if self.latest.as_ref().is_none_or(|latest| latest.start() < start) {
+            return self.add(&Packed::default(), from);
+        }
+        let at = self.over.partition_point(|slot| slot.start() < start);
+        let known = self.slots().nth(at).is_some_and(|slot| slot.start() == start);
+        if !known {
+            self.over.insert(at, Slot::begin(start, &Packed::default()).with(|cells| cells.into()));
+        }
+    }
+
     fn slots(&self) -> impl DoubleEndedIterator<Item = Slot<&[u32]>> {
         self.over.iter().map(|slot| slot.with(|cells| cells)).chain(self.latest.iter().map(|slot| slot.with(|cells| cells)))
     }

@@ -86,6 +86,16 @@ fn rates_are_of_the_window_alone() {
 }
 
 #[test]
+fn what_came_while_nobody_heard_is_a_rate_of_all_that_time() {
+    let mut graph = Graph::default();
+    let told = [edge(Reporter::Source, "catalog", 80)].map(|(id, counts)| read::written(&id, &counts));
+    let time = Time { now: 100, over: 8 };
+    assert_eq!(graph.hear("web", (1, 1), read::edges(&told), &mut Named::default(), time), Ok(true));
+    let told = graph.edges(100, 10).next().unwrap();
+    assert_eq!((told.recent.requests, told.seconds), (80, 8.0));
+}
+
+#[test]
 fn the_window_of_an_hour_has_what_ten_seconds_have_forgotten() {
     let mut graph = Graph::default();
     graph.report("web", delta(1, 1, vec![edge(Reporter::Source, "catalog", 100)]), 1000);

@@ -302,6 +302,24 @@ async fn what_was_acknowledged_outlives_a_crash_and_is_not_counted_again_when_it
     assert_eq!((counted(&second), counted(&begin())), ([15; 3], [15; 3]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_came_while_nobody_took_reports_is_no_sudden_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, _) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
+    let orders = join(&core, "orders", 9001);
+    let (reporter, protocol, security) = ("source".into(), "http".into(), "mutual_tls".into());
+    let edge = v1::Edge { reporter, protocol, security, service: "catalog".into(), requests: 80, ..Default::default() };
+    let edges = vec![wire::edge::encode(&edge)];
+    let report = v1::ReportRequest { proxy: orders.proxy, incarnation: 7, sequence: 1, seconds: 8, edges, ..Default::default() };
+    let mut request = Request::new(report);
+    let identity = SpiffeId::parse(&orders.identity).unwrap();
+    request.extensions_mut().insert(Caller(Some((identity, "00".into())), Arc::default()));
+    Service(core.clone()).report(request).await.unwrap();
+    let inner = core.lock();
+    let told = inner.graph.edges(seconds(now()), 10).next().unwrap();
+    assert!(told.recent.requests == 80 && (8.0..=9.0).contains(&told.seconds), "{} in {} s", told.recent.requests, told.seconds);
+}
+
 /// Whoever tells side by side waits together, and one who gives up keeps nobody else from being stored.
 #[tokio::test(start_paused = true)]
 async fn reports_that_come_together_are_stored_in_one_step() {

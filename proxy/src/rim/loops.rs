@@ -13,6 +13,7 @@ use crate::tokens::Keyless;
 use identity::{Csr, Rotation, Svid};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 use telemetry::edge::{EdgeDelta, EdgeTracker};
 use telemetry::{ConsumedCounts, ConsumedId, Metrics, VerdictId};
 use tokio::task::JoinHandle;
@@ -33,11 +34,37 @@ impl Drop for Task {
     }
 }
 
+/// Of what is counted: over which time the report came together that is under way. It is made once and told until it is acknowledged, on each connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Period {
+    sequence: u64,
+    since: Instant,
+    until: Instant,
+}
+
+impl Period {
+    pub(super) fn begin(now: Instant) -> Self {
+        Self { sequence: 0, since: now, until: now }
+    }
+
+    /// What was counted was looked at now, and it was the report of this number, or nothing. Says over how many seconds what it tells came.
+    fn looked(&mut self, sequence: Option<u64>, now: Instant) -> u32 {
+        match sequence {
+            // Told once more, as it was.
+            Some(sequence) if sequence == self.sequence => {}
+            Some(sequence) => *self = Self { sequence, since: self.until, until: now },
+            None => (self.since, self.until) = (now, now),
+        }
+        let over = self.until.saturating_duration_since(self.since).as_secs_f64().round();
+        (over as u32).max(1)
+    }
+}
+
 pub(super) fn reports(
     channel: Channel,
     proxy: String,
     metrics: Metrics,
-    tracker: Rc<RefCell<EdgeTracker>>,
+    (tracker, period): (Rc<RefCell<EdgeTracker>>, Rc<RefCell<Period>>),
     used: Rc<RefCell<Used>>,
     handle: Handle,
 ) -> Task {
@@ -51,6 +78,7 @@ pub(super) fn reports(
             let ending = rt::timeout(limits::REPORT, asked.wait_for(|asked| *asked)).await.is_some();
             let with_calls = ending || rt::now().saturating_duration_since(called) >= CALLS_EVERY;
             let mut delta = tracker.borrow_mut().poll(&metrics, with_calls);
+            let seconds = period.borrow_mut().looked(delta.as_ref().map(|delta| delta.sequence), rt::now());
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
             let (crowded, keyless) = (guards.crowded(), keys.keyless());
             let checked = guards.checked(rt::now());
@@ -76,7 +104,7 @@ pub(super) fn reports(
             let incarnation = tracker.borrow().incarnation();
             let empty = || v1::ReportRequest { proxy: proxy.clone(), incarnation, ..Default::default() };
             let edges = delta.as_mut().map(|delta| std::mem::take(&mut delta.edges)).unwrap_or_default();
-            let mut request = delta.map_or_else(empty, |d| report(&proxy, d));
+            let mut request = delta.map_or_else(empty, |d| v1::ReportRequest { seconds, ..report(&proxy, d) });
             request.ejections = out.into_iter().map(ejection).collect();
             request.breakers = open.into_iter().map(breaker).collect();
             request.crowded = crowded.into_iter().map(full).collect();
@@ -263,3 +291,6 @@ async fn renew(client: &mut CertificatesClient<Channel>, config: &Config, handle
     }
     Ok(svid)
 }
+
+#[cfg(test)]
+mod tests;

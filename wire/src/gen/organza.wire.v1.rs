@@ -2662,6 +2662,9 @@ pub struct ReportRequest {
     pub incarnation: u64,
     #[prost(uint64, tag = "3")]
     pub sequence: u64,
+    /// Over how many seconds came what is counted by sequence: more than 1 where nobody took reports for a while. An older release does not say.
+    #[prost(uint32, tag = "23")]
+    pub seconds: u32,
     /// Each an `Edge`, whose fields ascend: it is read where it lies.
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub edges: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,

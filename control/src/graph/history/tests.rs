@@ -51,6 +51,29 @@ fn a_moment_that_is_over_is_told_as_it_was() {
 }
 
 #[test]
+fn what_came_over_many_seconds_is_not_taken_for_that_of_one() {
+    let since = |history: &History<1, 11>, now| history.since(now, 10).map(|(sum, seconds)| (sum.requests, seconds));
+    let mut history = History::<1, 11>::default();
+    history.reach_back(100, 8);
+    history.add(&packed_counts(8, 1), 100);
+    assert_eq!(since(&history, 100), Some((8, 8)));
+    // What is told once more comes first, and is of one second.
+    let mut history = History::<1, 11>::default();
+    history.add(&packed_counts(1, 1), 100);
+    for _ in 0..2 {
+        history.reach_back(101, 8);
+        history.add(&packed_counts(8, 1), 101);
+    }
+    assert_eq!((since(&history, 101), history.slots().count()), (Some((17, 8)), 3));
+    // Nobody reaches further back than is kept, whatever he says, nor takes more room.
+    (0..100).chain([u64::MAX]).for_each(|seconds| history.reach_back(101, seconds));
+    assert_eq!((since(&history, 101), history.slots().count()), (Some((17, 10)), 11));
+    assert!(history.slots().map(|slot| slot.start()).is_sorted());
+    history.reach_back(0, 5);
+    assert_eq!(since(&history, 101), Some((17, 10)));
+}
+
+#[test]
 fn it_keeps_so_many_slots_and_forgets_those_that_are_too_old_however_few() {
     let mut history = History::<10, 6>::default();
     (0..100).for_each(|n| history.add(&packed_counts(1, 1), n * 10));

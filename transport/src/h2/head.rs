@@ -94,7 +94,9 @@ impl<'h> Fields<'h> {
             // Split for compression's sake (RFC 9113, section 8.2.3); an HTTP/1 application knows only one.
             6 if name == b"cookie" => {
                 if let Some(before) = self.into.get("cookie") {
-                    let joined = [before, b"; ", value].concat();
+                    // One that is empty says nothing, and at an end it would leave white space that another reader does not see.
+                    let between: &[u8] = if before.is_empty() || value.is_empty() { b"" } else { b"; " };
+                    let joined = [before, between, value].concat();
                     return self.into.set("cookie", &joined);
                 }
             }

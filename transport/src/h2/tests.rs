@@ -270,6 +270,11 @@ fn heads_that_could_be_read_in_two_ways_are_refused() {
     run(async {
         let get = || http::Request::get("http://a:1/").version(http::Version::HTTP_2);
         assert_eq!(asked(get().header("cookie", "x=1").header("cookie", "y=2").body(()).unwrap()).await, (200, "a:1|x=1; y=2".into()));
+        // An empty one leaves no trace: white space at an end is seen by one reader and not by the next.
+        for crumbs in [["", "x=1", "y=2"], ["x=1", "", "y=2"], ["x=1", "y=2", ""]] {
+            let request = crumbs.iter().fold(get(), |request, crumb| request.header("cookie", *crumb)).body(()).unwrap();
+            assert_eq!(asked(request).await, (200, "a:1|x=1; y=2".into()), "{crumbs:?}");
+        }
         assert_eq!(asked(get().header("host", "A:1").body(()).unwrap()).await.0, 200);
         assert_eq!(asked(get().header("host", "b").body(()).unwrap()).await.0, 400);
         assert_eq!(asked(get().header("host", "a:1").header("host", "a:1").body(()).unwrap()).await.0, 400);

@@ -24,16 +24,27 @@ fn rule(policies: usize, policy: usize, rule: usize) -> (String, u8, String) {
     (format!("10.{}.{}.0", policy % 256, policy / 256 * RULES + rule), 24, format!("/api/{policy}/{rule}"))
 }
 
-/// The Gateway `bench`, and the Service, as targets of policies.
-pub const GATEWAY: &str = "group: gateway.networking.k8s.io, kind: Gateway, name: bench";
-pub const SERVICE: &str = "group: \"\", kind: Service, name: bench";
+/// What policies are for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    reference: &'static str,
+    /// Requests are read there. Of bytes nobody knows a path, and a rule that names one lets none through.
+    is_read: bool,
+}
+
+const OF_SERVICE: &str = "group: \"\", kind: Service, name: bench";
+/// The Gateway `bench`, and the Service as one of requests and as one of bytes.
+pub const GATEWAY: Target = Target { reference: "group: gateway.networking.k8s.io, kind: Gateway, name: bench", is_read: true };
+pub const SERVICE: Target = Target { reference: OF_SERVICE, is_read: true };
+pub const BYTES: Target = Target { reference: OF_SERVICE, is_read: false };
 
 /// Objects for the Gateway `bench`.
 pub fn objects(policies: usize, token: bool) -> Result<String> {
     objects_for(GATEWAY, policies, token)
 }
 
-pub fn objects_for(target: &str, policies: usize, token: bool) -> Result<String> {
+pub fn objects_for(target: Target, policies: usize, token: bool) -> Result<String> {
+    let Target { reference: target, is_read } = target;
     let mut out = String::new();
     for policy in 0..policies {
         write!(
@@ -43,10 +54,8 @@ pub fn objects_for(target: &str, policies: usize, token: bool) -> Result<String>
         )?;
         for at in 0..RULES {
             let (block, length, path) = rule(policies, policy, at);
-            writeln!(
-                out,
-                "  - {{ sources: [{{ type: IPBlock, ipBlock: {{ cidr: {block}/{length} }} }}], destinations: [{{ paths: [{{ value: {path} }}] }}] }}"
-            )?;
+            let destinations = if is_read { format!(", destinations: [{{ paths: [{{ value: {path} }}] }}]") } else { String::new() };
+            writeln!(out, "  - {{ sources: [{{ type: IPBlock, ipBlock: {{ cidr: {block}/{length} }} }}]{destinations} }}")?;
         }
     }
     if token {

@@ -268,7 +268,7 @@ impl<'a> Field<'a> {
         Ok(contender)
     }
 
-    fn with(&self, target: &str) -> Result<String> {
+    fn with(&self, target: access::Target) -> Result<String> {
         self.tools.with.objects(target, self.collector.as_ref().map(|(port, _)| *port))
     }
 
@@ -302,8 +302,8 @@ impl<'a> Field<'a> {
     fn mesh(&self, speech: Speech) -> Result<Contender> {
         let [port] = free_ports()?;
         let app = if speech == Speech::Opaque { "tcp" } else { "http" };
-        let more = if speech == Speech::Opaque { "" } else { MESH_ROUTE };
-        let more = more.to_owned() + &self.with(access::SERVICE)?;
+        let (more, target) = if speech == Speech::Opaque { ("", access::BYTES) } else { (MESH_ROUTE, access::SERVICE) };
+        let more = more.to_owned() + &self.with(target)?;
         let file = peers::filled(&bench("mesh.yaml"), self.folder, &[("app", app.to_owned()), ("more", more)])?;
         let organza = |arguments: &[&str]| {
             let mut command = Command::new("taskset");

@@ -64,7 +64,7 @@ impl With {
     }
 
     /// Objects for a target of policies, with a collector at this port.
-    pub fn objects(self, target: &str, collector: Option<u16>) -> Result<String> {
+    pub fn objects(self, target: access::Target, collector: Option<u16>) -> Result<String> {
         let mut out = if self.policies { access::objects_for(target, POLICIES, false)? } else { String::new() };
         out.push_str(&collector.map_or_else(String::new, |port| policy(None, Some(port))));
         Ok(out)

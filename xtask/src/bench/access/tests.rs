@@ -14,3 +14,10 @@ fn every_rule_is_another_one_and_the_last_lets_callers_in() {
     assert_eq!((ours.matches("ipBlock: {").count(), theirs.matches("direct_remote_ip").count()), (20, 20));
     assert!(objects(0, false).unwrap().is_empty() && filters(0, false).unwrap().is_empty());
 }
+
+#[test]
+fn rules_for_bytes_name_no_path() {
+    let [read, unread] = [SERVICE, BYTES].map(|target| objects_for(target, 3, false).unwrap());
+    assert_eq!([&read, &unread].map(|objects| objects.matches("cidr: ").count()), [30, 30]);
+    assert_eq!([&read, &unread].map(|objects| objects.matches("paths: ").count()), [30, 0]);
+}

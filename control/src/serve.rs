@@ -137,13 +137,13 @@ async fn accept<E: Entrance>(
 ) {
     let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES));
     loop {
-        // Each ends by time, so one that waits comes in.
-        let Ok(handshake) = handshakes.clone().acquire_owned().await else { return };
-        let accepted = tokio::select! {
+        // Each handshake ends by time, so one that waits comes in.
+        let next = async { (handshakes.clone().acquire_owned().await, listener.accept().await) };
+        let (handshake, accepted) = tokio::select! {
             biased;
             // The port is free again when nobody is served any more.
             () = sender.closed() => return,
-            accepted = listener.accept() => accepted,
+            next = next => next,
         };
         let stream = match accepted {
             Ok(stream) => stream,

@@ -64,6 +64,23 @@ impl Entrance for Many {
     }
 }
 
+/// A control plane that serves whoever comes by its door.
+struct Served {
+    core: Arc<Core>,
+    credentials: Credentials,
+    door: mpsc::UnboundedSender<DuplexStream>,
+    serving: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    _folder: tempfile::TempDir,
+}
+
+fn served() -> Served {
+    let folder = tempfile::tempdir().unwrap();
+    let (core, credentials) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
+    let (door, connections) = mpsc::unbounded_channel();
+    let serving = tokio::spawn(serve(core.clone(), Many(connections), credentials.clone()));
+    Served { core, credentials, door, serving, _folder: folder }
+}
+
 type Ours = tokio_rustls::client::TlsStream<DuplexStream>;
 
 /// A connection that has greeted; with the credentials of nobody, a stranger's.
@@ -95,10 +112,7 @@ async fn until_it_ends(mut tls: Ours) -> tokio::time::Instant {
 
 #[tokio::test(start_paused = true)]
 async fn the_eldest_connection_of_a_member_ends_for_one_too_many() {
-    let folder = tempfile::tempdir().unwrap();
-    let (core, credentials) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
-    let (door, connections) = mpsc::unbounded_channel();
-    let serving = tokio::spawn(serve(core.clone(), Many(connections), credentials.clone()));
+    let Served { core, credentials, door, serving, _folder } = served();
     let mut open = Vec::new();
     for _ in 0..limits::CONNECTIONS_OF_ONE {
         open.push(tokio::spawn(until_it_ends(greeted(&door, &credentials).await)));
@@ -115,10 +129,7 @@ async fn the_eldest_connection_of_a_member_ends_for_one_too_many() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stranger_stays_for_so_long_and_no_longer() {
-    let folder = tempfile::tempdir().unwrap();
-    let (core, credentials) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
-    let (door, connections) = mpsc::unbounded_channel();
-    let serving = tokio::spawn(serve(core, Many(connections), credentials.clone()));
+    let Served { credentials, door, serving, core: _, _folder } = served();
     let begun = tokio::time::Instant::now();
     let ended = until_it_ends(greeted(&door, &Credentials::new(credentials.trust.clone())).await);
     let ended = tokio::time::timeout(2 * limits::STRANGER, ended).await.expect("it is ended") - begun;
@@ -128,10 +139,7 @@ async fn a_stranger_stays_for_so_long_and_no_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn so_many_shake_hands_at_once_and_the_next_waits() {
-    let folder = tempfile::tempdir().unwrap();
-    let (core, credentials) = crate::open(&crate::tests::config(folder.path()), Arc::new(Memory::default())).unwrap();
-    let (door, connections) = mpsc::unbounded_channel();
-    let serving = tokio::spawn(serve(core, Many(connections), credentials.clone()));
+    let Served { credentials, door, serving, core: _, _folder } = served();
     let begun = tokio::time::Instant::now();
     let silent: Vec<_> = (0..limits::HANDSHAKES).map(|_| tokio::io::duplex(64)).collect();
     let (silent, theirs): (Vec<_>, Vec<_>) = silent.into_iter().unzip();

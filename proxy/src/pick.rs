@@ -10,6 +10,7 @@ use model::{Backend, Endpoint, Endpoints, Labels, Locality, Nearest, Service, Se
 use routing::balance::{Balancer, EndpointId, Outcome, serves};
 use routing::eject::Ended;
 use smallvec::SmallVec;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use telemetry::Metrics;
@@ -135,7 +136,8 @@ pub struct Choice<'c> {
 }
 
 impl Balancers {
-    /// An endpoint for a request; those where it was come last, and those that are left out before them where the request was not heard.
+    /// An endpoint for a request; those where it was, and those whose machine acknowledges nothing, come last, and those that are left out before them where the
+    /// request was not heard.
     ///
     /// # Errors
     /// If there is none, or none that may take one more.
@@ -166,7 +168,14 @@ impl Balancers {
         let due = entry.look(other, endpoints, policy, with);
         let led = |led: u64| entry.balancer.usable_where(|name| routing::session::endpoint(name) == led);
         let led = with.tried.led.filter(|_| with.tried.at.is_empty()).and_then(led);
-        let id = entry.choose(led.or(due), with)?;
+        let silent = entry.at(&transport::rt::silent(), endpoints);
+        let id = match silent.is_empty() {
+            true => entry.choose(led.or(due), with)?,
+            false => {
+                let at: Vec<EndpointId> = with.tried.at.iter().copied().chain(silent).collect();
+                entry.choose(led.or(due), &Choice { tried: Tried { at: &at, ..with.tried }, ..*with })?
+            }
+        };
         // The balancer was told of this very set.
         let endpoint = entry.balancer.position(id).and_then(|at| endpoints.endpoints.get(at)).ok_or(Nobody::Absent)?;
         entry.balancer.started(id);
@@ -215,6 +224,15 @@ impl Balancers {
 }
 
 impl Entry {
+    /// The endpoints on these machines.
+    fn at(&self, machines: &[IpAddr], endpoints: &Endpoints) -> Vec<EndpointId> {
+        if machines.is_empty() {
+            return Vec::new();
+        }
+        let there = endpoints.endpoints.iter().filter(|endpoint| machines.contains(&endpoint.address));
+        there.filter_map(|endpoint| self.balancer.find(&endpoint.id)).collect()
+    }
+
     /// Whoever is due for a try, else by the balancer; with a place among its requests under way where the policy limits those.
     fn choose(&mut self, due: Option<EndpointId>, with: &Choice<'_>) -> Result<EndpointId, Nobody> {
         let Some(limit) = self.policy.endpoint_requests else {

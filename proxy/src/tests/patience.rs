@@ -8,7 +8,9 @@ use crate::limits;
 use crate::upstream::UpstreamKey;
 use model::route::Mirror;
 use model::traffic::{RequestLimits, TrafficPolicy};
-use model::{Backend, Fault, Filter, Kind, Retry, Rule, ServiceRef, Timeouts};
+use model::{Backend, Fault, Filter, Kind, Resource, Retry, Rule, ServiceRef, Timeouts};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use telemetry::Security;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -200,5 +202,56 @@ fn what_is_under_way_may_end_for_so_long_and_no_longer() {
         drop(handing);
         let ((), time) = took(crate::doors::work(web.worker.clone(), doors)).await;
         assert_eq!(time, limits::DRAIN);
+    });
+}
+
+/// On a connection of its own: the network says it once on each.
+const FINE_AND_CLOSED: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nfine";
+
+#[test]
+fn whose_machine_acknowledges_nothing_is_asked_last_until_it_is_heard_of() {
+    let gone: IpAddr = [10, 0, 0, 7].into();
+    let (Network::Says(answer, heard), _) = Network::says(FINE_AND_CLOSED) else { unreachable!() };
+    on(Network::SaysBut(answer, heard, gone), async {
+        let mut mesh = Mesh::new();
+        let web = mesh.proxy("web");
+        let mut all = resources::catalog(&[Place::plain("catalog-1", 9), Place::plain("catalog-2", 9)]);
+        for resource in &mut all {
+            if let Resource::Endpoints(set) = resource {
+                Arc::make_mut(set).endpoints[0].address = gone;
+            }
+        }
+        mesh.put(all);
+        // One of the first two comes to it, and to the other once nothing was acknowledged for so long.
+        let mut times = Vec::new();
+        for _ in 0..12 {
+            let (answer, time) = took(asked(&web, &get(""))).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            times.push(time);
+        }
+        let slow: Vec<_> = times.iter().filter(|time| **time >= MOMENT).collect();
+        assert!(matches!(slow[..], [time] if *time < Duration::from_secs(4)), "one finds out, and nobody else: {times:?}");
+        // Nobody knows it any more: somebody finds out again.
+        rt::sleep(transport::limits::UNACKNOWLEDGED_KNOWN).await;
+        let mut again = 0;
+        for _ in 0..12 {
+            again += usize::from(took(asked(&web, &get(""))).await.1 >= MOMENT);
+        }
+        assert_eq!(again, 1);
+    });
+}
+
+#[test]
+fn who_is_alone_is_asked_though_its_machine_acknowledges_nothing() {
+    let gone: IpAddr = [127, 0, 0, 1].into();
+    let (Network::Says(answer, heard), _) = Network::says(FINE_AND_CLOSED) else { unreachable!() };
+    on(Network::SaysBut(answer, heard.clone(), gone), async {
+        let (_mesh, web) = web(to_catalog());
+        for round in 1..=2 {
+            let mut caller = call(&web);
+            caller.write_all(get("").as_bytes()).await.unwrap();
+            rt::sleep(transport::limits::UNACKNOWLEDGED + MOMENT).await;
+            assert!(heard.lock().unwrap().windows(4).filter(|word| word == b"GET ").count() >= round, "it was asked");
+        }
     });
 }

@@ -3,12 +3,12 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transport::rt::{self, Accept, Connecting, Machine, Wire};
 
@@ -21,6 +21,8 @@ pub enum Network {
     Silent,
     /// Somebody who says this once anything was said to them, and no more.
     Says(Arc<str>, Heard),
+    /// The same, but for a machine that is gone: it acknowledges nothing.
+    SaysBut(Arc<str>, Heard, IpAddr),
 }
 
 /// What was said to them, on all connections.
@@ -38,9 +40,11 @@ impl Machine for Network {
         let (answer, heard) = match self {
             Self::Nowhere => return Box::pin(std::future::pending()),
             Self::Silent => (Arc::from(""), Heard::default()),
-            Self::Says(answer, heard) => (answer.clone(), heard.clone()),
+            Self::SaysBut(_, heard, gone) if to.ip() == *gone => (Arc::from(""), heard.clone()),
+            Self::Says(answer, heard) | Self::SaysBut(answer, heard, _) => (answer.clone(), heard.clone()),
         };
-        let other = Other { to, answer, told: 0, was_asked: false, heard, waker: None };
+        let gone = matches!(self, Self::SaysBut(_, _, gone) if to.ip() == *gone).then(rt::now);
+        let other = Other { to, answer, told: 0, was_asked: false, heard, gone, waker: None };
         Box::pin(std::future::ready(Ok(Box::new(other) as Box<dyn Wire>)))
     }
     fn bind(&self, _: SocketAddr) -> io::Result<Arc<dyn Accept>> {
@@ -65,6 +69,8 @@ struct Other {
     told: usize,
     was_asked: bool,
     heard: Heard,
+    /// Since when nothing is acknowledged.
+    gone: Option<Instant>,
     waker: Option<Waker>,
 }
 
@@ -74,6 +80,9 @@ impl Wire for Other {
     }
     fn peer_address(&self) -> SocketAddr {
         self.to
+    }
+    fn unanswered(&self) -> Option<Duration> {
+        self.gone.map(|since| rt::now().saturating_duration_since(since))
     }
     fn end(&mut self) {
         self.waker.take().into_iter().for_each(Waker::wake);

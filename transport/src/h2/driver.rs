@@ -174,7 +174,8 @@ impl Driver {
         }
         let Silence { since, doubt, asked, alarm, set } = &mut self.silence;
         let since = (*since)?;
-        if set.is_some_and(|set| set.saturating_duration_since(rt::now()) > FAR) {
+        // It may have gone off for a wait before this one, and is not set for this one then.
+        if alarm.is_set() && set.is_some_and(|set| set.saturating_duration_since(rt::now()) > FAR) {
             return None;
         }
         let mut at = set.filter(|_| doubt.is_some()).unwrap_or(since + limits::UNACKNOWLEDGED);

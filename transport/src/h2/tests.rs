@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use model::{Method, RequestHead, ResponseHead, Scheme};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -427,6 +428,30 @@ fn a_machine_that_is_heard_of_again_in_time_is_as_before() {
         tokio::time::sleep(limits::UNACKNOWLEDGED / 2).await;
         assert!(client.has_room());
     });
+}
+
+/// The alarm of a wait that was over goes off within the next one, too early for that.
+#[test]
+fn a_machine_that_goes_while_a_connection_is_busy_is_missed_all_the_same() {
+    for answered in [limits::UNACKNOWLEDGED / 2, limits::UNACKNOWLEDGED - Duration::from_millis(50)] {
+        run(async {
+            let (stream, mut there) = rt::Gone::machine();
+            let client = Client::new(stream, BytesMut::new()).await.unwrap();
+            let (_body, mut answer) = client.request(&post("/"), Length::None).unwrap();
+            tokio::time::sleep(answered).await;
+            // SETTINGS, and the answer: `:status: 204`.
+            there.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+            there.write_all(&[0, 0, 1, 1, 5, 0, 0, 0, 1, 0x89]).await.unwrap();
+            answer.head(&mut ResponseHead::default()).await.unwrap();
+            let asked = tokio::time::Instant::now();
+            let (_body, mut answer) = client.request(&post("/"), Length::None).unwrap();
+            let mut head = ResponseHead::default();
+            let answered = tokio::time::timeout(limits::BODY_IDLE, answer.head(&mut head)).await;
+            let error = answered.expect("it is missed before its caller gives up").unwrap_err();
+            assert!(error.gone, "{error}");
+            assert!(asked.elapsed() <= limits::UNACKNOWLEDGED_EFFECT + limits::UNACKNOWLEDGED_PROBE, "{:?}", asked.elapsed());
+        });
+    }
 }
 
 /// What waits on a stream of a connection that many share hears of it, too.

@@ -10,6 +10,11 @@ use tokio::time::Sleep;
 pub struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
+    /// Whether it will wake who polled it last. One that has gone off wakes nobody until it is polled again, also where it went off too early.
+    pub fn is_set(&self) -> bool {
+        self.0.as_ref().is_some_and(|sleep| !sleep.is_elapsed())
+    }
+
     /// Ready at `until`, or later. To be polled by the task that waits, for as long as it does.
     pub fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
         let until = tokio::time::Instant::from_std(until);

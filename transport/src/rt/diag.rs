@@ -1,6 +1,7 @@
 //! What the kernel knows of the other end of a connection (`sock_diag(7)`): whether it acknowledges what it is sent. A machine that is there does,
 //! however long its program thinks and however little it reads. Costs four system calls, so only who has waited for long asks. Never knows what is sent.
 
+use crate::limits;
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 use std::net::{IpAddr, SocketAddr};
@@ -26,17 +27,21 @@ const UNSENT: usize = 144;
 /// So many tries one after another that nobody acknowledged, each twice as long after the one before; and so many questions whether anybody is there.
 const TRIES: u8 = 3;
 const QUESTIONS: u8 = 2;
+/// So many are enough after [`limits::UNACKNOWLEDGED_EFFECT`]: the first pause between two is as long as round trips were of late, which on a machine that is busy is
+/// long too, and would else be what says how soon it is found out who is gone.
+const TRIES_IN_THE_END: u8 = 2;
 
-/// For how long the machine at the other end has acknowledged nothing, though it was sent the same again and again, or was asked whether it is there. `None`
-/// where it acknowledges all, or has only no room for more; and where the kernel does not say.
-pub(super) fn unanswered(local: SocketAddr, peer: SocketAddr) -> Option<Duration> {
+/// For how long of the time that was `waited` the machine at the other end has acknowledged nothing, though it was sent the same again and again, or was asked
+/// whether it is there; zero where it was sent the same too seldom to tell. `None` where it acknowledges all, or has only no room for more; and where the kernel
+/// does not say.
+pub(super) fn unanswered(local: SocketAddr, peer: SocketAddr, waited: Duration) -> Option<Duration> {
     let socket =
         socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, Some(SOCK_DIAG)).ok()?;
     sendto(&socket, &question(local, peer), SendFlags::empty(), &SocketAddrNetlink::new(0, 0)).ok()?;
     let mut answer = [0; 1024];
     // The kernel has answered before the question was sent.
     let (read, _) = recv(&socket, &mut answer, RecvFlags::empty()).ok()?;
-    silence(info(answer.get(..read)?)?)
+    silence(info(answer.get(..read)?)?, waited)
 }
 
 fn question(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
@@ -75,14 +80,19 @@ fn info(answer: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn silence(info: &[u8]) -> Option<Duration> {
+fn silence(info: &[u8], waited: Duration) -> Option<Duration> {
     let byte = |at: usize| info.get(at).copied();
     let word = |at: usize| Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?));
-    let silent = Duration::from_millis(u64::from(word(LAST_ACKNOWLEDGED)?));
-    let is_tried = word(UNACKNOWLEDGED)? > 0 && byte(RETRANSMITS)? >= TRIES;
+    // Who was sent nothing for long had nothing to acknowledge.
+    let silent = Duration::from_millis(u64::from(word(LAST_ACKNOWLEDGED)?)).min(waited);
+    let (unacknowledged, tries) = (word(UNACKNOWLEDGED)?, byte(RETRANSMITS)?);
     // What waits for room is asked about, too: who is there says that there is none, and is not gone.
-    let is_asked = word(UNACKNOWLEDGED)? == 0 && word(UNSENT)? == 0 && byte(PROBES)? >= QUESTIONS;
-    (is_tried || is_asked).then_some(silent)
+    let is_asked = unacknowledged == 0 && word(UNSENT)? == 0 && byte(PROBES)? >= QUESTIONS;
+    let enough = if silent < limits::UNACKNOWLEDGED_EFFECT { TRIES } else { TRIES_IN_THE_END };
+    match unacknowledged > 0 && tries > 0 {
+        true if tries < enough => Some(Duration::ZERO),
+        is_tried => (is_tried || is_asked).then_some(silent),
+    }
 }
 
 #[cfg(test)]

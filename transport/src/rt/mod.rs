@@ -15,7 +15,7 @@ mod timeout;
 
 pub use alarm::Alarm;
 pub use datagram::{DatagramGroup, Datagrams};
-pub use doubt::{Doubt, is_gone};
+pub use doubt::{Doubt, is_gone, silent};
 pub use listener::{Bound, Group, Listener};
 pub use machine::{Accept, Connecting, Here, Machine, Wire, on};
 pub use ring::{Ringed, choose as choose_ring, is_open as has_ring};

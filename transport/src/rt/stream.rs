@@ -231,14 +231,14 @@ impl Stream {
         }
     }
 
-    /// For how long the machine at the other end has acknowledged nothing, though it was sent the same again and again, or was asked since it is doubted; `None`
-    /// where it does. Of what lies inside of another connection nothing is known.
-    pub(super) fn unanswered(&self) -> Option<Duration> {
+    /// For how long of the time that was `waited` the machine at the other end has acknowledged nothing, though it was sent the same again and again, or was asked
+    /// since it is doubted; zero where that cannot be told yet, `None` where it does. Of what lies inside of another connection nothing is known.
+    pub(super) fn unanswered(&self, waited: Duration) -> Option<Duration> {
         match self {
             Self::Wire(wire) => wire.unanswered(),
-            Self::With(with) => with.stream.unanswered(),
+            Self::With(with) => with.stream.unanswered(waited),
             Self::Tls(tls) if let Socket::Wire(wire) = tls.session.get_ref().0 => wire.unanswered(),
-            _ => self.descriptor().and_then(|_| super::diag::unanswered(self.local_address()?, self.peer_address()?)),
+            _ => self.descriptor().and_then(|_| super::diag::unanswered(self.local_address()?, self.peer_address()?, waited)),
         }
     }
 

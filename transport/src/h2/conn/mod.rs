@@ -202,7 +202,7 @@ impl Connection {
 
     /// Whether somebody waits for what the peer has to say.
     pub fn awaits(&self) -> bool {
-        self.facing == Facing::Upstream && self.streams.held() > 0
+        self.facing == Facing::Upstream && self.streams.open() > 0
     }
 
     /// Asks whether the peer's program is there. Whatever comes next says so.

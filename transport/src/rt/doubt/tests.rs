@@ -71,3 +71,28 @@ async fn who_is_there_is_looked_for_less_and_less_often() {
     tokio::time::advance(Duration::from_secs(3)).await;
     assert_eq!((doubt.look(&gone), doubt.pause()), (Duration::from_secs(3), limits::UNACKNOWLEDGED_PROBE));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_is_silent_until_it_is_heard_or_was_not_looked_for_for_long() {
+    let (gone, _there) = Gone::machine();
+    let machine: IpAddr = [127, 0, 0, 1].into();
+    let mut doubt = Doubt::of(&gone);
+    tokio::time::advance(limits::UNACKNOWLEDGED - Duration::from_millis(1)).await;
+    doubt.look(&gone);
+    assert!(silent().is_empty(), "it may still answer");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    doubt.look(&gone);
+    doubt.look(&gone);
+    assert_eq!(silent(), [machine]);
+    doubt.end(&gone);
+    assert!(silent().is_empty(), "something came");
+    Doubt::of(&gone).look(&gone);
+    tokio::time::advance(limits::UNACKNOWLEDGED_KNOWN - Duration::from_millis(1)).await;
+    assert_eq!(silent(), [machine]);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(silent().is_empty(), "nobody knows any more");
+    for number in 0..limits::UNACKNOWLEDGED_MACHINES as u32 + 9 {
+        is_silent(std::net::Ipv4Addr::from(number).into());
+    }
+    assert_eq!(silent().len(), limits::UNACKNOWLEDGED_MACHINES);
+}

@@ -12,6 +12,9 @@ use std::rc::Rc;
 use tokio::io::AsyncWriteExt;
 use transport::Stream;
 
+/// So many fields at most are written beside those that were read.
+const OURS: usize = 8;
+
 pub type Fields = BTreeMap<String, Vec<Vec<u8>>>;
 
 /// A request, read to its end.
@@ -91,7 +94,7 @@ pub async fn requests(bytes: &[u8]) -> (Vec<Request>, bool) {
         }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.half_close(true).header_read_timeout(None).max_headers(transport::limits::HEADERS).auto_date_header(false);
+    builder.half_close(true).header_read_timeout(None).max_headers(transport::limits::HEADERS + OURS).auto_date_header(false);
     let served = builder.serve_connection(TokioIo::new(server), service).await;
     drop(client);
     let read = read.take();

@@ -218,6 +218,17 @@ fn take_object(file: &Arc<str>, mut value: Value, spans: BTreeMap<String, Place>
             return;
         }
     }
+    if !crate::schema::is_others(group, &kind) {
+        let namespace = text("/metadata/namespace");
+        let wrong = if is_segment(&name) { None } else { Some(("name", &name, SEGMENT)) };
+        let wrong = wrong.or_else(|| (!namespace.is_empty() && !is_label(&namespace)).then_some(("namespace", &namespace, LABEL)));
+        if let Some((field, found, rule)) = wrong {
+            let at = spans.get(&format!("metadata.{field}")).unwrap_or(&place);
+            let what = format!("metadata.{field} is no name: {found:?}");
+            problems.push(problem(file, at.line, at.column, "Invalid", what, Some(rule.into())));
+            return;
+        }
+    }
     let namespaced = !CLUSTER_WIDE.contains(&kind.as_str());
     let written = Some(text("/metadata/namespace")).filter(|n| !n.is_empty());
     let namespace = if namespaced { written.unwrap_or_else(|| "default".into()) } else { String::new() };
@@ -227,6 +238,23 @@ fn take_object(file: &Arc<str>, mut value: Value, spans: BTreeMap<String, Place>
     let object = ObjectRef::new(group, &kind, &namespace, &name);
     let written = FINGERPRINT.hash_one(&value);
     objects.push(Object { object, api_version, value: Arc::new(value), place, spans: Arc::new(spans), written });
+}
+
+const SEGMENT: &str = "write a name of at most 253 bytes without white space, `/` and `%`, as Kubernetes has them";
+const LABEL: &str = "write a DNS label (RFC 1123): at most 63 small letters, digits and `-`, a letter or digit at each end";
+
+/// What Kubernetes takes for the name of any object; most kinds want a DNS name.
+fn is_segment(name: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '%');
+    name.len() <= 253 && !matches!(name, "." | "..") && !name.contains(is_odd)
+}
+
+/// What Kubernetes takes for the name of a namespace.
+fn is_label(name: &str) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    let fits = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+    bytes.len() <= 63 && is_end(bytes.first()) && is_end(bytes.last()) && bytes.iter().all(fits)
 }
 
 pub(crate) fn report(object: &ObjectRef, reason: &str, message: String, fix: Option<String>) -> Report {

@@ -131,3 +131,28 @@ fn a_name_that_yaml_takes_for_something_else_is_told_as_that() {
     assert!(objects.is_empty());
     assert_eq!(problems[0].report.message, "metadata.name is no text: false");
 }
+
+/// By which they are named on the wire, where `/` parts one word from the next.
+#[test]
+fn names_that_kubernetes_would_not_take_are_refused_where_they_stand() {
+    let read = |name: &str, namespace: &str| {
+        let text = format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  namespace: {namespace}\n");
+        let (objects, problems) = parse("f.yaml", &text);
+        assert_eq!(objects.len() + problems.len(), 1, "{text}");
+        problems.first().map(|problem| (problem.place.line, problem.report.message.clone()))
+    };
+    let (long, longer) = ("a".repeat(63), "a".repeat(253));
+    for (name, namespace) in [("a", "b"), ("Orders_1.x:y", "b-2"), ("a", &*long), (&*longer, "'0'")] {
+        assert_eq!(read(name, namespace), None, "{name} {namespace}");
+    }
+    for name in ["a/b", "a%2fb", "'a b'", "'..'", "'.'", &*format!("{longer}a"), "\"a\\0b\""] {
+        assert!(read(name, "b").is_some_and(|(line, what)| line == 4 && what.starts_with("metadata.name is no name")), "{name}");
+    }
+    for namespace in ["organza/system", "Shop", "a.b", "'-a'", "a-", "a_b", "ä", &*format!("{long}a")] {
+        let told = read("a", namespace);
+        assert!(told.is_some_and(|(line, what)| line == 5 && what.starts_with("metadata.namespace is no name")), "{namespace}");
+    }
+    // What is none of ours is passed over, whatever its name.
+    let (objects, problems) = parse("f.yaml", "apiVersion: example.com/v1\nkind: Odd\nmetadata: {name: a/b, namespace: C/d}\n");
+    assert_eq!((objects.len(), problems.len()), (1, 0));
+}

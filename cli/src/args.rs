@@ -3,7 +3,8 @@
 use crate::failure::{Context, Failure, Outcome};
 use crate::{
     access, bug_report, ca, check, completions, control_process, dashboard, demo, diff, down, explain, gateway_pod, get, graph, install,
-    load, logs, man, pipe, probe, proxy_process, renew, run, sample, status, tap, token, top, trace, trust, up, upgrade, validate, wait,
+    load, logs, man, pipe, probe, proxy_process, renew, run, sample, settled, status, tap, token, top, trace, trust, up, upgrade, validate,
+    wait,
 };
 use clap::{Parser, Subcommand};
 use std::pin::Pin;
@@ -137,6 +138,7 @@ fn alone<A: clap::Args>(name: &'static str) -> A {
 
 pub fn run(organza: Organza) -> Outcome<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing(|| "start the runtime".into())?;
+    runtime.spawn(settled::watch());
     runtime.block_on(work(organza.command))
 }
 

@@ -32,6 +32,9 @@ pub const ANSWER: Duration = Duration::from_secs(10);
 pub const REGISTER_AGAIN: Duration = Duration::from_secs(2);
 /// How often a Gateway's pod looks whether it may use another number of processors.
 pub const LOOK_AT_PROCESSORS: Duration = Duration::from_secs(10);
+/// After so long a process has started, and gives back what only that needed; and from time to time what has been needed since.
+pub const SETTLED: Duration = Duration::from_secs(10);
+pub const SETTLED_AGAIN: Duration = Duration::from_secs(600);
 /// How long connecting to an upstream or a proxy may take, saying why it broke, and taking a word that was asked for.
 pub const CONNECT: Duration = Duration::from_secs(5);
 

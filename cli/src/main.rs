@@ -48,6 +48,7 @@ mod render;
 mod renew;
 mod run;
 mod sample;
+mod settled;
 mod status;
 mod succession;
 mod supervise;

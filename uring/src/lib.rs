@@ -3,7 +3,7 @@
 //!
 //! Knows no runtime: [`Ring::turn`] is called before its thread waits, and the thread waits for the ring's own descriptor, which is readable when a turn is due.
 //!
-//! This is the one crate that has unsafe code. What it promises the kernel: pieces for received bytes live as long as the process, and a send is done before
+//! This is one of the two crates that have unsafe code (the other is `resident`). What it promises the kernel: pieces for received bytes live as long as the process, and a send is done before
 //! the call that asked for it returns, for each is told not to wait.
 
 mod pieces;

@@ -8,6 +8,7 @@ mod contender;
 pub mod floor;
 mod idle;
 mod load;
+mod phases;
 mod report;
 mod telling;
 
@@ -26,6 +27,8 @@ pub use telling::sink;
 
 const ROUNDS: usize = 9;
 const IDLE: &str = "idle";
+/// Whose time is told by phases, in this order.
+const LOOKED_INTO: [&str; 3] = ["organza", "haproxy", "floor"];
 /// Length of one measurement.
 const SECONDS: u64 = 3;
 
@@ -40,7 +43,7 @@ pub struct Round {
 }
 
 /// `--case NAME` (all; may be given several times), `--rounds N`, `--json FILE`, `--organza FILE` (else the release build), `--with traced,policies` (Organza
-/// has a collector that takes its spans, and 100 policies of access).
+/// has a collector that takes its spans, and 100 policies of access), `--phases` (no rounds: where the time goes, of `h1-64` or the cases named).
 pub fn run(arguments: &[String]) -> Result<()> {
     let values =
         |name: &'static str| arguments.iter().zip(arguments.iter().skip(1)).filter(move |(at, _)| *at == name).map(|(_, value)| value);
@@ -67,6 +70,17 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let with = values("--with").next().map_or(Ok(telling::With::default()), |text| telling::With::parse(text))?;
     let tools = Tools { organza, envoy: peers::envoy()?, with };
     let folder = std::env::temp_dir().join(format!("organza-bench-{}", std::process::id()));
+    if arguments.iter().any(|argument| argument == "--phases") {
+        peers::install(&[("perf", "linux-perf")])?;
+        let is_chosen = |case: &&Case| if names.is_empty() { case.name == "h1-64" } else { names.iter().any(|name| *name == case.name) };
+        for case in CASES.iter().filter(is_chosen) {
+            std::fs::create_dir_all(&folder)?;
+            let looked = look_into(case, &tools, &folder).with_context(|| case.name);
+            std::fs::remove_dir_all(&folder).ok();
+            print!("{}", looked?);
+        }
+        return Ok(());
+    }
     let mut results: Vec<report::Result> = Vec::new();
     for case in CASES.iter().filter(|case| names.is_empty() || names.iter().any(|name| *name == case.name)) {
         eprintln!("{}: {}", case.name, case.shape);
@@ -116,6 +130,21 @@ fn measure(case: &'static Case, tools: &Tools, folder: &Path, rounds: usize) -> 
         }
     }
     Ok(table)
+}
+
+/// Of Organza and, beside it, the reference and the floor, where the case has them.
+fn look_into(case: &'static Case, tools: &Tools, folder: &Path) -> Result<String> {
+    let field = Field::new(case, tools, folder)?;
+    let mut looked = Vec::new();
+    for contender in field.contenders()?.iter().filter(|contender| LOOKED_INTO.iter().any(|name| contender.name.starts_with(name))) {
+        let named = || contender.name.clone();
+        answers(contender).with_context(named)?;
+        shoot(contender, 1).with_context(named)?;
+        let (round, phases) = phases::of(contender).with_context(named)?;
+        looked.push((contender.name.clone(), round, phases));
+    }
+    looked.sort_by_key(|(name, ..)| LOOKED_INTO.iter().position(|known| name.starts_with(known)));
+    Ok(phases::table(case.name, &looked))
 }
 
 fn one(contender: &Contender) -> Result<Round> {

@@ -16,13 +16,19 @@ const CONNECTIONS: [usize; 2] = [1_000, 10_000];
 const SERVICES: [usize; 2] = [1_000, 10_000];
 const PLAIN: Case = Case { name: "idle", shape: "", way: Way::Edge { front: Speech::Http1, back: Speech::Http1 }, load: SMALL };
 const TLS: Case = Case { name: "idle-tls", shape: "", way: Way::Edge { front: Speech::Tls1, back: Speech::Http1 }, load: SMALL };
+/// Before anybody's memory is looked at: what a start needed is given back by then, where it is given back.
+const WAITED: Duration = Duration::from_secs(12);
+/// What comes with the first connections, as the code that serves them, is not what another one costs.
+const FIRST: usize = 50;
 const SMALL: Load = Load::Http1(1, Request::Small);
 
 pub struct Idle {
     pub case: &'static str,
     pub proxy: String,
     pub number: usize,
-    /// Megabytes with nothing, and with so many.
+    /// Megabytes of one that waits for the first.
+    pub idle_mb: f64,
+    /// With none that is kept, and with so many.
     pub none_mb: f64,
     pub all_mb: f64,
 }
@@ -40,7 +46,12 @@ pub fn measure(tools: &Tools, folder: &Path) -> Result<Vec<Idle>> {
             std::fs::create_dir_all(folder)?;
             // Each number gets proxies that have never seen a connection.
             let field = Field::new(case, tools, folder)?;
-            for contender in field.contenders()? {
+            let contenders = field.contenders()?;
+            for contender in &contenders {
+                super::answers(contender).with_context(|| contender.name.clone())?;
+            }
+            std::thread::sleep(WAITED);
+            for contender in contenders {
                 all.push(connections(case, &contender, number).with_context(|| contender.name.clone())?);
             }
             drop(field);
@@ -58,13 +69,19 @@ fn memory(contender: &Contender) -> f64 {
 }
 
 fn connections(case: &Case, contender: &Contender, number: usize) -> Result<Idle> {
-    super::answers(contender)?;
-    let none_mb = memory(contender);
-    let held = if contender.tls { Held::tls(contender.port, number)? } else { Held::plain(contender.port, number)? };
+    let hold = |number| if contender.tls { Held::tls(contender.port, number) } else { Held::plain(contender.port, number) };
+    let with = |number| -> Result<f64> {
+        let held = hold(number)?;
+        std::thread::sleep(Duration::from_secs(1));
+        let memory = memory(contender);
+        drop(held);
+        Ok(memory)
+    };
+    let idle_mb = memory(contender);
+    with(FIRST)?;
     std::thread::sleep(Duration::from_secs(1));
-    let all_mb = memory(contender);
-    drop(held);
-    Ok(Idle { case: case.name, proxy: contender.name.clone(), number, none_mb, all_mb })
+    let none_mb = memory(contender);
+    Ok(Idle { case: case.name, proxy: contender.name.clone(), number, idle_mb, none_mb, all_mb: with(number)? })
 }
 
 enum Held {
@@ -107,12 +124,12 @@ fn services(tools: &Tools, folder: &Path, number: usize) -> Result<Idle> {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        // It waits for this, too: what taking them needed is given back by then.
-        std::thread::sleep(Duration::from_secs(5));
+        std::thread::sleep(WAITED);
         let memory = memory(&contender);
         drop((contender, field));
         std::fs::remove_dir_all(folder).ok();
         Ok(memory)
     };
-    Ok(Idle { case: "services", proxy: "organza".into(), number, none_mb: with(1)?, all_mb: with(number)? })
+    let none_mb = with(1)?;
+    Ok(Idle { case: "services", proxy: "organza".into(), number, idle_mb: none_mb, none_mb, all_mb: with(number)? })
 }

@@ -47,10 +47,11 @@ pub fn table((case, by_proxy): &Result) -> String {
 }
 
 pub fn idle(waiting: &[Idle]) -> String {
-    let mut out = "waiting   proxy             number   none MB    all MB  KB each\n".to_owned();
+    let mut out = "waiting   proxy             number   idle MB   none MB    all MB  KB each\n".to_owned();
     for one in waiting {
         let (case, proxy, number, each) = (one.case, &one.proxy, one.number, one.kb_each());
-        out.push_str(&format!("{case:<9} {proxy:<16} {number:>7} {:>9.1} {:>9.1} {each:>8.2}\n", one.none_mb, one.all_mb));
+        let [idle, none, all] = [one.idle_mb, one.none_mb, one.all_mb];
+        out.push_str(&format!("{case:<9} {proxy:<16} {number:>7} {idle:>9.1} {none:>9.1} {all:>9.1} {each:>8.2}\n"));
     }
     out
 }
@@ -71,7 +72,7 @@ pub fn json(results: &[Result], waiting: &[Idle]) -> String {
     });
     let idle = waiting.iter().map(|one| {
         serde_json::json!({
-            "case": one.case, "proxy": one.proxy, "number": one.number, "idle_mb": one.none_mb, "loaded_mb": one.all_mb, "kb_each": one.kb_each(),
+            "case": one.case, "proxy": one.proxy, "number": one.number, "idle_mb": one.idle_mb, "none_mb": one.none_mb, "loaded_mb": one.all_mb, "kb_each": one.kb_each(),
         })
     });
     format!("{:#}\n", serde_json::json!({ "results": rows.chain(idle).collect::<Vec<_>>() }))

@@ -34,10 +34,15 @@ fn a_verdict_allocates_nothing() {
             };
             for moment in [Moment::Opened, Moment::Stream, Moment::Request(request)] {
                 let of = Attributes { peer: peer.as_ref(), plaintext: false, address, ports: &[80], server_name: None, moment };
-                let region = Region::new(COUNTED);
-                let verdict = engine.decide(&place, &of);
-                let counted = region.change();
-                assert_eq!((counted.allocations, counted.reallocations), (0, 0), "{count} policies, {caller}: {}", verdict.decided);
+                let took = |_| {
+                    let region = Region::new(COUNTED);
+                    let verdict = engine.decide(&place, &of);
+                    let counted = region.change();
+                    (counted.allocations + counted.reallocations, verdict.decided.to_string())
+                };
+                // The allocator counts all threads, and that of the test's runner is at work now and then: one of some must be quiet.
+                let fewest = (0..5).map(took).min().unwrap();
+                assert_eq!(fewest.0, 0, "{count} policies, {caller}: {}", fewest.1);
             }
         }
     }

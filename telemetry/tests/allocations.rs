@@ -25,6 +25,20 @@ fn record(reporter: Reporter, path: &str) -> Record {
     }
 }
 
+/// Rounds of which one at least must be quiet: the allocator counts all threads, and that of the test's runner is at work now and then.
+const ROUNDS: usize = 5;
+
+/// The fewest allocations that a thousand times of this took.
+fn fewest(mut work: impl FnMut()) -> usize {
+    let round = |_| {
+        let region = Region::new(ALLOCATOR);
+        (0..1000).for_each(|_| work());
+        let counted = region.change();
+        counted.allocations + counted.reallocations
+    };
+    (0..ROUNDS).map(round).min().unwrap()
+}
+
 #[test]
 fn recording_a_request_allocates_nothing() {
     for reporter in [Reporter::Source, Reporter::Destination, Reporter::Gateway] {
@@ -32,11 +46,8 @@ fn recording_a_request_allocates_nothing() {
         let mut worker = metrics.worker();
         let record = record(reporter, "/items/4711");
         worker.observe(&record);
-        let region = Region::new(ALLOCATOR);
-        (0..1000).for_each(|_| worker.observe(&record));
-        let counted = region.change();
-        assert_eq!((counted.allocations, counted.reallocations), (0, 0), "{reporter:?}");
-        assert_eq!(metrics.edges().values().map(|edge| edge.requests).sum::<u64>(), 1001);
+        assert_eq!(fewest(|| worker.observe(&record)), 0, "{reporter:?}");
+        assert_eq!(metrics.edges().values().map(|edge| edge.requests).sum::<u64>(), 1 + 1000 * ROUNDS as u64);
     }
     // Nor of a caller whose paths are too many to be told apart.
     let metrics = Metrics::new();
@@ -47,8 +58,5 @@ fn recording_a_request_allocates_nothing() {
         record.path = format!("/a/{}", word(n));
         worker.observe(&record);
     }
-    let region = Region::new(ALLOCATOR);
-    (0..1000).for_each(|_| worker.observe(&record));
-    let counted = region.change();
-    assert_eq!((counted.allocations, counted.reallocations), (0, 0), "of one who scans");
+    assert_eq!(fewest(|| worker.observe(&record)), 0, "of one who scans");
 }

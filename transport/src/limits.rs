@@ -48,7 +48,7 @@ pub const UNACKNOWLEDGED: Duration = Duration::from_secs(2);
 pub const UNACKNOWLEDGED_EFFECT: Duration = Duration::from_secs(5);
 /// For so long after a machine acknowledged nothing, others are asked before it; and of so many machines at most that is known.
 pub const UNACKNOWLEDGED_KNOWN: Duration = Duration::from_secs(10);
-pub const UNACKNOWLEDGED_MACHINES: usize = 1024;
+pub const UNACKNOWLEDGED_MACHINES: usize = 64;
 /// How often it is asked then.
 pub const UNACKNOWLEDGED_PROBE: Duration = Duration::from_secs(1);
 /// How long it is not looked after at most where it answers.

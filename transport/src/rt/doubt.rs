@@ -32,7 +32,8 @@ pub fn silent() -> Vec<IpAddr> {
     })
 }
 
-fn is_silent(machine: IpAddr) {
+/// It acknowledges nothing.
+fn missed(machine: IpAddr) {
     SILENT.with_borrow_mut(|silent| {
         silent.retain(|(known, _)| *known != machine);
         if silent.len() < limits::UNACKNOWLEDGED_MACHINES {
@@ -41,7 +42,7 @@ fn is_silent(machine: IpAddr) {
     });
 }
 
-fn is_heard(machine: IpAddr) {
+fn heard(machine: IpAddr) {
     SILENT.with_borrow_mut(|silent| silent.retain(|(known, _)| *known != machine));
 }
 
@@ -71,7 +72,7 @@ impl Doubt {
         };
         let silent = unanswered.unwrap_or_default();
         if silent >= limits::UNACKNOWLEDGED {
-            machine(stream).into_iter().for_each(is_silent);
+            machine(stream).into_iter().for_each(missed);
         }
         silent
     }
@@ -84,7 +85,7 @@ impl Doubt {
     /// Something came.
     pub fn end(self, stream: &Stream) {
         stream.doubt(false);
-        machine(stream).into_iter().for_each(is_heard);
+        machine(stream).into_iter().for_each(heard);
     }
 }
 

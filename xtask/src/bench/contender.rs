@@ -3,7 +3,7 @@
 
 use super::access;
 use super::case::{Case, Load, Request, Speech, Way};
-use super::load::{HOST, LARGE, SMALL};
+use super::load::{self, HOST, LARGE, SMALL};
 use super::telling::{self, Collector, Telling, With};
 use crate::peers;
 use crate::running::{Running, free_ports, wait_for_port};
@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The processor that proxies get; callers and backend go where the kernel puts them.
+/// The processor that proxies get; callers and backend get the others.
 const PROCESSOR: &str = "0";
 
 /// One header edit each way.
@@ -82,7 +82,7 @@ impl<'a> Field<'a> {
     pub fn new(case: &'static Case, tools: &'a Tools, folder: &'a Path) -> Result<Self> {
         let [backend] = free_ports()?;
         let command = |program: &Path, word: &str, more: &[&str]| {
-            let mut command = Command::new(program);
+            let mut command = load::beside(program);
             command.arg(word).args(more);
             command
         };
@@ -406,7 +406,7 @@ fn bench(name: &str) -> PathBuf {
 }
 
 fn nginx(file: &Path) -> Command {
-    let mut command = Command::new("nginx");
+    let mut command = load::beside("nginx");
     command.args(["-e", "/dev/null", "-c"]).arg(file);
     command
 }

@@ -3,6 +3,7 @@
 
 use super::case::{Load, Request};
 use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -43,13 +44,25 @@ pub fn shoot(load: Load, target: &Target<'_>, seconds: u64) -> Result<Shot> {
     }
 }
 
+/// Callers and backends keep off the processor that is the proxy's: the kernel puts them there now and then, and what a proxy waits for it then is another figure
+/// in each round.
+pub fn beside(program: impl AsRef<OsStr>) -> Command {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    if count < 2 {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", &format!("1-{}", count - 1)]).arg(program);
+    command
+}
+
 /// wrk's own counts; every answer but 2xx, and every one of another length, is an error here.
 fn wrk(connections: u32, request: Request, target: &Target<'_>, seconds: u64) -> Result<Shot> {
     let script = target.folder.join("wrk.lua");
     fs::write(&script, lua(request, target.routes))?;
     let scheme = if target.tls { "https" } else { "http" };
     let url = format!("{scheme}://127.0.0.1:{}/items/1", target.port);
-    let mut command = Command::new("wrk");
+    let mut command = beside("wrk");
     command.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "-s"]).arg(script);
     if let Some(token) = &target.token {
         command.args(["-H", &format!("Authorization: Bearer {token}")]);
@@ -132,7 +145,7 @@ end\n"
 fn h2load(connections: u32, streams: u32, messages: Option<usize>, target: &Target<'_>, seconds: u64) -> Result<Shot> {
     let log = target.folder.join("h2load.log");
     fs::remove_file(&log).ok();
-    let mut command = Command::new("h2load");
+    let mut command = beside("h2load");
     command.args([&format!("-c{connections}"), &format!("-m{streams}"), &format!("-D{seconds}"), "-t1", "--log-file"]).arg(&log);
     command.args(["-H", "x-bench: 1", "-H", &format!(":authority: {HOST}")]);
     if let Some(messages) = messages {

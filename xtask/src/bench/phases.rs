@@ -47,13 +47,16 @@ const PHASES: &[(&str, &[&str])] = &[
 const CALLS: &[(&str, &[&str])] = &[
     ("kernel: receive", &["recvfrom", "recvmsg", "read", "readv"]),
     ("kernel: send", &["sendto", "sendmsg", "write", "writev"]),
-    ("kernel: wait", &["epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter", "poll"]),
+    ("kernel: wait", &["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll"]),
+    ("kernel: io_uring", &["io_uring_enter"]),
     ("kernel: open and close", &["accept4", "accept", "connect", "socket", "close", "epoll_ctl", "shutdown", "setsockopt", "getsockopt"]),
 ];
 const OTHER: &str = "other";
 const KERNEL: &str = "kernel: other";
 /// Before a name of a call, where the kernel begins with it.
-const ENTRY: &str = "__x64_sys_";
+const ENTRIES: [&str; 3] = ["__x64_sys_", "__arm64_sys_", "__do_sys_"];
+/// Of a column.
+const WIDTH: usize = 15;
 
 /// Microseconds of a request, by phase.
 pub type Phases = BTreeMap<&'static str, f64>;
@@ -103,7 +106,7 @@ fn frame(line: &str) -> Option<(&str, &str)> {
 fn phase(frames: &[(&str, &str)]) -> &'static str {
     let (name, program) = frames[0];
     if program.contains("kernel") || program.starts_with("[guest") {
-        let call = frames.iter().find_map(|(name, _)| name.strip_prefix(ENTRY));
+        let call = frames.iter().find_map(|(name, _)| ENTRIES.iter().find_map(|entry| name.strip_prefix(entry)));
         let known = CALLS.iter().find(|(_, names)| call.is_some_and(|call| names.contains(&call)));
         return known.map_or(KERNEL, |(phase, _)| phase);
     }
@@ -116,7 +119,7 @@ fn phase(frames: &[(&str, &str)]) -> &'static str {
 pub fn table(case: &str, all: &[(String, Round, Phases)]) -> String {
     let mut out = format!("{case:<24}");
     for (name, ..) in all {
-        write!(out, "{name:>12}").ok();
+        write!(out, "{name:>WIDTH$}").ok();
     }
     out.push_str("   µs of a request\n");
     let mut names: Vec<&str> = all.iter().flat_map(|(_, _, phases)| phases.keys().copied()).collect();
@@ -126,13 +129,13 @@ pub fn table(case: &str, all: &[(String, Round, Phases)]) -> String {
     for name in names {
         write!(out, "{name:<24}").ok();
         for (_, _, phases) in all {
-            write!(out, "{:>12.2}", phases.get(name).copied().unwrap_or_default()).ok();
+            write!(out, "{:>WIDTH$.2}", phases.get(name).copied().unwrap_or_default()).ok();
         }
         out.push('\n');
     }
     write!(out, "{:<24}", "all").ok();
     for (_, round, _) in all {
-        write!(out, "{:>12.2}", round.cpu_us).ok();
+        write!(out, "{:>WIDTH$.2}", round.cpu_us).ok();
     }
     out.push('\n');
     out

@@ -92,7 +92,7 @@ async fn a_machine_is_silent_until_it_is_heard_or_was_not_looked_for_for_long() 
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(silent().is_empty(), "nobody knows any more");
     for number in 0..limits::UNACKNOWLEDGED_MACHINES as u32 + 9 {
-        is_silent(std::net::Ipv4Addr::from(number).into());
+        missed(std::net::Ipv4Addr::from(number).into());
     }
     assert_eq!(silent().len(), limits::UNACKNOWLEDGED_MACHINES);
 }

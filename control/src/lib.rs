@@ -287,22 +287,30 @@ async fn look(core: Arc<Core>, files: files::Files) {
     }
 }
 
-async fn look_always(core: Arc<Core>, files: files::Files) {
-    let mut files = Some(files);
-    let mut pause = limits::FILES_LOOK;
-    loop {
-        tokio::time::sleep(pause).await;
-        let Some(mut looked) = files.take() else { return };
-        let look = tokio::task::spawn_blocking(move || {
-            let read = looked.look();
-            (looked, read)
-        });
-        let Ok((looked, read)) = look.await else { return };
-        pause = if looked.is_changing() { limits::LOOK } else { limits::FILES_LOOK };
-        files = Some(looked);
-        if let Some(read) = read {
-            core.read(read);
+/// A thread of its own sleeps and looks, and is heard of where something changed: to have the runtime's threads do it wakes several of them ten times a second,
+/// beside proxies that answer within a tenth of a millisecond.
+async fn look_always(core: Arc<Core>, mut files: files::Files) {
+    let (tell, mut told) = tokio::sync::mpsc::channel(1);
+    let looks = move || {
+        let mut pause = limits::FILES_LOOK;
+        loop {
+            std::thread::sleep(pause);
+            if tell.is_closed() {
+                return;
+            }
+            let read = files.look();
+            pause = if files.is_changing() { limits::LOOK } else { limits::FILES_LOOK };
+            if read.is_some_and(|read| tell.blocking_send(read).is_err()) {
+                return;
+            }
         }
+    };
+    if let Err(error) = std::thread::Builder::new().name("files".into()).spawn(looks) {
+        tracing::error!(%error, "no thread looks at the files: what changes in them is not seen");
+        return std::future::pending().await;
+    }
+    while let Some(read) = told.recv().await {
+        core.read(read);
     }
 }
 

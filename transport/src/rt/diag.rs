@@ -89,10 +89,11 @@ fn silence(info: &[u8], waited: Duration) -> Option<Duration> {
     // What waits for room is asked about, too: who is there says that there is none, and is not gone.
     let is_asked = unacknowledged == 0 && word(UNSENT)? == 0 && byte(PROBES)? >= QUESTIONS;
     let enough = if silent < limits::UNACKNOWLEDGED_EFFECT { TRIES } else { TRIES_IN_THE_END };
-    match unacknowledged > 0 && tries > 0 {
-        true if tries < enough => Some(Duration::ZERO),
-        is_tried => (is_tried || is_asked).then_some(silent),
+    if unacknowledged > 0 && (1..enough).contains(&tries) {
+        return Some(Duration::ZERO);
     }
+    let is_tried = unacknowledged > 0 && tries >= enough;
+    (is_tried || is_asked).then_some(silent)
 }
 
 #[cfg(test)]

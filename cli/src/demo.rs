@@ -205,10 +205,10 @@ async fn show<C: ControlPlane>(
         connections: 4,
         rate: Some(args.rate),
     };
+    let mut desk = Desk::open(place)?;
     let begun = Instant::now();
     let load = Load::start(plan);
     let mut screen = screen::Screen::new(args.output, place, &url);
-    let mut desk = Desk::open(place)?;
     let end = async {
         match args.lasting {
             Some(lasting) => tokio::time::sleep(lasting).await,

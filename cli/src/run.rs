@@ -98,6 +98,8 @@ pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
     if let (Some(port), true) = (args.port, args.command.is_empty()) {
         exposed(port, args.strict)?;
     }
+    // Before anyone can see that it runs: who sees it may upgrade it.
+    let desk = Desk::open(&place)?;
     let joined = match &args.token {
         Some(file) => Joined::by_token(&place, member(&args), &crate::join::token::read(file)?).await?,
         None => Joined::member(&place, member(&args)).await?,
@@ -117,7 +119,7 @@ pub async fn run(args: RunArgs) -> Outcome<ExitCode> {
         false => start(&args, &joined).inspect(|program| say_where_lines_are(&place, &joined, &whereabouts(&args, program.id()))).map(Some),
     };
     match program {
-        Ok(program) => keep(&args, &place, joined, program).await,
+        Ok(program) => keep(&args, &place, desk, joined, program).await,
         Err(failure) => {
             joined.leave().await;
             Err(failure)
@@ -136,6 +138,7 @@ struct Left {
 /// This process was an older program until a moment ago: it takes its children over, then replaces the proxy by its own kind.
 async fn resume(args: &RunArgs, place: &Place) -> Outcome<ExitCode> {
     let (left, mut descriptors) = bequest::receive::<Left>().await?;
+    let desk = Desk::open(place)?;
     let mut caller = Caller::from_descriptor(descriptors.take()?).doing(|| "answer who asked for the upgrade".into())?;
     let (joined, program) = adopt(place, left, &mut descriptors)?;
     caller.step(format!("{}: process {}, organza {}; took over its children", joined.name, std::process::id(), upgrade::RELEASE)).await;
@@ -144,7 +147,7 @@ async fn resume(args: &RunArgs, place: &Place) -> Outcome<ExitCode> {
         caller.step(step).await;
     }
     caller.end(&upgraded.map(drop)).await;
-    keep(args, place, joined, program).await
+    keep(args, place, desk, joined, program).await
 }
 
 fn adopt(place: &Place, left: Left, descriptors: &mut Descriptors) -> Outcome<(Joined, Option<Wrapped>)> {
@@ -153,8 +156,7 @@ fn adopt(place: &Place, left: Left, descriptors: &mut Descriptors) -> Outcome<(J
 }
 
 /// Until the program ends or we are to, or until this process becomes another program.
-async fn keep(args: &RunArgs, place: &Place, mut joined: Joined, mut program: Option<Wrapped>) -> Outcome<ExitCode> {
-    let mut desk = Desk::open(place)?;
+async fn keep(args: &RunArgs, place: &Place, mut desk: Desk, mut joined: Joined, mut program: Option<Wrapped>) -> Outcome<ExitCode> {
     // Where there is a program, signals are for it.
     let mut lifeline = if program.is_none() { Some(Lifeline::new(false).doing(|| "listen to signals".into())?) } else { None };
     let ended = loop {

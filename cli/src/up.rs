@@ -134,13 +134,15 @@ async fn foreground<C: ControlPlane>(
     start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>,
 ) -> Outcome {
     let taken = place.take()?;
+    // Before it can be seen that the mesh is up: who sees it may upgrade it.
+    let desk = Desk::open(place)?;
     let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
     let control = start(place, &args.files, None).await?;
     let mesh = Mesh::start(place, control, GatewayPorts::Exact).await?;
     println!("mesh {} is up; Ctrl-C takes it down", place.mesh);
     println!("{}", dashboard::told(place).await);
     tell_problems(place).await;
-    keep(args, place, taken, mesh, &mut lifeline, start).await
+    keep(args, place, (taken, desk), mesh, &mut lifeline, start).await
 }
 
 /// What is wrong with the files from the beginning: what becomes so later is told as an event.
@@ -165,6 +167,7 @@ async fn resume<C: ControlPlane>(
     start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>,
 ) -> Outcome {
     let (left, mut descriptors) = bequest::receive::<Left>().await?;
+    let desk = Desk::open(place)?;
     let mut lifeline = Lifeline::new(false).doing(|| "listen to signals".into())?;
     let taken = Taken::from_descriptor(descriptors.take()?);
     let mut caller = Caller::from_descriptor(descriptors.take()?).doing(|| "answer who asked for the upgrade".into())?;
@@ -186,19 +189,18 @@ async fn resume<C: ControlPlane>(
         println!("{failure}");
     }
     caller.end(&upgraded).await;
-    keep(args, place, taken, mesh, &mut lifeline, start).await
+    keep(args, place, (taken, desk), mesh, &mut lifeline, start).await
 }
 
 /// Until it is to end, or becomes another program.
 async fn keep<C: ControlPlane>(
     args: &UpArgs,
     place: &Place,
-    taken: Taken,
+    (taken, mut desk): (Taken, Desk),
     mut mesh: Mesh<C>,
     lifeline: &mut Lifeline,
     start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>,
 ) -> Outcome {
-    let mut desk = Desk::open(place)?;
     loop {
         let (request, mut caller) = tokio::select! {
             biased;

@@ -5,6 +5,7 @@ use crate::limits;
 use crate::traces::Traces;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use telemetry::span::{Line, word};
 use tokio::sync::{mpsc, watch};
 use wire::api::TapQuery;
@@ -71,13 +72,14 @@ impl Flows {
                 continue;
             };
             fields.insert("proxy".into(), proxy.into());
+            let fields = Arc::new(fields);
             if flow.taps.contains(&SPANS) {
                 self.traces.put(&fields, flow.line.len(), now);
             }
             if flow.taps == [SPANS] {
                 continue;
             }
-            let line = Value::Object(fields);
+            let line = Value::Object(Arc::unwrap_or_clone(fields));
             for id in flow.taps.iter().take(limits::TAPS) {
                 match self.taps.get(id) {
                     Some(tap) if tap.lines.try_send(line.clone()).is_err() => tap.miss(1),

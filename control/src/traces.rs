@@ -6,6 +6,7 @@ mod tree;
 use crate::limits;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use telemetry::span::{Line, spans, word};
 use telemetry::{Span, SpanKind, write_hex};
 use wire::api;
@@ -14,7 +15,7 @@ use wire::api;
 #[derive(Debug, Clone)]
 struct Told {
     span: Span,
-    line: Line,
+    line: Arc<Line>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ pub struct Traces {
 
 impl Traces {
     /// Takes what one line tells, with the `proxy` in it; `bytes` is what it weighs.
-    pub fn put(&mut self, line: &Line, bytes: usize, now: u64) {
+    pub fn put(&mut self, line: &Arc<Line>, bytes: usize, now: u64) {
         let spans = spans(line);
         let Some(id) = spans.first().map(|span| span.trace_id) else {
             self.dropped = self.dropped.saturating_add(1);
@@ -89,7 +90,7 @@ impl Traces {
 
     /// Lines of spans that this holds for, in no order; a gateway's has two of them.
     pub fn lines(&self, wanted: impl Fn(&Line) -> bool) -> impl Iterator<Item = &Line> {
-        self.traces.values().flat_map(|trace| &trace.told).map(|told| &told.line).filter(move |line| wanted(line))
+        self.traces.values().flat_map(|trace| &trace.told).map(|told| &*told.line).filter(move |line| wanted(line))
     }
 
     pub fn of(&self, id: &str) -> Option<api::Trace> {
@@ -180,7 +181,7 @@ fn shown(placed: &tree::Placed<'_>, start: u64) -> api::Span {
         status: span.status,
         failed: span.failed,
         clock_millis: (placed.start != span.start_micros).then(|| placed.start as f64 / 1e3 - span.start_micros as f64 / 1e3),
-        record: Value::Object(line.clone()),
+        record: Value::Object((**line).clone()),
     }
 }
 

@@ -100,7 +100,8 @@ impl Missing {
 
 impl Flows {
     /// Looks at a finished request; `traced` if it is a span that is told.
-    pub fn see(&self, record: &Record, traced: bool) {
+    pub fn see(&self, line: &access_log::Once<'_>, traced: bool) {
+        let record = line.record;
         let failed = !record.is_success();
         let tapped = self.tapped.load(Ordering::Relaxed);
         if !failed && !tapped && !traced {
@@ -121,7 +122,7 @@ impl Flows {
         if traced {
             asked.push(SPANS);
         }
-        let lacking = if asked.is_empty() { asked } else { self.keep(record, asked) };
+        let lacking = if asked.is_empty() { asked } else { self.keep(line, asked) };
         taps.all.iter().filter(|tap| lacking.contains(&tap.wanted.id)).for_each(|tap| tap.miss(1));
         if over || !lacking.is_empty() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +130,7 @@ impl Flows {
     }
 
     /// Keeps it for these, as far as there is room; for whom there is none is said.
-    fn keep(&self, record: &Record, mut taps: Vec<u64>) -> Vec<u64> {
+    fn keep(&self, line: &access_log::Once<'_>, mut taps: Vec<u64>) -> Vec<u64> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.flows.len() >= limits::FLOWS {
             return taps;
@@ -147,9 +148,7 @@ impl Flows {
             }
         }
         if !taps.is_empty() {
-            let mut line = String::with_capacity(512);
-            access_log::write_line(access_log::Format::Json, record, &mut line);
-            flows.push(v1::Flow { line, taps });
+            flows.push(v1::Flow { line: line.json().to_owned(), taps });
         }
         lacking
     }

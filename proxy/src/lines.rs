@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use telemetry::{Gauge, Metrics, Record, Tell, access_log};
+use telemetry::{Gauge, Metrics, Tell, access_log};
 use transport::rt;
 
 /// One line, with its end, and where it goes.
@@ -64,7 +64,7 @@ impl LogSink {
         self.dropped.get()
     }
 
-    pub fn write(&self, record: &Record, tell: &Tell) {
+    pub fn write(&self, line: &access_log::Once<'_>, tell: &Tell) {
         if !self.output && tell.file.is_none() {
             return;
         }
@@ -73,8 +73,14 @@ impl LogSink {
             Some(LineFormat::Text) => access_log::Format::Text,
             None => self.format,
         };
-        let mut text = String::with_capacity(512);
-        access_log::write_line(format, record, &mut text);
+        let text = match format {
+            access_log::Format::Json => line.json().to_owned(),
+            access_log::Format::Text => {
+                let mut text = String::with_capacity(512);
+                access_log::write_line(format, line.record, &mut text);
+                text
+            }
+        };
         let sent = self.lines.get_or_init(|| self.start()).try_send(Line { text, output: self.output, file: tell.file.clone() });
         if matches!(sent, Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) {
             self.dropped.add(1.0);

@@ -13,7 +13,7 @@ use model::telemetry::{Collector, Exporter, SpansTo};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use telemetry::{Gauge, Metrics, Record, access_log};
+use telemetry::{Gauge, Metrics, access_log};
 use transport::rt;
 pub(crate) use words::Sender;
 
@@ -33,7 +33,7 @@ pub struct Queue {
 }
 
 impl Waiting {
-    fn put(&self, record: &Record) {
+    fn put(&self, line: &access_log::Once<'_>) {
         if !self.wanted.load(Ordering::Relaxed) {
             return;
         }
@@ -43,9 +43,7 @@ impl Waiting {
             *self.lost.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             return;
         }
-        let mut line = String::with_capacity(512);
-        access_log::write_line(access_log::Format::Json, record, &mut line);
-        lines.push(line);
+        lines.push(line.json().to_owned());
     }
 
     /// What is there, and how much found no room since it was last asked.
@@ -58,13 +56,13 @@ impl Waiting {
 
 impl Queue {
     /// A request that is a span of a recorded trace.
-    pub fn span(&self, record: &Record) {
-        self.spans.put(record);
+    pub fn span(&self, line: &access_log::Once<'_>) {
+        self.spans.put(line);
     }
 
     /// A request that has a line.
-    pub fn line(&self, record: &Record) {
-        self.lines.put(record);
+    pub fn line(&self, line: &access_log::Once<'_>) {
+        self.lines.put(line);
     }
 }
 

@@ -229,13 +229,15 @@ impl Worker {
         let redacted = tell.redactions.as_deref().and_then(|redactions| telemetry::headers::redacted(record, redactions));
         let record = redacted.as_ref().unwrap_or(record);
         let traced = tell.is_span(record);
-        self.shared.flows.see(record, traced);
+        // Whoever is told is told the same line, and it is written once.
+        let line = telemetry::access_log::Once::of(record);
+        self.shared.flows.see(&line, traced);
         if traced {
-            self.shared.otlp.span(record);
+            self.shared.otlp.span(&line);
         }
         if tell.has_line(record) {
-            self.shared.otlp.line(record);
-            self.shared.log.write(record, tell);
+            self.shared.otlp.line(&line);
+            self.shared.log.write(&line, tell);
         }
     }
 

@@ -2,7 +2,9 @@
 
 use crate::{Decided, Protocol, Record, limits};
 use model::Rule;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -14,6 +16,28 @@ pub enum Format {
     Text,
 }
 
+/// A record's line of JSON, written when it is first asked for: all who are told of a request are told the same line.
+#[derive(Debug)]
+pub struct Once<'r> {
+    pub record: &'r Record,
+    json: OnceCell<String>,
+}
+
+impl<'r> Once<'r> {
+    pub fn of(record: &'r Record) -> Self {
+        Self { record, json: OnceCell::new() }
+    }
+
+    /// With its end.
+    pub fn json(&self) -> &str {
+        self.json.get_or_init(|| {
+            let mut line = String::with_capacity(LINE_BYTES);
+            write_line(Format::Json, self.record, &mut line);
+            line
+        })
+    }
+}
+
 /// Appends the line, with its end, to `out`.
 ///
 /// One record is one line, and nothing in it steers a terminal, whatever strangers write into their paths and peers say of themselves: controls,
@@ -22,8 +46,9 @@ pub fn write_line(format: Format, record: &Record, out: &mut String) {
     let start = out.len();
     match format {
         Format::Json => {
-            // Writing to a string does not fail.
-            let _ = write!(out, "{}", Value::Object(fields(record)));
+            let mut line = JsonLine(std::mem::take(out).into_bytes(), start);
+            fields(record, &mut line);
+            *out = line.end();
         }
         Format::Text => write_text(record, out),
     }
@@ -44,81 +69,123 @@ fn escape_controls(out: &mut String, start: usize) {
     }
 }
 
-fn fields(record: &Record) -> Map<String, Value> {
-    let mut map = Map::new();
-    let mut put = |name: &str, value: Value| {
-        if !value.is_null() {
-            map.insert(name.to_owned(), value);
+/// Where the fields of a line go, each as it is found: a line costs no tree of values.
+trait Fields {
+    fn put(&mut self, name: &str, value: impl Serialize);
+
+    fn put_some(&mut self, name: &str, value: Option<impl Serialize>) {
+        if let Some(value) = value {
+            self.put(name, value);
         }
-    };
+    }
+}
+
+/// Room for most lines.
+const LINE_BYTES: usize = 1024;
+
+/// An object of JSON that is written behind what is there already, and where it begins.
+struct JsonLine(Vec<u8>, usize);
+
+impl JsonLine {
+    fn end(mut self) -> String {
+        self.0.push(b'}');
+        // Text was there, and what serializers of text write is text.
+        String::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+impl Fields for JsonLine {
+    /// `name` needs no escapes. Writing to memory does not fail, nor do our values.
+    fn put(&mut self, name: &str, value: impl Serialize) {
+        self.0.extend_from_slice(if self.0.len() == self.1 { b"{\"" } else { b",\"" });
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+        let _ = serde_json::to_writer(&mut self.0, &value);
+    }
+}
+
+/// What the words at the beginning of a text line do not say, by the names that JSON has for it.
+struct TextLine<'o>(&'o mut String);
+
+impl Fields for TextLine<'_> {
+    fn put(&mut self, name: &str, value: impl Serialize) {
+        if WORDS.contains(&name) {
+            return;
+        }
+        let _ = match json!(value) {
+            Value::String(text) if is_plain(&text) => write!(self.0, " {name}={text}"),
+            // As in JSON, so that its end is seen whatever strangers write.
+            value => write!(self.0, " {name}={value}"),
+        };
+    }
+}
+
+fn fields(record: &Record, to: &mut impl Fields) {
     let started = record.started.duration_since(UNIX_EPOCH).unwrap_or_default();
-    put("start_time_ms", json!(started.as_micros() as f64 / 1000.0));
-    put("duration_ms", json!(millis(record.duration)));
-    put("upstream_duration_ms", record.upstream_duration.map_or(Value::Null, |d| json!(millis(d))));
-    put("reporter", json!(record.reporter.as_str()));
-    put("protocol", json!(record.protocol.as_str()));
-    put("security", json!(record.security.as_str()));
+    to.put("start_time_ms", started.as_micros() as f64 / 1000.0);
+    to.put("duration_ms", millis(record.duration));
+    to.put_some("upstream_duration_ms", record.upstream_duration.map(millis));
+    to.put("reporter", record.reporter.as_str());
+    to.put("protocol", record.protocol.as_str());
+    to.put("security", record.security.as_str());
     if !record.protocol.is_opaque() {
-        put("method", json!(record.method.as_str()));
-        put("authority", json!(cut(&record.authority, limits::LABEL_BYTES)));
-        put("path", json!(cut(&record.path, limits::LOG_PATH_BYTES)));
-        put("response_code", json!(record.status));
+        to.put("method", record.method.as_str());
+        to.put("authority", cut(&record.authority, limits::LABEL_BYTES));
+        to.put("path", cut(&record.path, limits::LOG_PATH_BYTES));
+        to.put("response_code", record.status);
     }
-    put("sni", json!(record.sni.as_deref().map(|name| cut(name, limits::LABEL_BYTES))));
-    put("grpc_status", json!(record.grpc_status));
-    put("response_flags", json!(record.response_flags()));
-    put("fault", json!(record.fault().map(|f| f.label())));
-    put("reason", json!(record.reason.as_deref().map(|r| cut(r, limits::DETAIL_BYTES))));
-    put("verdict_by", json!(record.verdict_by));
-    put("verdict_rule", json!(record.verdict_rule));
-    put("dry_run", json!(record.dry_run));
-    put("bytes_received", json!(record.request_bytes));
-    put("bytes_sent", json!(record.response_bytes));
-    put("source_workload", json!(record.source.workload));
-    put("source_namespace", json!(record.source.namespace));
-    put("source_principal", json!(record.source.principal));
-    put("source_address", json!(record.source_address.map(|a| a.to_string())));
-    put("client_address", json!(record.client.map(|a| a.to_string())));
-    put("destination_workload", json!(record.destination.workload));
-    put("destination_namespace", json!(record.destination.namespace));
-    put("destination_principal", json!(record.destination.principal));
-    put("destination_service", json!(record.dialled_service.as_ref().map(|d| &d.host)));
-    put("listener", json!(record.listener.as_ref().map(|listener| listener.full_name())));
+    to.put_some("sni", record.sni.as_deref().map(|name| cut(name, limits::LABEL_BYTES)));
+    to.put_some("grpc_status", record.grpc_status);
+    to.put("response_flags", record.response_flags());
+    to.put_some("fault", record.fault().map(|f| f.label()));
+    to.put_some("reason", record.reason.as_deref().map(|r| cut(r, limits::DETAIL_BYTES)));
+    to.put_some("verdict_by", record.verdict_by.as_deref());
+    to.put_some("verdict_rule", record.verdict_rule.as_deref());
+    to.put_some("dry_run", record.dry_run.as_deref());
+    to.put("bytes_received", record.request_bytes);
+    to.put("bytes_sent", record.response_bytes);
+    to.put("source_workload", &*record.source.workload);
+    to.put("source_namespace", &*record.source.namespace);
+    to.put("source_principal", &*record.source.principal);
+    to.put_some("source_address", record.source_address.map(|a| a.to_string()));
+    to.put_some("client_address", record.client.map(|a| a.to_string()));
+    to.put("destination_workload", &*record.destination.workload);
+    to.put("destination_namespace", &*record.destination.namespace);
+    to.put("destination_principal", &*record.destination.principal);
+    to.put_some("destination_service", record.dialled_service.as_ref().map(|d| &*d.host));
+    to.put_some("listener", record.listener.as_ref().map(|listener| listener.full_name()));
     if let Some(decided) = record.decided() {
-        put("route", json!(decided.route.origin.object.to_string()));
-        put("rule", json!(decided.rule().map(|rule| &rule.name)));
-        put("rule_index", json!(decided.rule));
-        put("match_index", json!(decided.matched));
-        put("filters", json!(filters(decided)));
-        put("split", decided.rule().map_or(Value::Null, split));
+        to.put("route", decided.route.origin.object.to_string());
+        to.put_some("rule", decided.rule().map(|rule| &*rule.name));
+        to.put("rule_index", decided.rule);
+        to.put("match_index", decided.matched);
+        to.put("filters", filters(decided));
+        to.put_some("split", decided.rule().map(split));
     }
-    put("backend", json!(record.backend()));
-    put("endpoint", json!(record.endpoint.map(|a| a.to_string())));
-    put("attempt", json!(record.attempt));
-    put("injected_by", json!(record.injected_by));
-    put("consumer", json!(record.consumer));
-    put("api", json!(record.api));
-    put("generation", json!(record.generation));
+    to.put_some("backend", record.backend());
+    to.put_some("endpoint", record.endpoint.map(|a| a.to_string()));
+    to.put("attempt", record.attempt);
+    to.put_some("injected_by", record.injected_by.as_deref());
+    to.put_some("consumer", record.consumer.as_deref());
+    to.put_some("api", record.api.as_deref());
+    to.put("generation", record.generation);
     if let Some(trace) = &record.trace {
-        put("trace_id", json!(trace.context.trace_id_text()));
-        put("span_id", json!(span_text(trace.context.span_id)));
-        put("parent_span_id", json!(trace.parent().map(span_text)));
-        put("server_span_id", json!(trace.server.map(span_text)));
-        put("dialled_ms", json!(trace.dialled.map(millis)));
-        put("sampled", json!(trace.context.sampled));
+        to.put("trace_id", trace.context.trace_id_text());
+        to.put("span_id", span_text(trace.context.span_id));
+        to.put_some("parent_span_id", trace.parent().map(span_text));
+        to.put_some("server_span_id", trace.server.map(span_text));
+        to.put_some("dialled_ms", trace.dialled.map(millis));
+        to.put("sampled", trace.context.sampled);
     }
-    put("request_id", json!(Some(&record.request_id).filter(|id| !id.is_empty())));
-    put("request_headers", headers(&record.headers.request));
-    put("response_headers", headers(&record.headers.response));
-    map
+    to.put_some("request_id", Some(&record.request_id).filter(|id| !id.is_empty()));
+    to.put_some("request_headers", headers(&record.headers.request));
+    to.put_some("response_headers", headers(&record.headers.response));
 }
 
 /// Those that a policy names; none is nothing.
-fn headers(found: &[(Arc<str>, String)]) -> Value {
-    match found {
-        [] => Value::Null,
-        _ => found.iter().map(|(name, value)| (name.to_string(), json!(value))).collect::<Map<_, _>>().into(),
-    }
+fn headers(found: &[(Arc<str>, String)]) -> Option<Map<String, Value>> {
+    let all = || found.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+    (!found.is_empty()).then(all)
 }
 
 /// Fields that the words at the beginning of a text line say.
@@ -157,13 +224,7 @@ fn write_text(record: &Record, out: &mut String) {
         record.source.workload,
         record.response_flags(),
     );
-    for (name, value) in fields(record).iter().filter(|(name, _)| !WORDS.contains(&name.as_str())) {
-        let _ = match value {
-            Value::String(text) if is_plain(text) => write!(out, " {name}={text}"),
-            // As in JSON, so that its end is seen whatever strangers write.
-            value => write!(out, " {name}={value}"),
-        };
-    }
+    fields(record, &mut TextLine(out));
 }
 
 fn is_plain(text: &str) -> bool {

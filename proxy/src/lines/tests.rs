@@ -1,7 +1,7 @@
 use super::*;
 use std::sync::mpsc::channel;
 use std::time::{Duration, UNIX_EPOCH};
-use telemetry::{Peer, Reporter};
+use telemetry::{Peer, Record, Reporter};
 
 fn record(path: &str) -> Record {
     let peer = || Arc::new(Peer::unknown());
@@ -65,10 +65,10 @@ fn a_proxy_without_output_and_file_writes_nothing_and_a_policy_chooses_the_form(
     let metrics = Metrics::new();
     let (sender, receiver) = sync_channel(4);
     let sink = LogSink::to(sender, false, access_log::Format::Json, &metrics);
-    sink.write(&record("/a"), &Tell::default());
+    sink.write(&access_log::Once::of(&record("/a")), &Tell::default());
     assert!(receiver.try_recv().is_err());
-    sink.write(&record("/b"), &Tell { file: file("a", 1, 1), ..Tell::default() });
-    sink.write(&record("/c"), &Tell { file: file("a", 1, 1), format: Some(LineFormat::Text), ..Tell::default() });
+    sink.write(&access_log::Once::of(&record("/b")), &Tell { file: file("a", 1, 1), ..Tell::default() });
+    sink.write(&access_log::Once::of(&record("/c")), &Tell { file: file("a", 1, 1), format: Some(LineFormat::Text), ..Tell::default() });
     let (json, text) = (receiver.recv().unwrap(), receiver.recv().unwrap());
     assert!(json.text.starts_with('{') && !json.output && json.file.is_some(), "{json:?}");
     assert!(!text.text.starts_with('{') && text.text.contains("/c"), "{text:?}");

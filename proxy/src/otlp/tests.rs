@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use telemetry::trace::carrier::Told;
-use telemetry::{Destination, Outcome, Peer, Reporter, Trace, TraceContext};
+use telemetry::{Destination, Outcome, Peer, Record, Reporter, Trace, TraceContext};
 use testkit::outsider::{Issued, Outsider};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -103,9 +103,9 @@ async fn spans_go_by_grpc_and_by_http() {
         let (address, mut heard) = collector().await;
         let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), SystemRoots::OfMachine));
         let to = at(address, protocol);
-        queue.span(&record(Reporter::Gateway));
+        queue.span(&access_log::Once::of(&record(Reporter::Gateway)));
         assert_eq!(tell(&kind, &queue.spans, Some(&to)).await, (0.0, 0.0), "nobody had asked for it yet");
-        queue.span(&record(Reporter::Gateway));
+        queue.span(&access_log::Once::of(&record(Reporter::Gateway)));
         assert_eq!(tell(&kind, &queue.spans, Some(&to)).await, (1.0, 0.0));
         let (asked, body) = heard.recv().await.unwrap();
         assert_eq!(asked, path);
@@ -131,7 +131,7 @@ async fn lines_go_as_log_records_with_their_trace() {
     let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), SystemRoots::OfMachine));
     let to = at(address, CollectorProtocol::Http);
     tell(&kind, &queue.lines, Some(&to)).await;
-    queue.line(&record(Reporter::Source));
+    queue.line(&access_log::Once::of(&record(Reporter::Source)));
     assert_eq!(tell(&kind, &queue.lines, Some(&to)).await, (1.0, 0.0));
     let (path, body) = heard.recv().await.unwrap();
     let request: LogsRequest = wire::otlp::read(&body).unwrap();
@@ -150,7 +150,7 @@ async fn a_collector_that_hangs_costs_counted_drops_and_no_request_waits() {
         let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), SystemRoots::OfMachine));
         tell(&kind, &queue.spans, Some(&to)).await;
         // No await here: whoever carries a request only writes it down.
-        (0..limits::OTLP_LINES + 7).for_each(|_| queue.span(&record(Reporter::Source)));
+        (0..limits::OTLP_LINES + 7).for_each(|_| queue.span(&access_log::Once::of(&record(Reporter::Source))));
         assert_eq!(*queue.spans.lost.lock().unwrap(), 7, "so many found no room");
         let local = tokio::task::LocalSet::new();
         local.run_until(kind.tell(&queue.spans, Some(To::Collector(&to)), &sender())).await;
@@ -163,7 +163,7 @@ async fn what_a_collector_refuses_is_dropped_and_so_is_what_nobody_takes() {
     let refused = SocketAddr::from(([127, 0, 0, 1], 1));
     let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), SystemRoots::OfMachine));
     tell(&kind, &queue.spans, Some(&at(refused, CollectorProtocol::Grpc))).await;
-    queue.span(&record(Reporter::Source));
+    queue.span(&access_log::Once::of(&record(Reporter::Source)));
     assert_eq!(tell(&kind, &queue.spans, Some(&at(refused, CollectorProtocol::Grpc))).await, (0.0, 1.0));
 }
 
@@ -187,7 +187,7 @@ async fn a_collector_by_tls_is_believed_by_its_roots_alone() {
             let system = SystemRoots::Given(system.as_bytes().into());
             let (queue, kind) = (Queue::default(), Kind::new(send::Path::Traces, "spans", &Metrics::new(), system));
             tell(&kind, &queue.spans, Some(&to)).await;
-            queue.span(&record(Reporter::Source));
+            queue.span(&access_log::Once::of(&record(Reporter::Source)));
             let want = if believed { (1.0, 0.0) } else { (0.0, 1.0) };
             assert_eq!(tell(&kind, &queue.spans, Some(&to)).await, want, "{protocol:?} {to}");
             assert_eq!(heard.try_recv().is_ok(), believed);
@@ -201,7 +201,7 @@ async fn what_waits_goes_in_requests_of_so_many() {
     let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), SystemRoots::OfMachine));
     let to = at(address, CollectorProtocol::Http);
     tell(&kind, &queue.lines, Some(&to)).await;
-    (0..=limits::OTLP_BATCH).for_each(|_| queue.line(&record(Reporter::Source)));
+    (0..=limits::OTLP_BATCH).for_each(|_| queue.line(&access_log::Once::of(&record(Reporter::Source))));
     assert_eq!(tell(&kind, &queue.lines, Some(&to)).await, (limits::OTLP_BATCH as f64 + 1.0, 0.0));
     let mut sizes = Vec::new();
     while let Ok((_, body)) = heard.try_recv() {
@@ -218,7 +218,7 @@ fn a_collector_is_given_so_long_and_is_read_up_to_a_length() {
         let (queue, kind) = (Queue::default(), Kind::new(send::Path::Logs, "lines", &Metrics::new(), SystemRoots::OfMachine));
         let ((), time) = on(network, async {
             kind.tell(&queue.lines, Some(To::Collector(&to)), &sender()).await;
-            queue.line(&record(Reporter::Source));
+            queue.line(&access_log::Once::of(&record(Reporter::Source)));
             took(kind.tell(&queue.lines, Some(To::Collector(&to)), &sender())).await
         });
         (kind.sent.get(), kind.dropped.get(), time)

@@ -15,7 +15,7 @@ fn told(proxy: &str, id: u8, parent: u8, kind: SpanKind, start: u64, duration: u
         failed: false,
     };
     let serde_json::Value::Object(line) = json!({"proxy": proxy}) else { unreachable!() };
-    Told { span, line }
+    Told { span, line: line.into() }
 }
 
 /// Ids with depths and starts, in order.

@@ -36,6 +36,7 @@ mod logs;
 mod man;
 mod mesh;
 mod mesh_flag;
+mod namespace_flag;
 mod output;
 mod patience;
 mod pipe;

@@ -4,6 +4,7 @@
 use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
 use crate::lifeline::Lifeline;
+use crate::namespace_flag::NamespaceFlag;
 use crate::output::Output;
 use crate::table::{Tone, paint};
 use bytes::Bytes;
@@ -18,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   organza tap
   organza tap --from web-v1 --to catalog --status 5xx
+  organza tap -n shop --status 5xx
   organza tap --route shop -o json | jq .reason
   organza tap --count 10
 
@@ -32,6 +34,8 @@ pub struct TapArgs {
     /// Only calls to this workload or service
     #[arg(long, value_name = "NAME")]
     to: Option<String>,
+    #[command(flatten)]
+    namespace: NamespaceFlag,
     /// Only what this route decided
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
@@ -39,7 +43,7 @@ pub struct TapArgs {
     #[arg(long)]
     status: Option<StatusMatch>,
     /// End after so many
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// A line for people, or the record as JSON
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
@@ -75,6 +79,9 @@ pub async fn run(args: TapArgs) -> Outcome {
         while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = buffer.drain(..=end).collect();
             let Ok(value) = serde_json::from_slice::<Value>(&line) else { continue };
+            if !concerns(&value, &args.namespace) {
+                continue;
+            }
             match args.output {
                 Output::Json => println!("{value}"),
                 Output::Text => println!("{}", text(&value)),
@@ -88,6 +95,13 @@ pub async fn run(args: TapArgs) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// A request from or to them. What was too much to be told may have been.
+fn concerns(flow: &Value, namespace: &NamespaceFlag) -> bool {
+    let word = |name: &str| flow.get(name).and_then(Value::as_str).unwrap_or_default();
+    let of_service = word("destination_service").split('.').nth(1).unwrap_or_default();
+    flow.get("dropped").is_some() || namespace.shows(&[word("source_namespace"), word("destination_namespace"), of_service])
 }
 
 fn asked(query: &TapQuery) -> String {

@@ -5,15 +5,19 @@ use crate::ask_flag::AskFlag;
 use crate::failure::Outcome;
 use crate::graph::{self, called, millis, success};
 use crate::lifeline::Lifeline;
+use crate::namespace_flag::NamespaceFlag;
 use crate::output::Output;
 use crate::{limits, table, units};
 use clap::{Args, ValueEnum};
+use std::collections::HashSet;
 use std::io::Write;
 use std::time::Duration;
 use wire::api::{Figures, Graph, Node, NodeKind};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  organza top\n  organza top --sort p99 --window 1m\n  organza top -o json | jq .nodes[].figures")]
+#[command(
+    after_help = "Examples:\n  organza top\n  organza top --sort p99 --window 1m\n  organza top -n shop\n  organza top -o json | jq .nodes[].figures"
+)]
 pub struct TopArgs {
     /// What comes first
     #[arg(long, value_enum, default_value_t = Order::Rate)]
@@ -21,6 +25,8 @@ pub struct TopArgs {
     /// Over which time figures are told, at most 1h
     #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = units::duration)]
     window: Duration,
+    #[command(flatten)]
+    namespace: NamespaceFlag,
     /// One table, and end
     #[arg(long)]
     once: bool,
@@ -45,7 +51,7 @@ pub async fn run(args: TopArgs) -> Outcome {
     let live = table::is_terminal() && args.output == Output::Text;
     let mut drawn = 0;
     loop {
-        let graph = graph::ask(&client, args.window).await?;
+        let graph = of(graph::ask(&client, args.window).await?, &args.namespace);
         match args.output {
             Output::Json => println!("{}", serde_json::to_string(&graph).unwrap_or_default()),
             Output::Text => {
@@ -66,6 +72,14 @@ pub async fn run(args: TopArgs) -> Outcome {
             () = tokio::time::sleep(limits::TOP_EVERY) => {}
         }
     }
+}
+
+/// What is of these namespaces, and who calls or is called by it.
+fn of(mut graph: Graph, namespace: &NamespaceFlag) -> Graph {
+    graph.nodes.retain(|node| namespace.shows(&[&node.namespace]));
+    let shown: HashSet<&str> = graph.nodes.iter().map(|node| &*node.id).collect();
+    graph.edges.retain(|edge| shown.contains(&*edge.source) || shown.contains(&*edge.destination));
+    graph
 }
 
 fn picture(graph: &Graph, order: Order, width: usize) -> String {

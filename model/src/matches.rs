@@ -19,8 +19,17 @@ struct Compiled {
 pub enum RegexError {
     #[error("regular expression is longer than {} bytes", limits::REGEX_PATTERN_BYTES)]
     TooLong,
-    #[error("regular expression {0}")]
+    #[error("regular expression cannot be used: {0}")]
     Syntax(String),
+}
+
+impl From<regex::Error> for RegexError {
+    /// In one line: who reads it has the pattern at hand, which the library would print with a mark under it.
+    fn from(error: regex::Error) -> Self {
+        let text = error.to_string();
+        let why = text.rsplit_once("error: ").map_or(&*text, |(_, why)| why);
+        Self::Syntax(why.trim().trim_end_matches('.').to_owned())
+    }
 }
 
 impl Regex {
@@ -30,9 +39,8 @@ impl Regex {
         }
         // Compiled alone first: `a)(b` must not become valid by the brackets added below.
         let build = |text: &str| regex::bytes::RegexBuilder::new(text).unicode(false).size_limit(limits::REGEX_PROGRAM_BYTES).build();
-        let wrap = |e: regex::Error| RegexError::Syntax(e.to_string());
-        build(pattern).map_err(wrap)?;
-        let program = build(&format!("^(?:{pattern})$")).map_err(wrap)?;
+        build(pattern)?;
+        let program = build(&format!("^(?:{pattern})$"))?;
         Ok(Self(Arc::new(Compiled { pattern: pattern.into(), program })))
     }
 

@@ -26,3 +26,15 @@ fn a_request_is_a_line_and_why_it_failed_another() {
     assert_eq!(why.trim(), "connect_refused: 127.0.0.1:9 refused the connection (by Service shop/catalog)");
     assert_eq!(text(&json!({"dropped": 7})), "… 7 more were too many to be told");
 }
+
+#[test]
+fn a_request_concerns_the_namespaces_of_both_its_ends() {
+    let flow =
+        json!({"source_namespace": "web", "destination_namespace": "shop", "destination_service": "catalog.stock.svc.cluster.local"});
+    for (namespace, told) in
+        [(&["-n", "web"][..], true), (&["-n", "shop"], true), (&["-n", "stock"], true), (&["-n", "dev"], false), (&[], true)]
+    {
+        assert_eq!(concerns(&flow, &NamespaceFlag::of(namespace)), told, "{namespace:?}");
+    }
+    assert!(concerns(&json!({"dropped": 7}), &NamespaceFlag::of(&["-n", "dev"])), "some of them may have been of it");
+}

@@ -11,7 +11,7 @@ fn unknown(what: &str, got: &str) -> Wrong {
 }
 
 fn regex(pattern: &str) -> Result<Regex, Wrong> {
-    Regex::new(pattern).map_err(|e| Wrong::value(format!("The {}.", e.to_string().replace('\n', " "))))
+    Regex::new(pattern).map_err(|e| Wrong::value(format!("The {e}.")))
 }
 
 fn value_match(value: &Value) -> Result<ValueMatch, Wrong> {

@@ -6,6 +6,7 @@ fn regexes_match_whole_values_and_have_limits() {
     assert!(regex.is_match(b"a") && regex.is_match(b"bc"));
     assert!(!regex.is_match(b"ab") && !regex.is_match(b"xa"));
     assert!(Regex::new("a)(b").is_err(), "brackets added for anchoring must not make it valid");
+    assert_eq!(Regex::new("/(a").unwrap_err().to_string(), "regular expression cannot be used: unclosed group");
     assert!(Regex::new(&"a".repeat(2000)).is_err());
     assert!(Regex::new("(?:a{1000}){1000}").is_err(), "a program without bound is refused");
     // The crate's own bound is forty times as wide.

@@ -95,7 +95,7 @@ impl Pattern {
         }
         let mut builder = regex::bytes::RegexBuilder::new(text);
         let built = builder.unicode(false).size_limit(limits::REGEX_PROGRAM_BYTES).build();
-        Ok(Self { text: text.into(), program: built.map_err(|e| RegexError::Syntax(e.to_string()))? })
+        Ok(Self { text: text.into(), program: built? })
     }
 
     pub fn text(&self) -> &str {

@@ -64,7 +64,8 @@ impl Places {
         // A gateway backs no service, and is no workload of the world.
         for (entry, gateway) in registry.entries().filter_map(|entry| Some((entry, entry.gateway()?))) {
             let place = Place::new(NodeKind::Gateway, &gateway.namespace, &gateway.name);
-            for name in [&entry.proxy, &entry.request.name] {
+            // Where its pods have names of their own, they call themselves by what is the same for all of them.
+            for name in [&entry.proxy, &entry.request.name, &entry.request.service_account] {
                 this.workloads.insert((entry.request.namespace.as_str().into(), name.as_str().into()), place.clone());
             }
         }

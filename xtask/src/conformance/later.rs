@@ -36,7 +36,7 @@ fn check(cluster: &Cluster, options: &Options) -> Result<()> {
     let address = programmed(cluster)?;
     ancestors(cluster)?;
     session(cluster, &address)?;
-    commands::check(cluster, &program)?;
+    commands::check(cluster, &program, &address)?;
     webhook::check(cluster, &program)
 }
 

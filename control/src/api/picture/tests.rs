@@ -126,6 +126,29 @@ fn versions_are_drawn_as_one_service_with_their_weights_and_a_gateways_callers_a
 }
 
 #[test]
+fn pods_of_a_gateway_are_drawn_as_the_gateway_whatever_they_are_called() {
+    let core = core();
+    for pod in ["hall-organza-6c497bb4f-svpdd", "hall-organza-6c497bb4f-x2b7k"] {
+        let request = RegistrationRequest {
+            name: pod.into(),
+            namespace: "shop".into(),
+            service_account: "gateway-hall".into(),
+            service: None,
+            ports: Vec::new(),
+            protocol: None,
+            labels: [("app".to_owned(), "gateway-hall".to_owned())].into(),
+            addresses: Vec::new(),
+        };
+        core.register(request, None).unwrap();
+    }
+    let edges = vec![edge("gateway-hall", "catalog", "catalog-v1", 3)];
+    core.lock().graph.report("any", EdgeDelta { incarnation: 1, sequence: 1, edges, ..EdgeDelta::default() }, seconds(now()));
+    let graph = graph(&core, 10, None, None);
+    assert_eq!(lines(&graph), ["gateway/shop/hall→service/shop/catalog/http 3", "outside//strangers→gateway/shop/hall/http 3"]);
+    assert!(graph.nodes.iter().all(|node| node.kind != NodeKind::Client || node.name != "gateway-hall"));
+}
+
+#[test]
 fn what_found_no_endpoint_is_drawn_at_the_service_it_was_meant_for_and_hosts_outside_as_such() {
     let edges = vec![
         edge("job", "catalog-v2", "unknown", 7),

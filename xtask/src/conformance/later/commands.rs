@@ -51,7 +51,8 @@ spec:
   rules: [{ backendRefs: [{ name: picked, group: gateway.networking.x-k8s.io, kind: XBackend }] }]
 ";
 
-pub fn check(cluster: &Cluster, program: &Path) -> Result<()> {
+/// `address`: of the Gateway.
+pub fn check(cluster: &Cluster, program: &Path, address: &str) -> Result<()> {
     let administrator = Asker { cluster, program, kubeconfig: cluster.kubeconfig() };
     administrator.says(&["get", "objects", "-A"], "picked")?;
     let routes = cluster.folder().join("routes.yaml");
@@ -60,6 +61,10 @@ pub fn check(cluster: &Cluster, program: &Path) -> Result<()> {
     administrator.says(&["validate", "-f", &routes], "0 errors")?;
     // Alone nobody knows what it hangs on.
     ensure!(!Command::new(program).args(["validate", "-f", &routes]).output()?.status.success(), "without a cluster it is good too");
+    administrator.says(&["diff", "-f", &routes], "HTTPRoute asked")?;
+    administrator.says(&["explain", "-n", NAMESPACE, "--from", "gateway/edge", "GET", &format!("http://{address}/")], "XBackend")?;
+    administrator.is_drawn(address)?;
+    administrator.is_tapped(address)?;
     administrator.says(&["ca", "show"], "signing")?;
     administrator.is_refused(&["token", "create", "--service-account", "later/web", "--service", "web"], "--advertise")?;
     administrator.says(&["token", "list"], "IDENTITY")?;
@@ -113,6 +118,38 @@ impl Asker<'_> {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(!output.status.success() && text.contains(why), "organza {} is not refused since {why:?}: {text}", words.join(" "));
         println!("ok   organza {} --kubernetes is refused: {}", words.join(" "), text.lines().next().unwrap_or_default());
+        Ok(())
+    }
+
+    /// What its pods carry is drawn at the Gateway itself.
+    fn is_drawn(&self, address: &str) -> Result<()> {
+        self.cluster.until("top draws what the Gateway carries", || {
+            self.ask(address)?;
+            let output = self.command(&["top", "-n", NAMESPACE, "--once", "-o", "json"])?.output().context("cannot run organza")?;
+            Ok(String::from_utf8_lossy(&output.stdout).contains("\"gateway/later/edge→"))
+        })?;
+        self.says(&["top", "-A", "--once"], "edge (gateway)")
+    }
+
+    /// A request is told as it ends.
+    fn is_tapped(&self, address: &str) -> Result<()> {
+        let mut command = self.command(&["tap", "-n", NAMESPACE, "--count", "1"])?;
+        let mut child = Ended(command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().context("cannot run organza")?);
+        self.cluster.until("a tap tells a request", || {
+            self.ask(address)?;
+            Ok(child.0.try_wait()?.is_some())
+        })?;
+        let mut told = String::new();
+        child.0.stdout.take().context("no output")?.read_to_string(&mut told)?;
+        ensure!(told.contains(&format!("GET {address}/tapped")), "the tap tells {told:?}");
+        println!("ok   organza tap --kubernetes: {}", told.trim_end());
+        Ok(())
+    }
+
+    fn ask(&self, address: &str) -> Result<()> {
+        let status =
+            self.cluster.command("curl")?.args(["-sS", "-m", "5", "-o", "/dev/null", &format!("http://{address}/tapped")]).status()?;
+        ensure!(status.success(), "{address} does not answer");
         Ok(())
     }
 

@@ -62,7 +62,7 @@ pub fn check(cluster: &Cluster, program: &Path, address: &str) -> Result<()> {
     // Alone nobody knows what it hangs on.
     ensure!(!Command::new(program).args(["validate", "-f", &routes]).output()?.status.success(), "without a cluster it is good too");
     administrator.says(&["diff", "-f", &routes], "HTTPRoute asked")?;
-    administrator.says(&["explain", "-n", NAMESPACE, "--from", "gateway/edge", "GET", &format!("http://{address}/")], "XBackend")?;
+    administrator.says(&["explain", "-n", NAMESPACE, "--from", "gateway/edge", "GET", &format!("http://{address}/")], "xbackend-picked")?;
     administrator.is_drawn(address)?;
     administrator.is_tapped(address)?;
     administrator.says(&["ca", "show"], "signing")?;

@@ -156,4 +156,4 @@ fn dot(graph: &Graph) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -74,7 +74,7 @@ pub async fn run(args: TopArgs) -> Outcome {
     }
 }
 
-/// What is of these namespaces, and who calls or is called by it.
+/// Nodes of these namespaces, and calls that begin or end there.
 fn of(mut graph: Graph, namespace: &NamespaceFlag) -> Graph {
     graph.nodes.retain(|node| namespace.shows(&[&node.namespace]));
     let shown: HashSet<&str> = graph.nodes.iter().map(|node| &*node.id).collect();

@@ -142,7 +142,7 @@ async fn foreground<C: ControlPlane>(
     println!("mesh {} is up; Ctrl-C takes it down", place.mesh);
     println!("{}", dashboard::told(place).await);
     tell_problems(place).await;
-    keep(args, place, (taken, desk), mesh, &mut lifeline, start).await
+    keep(args, place, taken, desk, mesh, &mut lifeline, start).await
 }
 
 /// What is wrong with the files from the beginning: what becomes so later is told as an event.
@@ -189,14 +189,15 @@ async fn resume<C: ControlPlane>(
         println!("{failure}");
     }
     caller.end(&upgraded).await;
-    keep(args, place, (taken, desk), mesh, &mut lifeline, start).await
+    keep(args, place, taken, desk, mesh, &mut lifeline, start).await
 }
 
 /// Until it is to end, or becomes another program.
 async fn keep<C: ControlPlane>(
     args: &UpArgs,
     place: &Place,
-    (taken, mut desk): (Taken, Desk),
+    taken: Taken,
+    mut desk: Desk,
     mut mesh: Mesh<C>,
     lifeline: &mut Lifeline,
     start: impl AsyncFn(&Place, &[PathBuf], Option<Released>) -> Outcome<C>,

@@ -73,15 +73,11 @@ impl LogSink {
             Some(LineFormat::Text) => access_log::Format::Text,
             None => self.format,
         };
-        let text = match format {
-            access_log::Format::Json => line.json().to_owned(),
-            access_log::Format::Text => {
-                let mut text = String::with_capacity(512);
-                access_log::write_line(format, line.record, &mut text);
-                text
-            }
-        };
-        let sent = self.lines.get_or_init(|| self.start()).try_send(Line { text, output: self.output, file: tell.file.clone() });
+        let sent = self.lines.get_or_init(|| self.start()).try_send(Line {
+            text: line.text(format),
+            output: self.output,
+            file: tell.file.clone(),
+        });
         if matches!(sent, Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) {
             self.dropped.add(1.0);
         }

@@ -36,6 +36,18 @@ impl<'r> Once<'r> {
             line
         })
     }
+
+    /// In either form, with its end.
+    pub fn text(&self, format: Format) -> String {
+        match format {
+            Format::Json => self.json().to_owned(),
+            Format::Text => {
+                let mut line = String::with_capacity(LINE_BYTES);
+                write_line(format, self.record, &mut line);
+                line
+            }
+        }
+    }
 }
 
 /// Appends the line, with its end, to `out`.

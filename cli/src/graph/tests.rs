@@ -6,7 +6,7 @@ fn node(kind: NodeKind, id: &str, name: &str) -> Node {
     Node { id: id.into(), kind, namespace: "shop".into(), name: name.into(), figures, versions: Vec::new(), marks: Vec::new() }
 }
 
-fn edge(source: &str, destination: &str, figures: Figures) -> GraphEdge {
+pub fn edge(source: &str, destination: &str, figures: Figures) -> GraphEdge {
     GraphEdge {
         id: format!("{source}→{destination}/http"),
         source: source.into(),

@@ -65,21 +65,7 @@ fn versions_stand_below_their_service_with_their_weights() {
 
 #[test]
 fn one_namespace_is_shown_with_its_calls_to_others() {
-    let edge = |source: &str, destination: &str| wire::api::GraphEdge {
-        id: String::new(),
-        source: source.into(),
-        destination: destination.into(),
-        protocol: "http".into(),
-        security: None,
-        mixed: false,
-        figures: Figures::default(),
-        opened: 0,
-        open: 0,
-        total_requests: 0,
-        total_failures: 0,
-        seen: 0,
-        versions: Vec::new(),
-    };
+    let edge = |source: &str, destination: &str| graph::tests::edge(source, destination, Figures::default());
     let other = Node { id: "service/dev/api".into(), namespace: "dev".into(), ..node("api", 1.0, 0, 1.0) };
     let edges = vec![edge("service/dev/api", "service/shop/web"), edge("service/dev/api", "service/dev/api")];
     let graph = Graph { nodes: vec![node("web", 1.0, 0, 1.0), other], edges, ..Graph::default() };

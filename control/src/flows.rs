@@ -6,7 +6,7 @@ use crate::traces::Traces;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use telemetry::span::{Line, word};
+use telemetry::span::{Fields, Line};
 use tokio::sync::{mpsc, watch};
 use wire::api::TapQuery;
 use wire::v1;
@@ -64,22 +64,26 @@ impl Flows {
     pub fn report(&mut self, proxy: &str, flows: Vec<v1::Flow>, now: u64) {
         // What a proxy of ours never sends, for it has bounds of its own.
         self.missed(flows.len().saturating_sub(limits::FLOWS_OF_ONE) as u64, None);
+        let proxy: Arc<str> = proxy.into();
         for flow in flows.into_iter().take(limits::FLOWS_OF_ONE) {
-            let read = (flow.line.len() <= limits::FLOW_BYTES).then(|| serde_json::from_str::<Value>(&flow.line).ok());
+            if flow.line.len() > limits::FLOW_BYTES {
+                self.dropped = self.dropped.saturating_add(1);
+                continue;
+            }
+            if flow.taps == [SPANS] {
+                self.traces.put(&proxy, flow.line, now);
+                continue;
+            }
             // What is no line of a log is nobody's flow.
-            let Some(Some(Value::Object(mut fields))) = read else {
+            let Ok(mut fields) = serde_json::from_str::<Line>(&flow.line) else {
                 self.dropped = self.dropped.saturating_add(1);
                 continue;
             };
-            fields.insert("proxy".into(), proxy.into());
-            let fields = Arc::new(fields);
+            fields.insert("proxy".into(), (*proxy).into());
+            let line = Value::Object(fields);
             if flow.taps.contains(&SPANS) {
-                self.traces.put(&fields, flow.line.len(), now);
+                self.traces.put(&proxy, flow.line, now);
             }
-            if flow.taps == [SPANS] {
-                continue;
-            }
-            let line = Value::Object(Arc::unwrap_or_clone(fields));
             for id in flow.taps.iter().take(limits::TAPS) {
                 match self.taps.get(id) {
                     Some(tap) if tap.lines.try_send(line.clone()).is_err() => tap.miss(1),
@@ -127,10 +131,9 @@ impl Flows {
 
     /// All that is remembered of one request, by its identifier or that of its trace: what each proxy on its way said of it, the first first.
     pub fn of_request(&self, id: &str) -> Vec<Value> {
-        let is = |line: &Line| word(line, "request_id") == id || word(line, "trace_id") == id;
-        let failed = self.failed.iter().filter_map(Value::as_object).filter(|line| is(line));
+        let is = |line: &Line| line.word("request_id") == id || line.word("trace_id") == id;
         let mut found: Vec<&Line> = Vec::new();
-        for line in failed.chain(self.traces.lines(is)) {
+        for line in self.failed.iter().filter_map(Value::as_object).chain(self.traces.lines(id)).filter(|line| is(line)) {
             if found.len() < limits::SPANS_OF_ONE && !found.contains(&line) {
                 found.push(line);
             }

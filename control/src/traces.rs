@@ -6,8 +6,8 @@ mod tree;
 use crate::limits;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use telemetry::span::{Line, spans, word};
+use std::sync::{Arc, OnceLock};
+use telemetry::span::{Fields, Line, glance, spans};
 use telemetry::{Span, SpanKind, write_hex};
 use wire::api;
 
@@ -18,11 +18,38 @@ struct Told {
     line: Arc<Line>,
 }
 
+/// A line as it came. Most are never asked for: it is read when somebody does.
+#[derive(Debug)]
+struct Kept {
+    proxy: Arc<str>,
+    text: String,
+    read: OnceLock<Vec<Told>>,
+}
+
+impl Kept {
+    /// Its spans, whose lines have the `proxy` in them; none where it turns out to be nonsense.
+    fn told(&self) -> &[Told] {
+        self.read.get_or_init(|| {
+            let mut line: Line = serde_json::from_str(&self.text).unwrap_or_default();
+            line.insert("proxy".into(), (*self.proxy).into());
+            let line = Arc::new(line);
+            spans(&*line).into_iter().map(|span| Told { span, line: line.clone() }).collect()
+        })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Trace {
-    told: Vec<Told>,
+    kept: Vec<Kept>,
+    spans: usize,
     bytes: usize,
     left_out: u32,
+}
+
+impl Trace {
+    fn told(&self) -> Vec<&Told> {
+        self.kept.iter().flat_map(Kept::told).collect()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -35,10 +62,9 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Takes what one line tells, with the `proxy` in it; `bytes` is what it weighs.
-    pub fn put(&mut self, line: &Arc<Line>, bytes: usize, now: u64) {
-        let spans = spans(line);
-        let Some(id) = spans.first().map(|span| span.trace_id) else {
+    /// Takes a line that `proxy` told.
+    pub fn put(&mut self, proxy: &Arc<str>, line: String, now: u64) {
+        let Some((id, spans)) = glance(&line) else {
             self.dropped = self.dropped.saturating_add(1);
             return;
         };
@@ -47,15 +73,15 @@ impl Traces {
             self.order.push_back((now, id));
             Trace::default()
         });
-        if trace.told.len() + spans.len() > limits::SPANS_OF_ONE {
+        if trace.spans + spans > limits::SPANS_OF_ONE {
             trace.left_out = trace.left_out.saturating_add(1);
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
-        let weight = bytes * spans.len();
-        trace.bytes += weight;
-        self.bytes += weight;
-        trace.told.extend(spans.into_iter().map(|span| Told { span, line: line.clone() }));
+        trace.spans += spans;
+        trace.bytes += line.len();
+        self.bytes += line.len();
+        trace.kept.push(Kept { proxy: proxy.clone(), text: line, read: OnceLock::new() });
         while self.traces.len() > limits::TRACES || self.bytes > limits::TRACE_BYTES {
             self.pop();
         }
@@ -75,28 +101,31 @@ impl Traces {
 
     /// The latest first.
     pub fn list(&self, query: &api::TraceQuery) -> api::TraceList {
-        let wanted = |trace: &Trace, summary: &api::TraceSummary| {
-            let named = query.service.as_deref().is_none_or(|name| trace.told.iter().any(|told| told.concerns(name)));
+        let wanted = |told: &[&Told], summary: &api::TraceSummary| {
+            let named = query.service.as_deref().is_none_or(|name| told.iter().any(|told| told.concerns(name)));
             let slow = query.slower.is_none_or(|millis| summary.duration_millis >= millis as f64);
             named && slow && (!query.failed || summary.failed > 0)
         };
         let items = self.order.iter().rev().filter_map(|(_, id)| {
-            let trace = self.traces.get(id)?;
-            let summary = summary(id, &tree::set(&trace.told))?;
-            wanted(trace, &summary).then_some(summary)
+            let told = self.traces.get(id)?.told();
+            let summary = summary(id, &tree::set(&told))?;
+            wanted(&told, &summary).then_some(summary)
         });
         api::TraceList { items: items.take(limits::TRACES_TOLD).collect(), dropped: self.dropped }
     }
 
-    /// Lines of spans that this holds for, in no order; a gateway's has two of them.
-    pub fn lines(&self, wanted: impl Fn(&Line) -> bool) -> impl Iterator<Item = &Line> {
-        self.traces.values().flat_map(|trace| &trace.told).map(|told| &*told.line).filter(move |line| wanted(line))
+    /// Lines that have this text as one of their words, in no order; a gateway's may come twice.
+    pub fn lines(&self, text: &str) -> impl Iterator<Item = &Line> {
+        let written = Value::from(text).to_string();
+        let kept = self.traces.values().flat_map(|trace| &trace.kept).filter(move |kept| kept.text.contains(&written));
+        kept.flat_map(Kept::told).map(|told| &*told.line)
     }
 
     pub fn of(&self, id: &str) -> Option<api::Trace> {
         let id = telemetry::trace::read_id(id)?;
         let trace = self.traces.get(&id)?;
-        let placed = tree::set(&trace.told);
+        let told = trace.told();
+        let placed = tree::set(&told);
         let (start, end) = bounds(&placed)?;
         Some(api::Trace {
             trace_id: hex(&id),
@@ -110,23 +139,23 @@ impl Traces {
 
 impl Told {
     fn proxy(&self) -> &str {
-        word(&self.line, "proxy")
+        self.line.word("proxy")
     }
 
     /// Whose proxy tells it, by namespace and name.
     fn at(&self) -> (&str, &str) {
-        let side = if word(&self.line, "reporter") == "destination" { "destination" } else { "source" };
-        (word(&self.line, &format!("{side}_namespace")), word(&self.line, &format!("{side}_workload")))
+        let side = if self.line.word("reporter") == "destination" { "destination" } else { "source" };
+        (self.line.word(&format!("{side}_namespace")), self.line.word(&format!("{side}_workload")))
     }
 
     /// The name of the service that was called.
     fn service(&self) -> &str {
-        word(&self.line, "destination_service").split('.').next().unwrap_or_default()
+        self.line.word("destination_service").split('.').next().unwrap_or_default()
     }
 
     fn concerns(&self, wanted: &str) -> bool {
         let (namespace, workload) = self.at();
-        let of_service = word(&self.line, "destination_service").split('.').nth(1).unwrap_or_default();
+        let of_service = self.line.word("destination_service").split('.').nth(1).unwrap_or_default();
         match wanted.split_once('/') {
             Some((space, name)) => (space, name) == (namespace, workload) || (space, name) == (of_service, self.service()),
             None => wanted == workload || wanted == self.service(),

@@ -168,6 +168,9 @@ pub const KEYS_PAUSE: Duration = Duration::from_millis(50);
 pub const OTLP_LINES: usize = 4096;
 /// Of one request to a collector.
 pub const OTLP_BATCH: usize = 512;
+/// Of them as many are put into a collector's words without a rest, and a rest.
+pub const OTLP_PART: usize = 4;
+pub const OTLP_REST: Duration = Duration::from_millis(1);
 /// A collector has so long to take one.
 pub const OTLP_TIME: Duration = Duration::from_secs(5);
 /// How often what waits is sent.

@@ -120,6 +120,16 @@ impl Kind {
     }
 }
 
+/// What becomes of lines, some at a time: what this thread works is time that a worker on the same processor waits, with all that waits for it.
+async fn in_parts<T, I: IntoIterator<Item = T>>(lines: &[String], of: impl Fn(&str) -> I) -> Vec<T> {
+    let mut all = Vec::new();
+    for part in lines.chunks(limits::OTLP_PART) {
+        all.extend(part.iter().flat_map(|line| of(line)));
+        rt::sleep(limits::OTLP_REST).await;
+    }
+    all
+}
+
 /// Sends until dropped. `worker` is one of the rim's thread.
 pub async fn run(worker: Rc<Worker>) {
     let shared = worker.shared.clone();
@@ -128,6 +138,7 @@ pub async fn run(worker: Rc<Worker>) {
     let lines = Kind::new(send::Path::Logs, "lines", metrics, system_roots);
     let mut swept = rt::now();
     loop {
+        let began = rt::now();
         let telling = worker.snapshot().telling.clone();
         let base = telling.base();
         let spans_to = base.spans.as_ref().map(|to| match to {
@@ -142,7 +153,7 @@ pub async fn run(worker: Rc<Worker>) {
             swept = rt::now();
             worker.sweep();
         }
-        rt::sleep(limits::OTLP_PAUSE).await;
+        rt::sleep(limits::OTLP_PAUSE.saturating_sub(rt::now().saturating_duration_since(began))).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The part of OpenTelemetry's protocol (OTLP 1.x, traces and logs) that Organza sends; names and numbers are the standard's. Written by hand: it is
 //! small, stable, and only ever written by us, never read but for what a collector refuses.
 
-use prost::{Enumeration, Message, Oneof};
+use prost::{Enumeration, Message, Oneof, encode_length_delimiter, length_delimiter_len};
 use tonic::client::{Grpc, GrpcService};
 use tonic::codegen::{Body, StdError, http::uri::PathAndQuery};
 
@@ -28,8 +28,9 @@ pub struct ResourceSpans {
 pub struct ScopeSpans {
     #[prost(message, optional, tag = "1")]
     pub scope: Option<Scope>,
-    #[prost(message, repeated, tag = "2")]
-    pub spans: Vec<Span>,
+    /// Each a [`Span`], encoded already: the wire knows no difference.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub spans: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -50,8 +51,9 @@ pub struct ResourceLogs {
 pub struct ScopeLogs {
     #[prost(message, optional, tag = "1")]
     pub scope: Option<Scope>,
-    #[prost(message, repeated, tag = "2")]
-    pub log_records: Vec<LogRecord>,
+    /// Each a [`LogRecord`], encoded already.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub log_records: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -166,6 +168,68 @@ pub enum Value {
     Double(f64),
 }
 
+/// Attributes of a span or a record, encoded as they come, without a copy of their names and texts: they are most of what is sent.
+/// (What encodes them can fail where there is no room, and a vector grows.)
+#[derive(Debug, Clone)]
+pub struct Attributes {
+    encoded: Vec<u8>,
+    /// Before each.
+    key: u8,
+}
+
+/// Of a field that has a length: few numbers of fields are so large that they take two bytes, and none of these.
+const fn with_length(field: u8) -> u8 {
+    field << 3 | 2
+}
+
+impl Attributes {
+    pub fn of_span() -> Self {
+        Self { encoded: Vec::new(), key: with_length(9) }
+    }
+
+    pub fn of_record() -> Self {
+        Self { encoded: Vec::new(), key: with_length(6) }
+    }
+
+    /// A name is a beginning and the rest.
+    pub fn text(&mut self, name: (&str, &str), text: &str) {
+        let length = 1 + length_delimiter_len(text.len()) + text.len();
+        self.begin(name, length);
+        self.field(with_length(1), text.len());
+        self.encoded.extend_from_slice(text.as_bytes());
+    }
+
+    pub fn put(&mut self, name: (&str, &str), value: Value) {
+        let value = AnyValue { value: Some(value) };
+        self.begin(name, value.encoded_len());
+        let _ = value.encode(&mut self.encoded);
+    }
+
+    /// Up to the value, which is so long.
+    fn begin(&mut self, name: (&str, &str), value: usize) {
+        let named = name.0.len() + name.1.len();
+        let of = |length: usize| 1 + length_delimiter_len(length) + length;
+        self.field(self.key, of(named) + of(value));
+        self.field(with_length(1), named);
+        self.encoded.extend_from_slice(name.0.as_bytes());
+        self.encoded.extend_from_slice(name.1.as_bytes());
+        self.field(with_length(2), value);
+    }
+
+    fn field(&mut self, key: u8, length: usize) {
+        self.encoded.push(key);
+        let _ = encode_length_delimiter(length, &mut self.encoded);
+    }
+
+    /// All of what has them: a message is its fields one after another, in any order.
+    pub fn behind(&self, rest: &impl Message) -> Vec<u8> {
+        let mut all = Vec::with_capacity(rest.encoded_len() + self.encoded.len());
+        let _ = rest.encode(&mut all);
+        all.extend_from_slice(&self.encoded);
+        all
+    }
+}
+
 /// What a collector answers: of traces and of logs the same, but for the words.
 #[derive(Clone, PartialEq, Message)]
 pub struct Answer {
@@ -230,3 +294,6 @@ where
     let answer = client.unary(tonic::Request::new(request), PathAndQuery::from_static(method), codec).await?;
     Ok(answer.into_inner())
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ pub struct Placed<'t> {
 }
 
 /// All spans, parents before their children, children by their time. Every span is in it once, however nonsensical its parent is.
-pub fn set(told: &[Told]) -> Vec<Placed<'_>> {
+pub fn set<'t>(told: &[&'t Told]) -> Vec<Placed<'t>> {
     let by_id: HashMap<[u8; 8], usize> = told.iter().enumerate().rev().map(|(at, told)| (told.span.span_id, at)).collect();
     let parents: Vec<Option<usize>> = told.iter().enumerate().map(|(at, one)| parent(told, &by_id, at, one)).collect();
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); told.len()];
@@ -42,15 +42,15 @@ pub fn set(told: &[Told]) -> Vec<Placed<'_>> {
                 continue;
             }
             let start = told[at].span.start_micros.saturating_add_signed(moved);
-            out.push(Placed { told: &told[at], depth, start });
+            out.push(Placed { told: told[at], depth, start });
             let below = children[at].iter().rev().filter(|child| !seen[**child]);
-            open.extend(below.map(|child| (*child, depth + 1, moved + shift(&told[at], &told[*child]))));
+            open.extend(below.map(|child| (*child, depth + 1, moved + shift(told[at], told[*child]))));
         }
     }
     out
 }
 
-fn parent(told: &[Told], by_id: &HashMap<[u8; 8], usize>, at: usize, one: &Told) -> Option<usize> {
+fn parent(told: &[&Told], by_id: &HashMap<[u8; 8], usize>, at: usize, one: &Told) -> Option<usize> {
     let named = one.span.parent.and_then(|id| by_id.get(&id).copied());
     let named = named.filter(|parent| *parent != at);
     if named.is_some() || one.span.kind == SpanKind::Server || one.span.parent.is_none() {

@@ -64,13 +64,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 /// How many of them the collector refused.
 pub(super) async fn send(to: &Collector, path: Path, trust: &Trust, sender: &Sender, lines: &[String]) -> Result<u64, String> {
     let usual = SpanWords::default();
-    let answer = match (to.protocol, path) {
-        (CollectorProtocol::Grpc, Path::Traces) => grpc(to, trust, otlp::TRACES, words::of_spans(lines, sender, &usual)).await?,
-        (CollectorProtocol::Grpc, Path::Logs) => grpc(to, trust, otlp::LOGS, words::of_lines(lines, sender)).await?,
-        (CollectorProtocol::Http, Path::Traces) => {
-            http(to, trust, "/v1/traces", otlp::bytes(&words::of_spans(lines, sender, &usual))).await?
+    let answer = match path {
+        Path::Traces => {
+            let spans = super::in_parts(lines, |line| words::spans_of(line, &usual)).await;
+            ask(to, trust, ("/v1/traces", otlp::TRACES), words::traces(spans, sender, &usual)).await?
         }
-        (CollectorProtocol::Http, Path::Logs) => http(to, trust, "/v1/logs", otlp::bytes(&words::of_lines(lines, sender))).await?,
+        Path::Logs => {
+            let records = super::in_parts(lines, words::record_of).await;
+            ask(to, trust, ("/v1/logs", otlp::LOGS), words::logs(records, sender)).await?
+        }
     };
     Ok(refused(&answer))
 }
@@ -103,6 +105,14 @@ async fn address(to: &Collector) -> Result<SocketAddr, String> {
     }
     let mut found = tokio::net::lookup_host((&*to.host, to.port)).await.map_err(|error| error.to_string())?;
     found.next().ok_or_else(|| format!("{} has no address", to.host))
+}
+
+/// `paths`: by HTTP and by gRPC.
+async fn ask<M: otlp::Sent>(to: &Collector, trust: &Trust, paths: (&str, &'static str), request: M) -> Result<otlp::Answer, String> {
+    match to.protocol {
+        CollectorProtocol::Grpc => grpc(to, trust, paths.1, request).await,
+        CollectorProtocol::Http => http(to, trust, paths.0, otlp::bytes(&request)).await,
+    }
 }
 
 async fn grpc<M: otlp::Sent>(to: &Collector, trust: &Trust, method: &'static str, request: M) -> Result<otlp::Answer, String> {

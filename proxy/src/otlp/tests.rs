@@ -8,7 +8,7 @@ use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use model::backend::UpstreamRoots;
-use model::telemetry::CollectorProtocol;
+use model::telemetry::{CollectorProtocol, SpanValue, SpanWords};
 use model::{Certificate, ClientCertificates, HostPattern, Key, Source};
 use rustls::time_provider::DefaultTimeProvider;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use transport::tls;
-use wire::otlp::{LogsRequest, TracesRequest, Value};
+use wire::otlp::{LogRecord, LogsRequest, Span, TracesRequest, Value};
 
 fn record(reporter: Reporter) -> Record {
     let peer = |name: &str| Arc::new(Peer::claimed(name, "shop", name, "v1", "", None));
@@ -114,7 +114,7 @@ async fn spans_go_by_grpc_and_by_http() {
         let of = &request.resource_spans[0];
         let attributes = &of.resource.as_ref().unwrap().attributes;
         assert!(attributes.iter().any(|pair| pair.key == "service.name"));
-        let spans = &of.scope_spans[0].spans;
+        let spans: Vec<Span> = of.scope_spans[0].spans.iter().map(|span| wire::otlp::read(span).unwrap()).collect();
         let told: Vec<_> = spans.iter().map(|span| (span.span_id[0], span.parent_span_id.len(), span.kind)).collect();
         assert_eq!(told, [(3, 0, 2), (2, 8, 3)]);
         assert_eq!(spans[0].end_time_unix_nano - spans[0].start_time_unix_nano, 20_000_000);
@@ -123,6 +123,36 @@ async fn spans_go_by_grpc_and_by_http() {
         assert_eq!(status.value.as_ref().unwrap().value, Some(Value::Int(503)));
         assert!(spans[0].attributes.iter().any(|pair| pair.key == "organza.destination_service"));
     }
+}
+
+#[test]
+fn what_a_policy_wants_told_besides_is_told() {
+    let mut record = record(Reporter::Source);
+    record.headers.request = vec![("x-tenant".into(), "blue".into())];
+    let wanted = [
+        ("env", SpanValue::Literal("prod".into())),
+        ("tenant", SpanValue::Header("x-tenant".into())),
+        ("status", SpanValue::Attribute("http.response.status_code".into())),
+        ("called", SpanValue::Attribute("organza.destination_service".into())),
+        ("none", SpanValue::Header("x-none".into())),
+        ("nothing", SpanValue::Attribute("organza.nothing".into())),
+    ];
+    let attributes = wanted.map(|(name, value)| (name.into(), value)).into();
+    let words = SpanWords { attributes, ..SpanWords::default() };
+    let told = words::spans_of(access_log::Once::of(&record).json(), &words);
+    let span: Span = wire::otlp::read(&told[0]).unwrap();
+    let of = |name: &str| span.attributes.iter().find(|pair| pair.key == name).and_then(|pair| pair.value.clone()?.value);
+    let text = |text: &str| Some(Value::Text(text.into()));
+    assert_eq!((of("env"), of("tenant"), of("status")), (text("prod"), text("blue"), Some(Value::Int(503))));
+    assert_eq!((of("called"), of("http.request.header.x-tenant")), (text("catalog.shop"), text("blue")));
+    assert_eq!((of("none"), of("nothing"), of("organza.trace_id")), (None, None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_are_put_into_words_with_rests() {
+    let (began, lines) = (rt::now(), vec!["x".to_owned(); 3 * limits::OTLP_PART]);
+    let all = in_parts(&lines, |line| [line.len()]).await;
+    assert_eq!((all.len(), rt::now().saturating_duration_since(began)), (lines.len(), 3 * limits::OTLP_REST));
 }
 
 #[tokio::test]
@@ -135,7 +165,7 @@ async fn lines_go_as_log_records_with_their_trace() {
     assert_eq!(tell(&kind, &queue.lines, Some(&to)).await, (1.0, 0.0));
     let (path, body) = heard.recv().await.unwrap();
     let request: LogsRequest = wire::otlp::read(&body).unwrap();
-    let record = &request.resource_logs[0].scope_logs[0].log_records[0];
+    let record: LogRecord = wire::otlp::read(&request.resource_logs[0].scope_logs[0].log_records[0]).unwrap();
     assert_eq!(
         (&*path, record.severity_number, record.trace_id.len(), record.time_unix_nano),
         ("/v1/logs", 17, 16, 1_790_000_000_000_000_000)

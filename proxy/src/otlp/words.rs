@@ -2,7 +2,7 @@
 
 use model::telemetry::{SpanValue, SpanWords};
 use serde_json::Value;
-use telemetry::span::{Line, Span, SpanKind, spans, word};
+use telemetry::span::{Fields, Glanced, Span, SpanKind, spans};
 use wire::otlp;
 
 /// Who sends.
@@ -56,38 +56,43 @@ const NAMES: &[(&str, &str)] = &[
     ("grpc_status", "rpc.grpc.status_code"),
     ("sni", "tls.client.server_name"),
 ];
-const HEADERS: &[(&str, &str)] = &[("request_headers", "http.request.header"), ("response_headers", "http.response.header")];
+const HEADERS: &[(&str, &str)] = &[("request_headers", "http.request.header."), ("response_headers", "http.response.header.")];
 const SAID: &[&str] = &["trace_id", "span_id", "parent_span_id", "server_span_id", "start_time_ms", "duration_ms", "dialled_ms"];
 
-pub(super) fn of_spans(lines: &[String], sender: &Sender, words: &SpanWords) -> otlp::TracesRequest {
-    let spans = lines
-        .iter()
-        .filter_map(|line| read(line))
-        .flat_map(|line| spans(&line).into_iter().map(|s| span(&s, &line, words)).collect::<Vec<_>>());
-    let scope_spans = otlp::ScopeSpans { scope: Some(sender.scope()), spans: spans.collect() };
+/// What a line tells.
+pub(super) fn spans_of(line: &str, words: &SpanWords) -> Vec<Vec<u8>> {
+    let line = Glanced::read(line).unwrap_or_default();
+    let mut said = otlp::Attributes::of_span();
+    say(&line, &mut said);
+    words.attributes.iter().for_each(|(name, value)| more(name, value, &line, &mut said));
+    spans(&line).iter().map(|told| said.behind(&span(told, &line, words))).collect()
+}
+
+/// What a line is.
+pub(super) fn record_of(text: &str) -> Option<Vec<u8>> {
+    let line = Glanced::read(text)?;
+    let mut said = otlp::Attributes::of_record();
+    say(&line, &mut said);
+    Some(said.behind(&record(&line, text)))
+}
+
+pub(super) fn traces(spans: Vec<Vec<u8>>, sender: &Sender, words: &SpanWords) -> otlp::TracesRequest {
+    let scope_spans = otlp::ScopeSpans { scope: Some(sender.scope()), spans };
     let resource = Some(sender.resource(words.service.as_deref()));
     otlp::TracesRequest { resource_spans: vec![otlp::ResourceSpans { resource, scope_spans: vec![scope_spans] }] }
 }
 
-pub(super) fn of_lines(lines: &[String], sender: &Sender) -> otlp::LogsRequest {
-    let records = lines.iter().filter_map(|line| Some(record(&read(line)?, line)));
-    let scope_logs = otlp::ScopeLogs { scope: Some(sender.scope()), log_records: records.collect() };
+pub(super) fn logs(log_records: Vec<Vec<u8>>, sender: &Sender) -> otlp::LogsRequest {
+    let scope_logs = otlp::ScopeLogs { scope: Some(sender.scope()), log_records };
     otlp::LogsRequest { resource_logs: vec![otlp::ResourceLogs { resource: Some(sender.resource(None)), scope_logs: vec![scope_logs] }] }
 }
 
-fn read(line: &str) -> Option<Line> {
-    serde_json::from_str(line).ok()
-}
-
-fn span(span: &Span, line: &Line, words: &SpanWords) -> otlp::Span {
-    let mut said = attributes(line);
-    let more: Vec<_> = words.attributes.iter().filter_map(|(name, value)| Some(pair(name, more(value, line, &said)?))).collect();
-    said.extend(more);
+fn span(span: &Span, line: &Glanced<'_>, words: &SpanWords) -> otlp::Span {
     let kind = match span.kind {
         SpanKind::Server => otlp::SpanKind::Server,
         SpanKind::Client => otlp::SpanKind::Client,
     };
-    let why = || [word(line, "fault"), word(line, "reason")].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
+    let why = || [line.word("fault"), line.word("reason")].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
     let status = span.failed.then(|| otlp::Status { message: why(), code: otlp::StatusCode::Error.into() });
     let start = span.start_micros.saturating_mul(1000);
     otlp::Span {
@@ -98,76 +103,91 @@ fn span(span: &Span, line: &Line, words: &SpanWords) -> otlp::Span {
         kind: kind.into(),
         start_time_unix_nano: start,
         end_time_unix_nano: start.saturating_add(span.duration_micros.saturating_mul(1000)),
-        attributes: said,
+        attributes: Vec::new(),
         status,
         flags: flags(line),
     }
 }
 
-/// What a policy wants to be told besides; `None` where there is nothing to tell.
-fn more(value: &SpanValue, line: &Line, said: &[otlp::KeyValue]) -> Option<otlp::AnyValue> {
-    match value {
-        SpanValue::Literal(it) => Some(text(it)),
-        SpanValue::Header(name) => HEADERS.iter().find_map(|(ours, _)| line.get(*ours)?.get(&**name)?.as_str()).map(text),
-        SpanValue::Attribute(name) => said.iter().find(|pair| *pair.key == **name)?.value.clone(),
+/// What a policy wants to be told besides, where there is something to tell.
+fn more(name: &str, wanted: &SpanValue, line: &Glanced<'_>, to: &mut otlp::Attributes) {
+    let name = (name, "");
+    match wanted {
+        SpanValue::Literal(it) => to.text(name, it),
+        SpanValue::Header(header) => {
+            let found = HEADERS.iter().find_map(|(ours, _)| line.field(ours)?.get(&**header)?.as_str());
+            found.into_iter().for_each(|it| to.text(name, it));
+        }
+        SpanValue::Attribute(theirs) => {
+            let is = |(first, rest): (&str, &str)| theirs.strip_prefix(first) == Some(rest);
+            let found = attributes(line).find(|(first, rest, _)| is((first, rest)));
+            found.into_iter().for_each(|(_, _, it)| put(name, it, to));
+        }
     }
 }
 
 /// Few of them: the method, with the route's rule where there is one. A path would make a name for each.
-fn name(span: &Span, line: &Line) -> String {
-    match (word(line, "method"), word(line, "route")) {
+fn name(span: &Span, line: &Glanced<'_>) -> String {
+    match (line.word("method"), line.word("route")) {
         ("", _) => span.name.clone(),
         (method, "") => method.to_owned(),
         (method, route) => format!("{method} {route}"),
     }
 }
 
-fn record(line: &Line, text_of_it: &str) -> otlp::LogRecord {
+fn record(line: &Glanced<'_>, text_of_it: &str) -> otlp::LogRecord {
     let first = spans(line).into_iter().next();
-    let failed = first.as_ref().map_or_else(|| line.contains_key("fault"), |span| span.failed);
-    let time = line.get("start_time_ms").and_then(Value::as_f64).map_or(0, |millis| (millis.max(0.0) * 1e6) as u64);
+    let failed = first.as_ref().map_or_else(|| line.field("fault").is_some(), |span| span.failed);
+    let time = line.field("start_time_ms").and_then(Value::as_f64).map_or(0, |millis| (millis.max(0.0) * 1e6) as u64);
     otlp::LogRecord {
         time_unix_nano: time,
         observed_time_unix_nano: time,
         severity_number: if failed { 17 } else { 9 },
         severity_text: if failed { "ERROR" } else { "INFO" }.into(),
         body: Some(text(text_of_it.trim_end())),
-        attributes: attributes(line),
+        attributes: Vec::new(),
         flags: flags(line),
         trace_id: first.as_ref().map(|span| span.trace_id.to_vec()).unwrap_or_default(),
         span_id: first.as_ref().map(|span| span.span_id.to_vec()).unwrap_or_default(),
     }
 }
 
-fn flags(line: &Line) -> u32 {
-    u32::from(line.get("sampled").and_then(Value::as_bool).unwrap_or(false))
+fn flags(line: &Glanced<'_>) -> u32 {
+    u32::from(line.field("sampled").and_then(Value::as_bool).unwrap_or(false))
 }
 
-fn attributes(line: &Line) -> Vec<otlp::KeyValue> {
-    let known = |name: &str| NAMES.iter().find(|(ours, _)| *ours == name).map(|(_, theirs)| (*theirs).to_owned());
-    let fields = line.iter().filter(|(name, _)| !SAID.contains(&name.as_str()) && !HEADERS.iter().any(|(ours, _)| ours == name));
-    let fields = fields.map(|(name, it)| pair(&known(name).unwrap_or_else(|| format!("organza.{name}")), value(it)));
-    fields.chain(HEADERS.iter().flat_map(|(ours, theirs)| headers(line, ours, theirs))).collect()
+fn say(line: &Glanced<'_>, to: &mut otlp::Attributes) {
+    attributes(line).for_each(|(first, rest, it)| put((first, rest), it, to));
 }
 
-/// One for each field that a policy has recorded.
-fn headers<'l>(line: &'l Line, ours: &str, theirs: &'l str) -> impl Iterator<Item = otlp::KeyValue> + use<'l> {
-    let found = line.get(ours).and_then(Value::as_object).into_iter().flatten();
-    found.map(move |(name, it)| pair(&format!("{theirs}.{name}"), value(it)))
-}
-
-fn value(it: &Value) -> otlp::AnyValue {
-    use otlp::Value as V;
-    let value = match it {
-        Value::Bool(it) => V::Bool(*it),
-        Value::Number(number) => match number.as_i64() {
-            Some(it) => V::Int(it),
-            None => V::Double(number.as_f64().unwrap_or(0.0)),
-        },
-        Value::String(it) => V::Text(it.clone()),
-        other => V::Text(other.to_string()),
+/// All that a line says, each by its name, as a beginning and the rest.
+fn attributes<'l>(line: &'l Glanced<'_>) -> impl Iterator<Item = (&'l str, &'l str, &'l Value)> {
+    let known = |name: &str| NAMES.iter().find(|(ours, _)| *ours == name).map(|(_, theirs)| *theirs);
+    let is_said = |name: &str| SAID.contains(&name) || HEADERS.iter().any(|(ours, _)| *ours == name);
+    // An empty text says nothing, and there are many at a gateway.
+    let fields = line.iter().filter(move |(name, it)| !is_said(name) && it.as_str() != Some(""));
+    let fields = fields.map(move |(name, it)| match known(name) {
+        Some(theirs) => (theirs, "", it),
+        None => ("organza.", name, it),
+    });
+    // One for each field that a policy has recorded.
+    let of = |(ours, theirs): &(&str, &'static str)| {
+        let (found, theirs) = (line.field(ours).and_then(Value::as_object), *theirs);
+        found.into_iter().flatten().map(move |(name, it)| (theirs, name.as_str(), it))
     };
-    otlp::AnyValue { value: Some(value) }
+    fields.chain(HEADERS.iter().flat_map(of))
+}
+
+fn put(name: (&str, &str), it: &Value, to: &mut otlp::Attributes) {
+    match it {
+        Value::Bool(it) => to.put(name, otlp::Value::Bool(*it)),
+        Value::Number(number) => match number.as_i64() {
+            Some(it) => to.put(name, otlp::Value::Int(it)),
+            None => to.put(name, otlp::Value::Double(number.as_f64().unwrap_or(0.0))),
+        },
+        Value::String(it) => to.text(name, it),
+        other => to.text(name, &other.to_string()),
+    }
 }
 
 fn text(text: &str) -> otlp::AnyValue {

@@ -20,7 +20,10 @@ fn told(proxy: &str, id: u8, parent: u8, kind: SpanKind, start: u64, duration: u
 
 /// Ids with depths and starts, in order.
 fn order(told: &[Told]) -> Vec<(u8, u32, u64)> {
-    set(told).iter().map(|placed| (placed.told.span.span_id[0], placed.depth, placed.start - 1_000_000)).collect()
+    set(&told.iter().collect::<Vec<_>>())
+        .iter()
+        .map(|placed| (placed.told.span.span_id[0], placed.depth, placed.start - 1_000_000))
+        .collect()
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Programs that a chore starts and ends again: gateways, peers, backends. Whoever is dropped is asked to end, and killed if it does not. It never
 //! ends what it did not start, and knows nothing of what the programs do.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+// As tests have it; to depend on their crate would make each chore wait for half of the workspace.
+#[path = "../../testkit/src/ports.rs"]
+mod ports;
 
 /// For a program to listen, and to end when asked.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,16 +90,9 @@ impl Drop for Running {
     }
 }
 
-/// Ports that nobody has now, all different.
+/// Ports that nobody has now, and that nobody takes before whoever they are for: neither others of ours nor an outgoing connection.
 pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let mut held = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
+    ports::free_ports(N).try_into().map_err(|found: Vec<u16>| anyhow!("{} of {N} ports", found.len()))
 }
 
 pub fn wait_for_port(port: u16) -> Result<()> {

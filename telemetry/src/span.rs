@@ -12,7 +12,7 @@ pub type Line = Map<String, Value>;
 
 /// A line of the access log, read to be told on at once: its names are borrowed where they can be, and found by looking at one after another.
 #[derive(Debug, Default)]
-pub struct Glanced<'l>(Vec<(Cow<'l, str>, Value)>);
+pub struct ReadOnce<'l>(Vec<(Cow<'l, str>, Value)>);
 
 /// What is asked of either.
 pub trait Fields {
@@ -29,13 +29,13 @@ impl Fields for Line {
     }
 }
 
-impl Fields for Glanced<'_> {
+impl Fields for ReadOnce<'_> {
     fn field(&self, name: &str) -> Option<&Value> {
         self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 }
 
-impl<'l> Glanced<'l> {
+impl<'l> ReadOnce<'l> {
     /// `None` where it is no line.
     pub fn read(line: &'l str) -> Option<Self> {
         serde_json::from_str(line).ok()
@@ -47,13 +47,13 @@ impl<'l> Glanced<'l> {
     }
 }
 
-impl<'l> Deserialize<'l> for Glanced<'l> {
+impl<'l> Deserialize<'l> for ReadOnce<'l> {
     fn deserialize<D: Deserializer<'l>>(from: D) -> Result<Self, D::Error> {
         #[derive(serde::Deserialize)]
         struct Name<'l>(#[serde(borrow)] Cow<'l, str>);
         struct All;
         impl<'l> Visitor<'l> for All {
-            type Value = Glanced<'l>;
+            type Value = ReadOnce<'l>;
 
             fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
                 to.write_str("a line of the access log")
@@ -65,7 +65,7 @@ impl<'l> Deserialize<'l> for Glanced<'l> {
                 while let Some((Name(name), value)) = from.next_entry()? {
                     all.push((name, value));
                 }
-                Ok(Glanced(all))
+                Ok(ReadOnce(all))
             }
         }
         from.deserialize_map(All)

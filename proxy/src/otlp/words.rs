@@ -2,7 +2,7 @@
 
 use model::telemetry::{SpanValue, SpanWords};
 use serde_json::Value;
-use telemetry::span::{Fields, Glanced, Span, SpanKind, spans};
+use telemetry::span::{Fields, ReadOnce, Span, SpanKind, spans};
 use wire::otlp;
 
 /// Who sends.
@@ -61,7 +61,7 @@ const SAID: &[&str] = &["trace_id", "span_id", "parent_span_id", "server_span_id
 
 /// What a line tells.
 pub(super) fn spans_of(line: &str, words: &SpanWords) -> Vec<Vec<u8>> {
-    let line = Glanced::read(line).unwrap_or_default();
+    let line = ReadOnce::read(line).unwrap_or_default();
     let mut said = otlp::Attributes::of_span();
     say(&line, &mut said);
     words.attributes.iter().for_each(|(name, value)| more(name, value, &line, &mut said));
@@ -70,7 +70,7 @@ pub(super) fn spans_of(line: &str, words: &SpanWords) -> Vec<Vec<u8>> {
 
 /// What a line is.
 pub(super) fn record_of(text: &str) -> Option<Vec<u8>> {
-    let line = Glanced::read(text)?;
+    let line = ReadOnce::read(text)?;
     let mut said = otlp::Attributes::of_record();
     say(&line, &mut said);
     Some(said.behind(&record(&line, text)))
@@ -87,7 +87,7 @@ pub(super) fn logs(log_records: Vec<Vec<u8>>, sender: &Sender) -> otlp::LogsRequ
     otlp::LogsRequest { resource_logs: vec![otlp::ResourceLogs { resource: Some(sender.resource(None)), scope_logs: vec![scope_logs] }] }
 }
 
-fn span(span: &Span, line: &Glanced<'_>, words: &SpanWords) -> otlp::Span {
+fn span(span: &Span, line: &ReadOnce<'_>, words: &SpanWords) -> otlp::Span {
     let kind = match span.kind {
         SpanKind::Server => otlp::SpanKind::Server,
         SpanKind::Client => otlp::SpanKind::Client,
@@ -110,7 +110,7 @@ fn span(span: &Span, line: &Glanced<'_>, words: &SpanWords) -> otlp::Span {
 }
 
 /// What a policy wants to be told besides, where there is something to tell.
-fn more(name: &str, wanted: &SpanValue, line: &Glanced<'_>, to: &mut otlp::Attributes) {
+fn more(name: &str, wanted: &SpanValue, line: &ReadOnce<'_>, to: &mut otlp::Attributes) {
     let name = (name, "");
     match wanted {
         SpanValue::Literal(it) => to.text(name, it),
@@ -127,7 +127,7 @@ fn more(name: &str, wanted: &SpanValue, line: &Glanced<'_>, to: &mut otlp::Attri
 }
 
 /// Few of them: the method, with the route's rule where there is one. A path would make a name for each.
-fn name(span: &Span, line: &Glanced<'_>) -> String {
+fn name(span: &Span, line: &ReadOnce<'_>) -> String {
     match (line.word("method"), line.word("route")) {
         ("", _) => span.name.clone(),
         (method, "") => method.to_owned(),
@@ -135,7 +135,7 @@ fn name(span: &Span, line: &Glanced<'_>) -> String {
     }
 }
 
-fn record(line: &Glanced<'_>, text_of_it: &str) -> otlp::LogRecord {
+fn record(line: &ReadOnce<'_>, text_of_it: &str) -> otlp::LogRecord {
     let first = spans(line).into_iter().next();
     let failed = first.as_ref().map_or_else(|| line.field("fault").is_some(), |span| span.failed);
     let time = line.field("start_time_ms").and_then(Value::as_f64).map_or(0, |millis| (millis.max(0.0) * 1e6) as u64);
@@ -152,16 +152,16 @@ fn record(line: &Glanced<'_>, text_of_it: &str) -> otlp::LogRecord {
     }
 }
 
-fn flags(line: &Glanced<'_>) -> u32 {
+fn flags(line: &ReadOnce<'_>) -> u32 {
     u32::from(line.field("sampled").and_then(Value::as_bool).unwrap_or(false))
 }
 
-fn say(line: &Glanced<'_>, to: &mut otlp::Attributes) {
+fn say(line: &ReadOnce<'_>, to: &mut otlp::Attributes) {
     attributes(line).for_each(|(first, rest, it)| put((first, rest), it, to));
 }
 
 /// All that a line says, each by its name, as a beginning and the rest.
-fn attributes<'l>(line: &'l Glanced<'_>) -> impl Iterator<Item = (&'l str, &'l str, &'l Value)> {
+fn attributes<'l>(line: &'l ReadOnce<'_>) -> impl Iterator<Item = (&'l str, &'l str, &'l Value)> {
     let known = |name: &str| NAMES.iter().find(|(ours, _)| *ours == name).map(|(_, theirs)| *theirs);
     let is_said = |name: &str| SAID.contains(&name) || HEADERS.iter().any(|(ours, _)| *ours == name);
     // An empty text says nothing, and there are many at a gateway.

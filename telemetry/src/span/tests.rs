@@ -43,12 +43,12 @@ fn whoever_reads_a_line_once_finds_the_same() {
         let mut record = record(reporter);
         record.headers.request = vec![("x-said".into(), "\"quoted\" \u{1}".into())];
         let text = access_log::Once::of(&record).json().to_owned();
-        let (kept, once) = (line(&record), Glanced::read(&text).unwrap());
+        let (kept, once) = (line(&record), ReadOnce::read(&text).unwrap());
         assert_eq!(once.iter().map(|(name, it)| (name.to_owned(), it.clone())).collect::<Line>(), kept);
         assert_eq!(spans(&once), spans(&kept));
         assert_eq!(glance(&text), Some(([3; 16], spans(&kept).len())));
     }
-    assert!(Glanced::read("[]").is_none() && Glanced::read("{").is_none());
+    assert!(ReadOnce::read("[]").is_none() && ReadOnce::read("{").is_none());
     for line in ["", "[]", "{}", r#"{"trace_id":"x"}"#, r#"{"trace_id":"00000000000000000000000000000000"}"#, r#"{"trace_id":7}"#] {
         assert_eq!(glance(line), None, "{line}");
     }

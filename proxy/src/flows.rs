@@ -96,6 +96,12 @@ impl Missing {
         }
         self
     }
+
+    /// What is missing where the report is not lost, but these are.
+    pub fn only(&self, flows: &[v1::Flow]) -> Self {
+        let taps = self.taps.iter().map(|(id, _)| (*id, 0)).collect();
+        Self { flows: 0, taps }.and(flows)
+    }
 }
 
 impl Flows {

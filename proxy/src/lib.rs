@@ -30,6 +30,7 @@ mod map;
 mod names;
 mod otlp;
 pub mod outbound;
+mod parts;
 pub mod pick;
 pub mod rates;
 pub mod rim;

@@ -132,6 +132,10 @@ pub const FLOWS: usize = 1024;
 pub const FAILURE_FLOWS: usize = 32;
 /// ... and of them those that are spans of a trace.
 pub const SPAN_FLOWS: usize = 256;
+/// Of them as many are told at a time.
+pub const FLOWS_PART: usize = 16;
+/// What chores do in parts they do with a rest between them.
+pub const REST: Duration = Duration::from_millis(1);
 /// Taps that are looked at.
 pub const TAPS: usize = 16;
 /// A tap of which the control plane says nothing any more ends after so long.
@@ -168,9 +172,8 @@ pub const KEYS_PAUSE: Duration = Duration::from_millis(50);
 pub const OTLP_LINES: usize = 4096;
 /// Of one request to a collector.
 pub const OTLP_BATCH: usize = 512;
-/// Of them as many are put into a collector's words without a rest, and a rest.
+/// Of them as many are put into a collector's words without a rest.
 pub const OTLP_PART: usize = 4;
-pub const OTLP_REST: Duration = Duration::from_millis(1);
 /// A collector has so long to take one.
 pub const OTLP_TIME: Duration = Duration::from_secs(5);
 /// How often what waits is sent.

@@ -120,16 +120,6 @@ impl Kind {
     }
 }
 
-/// What becomes of lines, some at a time: what this thread works is time that a worker on the same processor waits, with all that waits for it.
-async fn in_parts<T, I: IntoIterator<Item = T>>(lines: &[String], of: impl Fn(&str) -> I) -> Vec<T> {
-    let mut all = Vec::new();
-    for part in lines.chunks(limits::OTLP_PART) {
-        all.extend(part.iter().flat_map(|line| of(line)));
-        rt::sleep(limits::OTLP_REST).await;
-    }
-    all
-}
-
 /// Sends until dropped. `worker` is one of the rim's thread.
 pub async fn run(worker: Rc<Worker>) {
     let shared = worker.shared.clone();

@@ -1,7 +1,7 @@
 //! One request to a collector, on a connection of its own: each second one is no cost, and nothing is kept that could be stale.
 
 use super::words::{self, Sender};
-use crate::limits;
+use crate::{limits, parts};
 use bytes::Bytes;
 use futures_util::future::{self, Either};
 use http_body_util::{BodyExt, Full, Limited};
@@ -66,11 +66,11 @@ pub(super) async fn send(to: &Collector, path: Path, trust: &Trust, sender: &Sen
     let usual = SpanWords::default();
     let answer = match path {
         Path::Traces => {
-            let spans = super::in_parts(lines, |line| words::spans_of(line, &usual)).await;
+            let spans = parts::of_lines(lines, limits::OTLP_PART, |line| words::spans_of(line, &usual)).await;
             ask(to, trust, ("/v1/traces", otlp::TRACES), words::traces(spans, sender, &usual)).await?
         }
         Path::Logs => {
-            let records = super::in_parts(lines, words::record_of).await;
+            let records = parts::of_lines(lines, limits::OTLP_PART, words::record_of).await;
             ask(to, trust, ("/v1/logs", otlp::LOGS), words::logs(records, sender)).await?
         }
     };
@@ -111,7 +111,12 @@ async fn address(to: &Collector) -> Result<SocketAddr, String> {
 async fn ask<M: otlp::Sent>(to: &Collector, trust: &Trust, paths: (&str, &'static str), request: M) -> Result<otlp::Answer, String> {
     match to.protocol {
         CollectorProtocol::Grpc => grpc(to, trust, paths.1, request).await,
-        CollectorProtocol::Http => http(to, trust, paths.0, otlp::bytes(&request)).await,
+        CollectorProtocol::Http => {
+            let body = otlp::bytes(&request);
+            drop(request);
+            parts::rest().await;
+            http(to, trust, paths.0, body).await
+        }
     }
 }
 
@@ -130,6 +135,7 @@ async fn grpc<M: otlp::Sent>(to: &Collector, trust: &Trust, method: &'static str
 
 async fn http(to: &Collector, trust: &Trust, path: &str, body: Vec<u8>) -> Result<otlp::Answer, String> {
     let stream = open(&rt::Here::now(), address(to).await?, secured(to, trust)?).await.map_err(|error| error.to_string())?;
+    parts::rest().await;
     let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let request = Request::post(format!("{}{path}", to.prefix))
         .header("host", format!("{}:{}", BaseUrl::bracketed(&to.host), to.port))

@@ -148,13 +148,6 @@ fn what_a_policy_wants_told_besides_is_told() {
     assert_eq!((of("none"), of("nothing"), of("organza.trace_id")), (None, None, None));
 }
 
-#[tokio::test(start_paused = true)]
-async fn lines_are_put_into_words_with_rests() {
-    let (began, lines) = (rt::now(), vec!["x".to_owned(); 3 * limits::OTLP_PART]);
-    let all = in_parts(&lines, |line| [line.len()]).await;
-    assert_eq!((all.len(), rt::now().saturating_duration_since(began)), (lines.len(), 3 * limits::OTLP_REST));
-}
-
 #[tokio::test]
 async fn lines_go_as_log_records_with_their_trace() {
     let (address, mut heard) = collector().await;

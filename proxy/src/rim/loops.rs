@@ -7,9 +7,9 @@ use super::{Draw, Handle};
 use crate::config::Config;
 use crate::flows::{ContextCounts, Missing};
 use crate::guard::{By, Checked, Crowded, OpenBreaker, Out};
-use crate::limits;
 use crate::snapshot::file::write_private;
 use crate::tokens::Keyless;
+use crate::{limits, parts};
 use identity::{Csr, Rotation, Svid};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -82,7 +82,7 @@ pub(super) fn reports(
             let (out, open) = (guards.out(rt::now()), guards.open(rt::now()));
             let (crowded, keyless) = (guards.crowded(), keys.keyless());
             let checked = guards.checked(rt::now());
-            let (seen, missing) = flows.take(rt::now());
+            let (mut seen, missing) = flows.take(rt::now());
             let quiet = out.is_empty() && open.is_empty() && crowded.is_empty() && keyless.is_empty();
             // The last ejection that ends is told too; and who has nothing to tell asks now and then what is tapped.
             let idle = rt::now().saturating_duration_since(last) < limits::REPORT_IDLE;
@@ -113,14 +113,20 @@ pub(super) fn reports(
             request.calls_left_out = metrics.calls_left_out();
             request.context = Some(context(flows.take_context()));
             (request.flows_dropped, request.taps_dropped) = (missing.flows, Some(taps_dropped(&missing)));
+            parts::rest().await;
+            request.process = telemetry::process::look().map(process);
+            parts::rest().await;
             let lost = missing.and(&seen);
-            (request.flows, request.process) = (seen, telemetry::process::look().map(process));
+            let later = seen.split_off(seen.len().min(limits::FLOWS_PART));
+            request.flows = seen;
             match rt::timeout(limits::ANSWER, names.tell(&mut client, &request, &edges)).await {
                 Some(Ok(reply)) => {
                     flows.tap(reply.taps, rt::now());
                     if counted {
                         tracker.borrow_mut().acknowledged(reply.sequence);
                     }
+                    let untold = tell_later(later, request, &mut names, &mut client).await;
+                    flows.lost(&lost.only(&untold));
                     continue;
                 }
                 Some(Err(status)) => tracing::debug!(%status, "edges were not taken; they are sent again"),
@@ -132,6 +138,30 @@ pub(super) fn reports(
             }
         }
     }))
+}
+
+/// Single requests that the report before had no room for, some at a time. What that one found out is said again, for the last word holds; what it
+/// counted is not. Gives back what was not taken.
+async fn tell_later(
+    mut later: Vec<v1::Flow>,
+    report: v1::ReportRequest,
+    names: &mut Names,
+    client: &mut TelemetryClient<Channel>,
+) -> Vec<v1::Flow> {
+    let v1::ReportRequest { proxy, incarnation, ejections, breakers, crowded, keyless, .. } = report;
+    let mut report = v1::ReportRequest { proxy, incarnation, ejections, breakers, crowded, keyless, ..Default::default() };
+    while !later.is_empty() {
+        parts::rest().await;
+        let rest = later.split_off(later.len().min(limits::FLOWS_PART));
+        report.flows = std::mem::replace(&mut later, rest);
+        let told = rt::timeout(limits::ANSWER, names.tell(client, &report, &[])).await;
+        if !matches!(told, Some(Ok(_))) {
+            tracing::debug!("single requests were not taken; they are counted");
+            later.append(&mut report.flows);
+            break;
+        }
+    }
+    later
 }
 
 fn process(own: telemetry::process::Process) -> v1::report_request::Process {

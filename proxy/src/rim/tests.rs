@@ -19,7 +19,7 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 use wire::delta::{Encoded, ServerSession, Set, View};
 use wire::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
-use wire::grpc::{Discovery, DiscoveryServer};
+use wire::grpc::{Discovery, DiscoveryServer, Telemetry, TelemetryClient, TelemetryServer};
 
 /// Serves one world to each stream and remembers what it heard.
 #[derive(Clone)]
@@ -92,6 +92,21 @@ async fn serve(fake: Fake, credentials: Credentials) -> (SocketAddr, tokio::task
         }
     });
     (address, server)
+}
+
+/// Whom reports are told, on one connection over loopback.
+pub(super) async fn telemetry(fake: impl Telemetry) -> TelemetryClient<tonic::transport::Channel> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = hyper_util::service::TowerToHyperService::new(TelemetryServer::new(fake));
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let io = hyper_util::rt::TokioIo::new(stream);
+        _ = hyper::server::conn::http2::Builder::new(executor).serve_connection(io, service).await;
+    });
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+    TelemetryClient::new(endpoint.connect().await.unwrap())
 }
 
 fn service(name: &str) -> Service {

@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use telemetry::{Protocol, Reporter, Security};
-use tokio::net::TcpListener;
-use tonic::transport::Endpoint;
 use tonic::{Request, Response};
-use wire::grpc::{Telemetry, TelemetryServer};
+use wire::grpc::Telemetry;
 
 /// What becomes of the next report.
 #[derive(Clone, Copy, PartialEq)]
@@ -78,18 +76,8 @@ impl Telemetry for Fake {
 
 async fn connected(knows_numbers: bool) -> (Fake, TelemetryClient<Channel>) {
     let fake = Fake { knows_numbers, named: Arc::default(), fate: Arc::new(Mutex::new(Fate::Heard)), heard: Arc::default() };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let served = fake.clone();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let service = hyper_util::service::TowerToHyperService::new(TelemetryServer::new(served));
-        let executor = hyper_util::rt::TokioExecutor::new();
-        let io = hyper_util::rt::TokioIo::new(stream);
-        _ = hyper::server::conn::http2::Builder::new(executor).serve_connection(io, service).await;
-    });
-    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-    (fake, TelemetryClient::new(channel))
+    let client = crate::rim::tests::telemetry(fake.clone()).await;
+    (fake, client)
 }
 
 fn edge(service: &str) -> (EdgeId, EdgeTotals) {

@@ -136,6 +136,9 @@ pub const SPAN_FLOWS: usize = 256;
 pub const FLOWS_PART: usize = 16;
 /// What chores do in parts they do with a rest between them.
 pub const REST: Duration = Duration::from_millis(1);
+/// So many lines are put into other words without a rest, or more where there would be more rests than so many.
+pub const LINES_PART: usize = 4;
+pub const PARTS: usize = 32;
 /// Taps that are looked at.
 pub const TAPS: usize = 16;
 /// A tap of which the control plane says nothing any more ends after so long.
@@ -172,8 +175,6 @@ pub const KEYS_PAUSE: Duration = Duration::from_millis(50);
 pub const OTLP_LINES: usize = 4096;
 /// Of one request to a collector.
 pub const OTLP_BATCH: usize = 512;
-/// Of them as many are put into a collector's words without a rest.
-pub const OTLP_PART: usize = 4;
 /// A collector has so long to take one.
 pub const OTLP_TIME: Duration = Duration::from_secs(5);
 /// How often what waits is sent.

@@ -8,10 +8,10 @@ pub(crate) async fn rest() {
     rt::sleep(limits::REST).await;
 }
 
-/// What becomes of lines, `of_one` at a time at most.
-pub(crate) async fn of_lines<T, I: IntoIterator<Item = T>>(lines: &[String], of_one: usize, of: impl Fn(&str) -> I) -> Vec<T> {
+/// What becomes of lines, few at a time; of many a rest costs more than it gives.
+pub(crate) async fn of_lines<T, I: IntoIterator<Item = T>>(lines: &[String], of: impl Fn(&str) -> I) -> Vec<T> {
     let mut all = Vec::new();
-    for part in lines.chunks(of_one) {
+    for part in lines.chunks(limits::LINES_PART.max(lines.len().div_ceil(limits::PARTS))) {
         all.extend(part.iter().flat_map(|line| of(line)));
         rest().await;
     }

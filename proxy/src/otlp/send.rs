@@ -66,11 +66,11 @@ pub(super) async fn send(to: &Collector, path: Path, trust: &Trust, sender: &Sen
     let usual = SpanWords::default();
     let answer = match path {
         Path::Traces => {
-            let spans = parts::of_lines(lines, limits::OTLP_PART, |line| words::spans_of(line, &usual)).await;
+            let spans = parts::of_lines(lines, |line| words::spans_of(line, &usual)).await;
             ask(to, trust, ("/v1/traces", otlp::TRACES), words::traces(spans, sender, &usual)).await?
         }
         Path::Logs => {
-            let records = parts::of_lines(lines, limits::OTLP_PART, words::record_of).await;
+            let records = parts::of_lines(lines, words::record_of).await;
             ask(to, trust, ("/v1/logs", otlp::LOGS), words::logs(records, sender)).await?
         }
     };

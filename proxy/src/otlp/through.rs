@@ -12,7 +12,7 @@ use wire::otlp;
 
 /// How many of the spans the collector refused.
 pub(super) async fn send(to: &Exporter, worker: &Rc<Worker>, sender: &Sender, lines: &[String]) -> Result<u64, String> {
-    let spans = parts::of_lines(lines, limits::OTLP_PART, |line| words::spans_of(line, &to.words)).await;
+    let spans = parts::of_lines(lines, |line| words::spans_of(line, &to.words)).await;
     let request = words::traces(spans, sender, &to.words);
     let grpc = to.protocol == CollectorProtocol::Grpc;
     let message = if grpc { otlp::framed(&request) } else { Bytes::from(otlp::bytes(&request)) };

@@ -38,7 +38,7 @@ thread_local! {
 
 /// How often one reading of the clock is given out at most. A request asks a dozen times between two waits; reading the clock each time costs more than
 /// most of what it does in between.
-const READINGS: u32 = 4;
+const READINGS: u32 = 12;
 
 /// A task that has not ended.
 struct Alive;

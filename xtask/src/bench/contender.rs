@@ -198,8 +198,9 @@ impl<'a> Field<'a> {
         self.start("nginx", |file| command.arg(file), "nginx.conf", &values, Some("nginx: worker"))
     }
 
+    /// With as many policies as Organza has, by its filter for them.
     fn envoy(&self) -> Result<Contender> {
-        self.envoy_with("envoy", String::new())
+        self.envoy_with("envoy", self.tools.with.filters()?)
     }
 
     /// With filters before its router.

@@ -69,6 +69,11 @@ impl With {
         out.push_str(&collector.map_or_else(String::new, |port| policy(None, Some(port))));
         Ok(out)
     }
+
+    /// The same policies for Envoy.
+    pub fn filters(self) -> Result<String> {
+        if self.policies { access::filters(POLICIES, false) } else { Ok(String::new()) }
+    }
 }
 
 /// For every proxy of the mesh.

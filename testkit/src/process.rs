@@ -159,7 +159,12 @@ impl Mesh {
 
     /// `organza ARGS`, with this mesh's state and a clean environment as far as proxies and colours go.
     pub fn organza(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.by(&self.binary, args)
+    }
+
+    /// The same by another program, of another release maybe.
+    pub fn by(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).env("XDG_STATE_HOME", self.home.path().join("state")).env("NO_COLOR", "1");
         for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY"] {
             command.env_remove(name);

@@ -20,6 +20,7 @@ mod picture;
 mod pins;
 mod process;
 mod profile;
+mod releases;
 mod running;
 mod scale;
 mod soak;
@@ -41,6 +42,9 @@ cargo xtask CHORE
                 spans in a real Jaeger, by gRPC and HTTP (builds it once, which takes a while; not part of ci)
   test telemetry [--organza FILE]
                 Gateway API's policy of telemetry on a real API server (etcd and it alone; not part of ci)
+  test releases --older COMMIT
+                a mesh of this program and of the one that a commit makes: each as control plane
+                with proxies of the other, and the way there and back (builds that commit)
   tidy          walls between crates, sizes, names, licences, links
   codegen [--check]
                 Rust from wire/proto/*.proto (with --features codegen)
@@ -90,7 +94,7 @@ cargo xtask CHORE
   fuzz TARGET FILE
                 one input once more
   mutants [NAME]
-                puts eighteen known bugs back, one at a time, and shows which test catches each
+                puts known bugs back, one at a time, and shows which test catches each
   ci [--without-gateway]
                 install what tests need, then format, clippy, tidy, codegen, test, demo, pins, dashboard, conformance;
                 the Gateway API's suite takes root and namespaces
@@ -120,6 +124,7 @@ fn chore() -> Result<()> {
         "test" if rest.first().is_some_and(|what| what == "dashboard") => dashboard::test(&rest[1..]),
         "test" if rest.first().is_some_and(|what| what == "jaeger") => jaeger::test(&rest[1..]),
         "test" if rest.first().is_some_and(|what| what == "telemetry") => telemetry::test(&rest[1..]),
+        "test" if rest.first().is_some_and(|what| what == "releases") => releases::test(&rest[1..]),
         "test" => test::run(&rest),
         "tidy" => tidy::run(),
         "bench" => bench::run(&rest),

@@ -1,5 +1,5 @@
 //! `cargo xtask mutants`: puts known bugs back, one at a time, and shows which test catches each. It works in a copy of the tree under the build
-//! folder, in the dev profile, so that only the crates that a bug touches are built again. A bug that no longer fits the source, that does not
+//! folder, in the dev profile and a build folder of its own, so that only the crates that a bug touches are built again, and nobody else's build has a bug. A bug that no longer fits the source, that does not
 //! build, or that its test lets pass is a failure. What the bugs are stands in [`bugs`].
 
 mod bugs;
@@ -123,7 +123,8 @@ fn cargo(tree: &Path, bug: &Bug, last: &[&str]) -> Result<Child> {
     arguments.extend(bug.suite);
     arguments.extend(last);
     let mut command = Command::new(process::cargo());
-    command.args(arguments).current_dir(tree).env_remove("CARGO_TARGET_DIR").stdin(Stdio::null()).stderr(Stdio::piped());
+    process::apart(&mut command, tree);
+    command.args(arguments).current_dir(tree).stdin(Stdio::null()).stderr(Stdio::piped());
     command.stdout(Stdio::piped()).spawn().context("cannot run cargo")
 }
 

@@ -1,7 +1,7 @@
 //! Running other programs from the root of the clone.
 
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub fn cargo() -> String {
@@ -17,6 +17,13 @@ pub fn own() -> Result<PathBuf> {
 /// Python's packages that tests use, beside our finished programs.
 pub fn python_modules() -> PathBuf {
     crate::root().join("target/tools/python")
+}
+
+/// For cargo on sources that are not the clone's: it builds below these. In the build folder that clones share they would pass for the clone's own, which cargo
+/// tells apart by when they were written.
+pub fn apart(cargo: &mut Command, tree: &Path) {
+    let into = tree.join("target");
+    cargo.env("CARGO_BUILD_BUILD_DIR", into.join("build")).env("CARGO_TARGET_DIR", into);
 }
 
 fn command(program: &str, arguments: &[&str]) -> Command {

@@ -78,6 +78,10 @@ fn what_makes_no_sense_is_left_out_and_what_is_too_much_makes_room_or_is_counted
     decided.report(many(0, limits::DECIDING), 10);
     decided.report(many(limits::DECIDING, 2), 20);
     assert_eq!((decided.of.all().len(), decided.left_out), (limits::DECIDING, 2));
+    // Nor are there more in a store, whoever wrote it.
+    let kept = decided.sweep(20).put;
+    let more = kept.iter().cloned().chain([("verdicts/z".to_owned(), kept[0].1.clone())]);
+    assert_eq!(Decided::load(more).of.all().len(), limits::DECIDING);
     // Those that decided nothing for an hour make room.
     decided.report(many(0, 1), 11 + HOUR);
     decided.report(many(limits::DECIDING, 1), 11 + HOUR);

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tonic::Code;
 use wire::api::{Event, RegistrationRequest, TokenRequest, WorkloadPort};
+use wire::discovery::DeltaDiscoveryRequest;
 use wire::v1;
 
 const ROUTE: &str = "
@@ -370,6 +371,14 @@ async fn a_message_is_of_so_many_bytes_and_a_report_of_so_many_edges() {
     // A little is not of the line.
     assert!(telemetry.report(sized(most - 1000)).await.is_ok());
     assert_eq!(telemetry.report(sized(most)).await.unwrap_err().code(), Code::OutOfRange);
+    let mut discovery = wire::grpc::DiscoveryClient::new(secured(control.xds_address, &credentials(&control.core, &web)).await);
+    let mut asked = async |bytes: usize| {
+        let request = DeltaDiscoveryRequest { resource_names_subscribe: vec!["x".repeat(bytes)], ..Default::default() };
+        let mut answers = discovery.delta_aggregated_resources(tokio_stream::iter([request])).await.unwrap().into_inner();
+        answers.message().await.unwrap_err().code()
+    };
+    // Nobody is asked about such a name; what is larger is not even read.
+    assert_eq!((asked(most - 1000).await, asked(most).await), (Code::InvalidArgument, Code::OutOfRange));
     let edge = v1::Edge {
         reporter: "source".into(),
         source_workload: "web".into(),

@@ -57,8 +57,8 @@ fn ask(rates: &Rates, call: Call<'_>, now: Instant) -> Option<String> {
 #[test]
 fn each_who_is_told_apart_has_a_bucket() {
     let long = "x".repeat(300);
-    let also_long = format!("{long}y");
-    let cases: [(CountBy, Call<'_>, Call<'_>, bool); 10] = [
+    let (also_long, other_long) = (format!("{long}y"), "y".repeat(300));
+    let cases: [(CountBy, Call<'_>, Call<'_>, bool); 11] = [
         (CountBy::Identity, CALL, Call { account: "dev", ..CALL }, true),
         (CountBy::Identity, CALL, Call { address: "10.0.0.2", ..CALL }, false),
         (CountBy::ClientAddress, CALL, Call { address: "10.0.0.2", ..CALL }, true),
@@ -66,6 +66,7 @@ fn each_who_is_told_apart_has_a_bucket() {
         (CountBy::ClientAddress, Call { address: "2001:db8::1", ..CALL }, Call { address: "2001:db8::2", ..CALL }, false),
         (CountBy::Header("x-user".into()), CALL, Call { header: "ann", ..CALL }, true),
         (CountBy::Header("x-user".into()), Call { header: &long, ..CALL }, Call { header: &also_long, ..CALL }, false),
+        (CountBy::Header("x-user".into()), Call { header: &long, ..CALL }, Call { header: &other_long, ..CALL }, false),
         (CountBy::Route, CALL, Call { route: "httproute.b", ..CALL }, true),
         (CountBy::Consumer, Call { consumer: "shop/a", ..CALL }, Call { consumer: "shop/b", ..CALL }, true),
         (CountBy::Consumer, CALL, Call { address: "10.0.0.2", ..CALL }, false),

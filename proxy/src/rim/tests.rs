@@ -251,6 +251,39 @@ fn a_snapshot_that_somebody_took_is_asked_for_again_and_whole_but_for_what_canno
     transport::rt::run(losing(folder.path())).unwrap();
 }
 
+async fn large(folder: &std::path::Path) {
+    // What nobody can read is refused by its name where it came through.
+    let of = |generation: u64, bytes: usize| {
+        let one = Encoded { name: "files/service/shop/large".into(), version: "1".into(), bytes: vec![0xff; bytes].into() };
+        View { generation, items: Arc::new([Arc::new(one)].into_iter().collect()), answers: BTreeMap::new() }
+    };
+    let most = wire::limits::MESSAGE_BYTES;
+    // A little is not of the resource.
+    let (config, fake, server) = controlled(folder, of(12, most - 1000)).await;
+    let is_refused = |generation| {
+        let heard = fake.heard.lock().unwrap();
+        heard.iter().any(|heard| heard.acknowledged == Some(generation) && heard.refused.len() == 1)
+    };
+    let run = || tokio::task::spawn_local(Rim::open(config.clone(), Metrics::new(), 1, SystemTime::now()).unwrap().run());
+    let running = run();
+    until("what is as large as may be", || is_refused(12)).await;
+    running.abort();
+    _ = running.await;
+    *fake.world.lock().unwrap() = of(13, most);
+    let sent = *fake.sent.lock().unwrap();
+    let running = run();
+    until("a second stream: the first ended", || *fake.sent.lock().unwrap() >= sent + 2).await;
+    assert!(!is_refused(13), "what is larger does not come through");
+    running.abort();
+    server.abort();
+}
+
+#[test]
+fn a_message_of_the_control_plane_is_of_so_many_bytes_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    transport::rt::run(large(folder.path())).unwrap();
+}
+
 async fn opening(folder: &std::path::Path) {
     let items: Set = [Arc::new(Encoded::new(&resources::listener(443, None)))].into_iter().collect();
     let (config, fake, server) = controlled(folder, View { generation: 12, items: Arc::new(items), answers: BTreeMap::new() }).await;

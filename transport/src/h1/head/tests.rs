@@ -88,3 +88,10 @@ proptest! {
         prop_assert_eq!(check_target(&text).is_ok(), target_by_byte(&text));
     }
 }
+
+#[test]
+fn a_trailer_section_has_so_many_fields_and_no_more() {
+    let section = |fields: usize| trailers(format!("{}\r\n", "a: b\r\n".repeat(fields)).as_bytes());
+    assert_eq!(section(limits::HEADERS).unwrap().iter().count(), limits::HEADERS);
+    assert_eq!(section(limits::HEADERS + 1).unwrap_err().fault, Fault::MalformedRequest);
+}

@@ -2,7 +2,9 @@
 //! processes, and successors that are killed on the way change nothing.
 
 #![allow(clippy::print_stdout, reason = "a test that counts says what it counted")]
+#[path = "../common/mod.rs"]
 mod common;
+mod releases;
 
 use common::{SOON, json, nothing_is_left, processes};
 use std::collections::BTreeSet;
@@ -89,20 +91,26 @@ struct Scene {
 
 impl Scene {
     async fn open() -> Self {
+        let program = testkit::process::organza();
+        Self::of(&program, &program).await
+    }
+
+    /// The control plane and the gateway run one program, the members another.
+    async fn of(above: &Path, below: &Path) -> Self {
         let mesh = Mesh::new();
         let ports = free_ports(4);
         let at = |n: usize| SocketAddr::from(([127, 0, 0, 1], ports[n]));
         mesh.write("mesh.yaml", &configuration(ports[0], ports[1]));
         let backends = vec![Backend::http("items").await, Backend::http("rpc").await, Backend::tcp("").await];
-        let up = Process::start(mesh.organza(&["up", "-f", &mesh.config().to_string_lossy()]));
+        let up = Process::start(mesh.by(above, &["up", "-f", &mesh.config().to_string_lossy()]));
         up.wait_for("is up", SOON);
         let mut members = Vec::new();
         for (service, backend) in ["items", "rpc", "bytes"].into_iter().zip(&backends) {
             let port = backend.address.port().to_string();
-            members.push(Process::start(mesh.organza(&["run", "--service", service, "--port", &port])));
+            members.push(Process::start(mesh.by(below, &["run", "--service", service, "--port", &port])));
         }
         let upstreams = [format!("items={}", ports[2]), format!("bytes={}", ports[3])];
-        members.push(Process::start(mesh.organza(&["run", "--upstream", &upstreams[0], "--upstream", &upstreams[1]])));
+        members.push(Process::start(mesh.by(below, &["run", "--upstream", &upstreams[0], "--upstream", &upstreams[1]])));
         members.iter().for_each(|member| member.wait_for("is in the mesh", SOON));
         let scene = Self { mesh, up, members, backends, gateway: at(0), opaque: at(1), items: at(2), bytes: at(3) };
         scene.serves().await;
@@ -134,8 +142,7 @@ impl Scene {
     }
 
     fn upgrading(&self, program: &Path) -> std::process::Child {
-        let mut command = Command::new(program);
-        command.args(["up", "--upgrade"]).env("XDG_STATE_HOME", self.mesh.home().join("state")).env("NO_COLOR", "1");
+        let mut command = self.mesh.by(program, &["up", "--upgrade"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
     }
 
@@ -157,11 +164,16 @@ impl Scene {
     }
 }
 
-/// The same program under another name, as a release that was just installed.
-fn release(mesh: &Mesh, name: &str) -> PathBuf {
-    let path = mesh.home().join(name);
-    std::fs::copy(testkit::process::organza(), &path).expect("a copy of the program");
+/// A program under another name, as a release that was just installed.
+fn release(folder: &Path, name: &str, program: &Path) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::copy(program, &path).expect("a copy of the program");
     path
+}
+
+/// The program under test as a further release of itself.
+fn next(mesh: &Mesh, name: &str) -> PathBuf {
+    release(mesh.home(), name, &testkit::process::organza())
 }
 
 /// One opaque connection.
@@ -226,7 +238,7 @@ async fn a_whole_mesh_becomes_another_program_and_loses_nothing() {
     let upgrades = if full() { UPGRADES } else { FEWER };
     let mut before = BTreeSet::new();
     for number in 1..=upgrades {
-        let program = release(&scene.mesh, &format!("organza-{number}"));
+        let program = next(&scene.mesh, &format!("organza-{number}"));
         let (code, said) = scene.upgrade(&program);
         assert_eq!(code, 0, "{said}\nup said:\n{}\nthere is:\n{:#?}", scene.up.output(), scene.running());
         println!("{said}");
@@ -280,7 +292,7 @@ fn signal(pid: u32, name: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn successors_that_are_killed_on_their_way_cost_nothing() {
     let scene = Scene::open().await;
-    let program = release(&scene.mesh, "organza-next");
+    let program = next(&scene.mesh, "organza-next");
     let load = load(&scene);
     let log = scene.mesh.home().join("state/organza/default/logs/proxy-gateway-shop.log");
     let mut known = BTreeSet::new();
@@ -346,10 +358,8 @@ async fn a_program_under_run_keeps_its_streams_and_its_exit_code() {
     let script = format!("echo begun; while [ ! -e {} ]; do sleep 0.05; done; echo ended; exit 7", flag.display());
     let mut member = Process::start(mesh.organza(&["run", "--", "sh", "-c", &script]));
     member.wait_for("begun", SOON);
-    let program = release(&mesh, "organza-next");
-    let mut command = Command::new(&program);
-    command.args(["up", "--upgrade"]).env("XDG_STATE_HOME", mesh.home().join("state"));
-    let output = command.output().expect("it runs");
+    let program = next(&mesh, "organza-next");
+    let output = mesh.by(&program, &["up", "--upgrade"]).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(std::fs::read_link(format!("/proc/{}/exe", member.id())).expect("a process"), program);
     std::fs::write(&flag, "").expect("a file");

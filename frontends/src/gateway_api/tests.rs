@@ -35,6 +35,7 @@ fn a_broken_rule_answers_500_and_the_others_are_served() {
         (json!({"retry": {"codes": [503, 200]}}), ".retry.codes[1]"),
         (json!({"retry": {"attempts": 101}}), ".retry.attempts"),
         (json!({"backendRefs": [{"name": "s", "port": 80, "weight": -1}]}), ".backendRefs[0].weight"),
+        (json!({"backendRefs": [{"name": "s", "port": 80, "weight": model::limits::WEIGHT + 1}]}), ".backendRefs[0].weight"),
         (json!({"backendRefs": [{"name": "s", "port": 80, "filters": [{"type": "CORS"}]}]}), ".backendRefs[0].filters[0].type"),
         (
             json!({"filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a b", "value": "1"}]}}]}),

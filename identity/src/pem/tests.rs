@@ -17,6 +17,10 @@ fn texts_and_requests_are_of_so_many_bytes_and_no_more() {
     assert!(says(roots(&blank(limits::ROOTS_BYTES + 1))).contains("longer than"));
     assert!(says(decode("PUBLIC", &blank(limits::PEM_BYTES))).contains("no such block"));
     assert!(says(decode("PUBLIC", &blank(limits::PEM_BYTES + 1))).contains("too long"));
+    // A root that comes without PEM is no larger either.
+    let root = |bytes: usize| crate::TrustStore::new().put(&model::TrustDomain::parse("organza.local").unwrap(), &[vec![0; bytes]]);
+    assert!(!root(limits::PEM_BYTES).unwrap_err().to_string().contains("too large"));
+    assert!(root(limits::PEM_BYTES + 1).unwrap_err().to_string().contains("too large"));
     assert!(!says(SignRequest::parse(&blank(limits::CSR_BYTES))).contains("longer than"));
     assert!(says(SignRequest::parse(&blank(limits::CSR_BYTES + 1))).contains("longer than"));
     assert!(!says(Token::parse(&"x".repeat(limits::TOKEN_CHARS))).contains("too long"));

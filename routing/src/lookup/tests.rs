@@ -162,6 +162,24 @@ fn listeners_are_isolated() {
     assert_eq!((ask("b.example.com", "a.example.com"), ask("b.example.com", "x.org")), ("421".into(), "404".into()));
 }
 
+#[test]
+fn what_is_longer_than_any_host_is_some_host_and_none_that_is_named() {
+    let at = |section: &str| Target::Listener(key(Kind::Listener, &format!("edge.{section}")));
+    let any = vec![(0, RouteMatch::default())];
+    let table = Table::default().apply(&[
+        listener("any", "*", ListenerProtocol::Http),
+        put(&route("wild", at("any"), &["*.example.com"], any.clone())),
+        put(&route("any", at("any"), &["*"], any)),
+    ]);
+    let ask = |host: &str| match table.gateway_route(&key(Kind::Gateway, "edge"), 443, None, &request(host, "/")) {
+        Ok((_, decision)) => decision.route_key().name.to_string(),
+        Err(refusal) => refusal.fault.http_status().to_string(),
+    };
+    let of = |length: usize| format!("{}.example.com", "a".repeat(length - ".example.com".len()));
+    let most = model::limits::HOSTNAME_BYTES;
+    assert_eq!((ask(&of(most)), ask(&of(most + 1)), ask(&of(most + 1).to_uppercase())), ("wild".into(), "any".into(), "any".into()));
+}
+
 /// RFC 9110, section 15.5.20: a connection that was opened for one listener says so of a host that another would answer, and only then. Where a listener
 /// takes every host, each host is some listener's.
 #[test]

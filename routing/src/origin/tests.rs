@@ -120,6 +120,10 @@ fn scheme_and_host_are_those_that_the_client_called() {
     assert_eq!(said(&listed, &[("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")]), (None, None), "of two nobody knows which");
     assert_eq!(said(&listed, &[("x-forwarded-proto", "https, http"), ("x-forwarded-host", "a, b")]), (None, None));
     assert_eq!(said(&TrustedProxies::default(), &fields), (None, None));
+    // A name, a colon and a port.
+    let long = "a".repeat(model::limits::HOSTNAME_BYTES + 6);
+    assert_eq!(said(&listed, &[("x-forwarded-host", &long)]).1.as_ref(), Some(&long));
+    assert_eq!(said(&listed, &[("x-forwarded-host", &format!("{long}a"))]), (None, None));
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn label_sets_have_a_budget() {
     assert!(text.lines().any(|l| l.starts_with("istio_requests_total{") && l.contains("source_workload=\"other\"") && l.ends_with(" 50")));
     assert!(text.contains("organza_metrics_folded_total 50"));
     assert!(metrics.edges().len() <= limits::EDGES + 1);
+    assert_eq!(worker.handles.len(), limits::SERIES, "who is told apart no more is not remembered either");
 }
 
 #[test]

@@ -115,6 +115,11 @@ fn sizes_and_versions_have_their_own_answers() {
     assert_eq!(one("GET / HTTP/2.0\r\nHost: a\r\n\r\n").1, Some(Fault::UnsupportedVersion));
     let extension = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;{}", "a".repeat(limits::CHUNK_LINE_BYTES));
     assert_eq!(one(&extension).1, Some(Fault::MalformedRequest));
+    let line = |bytes: usize| {
+        let extension = "a".repeat(bytes - "3;\r\n".len());
+        one(&format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;{extension}\r\nabc\r\n0\r\n\r\n"))
+    };
+    assert_eq!((line(limits::CHUNK_LINE_BYTES).0.len(), line(limits::CHUNK_LINE_BYTES + 1).1), (1, Some(Fault::MalformedRequest)));
     assert_eq!(one("GET / HTTP/1.1\r\nHost: a\r\n").1, Some(Fault::DownstreamClosed));
     // An unsupported version is what is HTTP at least.
     assert_eq!(one("GET / HTTP/01.1\r\nHost: a\r\n\r\n").1, Some(Fault::MalformedRequest));
@@ -255,16 +260,19 @@ fn trailers_cannot_pose_as_headers() {
         assert!(body.chunk().await.unwrap().is_none());
         let trailers = body.trailers().unwrap();
         assert_eq!(trailers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["X-Sum"]);
-        let (mut client, server) = Stream::pair(1 << 20);
-        let long = format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: {}\r\n\r\n",
-            "a".repeat(limits::TRAILER_BYTES + 1)
-        );
-        client.write_all(long.as_bytes()).await.unwrap();
-        let mut connection = Connection::new(server);
-        let framing = connection.reader.request(&mut RequestHead::default(), Duration::from_secs(1)).await.unwrap().unwrap();
-        let mut body = Incoming::H1(connection.reader.body(framing, Fault::MalformedRequest));
-        assert_eq!(body.chunk().await.unwrap_err().fault, Fault::MalformedRequest);
+        // Whether it ends in the end or not.
+        for end in ["\r\n\r\n", ""] {
+            let (mut client, server) = Stream::pair(1 << 20);
+            let long = format!(
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: {}{end}",
+                "a".repeat(limits::TRAILER_BYTES + 1)
+            );
+            client.write_all(long.as_bytes()).await.unwrap();
+            let mut connection = Connection::new(server);
+            let framing = connection.reader.request(&mut RequestHead::default(), Duration::from_secs(1)).await.unwrap().unwrap();
+            let mut body = Incoming::H1(connection.reader.body(framing, Fault::MalformedRequest));
+            assert_eq!(body.chunk().await.unwrap_err().why, "trailer section is longer than 8 KiB");
+        }
     });
 }
 

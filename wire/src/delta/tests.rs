@@ -484,8 +484,14 @@ fn a_step_is_of_so_many_bytes_in_parts_of_so_many() {
     let many = (0..limits::RESOURCES + 1).map(|n| Carried { name: n.to_string(), ..Carried::default() }).collect();
     let many = DeltaDiscoveryResponse { resources: many, ..response(0) };
     assert_eq!(ClientSession::default().on_response(many), Err(Breach::Resources));
-    let long = Carried { name: "x".repeat(limits::NAME_BYTES + 1), ..Carried::default() };
-    assert_eq!(ClientSession::default().on_response(DeltaDiscoveryResponse { resources: vec![long], ..response(0) }), Err(Breach::Name));
+    let long = |bytes: usize| "x".repeat(bytes);
+    let named = |name: String, version: String| {
+        let resources = vec![Carried { name, version, ..Carried::default() }];
+        ClientSession::default().on_response(DeltaDiscoveryResponse { resources, ..response(0) }).map(|_| ())
+    };
+    let most = limits::NAME_BYTES;
+    assert_eq!((named(long(most), "1".into()), named(long(most + 1), "1".into())), (Ok(()), Err(Breach::Name)));
+    assert_eq!((named("a".into(), long(most)), named("a".into(), long(most + 1))), (Ok(()), Err(Breach::Name)));
 }
 
 #[test]

@@ -342,3 +342,12 @@ fn what_an_experimental_policy_cannot_say_is_told() {
     assert!(told(&t).contains(&("BearsKeys".to_owned(), "spec.tracing.attributes[1].headerName".to_owned())), "{:?}", told(&t));
     assert_eq!(first(&t).request_headers.as_deref(), Some(&["x-0".into(), "x-2".into()][..]));
 }
+
+#[test]
+fn of_two_policies_that_record_so_many_fields_are_recorded() {
+    let names = |what: &str, count: usize| {
+        Some((0..count).map(|n| std::sync::Arc::from(format!("x-{what}-{n}"))).collect::<model::telemetry::Names>())
+    };
+    let both = super::written::either(names("a", 10), names("b", 10)).unwrap();
+    assert_eq!((both.len(), &*both[0], &*both[15]), (crate::limits::RECORDED_HEADERS, "x-a-0", "x-b-5"));
+}

@@ -1,6 +1,10 @@
 use super::*;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// Of a test that would wait for ever.
+const SOON: Duration = Duration::from_secs(10);
 
 fn pair() -> (Channel, Channel) {
     let (a, b) = UnixStream::pair().unwrap();
@@ -43,8 +47,9 @@ async fn a_message_larger_than_the_socket_holds_goes_through_and_one_over_the_li
     let (sent, received) = futures_util::future::join(here.send(&large, &[]), there.recv()).await;
     sent.unwrap();
     assert_eq!(received.unwrap().unwrap().message, large);
-    let refused = here.send(&vec![7; limits::HANDOVER_BYTES + 1], &[]).await.unwrap_err();
-    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    let larger = vec![7; limits::HANDOVER_BYTES + 1];
+    let refused = tokio::time::timeout(SOON, here.send(&larger, &[])).await.expect("nothing of it is sent");
+    assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
 
 #[tokio::test]
@@ -54,8 +59,10 @@ async fn who_ends_within_a_message_or_claims_too_much_is_an_error() {
     drop(here);
     assert_eq!(there.recv().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     let (mut here, mut there) = pair();
-    here.write(&[255; 8], &[]).await.unwrap();
-    assert_eq!(there.recv().await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    let length = u32::try_from(limits::HANDOVER_BYTES + 1).unwrap().to_be_bytes();
+    here.write(&[&length[..], &[0; 4]].concat(), &[]).await.unwrap();
+    let claimed = tokio::time::timeout(SOON, there.recv()).await.expect("what is claimed is not waited for");
+    assert_eq!(claimed.unwrap_err().to_string(), "a handover is larger than it may be");
     // A count that no descriptors came for.
     let (mut here, mut there) = pair();
     here.write(&[0, 0, 0, 1, 0, 0, 0, 2, 0, b'x'], &[]).await.unwrap();
@@ -67,9 +74,11 @@ async fn so_many_descriptors_go_with_a_message_and_no_more() {
     let (mut here, mut there) = pair();
     let (read, _write) = std::io::pipe().unwrap();
     let many = vec![read.as_fd(); limits::DESCRIPTORS + 1];
-    assert_eq!(here.send(b"x", &many).await.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    let sent = tokio::time::timeout(SOON, here.send(b"x", &many)).await.expect("nothing of it is sent");
+    assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     // Nor does a peer that claims to send more.
     let count = u32::try_from(limits::DESCRIPTORS + 1).unwrap().to_be_bytes();
     here.write(&[&[0, 0, 0, 1], &count[..]].concat(), &[]).await.unwrap();
-    assert_eq!(there.recv().await.unwrap_err().to_string(), "a handover is larger than it may be");
+    let claimed = tokio::time::timeout(SOON, there.recv()).await.expect("what is claimed is not waited for");
+    assert_eq!(claimed.unwrap_err().to_string(), "a handover is larger than it may be");
 }

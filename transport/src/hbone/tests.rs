@@ -219,5 +219,14 @@ fn connections_to_one_peer_are_so_many_and_no_more() {
         let full = tunnels.open("peer", "10.0.0.1:80", &own(), dial(dialled.clone())).await.unwrap_err();
         assert_eq!((full.fault, dialled.get() as usize), (Fault::Overflow, limits::HBONE_CONNECTIONS));
         assert!(tunnels.open("another", "10.0.0.1:80", &own(), dial(dialled.clone())).await.is_ok());
+        // All of whom dial before the first has one; what is beyond the limit is not kept for others.
+        let late = || async {
+            tokio::task::yield_now().await;
+            dial(dialled.clone()).await
+        };
+        let (many, identity) = (limits::HBONE_CONNECTIONS + 3, own());
+        let open = futures_util::future::join_all((0..many).map(|_| tunnels.open("third", "10.0.0.1:80", &identity, late()))).await;
+        assert!(open.iter().all(Result::is_ok));
+        assert_eq!(tunnels.open.borrow()["third"].len(), limits::HBONE_CONNECTIONS);
     });
 }

@@ -10,7 +10,7 @@ use bugs::{BUGS, Bug};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// One test may take so long; a bug that hangs it was not caught by what it asserts.
@@ -122,10 +122,8 @@ fn cargo(tree: &Path, bug: &Bug, last: &[&str]) -> Result<Child> {
     let mut arguments = vec!["test", "--quiet", "--locked", "-p", bug.package];
     arguments.extend(bug.suite);
     arguments.extend(last);
-    let mut command = Command::new(process::cargo());
-    process::apart(&mut command, tree);
-    command.args(arguments).current_dir(tree).stdin(Stdio::null()).stderr(Stdio::piped());
-    command.stdout(Stdio::piped()).spawn().context("cannot run cargo")
+    let mut command = process::cargo_apart(tree);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot run cargo")
 }
 
 fn judge(tree: &Path, bug: &Bug) -> Result<(Verdict, String)> {

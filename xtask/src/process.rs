@@ -19,11 +19,13 @@ pub fn python_modules() -> PathBuf {
     crate::root().join("target/tools/python")
 }
 
-/// For cargo on sources that are not the clone's: it builds below these. In the build folder that clones share they would pass for the clone's own, which cargo
+/// Cargo on sources that are not the clone's: it builds below these. In the build folder that clones share they would pass for the clone's own, which cargo
 /// tells apart by when they were written.
-pub fn apart(cargo: &mut Command, tree: &Path) {
+pub fn cargo_apart(tree: &Path) -> Command {
     let into = tree.join("target");
-    cargo.env("CARGO_BUILD_BUILD_DIR", into.join("build")).env("CARGO_TARGET_DIR", into);
+    let mut cargo = Command::new(cargo());
+    cargo.current_dir(tree).env("CARGO_BUILD_BUILD_DIR", into.join("build")).env("CARGO_TARGET_DIR", into).stdin(Stdio::null());
+    cargo
 }
 
 fn command(program: &str, arguments: &[&str]) -> Command {

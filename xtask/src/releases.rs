@@ -5,7 +5,6 @@ use crate::process;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// `--older COMMIT`.
 pub fn test(arguments: &[String]) -> Result<()> {
@@ -22,18 +21,18 @@ pub fn test(arguments: &[String]) -> Result<()> {
 fn built(commit: &str, folder: &Path) -> Result<PathBuf> {
     let hash = process::output("git", &["rev-parse", "--verify", &format!("{commit}^{{commit}}")])?;
     let tree = folder.join(hash.trim());
-    if !tree.join("Cargo.lock").exists() {
-        fs::create_dir_all(&tree)?;
-        let (archive, into) = (tree.with_extension("tar"), tree.to_string_lossy());
+    if !tree.exists() {
+        // Under its name once it is whole.
+        let (begun, archive) = (tree.with_extension("new"), tree.with_extension("tar"));
+        fs::create_dir_all(&begun)?;
         let archive_text = archive.to_string_lossy();
         process::run("git", &["archive", "--output", &archive_text, hash.trim()])?;
-        process::run("tar", &["-x", "-f", &archive_text, "-C", &into])?;
+        process::run("tar", &["-x", "-f", &archive_text, "-C", &begun.to_string_lossy()])?;
         fs::remove_file(&archive)?;
+        fs::rename(&begun, &tree)?;
     }
-    let mut command = Command::new(process::cargo());
-    process::apart(&mut command, &tree);
-    let built =
-        command.args(["build", "--locked", "-p", "cli", "--bin", "organza"]).current_dir(&tree).status().context("cannot run cargo")?;
+    let mut cargo = process::cargo_apart(&tree);
+    let built = cargo.args(["build", "--locked", "-p", "cli", "--bin", "organza"]).status().context("cannot run cargo")?;
     if !built.success() {
         bail!("cargo build ended with {built}");
     }

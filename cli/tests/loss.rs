@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::backend::Backend;
 use testkit::client::{Counter, Shot, fetch};
+use testkit::objects::service_in_yaml;
 use testkit::process::{Mesh, Process, eventually};
 use testkit::streams::{Kind, Streams};
 use testkit::{Load, Loss, free_ports};
@@ -59,18 +60,6 @@ spec:
 }
 
 fn services(port: u16) -> String {
-    let service = |name: &str, selector: &str, protocol: &str| {
-        format!(
-            "---
-apiVersion: v1
-kind: Service
-metadata: {{ name: {name} }}
-spec:
-  selector: {{ {selector} }}
-  ports: [{{ name: http, port: 80, targetPort: http, appProtocol: {protocol} }}]
-"
-        )
-    };
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -79,10 +68,10 @@ spec:
   gatewayClassName: organza
   listeners: [{{ name: http, port: {port}, protocol: HTTP }}]
 {}{}{}{}",
-        service("items", "app: items", "http"),
-        service("items-v1", "app: items, version: v1", "http"),
-        service("items-v2", "app: items, version: v2", "http"),
-        service("rpc", "app: rpc", "kubernetes.io/h2c")
+        service_in_yaml("items", "app: items", "http"),
+        service_in_yaml("items-v1", "app: items, version: v1", "http"),
+        service_in_yaml("items-v2", "app: items, version: v2", "http"),
+        service_in_yaml("rpc", "app: rpc", "kubernetes.io/h2c")
     )
 }
 

@@ -19,3 +19,17 @@ fn object(value: Value) -> Object {
     let object = ObjectRef::new(group, &word("/kind"), namespace, &word("/metadata/name"));
     Object::new(object, &api_version, value)
 }
+
+/// A Service of files whose port `http` is wherever who joins listens: `selector` as labels in YAML (`app: items, version: v1`).
+pub fn service_in_yaml(name: &str, selector: &str, protocol: &str) -> String {
+    format!(
+        "---
+apiVersion: v1
+kind: Service
+metadata: {{ name: {name} }}
+spec:
+  selector: {{ {selector} }}
+  ports: [{{ name: http, port: 80, targetPort: http, appProtocol: {protocol} }}]
+"
+    )
+}

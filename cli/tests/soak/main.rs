@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use testkit::backend::Backend;
 use testkit::client::{Counter, Shot, fetch};
+use testkit::objects::service_in_yaml;
 use testkit::process::{Mesh, Process, eventually};
 use testkit::{Tally, free_ports};
 use watch::Watch;
@@ -168,18 +169,6 @@ spec:
 }
 
 fn services(port: u16) -> String {
-    let service = |name: &str, selector: &str| {
-        format!(
-            "---
-apiVersion: v1
-kind: Service
-metadata: {{ name: {name} }}
-spec:
-  selector: {{ {selector} }}
-  ports: [{{ name: http, port: 80, targetPort: http, appProtocol: http }}]
-"
-        )
-    };
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -188,7 +177,7 @@ spec:
   gatewayClassName: organza
   listeners: [{{ name: http, port: {port}, protocol: HTTP }}]
 {}{}",
-        service("items-v1", "app: items, version: v1"),
-        service("items-v2", "app: items, version: v2")
+        service_in_yaml("items-v1", "app: items, version: v1", "http"),
+        service_in_yaml("items-v2", "app: items, version: v2", "http")
     )
 }

@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use testkit::backend::Backend;
 use testkit::client::{Counter, Shot, fetch};
+use testkit::objects::service_in_yaml;
 use testkit::process::{Mesh, Process, eventually};
 use testkit::streams::{Kind, Streams};
 use testkit::{Load, Tally, free_ports};
@@ -32,18 +33,6 @@ fn full() -> bool {
 }
 
 fn configuration(http: u16, tcp: u16) -> String {
-    let service = |name: &str, protocol: &str| {
-        format!(
-            "---
-apiVersion: v1
-kind: Service
-metadata: {{ name: {name} }}
-spec:
-  selector: {{ app: {name} }}
-  ports: [{{ name: http, port: 80, targetPort: http, appProtocol: {protocol} }}]
-"
-        )
-    };
     let route = |kind: &str, version: &str, name: &str, hosts: &str, section: &str| {
         format!(
             "---
@@ -67,9 +56,9 @@ spec:
   - {{ name: http, port: {http}, protocol: HTTP }}
   - {{ name: tcp, port: {tcp}, protocol: TCP }}
 {}{}{}{}{}{}",
-        service("items", "http"),
-        service("rpc", "kubernetes.io/h2c"),
-        service("bytes", "tcp"),
+        service_in_yaml("items", "app: items", "http"),
+        service_in_yaml("rpc", "app: rpc", "kubernetes.io/h2c"),
+        service_in_yaml("bytes", "app: bytes", "tcp"),
         route("HTTPRoute", "v1", "items", "  hostnames: [shop]\n", "http"),
         route("GRPCRoute", "v1", "rpc", "  hostnames: [rpc]\n", "http"),
         route("TCPRoute", "v1alpha2", "bytes", "", "tcp"),

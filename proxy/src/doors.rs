@@ -244,7 +244,10 @@ async fn accept(worker: Rc<Worker>, listener: Listener, door: Door, mut closed: 
         rt::spawn(async move {
             // From the first byte of its handshake: what came in before the door closed is let finish, and idle ones leave soon by themselves.
             let _busy = worker.busy();
-            answerer.answer(worker, stream, address).await;
+            // What opened the connection is gone by then, and not looked at again with each request.
+            if let Some(rest) = Box::pin(answerer.answer(worker.clone(), stream, address)).await {
+                rest.await;
+            }
             drop(seat);
         });
     }
@@ -272,9 +275,10 @@ impl Answerer {
         }
     }
 
-    async fn answer(&self, worker: Rc<Worker>, stream: transport::Stream, address: SocketAddr) {
+    /// What comes of a connection, and what is still to be done with it.
+    async fn answer(&self, worker: Rc<Worker>, stream: transport::Stream, address: SocketAddr) -> Option<http::Serving> {
         match self {
-            Self::Gateway { gateway, port, tls } => gateway::serve(worker, stream, address, gateway.clone(), *port, tls).await,
+            Self::Gateway { gateway, port, tls } => return gateway::serve(worker, stream, address, gateway.clone(), *port, tls).await,
             Self::Inbound { config: Some(config), application, room } => {
                 Box::pin(inbound::serve(worker, stream, address, config.clone(), application.clone(), room)).await;
             }
@@ -284,10 +288,11 @@ impl Answerer {
                 let ingress = Ingress::ExplicitProxy { authorization: authorization.clone() };
                 let peer: Arc<Peer> = worker.shared.me.peer.clone();
                 let client = Client::new(ingress, Some(address), peer, Security::Plain);
-                http::serve(worker, h1::Connection::new(stream), client).await;
+                return Some(http::serve(worker, h1::Connection::new(stream), client));
             }
             Self::Named { host, port, address: local } => Box::pin(outbound::named(worker, stream, address, *local, host, *port)).await,
         }
+        None
     }
 }
 

@@ -18,7 +18,6 @@ use routing::Spoken;
 use rustls::ServerConfig;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use telemetry::Security;
@@ -125,11 +124,11 @@ fn usable<'s>(snapshot: &Snapshot, listeners: impl Iterator<Item = &'s Arc<Liste
     all
 }
 
-/// One connection of a stranger.
-pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gateway: Key, port: u16, tls: &Tls) {
+/// One connection of a stranger, and what is still to be done with it.
+pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gateway: Key, port: u16, tls: &Tls) -> Option<http::Serving> {
     let limits = front(&worker, &gateway, port).map(|listener| listener.front.limits).unwrap_or_default();
     tls.room.allow(limits.connections.map(|most| most as usize), limits.handshakes.map(|most| most as usize));
-    let Ok((stream, address)) = Box::pin(fronted(&worker, stream, address, &gateway, port)).await else { return };
+    let Ok((stream, address)) = Box::pin(fronted(&worker, stream, address, &gateway, port)).await else { return None };
     // No connection holds a snapshot longer than it takes to decide.
     let snapshot = worker.snapshot();
     let gate = Gate { worker, address, gateway, port, tls, bounds: bounds(limits), requests: limits.requests };
@@ -137,7 +136,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gate
         Spoken::Nothing => {}
         Spoken::Http => {
             drop(snapshot);
-            gate.requests(stream, None, None).await;
+            return Some(gate.requests(stream, None, None));
         }
         Spoken::Https => {
             drop(snapshot);
@@ -153,6 +152,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, address: SocketAddr, gate
             Box::pin(listener::carry(&gate.worker, h1::Connection::new(stream), knock)).await;
         }
     }
+    None
 }
 
 /// Any listener of the port: what is in front of all of them is the same.
@@ -230,7 +230,7 @@ impl Gate<'_> {
         }
     }
 
-    fn requests(self, stream: Stream, proof: Option<Proof>, vouched: Option<Rc<Vouched>>) -> Pin<Box<dyn Future<Output = ()>>> {
+    fn requests(self, stream: Stream, proof: Option<Proof>, vouched: Option<Rc<Vouched>>) -> http::Serving {
         let security = if proof.is_some() { Security::Tls } else { Security::Plain };
         let is_h2 = proof.as_ref().is_some_and(|proof| proof.alpn.as_deref() == Some(alpn::H2));
         let tls = proof.map(|proof| http::Secured { sni: proof.sni, vouched });

@@ -357,9 +357,9 @@ impl Worker {
     }
 
     /// Marks something as under way until the guard is dropped.
-    pub fn busy(&self) -> Busy {
+    pub fn busy(&self) -> Busy<'_> {
         self.shared.busy.fetch_add(1, Ordering::Relaxed);
-        Busy(self.shared.clone())
+        Busy(&self.shared.busy)
     }
 
     /// Shows each second what this worker holds: what a leak would make grow.
@@ -368,6 +368,8 @@ impl Worker {
         let gauge = |family, help| metrics.gauge(family, help, &[("worker", &name)]);
         let tasks = gauge("organza_worker_tasks", "Tasks of a worker: its own, and those of connections, requests and streams");
         let pooled = gauge("organza_worker_pooled_connections", "Unused connections that a worker keeps towards endpoints");
+        let rests = "Rests of a busy worker, after which what came meanwhile goes out together";
+        let rests = metrics.counter("organza_worker_rests", rests, &[("worker", &name)]);
         let mut warned = false;
         loop {
             if index == 0 {
@@ -384,6 +386,7 @@ impl Worker {
             }
             tasks.set(transport::rt::tasks() as f64);
             pooled.set(self.pool.borrow().len() as f64);
+            rests.set(transport::rt::rests() as f64);
             self.tell_context();
             transport::rt::sleep(limits::COUNT).await;
         }
@@ -417,11 +420,11 @@ impl Worker {
     }
 }
 
-pub struct Busy(Arc<Shared>);
+pub struct Busy<'w>(&'w AtomicUsize);
 
-impl Drop for Busy {
+impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

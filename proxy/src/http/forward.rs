@@ -518,9 +518,11 @@ pub(crate) struct Load<'w, 't> {
 
 impl Drop for Load<'_, '_> {
     fn drop(&mut self) {
+        let now = rt::now();
+        let took = now.saturating_duration_since(self.since);
+        rt::answered(took);
         if let Some(picked) = &self.picked {
-            let now = rt::now();
-            self.worker.balancers.borrow_mut().ended(picked, self.ended, Some(now.saturating_duration_since(self.since)), now);
+            self.worker.balancers.borrow_mut().ended(picked, self.ended, Some(took), now);
         }
     }
 }

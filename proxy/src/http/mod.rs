@@ -134,12 +134,15 @@ pub(crate) struct Served {
     carried: u32,
 }
 
+/// A connection that is served until it ends.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = ()>>>;
+
 /// Serves a connection until it ends or the proxy drains. Callers that begin with HTTP/2's preface are taken at their word.
 ///
 /// A connection that is idle holds what it needs to be idle; a request is served by a clerk, of whom a thread has as many as serve at once, and what
 /// comes once in a connection's life is a box of its own. It is one block, and uses what it was given where it lies: an `async fn` would keep room for its
 /// arguments and for what they are moved to.
-pub fn serve(worker: Rc<Worker>, connection: h1::Connection, client: Client) -> Pin<Box<dyn Future<Output = ()>>> {
+pub fn serve(worker: Rc<Worker>, connection: h1::Connection, client: Client) -> Serving {
     let mut served = Box::new(Served { worker, connection, client, carried: 0 });
     Box::pin(async move {
         let (mut first, mut told) = (true, false);

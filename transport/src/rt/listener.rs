@@ -7,10 +7,10 @@ use crate::Stream;
 use crate::limits;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// A group of sockets on one address, one per worker.
 #[derive(Debug)]
@@ -147,6 +147,15 @@ pub(super) fn keep_alive<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     socket.into().set_tcp_keepalive(&often)
 }
 
+/// Between two processes of one machine there is no network to be shared: what congestion control measures and paces there (BBR, where the machine has it for all)
+/// costs and delays for nothing. The kernel's plainest is on every machine (`decisions/0072`).
+pub(super) fn plain_at_home(stream: &TcpStream, peer: IpAddr) {
+    if peer.is_loopback() || stream.local_addr().is_ok_and(|local| local.ip() == peer) {
+        // Where it is refused the connection has what the machine has.
+        let _ = rustix::net::sockopt::set_tcp_congestion(stream, "reno");
+    }
+}
+
 #[derive(Debug)]
 pub enum Listener {
     Tcp(TcpListener),
@@ -187,6 +196,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 // A failure here means that the peer is gone already, which the first read will tell.
                 let _ = stream.set_nodelay(true);
+                plain_at_home(&stream, peer.ip());
                 Ok((Stream::Tcp(stream).ring()?, peer))
             }
             Self::Virtual(accept) => {

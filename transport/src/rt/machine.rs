@@ -77,6 +77,7 @@ impl Here {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
                 super::listener::keep_alive(&stream)?;
+                super::listener::plain_at_home(&stream, address.ip());
                 Ok(Socket::Tcp(stream))
             }
         }

@@ -2,6 +2,7 @@
 //! another driver (io_uring, virtual time) can take its place.
 
 mod alarm;
+mod coalesce;
 mod cut;
 mod datagram;
 mod diag;
@@ -14,6 +15,7 @@ mod stream;
 mod timeout;
 
 pub use alarm::Alarm;
+pub use coalesce::{answered, rests};
 pub use datagram::{DatagramGroup, Datagrams};
 pub use doubt::{Doubt, is_gone, silent};
 pub use listener::{Bound, Group, Listener};
@@ -176,10 +178,13 @@ fn run_by<T>(ring: bool, work: impl Future<Output = T>) -> std::io::Result<T> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     if ring && ring::open() {
         builder.on_thread_park(ring::turn);
+    } else {
+        builder.on_thread_park(|| coalesce::round(BEHIND.get().map_or(0, |(now, _)| now)));
     }
     let runtime = builder.enable_io().enable_time().on_thread_unpark(spent).build_local(tokio::runtime::LocalOptions::default())?;
     CLOCK.with(|clock| clock.set(Some((now(), 0))));
     BEHIND.with(|behind| behind.set(Some((0, 0))));
+    coalesce::open();
     post::open();
     let closing = ring::Closing;
     let ended = runtime.block_on(async {
@@ -192,6 +197,7 @@ fn run_by<T>(ring: bool, work: impl Future<Output = T>) -> std::io::Result<T> {
         work.await
     });
     post::close();
+    coalesce::close();
     drop(closing);
     CLOCK.with(|clock| clock.set(None));
     BEHIND.with(|behind| behind.set(None));

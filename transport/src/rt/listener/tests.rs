@@ -83,3 +83,31 @@ fn what_is_no_group_is_not_adopted() {
     let connected = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     assert!(Group::adopt(vec![connected.into()]).is_err());
 }
+
+#[test]
+fn connections_within_a_machine_have_the_plainest_congestion_control_at_both_ends() {
+    super::super::run(async {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let here = Here::now();
+        let (dialled, accepted) = tokio::join!(here.connect(listener.address().unwrap()), listener.accept());
+        let of = |stream: &TcpStream| rustix::net::sockopt::tcp_congestion(stream).unwrap();
+        let (super::super::Socket::Tcp(dialled), (Stream::Tcp(accepted), _)) = (dialled.unwrap(), accepted.unwrap()) else { panic!() };
+        assert_eq!([of(&dialled), of(&accepted)], ["reno", "reno"]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_comes_from_elsewhere_has_what_the_machine_has() {
+    super::super::run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let of = || rustix::net::sockopt::tcp_congestion(&stream).unwrap();
+        let before = of();
+        plain_at_home(&stream, "192.0.2.1".parse().unwrap());
+        assert_eq!(of(), before);
+        plain_at_home(&stream, "127.0.0.2".parse().unwrap());
+        assert_eq!(of(), "reno");
+    })
+    .unwrap();
+}

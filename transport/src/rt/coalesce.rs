@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 /// Rounds after which is judged anew. A round is what a thread does between two looks at its sockets.
 const ROUNDS: u32 = 64;
 /// A round of so many messages has company enough.
-const COMPANY: u32 = 16;
+const COMPANY: u32 = 24;
 /// Messages for which to rest: some that would come within one rest.
 const PER_MILLISECOND: u32 = 50;
 /// Answers that must be awaited at a time: who has fewer callers would wait for those who wait for it.
-const AWAITED: u32 = 16;
+const AWAITED: u32 = 24;
 /// What one answer counts at most. One that is long in coming is none that a rest could bring.
 const SOON: Duration = Duration::from_millis(5);
-/// As short as can be: to it comes by how much the kernel lets timers be late (`timerslack_ns`: 50 µs, where nobody says otherwise).
-const REST: Duration = Duration::from_nanos(1);
+/// To it comes by how much the kernel lets timers be late (`timerslack_ns`: 50 µs, where nobody says otherwise).
+const REST: Duration = Duration::from_micros(50);
 
 thread_local! {
     /// On a thread of [`super::run`].

@@ -1,12 +1,11 @@
 //! Who is told of requests while the bench carries them: a tap that asks for everything, collectors that take every span, one that hangs, a Prometheus that
 //! is down. What is measured is the proxy; those who listen are no part of it.
 
-use super::access;
+use super::{access, load};
 use crate::running::{Running, free_ports, wait_for_port};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
 
 /// Policies of access, where they are on.
 const POLICIES: usize = 100;
@@ -93,7 +92,7 @@ pub fn collector(what: Collector) -> Result<Option<(u16, Running)>> {
         return Ok(None);
     }
     let [port] = free_ports()?;
-    let mut command = Command::new(crate::process::own()?);
+    let mut command = load::beside(crate::process::own()?);
     command.args(["sink", &port.to_string()]).args((what == Collector::Hangs).then_some("hangs"));
     let running = Running::quietly(&mut command)?;
     wait_for_port(port).context("the collector")?;

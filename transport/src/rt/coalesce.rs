@@ -45,7 +45,7 @@ pub(super) fn close() {
     PACE.set(None);
 }
 
-/// An answer came to somebody on this thread who awaited it for so long.
+/// Somebody on this thread awaits an answer no more, after so long: it came, or was given up.
 pub fn answered(after: Duration) {
     WAITED.set(WAITED.get().saturating_add(after.min(SOON)));
 }

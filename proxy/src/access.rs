@@ -348,8 +348,8 @@ fn decide<'s>(
     let engine = snapshot.access.engine();
     let (place, ports) = place(snapshot, standing, called)?;
     if let Moment::Request(request) = &moment
-        && engine.reads_paths(&place)
         && !routing::reads_one_way(request.path)
+        && engine.reads_paths(&place)
     {
         return Err(Stop::new(Fault::MalformedRequest, "the path can be read in two ways, and access depends on it"));
     }

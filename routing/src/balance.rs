@@ -417,7 +417,7 @@ impl State {
 
     /// A rise counts at once, a fall by and by.
     fn observe(&mut self, latency: Duration, now: Instant) {
-        let (sample, believed) = (latency.as_nanos() as f64, self.believed());
+        let (sample, believed) = (latency.as_secs_f64() * 1e9, self.believed());
         self.latency = Some(match self.latency {
             Some(_) if sample < believed => sample + (believed - sample) * keep(self.measured, now),
             _ => sample,

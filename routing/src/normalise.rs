@@ -37,18 +37,38 @@ pub fn normalise(path: &str, level: Normalisation) -> Result<Cow<'_, str>, PathE
 /// Whether all who read `path` read the same: merging its slashes, decoding once more, or cutting off what follows a `;` changes nothing. Asked of
 /// paths on which it depends who may call.
 pub fn reads_one_way(path: &str) -> bool {
+    if path.starts_with('/') && is_plain(path) && !path.as_bytes().contains(&b';') {
+        return true;
+    }
     let strict = normalise(path, Normalisation::DecodeSlashes);
     let once_more = || path.as_bytes().windows(5).any(|part| part.starts_with(b"%25") && hex(part[3]).is_some() && hex(part[4]).is_some());
     let parameters = || path.contains(';') || path.contains("%3B") || path.contains("%3b");
     matches!(strict, Ok(Cow::Borrowed(_))) && !parameters() && !once_more()
 }
 
-/// Whether it is regular at every level, as nearly all are: nothing is escaped, and behind no slash stands a dot or another slash. One look at each byte
-/// tells.
+/// Bytes that are looked at together.
+const BLOCK: usize = 16;
+
+/// Whether it is regular at every level, as nearly all are: nothing is escaped, and behind no slash stands a dot or another slash. Each block is seen with
+/// the one that begins a byte later, and what is left after the last with bytes before it once more.
 fn is_plain(path: &str) -> bool {
-    let plain = |b: u8| b != b'%' && b != b'\\' && b != 0;
-    let segments = path.as_bytes().windows(2).fold(true, |plain, two| plain & (two[0] != b'/' || (two[1] != b'.' && two[1] != b'/')));
-    segments && path.bytes().fold(true, |all, b| all & plain(b))
+    let bytes = path.as_bytes();
+    let Some(last) = bytes.len().checked_sub(BLOCK + 1) else {
+        let mut padded = [b'a'; BLOCK + 1];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        return is_plain_at(&padded, 0);
+    };
+    let end = bytes[bytes.len() - 1];
+    (0..last).step_by(BLOCK).all(|at| is_plain_at(bytes, at)) && is_plain_at(bytes, last) && end != b'%' && end != b'\\' && end != 0
+}
+
+fn is_plain_at(bytes: &[u8], at: usize) -> bool {
+    let (block, next) = (&bytes[at..at + BLOCK], &bytes[at + 1..at + 1 + BLOCK]);
+    let odd = |(a, b): (&u8, &u8)| {
+        let escape = u8::from(*a == b'%') | u8::from(*a == b'\\') | u8::from(*a == 0);
+        escape | u8::from(*a == b'/') & (u8::from(*b == b'.') | u8::from(*b == b'/'))
+    };
+    block.iter().zip(next).map(odd).fold(0, |all, odd| all | odd) == 0
 }
 
 fn unreserved(byte: u8) -> bool {

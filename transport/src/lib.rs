@@ -6,6 +6,7 @@
 
 pub mod body;
 mod bounds;
+mod decimal;
 pub mod detect;
 pub mod h1;
 pub mod h2;

@@ -59,4 +59,15 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn plain_is_what_each_byte_says(path in "/([a-z]{0,20}[a-z/.%\\\\;\0é]){0,4}[a-z]{0,20}") {
+        let bytes = path.as_bytes();
+        let odd = bytes.iter().any(|b| b"%\\\0".contains(b)) || path.contains("//") || path.contains("/.");
+        prop_assert_eq!(is_plain(&path), !odd);
+        let slow = matches!(normalise(&path, DecodeSlashes), Ok(Cow::Borrowed(_)));
+        if !odd {
+            prop_assert_eq!(reads_one_way(&path), slow && !path.contains(';'));
+        }
+    }
 }

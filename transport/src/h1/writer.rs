@@ -4,6 +4,7 @@
 use super::body::BodyWriter;
 use super::framing::Framing;
 use crate::body::Length;
+use crate::decimal::digits;
 use crate::rt::{self, Send};
 use crate::{limits, spare};
 use model::{Fault, HeaderBlock, Method, RequestHead, ResponseHead, Version};
@@ -203,13 +204,11 @@ fn frame(headers: &mut HeaderBlock, framing: Framing, silent: bool) {
             if told.is_none() && silent {
                 return;
             }
-            let mut text = [0u8; 20];
-            let mut rest = &mut text[..];
-            let _ = write!(rest, "{n}");
-            let left = rest.len();
+            let mut room = [0; 20];
+            let length = digits(n, &mut room);
             // Zeros before the digits make it octal to some.
-            if told != Some(&text[..20 - left]) {
-                headers.set("Content-Length", &text[..20 - left]);
+            if told != Some(length) {
+                headers.set("Content-Length", length);
             }
         }
         Framing::Chunked => {

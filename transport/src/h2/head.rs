@@ -3,6 +3,7 @@
 
 use super::hpack::Encoder;
 use crate::body::Length;
+use crate::decimal::digits;
 use crate::h1::{check_authority, check_target};
 use crate::{Error, limits};
 use model::http::{is_token_byte, is_value_byte};
@@ -409,18 +410,6 @@ pub(super) fn put_trailers(from: &HeaderBlock, encoder: &mut Encoder, out: &mut 
 
 fn put_length(length: u64, encoder: &mut Encoder, out: &mut Vec<u8>) {
     encoder.field(b"content-length", digits(length, &mut [0; 20]), out);
-}
-
-fn digits(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
-    let mut at = room.len();
-    loop {
-        at -= 1;
-        room[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return &room[at..];
-        }
-    }
 }
 
 fn is_of_one_hop(name: &[u8]) -> bool {

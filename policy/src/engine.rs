@@ -22,6 +22,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Engine {
     enforced: Targets<Set>,
+    /// Some rule says to which host: else nobody need find out which is meant.
+    reads_hosts: bool,
     /// With those that are only tried out, where there are any.
     rehearsed: Option<Box<Targets<Set>>>,
     /// By namespace; the mesh's under the empty name.
@@ -59,7 +61,8 @@ impl Engine {
             Box::new(all)
         });
         let settings = settings.into_iter().map(|one| (one.key.namespace.clone(), one.clone())).collect();
-        Self { enforced, rehearsed, settings }
+        let reads_hosts = policies.iter().any(|policy| matches(policy).any(|one| matches!(one, AccessMatch::Host(_))));
+        Self { enforced, reads_hosts, rehearsed, settings }
     }
 
     /// What becomes of the call.
@@ -82,6 +85,11 @@ impl Engine {
     /// Whether a policy that is in force there reads paths: then a path must not be readable in two ways.
     pub fn reads_paths(&self, place: &Place<'_>) -> bool {
         self.enforced.sets(place).iter().any(|set| set.reads_paths)
+    }
+
+    /// Whether any policy, also one that is only tried out, reads to which host a request goes.
+    pub fn reads_hosts(&self) -> bool {
+        self.reads_hosts
     }
 
     /// Whether plaintext is let in to anything of a namespace: else nobody need look for it.
@@ -147,6 +155,11 @@ fn first<'e>(rules: impl Iterator<Item = &'e Rules>, of: &Attributes<'_>, least:
     found.min_by(|a, b| (&a.policy.key, a.rule).cmp(&(&b.policy.key, b.rule)))
 }
 
+/// All that rules of a policy ask for.
+fn matches(policy: &AccessPolicy) -> impl Iterator<Item = &AccessMatch> {
+    policy.rules.iter().flat_map(|r| &r.clauses).flat_map(|c| &c.0).flat_map(|g| &g.0).flat_map(|t| &t.any)
+}
+
 fn add(targets: &mut Targets<Set>, policy: &Arc<AccessPolicy>) {
     let mut done: Vec<&AccessTarget> = Vec::new();
     for target in &policy.targets {
@@ -159,8 +172,7 @@ fn add(targets: &mut Targets<Set>, policy: &Arc<AccessPolicy>) {
 
 impl Set {
     fn add(&mut self, policy: &Arc<AccessPolicy>) {
-        let matches = policy.rules.iter().flat_map(|r| &r.clauses).flat_map(|c| &c.0).flat_map(|g| &g.0).flat_map(|t| &t.any);
-        self.reads_paths |= matches.clone().any(|one| matches!(one, AccessMatch::Path(_)));
+        self.reads_paths |= matches(policy).any(|one| matches!(one, AccessMatch::Path(_)));
         let actions = &mut self.tiers[policy.tier as usize];
         match policy.action {
             Action::Allow => actions.allow.add(policy),

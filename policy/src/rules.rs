@@ -59,12 +59,18 @@ impl Equivalent<Account> for AccountRef<'_> {
     }
 }
 
-/// Blocks of addresses: for each length of prefix that occurs, those that have it.
+/// Blocks of addresses, by family.
 #[derive(Debug, Default)]
 struct Blocks {
-    by_block: Map<(IpAddr, u8), Bucket>,
-    v4: Vec<u8>,
-    v6: Vec<u8>,
+    v4: Family<u32>,
+    v6: Family<u128>,
+}
+
+/// For each length of prefix that occurs, the blocks that have it, by their first address: numbers, for they are hashed with every request.
+#[derive(Debug, Default)]
+struct Family<B> {
+    by_block: Map<(B, u8), Bucket>,
+    lengths: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -210,26 +216,34 @@ impl Rules {
 
 impl Blocks {
     fn entry(&mut self, (address, length): (IpAddr, u8)) -> &mut Bucket {
-        let lengths = if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
-        if !lengths.contains(&length) {
-            lengths.push(length);
+        match address {
+            IpAddr::V4(v4) => self.v4.entry(v4.to_bits(), length),
+            IpAddr::V6(v6) => self.v6.entry(v6.to_bits(), length),
         }
-        self.by_block.entry((address, length)).or_default()
     }
 
-    fn of<'b>(&'b self, address: IpAddr, mut each: impl FnMut(&'b Bucket)) {
-        let address = address.to_canonical();
-        for length in if address.is_ipv4() { &self.v4 } else { &self.v6 } {
-            self.by_block.get(&(begin(address, *length), *length)).into_iter().for_each(&mut each);
+    fn of<'b>(&'b self, address: IpAddr, each: impl FnMut(&'b Bucket)) {
+        // What is left of an address is where the block of that length begins that it is in.
+        let left = |bits: u32, length: u8| bits.saturating_sub(u32::from(length));
+        match address.to_canonical() {
+            IpAddr::V4(v4) => self.v4.of(|length| v4.to_bits() & u32::MAX.checked_shl(left(32, length)).unwrap_or(0), each),
+            IpAddr::V6(v6) => self.v6.of(|length| v6.to_bits() & u128::MAX.checked_shl(left(128, length)).unwrap_or(0), each),
         }
     }
 }
 
-/// The first address of the block of that length that `address` is in.
-fn begin(address: IpAddr, length: u8) -> IpAddr {
-    let shift = |bits: u32| bits.saturating_sub(u32::from(length));
-    match address {
-        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(shift(32)).unwrap_or(0)).into()),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(shift(128)).unwrap_or(0)).into()),
+impl<B: Eq + Hash> Family<B> {
+    fn entry(&mut self, begin: B, length: u8) -> &mut Bucket {
+        if !self.lengths.contains(&length) {
+            self.lengths.push(length);
+        }
+        self.by_block.entry((begin, length)).or_default()
+    }
+
+    /// `begin`: where the block of that length begins that the address is in.
+    fn of<'b>(&'b self, begin: impl Fn(u8) -> B, mut each: impl FnMut(&'b Bucket)) {
+        for length in &self.lengths {
+            self.by_block.get(&(begin(*length), *length)).into_iter().for_each(&mut each);
+        }
     }
 }

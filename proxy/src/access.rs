@@ -238,7 +238,8 @@ pub fn request(
         return Ok(None);
     }
     let mut buffer = [0; model::limits::HOSTNAME_BYTES];
-    let judged = judge(worker, snapshot, standing, Moment::Request(of_head(head, standing, &mut buffer)), time);
+    let host = if snapshot.access.engine().reads_hosts() { host(head, &mut buffer) } else { "" };
+    let judged = judge(worker, snapshot, standing, Moment::Request(of_head(head, standing, host)), time);
     judged.inspect_err(|stop| count_denied(worker, stop))
 }
 
@@ -254,9 +255,12 @@ fn lets_all_in(snapshot: &Snapshot, standing: &Standing<'_>) -> bool {
     }
 }
 
-pub fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'a>, buffer: &'a mut [u8; model::limits::HOSTNAME_BYTES]) -> Request<'a> {
-    // A host that is longer than any name is none that a rule could mean.
-    let host = routing::canonical_host(head.host(), buffer).unwrap_or("");
+/// The host as rules name it. One that is longer than any name is none that a rule could mean.
+pub fn host<'a>(head: &'a RequestHead, buffer: &'a mut [u8; model::limits::HOSTNAME_BYTES]) -> &'a str {
+    routing::canonical_host(head.host(), buffer).unwrap_or("")
+}
+
+pub fn of_head<'a>(head: &'a RequestHead, standing: &Standing<'a>, host: &'a str) -> Request<'a> {
     Request {
         host,
         method: &head.method,
@@ -394,7 +398,7 @@ pub fn would(snapshot: &Snapshot, standing: &Standing<'_>, asked: Asked<'_>) -> 
     let moment = match asked {
         Asked::Opened => Moment::Opened,
         Asked::Stream => Moment::Stream,
-        Asked::Request(head) => Moment::Request(of_head(head, standing, &mut buffer)),
+        Asked::Request(head) => Moment::Request(of_head(head, standing, host(head, &mut buffer))),
     };
     let proven = match asked {
         Asked::Stream => {

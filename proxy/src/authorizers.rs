@@ -84,7 +84,7 @@ pub fn at(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head: &
     let called = access::called(worker, snapshot, standing);
     let (place, ports) = access::place(snapshot, standing, &called)?;
     let mut buffer = [0; model::limits::HOSTNAME_BYTES];
-    let moment = Moment::Request(access::of_head(head, standing, &mut buffer));
+    let moment = Moment::Request(access::of_head(head, standing, access::host(head, &mut buffer)));
     let of = access::attributes(standing, ports, moment);
     // A path that not everybody reads alike may be any.
     let is_plain = routing::reads_one_way(head.path());

@@ -132,13 +132,14 @@ pub const FLOWS: usize = 1024;
 pub const FAILURE_FLOWS: usize = 32;
 /// ... and of them those that are spans of a trace.
 pub const SPAN_FLOWS: usize = 256;
-/// Of them as many are told at a time.
+/// Of them as many are told at a time, or more where there would be more parts than so many.
 pub const FLOWS_PART: usize = 16;
+pub const FLOWS_PARTS: usize = 4;
 /// What chores do in parts they do with a rest between them.
 pub const REST: Duration = Duration::from_millis(1);
 /// So many lines are put into other words without a rest, or more where there would be more rests than so many.
 pub const LINES_PART: usize = 4;
-pub const PARTS: usize = 32;
+pub const LINES_PARTS: usize = 12;
 /// Taps that are looked at.
 pub const TAPS: usize = 16;
 /// A tap of which the control plane says nothing any more ends after so long.

@@ -45,7 +45,7 @@ pub fn take(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, head:
     let called = access::called(worker, snapshot, standing);
     let (place, ports) = access::place(snapshot, standing, &called)?;
     let mut buffer = [0; model::limits::HOSTNAME_BYTES];
-    let moment = Moment::Request(access::of_head(head, standing, &mut buffer));
+    let moment = Moment::Request(access::of_head(head, standing, access::host(head, &mut buffer)));
     let of = access::attributes(standing, ports, moment);
     rates.take(&place, &of, rt::now()).map_err(|exhausted| refused(worker, &exhausted))
 }

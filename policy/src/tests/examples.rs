@@ -202,3 +202,12 @@ fn who_reads_paths_says_so() {
     let place = |namespace| Place::Workload { namespace, labels: &labels, services: &[] };
     assert!(engine.reads_paths(&place("shop")) && !engine.reads_paths(&place("dev")));
 }
+
+#[test]
+fn who_reads_hosts_says_so_even_where_it_is_only_tried_out() {
+    let on = |one| policy(Tier::Namespace, Action::Deny, AccessTarget::Mesh, vec![vec![any_of([one])]]);
+    let host = || AccessMatch::Host(HostPattern::parse("orders.example").unwrap());
+    let tried = Arc::new(AccessPolicy { enforcement: Enforcement::DryRun, ..(*on(host())).clone() });
+    assert!(Engine::compile([&on(host())], []).reads_hosts() && Engine::compile([&tried], []).reads_hosts());
+    assert!(!Engine::compile([&on(path("/a"))], []).reads_hosts());
+}

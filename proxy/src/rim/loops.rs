@@ -117,7 +117,7 @@ pub(super) fn reports(
             request.process = telemetry::process::look().map(process);
             parts::rest().await;
             let lost = missing.and(&seen);
-            let later = seen.split_off(seen.len().min(limits::FLOWS_PART));
+            let later = seen.split_off(seen.len().min(part(seen.len())));
             request.flows = seen;
             match rt::timeout(limits::ANSWER, names.tell(&mut client, &request, &edges)).await {
                 Some(Ok(reply)) => {
@@ -140,6 +140,10 @@ pub(super) fn reports(
     }))
 }
 
+fn part(flows: usize) -> usize {
+    parts::size(flows, limits::FLOWS_PART, limits::FLOWS_PARTS)
+}
+
 /// Single requests that the report before had no room for, some at a time. What that one found out is said again, for the last word holds; what it
 /// counted is not. Gives back what was not taken.
 async fn tell_later(
@@ -150,9 +154,10 @@ async fn tell_later(
 ) -> Vec<v1::Flow> {
     let v1::ReportRequest { proxy, incarnation, ejections, breakers, crowded, keyless, .. } = report;
     let mut report = v1::ReportRequest { proxy, incarnation, ejections, breakers, crowded, keyless, ..Default::default() };
+    let part = part(later.len());
     while !later.is_empty() {
         parts::rest().await;
-        let rest = later.split_off(later.len().min(limits::FLOWS_PART));
+        let rest = later.split_off(later.len().min(part));
         report.flows = std::mem::replace(&mut later, rest);
         let told = rt::timeout(limits::ANSWER, names.tell(client, &report, &[])).await;
         if !matches!(told, Some(Ok(_))) {

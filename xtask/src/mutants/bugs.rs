@@ -233,7 +233,7 @@ pub struct UpstreamKey {",
     },
     Bug {
         name: "block-without-its-edge",
-        edits: &[Edit { file: "policy/src/rules.rs", from: "shift(32)).unwrap_or(0)", to: "shift(31)).unwrap_or(0)" }],
+        edits: &[Edit { file: "policy/src/rules.rs", from: "left(32, length)", to: "left(31, length)" }],
         package: "policy",
         suite: LIB,
         test: "tests::properties::the_engine_says_what_the_reference_says",

@@ -4,8 +4,9 @@
 //! Knows no runtime: [`Ring::turn`] is called before its thread waits, and the thread waits for the ring's own descriptor, which is readable when a turn is due.
 //!
 //! This is one of the two crates that have unsafe code (the other is `resident`). What it promises the kernel: pieces for received bytes live as long as the process, and a send is done before
-//! the call that asked for it returns, for each is told not to wait.
+//! the call that asked for it returns, for each is told not to wait. Beside the ring stands what a read without one needs ([`direct`]).
 
+pub mod direct;
 mod pieces;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};

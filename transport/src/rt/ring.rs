@@ -133,7 +133,7 @@ impl Ringed {
             if buffer.capacity() == 0 && taken <= crate::limits::READ_BUFFER {
                 *buffer = crate::spare::buffer();
             } else if buffer.capacity() - buffer.len() < taken {
-                super::stream::make_room(buffer, most);
+                super::room::make_room(buffer, most);
             }
             buffer.extend_from_slice(&came[..taken]);
             taken

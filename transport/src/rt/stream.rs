@@ -1,11 +1,13 @@
 //! A connection of any kind, read and written by halves on one thread.
 
 use super::cut::Cut;
+use super::direct;
 use super::machine::{Here, Wire};
 use super::post;
 use super::ring::{self, Ringed};
+use super::room::make_room;
 use crate::{limits, spare};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -284,6 +286,15 @@ impl Stream {
         (Recv(shared.clone()), Send { stream: shared, posted: None })
     }
 
+    /// The socket itself where bytes go on it as they are.
+    fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::With(with) => with.stream.plain(),
+            _ => None,
+        }
+    }
+
     /// The socket itself where bytes go on it as they are, by io_uring.
     pub(super) fn ringed(&mut self) -> Option<&mut Ringed> {
         match self {
@@ -319,7 +330,10 @@ impl Stream {
         }
         // A future that reads once holds nothing between polls, so a new one each time does.
         let said_all = !self.has_tls_to_say();
-        let read = pin!(self.read_buf(buffer)).poll(cx);
+        let read = match self.plain() {
+            Some(socket) if direct::is_open() => direct::poll_recv(socket, cx, buffer),
+            _ => pin!(self.read_buf(buffer)).poll(cx),
+        };
         match &read {
             Poll::Ready(Err(error)) => self.tell_what_broke(error),
             // TLS answered by itself, and nobody may write for long. No writer waits for this socket: there was nothing to be written before.
@@ -331,26 +345,6 @@ impl Stream {
             spare::keep_buffer(std::mem::take(buffer));
         }
         read
-    }
-}
-
-const PAGE: usize = 4096;
-const OFF: usize = 64;
-
-/// For at least `most` bytes more. A large allocation begins where a page does, and so does that of a record of TLS, into which what is read here is copied behind a
-/// header of 5 bytes: AMD's processors copy thirty times slower where a copy lies just behind its source within a page (glibc before 2.40 copies by `rep movsb`).
-pub(super) fn make_room(buffer: &mut BytesMut, most: usize) {
-    if !buffer.is_empty() || most <= limits::READ_BUFFER {
-        return buffer.reserve(most);
-    }
-    // One that grows out of a smaller one keeps room for what that had, and is read into beyond what was asked for.
-    if !buffer.try_reclaim(most + OFF) {
-        spare::keep_buffer(std::mem::replace(buffer, BytesMut::with_capacity(most + OFF)));
-    }
-    let into_page = buffer.spare_capacity_mut().as_ptr().addr() % PAGE;
-    if let Some(pad) = OFF.checked_sub(into_page) {
-        buffer.resize(pad, 0);
-        buffer.advance(pad);
     }
 }
 
@@ -571,12 +565,15 @@ macro_rules! both_ways {
 
         impl AsyncWrite for $kind {
             fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-                $each!(self, s => Pin::new(s).poll_write(cx, bytes))
+                match &*self {
+                    Self::Tcp(socket) if direct::is_open() => direct::poll_send(socket, cx, bytes),
+                    _ => $each!(self, s => Pin::new(s).poll_write(cx, bytes)),
+                }
             }
             fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
                 match pieces {
                     // A record of TLS, mostly: the kernel takes one piece more cheaply than a list of one.
-                    [piece] => $each!(self, s => Pin::new(s).poll_write(cx, piece)),
+                    [piece] => self.poll_write(cx, piece),
                     _ => $each!(self, s => Pin::new(s).poll_write_vectored(cx, pieces)),
                 }
             }
@@ -595,6 +592,3 @@ macro_rules! both_ways {
 
 both_ways!(Stream, each);
 both_ways!(Socket, each_socket);
-
-#[cfg(test)]
-mod tests;

@@ -117,6 +117,10 @@ pub struct HeaderBlock {
     fields: Vec<Field>,
     /// Marks of the names that were ever put in, a bit for each: most questions are about fields that are not there, and are answered here.
     names: u64,
+    /// How many fields there were at [`RequestHead::keep`]; 0 where nothing is kept.
+    kept: usize,
+    /// Those of them that were edited since, each as it was before: bytes are only ever added, and so what a field was is still there.
+    edited: Vec<(u32, Field)>,
 }
 
 /// One of 64, by length and first letter, case ignored. Worked out by the compiler where the name stands in the code: that is why those who ask are to
@@ -168,21 +172,37 @@ impl HeaderBlock {
         self.bytes.clear();
         self.fields.clear();
         self.names = 0;
+        self.keep(0);
     }
 
-    /// Becomes what `other` is, in the memory that is there.
-    pub fn copy(&mut self, other: &Self) {
-        self.bytes.clear();
-        self.bytes.extend_from_slice(&other.bytes);
-        self.fields.clear();
-        self.fields.extend_from_slice(&other.fields);
-        self.names = other.names;
+    fn keep(&mut self, kept: usize) {
+        self.kept = kept;
+        self.edited.clear();
+    }
+
+    /// The fields as they were when they were kept.
+    fn as_kept(&self) -> Self {
+        let mut fields = self.fields[..self.kept].to_vec();
+        for (at, before) in self.edited.iter().rev() {
+            fields[*at as usize] = *before;
+        }
+        Self { bytes: self.bytes.clone(), fields, names: self.names, ..Self::default() }
+    }
+
+    /// A field that is about to be edited.
+    fn edit(&mut self, at: usize) -> &mut Field {
+        let field = &mut self.fields[at];
+        if at < self.kept {
+            self.edited.push((at as u32, *field));
+        }
+        field
     }
 
     /// Gives back memory that an unusually large message took. Called when a connection goes idle.
     pub fn shrink(&mut self, bytes: usize) {
         self.bytes.shrink_to(bytes);
         self.fields.shrink_to(bytes / 32);
+        self.edited.shrink_to(bytes / 32);
     }
 
     /// Adds a field. The engine has checked name and value; [`is_token_byte`] and [`is_value_byte`] say how.
@@ -311,7 +331,7 @@ impl HeaderBlock {
         let mut found = false;
         for i in 0..self.fields.len() {
             if self.is(&self.fields[i], mark, name) {
-                self.fields[i].live = false;
+                self.edit(i).live = false;
                 found = true;
             }
         }
@@ -324,7 +344,7 @@ impl HeaderBlock {
             let (start, end) = self.fields[i].name;
             let begins = self.bytes.get(start as usize..end as usize).and_then(|name| name.get(..prefix.len()));
             if begins.is_some_and(|begins| same(begins, prefix.as_bytes())) {
-                self.fields[i].live = false;
+                self.edit(i).live = false;
             }
         }
     }
@@ -336,9 +356,9 @@ impl HeaderBlock {
         for i in 0..self.fields.len() {
             if self.is(&self.fields[i], mark, name) {
                 if done {
-                    self.fields[i].live = false;
+                    self.edit(i).live = false;
                 } else {
-                    self.fields[i].value = self.store(value);
+                    self.edit(i).value = self.store(value);
                     done = true;
                 }
             }
@@ -400,7 +420,7 @@ impl PartialEq for HeaderBlock {
 }
 
 /// The head of a request. `authority` is `host[:port]` as sent; `target` is the origin form (`/path?query`, or `*`).
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct RequestHead {
     pub method: Method,
     pub version: Version,
@@ -414,6 +434,16 @@ pub struct RequestHead {
     pub headers: HeaderBlock,
     /// HTTP/2's `:protocol` (RFC 8441): the upgrade that an extended CONNECT asks for.
     pub protocol: Option<Box<str>>,
+    /// Whether what is edited is kept as it was, and where among the bytes of the fields: authority and target.
+    keeps: bool,
+    edited: [Option<(u32, u32)>; 2],
+}
+
+impl PartialEq for RequestHead {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.method, self.version, self.scheme, &self.protocol) == (&other.method, other.version, other.scheme, &other.protocol)
+            && (&self.authority, &self.target, &self.headers) == (&other.authority, &other.target, &other.headers)
+    }
 }
 
 impl RequestHead {
@@ -427,18 +457,41 @@ impl RequestHead {
         self.path_end = 0;
         self.headers.clear();
         self.protocol = None;
+        (self.keeps, self.edited) = (false, [None; 2]);
     }
 
-    /// Becomes what `other` is, in the memory that is there.
-    pub fn copy(&mut self, other: &Self) {
-        self.method.clone_from(&other.method);
-        (self.version, self.scheme) = (other.version, other.scheme);
-        self.authority.clone_from(&other.authority);
-        (self.host_end, self.port) = (other.host_end, other.port);
-        self.target.clone_from(&other.target);
-        self.path_end = other.path_end;
-        self.headers.copy(&other.headers);
-        self.protocol.clone_from(&other.protocol);
+    /// From here on authority, target and fields can be had as they are now, whatever is made of them: at the price of a few words for each edit, where
+    /// a copy would be one of all that a caller sent.
+    pub fn keep(&mut self) {
+        self.headers.keep(self.headers.fields.len());
+        (self.keeps, self.edited) = (true, [None; 2]);
+    }
+
+    /// The head as it was at [`RequestHead::keep`]; as it is where that was never said.
+    pub fn as_kept(&self) -> Self {
+        if !self.keeps {
+            return self.clone();
+        }
+        let mut kept = Self {
+            method: self.method.clone(),
+            version: self.version,
+            scheme: self.scheme,
+            protocol: self.protocol.clone(),
+            headers: self.headers.as_kept(),
+            ..Self::default()
+        };
+        let was = |edited: Option<(u32, u32)>, now| match edited {
+            // They were text when they were put there.
+            Some((from, to)) => {
+                let before = self.headers.bytes.get(from as usize..to as usize);
+                before.and_then(|before| std::str::from_utf8(before).ok()).unwrap_or_default()
+            }
+            None => now,
+        };
+        let [authority, target] = self.edited;
+        kept.set_authority(was(authority, &self.authority));
+        kept.set_target(was(target, &self.target));
+        kept
     }
 
     pub fn authority(&self) -> &str {
@@ -446,6 +499,9 @@ impl RequestHead {
     }
 
     pub fn set_authority(&mut self, authority: &str) {
+        if self.keeps && self.edited[0].is_none() {
+            self.edited[0] = Some(self.headers.store(self.authority.as_bytes()));
+        }
         self.authority.clear();
         self.authority.push_str(authority);
         let (host, port) = split_authority(authority);
@@ -466,6 +522,7 @@ impl RequestHead {
     }
 
     pub fn set_target(&mut self, target: &str) {
+        self.keep_target();
         self.target.clear();
         self.target.push_str(target);
         self.path_end = target.find('?').unwrap_or(target.len());
@@ -481,8 +538,15 @@ impl RequestHead {
 
     /// Replaces the path and keeps the query.
     pub fn set_path(&mut self, path: &str) {
+        self.keep_target();
         self.target.replace_range(..self.path_end, path);
         self.path_end = path.len();
+    }
+
+    fn keep_target(&mut self) {
+        if self.keeps && self.edited[1].is_none() {
+            self.edited[1] = Some(self.headers.store(self.target.as_bytes()));
+        }
     }
 
     /// Whether the caller wants gRPC semantics for errors (`content-type: application/grpc…`).

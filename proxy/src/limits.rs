@@ -121,8 +121,6 @@ pub const CHECKS_AT_ONCE: usize = 64;
 pub const CHECK_BYTES: usize = 4096;
 /// How often it is looked whether services came or went that are to be checked.
 pub const CHECK_LOOK: Duration = Duration::from_millis(100);
-/// Heads of requests that one worker keeps ready to be written over: what is under way is judged again by them when policies change.
-pub const KEPT_HEADS: usize = 64;
 /// Pairs of texts that one worker keeps ready for records, and what one of them keeps of its memory.
 pub const KEPT_WORDS: usize = 64;
 pub const KEPT_WORD_BYTES: usize = 1024;

@@ -9,23 +9,27 @@ use std::cell::RefCell;
 /// What one keeps of its memory: more was an unusual message's.
 const KEPT: usize = 4 * 1024;
 
+/// Heads are boxed: they are hundreds of bytes, are handed on as they are, and lie where the last message left them in the processor's caches.
+#[allow(clippy::vec_box)]
+type Heads<T> = RefCell<Vec<Box<T>>>;
+
 thread_local! {
-    static REQUESTS: RefCell<Vec<RequestHead>> = const { RefCell::new(Vec::new()) };
-    static RESPONSES: RefCell<Vec<ResponseHead>> = const { RefCell::new(Vec::new()) };
+    static REQUESTS: Heads<RequestHead> = const { RefCell::new(Vec::new()) };
+    static RESPONSES: Heads<ResponseHead> = const { RefCell::new(Vec::new()) };
     static BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
     static TEXTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-pub fn request() -> RequestHead {
+pub fn request() -> Box<RequestHead> {
     REQUESTS.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-pub fn response() -> ResponseHead {
+pub fn response() -> Box<ResponseHead> {
     RESPONSES.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
 /// Takes back one that nobody needs any more.
-pub fn keep_request(mut head: RequestHead) {
+pub fn keep_request(mut head: Box<RequestHead>) {
     REQUESTS.with_borrow_mut(|heads| {
         if heads.len() < limits::SPARE_HEADS && head.target().len() + head.authority().len() <= KEPT {
             head.clear();
@@ -36,7 +40,7 @@ pub fn keep_request(mut head: RequestHead) {
 }
 
 /// As [`keep_request`].
-pub fn keep_response(mut head: ResponseHead) {
+pub fn keep_response(mut head: Box<ResponseHead>) {
     RESPONSES.with_borrow_mut(|heads| {
         if heads.len() < limits::SPARE_HEADS {
             head.clear();

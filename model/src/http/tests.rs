@@ -1,19 +1,43 @@
 use super::*;
 
 #[test]
-fn a_copy_is_the_same_whatever_was_there_before() {
+fn what_is_kept_is_as_it_was_whatever_is_made_of_it() {
     let mut head = RequestHead { method: Method::Post, version: Version::Http2, ..RequestHead::default() };
     head.set_authority("Catalog:80");
     head.set_target("/a?b=c");
-    head.headers.push("X-A", b"1");
-    head.headers.push("x-b", b"2");
+    for (name, value) in [("X-A", "1"), ("x-b", "2"), ("x-c", "3"), ("X-C", "4"), ("y-d", "5")] {
+        head.headers.push(name, value.as_bytes());
+    }
     head.headers.remove("x-a");
-    let mut copy = RequestHead { protocol: Some("websocket".into()), ..RequestHead::default() };
-    copy.headers.push("x-long-forgotten", b"and longer than what comes");
-    copy.copy(&head);
-    assert_eq!(copy, head);
-    assert_eq!((copy.host(), copy.port(), copy.path(), copy.query()), ("Catalog", Some(80), "/a", Some("b=c")));
-    assert!(copy.headers.contains("x-b") && !copy.headers.contains("x-a"));
+    assert_eq!(head.as_kept(), head, "nothing is kept");
+    let before = head.clone();
+    head.keep();
+    assert_eq!(head.as_kept(), before);
+    head.set_authority("elsewhere");
+    head.set_authority("elsewhere:81");
+    head.set_path("/longer/than/that");
+    head.set_target("/z");
+    head.headers.set("x-c", b"one");
+    head.headers.set("x-c", b"another");
+    head.headers.remove("x-b");
+    head.headers.push("x-b", b"new");
+    head.headers.remove("x-b");
+    head.headers.remove_prefixed("y-");
+    head.headers.set("z", b"9");
+    assert_eq!((head.authority(), head.target(), &*written(&head.headers)), ("elsewhere:81", "/z", "x-c: another\r\nz: 9\r\n"));
+    let kept = head.as_kept();
+    assert_eq!(kept, before);
+    assert_eq!((kept.host(), kept.port(), kept.path(), kept.query()), ("Catalog", Some(80), "/a", Some("b=c")));
+    assert_eq!(written(&kept.headers), "x-b: 2\r\nx-c: 3\r\nX-C: 4\r\ny-d: 5\r\n");
+    // What is kept last holds, and nothing of it beyond the message.
+    let now = head.clone();
+    head.keep();
+    head.headers.remove("z");
+    assert_eq!(head.as_kept(), now);
+    head.clear();
+    head.set_target("/next");
+    head.set_target("/after");
+    assert_eq!((head.as_kept().target(), head.headers.len()), ("/after", 0));
 }
 
 fn filled() -> HeaderBlock {

@@ -2,16 +2,10 @@
 //! change once and wakes what it carries; what ends by itself before costs a place in a list and no more.
 
 use crate::http::Stop;
-use crate::spare::Spare;
-use crate::worker::Worker;
-use model::RequestHead;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::task::{Poll, Waker};
-
-pub type Heads = Spare<Box<RequestHead>, { crate::limits::KEPT_HEADS }>;
 
 /// What one worker carries.
 #[derive(Default)]
@@ -20,8 +14,6 @@ pub struct Again {
     changes: Cell<u64>,
     waiting: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
-    /// Heads that are not in use, so that keeping one costs no memory of its own.
-    heads: Heads,
 }
 
 impl Again {
@@ -48,35 +40,6 @@ impl Again {
     fn take(&self, at: usize) {
         self.waiting.borrow_mut()[at] = None;
         self.free.borrow_mut().push(at);
-    }
-}
-
-/// The head of a request as it was judged, for the next time: filters change the one that is sent on.
-pub struct Kept {
-    worker: Rc<Worker>,
-    /// Taken only when this ends.
-    head: Option<Box<RequestHead>>,
-}
-
-impl Kept {
-    pub fn of(worker: &Rc<Worker>, head: &RequestHead) -> Self {
-        let mut kept = worker.again.heads.take();
-        kept.copy(head);
-        Self { worker: worker.clone(), head: Some(kept) }
-    }
-
-    /// `None` never while this lives.
-    pub fn head(&self) -> Option<&RequestHead> {
-        self.head.as_deref()
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(mut head) = self.head.take() {
-            head.headers.shrink(transport::limits::READ_BUFFER);
-            self.worker.again.heads.give(head);
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One try: the request goes up while the answer is awaited, for an answer may come before the request has ended; then the answer comes down.
 
 use super::down::{self, Downstream, Sink, Source};
+use super::judged::Shared;
 use super::{After, Stop, mark};
 use crate::upstream::{UpstreamKey, Way};
 use crate::worker::Worker;
@@ -19,14 +20,16 @@ use transport::h1::{Framing, Hop, Reader, strip_hop_by_hop};
 use transport::{Error, Stream, h1, h2, limits, rt, spare, tunnel};
 
 /// What one try is made of.
-pub struct Try<'r> {
-    pub head: &'r mut RequestHead,
+pub struct Try<'r, 'h> {
+    pub head: &'r Shared<'h>,
+    /// Of the head: what is asked while an answer is awaited.
+    pub method: Method,
+    /// Version that the caller speaks.
+    pub version: Version,
     pub hop: &'r Hop,
     /// The body, where it is held for more tries than this.
     pub held: Option<Bytes>,
     pub deadline: Option<(Instant, Fault)>,
-    /// Version that the caller speaks.
-    pub version: Version,
     pub close: bool,
 }
 
@@ -73,7 +76,7 @@ pub struct Counts {
 pub async fn run(
     down: &mut Downstream<'_>,
     up: &mut Way,
-    what: &mut Try<'_>,
+    what: &mut Try<'_, '_>,
     counts: &mut Counts,
     judge: &mut impl FnMut(&mut ResponseHead) -> Verdict,
 ) -> Result<Ended, Stop> {
@@ -86,7 +89,7 @@ pub async fn run(
         None if !from.has_body() => (Incoming::Empty, from.idle()),
         None => (from.body(), None),
     };
-    let (mut upward, mut replies) = match begin(up, what.head, body.length(), what.hop, counts) {
+    let (mut upward, mut replies) = match begin(up, &mut what.head.borrow_mut(), body.length(), what.hop, counts) {
         Ok(begun) => begun,
         Err(error) => {
             let left = down::left(body);
@@ -247,9 +250,9 @@ enum Broken {
     Begun(Error),
 }
 
-struct Session<'s, 'c, J> {
+struct Session<'s, 'c, 'h, J> {
     to: &'s mut Sink<'c>,
-    what: &'s Try<'s>,
+    what: &'s Try<'s, 'h>,
     counts: &'s mut Counts,
     judge: &'s mut J,
     /// Whether the request has been sent to its end.
@@ -269,7 +272,7 @@ enum Upload {
 /// An upload ends only by breaking off: when all is sent it becomes the watch over the caller.
 type Carried = Result<Infallible, (Side, Error)>;
 
-impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
+impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, '_, J> {
     async fn answer(
         &mut self,
         up: &mut Replies<'_>,
@@ -280,7 +283,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         // The last is the answer itself.
         for told in 0..=limits::INFORMATIONAL {
             let shape = {
-                let read = pin!(up.head(head, &self.what.head.method, &mut self.counts.peer));
+                let read = pin!(up.head(head, &self.what.method, &mut self.counts.peer));
                 let gone = pin!(self.to.gone());
                 beside(upload.as_mut(), &mut state, self.whole, read, gone, self.what.deadline).await?.map_err(Broken::Upstream)?
             };
@@ -290,7 +293,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
                 (_, Shape::Informational) => {
                     // With `Connection: close` it is a peer's word to us that it is leaving.
                     if !strip_hop_by_hop(&mut head.headers, head.version).close && told < limits::INFORMATIONAL {
-                        self.to.inform(head, &self.what.head.method, self.what.version).await.map_err(Broken::Caller)?;
+                        self.to.inform(head, &self.what.method, self.what.version).await.map_err(Broken::Caller)?;
                     }
                 }
                 (_, shape) => {
@@ -325,7 +328,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         (self.judge)(head);
         let mut keep = false;
         let mut to =
-            self.to.respond(head, length, &self.what.head.method, self.what.version, &mut keep, Some(&protocol)).map_err(Broken::Caller)?;
+            self.to.respond(head, length, &self.what.method, self.what.version, &mut keep, Some(&protocol)).map_err(Broken::Caller)?;
         to.flush().await.map_err(Broken::Caller)?;
         Ok(Progress::Upgraded(match to {
             Outgoing::H1(_) => None,
@@ -348,9 +351,9 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, J> {
         let reusable = !upstream_close && !matches!(shape, Shape::H1(Framing::UntilClose));
         let mut from = up.body(shape);
         let is_grpc =
-            self.what.head.is_grpc() && head.headers.get("content-type").is_some_and(|kind| kind.starts_with(b"application/grpc"));
+            self.what.head.borrow().is_grpc() && head.headers.get("content-type").is_some_and(|kind| kind.starts_with(b"application/grpc"));
         let told_in_head: Option<u8> = head.headers.text("grpc-status").and_then(|text| text.parse().ok());
-        let to = self.to.respond(head, from.length(), &self.what.head.method, self.what.version, &mut close, None);
+        let to = self.to.respond(head, from.length(), &self.what.method, self.what.version, &mut close, None);
         let mut to = to.map_err(Broken::Begun)?;
         self.counts.status = Some(status);
         let (mut down, whole) = (0, self.whole);

@@ -3,7 +3,7 @@
 use super::down::{self, Downstream};
 use super::exchange::{self, Verdict};
 use super::inquiry::{self, Inquiry};
-use super::judged::{Judged, Place, Who, token};
+use super::judged::{Judged, Place, Shared, Who, token};
 use super::plan::{self, Plan};
 use super::sticky::{self, Sticky};
 use super::tries::{Step, To, Tries};
@@ -87,16 +87,16 @@ pub async fn request(
         Plan::Routed { decision, dialled } => {
             let judged = match listener {
                 Some(listener) => {
-                    let place = Place::Gateway(listener.clone(), decision.route().clone());
+                    let place = Place::Gateway(listener, decision.route());
                     Some(Judged::new(worker, &snapshot, client, place, head, Who { behind, token, consumer: None })?)
                 }
                 None => None,
             };
             judged.iter().for_each(|judged| judged.note(record));
-            let judge = || judged.as_ref().map_or(Ok(()), Judged::again);
-            record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot))?;
+            record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot, head))?;
             let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, called, due, held };
             if inquiry::is_needed(&snapshot, Some(&decision)) {
+                let before = head.clone();
                 // Boxed apart, for hardly any request waits for anybody.
                 let mut asked = Box::pin(async {
                     record.way = plan::way(&decision);
@@ -106,11 +106,14 @@ pub async fn request(
                     }
                     inquiry.of_rule(&decision, down, head, record).await?;
                     routed.held = inquiry.held;
-                    routed.run(down, head, &hop, record).await
+                    routed.run(down, &Shared::new(head), &hop, record).await
                 });
+                let judge = || judged.as_ref().map_or(Ok(()), |judged| judged.again(&before));
                 return again::while_allowed(&worker.again, judge, asked.as_mut()).await;
             }
-            let carried = pin!(routed.run(down, head, &hop, record));
+            let head = Shared::new(head);
+            let judge = || judged.as_ref().map_or(Ok(()), |judged| judged.carried(&head));
+            let carried = pin!(routed.run(down, &head, &hop, record));
             again::while_allowed(&worker.again, judge, carried).await
         }
         Plan::Application { address, service } => {
@@ -120,17 +123,19 @@ pub async fn request(
             let who = Who { behind, token, consumer: None };
             let judged = Judged::new(worker, &snapshot, client, Place::Workload(address.port()), head, who)?;
             judged.note(record);
-            record.dry_run = judged.admit(&snapshot)?;
+            record.dry_run = judged.admit(&snapshot, head)?;
             if inquiry::is_needed(&snapshot, None) {
+                let before = head.clone();
                 let mut asked = Box::pin(async {
                     let mut inquiry = inquiry(None);
                     inquiry.at(&judged.standing()?, down, head, record).await?;
-                    direct(worker, down, head, &hop, record, (key, inquiry.held), due).await
+                    direct(worker, down, &Shared::new(head), &hop, record, (key, inquiry.held), due).await
                 });
-                return again::while_allowed(&worker.again, || judged.again(), asked.as_mut()).await;
+                return again::while_allowed(&worker.again, || judged.again(&before), asked.as_mut()).await;
             }
-            let carried = pin!(direct(worker, down, head, &hop, record, (key, None), due));
-            again::while_allowed(&worker.again, || judged.again(), carried).await
+            let head = Shared::new(head);
+            let carried = pin!(direct(worker, down, &head, &hop, record, (key, None), due));
+            again::while_allowed(&worker.again, || judged.carried(&head), carried).await
         }
         Plan::Outside { host, port } => {
             rt::boxed(|| outside(worker, &snapshot, client, down, head, &hop, record, (&host, port), due)).await
@@ -156,7 +161,7 @@ async fn outside(
     record.dialled_service = Some(outside_destination(head.host()));
     record.way = Way::Outside;
     let framing = inner(AppProtocol::Detect, client, head, hop);
-    direct(worker, down, head, hop, record, (UpstreamKey::plain(address, framing), None), due).await
+    direct(worker, down, &Shared::new(head), hop, record, (UpstreamKey::plain(address, framing), None), due).await
 }
 
 /// Until when the caller itself waits, where it says so.
@@ -207,7 +212,7 @@ fn outside_destination(host: &str) -> Arc<Destination> {
 async fn direct(
     worker: &Rc<Worker>,
     down: &mut Downstream<'_>,
-    head: &mut RequestHead,
+    head: &Shared<'_>,
     hop: &Hop,
     record: &mut Record,
     (key, held): (UpstreamKey, Option<Bytes>),
@@ -217,7 +222,8 @@ async fn direct(
     if record.reporter != telemetry::Reporter::Destination {
         record.security = key.security();
     }
-    let retry = RetryState::new(None, model::Timeouts::default(), head.method.is_idempotent(), down.started).no_later(due.at);
+    let idempotent = head.borrow().method.is_idempotent();
+    let retry = RetryState::new(None, model::Timeouts::default(), idempotent, down.started).no_later(due.at);
     let mut tries = Tries { worker, retry, held, service: None, ended: Ended::Cancelled, asked: Asked::default(), grace: due.grace };
     loop {
         let fresh = record.attempt > 1;
@@ -249,21 +255,21 @@ struct Picked<'t> {
 }
 
 impl<'t> Routed<'t> {
-    async fn run(&mut self, down: &mut Downstream<'_>, head: &mut RequestHead, hop: &Hop, record: &mut Record) -> Result<After, Stop> {
+    async fn run(&mut self, down: &mut Downstream<'_>, head: &Shared<'_>, hop: &Hop, record: &mut Record) -> Result<After, Stop> {
         // What is needed no more while an answer is awaited lies in a block of its own, and so in no memory that would be looked at then.
         let (backend, called, pending, mut held, mut sticky) = {
             let decision = self.decision;
             record.way = plan::way(&decision);
             record.dialled_service = self.dialled.map(|s| self.worker.destination(s));
-            let (scheme, port) = self.called.unwrap_or_else(|| (Scheme::Http, head.port().unwrap_or(80)));
+            let (scheme, port) = self.called.unwrap_or_else(|| (Scheme::Http, head.borrow().port().unwrap_or(80)));
             // Before filters take out what it is told by.
             let only = match decision.split() {
                 [one] => Called::of(self.snapshot, &one.backend),
                 _ => None,
             };
-            let came = sticky::came(self.snapshot, &decision, only.as_ref(), head);
+            let came = sticky::came(self.snapshot, &decision, only.as_ref(), &head.borrow());
             let mut applied = Applied::default();
-            let outcome = filters::apply_request(&decision, head, &Context { scheme, port }, &mut applied);
+            let outcome = filters::apply_request(&decision, &mut head.borrow_mut(), &Context { scheme, port }, &mut applied);
             note(record, applied);
             let pending = match outcome.map_err(|r| plan::refused(&r))? {
                 RequestOutcome::Forward(pending) => pending,
@@ -276,14 +282,14 @@ impl<'t> Routed<'t> {
             drop(came);
             let of_rule: Mirrors<'_> = filters::mirrors(decision.phases(), || self.worker.draw32()).collect();
             let of_backend: Mirrors<'_> = filters::mirrors(&backend.phases, || self.worker.draw32()).collect();
-            let held = self.hold(down, head, !(of_rule.is_empty() && of_backend.is_empty())).await?;
+            let waits = head.borrow().headers.contains("expect");
+            let held = self.hold(down, waits, !(of_rule.is_empty() && of_backend.is_empty())).await?;
             let has_body = down.from.has_body();
-            let sent =
-                |mirror: &&Written<Mirror>, head: &RequestHead| self.mirror(&mirror.filter.backend, head, hop, held.clone(), has_body);
+            let sent = |mirror: &&&Written<Mirror>| self.mirror(&mirror.filter.backend, &head.borrow(), hop, held.clone(), has_body);
             // A rule's mirrors get what the rule made of the request, before the backend's own filters.
-            of_rule.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.rule(mirror.at));
-            filters::apply_backend_request(&decision, backend, head, &mut applied);
-            of_backend.iter().filter(|mirror| sent(mirror, head)).for_each(|mirror| applied.backend(mirror.at));
+            of_rule.iter().filter(sent).for_each(|mirror| applied.rule(mirror.at));
+            filters::apply_backend_request(&decision, backend, &mut head.borrow_mut(), &mut applied);
+            of_backend.iter().filter(sent).for_each(|mirror| applied.backend(mirror.at));
             note(record, applied);
             (backend, called, pending, held, sticky)
         };
@@ -294,7 +300,7 @@ impl<'t> Routed<'t> {
     async fn answered(
         &self,
         down: &mut Downstream<'_>,
-        head: &RequestHead,
+        head: &Shared<'_>,
         record: &mut Record,
         mut answer: ResponseHead,
     ) -> Result<After, Stop> {
@@ -303,7 +309,8 @@ impl<'t> Routed<'t> {
         answer.headers.remove("content-length");
         let unread = down.from.has_body();
         let mut close = down.close || unread;
-        answer::whole(&mut down.to, &mut answer, Bytes::new(), head, &mut close).await?;
+        let head = head.borrow().clone();
+        answer::whole(&mut down.to, &mut answer, Bytes::new(), &head, &mut close).await?;
         Ok(match (close, unread) {
             (true, true) => After::Linger,
             (true, false) => After::Close,
@@ -311,14 +318,13 @@ impl<'t> Routed<'t> {
         })
     }
 
-    /// Reads a body into memory where it may be needed more than once and is small enough.
-    async fn hold(&self, down: &mut Downstream<'_>, head: &RequestHead, mirrored: bool) -> Result<Option<Bytes>, Stop> {
+    /// Reads a body into memory where it may be needed more than once and is small enough. A caller who `waits` to be asked for it is not.
+    async fn hold(&self, down: &mut Downstream<'_>, waits: bool, mirrored: bool) -> Result<Option<Bytes>, Stop> {
         if self.held.is_some() {
             return Ok(self.held.clone());
         }
         let wanted = mirrored || self.decision.retry().is_some();
         let Length::Known(length) = down.from.length() else { return Ok(None) };
-        let waits = head.headers.contains("expect");
         if !wanted || waits || length > limits::REPLAY_BYTES {
             return Ok(None);
         }
@@ -336,7 +342,7 @@ impl<'t> Routed<'t> {
     async fn tries(
         &self,
         down: &mut Downstream<'_>,
-        head: &mut RequestHead,
+        head: &Shared<'_>,
         hop: &Hop,
         record: &mut Record,
         (backend, called): (&SplitBackend, Option<&Called<'t>>),
@@ -344,7 +350,8 @@ impl<'t> Routed<'t> {
         (held, sticky): (&mut Option<Bytes>, &mut Option<Sticky<'_>>),
     ) -> Result<After, Stop> {
         let (worker, decision, held) = (self.worker, self.decision, held.take());
-        let retry = RetryState::new(decision.retry(), decision.timeouts(), head.method.is_idempotent(), down.started).no_later(self.due.at);
+        let idempotent = head.borrow().method.is_idempotent();
+        let retry = RetryState::new(decision.retry(), decision.timeouts(), idempotent, down.started).no_later(self.due.at);
         let service = admit::budget(worker, &backend.backend, called);
         let mut tries = Tries { worker, retry, held, service, ended: Ended::Cancelled, asked: Asked::default(), grace: self.due.grace };
         let mut pass = admit::enter(worker, called, &mut down.to, tries.retry.deadline()).await?;
@@ -408,7 +415,7 @@ impl<'t> Routed<'t> {
         backend: &Backend,
         called: Option<&Called<'t>>,
         tried: pick::Tried<'_>,
-        head: &RequestHead,
+        head: &Shared<'_>,
         hop: &Hop,
         record: &Record,
     ) -> Result<Picked<'t>, Stop> {
@@ -418,19 +425,20 @@ impl<'t> Routed<'t> {
                 let service = called.service;
                 let hash = match &service.balancer {
                     Balancer::RingHash(on) | Balancer::Maglev(on) => {
-                        hash_request(on, head, record.client.or(record.source_address.map(|a| a.ip())))
+                        hash_request(on, &head.borrow(), record.client.or(record.source_address.map(|a| a.ip())))
                     }
                     _ => None,
                 };
                 let picked = self.worker.pick(self.snapshot, called, to, tried, hash);
                 let picked = picked.map_err(|nobody| unpicked(self.snapshot, service, to, nobody))?;
-                let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, head, hop);
+                let framing = inner(service.port(to.port).map_or(AppProtocol::Detect, |p| p.protocol), self.client, &head.borrow(), hop);
                 let key = UpstreamKey::endpoint(self.snapshot, service, picked.endpoint, to.port, framing)
                     .map(|key| key.counted(picked.counted()).told(service, to.port, self.client.address));
                 Ok(Picked { key, endpoint: Some(picked), service: Some(service) })
             }
             Backend::External(host) => {
-                let key = self.worker.external(self.snapshot, host, inner(host.protocol, self.client, head, hop)).await;
+                let framing = inner(host.protocol, self.client, &head.borrow(), hop);
+                let key = self.worker.external(self.snapshot, host, framing).await;
                 Ok(Picked { key, endpoint: None, service: None })
             }
             Backend::Invalid { message, .. } => Err(Stop::new(Fault::InvalidBackend, message.to_string())),

@@ -1,7 +1,7 @@
-//! A request before its judge: where it is judged, who brings it, and its head as it was, for it may be judged again while it is under way.
+//! A request before its judge: where it is judged and who brings it, for it may be judged again while it is under way, by its head as it was.
 
 use super::{Client, Ingress, Stop, plan};
-use crate::access::{self, At, Behind, Standing, again};
+use crate::access::{self, At, Behind, Standing};
 use crate::consumers;
 use crate::rates;
 use crate::snapshot::Snapshot;
@@ -9,15 +9,18 @@ use crate::tokens;
 use crate::worker::Worker;
 use model::{Fault, Listener, RequestHead, Route};
 use policy::{Consumer, Token};
-use std::rc::Rc;
+use std::cell::RefCell;
 use std::sync::Arc;
 use telemetry::Record;
+
+/// The head of a request that is carried, for as long as its judge may ask what it was: whoever edits it holds it for no longer than that takes, and never
+/// while something is awaited.
+pub type Shared<'h> = RefCell<&'h mut RequestHead>;
 
 /// What a request is judged by, also when policies change while it is under way.
 pub struct Judged<'c> {
     client: &'c Client,
-    place: Place,
-    kept: again::Kept,
+    place: Place<'c>,
     who: Who,
     worker: &'c Worker,
 }
@@ -32,22 +35,22 @@ pub struct Who {
     pub consumer: Option<Arc<Consumer>>,
 }
 
-pub enum Place {
+pub enum Place<'c> {
     /// The port of the application.
     Workload(u16),
-    Gateway(Arc<Listener>, Arc<Route>),
+    Gateway(&'c Listener, &'c Route),
 }
 
 impl<'c> Judged<'c> {
-    /// Whose key the head brings is found out first, for then it is kept without the key.
+    /// Whose key the head brings is found out first, for then it is kept without the key: from here on the head says what it was when it is judged.
     ///
     /// # Errors
     /// If its key is nobody's, or one is demanded and there is none.
     pub fn new(
-        worker: &'c Rc<Worker>,
+        worker: &'c Worker,
         snapshot: &Snapshot,
         client: &'c Client,
-        place: Place,
+        place: Place<'c>,
         head: &mut RequestHead,
         mut who: Who,
     ) -> Result<Self, Stop> {
@@ -55,7 +58,8 @@ impl<'c> Judged<'c> {
             let consumer = consumers::read(worker, snapshot, &standing(client, &place, &who)?, head)?;
             who.consumer = consumer;
         }
-        Ok(Self { client, place, kept: again::Kept::of(worker, head), who, worker })
+        head.keep();
+        Ok(Self { client, place, who, worker })
     }
 
     /// What the record says of who consumes what.
@@ -69,34 +73,38 @@ impl<'c> Judged<'c> {
     }
 
     /// Judges it for the first time, and counts it where it is allowed.
-    pub fn admit(&self, snapshot: &Snapshot) -> Result<Option<Arc<str>>, Stop> {
-        let told = self.judge(snapshot, access::Time::First)?;
-        rates::take(self.worker, snapshot, &self.standing()?, self.head()?)?;
+    pub fn admit(&self, snapshot: &Snapshot, head: &RequestHead) -> Result<Option<Arc<str>>, Stop> {
+        let standing = self.standing()?;
+        let told = access::request(self.worker, snapshot, &standing, head, access::Time::First)?;
+        rates::take(self.worker, snapshot, &standing, head)?;
         Ok(told)
     }
 
-    fn judge(&self, snapshot: &Snapshot, time: access::Time) -> Result<Option<Arc<str>>, Stop> {
-        access::request(self.worker, snapshot, &self.standing()?, self.head()?, time)
+    /// Judges it while it is carried, by its head as it was at first.
+    ///
+    /// # Errors
+    /// If it would not be let in now.
+    pub fn carried(&self, head: &Shared<'_>) -> Result<(), Stop> {
+        match head.try_borrow() {
+            Ok(head) => self.again(&head.as_kept()),
+            Err(_) => Err(Stop::new(Fault::Internal, "a request was to be judged while its head was edited")),
+        }
     }
 
     /// Judges it while it is under way: also whether who brings it is still believed.
     ///
     /// # Errors
     /// If it would not be let in now.
-    pub fn again(&self) -> Result<(), Stop> {
+    pub fn again(&self, head: &RequestHead) -> Result<(), Stop> {
         if let Ingress::Inbound { shown: Some(shown), .. } = &self.client.ingress {
             shown.still(self.worker)?;
         }
         let snapshot = self.worker.snapshot();
         if let (Place::Gateway(then, _), Ingress::Gateway { tls, .. }) = (&self.place, &self.client.ingress) {
             let now = snapshot.table.listeners_of(&then.gateway).iter().find(|now| now.key == then.key);
-            plan::vouched(now.unwrap_or(then), tls.as_ref())?;
+            plan::vouched(now.map_or(*then, |now| now), tls.as_ref())?;
         }
-        self.judge(&snapshot, access::Time::Again).map(drop)
-    }
-
-    fn head(&self) -> Result<&RequestHead, Stop> {
-        self.kept.head().ok_or_else(|| Stop::new(Fault::Internal, "a request was to be judged whose head is gone"))
+        access::request(self.worker, &snapshot, &self.standing()?, head, access::Time::Again).map(drop)
     }
 
     /// Where it is judged, and who brings it.
@@ -108,7 +116,7 @@ impl<'c> Judged<'c> {
     }
 }
 
-fn standing<'s>(client: &'s Client, place: &'s Place, who: &'s Who) -> Result<Standing<'s>, Stop> {
+fn standing<'s>(client: &'s Client, place: &'s Place<'_>, who: &'s Who) -> Result<Standing<'s>, Stop> {
     let (at, identity) = match (place, &client.ingress) {
         (Place::Workload(port), Ingress::Inbound { workload, shown, .. }) => {
             (At::Workload { workload, port: *port }, shown.as_ref().map(|shown| &shown.identity))

@@ -2,13 +2,14 @@
 
 use super::down::Downstream;
 use super::exchange::{self, Counts, Try, Verdict};
+use super::judged::Shared;
 use super::{After, Stop, mark, reach};
 use crate::guard;
 use crate::pick;
 use crate::upstream::UpstreamKey;
 use crate::worker::Worker;
 use bytes::Bytes;
-use model::{Fault, RequestHead, ResponseHead};
+use model::{Fault, ResponseHead};
 use routing::deadline;
 use routing::eject::Ended;
 use routing::retry::{Failure, Next, RetryState};
@@ -65,7 +66,7 @@ impl Tries<'_, '_> {
     pub async fn once(
         &mut self,
         down: &mut Downstream<'_>,
-        head: &mut RequestHead,
+        head: &Shared<'_>,
         hop: &Hop,
         record: &mut Record,
         to: To<'_>,
@@ -86,10 +87,11 @@ impl Tries<'_, '_> {
         // Until it is known: a try that is broken off says nothing.
         self.ended = Ended::Cancelled;
         if let Some(left) = reach::in_time(deadline)? {
-            deadline::tell(head, left.saturating_sub(self.grace));
+            deadline::tell(&mut head.borrow_mut(), left.saturating_sub(self.grace));
         }
-        let (reused, version, idempotent) = (up.is_reused(), head.version, head.method.is_idempotent());
-        let mut what = Try { head, hop, held: self.held.clone(), deadline, version, close: down.close };
+        let (reused, method, version) = (up.is_reused(), head.borrow().method.clone(), head.borrow().version);
+        let idempotent = method.is_idempotent();
+        let mut what = Try { head, method, version, hop, held: self.held.clone(), deadline, close: down.close };
         let mut counts = Counts::default();
         let (retry, worker, service, of_endpoint, asked) = (&mut self.retry, self.worker, &self.service, &mut self.ended, &mut self.asked);
         let resendable = self.held.is_some() || !down.from.has_body();

@@ -8,7 +8,8 @@ use super::resources::{self, GRPC, HTTP, TCP};
 use super::{Shop, bounded, key};
 use crate::doors::Door;
 use model::access::*;
-use model::{Key, Kind, Method, ObjectRef, Origin, Resource, Target};
+use model::route::{Filter, HeaderEdits, PathEdit, Rewrite};
+use model::{HostPattern, Key, Kind, Method, ObjectRef, Origin, Resource, Target};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use testkit::backend::Backend;
@@ -276,7 +277,7 @@ impl Open {
 
     async fn web_socket(door: SocketAddr, path: &str) -> Self {
         let mut open = Self(TcpStream::connect(door).await.unwrap());
-        let head = format!("GET {path} HTTP/1.1\r\nHost: catalog\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: catalog\r\nX-Role: guest\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
         open.0.write_all(head.as_bytes()).await.unwrap();
         let mut seen = Vec::new();
         while !seen.ends_with(b"\r\n\r\n") {
@@ -342,6 +343,34 @@ async fn requests_under_way_end_by_what_they_asked_for() {
             assert_eq!(shop.catalog.failed("access_denied").await["verdict_by"], "AccessPolicy shop/no-admin");
         }
         assert_eq!(get(door, "catalog", "/").await.0, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_under_way_are_judged_by_what_came_and_not_by_what_a_route_made_of_it() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let mut rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        let rewrite = Rewrite { host: Some("inside.example".into()), path: Some(PathEdit::Full("/inside".into())) };
+        let edits = HeaderEdits { set: vec![("x-role".into(), "trusted".into())], ..HeaderEdits::default() };
+        rule.filters = vec![Filter::Rewrite(rewrite), Filter::RequestHeaders(edits)];
+        let listener = key(Kind::Listener, "edge.web");
+        shop.mesh.put(vec![resources::listener(80, None), resources::route(Target::Listener(listener.clone()), rule)]);
+        let mut gateway = shop.mesh.proxy("gateway");
+        let door = gateway.gateway(80);
+        let mut kept = Open::web_socket(door, "/feed").await;
+        let mut ended = Open::web_socket(door, "/admin/feed").await;
+        let role = |role: &str| AccessMatch::Header { name: "x-role".into(), value: TextMatch::Exact(role.into()) };
+        let host = AccessMatch::Host(HostPattern::parse("inside.example").unwrap());
+        let at_edge = AccessTarget::Listener(listener);
+        let clause = any_of([path("/inside"), role("trusted"), host, path("/admin")]);
+        shop.mesh.put(vec![policy("edge", Action::Deny, at_edge.clone(), vec![clause])]);
+        assert!(ended.ends().await);
+        assert!(kept.lives().await);
+        shop.mesh.put(vec![policy("edge", Action::Deny, at_edge, vec![any_of([role("guest")])])]);
+        assert!(kept.ends().await);
     })
     .await;
 }

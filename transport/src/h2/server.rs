@@ -32,7 +32,7 @@ pub struct Server {
 /// One request and the means to answer it.
 #[derive(Debug)]
 pub struct Exchange {
-    pub head: RequestHead,
+    pub head: Box<RequestHead>,
     pub body: BodyReader,
     pub responder: Responder,
 }

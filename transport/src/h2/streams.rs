@@ -56,7 +56,7 @@ pub struct Stream {
     pub announced: Option<u64>,
     pub expected: Option<u64>,
     /// Answers that were not taken up yet: informational ones, and the one.
-    pub answers: VecDeque<ResponseHead>,
+    pub answers: VecDeque<Box<ResponseHead>>,
     /// Informational ones that came.
     pub informed: usize,
     pub pieces: VecDeque<Bytes>,

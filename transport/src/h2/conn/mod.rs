@@ -94,7 +94,7 @@ pub struct Connection {
     goodbye: Option<(u32, u32)>,
     end: Option<End>,
     /// Requests that nobody took yet.
-    asked: VecDeque<(Place, RequestHead)>,
+    asked: VecDeque<(Place, Box<RequestHead>)>,
     /// Writers in line for room of the connection.
     line: VecDeque<Place>,
     /// Turns that were given and not used yet, how many ever were, and how many when the connection rested last.
@@ -300,7 +300,7 @@ impl Connection {
     }
 
     /// The next request, for which the caller holds the stream from now on.
-    pub fn take_request(&mut self) -> Option<(Place, RequestHead)> {
+    pub fn take_request(&mut self) -> Option<(Place, Box<RequestHead>)> {
         let (place, head) = self.asked.pop_front()?;
         self.streams.get(place).handles = 1;
         Some((place, head))

@@ -173,7 +173,7 @@ impl Connection {
     pub fn poll_answer(&mut self, place: Place, into: &mut ResponseHead, cx: &Context<'_>) -> Poll<Result<bool, Error>> {
         let stream = self.streams.get(place);
         if let Some(mut head) = stream.answers.pop_front() {
-            std::mem::swap(&mut head, into);
+            std::mem::swap(&mut *head, into);
             spare::keep_response(head);
             return Poll::Ready(Ok(into.status >= 200));
         }

@@ -134,20 +134,38 @@ fn mark(name: &[u8]) -> u8 {
     (name.len() as u8).wrapping_mul(7).wrapping_add(first) % 64
 }
 
-/// Whether two names differ by case at most: [`slice::eq_ignore_ascii_case`], eight bytes at a time.
+/// Whether two names differ by case at most: [`slice::eq_ignore_ascii_case`], eight bytes at a time. Beginning and end are taken as they lie and overlap, so
+/// that nobody counts what is left.
 #[inline(never)]
 fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    // What is left after the last eight is seen with bytes before it once more.
-    if let (Some(end), Some(other_end)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        let (eights, others) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
-        return same_eight(u64::from_ne_bytes(*end), u64::from_ne_bytes(*other_end))
-            && eights.iter().zip(others).all(|(a, b)| same_eight(u64::from_ne_bytes(*a), u64::from_ne_bytes(*b)));
+    let (Some(ends), Some(others)) = (ends(a), ends(b)) else { return same_eight(few(a), few(b)) };
+    if !(same_eight(ends.0, others.0) && same_eight(ends.1, others.1)) {
+        return false;
     }
-    let few = |few: &[u8]| few.iter().fold(0, |all, b| all << 8 | u64::from(*b));
-    same_eight(few(a), few(b))
+    let between = |text| <[u8]>::as_chunks::<8>(text).0.iter().skip(1).map(|eight| u64::from_ne_bytes(*eight));
+    a.len() <= 16 || between(a).zip(between(b)).all(|(a, b)| same_eight(a, b))
+}
+
+/// The first and the last eight bytes.
+#[inline]
+fn ends(text: &[u8]) -> Option<(u64, u64)> {
+    Some((u64::from_ne_bytes(*text.first_chunk()?), u64::from_ne_bytes(*text.last_chunk()?)))
+}
+
+/// Fewer than eight bytes as a number.
+#[inline]
+fn few(text: &[u8]) -> u64 {
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => u64::from(u32::from_ne_bytes(*first)) << 32 | u64::from(u32::from_ne_bytes(*last)),
+        // Up to three: the first, the one in the middle and the last.
+        _ => text
+            .first()
+            .zip(text.last())
+            .map_or(0, |(first, last)| u64::from(*first) << 16 | u64::from(text[text.len() / 2]) << 8 | u64::from(*last)),
+    }
 }
 
 #[inline]
@@ -156,8 +174,8 @@ fn same_eight(a: u64, b: u64) -> bool {
     const CASE: u64 = 0x20 * EACH;
     const HIGH: u64 = 0x80 * EACH;
     let differ = a ^ b;
-    if differ & !CASE != 0 {
-        return false;
+    if differ & !CASE != 0 || differ == 0 {
+        return differ == 0;
     }
     // Where only that bit differs, letters alone are the same. No sum reaches the next byte, for the highest bit is taken out first.
     let low = (a | CASE) & !HIGH;

@@ -123,7 +123,9 @@ fn debug_shows_no_values() {
 #[test]
 fn names_are_the_same_by_the_standard_librarys_word() {
     // Every pair of bytes, alone, within a word and behind one.
-    for (before, after) in [(0, 0), (0, 7), (3, 4), (7, 0), (8, 0), (9, 2)] {
+    for (before, after) in
+        [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (0, 3), (1, 2), (3, 4), (7, 0), (0, 7), (8, 0), (9, 2), (0, 20), (17, 9), (24, 0)]
+    {
         for (a, b) in (0..=u8::MAX).flat_map(|a| (0..=u8::MAX).map(move |b| (a, b))) {
             let text = |byte: u8| [vec![b'x'; before], vec![byte], vec![b'-'; after]].concat();
             let (one, other) = (text(a), text(b));

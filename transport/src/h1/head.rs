@@ -200,7 +200,8 @@ pub fn check_authority(text: &str) -> Result<(), Error> {
         [b'[', inner @ .., b']'] => !inner.is_empty() && !inner.iter().any(|b| matches!(b, b'[' | b']')),
         [b'[', ..] => false,
         // An escape would make two names of one, and few readers take it; within brackets it may begin a zone.
-        _ => all(host, OF_NAMES),
+        // One dot at the end is of a whole name; more would make another of it for us and none for who takes them off.
+        _ => all(host, OF_NAMES) && !host.ends_with(b".."),
     };
     let good_port = port.is_none_or(|p| p.is_empty() || p.parse::<u16>().is_ok() && p.bytes().all(|b| b.is_ascii_digit()));
     match all(bytes, OF_AUTHORITIES) && good_host && good_port {

@@ -51,7 +51,7 @@ const PATHS: [(&str, u16); 28] = [
     ("/%zzadmin", UNCLEAR),
 ];
 
-const HOSTS: [(&str, u16); 10] = [
+const HOSTS: [(&str, u16); 12] = [
     ("shop.example", 200),
     ("admin.example.com", 200),
     ("admin.example", DENIED),
@@ -62,6 +62,8 @@ const HOSTS: [(&str, u16); 10] = [
     ("admin.example.:80", DENIED),
     ("admin.example:", DENIED),
     ("admin.example:080", DENIED),
+    ("admin.example..", UNCLEAR),
+    ("admin.example..:80", UNCLEAR),
 ];
 
 const FIELDS: [(&str, u16); 9] = [

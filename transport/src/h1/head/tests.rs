@@ -24,7 +24,7 @@ fn authority_by_byte(text: &str) -> bool {
     let good_host = match host.strip_prefix('[').map(|inner| inner.strip_suffix(']')) {
         Some(Some(inner)) => !inner.is_empty() && !inner.contains(['[', ']']),
         Some(None) => false,
-        None => !host.contains(['[', ']', ':', '%']),
+        None => !host.contains(['[', ']', ':', '%']) && !host.ends_with(".."),
     };
     let good_port = port.is_none_or(|p| p.is_empty() || p.parse::<u16>().is_ok() && p.bytes().all(|b| b.is_ascii_digit()));
     text.bytes().all(allowed) && good_host && good_port

@@ -306,8 +306,14 @@ fn certificate(certificate: Certificate) -> Shown {
 fn object(object: Object) -> Shown {
     let parents = object.parents.iter().flat_map(|parent| &parent.conditions);
     let conditions: Vec<&Condition> = object.conditions.iter().chain(parents).collect();
-    let bad: Vec<String> =
-        conditions.iter().filter(|c| is_bad(c) && !is_applied(c)).map(|c| format!("{}={} ({})", c.kind, c.status, c.reason)).collect();
+    // What several parents say alike is said once.
+    let mut bad: Vec<String> = Vec::new();
+    for condition in conditions.iter().filter(|c| is_bad(c) && !is_applied(c)) {
+        let told = format!("{}={} ({})", condition.kind, condition.status, condition.reason);
+        if !bad.contains(&told) {
+            bad.push(told);
+        }
+    }
     let said = match (bad.is_empty(), conditions.is_empty()) {
         (true, true) => "–".into(),
         (true, false) => {

@@ -58,6 +58,7 @@ fn condition(condition: &model::Condition) -> Condition {
 /// `Programmed` and `organza.dev/Applied`: what only acknowledgements can say.
 fn acknowledged(mut conditions: Vec<Condition>, had: Had, programs: bool) -> Vec<Condition> {
     let accepted = conditions.iter().any(|c| c.kind == "Accepted" && c.status == "True");
+    let refused = conditions.iter().find(|c| c.kind == "Accepted" && c.status != "True").map(|c| c.message.clone());
     let (whole, message) = match had {
         Had::By(applied, concerned) => (concerned > 0 && applied == concerned, format!("applied by {applied} of {concerned} proxies")),
         Had::Before => (true, "applied before this control plane led; its proxies are on their way".into()),
@@ -67,13 +68,13 @@ fn acknowledged(mut conditions: Vec<Condition>, had: Had, programs: bool) -> Vec
         let impossible = |c: &Condition| c.status == "False" && (!accepted || c.reason != "Pending");
         conditions.retain(|c| c.kind != "Programmed" || impossible(c));
         if !conditions.iter().any(|c| c.kind == "Programmed") {
-            let (status, reason) = if accepted && whole { ("True", "Programmed") } else { ("False", "Pending") };
-            conditions.push(Condition {
-                kind: "Programmed".into(),
-                status: status.into(),
-                reason: reason.into(),
-                message: message.clone(),
-            });
+            // Where every proxy has it nothing is waited for any more.
+            let (status, reason, message) = match refused {
+                Some(why) if whole => ("False", "Invalid", why),
+                _ if accepted && whole => ("True", "Programmed", message.clone()),
+                _ => ("False", "Pending", message.clone()),
+            };
+            conditions.push(Condition { kind: "Programmed".into(), status: status.into(), reason: reason.into(), message });
         }
     }
     let (status, reason) = if whole { ("True", "Applied") } else { ("False", "Pending") };
@@ -527,3 +528,6 @@ pub fn certificates(core: &Core) -> api::CertificateList {
     }));
     api::CertificateList { items }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Policies of access: `AccessPolicy` for one's own namespace, `ClusterAccessPolicy` for the mesh. They run last, for they name what other passes made.
 //!
-//! What is broken never lets more in: a broken Allow lets nobody in, a Deny with a part that cannot be read denies by the rest, and both are told. A
+//! What is broken never lets more in: a broken Allow lets nobody in, a Deny with a part that cannot be read denies by what can be, and both are told. A
 //! policy that the schema refuses is held closed in the same way ([`held_closed`]).
 
 mod read;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 const NAMESPACED: &str = "AccessPolicy";
 const CLUSTER: &str = "ClusterAccessPolicy";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
-/// On objects that the schema refused: told already, and held closed.
+/// On objects that the schema refused: told already, and held closed. It says why.
 const REFUSED: &str = "organza.dev/refused";
 
 pub fn is_policy(object: &Object) -> bool {
@@ -30,7 +30,7 @@ pub fn is_policy(object: &Object) -> bool {
 
 /// A policy (or an issuer of tokens, a consumer, an authorizer) that the schema refused, as it is in force where no earlier state of it was good: without it
 /// more would be let in than was written, or, of a TelemetryPolicy, more told. `None` for other kinds, without which less is.
-pub fn held_closed(object: &Object) -> Option<Object> {
+pub fn held_closed(object: &Object, why: &Report) -> Option<Object> {
     let guards = [issuer::KIND, authorizer::KIND, consumer::KIND, telemetry::KIND].iter().any(|kind| object.is(GROUP, kind));
     if !is_policy(object) && !guards {
         return None;
@@ -40,7 +40,7 @@ pub fn held_closed(object: &Object) -> Option<Object> {
         value["spec"] = serde_json::json!({});
     }
     let metadata = value.get_mut("metadata").and_then(Value::as_object_mut)?;
-    metadata.insert("annotations".into(), serde_json::json!({ REFUSED: "true" }));
+    metadata.insert("annotations".into(), serde_json::json!({ REFUSED: placed(why) }));
     if value["spec"]["action"] == "Allow" {
         value["spec"]["rules"] = serde_json::json!([]);
     }
@@ -50,6 +50,16 @@ pub fn held_closed(object: &Object) -> Option<Object> {
 /// Whether it is one that is held closed.
 pub(super) fn is_refused(object: &Object) -> bool {
     !object.value["metadata"]["annotations"][REFUSED].is_null()
+}
+
+/// What cannot be read of an object, with its field: why the schema refused it, or what was found since.
+pub(super) fn unread(object: &Object, found: Option<&Report>) -> String {
+    let refused = object.value["metadata"]["annotations"][REFUSED].as_str().map(str::to_owned);
+    refused.or_else(|| found.map(placed)).unwrap_or_default()
+}
+
+fn placed(report: &Report) -> String {
+    format!("{}: {}", report.path_text(), report.message.trim_end_matches('.'))
 }
 
 pub fn translate(objects: &[Object], inventory: &Inventory, workloads: &[Workload], out: &mut Translation) {
@@ -68,12 +78,15 @@ fn one(object: &Object, objects: &[Object], inventory: &Inventory, out: &mut Tra
     let mut rules = read::rules(object, &mut told);
     // An action that is no word of ours may have been meant to deny.
     let action = if object.at("/spec/action").as_str().is_none_or(|word| word == "Allow") { Action::Allow } else { Action::Deny };
-    let is_broken = told.iter().any(|report| report.severity == Severity::Error);
-    if action == Action::Allow && is_broken {
+    let wrong = told.iter().find(|report| report.severity == Severity::Error);
+    if action == Action::Allow && wrong.is_some() {
         rules.clear();
     }
+    let means = if action == Action::Allow { "it lets nobody in" } else { "it denies by the rest" };
+    let broken =
+        (is_refused || wrong.is_some()).then(|| format!("A part of the policy cannot be read: {means}. {}.", unread(object, wrong)));
     let mut ancestors = Vec::new();
-    let targets = targets(object, objects, inventory, out, &mut told, &mut ancestors, is_refused || is_broken);
+    let targets = targets(object, objects, inventory, out, &mut told, &mut ancestors, broken.as_deref());
     let tier = match (&*object.object.kind, object.at("/spec/tier").as_str()) {
         (NAMESPACED, _) => Tier::Namespace,
         (_, Some("Baseline")) => Tier::Baseline,
@@ -82,10 +95,7 @@ fn one(object: &Object, objects: &[Object], inventory: &Inventory, out: &mut Tra
     if !is_refused {
         out.reports.extend(told);
     }
-    let own = (ancestors.is_empty() || is_refused).then(|| match is_refused || is_broken {
-        true => condition("Accepted", false, "Invalid", "A part of it cannot be read: it is held closed."),
-        false => condition("Accepted", true, "Accepted", "The policy is in force."),
-    });
+    let own = ancestors.is_empty().then(|| accepted(broken.as_deref()));
     let conditions = own.into_iter().collect();
     out.statuses.push(Status { object: object.object.clone(), conditions, parents: ancestors, listeners: Vec::new() });
     let name = format!("{}.{}", object.object.kind.to_lowercase(), object.object.name);
@@ -100,6 +110,13 @@ fn one(object: &Object, objects: &[Object], inventory: &Inventory, out: &mut Tra
     }
 }
 
+fn accepted(broken: Option<&str>) -> model::Condition {
+    match broken {
+        Some(message) => condition("Accepted", false, "Invalid", message),
+        None => condition("Accepted", true, "Accepted", "The policy is in force."),
+    }
+}
+
 /// What is protected, with what each target says of it.
 fn targets(
     object: &Object,
@@ -108,7 +125,7 @@ fn targets(
     out: &Translation,
     told: &mut Vec<Report>,
     ancestors: &mut Vec<ParentStatus>,
-    is_broken: bool,
+    broken: Option<&str>,
 ) -> Vec<AccessTarget> {
     let namespace = &object.object.namespace;
     let selector = object.at("/spec/workloadSelector/matchLabels");
@@ -131,8 +148,7 @@ fn targets(
                 told.push(Report { severity, ..wrong.report(&object.object) });
                 condition("Accepted", false, wrong.reason, &wrong.message)
             }
-            Ok(_) if is_broken => condition("Accepted", false, "Invalid", "A part of the policy cannot be read: it is held closed."),
-            Ok(_) => condition("Accepted", true, "Accepted", "The policy is in force."),
+            Ok(_) => accepted(broken),
         };
         targets.extend(found.ok());
         let (group, kind, name) =

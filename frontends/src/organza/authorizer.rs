@@ -1,7 +1,7 @@
 //! `ExternalAuthorizer`: who is asked, outside of the mesh's own rules, whether a request may be. It fails closed: where a part of it cannot be read, or
 //! what it refers to is not there, its targets answer nobody, and what the schema refuses is held closed in the same way.
 
-use super::access::is_refused;
+use super::access::{is_refused, unread};
 use super::{GROUP, guarded};
 use crate::gateway_api::{authorizer, backend, duration, external, mesh};
 use crate::kubernetes::Inventory;
@@ -37,9 +37,11 @@ fn one(object: &Object, objects: &[Object], world: &backend::World<'_>, out: &mu
         Ok((_, broken)) => broken.as_ref(),
     };
     let wrong = wrong.filter(|_| !is_refused).cloned();
-    out.reports.extend(wrong.iter().map(|wrong| wrong.report(&object.object)));
+    let report = wrong.as_ref().map(|wrong| wrong.report(&object.object));
+    let closed = format!("Nobody can be asked by it: no request is let through. {}.", unread(object, report.as_ref()));
+    out.reports.extend(report);
     let broken = (is_refused || wrong.is_some()).then(|| wrong.as_ref().map_or("Invalid", |wrong| wrong.reason));
-    let broken = broken.map(|reason| (reason, "Nobody can be asked by it: no request is let through."));
+    let broken = broken.map(|reason| (reason, &*closed));
     let (targets, parents) = guarded(object, objects, world.inventory, broken.unwrap_or(("", "The authorizer is asked.")), out);
     out.statuses.push(Status { object: object.object.clone(), conditions: Vec::new(), parents, listeners: Vec::new() });
     let name = format!("{}.{}", KIND.to_lowercase(), object.object.name);

@@ -1,7 +1,7 @@
 //! `Consumer`: who consumes an API, by the hashes of its keys. It fails closed: where a part of it cannot be read, or the schema refuses it, a key is
 //! demanded where it stands and none is its own. Of two that name the same key at the same target the second has it in vain, and is told.
 
-use super::access::is_refused;
+use super::access::{is_refused, unread};
 use super::issuer::{NEVER_WRITTEN, list};
 use super::{GROUP, guarded};
 use crate::kubernetes::{Inventory, text};
@@ -49,9 +49,11 @@ fn one(object: &Object, objects: &[Object], inventory: &Inventory, out: &mut Tra
     let is_refused = is_refused(object);
     let read = read(object).at("spec");
     let wrong = read.as_ref().err().filter(|_| !is_refused).cloned();
-    out.reports.extend(wrong.iter().map(|wrong| wrong.report(&object.object)));
+    let report = wrong.as_ref().map(|wrong| wrong.report(&object.object));
+    let closed = format!("A part of it cannot be read: a key is demanded, and none is its own. {}.", unread(object, report.as_ref()));
+    out.reports.extend(report);
     let said = match (is_refused || wrong.is_some(), wrong.as_ref().map_or("Invalid", |wrong| wrong.reason)) {
-        (true, reason) => (reason, "A part of it cannot be read: a key is demanded, and none is its own."),
+        (true, reason) => (reason, &*closed),
         (false, _) => ("", "The consumer's keys are read."),
     };
     let (targets, parents) = guarded(object, objects, inventory, said, out);

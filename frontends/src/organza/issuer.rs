@@ -1,7 +1,7 @@
 //! `TokenIssuer`: whose tokens are believed. It fails closed: where its keys cannot be read its tokens are not believed, where a part of it cannot be
 //! read it demands a token and believes none, and what the schema refuses is held closed in the same way.
 
-use super::access::{find, is_refused};
+use super::access::{find, is_refused, unread};
 use super::{GROUP, condition};
 use crate::gateway_api::backend_tls;
 use crate::gateway_api::duration;
@@ -39,14 +39,15 @@ fn one(object: &Object, objects: &[Object], inventory: &Inventory, out: &mut Tra
     let key = Key::new(Source::files(), Kind::TokenIssuer, &object.object.namespace, &name);
     let read = read(object, inventory).at("spec");
     let wrong = read.as_ref().err().filter(|_| !is_refused).cloned();
-    out.reports.extend(wrong.iter().map(|wrong| wrong.report(&object.object)));
+    let report = wrong.as_ref().map(|wrong| wrong.report(&object.object));
     let broken = is_refused || wrong.is_some();
-    let closed = "A part of it cannot be read: a token is demanded, and none is believed.";
+    let closed = format!("A part of it cannot be read: a token is demanded, and none is believed. {}.", unread(object, report.as_ref()));
+    out.reports.extend(report);
     let reason = wrong.as_ref().map_or("Invalid", |wrong| wrong.reason);
     let parents = found.into_iter().map(|(parent, wrong)| {
         let accepted = match wrong {
             Some(wrong) => condition("Accepted", false, wrong.reason, &wrong.message),
-            None if broken => condition("Accepted", false, reason, closed),
+            None if broken => condition("Accepted", false, reason, &closed),
             None => condition("Accepted", true, "Accepted", "The issuer is in force."),
         };
         ParentStatus { conditions: vec![accepted], ..parent }

@@ -177,7 +177,8 @@ pub fn check_again(mut objects: Vec<Object>, before: &[Object]) -> (Vec<Object>,
     for (i, object) in objects.iter_mut().enumerate().filter(|(i, _)| !found[*i].is_empty()) {
         let was_good = || before.iter().any(|old| old.object == object.object);
         // Without it more would be let in than was written.
-        if let Some(closed) = crate::organza::access::held_closed(object).filter(|_| !was_good()) {
+        let closed = found[i].first().and_then(|why| crate::organza::access::held_closed(object, &why.report));
+        if let Some(closed) = closed.filter(|_| !was_good()) {
             *object = closed;
             taken[i] = true;
         }

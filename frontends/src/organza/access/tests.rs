@@ -62,7 +62,11 @@ fn a_policy_that_the_schema_refuses_is_held_closed_and_one_that_was_good_stays()
     let t = run(&[vec![service("a", "s")], good].concat());
     assert!(policies(&t)[0].rules.is_empty() && policies(&t)[0].action == Action::Allow, "a broken allow lets nobody in");
     assert!(t.reports.is_empty(), "it was told already: {:?}", t.reports);
-    assert_eq!(&*t.statuses.iter().find(|s| *s.object.kind == *"AccessPolicy").unwrap().conditions[0].reason, "Invalid");
+    let status = t.statuses.iter().find(|s| *s.object.kind == *"AccessPolicy").unwrap();
+    assert!(status.conditions.is_empty(), "its targets say it, once: {status:?}");
+    let [accepted] = &status.parents[0].conditions[..] else { panic!("{status:?}") };
+    assert_eq!(&*accepted.reason, "Invalid");
+    assert!(accepted.message.contains("it lets nobody in. spec.rules[0].sorces: "), "{}", accepted.message);
     let deny = refused.replace("spec:\n", "spec:\n  action: Deny\n");
     let (good, _) = check(parsed(&deny));
     let t = run(&[vec![service("a", "s")], good].concat());
@@ -70,7 +74,8 @@ fn a_policy_that_the_schema_refuses_is_held_closed_and_one_that_was_good_stays()
     // Where an earlier state was good, that is what stays; it is for whoever keeps it.
     let (before, _) = check(parsed(&format!("{HEAD}{TARGET}  rules: [{{}}]\n")));
     assert!(check_again(parsed(&refused), &before).0.is_empty());
-    assert!(held_closed(&service("a", "s")).is_none(), "without a service less is let in, not more");
+    let why = run(&[policy(json!({"targetRefs": [{"kind": "Service", "name": "s"}], "rules": [3]}))]).reports.remove(0);
+    assert!(held_closed(&service("a", "s"), &why).is_none(), "without a service less is let in, not more");
 }
 
 #[test]
@@ -96,6 +101,8 @@ fn what_cannot_be_read_makes_nothing_wider() {
         assert!(terms.flat_map(|t| &t.any).any(|one| *one == AccessMatch::Unknown), "{rule}: it denies by the rest");
         let status = deny.statuses.iter().find(|s| *s.object.kind == *"AccessPolicy").unwrap();
         assert_eq!(&*status.parents[0].conditions[0].reason, "Invalid");
+        let said = &status.parents[0].conditions[0].message;
+        assert!(said.starts_with("A part of the policy cannot be read: it denies by the rest. spec.rules[0]."), "{said}");
     }
     let word = run(&[service("a", "s"), policy(json!({"action": "Alow", "targetRefs": target, "rules": [{"sources": [ours]}]}))]);
     assert_eq!(policies(&word)[0].action, Action::Deny);

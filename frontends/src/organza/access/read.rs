@@ -1,5 +1,6 @@
-//! The rules of a policy, as the model has them. Each list is a clause or a term, whose members are any of them. A member that cannot be read is told
-//! and becomes one that may hold or not.
+//! The rules of a policy, as the model has them. Each list is a clause or a term, whose members are any of them. A member that cannot be read is told.
+//! A list of alternatives is then what the others say, for a rule that denies one thing or another denies the one without the other; where nothing of it can be
+//! read, and in a list of what is none of a rule's business, such a member may hold or not.
 
 use crate::Object;
 use crate::kubernetes::text;
@@ -35,13 +36,13 @@ impl Reader<'_> {
         let name = text(rule, "name").map_or_else(|| format!("rule-{at}").into(), Into::into);
         let path = |field: &str| vec![Step::Field("spec".into()), Step::Field("rules".into()), Step::Index(at), Step::Field(field.into())];
         let mut clauses = Vec::new();
-        if let Some(any) = self.list(rule, "sources", &path(""), source, unknown_source) {
+        if let Some(any) = self.list(rule, "sources", &path(""), source) {
             self.note_empty(rule, "sources", path("sources"), "nobody");
-            clauses.push(Clause(any.into_iter().map(Group).collect()));
+            clauses.push(Clause(readable(any, unknown_source).into_iter().map(Group).collect()));
         }
-        if let Some(none) = self.list(rule, "notSources", &path(""), source, unknown_source) {
+        if let Some(none) = self.list(rule, "notSources", &path(""), source) {
             self.note_empty(rule, "notSources", path("notSources"), "nobody, so that it keeps nobody out");
-            clauses.extend(none_of(none));
+            clauses.extend(none_of(each(none, unknown_source)));
         }
         match rule.get("destinations") {
             None | Some(Value::Null) => {}
@@ -50,9 +51,9 @@ impl Reader<'_> {
                 let group = |(i, one): (usize, &Value)| {
                     let mut path = path("destinations");
                     path.push(Step::Index(i));
-                    Group(self.destination(one, &path))
+                    self.destination(one, &path).map(Group)
                 };
-                clauses.push(Clause(all.iter().enumerate().map(group).collect()));
+                clauses.push(Clause(readable(all.iter().enumerate().map(group).collect(), || Group(unknown_source()))));
             }
             Some(odd) => {
                 self.tell(Wrong::new("Invalid", format!("{odd} is no list.")), &path("destinations"));
@@ -62,27 +63,27 @@ impl Reader<'_> {
         AccessRule { name, clauses }
     }
 
-    fn destination(&mut self, value: &Value, path: &[Step]) -> Vec<Term> {
+    fn destination(&mut self, value: &Value, path: &[Step]) -> Option<Vec<Term>> {
         let mut terms = Vec::new();
         if !value.is_object() {
             self.tell(Wrong::new("Invalid", format!("{value} is no destination.")), path);
-            return vec![Term::is(vec![AccessMatch::Unknown])];
+            return None;
         }
         for (none_of, any_of, read) in LISTS {
             let below = |field: &str| [path, &[Step::Field(field.into())]].concat();
-            if let Some(any) = self.list(value, any_of, &below(""), read, || AccessMatch::Unknown) {
+            if let Some(any) = self.list(value, any_of, &below(""), read) {
                 self.note_empty(value, any_of, below(any_of), "nothing");
-                terms.push(Term::is(any));
+                terms.push(Term::is(readable(any, || AccessMatch::Unknown)));
             }
-            if let Some(none) = self.list(value, none_of, &below(""), read, || AccessMatch::Unknown) {
-                terms.push(Term::is_not(none));
+            if let Some(none) = self.list(value, none_of, &below(""), read) {
+                terms.push(Term::is_not(each(none, || AccessMatch::Unknown)));
             }
         }
-        terms
+        Some(terms)
     }
 
-    /// The members of a list, where it is there. The last step of `path` is replaced by the list's own.
-    fn list<T>(&mut self, value: &Value, field: &str, path: &[Step], read: Read<T>, unknown: fn() -> T) -> Option<Vec<T>> {
+    /// The members of a list, where it is there; `None` for each that cannot be read. The last step of `path` is replaced by the list's own.
+    fn list<T>(&mut self, value: &Value, field: &str, path: &[Step], read: Read<T>) -> Option<Vec<Option<T>>> {
         let mut path = path[..path.len() - 1].to_vec();
         path.push(Step::Field(field.into()));
         match value.get(field) {
@@ -90,17 +91,12 @@ impl Reader<'_> {
             Some(Value::Array(all)) => {
                 let namespace = &self.object.object.namespace;
                 let members = all.iter().map(|one| read(one, namespace)).collect::<Vec<_>>();
-                let told = members.into_iter().enumerate().map(|(i, read)| {
-                    read.unwrap_or_else(|wrong| {
-                        self.tell(wrong.item(i), &path);
-                        unknown()
-                    })
-                });
+                let told = members.into_iter().enumerate().map(|(i, read)| read.map_err(|wrong| self.tell(wrong.item(i), &path)).ok());
                 Some(told.collect())
             }
             Some(odd) => {
                 self.tell(Wrong::new("Invalid", format!("{odd} is no list.")), &path);
-                Some(vec![unknown()])
+                Some(vec![None])
             }
         }
     }
@@ -117,6 +113,18 @@ impl Reader<'_> {
         let report = wrong.report(&self.object.object);
         self.told.push(Report { path: [path, &report.path[..]].concat(), ..report });
     }
+}
+
+/// Of alternatives those that can be read; where none can, one that may hold or not.
+fn readable<T>(members: Vec<Option<T>>, unknown: fn() -> T) -> Vec<T> {
+    let is_empty = members.is_empty();
+    let read: Vec<T> = members.into_iter().flatten().collect();
+    if read.is_empty() && !is_empty { vec![unknown()] } else { read }
+}
+
+/// Each member; one that cannot be read may hold or not.
+fn each<T>(members: Vec<Option<T>>, unknown: fn() -> T) -> Vec<T> {
+    members.into_iter().map(|member| member.unwrap_or_else(unknown)).collect()
 }
 
 fn unknown_source() -> Vec<Term> {

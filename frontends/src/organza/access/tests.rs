@@ -84,8 +84,8 @@ fn what_cannot_be_read_makes_nothing_wider() {
     let ours = json!({"type": "Namespace", "namespace": {"name": "a"}});
     let odd = [
         json!({"sources": "web"}),
-        json!({"sources": [ours, {"type": "IPBlock", "ipBlock": {"cidr": "10.0.0.0/99"}}]}),
-        json!({"sources": [ours, 3]}),
+        json!({"sources": [{"type": "IPBlock", "ipBlock": {"cidr": "10.0.0.0/99"}}]}),
+        json!({"sources": [3]}),
         json!({"sources": [ours], "destinations": {"ports": [80]}}),
         json!({"sources": [ours], "destinations": [{"paths": [{"type": "Template", "value": "/a{b}"}]}]}),
         json!({"sources": [ours], "destinations": [{"notPorts": [99_999]}]}),
@@ -108,6 +108,36 @@ fn what_cannot_be_read_makes_nothing_wider() {
     assert_eq!(policies(&word)[0].action, Action::Deny);
     let nothing = run(&[policy(json!({"rules": [{}]}))]);
     assert_eq!(policies(&nothing)[0].targets, [AccessTarget::Namespace("a".into())]);
+}
+
+#[test]
+fn of_alternatives_a_deny_takes_those_that_can_be_read() {
+    let target = json!([{"kind": "Service", "name": "s"}]);
+    let ours = json!({"type": "Namespace", "namespace": {"name": "a"}});
+    let bad_path = json!({"type": "Template", "value": "/a{b}"});
+    // What each rule says, and the same without its broken member.
+    let cases = [
+        (json!({"sources": [ours, {"type": "IPBlock", "ipBlock": {"cidr": "10.0.0.0/99"}}]}), json!({"sources": [ours]})),
+        (json!({"destinations": [{"paths": [bad_path, {"value": "/b"}]}]}), json!({"destinations": [{"paths": [{"value": "/b"}]}]})),
+        (json!({"destinations": [{"hosts": ["a..b", "c"]}]}), json!({"destinations": [{"hosts": ["c"]}]})),
+        (json!({"destinations": [{"methods": ["G T", "GET"]}]}), json!({"destinations": [{"methods": ["GET"]}]})),
+        (json!({"destinations": [{"ports": [80, 99_999]}]}), json!({"destinations": [{"ports": [80]}]})),
+        (json!({"destinations": [3, {"ports": [80]}]}), json!({"destinations": [{"ports": [80]}]})),
+        (
+            json!({"destinations": [{"headers": [{"name": "x"}, {"name": "y", "value": "1"}]}]}),
+            json!({"destinations": [{"headers": [{"name": "y", "value": "1"}]}]}),
+        ),
+    ];
+    let deny = |rule: &Value| run(&[service("a", "s"), policy(json!({"action": "Deny", "targetRefs": target, "rules": [rule]}))]);
+    for (broken, whole) in cases {
+        let t = deny(&broken);
+        assert_eq!(policies(&t)[0].rules[0].clauses, policies(&deny(&whole))[0].rules[0].clauses, "{broken}");
+        assert_eq!(t.reports.iter().filter(|r| r.severity == Severity::Error).count(), 1, "{broken}: {:?}", t.reports);
+    }
+    // What is spared from a denial, and cannot be read, spares nobody.
+    let t = deny(&json!({"destinations": [{"notPaths": [bad_path, {"value": "/b"}]}]}));
+    let terms = policies(&t)[0].rules[0].clauses.iter().flat_map(|c| &c.0).flat_map(|g| &g.0);
+    assert_eq!(terms.map(|t| t.any.len()).collect::<Vec<_>>(), [2]);
 }
 
 #[test]

@@ -163,9 +163,36 @@ pub enum Word {
     /// The request may be, with these changes.
     Allowed(Edits),
     /// The caller gets this answer.
-    Denied(ResponseHead, Bytes),
+    Denied { answer: ResponseHead, body: Bytes, said: Said },
     /// It said nothing that could be understood, and why.
     Nothing(String),
+}
+
+/// What came, where the request is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    Status(u32),
+    /// It says no, and not by which status.
+    No,
+}
+
+impl Said {
+    /// Whoever is not allowed must not read that he is.
+    fn shown(self, may_be: impl Fn(u32) -> bool) -> u16 {
+        match self {
+            Self::Status(status) if may_be(status) => u16::try_from(status).unwrap_or(403),
+            Self::Status(_) | Self::No => 403,
+        }
+    }
+
+    /// In words; `shown` is what the caller gets.
+    fn told(self, shown: u16) -> String {
+        match self {
+            Self::Status(status) if status == u32::from(shown) => format!("answered {status}"),
+            Self::Status(status) => format!("answered {status}, which allows nothing"),
+            Self::No => "said no".into(),
+        }
+    }
 }
 
 /// Asks, and says what the request goes on with.
@@ -198,10 +225,10 @@ pub async fn ask(worker: &Rc<Worker>, snapshot: &Snapshot, asking: &Asking, by: 
             count(worker, by, "allowed");
             Ok(edits)
         }
-        Word::Denied(head, body) => {
+        Word::Denied { answer, body, said } => {
             count(worker, by, "denied");
-            let why = format!("the authorizer of {by} answered {}", head.status);
-            Err(Stop { instead: Some(Box::new((head, body))), ..stop(Fault::AccessDenied, why) })
+            let why = format!("the authorizer of {by} {}", said.told(answer.status));
+            Err(Stop { instead: Some(Box::new((answer, body))), ..stop(Fault::AccessDenied, why) })
         }
         Word::Nothing(why) if asking.fail_open => {
             count(worker, by, "open");

@@ -1,7 +1,7 @@
 //! An authorizer that speaks Envoy's gRPC API (`envoy.service.auth.v3`). It allows by the status OK and no other; an answer without a word denies.
 
 use super::by_http::denied;
-use super::{Edits, Question, Word, is_framing, tell_depth};
+use super::{Edits, Question, Said, Word, is_framing, tell_depth};
 use crate::called::{self, authority};
 use crate::limits;
 use crate::snapshot::Snapshot;
@@ -51,18 +51,16 @@ pub(super) fn word(said: &CheckResponse) -> Word {
 }
 
 fn refusal(said: &DeniedHttpResponse) -> Word {
-    let status = match said.status.as_ref().map(|status| status.code) {
-        // Whoever is not allowed must not read that he is.
-        Some(code @ 300..=599) => code as u16,
-        _ => 403,
-    };
+    let code = said.status.as_ref().and_then(|status| u32::try_from(status.code).ok()).filter(|code| *code > 0);
+    let word = code.map_or(Said::No, Said::Status);
+    let status = word.shown(|status| (300..=599).contains(&status));
     let fields = said.headers.iter().filter_map(|option| option.header.as_ref());
     let fits = |name: &str, value: &[u8]| {
         let name_fits = !name.is_empty() && name.bytes().all(model::http::is_token_byte);
         name_fits && value.iter().all(|b| model::http::is_value_byte(*b))
     };
     let fields = fields.map(|header| (header.key.as_str(), header.bytes())).filter(|(name, value)| fits(name, value));
-    Word::Denied(denied(status, fields), Bytes::from(said.body.clone()))
+    Word::Denied { answer: denied(status, fields), body: Bytes::from(said.body.clone()), said: word }
 }
 
 fn head(asking: &Asking, question: &Question<'_>) -> RequestHead {

@@ -1,7 +1,7 @@
 //! An authorizer that speaks HTTP: it gets a request like the one that it is asked about, and allows it by 200. Every other answer below 500 is the
 //! caller's; one of a server that failed says nothing.
 
-use super::{Edits, Question, Word, is_framing, tell_depth};
+use super::{Edits, Question, Said, Word, is_framing, tell_depth};
 use crate::called;
 use crate::limits;
 use crate::snapshot::Snapshot;
@@ -35,10 +35,9 @@ pub async fn ask(
         },
         status @ 500.. => Word::Nothing(format!("it answered {status}")),
         status => {
-            // Whoever is not allowed must not read that he is.
-            let status = if status < 300 { 403 } else { status };
+            let said = Said::Status(status.into());
             let body = if asked.cut { Bytes::new() } else { asked.body.into() };
-            Word::Denied(denied(status, asked.headers.iter()), body)
+            Word::Denied { answer: denied(said.shown(|status| status >= 300), asked.headers.iter()), body, said }
         }
     })
 }

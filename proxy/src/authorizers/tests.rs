@@ -8,7 +8,9 @@ use wire::authorization::{
 fn said(code: Option<i32>, http_response: Option<HttpResponse>) -> String {
     match word(&CheckResponse { status: code.map(|code| Status { code }), http_response }) {
         Word::Allowed(_) => "allowed".into(),
-        Word::Denied(head, body) => format!("denied {} {}", head.status, String::from_utf8_lossy(&body)),
+        Word::Denied { answer, body, said } => {
+            format!("denied {} {}: {}", answer.status, String::from_utf8_lossy(&body), said.told(answer.status))
+        }
         Word::Nothing(_) => "nothing".into(),
     }
 }
@@ -25,15 +27,15 @@ fn nothing_but_ok_allows() {
         (Some(0), ok(), "allowed"),
         (None, ok(), "allowed"),
         (None, None, "nothing"),
-        (Some(7), None, "denied 403 "),
-        (Some(7), ok(), "denied 403 "),
-        (Some(16), no(401), "denied 401 no"),
-        (Some(0), no(401), "denied 401 no"),
-        (Some(7), no(0), "denied 403 no"),
-        (Some(7), no(200), "denied 403 no"),
-        (Some(7), no(101), "denied 403 no"),
-        (Some(7), no(70_000), "denied 403 no"),
-        (Some(7), no(302), "denied 302 no"),
+        (Some(7), None, "denied 403 : said no"),
+        (Some(7), ok(), "denied 403 : said no"),
+        (Some(16), no(401), "denied 401 no: answered 401"),
+        (Some(0), no(401), "denied 401 no: answered 401"),
+        (Some(7), no(0), "denied 403 no: said no"),
+        (Some(7), no(200), "denied 403 no: answered 200, which allows nothing"),
+        (Some(7), no(101), "denied 403 no: answered 101, which allows nothing"),
+        (Some(7), no(70_000), "denied 403 no: answered 70000, which allows nothing"),
+        (Some(7), no(302), "denied 302 no: answered 302"),
     ];
     for (code, response, expected) in cases {
         assert_eq!(said(code, response.clone()), expected, "{code:?} {response:?}");

@@ -1,10 +1,12 @@
 //! Answers that Organza makes itself. Members of the mesh read why in `Proxy-Status` and the body; strangers read the name and the error type.
 
 use super::down::Sink;
-use super::{Client, Ingress, mark};
+use super::{Client, Ingress, Stop, mark};
 use crate::limits;
+use crate::snapshot::Snapshot;
 use crate::worker::Worker;
 use bytes::Bytes;
+use model::access::ExplainDenials;
 use model::{Fault, Method, RequestHead, ResponseHead, Version};
 use telemetry::{Record, proxy_status};
 use transport::body::{Incoming, Length, pump};
@@ -20,8 +22,7 @@ pub struct Refusal<'r> {
 /// Says that it went wrong, and why, in the caller's own protocol. A caller that is gone hears nothing.
 pub async fn refusal(worker: &Worker, to: &mut Sink<'_>, client: &Client, head: &RequestHead, refusal: &Refusal<'_>, close: &mut bool) {
     let Refusal { fault, why, fields } = *refusal;
-    let name = if client.is_member() { worker.shared.me.name.as_str() } else { "organza" };
-    let status = proxy_status(name, fault, why);
+    let status = proxy_status(name(worker, client), fault, why);
     let mut answer = ResponseHead::with_status(fault.http_status());
     let mut body = Bytes::new();
     if head.is_grpc() {
@@ -48,6 +49,23 @@ pub async fn refusal(worker: &Worker, to: &mut Sink<'_>, client: &Client, head: 
     }
     // A caller that has gone away is no one's loss.
     let _ = whole(to, &mut answer, body, head, close).await;
+}
+
+/// Says of an answer in place of the application whose doing it is, and of a denial no more than settings have callers told.
+pub fn by_another(worker: &Worker, snapshot: &Snapshot, client: &Client, mut stop: Stop) -> Stop {
+    let settings = snapshot.access.engine().settings(&worker.shared.me.namespace);
+    let is_denial = stop.fault == Fault::AccessDenied;
+    stop.secret |= is_denial && settings.is_some_and(|settings| settings.explain_denials == ExplainDenials::Never);
+    let told = Some(&*stop.why).filter(|_| client.is_member() && !stop.secret);
+    if let Some((answer, _)) = stop.instead.as_deref_mut() {
+        answer.headers.set("proxy-status", proxy_status(name(worker, client), stop.fault, told).as_bytes());
+    }
+    stop
+}
+
+/// What this proxy is called before this caller.
+fn name<'n>(worker: &'n Worker, client: &Client) -> &'n str {
+    if client.is_member() { worker.shared.me.name.as_str() } else { "organza" }
 }
 
 /// Passes on what an authorizer answers in place of the application. gRPC reads no other status than its own.

@@ -2,7 +2,7 @@
 //! the ones before made of it. Its body is held where one of them is told it, and sent on from there.
 
 use super::down::Downstream;
-use super::{Client, Ingress, Stop};
+use super::{Client, Ingress, Stop, answer};
 use crate::access::{Behind, Standing};
 use crate::authorizers::{self, Question};
 use crate::snapshot::Snapshot;
@@ -111,7 +111,8 @@ impl Inquiry<'_> {
                 depth: authorizers::depth(head),
                 secure: matches!(self.client.ingress, Ingress::Gateway { tls: Some(_), .. }),
             };
-            let edits = authorizers::ask(self.worker, self.snapshot, asking, by, &question).await?;
+            let asked = authorizers::ask(self.worker, self.snapshot, asking, by, &question).await;
+            let edits = asked.map_err(|stop| answer::by_another(self.worker, self.snapshot, self.client, stop))?;
             edits.apply(&mut head.headers);
         }
         Ok(())

@@ -193,7 +193,8 @@ async fn an_authorizer_by_http_sees_the_request_and_its_answer_is_the_callers() 
         assert!(edge.counted("allowed"));
         let (status, headers, body) = edge.get("bad").await;
         assert_eq!((status, body.as_str()), (401, "who are you?"));
-        assert!(headers["www-authenticate"] == "Custom" && !headers.contains_key("proxy-status"), "{headers:?}");
+        assert!(headers["www-authenticate"] == "Custom", "{headers:?}");
+        assert_eq!(headers["proxy-status"], "organza; error=http_request_denied", "a stranger reads no more than that");
         let record = edge.gateway.failed("access_denied").await;
         assert_eq!((&record["verdict_by"], &record["response_code"]), (&BY.into(), &401.into()));
         assert_eq!(record["reason"], format!("the authorizer of {BY} answered 401"));
@@ -202,7 +203,13 @@ async fn an_authorizer_by_http_sees_the_request_and_its_answer_is_the_callers() 
             (status, &headers["location"], &headers["set-cookie"]),
             (302, &"https://login.example/".parse().unwrap(), &"a=b".parse().unwrap())
         );
-        assert_eq!(edge.get("no-content").await.0, 403, "no caller reads that he is let in who is not");
+        assert_eq!(headers["proxy-status"], "organza; error=http_request_denied");
+        assert_eq!(edge.gateway.failed("access_denied").await["reason"], format!("the authorizer of {BY} answered 302"));
+        let (status, headers, _) = edge.get("no-content").await;
+        assert_eq!(status, 403, "no caller reads that he is let in who is not");
+        assert_eq!(headers["proxy-status"], "organza; error=http_request_denied");
+        let record = edge.gateway.failed("access_denied").await;
+        assert_eq!(record["reason"], format!("the authorizer of {BY} answered 204, which allows nothing"));
         let (status, _, body) = edge.get("huge").await;
         assert_eq!((status, body.len()), (401, 0), "what is too long is not passed on in part");
         assert!(edge.counted("denied") && !edge.counted("failed"));

@@ -67,13 +67,27 @@ fn hop(line: &Value, out: &mut String) {
     let attempts = line["attempt"].as_u64().filter(|attempt| *attempt > 1);
     say("tries", attempts.map(|attempt| format!("{attempt}, the last was answered")));
     say("answer", get("response_code").map(|status| format!("{status} after {} ms", or("duration_ms", "?"))));
-    let by =
-        get("verdict_by").map(|by| format!(", by {by}{}", get("verdict_rule").map(|rule| format!(", rule {rule}")).unwrap_or_default()));
-    let why = [get("fault"), get("reason")].into_iter().flatten().collect::<Vec<_>>().join(": ");
-    say("why", (!why.is_empty()).then(|| format!("{why}{}", by.unwrap_or_default())));
+    say("why", why(line));
     say("dry run", get("dry_run"));
     say("trace", get("trace_id"));
     say("generation", get("generation"));
+}
+
+/// Each thing once: a reason may name its fault, its object and the rule itself.
+fn why(line: &Value) -> Option<String> {
+    let mut all = word(line, "reason").unwrap_or_default();
+    let says = |all: &str, what: &str| all.contains(what);
+    if let Some(fault) = word(line, "fault").filter(|fault| !all.starts_with(fault.as_str())) {
+        all = if all.is_empty() { fault } else { format!("{fault}: {all}") };
+    }
+    if all.is_empty() {
+        return None;
+    }
+    let by = word(line, "verdict_by").filter(|by| !says(&all, by));
+    let rule = word(line, "verdict_rule").filter(|rule| !says(&all, &format!("rule {rule}")));
+    by.iter().for_each(|by| all.push_str(&format!(", by {by}")));
+    rule.iter().for_each(|rule| all.push_str(&format!(", rule {rule}")));
+    Some(all)
 }
 
 #[cfg(test)]

@@ -35,3 +35,18 @@ GET /items at catalog-1 (destination, mutual_tls)
     assert_eq!(text(&[caller, called]), want);
     assert_eq!(text(&[json!({"protocol": "tcp", "proxy": "web-1"})]), "TCP at web-1 (source, none)\n");
 }
+
+#[test]
+fn what_a_reason_says_itself_is_not_said_again() {
+    let told = |fault: &str, reason: &str| {
+        let line = json!({"fault": fault, "reason": reason, "verdict_by": "AccessPolicy shop/cut-path", "verdict_rule": "cut"});
+        why(&line).unwrap()
+    };
+    let by = "denied by rule cut of AccessPolicy shop/cut-path";
+    assert_eq!(told("access_denied", by), format!("access_denied: {by}"));
+    assert_eq!(told("access_denied", "no"), "access_denied: no, by AccessPolicy shop/cut-path, rule cut");
+    let closed = "downstream_closed: the caller went away";
+    assert_eq!(why(&json!({"fault": "downstream_closed", "reason": closed})).unwrap(), closed);
+    assert_eq!(why(&json!({"fault": "timeout"})).unwrap(), "timeout");
+    assert_eq!(why(&json!({})), None);
+}

@@ -167,13 +167,13 @@ pub enum Time {
 /// If they may not pass.
 pub fn stream(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, time: Time) -> Result<Option<Arc<str>>, Stop> {
     let judged = judge(worker, snapshot, standing, Moment::Stream, time);
-    let dry_run = judged.inspect_err(|stop| count_denied(worker, stop))?;
+    let dry_run = judged.map_err(|stop| refused(worker, snapshot, stop))?;
     if let Some((by, proof)) = unproven(worker, snapshot, standing)? {
         match proof {
             Proof::Key => consumers::count_missing(worker),
             Proof::Token => tokens::count_missing(worker, &by),
         }
-        return Err(proof.stop(by));
+        return Err(refused(worker, snapshot, proof.stop(by)));
     }
     Ok(dry_run)
 }
@@ -240,7 +240,7 @@ pub fn request(
     let mut buffer = [0; model::limits::HOSTNAME_BYTES];
     let host = if snapshot.access.engine().reads_hosts() { host(head, &mut buffer) } else { "" };
     let judged = judge(worker, snapshot, standing, Moment::Request(of_head(head, standing, host)), time);
-    judged.inspect_err(|stop| count_denied(worker, stop))
+    judged.map_err(|stop| refused(worker, snapshot, stop))
 }
 
 /// Whether there is nothing to judge by: no policy at all, and a default that lets in whoever this is.
@@ -339,7 +339,7 @@ pub fn plaintext(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>) 
         return Ok(());
     }
     let verdict = engine.decide(&place, &attributes(standing, ports, Moment::Stream));
-    Err(denied(engine, place.namespace(), &verdict.decided)).inspect_err(|stop| count_denied(worker, stop))
+    Err(refused(worker, snapshot, denied(engine, place.namespace(), &verdict.decided)))
 }
 
 /// The verdict, and the namespace of what is called.
@@ -427,6 +427,13 @@ fn denied(engine: &Engine, namespace: &str, decided: &Decided<'_>) -> Stop {
     Stop { by: decided.because.by(), rule, secret, ..Stop::new(Fault::AccessDenied, decided.to_string()) }
 }
 
+/// Counts what was denied, and says by which configuration.
+#[cold]
+fn refused(worker: &Worker, snapshot: &Snapshot, stop: Stop) -> Stop {
+    count_denied(worker, &stop);
+    Stop { generation: snapshot.generation, ..stop }
+}
+
 fn count_denied(worker: &Worker, stop: &Stop) {
     if stop.fault == Fault::AccessDenied {
         counter(worker, Counted::Denied, stop.by.as_deref(), stop.rule.as_deref()).add(1.0);
@@ -453,8 +460,7 @@ pub fn egress(worker: &Worker, snapshot: &Snapshot, host: &str) -> Result<(), St
         Some(settings) => {
             let why = format!("{host} is no service and no object names it, and {} has egress: Registered", settings.origin.object);
             let stop = Stop { by: Some(settings.origin.object.to_string().into()), ..Stop::new(Fault::AccessDenied, why) };
-            count_denied(worker, &stop);
-            Err(stop)
+            Err(refused(worker, snapshot, stop))
         }
     }
 }
@@ -463,4 +469,7 @@ pub fn egress(worker: &Worker, snapshot: &Snapshot, host: &str) -> Result<(), St
 pub fn note(record: &mut Record, stop: &Stop) {
     record.verdict_by.clone_from(&stop.by);
     record.verdict_rule.clone_from(&stop.rule);
+    if stop.generation != 0 {
+        record.generation = stop.generation;
+    }
 }

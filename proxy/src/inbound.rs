@@ -180,6 +180,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, sh
         Ok((target, dry_run)) => (Ok(target), dry_run),
         Err(stop) => (Err(stop), None),
     };
+    let generation = snapshot.generation;
     drop(snapshot);
     // Bytes have no answer that could say it later: the application is reached before the caller is welcome.
     let opened = match (&target, hello.framing) {
@@ -228,7 +229,7 @@ async fn organza(worker: Rc<Worker>, mut stream: Stream, address: SocketAddr, sh
             }
             let mut record = begin(&worker, address, peer);
             record.security = Security::MutualTls;
-            record.dry_run = dry_run;
+            (record.dry_run, record.generation) = (dry_run, generation);
             record.dialled_service = worker.snapshot().table.service(&hello.service).map(|s| worker.destination(s));
             record.service_port = hello.service_port;
             let open = async |record: &mut Record| {

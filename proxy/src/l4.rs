@@ -35,7 +35,7 @@ pub fn is_read(snapshot: &Snapshot, service: &Key, port: u16) -> bool {
 /// A connection to an endpoint of the service, by a TCPRoute where one hangs on it. Endpoints that cannot be reached are passed over: nothing was
 /// sent yet.
 pub async fn to_service(worker: &Rc<Worker>, snapshot: &Snapshot, key: &Key, port: u16, record: &mut Record) -> Result<Upstream, Stop> {
-    record.protocol = Protocol::Tcp;
+    (record.protocol, record.generation) = (Protocol::Tcp, snapshot.generation);
     let entry = Entry::Service { service: key.clone(), port };
     let caller = Caller::in_namespace(&worker.shared.me.namespace);
     let decision = snapshot.table.connect(&entry, None, &caller).map_err(|r| plan::refused(&r))?;
@@ -139,7 +139,10 @@ pub async fn to_outside(worker: &Rc<Worker>, host: &str, port: u16, record: &mut
     let text: Arc<str> = host.into();
     record.dialled_service = Some(Arc::new(Destination { host: text.clone(), name: text, namespace: "unknown".into() }));
     record.way = Way::Outside;
-    access::egress(worker, &worker.snapshot(), host)?;
+    let snapshot = worker.snapshot();
+    record.generation = snapshot.generation;
+    access::egress(worker, &snapshot, host)?;
+    drop(snapshot);
     let address = worker.outside(&name, port).await?;
     record.endpoint = Some(address);
     Ok(worker.connect(&UpstreamKey::plain(address, Framing::Tcp), true).await?)
@@ -154,14 +157,13 @@ pub async fn carry(
     record: &mut Record,
 ) -> Result<(), Stop> {
     worker.opened(record);
-    let mut carried = tunnel::Carried::default();
+    // As it goes, for who is cut off comes no further.
+    let carried = (&mut record.request_bytes, &mut record.response_bytes);
     let connection = &mut up.pooled.connection;
-    let ends = tunnel::splice((reader, writer), (&mut connection.reader, &mut connection.writer), &mut carried).await;
+    let ends = tunnel::splice((reader, writer), (&mut connection.reader, &mut connection.writer), carried).await;
     if let upstream::Via::Organza { service, port, .. } = &up.pooled.key.via {
-        worker.trunks.borrow_mut().carried(service, *port, carried.up + carried.down);
+        worker.trunks.borrow_mut().carried(service, *port, record.request_bytes + record.response_bytes);
     }
-    record.request_bytes = carried.up;
-    record.response_bytes = carried.down;
     record.outcome = Outcome::Answered(0);
     record.status = 0;
     ends.map_err(Stop::from)

@@ -9,23 +9,20 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Bytes carried, from the first side and to it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Carried {
-    pub up: u64,
-    pub down: u64,
-}
-
-/// Carries until both directions have ended, or one of them breaks; then both end. What was read ahead goes first.
+/// Carries until both directions have ended, or one of them breaks; then both end. What was read ahead goes first. What is carried, from the first side and to
+/// it, is added up as it goes: who carries may be cut off at any moment, and what went is told all the same.
 ///
 /// # Errors
 /// If a direction broke instead of ending.
-pub async fn splice(down: (&mut Reader, &mut Writer), up: (&mut Reader, &mut Writer), carried: &mut Carried) -> Result<(), Error> {
-    let (mut up_bytes, mut down_bytes) = (0, 0);
+pub async fn splice(
+    down: (&mut Reader, &mut Writer),
+    up: (&mut Reader, &mut Writer),
+    (from, to): (&mut u64, &mut u64),
+) -> Result<(), Error> {
     let moved = Cell::new(0);
-    let result = {
-        let mut there = pin!(copy(down.0, up.1, &mut up_bytes, &moved, Fault::DownstreamClosed));
-        let mut back = pin!(copy(up.0, down.1, &mut down_bytes, &moved, Fault::UpstreamReset));
+    {
+        let mut there = pin!(copy(down.0, up.1, from, &moved, Fault::DownstreamClosed));
+        let mut back = pin!(copy(up.0, down.1, to, &moved, Fault::UpstreamReset));
         let (mut there_done, mut back_done) = (false, false);
         poll_fn(|cx| {
             if !there_done && let Poll::Ready(result) = there.as_mut().poll(cx) {
@@ -39,9 +36,7 @@ pub async fn splice(down: (&mut Reader, &mut Writer), up: (&mut Reader, &mut Wri
             if there_done && back_done { Poll::Ready(Ok(())) } else { Poll::Pending }
         })
         .await
-    };
-    *carried = Carried { up: up_bytes, down: down_bytes };
-    result
+    }
 }
 
 /// `moved` counts the pieces of both directions: one may be silent for as long as the other is not.

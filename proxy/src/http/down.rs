@@ -14,15 +14,26 @@ pub struct Downstream<'c> {
     pub started: Instant,
     /// The connection ends after this request.
     pub close: bool,
+    /// What of the body went up in the last try. It lies here, and not with the try, for one that is cut off says nothing any more.
+    pub sent: u64,
+    pub given: Given,
+}
+
+/// What the caller was given of an answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Given {
+    /// Once its head was.
+    pub status: Option<u16>,
+    pub bytes: u64,
 }
 
 impl<'c> Downstream<'c> {
     pub fn h1(reader: &'c mut Reader, writer: &'c mut Writer, framing: Framing, started: Instant, close: bool) -> Self {
-        Self { from: Source::H1 { reader, framing }, to: Sink::H1(writer), started, close }
+        Self { from: Source::H1 { reader, framing }, to: Sink::H1(writer), started, close, sent: 0, given: Given::default() }
     }
 
     pub fn h2(body: h2::BodyReader, responder: h2::Responder, started: Instant) -> Self {
-        Self { from: Source::H2(Some(body)), to: Sink::H2(Some(responder)), started, close: false }
+        Self { from: Source::H2(Some(body)), to: Sink::H2(Some(responder)), started, close: false, sent: 0, given: Given::default() }
     }
 }
 

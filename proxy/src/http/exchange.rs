@@ -1,6 +1,6 @@
 //! One try: the request goes up while the answer is awaited, for an answer may come before the request has ended; then the answer comes down.
 
-use super::down::{self, Downstream, Sink, Source};
+use super::down::{self, Downstream, Given, Sink, Source};
 use super::judged::Shared;
 use super::{After, Stop, mark};
 use crate::upstream::{UpstreamKey, Way};
@@ -59,16 +59,12 @@ pub enum Ended {
     },
 }
 
-/// Counts of a try.
+/// What is learnt of a try, beside what went either way ([`Downstream::sent`], [`Downstream::given`]).
 #[derive(Debug, Default)]
 pub struct Counts {
-    pub up: u64,
-    pub down: u64,
     pub first_byte: Option<Instant>,
     pub peer: Option<Peer>,
     pub grpc_status: Option<u8>,
-    /// Of the answer, once the caller was given its head.
-    pub status: Option<u16>,
 }
 
 /// Runs one try. `judge` sees the answer's head before the caller does, and may edit it. What it is given stays where it lies: by value it would lie in
@@ -80,7 +76,8 @@ pub async fn run(
     counts: &mut Counts,
     judge: &mut impl FnMut(&mut ResponseHead) -> Verdict,
 ) -> Result<Ended, Stop> {
-    let Downstream { from, to, .. } = down;
+    let Downstream { from, to, sent, given, .. } = down;
+    (*sent, *given) = (0, Given::default());
     let upgrades = what.hop.upgrade.is_some();
     // Whoever has the caller's reading half watches it; what follows the head of an upgrade belongs to the tunnel.
     let (mut body, mut watched) = match what.held.take() {
@@ -98,11 +95,10 @@ pub async fn run(
         }
     };
     let mut answer = spare::response();
-    let mut sent = 0;
     let result = {
         let whole = Cell::new(false);
         let mut upload = pin!(async {
-            pump(&mut body, &mut upward, &mut sent).await?;
+            pump(&mut body, &mut upward, sent).await?;
             whole.set(true);
             let left = match &mut watched {
                 _ if upgrades => std::future::pending().await,
@@ -111,11 +107,10 @@ pub async fn run(
             };
             Err((Side::From, left))
         });
-        let mut session = Session { to, what, counts, judge, whole: &whole };
+        let mut session = Session { to, what, counts, given, judge, whole: &whole };
         session.answer(&mut replies, &mut answer, upload.as_mut()).await
     };
     spare::keep_response(answer);
-    counts.up += sent;
     let read_whole = body.is_finished();
     drop((upward, replies));
     let left = down::left(body);
@@ -126,13 +121,13 @@ pub async fn run(
             Ok(Ended::Answered { after, status, reusable: reusable && upload_done })
         }
         Ok(Progress::Upgraded(writer)) => {
-            Box::pin(tunnel(from, to, writer, up, counts)).await;
+            Box::pin(tunnel(from, to, writer, up, (sent, &mut given.bytes))).await;
             Ok(Ended::Answered { after: After::Close, status: if what.version == Version::Http2 { 200 } else { 101 }, reusable: false })
         }
         Ok(Progress::TryAgain) => Ok(Ended::Refused),
         Ok(Progress::Withheld) => Ok(Ended::Withheld),
         Err(Broken::Caller(error)) => Err(Stop::from(error)),
-        Err(Broken::Upstream(error)) => Ok(Ended::Failed { error, body_spent: sent > 0 }),
+        Err(Broken::Upstream(error)) => Ok(Ended::Failed { error, body_spent: *sent > 0 }),
         Err(Broken::Begun(error)) => Err(Stop { begun: true, ..Stop::from(error) }),
     }
 }
@@ -161,24 +156,22 @@ fn begin<'u>(
 }
 
 /// What an upgrade opened: bytes both ways until both sides have ended. However that ends, the caller sees it on the connection itself.
-async fn tunnel(from: &mut Source<'_>, to: &mut Sink<'_>, writer: Option<h2::BodyWriter>, up: &mut Way, counts: &mut Counts) {
+async fn tunnel(from: &mut Source<'_>, to: &mut Sink<'_>, writer: Option<h2::BodyWriter>, up: &mut Way, carried: (&mut u64, &mut u64)) {
     let Way::H1(up) = up else { return };
     let connection = &mut up.pooled.connection;
     let upstream = (&mut connection.reader, &mut connection.writer);
-    let mut carried = tunnel::Carried::default();
     let ends = match (from, to, writer) {
-        (Source::H1 { reader, .. }, Sink::H1(writer), None) => tunnel::splice((reader, writer), upstream, &mut carried).await,
+        (Source::H1 { reader, .. }, Sink::H1(writer), None) => tunnel::splice((reader, writer), upstream, carried).await,
         (Source::H2(body), _, Some(writer)) => match body.take() {
             Some(body) => {
                 let mut caller = h1::Connection::new(Stream::Tunnel(Box::new(h2::Tunnel::new(body, writer))));
-                tunnel::splice((&mut caller.reader, &mut caller.writer), upstream, &mut carried).await
+                tunnel::splice((&mut caller.reader, &mut caller.writer), upstream, carried).await
             }
             None => Ok(()),
         },
         _ => Ok(()),
     };
     drop(ends);
-    (counts.up, counts.down) = (counts.up + carried.up, counts.down + carried.down);
 }
 
 /// Where the answer comes from.
@@ -254,6 +247,7 @@ struct Session<'s, 'c, 'h, J> {
     to: &'s mut Sink<'c>,
     what: &'s Try<'s, 'h>,
     counts: &'s mut Counts,
+    given: &'s mut Given,
     judge: &'s mut J,
     /// Whether the request has been sent to its end.
     whole: &'s Cell<bool>,
@@ -330,6 +324,7 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, '_, J> {
         let mut to =
             self.to.respond(head, length, &self.what.method, self.what.version, &mut keep, Some(&protocol)).map_err(Broken::Caller)?;
         to.flush().await.map_err(Broken::Caller)?;
+        self.given.status = Some(head.status);
         Ok(Progress::Upgraded(match to {
             Outgoing::H1(_) => None,
             Outgoing::H2(writer) => Some(writer),
@@ -355,10 +350,10 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, '_, J> {
         let told_in_head: Option<u8> = head.headers.text("grpc-status").and_then(|text| text.parse().ok());
         let to = self.to.respond(head, from.length(), &self.what.method, self.what.version, &mut close, None);
         let mut to = to.map_err(Broken::Begun)?;
-        self.counts.status = Some(status);
-        let (mut down, whole) = (0, self.whole);
+        self.given.status = Some(status);
+        let whole = self.whole;
         let carried = {
-            let mut download = pin!(pump(&mut from, &mut to, &mut down));
+            let mut download = pin!(pump(&mut from, &mut to, &mut self.given.bytes));
             poll_fn(|cx| {
                 // A caller that takes the answer is there, whatever its other half does.
                 if state == Upload::Going {
@@ -373,12 +368,11 @@ impl<J: FnMut(&mut ResponseHead) -> Verdict> Session<'_, '_, '_, J> {
             })
             .await
         };
-        self.counts.down += down;
         let trailers = match carried {
             Ok(trailers) => trailers,
             // An answer whose body is broken from its first byte has not begun for the caller.
             Err((Side::From, error)) if to.withdraw() => {
-                self.counts.status = None;
+                self.given.status = None;
                 return Err(Broken::Upstream(error));
             }
             Err((side, error)) => {

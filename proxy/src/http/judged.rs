@@ -102,7 +102,8 @@ impl<'c> Judged<'c> {
         let snapshot = self.worker.snapshot();
         if let (Place::Gateway(then, _), Ingress::Gateway { tls, .. }) = (&self.place, &self.client.ingress) {
             let now = snapshot.table.listeners_of(&then.gateway).iter().find(|now| now.key == then.key);
-            plan::vouched(now.map_or(*then, |now| now), tls.as_ref())?;
+            let by_now = |stop| Stop { generation: snapshot.generation, ..stop };
+            plan::vouched(now.map_or(*then, |now| now), tls.as_ref()).map_err(by_now)?;
         }
         access::request(self.worker, &snapshot, &self.standing()?, head, access::Time::Again).map(drop)
     }

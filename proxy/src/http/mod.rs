@@ -369,11 +369,13 @@ pub struct Stop {
     pub instead: Option<Box<(ResponseHead, Bytes)>>,
     /// The answer has begun: nothing can be said any more but by closing.
     pub begun: bool,
+    /// Generation of the configuration that judged; 0 where none did.
+    pub generation: u64,
 }
 
 impl Stop {
     pub fn new(fault: Fault, why: impl Into<String>) -> Self {
-        Self { fault, why: why.into(), by: None, rule: None, fields: Vec::new(), secret: false, instead: None, begun: false }
+        Self { fault, why: why.into(), by: None, rule: None, fields: Vec::new(), secret: false, instead: None, begun: false, generation: 0 }
     }
 }
 
@@ -394,6 +396,11 @@ async fn stop_here(
     record.outcome = Outcome::Failed(stop.fault);
     record.reason = Some(stop.why.as_str().into());
     access::note(record, &stop);
+    if stop.begun && !record.protocol.is_opaque() {
+        // Who was cut off in the middle of a try wrote nothing down. What is opaque is written down as it goes.
+        (record.request_bytes, record.response_bytes) = (down.sent, down.given.bytes);
+        record.status = down.given.status.unwrap_or_default();
+    }
     if stop.begun || stop.fault == Fault::DownstreamClosed {
         return After::Abort;
     }

@@ -123,7 +123,7 @@ impl Tries<'_, '_> {
         };
         let ended = exchange::run(down, &mut up, &mut what, &mut counts, &mut see).await;
         // Who breaks off, or is broken off, in the middle of an answer had its head.
-        (record.request_bytes, record.response_bytes, record.status) = (counts.up, counts.down, counts.status.unwrap_or_default());
+        (record.request_bytes, record.response_bytes, record.status) = (down.sent, down.given.bytes, down.given.status.unwrap_or_default());
         record.upstream_duration = counts.first_byte.map(|at| at.saturating_duration_since(down.started));
         if let Some(peer) = counts.peer.filter(|_| record.destination.workload.as_ref() == "unknown") {
             record.destination = Arc::new(peer);

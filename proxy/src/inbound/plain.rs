@@ -61,6 +61,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, read: BytesMut, address: 
         Standing { address: Some(address), ..Standing::stranger(at) }
     };
     let mut record = begin(&worker, address, peer.clone());
+    record.generation = snapshot.generation;
     let leads = match leads.and_then(|leads| access::plaintext(&worker, &snapshot, &standing(&leads.to)).map(|()| leads)) {
         Ok(leads) => leads,
         Err(stop) => return end(&worker, record, &stop),

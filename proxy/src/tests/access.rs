@@ -312,7 +312,11 @@ async fn open_connections_of_bytes_end_when_they_are_no_longer_allowed_and_other
         shop.mesh.put(vec![policy("no-dev", Action::Deny, on_catalog(), vec![any_of([account("dev")])])]);
         assert!(theirs.ends().await);
         assert!(ours.lives().await);
-        assert_eq!(shop.catalog.failed("access_denied").await["verdict_by"], "AccessPolicy shop/no-dev");
+        let record = shop.catalog.failed("access_denied").await;
+        assert_eq!(record["verdict_by"], "AccessPolicy shop/no-dev");
+        assert_eq!(told(&record), (0, 4, 4, 2), "what went is told, by the generation that judged");
+        drop(ours);
+        assert_eq!(told(&shop.catalog.record().await), (0, 8, 8, 1));
     })
     .await;
 }
@@ -340,11 +344,66 @@ async fn requests_under_way_end_by_what_they_asked_for() {
         let _ = upload.read_to_end(&mut said).await;
         assert!(!String::from_utf8_lossy(&said).contains("200 OK"), "{}", String::from_utf8_lossy(&said));
         for _ in 0..2 {
-            assert_eq!(shop.catalog.failed("access_denied").await["verdict_by"], "AccessPolicy shop/no-admin");
+            let record = shop.catalog.failed("access_denied").await;
+            assert_eq!(record["verdict_by"], "AccessPolicy shop/no-admin");
+            let went = if record["path"] == "/admin" { (0, 5, 0, 2) } else { (101, 4, 4, 2) };
+            assert_eq!(told(&record), went, "{record}");
         }
         assert_eq!(get(door, "catalog", "/").await.0, 200);
     })
     .await;
+}
+
+/// Code, bytes received and sent, and the generation that decided.
+fn told(record: &serde_json::Value) -> (u64, u64, u64, u64) {
+    let number = |name: &str| record[name].as_u64().unwrap_or(0);
+    (number("response_code"), number("bytes_received"), number("bytes_sent"), number("generation"))
+}
+
+#[tokio::test]
+async fn the_record_of_an_answer_that_is_cut_tells_what_the_caller_was_given() {
+    bounded(async {
+        let mut shop = Shop::new(lines().await);
+        let rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        let listener = key(Kind::Listener, "edge.web");
+        shop.mesh.put(vec![resources::listener(80, None), resources::route(Target::Listener(listener.clone()), rule)]);
+        let mut gateway = shop.mesh.proxy("gateway");
+        let door = gateway.gateway(80);
+        let mut one = TcpStream::connect(door).await.unwrap();
+        one.write_all(b"GET /admin HTTP/1.1\r\nHost: shop.example\r\n\r\n").await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"line\n\r\n") {
+            seen.push(one.read_u8().await.unwrap());
+        }
+        let two = client(door).await;
+        let (_up, mut reply) = two.request(&post("shop.example", "/admin", false), Length::None).unwrap();
+        let (head, mut body) = answer(&mut reply).await.unwrap();
+        assert_eq!((head.status, body.chunk().await.unwrap().unwrap().len()), (200, 5));
+        shop.mesh.put(vec![policy("no-admin", Action::Deny, AccessTarget::Listener(listener), vec![any_of([path("/admin")])])]);
+        for _ in 0..2 {
+            assert_eq!(told(&gateway.failed("access_denied").await), (200, 0, 5, 3));
+        }
+    })
+    .await;
+}
+
+/// Begins each answer with a line, and never ends it.
+async fn lines() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::task::spawn_local(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::task::spawn_local(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await?);
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nline\n\r\n").await?;
+                stream.read_u8().await.map(drop)
+            });
+        }
+    });
+    address
 }
 
 #[tokio::test]

@@ -80,16 +80,16 @@ pub async fn run(args: ValidateArgs) -> Outcome {
 fn problems(loaded: &mut Loaded, live: Option<&Live>) -> (Vec<Located>, Vec<String>) {
     let mut problems = std::mem::take(&mut loaded.problems);
     let objects = &loaded.objects;
-    let (translation, cuts, unjudged) = match live {
+    let (translation, found, unjudged) = match live {
         None => (translate(objects, &Options::default()), Vec::new(), Vec::new()),
         Some(live) => {
             let translation = live.translate(objects);
-            let cuts = live.cuts(&translation.resources);
+            let found = live.cuts(&translation.resources).into_iter().chain(live.keyless(objects)).collect();
             let unjudged = live.unjudged(&translation.resources);
-            (translation, cuts, unjudged)
+            (translation, found, unjudged)
         }
     };
-    let told = translation.reports.into_iter().chain(cuts).filter(|report| report.severity >= Severity::Warning);
+    let told = translation.reports.into_iter().chain(found).filter(|report| report.severity >= Severity::Warning);
     problems.extend(told.map(|report| match objects.iter().find(|o| o.object == report.object) {
         Some(object) => schema::locate(object, report),
         None => Located { place: frontends::Place::default(), report },

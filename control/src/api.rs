@@ -4,8 +4,10 @@
 mod beside;
 mod consumers;
 pub(crate) mod having;
+mod keyless;
 mod known;
 mod picture;
+mod resources;
 pub(crate) mod told;
 mod verdicts;
 
@@ -147,7 +149,7 @@ impl Api {
     fn answers(&self) -> Router<Self> {
         let of_a_world = from_fn_with_state(self.clone(), when_there_is_a_world);
         Self::tells()
-            .route("/v1/proxies/{proxy}/resources", get(resources))
+            .route("/v1/proxies/{proxy}/resources", get(resources::answer))
             .route(path::LOGS, get(logs))
             .route(path::TAP, get(tap))
             .route(path::EVENTS, get(events))
@@ -246,12 +248,6 @@ struct ConsumersQuery {
 
 async fn consumers(State(api): State<Api>, Asked(query): Asked<ConsumersQuery>) -> Json<api::ConsumerList> {
     Json(consumers::consumers(&api.core, query.days))
-}
-
-async fn resources(State(api): State<Api>, Path(proxy): Path<String>) -> Result<Json<api::ProxyResources>, Refuse> {
-    let unknown =
-        || Refuse::new(StatusCode::NOT_FOUND, format!("no proxy is called {proxy:?}"), Some("organza get proxies lists them".into()));
-    told::resources(&api.core, &proxy).map(Json).ok_or_else(unknown)
 }
 
 async fn register(

@@ -149,6 +149,8 @@ pub const CHECK_NAME: usize = 256;
 pub const CHECK_SECONDS: u64 = 3600;
 /// What one of them said, in bytes.
 pub const CHECK_SAID: usize = 256;
+/// Proxies that a condition names which cannot fetch an issuer's keys.
+pub const KEYLESS_TOLD: usize = 3;
 /// Connections of browsers at once; further ones wait.
 pub const DASHBOARD_CONNECTIONS: usize = 128;
 /// Who asks the control socket has so long to say what it wants, and between two questions.

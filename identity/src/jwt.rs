@@ -26,6 +26,8 @@ pub enum Refused {
     Algorithm,
     #[error("the token's key is not known")]
     UnknownKey,
+    #[error("the keys of the token's issuer cannot be had")]
+    NoKeys,
     #[error("the token's signature is wrong")]
     Signature,
     #[error("the token expired")]
@@ -45,6 +47,7 @@ impl Refused {
             Self::UnknownIssuer => "unknown_issuer",
             Self::Algorithm => "algorithm",
             Self::UnknownKey => "unknown_key",
+            Self::NoKeys => "no_keys",
             Self::Signature => "signature",
             Self::Expired => "expired",
             Self::NotYetValid => "not_yet_valid",

@@ -220,7 +220,7 @@ async fn verified<'f>(worker: &Worker, found: &'f [Arc<Issuer>], text: &str, now
     let mut last = (&found[0], Refused::UnknownIssuer);
     for issuer in found.iter().filter(|issuer| !issuer.said.issuer.is_empty() && jwt.issuer() == Some(&*issuer.said.issuer)) {
         match verify(worker, issuer, &jwt, now) {
-            Err(Refused::UnknownKey) if worker.shared.keys.is_fetched(&issuer.said) => {
+            Err(Refused::UnknownKey | Refused::NoKeys) if worker.shared.keys.is_fetched(&issuer.said) => {
                 // Keys are rotated: whoever brings a token of a new one waits for it a moment.
                 worker.shared.keys.again(&issuer.said, limits::KEYS_WAIT).await;
                 match verify(worker, issuer, &jwt, now) {
@@ -237,7 +237,7 @@ async fn verified<'f>(worker: &Worker, found: &'f [Arc<Issuer>], text: &str, now
 
 fn verify(worker: &Worker, issuer: &Arc<Issuer>, jwt: &Jwt<'_>, now: u64) -> Result<Verified, Refused> {
     let said = &issuer.said;
-    let keys = keys(issuer, &worker.shared.keys).ok_or(Refused::UnknownKey)?;
+    let keys = keys(issuer, &worker.shared.keys).ok_or(Refused::NoKeys)?;
     let demands = Demands { algorithms: &said.algorithms, audiences: &said.audiences, leeway: said.leeway };
     let claims = jwt.verify(&keys, &demands, now)?;
     let until = claims.expires.saturating_add(said.leeway.as_secs());

@@ -101,6 +101,11 @@ pub mod path {
     pub fn resources(proxy: &str) -> String {
         format!("{PROXIES}/{proxy}/resources")
     }
+
+    /// The same, with what it would be told at its first call of a host; `host` as it stands in a query.
+    pub fn resources_with(proxy: &str, host: &str) -> String {
+        format!("{PROXIES}/{proxy}/resources?host={host}")
+    }
 }
 
 /// Every answer whose HTTP status is not 2xx.

@@ -42,7 +42,9 @@ fn control(status: &Status, own: &str) -> Vec<Fact> {
             "use the same release for both: organza up --upgrade, or organza install --apply",
         ),
     });
-    let errors: Vec<String> = status.problems.iter().filter(|p| p.severity == Severity::Error).map(|p| p.message.clone()).collect();
+    // Keys of issuers are a fact of their own.
+    let is_read = |problem: &&Located| problem.severity == Severity::Error && problem.reason != KEYS_NOT_FETCHED;
+    let errors: Vec<String> = status.problems.iter().filter(is_read).map(|p| p.message.clone()).collect();
     facts.push(match errors.len() {
         0 => Fact::good(CONTROL, "what it reads is free of errors"),
         1 => Fact::bad(CONTROL, format!("it reads an error: {}", errors[0]), "organza status says where"),
@@ -159,9 +161,11 @@ fn edges(list: &EdgeList) -> Fact {
     }
 }
 
+const KEYS_NOT_FETCHED: &str = "KeysNotFetched";
+
 /// Issuers of tokens whose keys proxies cannot fetch.
 fn keys(list: &ProblemList) -> Fact {
-    let all: Vec<&Located> = list.items.iter().filter(|problem| problem.reason == "KeysNotFetched").collect();
+    let all: Vec<&Located> = list.items.iter().filter(|problem| problem.reason == KEYS_NOT_FETCHED).collect();
     let said: Vec<String> = all.iter().map(|problem| format!("{}: {}", problem.object, problem.message)).collect();
     let hint = all.first().and_then(|problem| problem.fix.clone()).unwrap_or_default();
     match all.iter().any(|problem| problem.severity == Severity::Error) {

@@ -8,12 +8,13 @@ use crate::failure::Outcome;
 use crate::units::moment;
 use frontends::{Object, Options, Place, Translation, judge};
 use model::access::{AccessMatch, AccessRule};
+use model::report::Step;
 use model::{Key, Kind, Labels, Locality, Method, ObjectRef, Report, RequestHead, Resource, Severity, Source, SpiffeId, Tunnel};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use wire::api::{Call, CallList, ObjectList, Proxy, ProxyList, Role, ServiceList, WorkloadList, path};
+use wire::api::{Call, CallList, Located, ObjectList, ProblemList, Proxy, ProxyList, Role, ServiceList, WorkloadList, path};
 
 /// Calls that one policy is told to cut, one by one; of more their number.
 const TOLD: usize = 10;
@@ -24,6 +25,8 @@ pub struct Live {
     calls: Vec<Call>,
     /// The called side of each service that calls were seen of, as its proxy has it now.
     called: BTreeMap<(String, String), Called>,
+    /// Issuers whose keys proxies cannot fetch.
+    keyless: Vec<Located>,
 }
 
 impl Live {
@@ -52,7 +55,29 @@ impl Live {
                 called.insert(place, access::live(&client, proxy).await?);
             }
         }
-        Ok(Self { objects: all, workloads: workloads.items.iter().filter_map(workload).collect(), calls: calls.items, called })
+        let problems: ProblemList = client.get(path::PROBLEMS).await?;
+        let keyless = problems.items.into_iter().filter(|problem| problem.reason == "KeysNotFetched").collect();
+        Ok(Self { objects: all, workloads: workloads.items.iter().filter_map(workload).collect(), calls: calls.items, called, keyless })
+    }
+
+    /// Issuers of these files whose keys proxies cannot fetch, where the mesh has them at the same place.
+    pub fn keyless(&self, files: &[Object]) -> Vec<Report> {
+        let at = |object: &Object| object.at("/spec/jwks/uri").as_str().map(str::to_owned);
+        let fetched = |object: &Object| self.objects.iter().find(|known| known.object == object.object).and_then(at);
+        let same = files.iter().filter(|object| at(object).is_some() && at(object) == fetched(object));
+        let told = |object: &Object| {
+            let name = object.object.to_string();
+            let report = |problem: &Located| Report {
+                severity: Severity::Warning,
+                object: object.object.clone(),
+                path: ["spec", "jwks", "uri"].map(|field| Step::Field(field.into())).into(),
+                reason: problem.reason.as_str().into(),
+                message: problem.message.clone(),
+                fix: problem.fix.clone(),
+            };
+            self.keyless.iter().filter(|problem| problem.object == name).map(report).collect::<Vec<_>>()
+        };
+        same.flat_map(told).collect()
     }
 
     /// What becomes of these files' objects over what the mesh has.
@@ -205,3 +230,6 @@ fn workload(told: &wire::api::Workload) -> Option<model::Workload> {
         started: 0,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! Lists beside those of objects: workloads, and everything that is wrong in one place.
 
+use super::keyless;
 use super::picture::Places;
-use crate::core::{Core, Inner, now, seconds};
+use crate::core::{Core, now, seconds};
 use crate::limits;
 use crate::summary::located;
 use crate::world::World;
@@ -150,7 +151,7 @@ pub fn problems(core: &Core) -> api::ProblemList {
             ));
         }
     }
-    items.extend(keyless(&world, &inner, time));
+    items.extend(keyless::problems(&world, &inner, time));
     for resource in world.resources() {
         let Resource::Service(service) = resource else { continue };
         let key = &service.key;
@@ -181,36 +182,7 @@ pub fn problems(core: &Core) -> api::ProblemList {
     api::ProblemList { generation: world.generation, items }
 }
 
-/// Issuers of tokens whose keys somebody cannot fetch, where they are written.
-fn keyless(world: &World, inner: &Inner, time: u64) -> Vec<Located> {
-    let written = super::told::by_name(world);
-    let mut items = Vec::new();
-    for resource in world.resources() {
-        let Resource::TokenIssuer(issuer) = resource else { continue };
-        for (proxy, one) in inner.ejections.keyless(&issuer.key.to_string(), time) {
-            let (severity, means) = match one.older_hold {
-                true => (Severity::Warning, "the keys of before hold"),
-                false => (Severity::Error, "it has none and believes no token"),
-            };
-            let since = one.since_millis / 1000;
-            let message = format!("{proxy} cannot fetch its keys for {since} s: {}; {means}", one.why);
-            let fix = "see to it that spec.jwks.uri answers that proxy with a JWK Set, within 5 s and of 1 MiB at most".to_owned();
-            let object = &issuer.origin.object;
-            let found = said(severity, object.to_string(), "KeysNotFetched", message, fix);
-            items.push(match written.get(object) {
-                Some(object) => {
-                    let place = &object.place;
-                    let (file, line, column) = (place.file.to_string(), place.line, place.column);
-                    Located { file, line, column, path: "spec.jwks.uri".into(), ..found }
-                }
-                None => found,
-            });
-        }
-    }
-    items
-}
-
-fn said(severity: Severity, object: String, reason: &str, message: String, fix: String) -> Located {
+pub(super) fn said(severity: Severity, object: String, reason: &str, message: String, fix: String) -> Located {
     Located {
         severity,
         file: String::new(),

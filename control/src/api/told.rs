@@ -2,13 +2,11 @@
 
 use super::Api;
 use super::having::{Had, Having};
+use super::keyless::{self, Keyless};
 use crate::core::{Core, Inner, Session, now, seconds};
-use crate::stand_in::stands_in;
+use crate::limits;
 use crate::summary::located;
 use crate::world::{Item, World};
-use crate::{limits, sessions};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use frontends::Object;
 use frontends::kubernetes::slim::LAST_APPLIED;
 use model::{Backend, ConditionStatus, Kind, Resource, Target, Tunnel};
@@ -21,11 +19,9 @@ use wire::delta::Encoded;
 pub fn status(api: &Api) -> api::Status {
     let core = &api.core;
     let world = core.world();
+    let problems = problems(core);
     let inner = core.lock();
     let connected = || inner.sessions.values().filter(|s| s.connected);
-    let mut problems = inner.problems.clone();
-    problems.extend(core.store_problem());
-    problems.extend(world.problems().map(|report| located(&world, report)));
     api::Status {
         mesh: core.mesh.clone(),
         trust_domain: core.trust_domain.to_string(),
@@ -40,6 +36,16 @@ pub fn status(api: &Api) -> api::Status {
         problems,
         process: inner.processes.own().cloned(),
     }
+}
+
+/// What is wrong with what is read: files, the store, and keys of issuers that are elsewhere.
+pub fn problems(core: &Core) -> Vec<api::Located> {
+    let (world, mut problems) = (core.world(), core.store_problem().into_iter().collect::<Vec<_>>());
+    let inner = core.lock();
+    problems.extend(inner.problems.iter().cloned());
+    problems.extend(world.problems().map(|report| located(&world, report)));
+    problems.extend(keyless::problems(&world, &inner, seconds(now())));
+    problems
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
@@ -99,12 +105,13 @@ pub struct Telling<'w> {
     statuses: HashMap<&'w model::ObjectRef, &'w Arc<model::Status>>,
     made: HashMap<&'w model::ObjectRef, Vec<&'w Item>>,
     having: Having,
+    keyless: HashMap<model::ObjectRef, Keyless>,
 }
 
 impl<'w> Telling<'w> {
     pub fn new(core: &Core, world: &'w World) -> Self {
         let statuses = world.statuses.iter().map(|status| (&status.object, status)).collect();
-        Self { world, statuses, made: made(world), having: Having::look(core) }
+        Self { world, statuses, made: made(world), having: Having::look(core), keyless: Keyless::all(core, world) }
     }
 
     /// What translation says of it, if it is ours to judge.
@@ -127,6 +134,7 @@ impl<'w> Telling<'w> {
         let (applied, concerned) = self.applied(object);
         let had = self.having.had(object, (applied, concerned));
         let own = status.map_or_else(Vec::new, |s| s.conditions.iter().map(condition).collect());
+        let keyless = self.keyless.get(&object.object);
         let parents = status.into_iter().flat_map(|s| &s.parents).map(|p| api::Parent {
             group: p.parent.group.to_string(),
             kind: p.parent.kind.to_string(),
@@ -134,7 +142,11 @@ impl<'w> Telling<'w> {
             name: p.parent.name.to_string(),
             section: p.section.as_ref().map(ToString::to_string),
             port: p.port,
-            conditions: acknowledged(p.conditions.iter().map(condition).collect(), had, true),
+            conditions: keyless
+                .into_iter()
+                .fold(acknowledged(p.conditions.iter().map(condition).collect(), had, true), |conditions, keyless| {
+                    keyless.tell(conditions)
+                }),
         });
         let listeners = status.into_iter().flat_map(|s| &s.listeners).map(|l| api::Listener {
             name: l.name.to_string(),
@@ -243,37 +255,13 @@ pub fn proxies(core: &Core) -> api::ProxyList {
 }
 
 /// What a proxy was sent and did not refuse.
-fn held(session: &Session) -> impl Iterator<Item = &Encoded> {
+pub(super) fn held(session: &Session) -> impl Iterator<Item = &Encoded> {
     session.held.items().iter().filter(|item| !session.refused.contains_key(&*item.name)).map(|item| &**item)
 }
 
 /// A proxy that nothing of the last generations concerned has them all the same.
-fn told_generation(session: &Session, generation: u64) -> Option<u64> {
+pub(super) fn told_generation(session: &Session, generation: u64) -> Option<u64> {
     session.acknowledged.map(|a| a.max(session.current.min(generation)))
-}
-
-pub fn resources(core: &Core, proxy: &str) -> Option<api::ProxyResources> {
-    let world = core.world();
-    let inner = core.lock();
-    inner.registry.get(proxy)?;
-    let session = inner.sessions.get(proxy).cloned().unwrap_or_default();
-    let items = held(&session).map(|Encoded { name, version, bytes }| {
-        let instead = model::Key::parse(name).filter(stands_in).map(|_| bytes);
-        let item = model::Key::parse(name).and_then(|key| world.get(&key).filter(|_| key.kind != Kind::Certificate));
-        let current = item.filter(|item| *item.encoded.version == **version);
-        api::Resource {
-            key: name.to_string(),
-            version: version.to_string(),
-            encoded: current
-                .map(|item| {
-                    let shown = sessions::shown(&item.resource).map(|shown| wire::encode(&shown));
-                    STANDARD.encode(shown.as_ref().unwrap_or(&item.encoded.bytes))
-                })
-                .or_else(|| instead.map(|bytes| STANDARD.encode(bytes))),
-        }
-    });
-    let generation = told_generation(&session, world.generation).unwrap_or(0);
-    Some(api::ProxyResources { proxy: proxy.to_owned(), generation, items: items.collect(), subscriptions: session.subscriptions })
 }
 
 pub fn services(core: &Core) -> api::ServiceList {

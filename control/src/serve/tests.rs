@@ -425,6 +425,12 @@ spec:
         _ => None,
     });
     let told = || crate::api::problems(&core).items.into_iter().filter(|one| one.reason == "KeysNotFetched").collect::<Vec<_>>();
+    let programmed = || {
+        let mut objects = crate::api::told::objects(&core, false).items;
+        let issuer = objects.iter_mut().find(|one| one.kind == "TokenIssuer").unwrap();
+        issuer.parents.remove(0).conditions.into_iter().find(|one| one.kind == "Programmed").unwrap()
+    };
+    let of_status = || crate::api::told::problems(&core).iter().filter(|one| one.reason == "KeysNotFetched").count();
     for (older_hold, severity) in [(false, wire::api::Severity::Error), (true, wire::api::Severity::Warning)] {
         let one =
             v1::report_request::Keyless { issuer: key.clone().unwrap(), why: "no answer within 5s".into(), since_millis: 9000, older_hold };
@@ -438,6 +444,11 @@ spec:
             (found[0].severity, found[0].file.as_str(), found[0].object.as_str()),
             (severity, "tokens.yaml", "TokenIssuer shop/corp")
         );
+        let programmed = programmed();
+        let (status, reason) = if older_hold { ("False", "Pending") } else { ("False", "KeysNotFetched") };
+        assert_eq!((&*programmed.status, &*programmed.reason), (status, reason));
+        assert!(programmed.message.contains("orders cannot fetch its keys: no answer within 5s"), "{}", programmed.message);
+        assert_eq!(of_status(), 1, "whoever asks for the state of the mesh is told too");
     }
     let mut request = Request::new(v1::ReportRequest { proxy: orders.proxy.clone(), incarnation: 7, ..Default::default() });
     request.extensions_mut().insert(Caller(orders.identity().map(|identity| (identity, "00".into())), Arc::default()));

@@ -273,18 +273,22 @@ async fn keys_are_fetched_and_stay_while_their_issuer_is_away() {
         // Elsewhere nothing good is said: too much, no set, nothing.
         let keys = shop.catalog.worker.shared.keys.clone();
         assert!(keys.keyless().is_empty(), "nothing failed so far");
-        for (path, says) in [("/large", "x".repeat(2 << 20)), ("/html", "<html>".to_owned()), ("/gone", String::new())] {
+        let large = ("/large", "x".repeat(2 << 20), "the answer is larger than 1048576 bytes");
+        for (path, says, why) in [large, ("/html", "<html>".to_owned(), "is no JWK Set"), ("/gone", String::new(), "the answer is 500")] {
             desk.says(&says);
             shop.mesh.put(vec![issuer(on_catalog(), desk.url(path), true)]);
             assert_eq!(get(door, Some(&ours.token(&claims("ann"))), &[]).await.0, 401, "{path}");
             let told = keys.keyless();
             assert!(
-                matches!(&told[..], [one] if &*one.issuer.name == "tokenissuer.corp" && !one.why.is_empty() && !one.older_hold),
+                matches!(&told[..], [one] if &*one.issuer.name == "tokenissuer.corp" && one.why.contains(why) && !one.older_hold),
                 "{told:?}"
             );
         }
         let metrics = shop.catalog.worker.shared.metrics.encode();
         assert!(metrics.contains("organza_token_keys_fetched_total{issuer=\"TokenIssuer shop/corp\",result=\"failed\"}"), "{metrics}");
+        // Not the token's key is what is missing there.
+        let counted = "organza_token_refused_total{issuer=\"TokenIssuer shop/corp\",cause=\"no_keys\"} 3";
+        assert!(metrics.contains(counted), "{metrics}");
     })
     .await;
 }

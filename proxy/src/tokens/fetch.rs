@@ -7,7 +7,7 @@ use crate::limits;
 use crate::upstream::Way;
 use crate::worker::Worker;
 use futures_util::future::join_all;
-use identity::jwt::Keys;
+use identity::jwt::{Keys, KeysError};
 use model::backend::ExternalName;
 use model::token::{KeySource, KeysUrl, TokenIssuer};
 use model::{AppProtocol, ExternalHost, Key, Kind, Method, RequestHead, Scheme, Source};
@@ -89,7 +89,8 @@ fn report(worker: &Worker, store: &Store, issuer: &TokenIssuer, url: &KeysUrl, g
     match got {
         Ok(keys) => store.fetched(&issuer.key, url, Ok(Arc::new(keys))),
         Err(why) => {
-            tracing::warn!("keys of {by} cannot be fetched: {why}; those that are known hold");
+            let means = if store.keys(issuer).is_some() { "those that are known hold" } else { "none are known, and no token is believed" };
+            tracing::warn!("keys of {by} cannot be fetched: {why}; {means}");
             store.fetched(&issuer.key, url, Err(why));
         }
     }
@@ -110,7 +111,8 @@ async fn fetch(worker: &Rc<Worker>, url: &KeysUrl) -> Result<Keys, String> {
         None => Err(format!("no answer within {:?}", limits::KEYS_TIME)),
         Some(Err(error)) => Err(format!("{}, {}", error.fault.label(), error.why)),
         Some(Ok(answer)) if answer.status != 200 => Err(format!("the answer is {}", answer.status)),
-        // What is too long is left unread, and what was read of it is no set.
+        // What is too long is left unread.
+        Some(Ok(answer)) if answer.cut => Err(format!("the answer {}", KeysError::TooLarge)),
         Some(Ok(answer)) => Keys::parse(&answer.body).map_err(|error| format!("the answer {error}")),
     }
 }

@@ -34,7 +34,7 @@ fn newer_keys_are_waited_for_a_moment_and_so_many_tokens_are_remembered() {
         // Nobody fetches.
         let found = [issuer.clone()];
         let (verified, time) = took(verified(&web.worker, &found, &token, 0)).await;
-        assert!(matches!(verified, Err((_, Refused::UnknownKey))));
+        assert!(matches!(verified, Err((_, Refused::NoKeys))));
         assert_eq!(time, limits::KEYS_WAIT);
         let token = Arc::new(claims::token(&serde_json::Map::new()));
         let believed = Verified { issuer, keys: Arc::default(), token, until: 1 };

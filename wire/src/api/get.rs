@@ -168,6 +168,12 @@ pub struct ProxyResources {
     pub generation: u64,
     pub subscriptions: Vec<String>,
     pub items: Vec<Resource>,
+    /// Issuers of tokens of which it has no keys, and why it cannot fetch them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keyless: BTreeMap<String, String>,
+    /// Some of these it will be told when it calls the host that was asked about, and not before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_call: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

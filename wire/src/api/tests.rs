@@ -116,8 +116,14 @@ fn what_users_see_is_as_it_was_recorded() {
     recorded(&mut names, "proxies.json", &ProxyList { generation: 12, items: vec![proxy()] });
     let resource = Resource { key: text("files/service/shop/web"), version: text("8c2f"), encoded: Some(text("CgA=")) };
     let hidden = Resource { key: text("files/certificate/shop/door"), version: text("11aa"), encoded: None };
-    let resources =
-        ProxyResources { proxy: text("web-v1"), generation: 12, subscriptions: vec![text("self")], items: vec![resource, hidden] };
+    let resources = ProxyResources {
+        proxy: text("web-v1"),
+        generation: 12,
+        subscriptions: vec![text("self")],
+        items: vec![resource, hidden],
+        keyless: [(text("TokenIssuer shop/corp"), text("no answer within 5s"))].into(),
+        first_call: true,
+    };
     recorded(&mut names, "resources.json", &resources);
     recorded(&mut names, "services.json", &ServiceList { generation: 12, items: vec![service()] });
     recorded(&mut names, "routes.json", &RouteList { generation: 12, items: vec![route()] });

@@ -87,6 +87,7 @@ fn each_thing_that_is_wrong_is_one_fact() {
             |t| {
                 let told = json!({"severity": "error", "file": "a.yaml", "line": 1, "column": 1, "object": "TokenIssuer shop/corp", "path": "spec.jwks.uri", "reason": "KeysNotFetched",
                     "message": "edge cannot fetch its keys", "fix": "mend it"});
+                t.status.problems.push(serde_json::from_value(told.clone()).unwrap());
                 t.problems.items.push(serde_json::from_value(told).unwrap());
             },
             Mark::Bad,

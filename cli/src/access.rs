@@ -229,7 +229,7 @@ pub fn identity(name: &str, namespace: &str, proxies: Option<&ProxyList>, trust_
 
 pub async fn live(client: &Client, proxy: &Proxy) -> Outcome<Called> {
     let acknowledged: ProxyResources = client.get(&path::resources(&proxy.name)).await?;
-    Ok(Called::new(explain::compile(&acknowledged)?, &proxy.namespace, &proxy.name))
+    Ok(Called::new(explain::compile(&acknowledged)?, &proxy.namespace, &proxy.name).without_keys(acknowledged.keyless))
 }
 
 async fn matrix(args: MatrixArgs) -> Outcome {

@@ -16,6 +16,7 @@ use base64::Engine;
 use clap::Args;
 use judged::{Proofs, Whence};
 use model::Change;
+use model::url::escaped;
 use proxy::Snapshot;
 use proxy::tokens::{self, Token};
 use question::{From, Question};
@@ -39,7 +40,7 @@ Examples:
   organza explain GET http://shop.example.com:8080/old --from gateway/shop --expect 301 -o json
 
 -o json prints one object, in the words of the access log: entry, listener, route, place, rule, rule_index, match_index, host, matched,
-filters, sent, split (backend, weight, percent, filters, sent, refused), request_timeout_ms, backend_timeout_ms, retry; outcome is forward, answer,
+filters, sent, split (backend, weight, percent, filters, sent, refused), request_timeout_ms, backend_timeout_ms, retry; outcome is forward, denied, answer,
 refused, outside or no_connection, with response_code, location, fault, reason, verdict_by, alike; not_taken lists rules that came close.
 Of a running mesh also what that proxy found out: left_out (service, endpoint, state, cause, since_ms, left_ms), breakers
 and crowded.";
@@ -116,16 +117,13 @@ pub async fn run(args: ExplainArgs) -> Outcome {
     let state = seen.map(|(proxy, services)| State::of(&services, &proxy, &story.backends()));
     match args.output {
         Output::Text => {
-            print!("{}", story.text());
+            print!("{}", story.text(judged.denies()));
             judged.lines().iter().for_each(|line| println!("  {line}"));
             state.iter().flat_map(State::lines).for_each(|line| println!("  {line}"));
             println!("{whence}");
-            if let Some(hint) = story.is_outside().then_some(hint(&args, &question).await).flatten() {
-                println!("{hint}");
-            }
         }
         Output::Json => {
-            let mut told = story.to_json();
+            let mut told = story.to_json(judged.denies());
             told["access"] = judged.to_json();
             told["authentication"] = judged.authentication_to_json();
             told["limits"] = judged.limits_to_json();
@@ -138,7 +136,11 @@ pub async fn run(args: ExplainArgs) -> Outcome {
     }
     let (verdicts, places): (Vec<String>, Vec<String>) = args.expect.iter().cloned().partition(|word| word == "Allow" || word == "Deny");
     if let Some(other) = verdicts.iter().find(|word| !judged.is(word)) {
-        return Err(Failure::problem(format!("expected {other}, got:\n{}", judged.lines().join("\n"))));
+        let told = match judged.lines() {
+            lines if lines.is_empty() => format!(" no verdict, for nobody of the mesh is asked: {}", story.ends()),
+            lines => format!(":\n{}", lines.join("\n")),
+        };
+        return Err(Failure::problem(format!("expected {other}, got{told}")));
     }
     if places.is_empty() || story.goes_to(&places) {
         return Ok(());
@@ -170,38 +172,29 @@ fn claims(path: &Path) -> Outcome<Token> {
     }
 }
 
-/// A proxy asks for a service when it is first called: what it has not asked for yet, its acknowledged resources do not tell.
-async fn hint(args: &ExplainArgs, question: &Question) -> Option<String> {
-    let From::Workload { namespace, name } = &question.from else { return None };
-    if !args.files.is_empty() {
-        return None;
-    }
-    let services: ServiceList = args.ask.client().await.ok()?.get(path::SERVICES).await.ok()?;
-    let host = question.head.host().to_ascii_lowercase();
-    let called = |s: &&wire::api::Service| (host.contains('.') || s.namespace == *namespace) && s.hostnames.contains(&host);
-    let service = services.items.iter().find(called)?;
-    let (to, from) = (format!("{}/{}", service.namespace, service.name), format!("{namespace}/{name}"));
-    Some(format!(
-        "but {to} is a service of this mesh, which {from} has not called yet: its proxy asks for it on first use. Ask files with -f"
-    ))
-}
-
-/// What is asked: files, of which nobody can say who answers, or what a proxy has acknowledged.
+/// What is asked: files, of which nobody can say who answers, or what a proxy has acknowledged, with the issuers of which it has no keys.
 enum Known {
     Files(Snapshot),
-    Proxy(Snapshot),
+    Proxy(Snapshot, BTreeMap<String, String>),
 }
 
 impl Known {
     fn table(&self) -> &Table {
         match self {
-            Self::Files(snapshot) | Self::Proxy(snapshot) => &snapshot.table,
+            Self::Files(snapshot) | Self::Proxy(snapshot, _) => &snapshot.table,
         }
     }
 
     fn snapshot(&self) -> &Snapshot {
         match self {
-            Self::Files(snapshot) | Self::Proxy(snapshot) => snapshot,
+            Self::Files(snapshot) | Self::Proxy(snapshot, _) => snapshot,
+        }
+    }
+
+    fn keyless(&self) -> BTreeMap<String, String> {
+        match self {
+            Self::Files(_) => BTreeMap::new(),
+            Self::Proxy(_, keyless) => keyless.clone(),
         }
     }
 }
@@ -214,10 +207,15 @@ async fn live(args: &ExplainArgs, question: &Question) -> Outcome<(Known, String
     let client = args.ask.client().await?;
     let proxies: ProxyList = client.get(path::PROXIES).await?;
     let proxy = asked(&proxies, &question.from)?;
-    let acknowledged: ProxyResources = client.get(&path::resources(&proxy.name)).await?;
-    let whence = format!("as proxy {} has acknowledged it, generation {}", proxy.name, acknowledged.generation);
+    // A proxy asks for a service when it is first called, and would ask for this one.
+    let host = escaped(&question.head.host().to_ascii_lowercase());
+    let asked = if host.is_empty() { path::resources(&proxy.name) } else { path::resources_with(&proxy.name, &host) };
+    let acknowledged: ProxyResources = client.get(&asked).await?;
+    let first = if acknowledged.first_call { ", and as it will be told at its first call there" } else { "" };
+    let whence = format!("as proxy {} has acknowledged it, generation {}{first}", proxy.name, acknowledged.generation);
     let services = client.get(path::SERVICES).await?;
-    Ok((Known::Proxy(compile(&acknowledged)?), whence, Some((proxy.name.clone(), services))))
+    let known = Known::Proxy(compile(&acknowledged)?, acknowledged.keyless);
+    Ok((known, whence, Some((proxy.name.clone(), services))))
 }
 
 /// What proxies would be told if these were all files of a mesh.

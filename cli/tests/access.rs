@@ -21,6 +21,16 @@ spec:
   limits: [{name: hourly, requests: 1, window: 1h, by: [{type: Identity}]}]
 ";
 
+const TOKENS: &str = "\
+apiVersion: organza.dev/v1alpha1
+kind: TokenIssuer
+metadata: {name: away, namespace: prod}
+spec:
+  targetRefs: [{kind: Service, name: orders}]
+  issuer: https://issuer.example
+  jwks: {uri: 'http://127.0.0.1:PORT/jwks.json'}
+";
+
 fn sample(mesh: &Mesh, namespace: &str, name: &str, service_port: &str, more: &[&str]) -> Process {
     let (port, program) = (free_port().to_string(), organza().display().to_string());
     let join = ["run", "-n", namespace, "--service", name, "--port", &port, "--service-port", service_port, "--"];
@@ -123,6 +133,12 @@ fn the_secure_shop_lets_in_whom_its_policies_name_and_nobody_else() {
     let (code, said, error) = explain("dev/web", "GET", &["--expect", "Deny", "-f", &files]);
     assert!(code == 0 && said.contains("denied by rule dev of ClusterAccessPolicy no-dev-in-prod (Admin)"), "{said}{error}");
 
+    // The ledger has called nobody: its proxy is asked as it would be at its first call.
+    let (code, said, error) = explain("prod/ledger", "DELETE", &["--expect", "Deny"]);
+    assert!(code == 0 && said.contains("  would go to 100 % prod/orders:80") && said.contains("at its first call there"), "{said}{error}");
+    let (code, _, error) = mesh.run(&["explain", "GET", "http://nobody.example/", "--from", "prod/ledger", "--expect", "Deny"]);
+    assert!(code == 1 && error.contains("expected Deny, got no verdict, for nobody of the mesh is asked: nobody.example:80"), "{error}");
+
     // Nobody reads any more; nothing is restarted.
     let (before, after) = ACCESS.split_once("  - name: prod-reads").expect("the rule");
     let (_, rest) = after.split_once("---").expect("the next policy");
@@ -138,6 +154,18 @@ fn the_secure_shop_lets_in_whom_its_policies_name_and_nobody_else() {
     assert_eq!(status(&mesh, web, "POST", "http://orders/orders"), "200");
     assert_eq!(status(&mesh, web, "POST", "http://orders/orders"), "429");
     assert_eq!(status(&mesh, web, "DELETE", "http://orders/orders"), "403");
+
+    // Keys that cannot be had: the issuer's status says so, and so does whoever is asked what would become of a token.
+    mesh.write("tokens.yaml", &TOKENS.replace("PORT", &free_port().to_string()));
+    eventually("it is told", SOON, || mesh.run(&["status"]).1.contains("TokenIssuer prod/away"));
+    let (_, said, error) = mesh.run(&["get", "tokenissuers", "-n", "prod", "-o", "yaml"]);
+    assert!(said.contains("reason: KeysNotFetched") && said.contains("it has none and believes no token"), "{said}{error}");
+    let (_, said, error) = mesh.run(&["validate", "-f", &mesh.config().join("tokens.yaml").display().to_string(), "--live"]);
+    assert!(said.contains("cannot fetch its keys"), "{said}{error}");
+    let claims = mesh.home().join("claims.json").display().to_string();
+    std::fs::write(&claims, r#"{"iss": "https://issuer.example", "sub": "ann"}"#).expect("a file");
+    let (code, said, error) = explain("prod/ledger", "GET", &["--claims", &claims, "--expect", "Allow"]);
+    assert!(code == 1 && said.contains("401, for the proxy has no keys of TokenIssuer prod/away"), "{said}{error}");
 
     orders.stop(SOON);
     ledger.stop(SOON);

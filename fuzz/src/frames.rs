@@ -47,7 +47,7 @@ async fn answer(exchange: Exchange, taken: Rc<RefCell<Vec<Taken>>>) {
         }
     }
     let trailers: Option<HeaderBlock> = body.trailers();
-    taken.borrow_mut().push((head, bytes, length));
+    taken.borrow_mut().push((*head, bytes, length));
     let Ok(mut to) = responder.respond(&ResponseHead::with_status(200), Length::Open) else { return };
     if to.send(Bytes::from_static(b"answer")).await.is_ok() {
         let _ = to.finish(trailers.as_ref()).await;

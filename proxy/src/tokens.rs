@@ -22,7 +22,7 @@ use model::{Change, Fault, Key, Kind, Listener, RequestHead, Resource};
 use policy::Place;
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use transport::rt;
 
@@ -175,8 +175,9 @@ pub fn would(snapshot: &Snapshot, door: Door<'_>, token: Option<&Token>, head: &
     }
 }
 
-/// What is made of a caller with this token at a door, in words, and whether it gets any further; `None` where nobody reads tokens.
-pub fn told(snapshot: &Snapshot, door: Door<'_>, token: Option<&Token>) -> Option<(bool, String)> {
+/// What is made of a caller with this token at a door, in words, and whether it gets any further; `None` where nobody reads tokens. `keyless`: issuers
+/// of which the proxy there has no keys, and why.
+pub fn told(snapshot: &Snapshot, door: Door<'_>, token: Option<&Token>, keyless: &BTreeMap<String, String>) -> Option<(bool, String)> {
     let called = match door {
         Door::Workload(workload, port) => Called::of(snapshot, workload, port),
         Door::Gateway(_) => Called::default(),
@@ -187,7 +188,10 @@ pub fn told(snapshot: &Snapshot, door: Door<'_>, token: Option<&Token>) -> Optio
     let first = found.first()?;
     Some(match token {
         Some(token) => match found.iter().find(|issuer| !issuer.said.issuer.is_empty() && issuer.said.issuer == token.issuer) {
-            Some(issuer) => (true, format!("a token of {}, as {} believes it", token.issuer, by(issuer))),
+            Some(issuer) => match keyless.get(&by(issuer)) {
+                None => (true, format!("a token of {}, as {} believes it", token.issuer, by(issuer))),
+                Some(why) => (false, format!("401, for the proxy has no keys of {} and cannot fetch them: {why}", by(issuer))),
+            },
             None => (false, format!("401, for no issuer of tokens here is {:?}", token.issuer)),
         },
         None => match found.iter().find(|issuer| issuer.said.required) {

@@ -26,6 +26,8 @@ pub struct Called {
     token: Option<Token>,
     /// Whose key the caller brings.
     consumer: Option<Consumer>,
+    /// Issuers of tokens of which the proxy has no keys, and why.
+    keyless: BTreeMap<String, String>,
 }
 
 /// What a caller comes with.
@@ -73,7 +75,14 @@ impl Verdict {
 
 impl Called {
     pub fn new(snapshot: Snapshot, namespace: &str, proxy: &str) -> Self {
-        Self { snapshot, workload: Key::new(Source::organza(), Kind::Workload, namespace, proxy), token: None, consumer: None }
+        let workload = Key::new(Source::organza(), Kind::Workload, namespace, proxy);
+        Self { snapshot, workload, token: None, consumer: None, keyless: BTreeMap::new() }
+    }
+
+    /// By a proxy that cannot fetch the keys of these issuers.
+    #[must_use]
+    pub fn without_keys(self, keyless: BTreeMap<String, String>) -> Self {
+        Self { keyless, ..self }
     }
 
     /// Asked by callers whose token says this, and is believed.
@@ -98,7 +107,8 @@ impl Called {
     pub fn with(&self, access: &[Resource]) -> Self {
         let changes: Vec<Change> = access.iter().cloned().map(Change::Put).collect();
         let snapshot = self.snapshot.apply(self.snapshot.generation + 1, &changes, &BTreeMap::new());
-        Self { snapshot, workload: self.workload.clone(), token: self.token.clone(), consumer: self.consumer.clone() }
+        let (workload, token, consumer) = (self.workload.clone(), self.token.clone(), self.consumer.clone());
+        Self { snapshot, workload, token, consumer, keyless: self.keyless.clone() }
     }
 
     /// As if one process had joined for the service.
@@ -126,7 +136,7 @@ impl Called {
         let key = workload.key.clone();
         changes.push(Change::Put(Resource::Workload(Arc::new(workload))));
         let snapshot = Snapshot::default().apply(1, &changes, &BTreeMap::new());
-        let called = Self { snapshot, workload: key, token: None, consumer: None };
+        let called = Self { snapshot, workload: key, token: None, consumer: None, keyless: BTreeMap::new() };
         match called.ports().is_empty() {
             true => {
                 Err(Failure::problem(format!("the files declare no Service {namespace}/{service}")).remedy("name one that stands in them"))
@@ -172,7 +182,7 @@ impl Called {
     fn proofs(&self, behind: u16) -> Vec<(bool, String)> {
         let at = At::Workload { workload: &self.workload, port: behind };
         let standing = Standing { consumer: self.consumer.as_ref(), ..Standing::stranger(at) };
-        let token = tokens::told(&self.snapshot, tokens::Door::Workload(&self.workload, behind), self.token.as_ref());
+        let token = tokens::told(&self.snapshot, tokens::Door::Workload(&self.workload, behind), self.token.as_ref(), &self.keyless);
         token.into_iter().chain(consumers::told(&self.snapshot, &standing)).collect()
     }
 

@@ -136,7 +136,7 @@ fn at_gateway(
     let asks = question.bytes.is_none().then(|| proxy::authorizers::of(snapshot, &standing)).into_iter().flatten();
     judged.asks.extend(asks.map(|asks| (who.clone(), asks)));
     let read = question.bytes.is_none().then(|| {
-        let token = tokens::told(snapshot, tokens::Door::Gateway(listener), token);
+        let token = tokens::told(snapshot, tokens::Door::Gateway(listener), token, &known.keyless());
         token.into_iter().chain(consumers::told(snapshot, &standing)).collect::<Vec<_>>()
     });
     let read = read.unwrap_or_default();
@@ -183,6 +183,13 @@ impl Judged {
 
     pub fn limits_to_json(&self) -> Value {
         json!(self.limits.iter().map(|(who, limit)| json!({"by": who, "limit": limit})).collect::<Vec<_>>())
+    }
+
+    /// Whether no request of this kind gets through: the gateway denies it, or everybody behind does.
+    pub fn denies(&self) -> bool {
+        let denies = |(_, verdict): &(String, Verdict)| verdict.word == "no";
+        let (gateway, behind): (Vec<_>, Vec<_>) = self.verdicts.iter().partition(|(who, _)| who.starts_with("Gateway "));
+        gateway.into_iter().any(denies) || (!behind.is_empty() && behind.into_iter().all(denies))
     }
 
     /// `Allow`: everybody who is asked allows; `Deny`: somebody denies.

@@ -9,6 +9,9 @@ use routing::explain::{Explanation, Outcome, Ran, Refused, Share};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
+/// As routing tells it, with its label's room.
+const GOES_TO: &str = "goes to    ";
+
 #[derive(Debug)]
 pub struct Story {
     request: String,
@@ -20,7 +23,7 @@ pub fn tell(known: &Known, question: &Question, peer: IpAddr) -> Story {
     let (head, table) = (&question.head, known.table());
     let explain = |asker: Asker<'_>| match known {
         Known::Files(snapshot) => explain(&snapshot.table, asker, head),
-        Known::Proxy(snapshot) => explain_live(snapshot, asker, head),
+        Known::Proxy(snapshot, _) => explain_live(snapshot, asker, head),
     };
     let explained = match &question.from {
         From::Gateway { namespace, name } => {
@@ -39,20 +42,20 @@ pub fn tell(known: &Known, question: &Question, peer: IpAddr) -> Story {
 }
 
 impl Story {
-    pub fn text(&self) -> String {
+    /// `denied`: it goes nowhere, for somebody on the way denies it.
+    pub fn text(&self, denied: bool) -> String {
         let mut text = format!("{} from {}\n", self.request, self.from);
         for line in self.explained.lines() {
-            text.push_str(&format!("  {line}\n"));
+            match line.strip_prefix(GOES_TO).filter(|_| denied) {
+                Some(rest) => text.push_str(&format!("  would go to{rest}\n")),
+                None => text.push_str(&format!("  {line}\n")),
+            }
         }
         text
     }
 
-    pub fn is_outside(&self) -> bool {
-        matches!(self.explained.outcome, Outcome::Outside { .. })
-    }
-
     /// One flat object, in the words of the access log; what there is nothing to say of is left out.
-    pub fn to_json(&self) -> Value {
+    pub fn to_json(&self, denied: bool) -> Value {
         let explained = &self.explained;
         let mut all = json!({"request": self.request, "from": self.from, "entry": explained.entry, "listener": explained.listener});
         let mut add = |more: Value| {
@@ -70,7 +73,7 @@ impl Story {
             }));
         }
         add(match &explained.outcome {
-            Outcome::Forward => json!({"outcome": "forward"}),
+            Outcome::Forward => json!({"outcome": if denied { "denied" } else { "forward" }}),
             Outcome::Answer { status, location } => json!({"outcome": "answer", "response_code": status, "location": location}),
             Outcome::Refused(why) => {
                 let mut told = json!({"outcome": "refused"});

@@ -125,4 +125,10 @@ spec:
         assert_eq!(verdict.word, if passes { "yes" } else { "no" }, "{words}: {}", verdict.why);
         assert!(passes || verdict.why == words, "{}", verdict.why);
     }
+    // A proxy that has no keys believes nobody, whatever he claims.
+    let keyless = [("TokenIssuer prod/corp".to_owned(), "no answer within 5s".to_owned())];
+    let called = called(false).without_keys(keyless.into()).bearing(Some(&corp));
+    let why = "401, for the proxy has no keys of TokenIssuer prod/corp and cannot fetch them: no answer within 5s";
+    assert_eq!(called.authentication(80), [(false, why.to_owned())]);
+    assert_eq!(called.verdicts(Some(&web), local, Some(80), Brought::Request(&head)).remove(0).1.word, "no");
 }

@@ -92,16 +92,20 @@ GET http://catalog/items?page=2 from default/web
                10 % default/catalog-v2:80
   not taken  rule canary: wants header x-canary = 1, got none
 ";
-    assert_eq!(story.text(), want);
+    assert_eq!(story.text(false), want);
     assert!(!story.goes_to(&["catalog-v2".into()]), "ten in a hundred are not all");
     assert!(story.goes_to(&["catalog-v1".into(), "default/catalog-v2:80".into()]));
     assert_eq!(story.ends(), "default/catalog-v1:80 and default/catalog-v2:80");
+    // Where somebody denies it, it goes nowhere.
+    let denied = want.replace("goes to      90", "would go to  90");
+    assert_eq!(story.text(true), denied);
+    assert_eq!(story.to_json(true)["outcome"], "denied");
 }
 
 #[test]
 fn a_header_decides_and_expect_sees_it() {
     let story = ask("http://catalog/items", &["X-Canary: 1"]);
-    let told = story.to_json();
+    let told = story.to_json(false);
     let decided = json!({
         "request": "GET http://catalog/items", "from": "default/web", "entry": "Service default/catalog port 80 (services.yaml:1)",
         "route": "HTTPRoute default/catalog", "place": "routes.yaml:3", "rule": "canary", "rule_index": 0, "match_index": 0, "host": "*",
@@ -116,21 +120,21 @@ fn a_header_decides_and_expect_sees_it() {
 fn a_service_without_routes_is_its_own_backend_and_strangers_are_named() {
     assert!(ask("http://web/", &[]).goes_to(&["web".into()]));
     let story = ask("http://catalogue/", &[]);
-    assert!(story.is_outside() && !story.goes_to(&["catalog".into()]));
-    assert_eq!(story.to_json()["alike"], json!(["catalog"]));
-    let text = story.text();
+    assert!(story.to_json(false)["outcome"] == "outside" && !story.goes_to(&["catalog".into()]));
+    assert_eq!(story.to_json(false)["alike"], json!(["catalog"]));
+    let text = story.text(false);
     assert!(text.contains("did you mean catalog?") && text.contains("leaves the mesh as it is, for catalogue:80"), "{text}");
 }
 
 #[test]
 fn a_refusal_is_told_in_the_words_of_the_access_log() {
     let story = ask("http://catalog:81/", &[]);
-    let told = story.to_json();
+    let told = story.to_json(false);
     assert_eq!(
         (&told["outcome"], &told["response_code"], &told["fault"], &told["verdict_by"]),
         (&json!("refused"), &json!(502), &json!("no_such_service"), &json!("Service default/catalog"))
     );
-    assert!(story.text().contains("502 no_such_service: service default/catalog has no port 81, only 80"), "{}", story.text());
+    assert!(story.text(false).contains("502 no_such_service: service default/catalog has no port 81, only 80"), "{}", story.text(false));
     assert!(story.goes_to(&["502".into()]) && !story.goes_to(&["404".into()]));
     assert_eq!(story.ends(), "502 no_such_service");
 }

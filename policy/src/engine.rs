@@ -87,6 +87,14 @@ impl Engine {
         self.enforced.sets(place).iter().any(|set| set.reads_paths)
     }
 
+    /// The first policy in force there that reads paths. Found when somebody asks, for hardly anybody does.
+    #[cold]
+    pub fn reader_of_paths(&self, place: &Place<'_>) -> Option<&Arc<AccessPolicy>> {
+        let sets = self.enforced.sets(place).into_iter().filter(|set| set.reads_paths);
+        let actions = sets.flat_map(|set| &set.tiers).flat_map(|actions| [&actions.deny, &actions.allow]);
+        actions.flat_map(Rules::policies).filter(|policy| reads_paths(policy)).min_by(|a, b| a.key.cmp(&b.key))
+    }
+
     /// Whether any policy, also one that is only tried out, reads to which host a request goes.
     pub fn reads_hosts(&self) -> bool {
         self.reads_hosts
@@ -160,6 +168,10 @@ fn matches(policy: &AccessPolicy) -> impl Iterator<Item = &AccessMatch> {
     policy.rules.iter().flat_map(|r| &r.clauses).flat_map(|c| &c.0).flat_map(|g| &g.0).flat_map(|t| &t.any)
 }
 
+fn reads_paths(policy: &AccessPolicy) -> bool {
+    matches(policy).any(|one| matches!(one, AccessMatch::Path(_)))
+}
+
 fn add(targets: &mut Targets<Set>, policy: &Arc<AccessPolicy>) {
     let mut done: Vec<&AccessTarget> = Vec::new();
     for target in &policy.targets {
@@ -172,7 +184,7 @@ fn add(targets: &mut Targets<Set>, policy: &Arc<AccessPolicy>) {
 
 impl Set {
     fn add(&mut self, policy: &Arc<AccessPolicy>) {
-        self.reads_paths |= matches(policy).any(|one| matches!(one, AccessMatch::Path(_)));
+        self.reads_paths |= reads_paths(policy);
         let actions = &mut self.tiers[policy.tier as usize];
         match policy.action {
             Action::Allow => actions.allow.add(policy),

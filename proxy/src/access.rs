@@ -282,7 +282,8 @@ fn judge(worker: &Worker, snapshot: &Snapshot, standing: &Standing<'_>, moment: 
     let (namespace, verdict) = decide(snapshot, standing, &called, moment).inspect_err(|stop| {
         if stop.fault == Fault::MalformedRequest {
             let help = "Requests that were refused because a policy reads paths and theirs can be read in two ways";
-            worker.shared.metrics.counter("organza_access_ambiguous_path", help, &[]).add(1.0);
+            let policy = stop.by.as_deref().unwrap_or("");
+            worker.shared.metrics.counter("organza_access_ambiguous_path", help, &[("policy", policy)]).add(1.0);
         }
     })?;
     let rehearsed = verdict.rehearsed.map(|rehearsed| rehearse(worker, &rehearsed));
@@ -355,7 +356,7 @@ fn decide<'s>(
         && !routing::reads_one_way(request.path)
         && engine.reads_paths(&place)
     {
-        return Err(Stop::new(Fault::MalformedRequest, "the path can be read in two ways, and access depends on it"));
+        return Err(ambiguous(engine, &place));
     }
     let namespace = match standing.at {
         At::Workload { workload, .. } => &workload.namespace,
@@ -363,6 +364,17 @@ fn decide<'s>(
     };
     let verdict = engine.decide(&place, &attributes(standing, ports, moment));
     Ok((namespace, verdict))
+}
+
+/// Whose word depends on how the path is read.
+#[cold]
+fn ambiguous(engine: &Engine, place: &Place<'_>) -> Stop {
+    let by: Option<Arc<str>> = engine.reader_of_paths(place).map(|policy| policy.origin.object.to_string().into());
+    let why = match &by {
+        Some(by) => format!("the path can be read in two ways, and access depends on it: {by} reads paths"),
+        None => "the path can be read in two ways, and access depends on it".to_owned(),
+    };
+    Stop { by, secret: is_secret(engine, place.namespace()), ..Stop::new(Fault::MalformedRequest, why) }
 }
 
 /// What is asked of [`would`].
@@ -407,7 +419,7 @@ pub fn would(snapshot: &Snapshot, standing: &Standing<'_>, asked: Asked<'_>) -> 
         Asked::Opened | Asked::Request(_) => Ok(()),
     };
     match (decide(snapshot, standing, &called, moment), proven) {
-        (Err(stop), _) => Told { allowed: false, why: stop.why, by: None, rule: None, dry_run: None },
+        (Err(stop), _) => Told { allowed: false, why: stop.why, by: stop.by, rule: None, dry_run: None },
         (Ok((_, verdict)), Err(stop)) if verdict.is_allowed() => {
             Told { allowed: false, why: stop.why, by: stop.by, rule: None, dry_run: None }
         }
@@ -422,9 +434,13 @@ pub fn would(snapshot: &Snapshot, standing: &Standing<'_>, asked: Asked<'_>) -> 
 }
 
 fn denied(engine: &Engine, namespace: &str, decided: &Decided<'_>) -> Stop {
-    let secret = engine.settings(namespace).is_some_and(|settings| settings.explain_denials == ExplainDenials::Never);
     let rule = decided.because.rule().map(|rule| rule.name.clone());
-    Stop { by: decided.because.by(), rule, secret, ..Stop::new(Fault::AccessDenied, decided.to_string()) }
+    Stop { by: decided.because.by(), rule, secret: is_secret(engine, namespace), ..Stop::new(Fault::AccessDenied, decided.to_string()) }
+}
+
+/// Whether callers are told no policy there.
+fn is_secret(engine: &Engine, namespace: &str) -> bool {
+    engine.settings(namespace).is_some_and(|settings| settings.explain_denials == ExplainDenials::Never)
 }
 
 /// Counts what was denied, and says by which configuration.

@@ -201,6 +201,7 @@ fn who_reads_paths_says_so() {
     let labels = Labels::new();
     let place = |namespace| Place::Workload { namespace, labels: &labels, services: &[] };
     assert!(engine.reads_paths(&place("shop")) && !engine.reads_paths(&place("dev")));
+    assert_eq!((engine.reader_of_paths(&place("shop")), engine.reader_of_paths(&place("dev"))), (Some(&deny), None));
 }
 
 #[test]

@@ -139,6 +139,29 @@ async fn every_refusal_says_why_to_whom_may_know() {
     .await;
 }
 
+#[tokio::test]
+async fn a_path_that_can_be_read_in_two_ways_is_refused_in_the_name_of_who_reads_it() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let door = shop.web.named("catalog", HTTP);
+        let other = policy("a-web", Action::Deny, on_catalog(), vec![any_of([account("dev")])]);
+        shop.mesh.put(vec![other, policy("no-admin", Action::Deny, on_catalog(), vec![any_of([path("/admin")])])]);
+        let (status, _, body) = get(door, "catalog", "/a%2f..%2fadmin").await;
+        let why = "the path can be read in two ways, and access depends on it: AccessPolicy shop/no-admin reads paths";
+        assert_eq!((status, body), (400, format!("malformed_request: {why}\n")));
+        let record = shop.catalog.failed("malformed_request").await;
+        assert_eq!((&record["verdict_by"], &record["reason"]), (&"AccessPolicy shop/no-admin".into(), &why.into()));
+        let metrics = shop.catalog.worker.shared.metrics.encode();
+        let line = "organza_access_ambiguous_path_total{policy=\"AccessPolicy shop/no-admin\"} 1";
+        assert!(metrics.contains(line), "{metrics}");
+        shop.mesh.put(vec![settings(DefaultAccess::AllowMeshed, Egress::Any, ExplainDenials::Never)]);
+        assert_eq!(get(door, "catalog", "/a%2f..%2fadmin").await.2, "malformed_request\n");
+        assert_eq!(backend.requests(), 0);
+    })
+    .await;
+}
+
 /// What is counted of what was allowed at the called side, ascending.
 fn allowed(shop: &Shop) -> Vec<String> {
     let metrics = shop.catalog.worker.shared.metrics.encode();

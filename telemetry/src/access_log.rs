@@ -180,6 +180,8 @@ fn fields(record: &Record, to: &mut impl Fields) {
     to.put_some("injected_by", record.injected_by.as_deref());
     to.put_some("consumer", record.consumer.as_deref());
     to.put_some("api", record.api.as_deref());
+    to.put_some("token_issuer", record.token_issuer.as_deref().map(|name| cut(name, limits::DETAIL_BYTES)));
+    to.put_some("token_subject", record.token_subject.as_deref().map(|name| cut(name, limits::DETAIL_BYTES)));
     to.put("generation", record.generation);
     if let Some(trace) = &record.trace {
         to.put("trace_id", trace.context.trace_id_text());

@@ -235,6 +235,9 @@ pub struct Record {
     /// Who consumed which API, where a gateway knows.
     pub consumer: Option<Arc<str>>,
     pub api: Option<Arc<str>>,
+    /// Who issued the token that the request brought and that was believed, and whose it is. Nothing else that it says is held.
+    pub token_issuer: Option<Arc<str>>,
+    pub token_subject: Option<Arc<str>>,
     /// Generation of the configuration that decided.
     pub generation: u64,
     pub trace: Option<Trace>,
@@ -282,6 +285,8 @@ impl Record {
             injected_by: None,
             consumer: None,
             api: None,
+            token_issuer: None,
+            token_subject: None,
             generation: 0,
             trace: None,
             request_id: String::new(),

@@ -62,8 +62,12 @@ impl<'c> Judged<'c> {
         Ok(Self { client, place, who, worker })
     }
 
-    /// What the record says of who consumes what.
+    /// What the record says of who brings it: whose token, and who consumes what.
     pub fn note(&self, record: &mut Record) {
+        if let Some(token) = &self.who.token {
+            record.token_issuer = Some(token.issuer.clone());
+            record.token_subject = Some(token.subject.clone()).filter(|subject| !subject.is_empty());
+        }
         let Some(consumer) = &self.who.consumer else { return };
         record.consumer = Some(consumer.name.clone());
         record.api = match &self.place {

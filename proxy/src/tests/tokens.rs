@@ -209,6 +209,36 @@ async fn routes_of_a_gateway_and_limits_read_what_tokens_say() {
     .await;
 }
 
+#[tokio::test]
+async fn the_record_of_a_stranger_says_whose_token_it_brought_and_nothing_else_of_it() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let (ours, theirs, listener) = (Issuer::new("k1"), Issuer::new("k1"), key(Kind::Listener, "edge.web"));
+        let rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        let of_bob = any_of([AccessMatch::Claim { path: vec!["sub".into()], value: TextMatch::Exact("bob".into()) }]);
+        shop.mesh.put(vec![
+            resources::listener(80, None),
+            resources::route(Target::Listener(listener.clone()), rule),
+            issuer(AccessTarget::Gateway(key(Kind::Gateway, "edge")), inline(&[&ours]), false),
+            access("no-bob", Action::Deny, AccessTarget::Listener(listener), vec![of_bob]),
+        ]);
+        let mut gateway = shop.mesh.proxy("gateway");
+        let door = gateway.gateway(80);
+        let bob = ours.token(&claims("bob"));
+        let cases = [(Some(&*bob), 403, Some("bob")), (None, 200, None)];
+        let (ann, eve) = (ours.token(&claims("ann")), theirs.token(&claims("eve")));
+        for (token, status, subject) in cases.into_iter().chain([(Some(&*ann), 200, Some("ann")), (Some(&*eve), 401, None)]) {
+            assert_eq!(get(door, token, &[]).await.0, status);
+            let record = gateway.record().await;
+            let told = (record["token_issuer"].as_str(), record["token_subject"].as_str());
+            assert_eq!(told, (subject.map(|_| ISS), subject), "{record}");
+            assert!(!record.to_string().contains("reader") && !token.is_some_and(|token| record.to_string().contains(token)), "{record}");
+        }
+    })
+    .await;
+}
+
 /// A server of keys that can be told what to say.
 struct Desk {
     address: SocketAddr,

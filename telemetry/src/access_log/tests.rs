@@ -143,6 +143,7 @@ fn both_forms_have_every_field_and_every_field_is_documented() {
     (record.sni, record.client) = (some("catalog.example"), Some([10, 0, 0, 1].into()));
     (record.source_address, record.endpoint) = (Some(([10, 0, 0, 2], 999).into()), Some(([10, 0, 0, 3], 80).into()));
     (record.injected_by, record.consumer, record.api) = (some("f"), some("c"), some("shop/catalog"));
+    (record.token_issuer, record.token_subject) = (some("https://issuer.example"), some("ann"));
     let service = crate::Destination { host: "catalog.shop.svc".into(), name: "catalog".into(), namespace: "shop".into() };
     record.dialled_service = Some(Arc::new(service));
     let (told, context) =

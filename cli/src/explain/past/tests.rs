@@ -33,6 +33,20 @@ GET /items at catalog-1 (destination, mutual_tls)
   why        access_denied: no rule allows it, by AccessPolicy shop/catalog, rule admins
 ";
     assert_eq!(text(&[caller, called]), want);
+    let stranger = json!({
+        "method": "GET", "authority": "shop.example", "path": "/admin", "proxy": "edge", "reporter": "source", "security": "tls", "listener": "shop/edge/web",
+        "source_principal": "spiffe://organza.local/ns/shop/sa/edge", "source_workload": "edge", "source_address": "10.0.0.9:4711",
+        "token_issuer": "https://issuer.example", "token_subject": "ann", "response_code": 403, "fault": "access_denied",
+    });
+    let want = "\
+GET shop.example/admin at edge (source, tls)
+  from       a stranger at 10.0.0.9:4711
+  token      ann, issued by https://issuer.example
+  listener   shop/edge/web
+  answer     403 after ? ms
+  why        access_denied
+";
+    assert_eq!(text(&[stranger]), want);
     assert_eq!(text(&[json!({"protocol": "tcp", "proxy": "web-1"})]), "TCP at web-1 (source, none)\n");
 }
 

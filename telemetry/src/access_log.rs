@@ -176,7 +176,7 @@ fn fields(record: &Record, to: &mut impl Fields) {
     }
     to.put_some("backend", record.backend());
     to.put_some("endpoint", record.endpoint.map(|a| a.to_string()));
-    to.put("attempt", record.attempt);
+    to.put("attempt", record.tried());
     to.put_some("injected_by", record.injected_by.as_deref());
     to.put_some("consumer", record.consumer.as_deref());
     to.put_some("api", record.api.as_deref());

@@ -228,7 +228,7 @@ pub struct Record {
     pub verdict_rule: Option<Arc<str>>,
     /// What policies that are only tried out would have decided, where that differs.
     pub dry_run: Option<Arc<str>>,
-    /// Which try this was answered on; 1 is the first.
+    /// Which try this was answered on, or would be ([`Record::tried`]); 1 is the first.
     pub attempt: u32,
     /// The fault policy that disturbed it, if any.
     pub injected_by: Option<Arc<str>>,
@@ -308,6 +308,11 @@ impl Record {
             Way::Routed(decided) => Some(decided),
             Way::Undecided | Way::Application | Way::Outside => None,
         }
+    }
+
+    /// The try that was answered; 0 where nothing was tried, for nobody was found or asked who could be.
+    pub fn tried(&self) -> u32 {
+        if self.endpoint.is_none() && self.attempt == 1 { 0 } else { self.attempt }
     }
 
     /// The backend in words: `shop/catalog:80`, `application`, `outside`.

@@ -152,6 +152,7 @@ async fn a_path_that_can_be_read_in_two_ways_is_refused_in_the_name_of_who_reads
         assert_eq!((status, body), (400, format!("malformed_request: {why}\n")));
         let record = shop.catalog.failed("malformed_request").await;
         assert_eq!((&record["verdict_by"], &record["reason"]), (&"AccessPolicy shop/no-admin".into(), &why.into()));
+        assert_eq!((&record["attempt"], &shop.web.record().await["attempt"]), (&0.into(), &1.into()), "tried by the caller's proxy alone");
         let metrics = shop.catalog.worker.shared.metrics.encode();
         let line = "organza_access_ambiguous_path_total{policy=\"AccessPolicy shop/no-admin\"} 1";
         assert!(metrics.contains(line), "{metrics}");

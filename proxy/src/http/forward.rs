@@ -85,15 +85,10 @@ pub async fn request(
     prepare::pass_trace(worker, head, record, sampling);
     match plan {
         Plan::Routed { decision, dialled } => {
-            let judged = match listener {
-                Some(listener) => {
-                    let place = Place::Gateway(listener, decision.route());
-                    Some(Judged::new(worker, &snapshot, client, place, head, Who { behind, token, consumer: None })?)
-                }
-                None => None,
-            };
-            judged.iter().for_each(|judged| judged.note(record));
-            record.dry_run = judged.as_ref().map_or(Ok(None), |judged| judged.admit(&snapshot, head))?;
+            let place = listener.map(|listener| Place::Gateway(listener, decision.route()));
+            let who = Who { behind, token, consumer: None };
+            let judged = place.map(|place| Judged::new(worker, &snapshot, client, place, head, who)).transpose()?;
+            judged.as_ref().map_or(Ok(()), |judged| judged.admit(&snapshot, head, record))?;
             let mut routed = Routed { worker, client, snapshot: &snapshot, decision, dialled, called, due, held };
             if inquiry::is_needed(&snapshot, Some(&decision)) {
                 let before = head.clone();
@@ -122,8 +117,7 @@ pub async fn request(
             let key = UpstreamKey::plain(address, inner(declared(service, client), client, head, &hop));
             let who = Who { behind, token, consumer: None };
             let judged = Judged::new(worker, &snapshot, client, Place::Workload(address.port()), head, who)?;
-            judged.note(record);
-            record.dry_run = judged.admit(&snapshot, head)?;
+            judged.admit(&snapshot, head, record)?;
             if inquiry::is_needed(&snapshot, None) {
                 let before = head.clone();
                 let mut asked = Box::pin(async {

@@ -63,7 +63,7 @@ impl<'c> Judged<'c> {
     }
 
     /// What the record says of who brings it: whose token, and who consumes what.
-    pub fn note(&self, record: &mut Record) {
+    fn note(&self, record: &mut Record) {
         if let Some(token) = &self.who.token {
             record.token_issuer = Some(token.issuer.clone());
             record.token_subject = Some(token.subject.clone()).filter(|subject| !subject.is_empty());
@@ -76,12 +76,15 @@ impl<'c> Judged<'c> {
         };
     }
 
-    /// Judges it for the first time, and counts it where it is allowed.
-    pub fn admit(&self, snapshot: &Snapshot, head: &RequestHead) -> Result<Option<Arc<str>>, Stop> {
+    /// Judges it for the first time, and counts it where it is allowed. The record says who brings it, and what policies that are tried out would decide.
+    ///
+    /// # Errors
+    /// If it is not let in.
+    pub fn admit(&self, snapshot: &Snapshot, head: &RequestHead, record: &mut Record) -> Result<(), Stop> {
+        self.note(record);
         let standing = self.standing()?;
-        let told = access::request(self.worker, snapshot, &standing, head, access::Time::First)?;
-        rates::take(self.worker, snapshot, &standing, head)?;
-        Ok(told)
+        record.dry_run = access::request(self.worker, snapshot, &standing, head, access::Time::First)?;
+        rates::take(self.worker, snapshot, &standing, head)
     }
 
     /// Judges it while it is carried, by its head as it was at first.

@@ -157,7 +157,7 @@ fn the_secure_shop_lets_in_whom_its_policies_name_and_nobody_else() {
 
     // Keys that cannot be had: the issuer's status says so, and so does whoever is asked what would become of a token.
     mesh.write("tokens.yaml", &TOKENS.replace("PORT", &free_port().to_string()));
-    eventually("it is told", SOON, || mesh.run(&["status"]).1.contains("TokenIssuer prod/away"));
+    eventually("it is told", SOON, || mesh.run(&["status"]).1.contains("cannot fetch its keys"));
     let (_, said, error) = mesh.run(&["get", "tokenissuers", "-n", "prod", "-o", "yaml"]);
     assert!(said.contains("reason: KeysNotFetched") && said.contains("it has none and believes no token"), "{said}{error}");
     let (_, said, error) = mesh.run(&["validate", "-f", &mesh.config().join("tokens.yaml").display().to_string(), "--live"]);

@@ -276,10 +276,13 @@ fn rows(edges: &[Edge]) -> Vec<Row> {
     let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
     // A stranger that was refused at the door called nobody: the edge says so, the table is of what was carried.
     let refused = |edge: &Edge| edge.source == "unknown" && edge.failures >= edge.requests;
-    for edge in edges.iter().filter(|edge| !edge.destination.is_empty() && !refused(edge)) {
+    let nobody = |edge: &Edge| edge.destination.is_empty() && edge.service.is_empty();
+    for edge in edges.iter().filter(|edge| !nobody(edge) && !refused(edge)) {
         let service = if edge.service.is_empty() { &edge.destination } else { &edge.service };
         let millis = |value: Option<f64>| value.map(|ms| Duration::from_secs_f64(ms.max(0.0) / 1e3));
         let security = match edge.security {
+            // It was sent to nobody.
+            _ if edge.destination.is_empty() => "–",
             Security::Plain => "plain",
             Security::Tls => "TLS",
             Security::Mtls => "mTLS",

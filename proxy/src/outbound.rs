@@ -17,7 +17,7 @@ use transport::{Stream, rt};
 
 /// One connection at such a listener.
 pub async fn named(worker: Rc<Worker>, stream: Stream, address: SocketAddr, local: Option<SocketAddr>, host: &str, port: u16) {
-    let mut record = Record::begin(rt::wall(), Reporter::Source, worker.shared.me.peer.clone(), worker.shared.me.peer.clone());
+    let mut record = Record::begin(rt::wall(), Reporter::Source, worker.shared.me.peer.clone(), worker.unknown());
     record.source_address = Some(address);
     let fail = |mut record: Record, stop: Stop| {
         record.outcome = Outcome::Failed(stop.fault);

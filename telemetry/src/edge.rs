@@ -24,6 +24,7 @@ pub struct EdgeId<N = Arc<str>> {
     pub service_namespace: N,
     pub service: N,
     pub destination_namespace: N,
+    /// Empty where nothing was sent to anybody; `security` then says nothing of a call.
     pub destination_workload: N,
     pub destination_version: N,
     pub protocol: Protocol,
@@ -59,15 +60,17 @@ impl Equivalent<EdgeId> for EdgeId<&str> {
 impl EdgeId {
     pub(crate) fn of(pair: &Pair) -> Self {
         let empty: Arc<str> = "".into();
+        // Who was chosen is meant, though nobody was reached.
+        let is_nobody = !pair.sent && pair.destination.is_unknown();
         Self {
             reporter: pair.reporter,
             source_namespace: pair.source.namespace.clone(),
             source_workload: pair.source.workload.clone(),
             source_version: pair.source.version.clone(),
             service_namespace: pair.service.as_ref().map_or_else(|| empty.clone(), |s| s.namespace.clone()),
-            service: pair.service.as_ref().map_or(empty, |s| s.name.clone()),
+            service: pair.service.as_ref().map_or_else(|| empty.clone(), |s| s.name.clone()),
             destination_namespace: pair.destination.namespace.clone(),
-            destination_workload: pair.destination.workload.clone(),
+            destination_workload: if is_nobody { empty.clone() } else { pair.destination.workload.clone() },
             destination_version: pair.destination.version.clone(),
             protocol: pair.protocol,
             security: pair.security,

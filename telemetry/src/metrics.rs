@@ -35,6 +35,8 @@ pub struct Pair {
     pub service: Option<Arc<Destination>>,
     pub protocol: Protocol,
     pub security: Security,
+    /// It left this proxy ([`Record::is_sent`]): no label tells it, the edge does.
+    pub sent: bool,
 }
 
 impl Pair {
@@ -46,6 +48,7 @@ impl Pair {
             service: record.dialled_service.clone(),
             protocol: record.protocol,
             security: record.security,
+            sent: record.is_sent(),
         }
     }
 }
@@ -305,6 +308,7 @@ struct Places {
     service: usize,
     protocol: Protocol,
     security: Security,
+    sent: bool,
 }
 
 impl Places {
@@ -316,6 +320,7 @@ impl Places {
             service: record.dialled_service.as_ref().map_or(0, |service| Arc::as_ptr(service) as usize),
             protocol: record.protocol,
             security: record.security,
+            sent: record.is_sent(),
         }
     }
 }

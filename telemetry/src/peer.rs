@@ -31,6 +31,10 @@ impl Peer {
         }
     }
 
+    pub fn is_unknown(&self) -> bool {
+        &*self.workload == UNKNOWN
+    }
+
     pub fn of_workload(workload: &Workload) -> Self {
         let label = |name: &str| workload.labels.get(name).cloned();
         Self {

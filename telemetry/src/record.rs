@@ -325,6 +325,11 @@ impl Record {
         }
     }
 
+    /// Whether it came as far as to leave this proxy, for whoever is called. Of what does not, nothing says how it would have been protected.
+    pub fn is_sent(&self) -> bool {
+        self.reporter == Reporter::Destination || self.endpoint.is_some()
+    }
+
     pub fn fault(&self) -> Option<Fault> {
         match self.outcome {
             Outcome::Failed(fault) => Some(fault),

@@ -146,7 +146,8 @@ fn certificates(list: &CertificateList, now: u64) -> Vec<Fact> {
     facts
 }
 
-/// Between members of the mesh nothing goes in plain; what does leaves it, or comes from outside.
+/// Between members of the mesh nothing goes in plain; what does leaves it, or comes from outside. What was refused before it was sent to anybody has no
+/// destination, and went in no way.
 fn edges(list: &EdgeList) -> Fact {
     let plain =
         list.items.iter().filter(|edge| edge.security == Security::Plain && !edge.source.is_empty() && !edge.destination.is_empty());

@@ -192,10 +192,17 @@ fn edge(edge: Edge) -> Shown {
     let says =
         |name: &str, version: &str| version.is_empty() || version == "latest" || version == name || name.ends_with(&format!("-{version}"));
     let end = |name: &str, version: &str| if says(name, version) { name.to_owned() } else { format!("{name} {version}") };
-    let to = if edge.destination.is_empty() { edge.service.clone() } else { end(&edge.destination, &edge.destination_version) };
+    // What was sent to nobody was protected in no way.
+    let is_sent = !edge.destination.is_empty();
+    let to = match (is_sent, &*edge.service) {
+        (true, _) => end(&edge.destination, &edge.destination_version),
+        (false, "") => "–".into(),
+        (false, service) => service.to_owned(),
+    };
     let millis =
         |value: Option<f64>| value.map_or("–".into(), |ms| crate::units::short(std::time::Duration::from_secs_f64(ms.max(0.0) / 1e3)));
     let security = match edge.security {
+        _ if !is_sent => "–",
         Security::Plain => "plain",
         Security::Tls => "TLS",
         Security::Mtls => "mTLS",

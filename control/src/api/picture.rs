@@ -237,6 +237,10 @@ impl Edge {
         self.total.0 = self.total.0.saturating_add(told.totals.requests);
         self.total.1 = self.total.1.saturating_add(told.totals.failures);
         self.seen = self.seen.max(told.seen);
+        // What was sent to nobody was not protected, nor was it in plain.
+        if told.id.destination_workload.is_empty() {
+            return;
+        }
         let security = super::told::security(told.id.security);
         self.mixed |= self.security.is_some_and(|other| other != security);
         self.security = Some(self.security.map_or(security, |other| other.min(security)));

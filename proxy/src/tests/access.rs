@@ -378,6 +378,38 @@ async fn requests_under_way_end_by_what_they_asked_for() {
     .await;
 }
 
+#[tokio::test]
+async fn what_a_gateway_refuses_is_no_call_of_anybody_and_what_it_sends_is() {
+    bounded(async {
+        let backend = Backend::http("catalog").await;
+        let mut shop = Shop::new(backend.address);
+        let rule = resources::rule(vec![resources::backend("catalog", HTTP, 1)]);
+        let listener = key(Kind::Listener, "edge.web");
+        shop.mesh.put(vec![
+            resources::listener(80, None),
+            resources::route(Target::Listener(listener.clone()), rule),
+            policy("edge", Action::Deny, AccessTarget::Listener(listener), vec![any_of([path("/admin")])]),
+        ]);
+        let mut gateway = shop.mesh.proxy("gateway");
+        let door = gateway.gateway(80);
+        for (path, status) in [("/admin", 403), ("/a%2fadmin", 400)] {
+            assert_eq!(get(door, "shop.example", path).await.0, status);
+        }
+        gateway.counted(2).await;
+        let edges = gateway.worker.shared.metrics.edges();
+        let told: Vec<_> = edges.iter().map(|(id, totals)| (&*id.destination_workload, &*id.service, totals.failures)).collect();
+        assert_eq!(told, [("", "", 2)]);
+        assert!(gateway.worker.shared.metrics.encode().contains("destination_workload=\"unknown\""), "labels are Istio's");
+        assert_eq!(get(door, "shop.example", "/").await.0, 200);
+        gateway.counted(3).await;
+        let edges = gateway.worker.shared.metrics.edges();
+        let told: Vec<_> = edges.iter().map(|(id, totals)| (&*id.destination_workload, &*id.service, totals.failures)).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(edges.keys().all(|id| id.destination_workload.is_empty() || id.security == telemetry::Security::MutualTls), "{edges:?}");
+    })
+    .await;
+}
+
 /// Code, bytes received and sent, and the generation that decided.
 fn told(record: &serde_json::Value) -> (u64, u64, u64, u64) {
     let number = |name: &str| record[name].as_u64().unwrap_or(0);

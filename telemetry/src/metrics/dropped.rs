@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub(super) fn pair(dropped: Labels, pair: &Pair) -> Pair {
     if dropped.is_empty() {
-        return pair.clone();
+        return Pair { sent: true, ..pair.clone() };
     }
     let service = pair.service.as_ref().map(|service| {
         let keep = |label, value: &Arc<str>| kept(dropped, &[label], value);
@@ -32,6 +32,8 @@ pub(super) fn pair(dropped: Labels, pair: &Pair) -> Pair {
         service,
         protocol,
         security: if dropped.has("connection_security_policy") { Security::Plain } else { pair.security },
+        // No label tells it.
+        sent: true,
     }
 }
 

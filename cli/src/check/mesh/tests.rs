@@ -113,6 +113,13 @@ fn each_thing_that_is_wrong_is_one_fact() {
 }
 
 #[test]
+fn what_never_left_a_proxy_went_not_in_plain() {
+    let mut told = good();
+    (told.edges.items[0].security, told.edges.items[0].destination) = (Security::Plain, String::new());
+    assert_eq!(wrong(&told), []);
+}
+
+#[test]
 fn errors_of_what_is_read_fail_and_warnings_do_not() {
     let problem = |severity: &str| {
         let problem = json!({"severity": severity, "file": "a.yaml", "line": 1, "column": 1, "object": "", "path": "", "reason": "X", "message": "no", "fix": null});

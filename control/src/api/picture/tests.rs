@@ -126,6 +126,16 @@ fn versions_are_drawn_as_one_service_with_their_weights_and_a_gateways_callers_a
 }
 
 #[test]
+fn what_was_sent_to_nobody_counts_as_failed_and_says_nothing_of_how_calls_are_protected() {
+    let (mut id, _) = edge("job", "catalog", "", 0);
+    id.security = telemetry::Security::Plain;
+    let refused = EdgeTotals { requests: 2, failures: 2, ..EdgeTotals::default() };
+    let (_, graph) = drawn(vec![edge("job", "catalog", "catalog-v1", 5), (id, refused)]);
+    let [edge] = &graph.edges[..] else { panic!("{:?}", lines(&graph)) };
+    assert_eq!((edge.figures.requests, edge.figures.failures, edge.security, edge.mixed), (7, 2, Some(Security::Mtls), false));
+}
+
+#[test]
 fn pods_of_a_gateway_are_drawn_as_the_gateway_whatever_they_are_called() {
     let core = core();
     for pod in ["hall-organza-6c497bb4f-svpdd", "hall-organza-6c497bb4f-x2b7k"] {

@@ -562,7 +562,7 @@ fn collect(value: &Value, fields: &mut BTreeSet<String>) {
         Value::Object(map) => {
             for (name, below) in map {
                 fields.insert(name.clone());
-                if !["labels", "manifest", "refused", "files"].contains(&name.as_str()) {
+                if !["labels", "manifest", "refused", "files", "keyless"].contains(&name.as_str()) {
                     collect(below, fields);
                 }
             }

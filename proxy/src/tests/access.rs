@@ -43,7 +43,7 @@ pub fn path(text: &str) -> AccessMatch {
     AccessMatch::Path(AccessPath::segments(text))
 }
 
-fn settings(default_access: DefaultAccess, egress: Egress, explain_denials: ExplainDenials) -> Resource {
+pub fn settings(default_access: DefaultAccess, egress: Egress, explain_denials: ExplainDenials) -> Resource {
     let key = Key::new(model::Source::files(), Kind::AccessSettings, "", "default");
     let origin = Origin::new(ObjectRef::new("organza.dev", "MeshConfig", "organza-system", "default"), "");
     Resource::AccessSettings(Arc::new(AccessSettings {

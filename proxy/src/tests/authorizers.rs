@@ -3,12 +3,12 @@
 
 use super::grpc::{answer, client, post};
 use super::resources::{self, GRPC, HTTP, Place};
-use super::{Shop, bounded, key};
+use super::{Shop, access, bounded, key};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use model::access::{AccessMatch, AccessPath, AccessRule, AccessTarget, Clause, Group, Term};
+use model::access::{AccessMatch, AccessPath, AccessRule, AccessTarget, Clause, DefaultAccess, Egress, ExplainDenials, Group, Term};
 use model::authorizer::{AskedBy, Asking, ExternalAuthorizer, Fields};
 use model::route::Cors;
 use model::{Backend as To, Filter, HeaderMatch, Kind, Listener, Method, ObjectRef, Origin, Resource, ServiceRef, Target, ValueMatch};
@@ -514,6 +514,14 @@ async fn an_authorizer_by_grpc_is_told_who_and_what_and_edits_the_request() {
         assert_eq!(edge.backend.requests(), 2);
         let record = edge.shop.catalog.failed("access_denied").await;
         assert_eq!((&record["verdict_by"], &record["grpc_status"]), (&BY.into(), &16.into()));
+        // Members are told why, unless nobody is to be.
+        let details = format!("; error=http_request_denied; details=\"the authorizer of {BY} answered 401\"");
+        assert!(said("proxy-status").is_some_and(|told| told.ends_with(&details)), "{:?}", said("proxy-status"));
+        edge.shop.mesh.put(vec![access::settings(DefaultAccess::AllowMeshed, Egress::Any, ExplainDenials::Never)]);
+        shot.headers = vec![("authorization".into(), "bad".into())];
+        let (status, headers, _) = fetch(&shot).await.unwrap();
+        let told = headers["proxy-status"].to_str().unwrap();
+        assert!(status == 401 && told.ends_with("; error=http_request_denied"), "{told}");
     })
     .await;
 }

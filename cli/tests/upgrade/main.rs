@@ -7,11 +7,12 @@ mod common;
 mod releases;
 
 use common::{SOON, json, nothing_is_left, processes};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use testkit::backend::Backend;
 use testkit::client::{Counter, Shot, fetch};
@@ -266,16 +267,26 @@ async fn a_whole_mesh_becomes_another_program_and_loses_nothing() {
     drop(backends);
 }
 
-/// The successor of the gateway's proxy, once there is one.
-fn successor(scene: &Scene, known: &BTreeSet<u32>) -> Option<u32> {
-    let all = scene.running().into_iter();
-    all.filter(|(pid, command, _)| command.contains("--take-over") && command.contains("gateway-shop") && !known.contains(pid))
-        .map(|(pid, ..)| pid)
-        .next()
+/// Every process there is.
+fn all_pids() -> BTreeSet<u32> {
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn signal(pid: u32, name: &str) {
-    let _ = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
+/// The successor of the gateway's proxy, once there is one: looked for among those alone that were not there before, for it has the doors within milliseconds.
+fn successor(scene: &Scene, before: &BTreeSet<u32>) -> Option<u32> {
+    let home = scene.mesh.home().display().to_string();
+    let is_it = |pid: &u32| {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command);
+        ["--take-over", "gateway-shop", &home].iter().all(|word| command.contains(word))
+    };
+    all_pids().into_iter().filter(|pid| !before.contains(pid)).find(is_it)
+}
+
+/// By the kernel's own call: a program that sends one takes as long as a successor on its way.
+fn signal(pid: u32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(pid.cast_signed()).expect("a process"), signal);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -284,34 +295,33 @@ async fn successors_that_are_killed_on_their_way_cost_nothing() {
     let program = next(&scene.mesh, "organza-next");
     let load = load(&scene);
     let log = scene.mesh.home().join("state/organza/default/logs/proxy-gateway-shop.log");
-    let mut known = BTreeSet::new();
     let (mut killed, mut served) = (0, 0);
     let mut step = Duration::from_millis(25);
     let wanted = if full() { KILLS } else { FEWER_KILLS };
     while killed < wanted {
         assert!(served < 20, "successors are too fast to be killed");
+        let before = all_pids();
         let upgrade = scene.upgrading(&program);
         let begun = Instant::now();
         let pid = loop {
-            if let Some(pid) = successor(&scene, &known) {
+            if let Some(pid) = successor(&scene, &before) {
                 break pid;
             }
             assert!(begun.elapsed() < SOON, "no successor came");
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
-        known.insert(pid);
         // Further on its way each time. Stopped, it goes no further while we look how far it came.
         tokio::time::sleep(step * killed).await;
-        signal(pid, "STOP");
+        signal(pid, Signal::STOP);
         tokio::time::sleep(Duration::from_millis(200)).await;
         let said = std::fs::read_to_string(&log).unwrap_or_default();
         if said.contains(&format!("process {pid} has the doors")) {
             // It was there before us: we come sooner from now on.
             (served, step) = (served + 1, step / 2);
-            signal(pid, "CONT");
+            signal(pid, Signal::CONT);
         } else {
             killed += 1;
-            signal(pid, "KILL");
+            signal(pid, Signal::KILL);
         }
         let output = upgrade.wait_with_output().expect("it ends");
         let said = String::from_utf8_lossy(&output.stdout);

@@ -2,7 +2,7 @@
 
 use super::fact::{Fact, some};
 use crate::units;
-use wire::api::{CertificateList, EdgeList, Located, ProblemList, ProxyList, Security, Severity, Status};
+use wire::api::{CertificateList, EdgeList, KEYS_NOT_FETCHED, Located, ProblemList, ProxyList, Security, Severity, Status};
 
 const CONTROL: &str = "control plane";
 const PROXIES: &str = "proxies";
@@ -161,8 +161,6 @@ fn edges(list: &EdgeList) -> Fact {
         ),
     }
 }
-
-const KEYS_NOT_FETCHED: &str = "KeysNotFetched";
 
 /// Issuers of tokens whose keys proxies cannot fetch.
 fn keys(list: &ProblemList) -> Fact {

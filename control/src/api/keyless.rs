@@ -9,7 +9,7 @@ use crate::limits;
 use crate::world::World;
 use model::{ObjectRef, Resource};
 use std::collections::{BTreeMap, HashMap};
-use wire::api::{Condition, Located, Severity};
+use wire::api::{Condition, KEYS_NOT_FETCHED, Located, Severity};
 
 /// Issuers of tokens whose keys somebody cannot fetch, where they are written.
 pub fn problems(world: &World, inner: &Inner, time: u64) -> Vec<Located> {
@@ -34,8 +34,6 @@ pub fn problems(world: &World, inner: &Inner, time: u64) -> Vec<Located> {
     }
     items
 }
-
-const KEYS_NOT_FETCHED: &str = "KeysNotFetched";
 
 /// Who cannot fetch the keys of which issuer's object.
 fn without_keys<'w>(world: &'w World, inner: &'w Inner, time: u64) -> BTreeMap<&'w ObjectRef, BTreeMap<&'w str, &'w Failing>> {

@@ -1,11 +1,5 @@
 use super::*;
 
-fn written(block: &HeaderBlock) -> String {
-    let mut out = Vec::new();
-    block.write_http1(&mut out);
-    String::from_utf8(out).unwrap()
-}
-
 #[test]
 fn what_is_kept_is_as_it_was_whatever_is_made_of_it() {
     let mut head = RequestHead { method: Method::Post, version: Version::Http2, ..RequestHead::default() };
@@ -31,11 +25,11 @@ fn what_is_kept_is_as_it_was_whatever_is_made_of_it() {
     head.headers.remove_prefixed("y-");
     head.headers.set("z", b"9");
     assert_eq!((head.authority(), head.target()), ("elsewhere:81", "/z"));
-    assert_eq!(written(&head.headers), "x-c: another\r\nz: 9\r\n");
+    assert_eq!(head.headers.iter().collect::<Vec<_>>(), [("x-c", &b"another"[..]), ("z", b"9")]);
     let kept = head.as_kept();
     assert_eq!(kept, before);
     assert_eq!((kept.host(), kept.port(), kept.path(), kept.query()), ("Catalog", Some(80), "/a", Some("b=c")));
-    assert_eq!(written(&kept.headers), "x-b: 2\r\nx-c: 3\r\nX-C: 4\r\ny-d: 5\r\n");
+    assert_eq!(kept.headers.iter().collect::<Vec<_>>(), [("x-b", &b"2"[..]), ("x-c", b"3"), ("X-C", b"4"), ("y-d", b"5")]);
     // What is kept last holds, and nothing of it beyond the message.
     let now = head.clone();
     head.keep();

@@ -12,9 +12,6 @@ mod trace;
 mod verdict;
 mod watch;
 
-/// The reason for which an issuer of tokens is a problem, and is not programmed: somebody cannot fetch its keys.
-pub const KEYS_NOT_FETCHED: &str = "KeysNotFetched";
-
 pub use call::{Call, CallList};
 pub use consumer::{ConsumedApi, ConsumedDay, Consumer, ConsumerList, Used};
 pub use flow::{FlowList, StatusMatch, TapQuery};

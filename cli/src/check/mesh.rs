@@ -2,7 +2,7 @@
 
 use super::fact::{Fact, some};
 use crate::units;
-use wire::api::{CertificateList, EdgeList, KEYS_NOT_FETCHED, Located, ProblemList, ProxyList, Security, Severity, Status};
+use wire::api::{CertificateList, EdgeList, Located, ProblemList, ProxyList, Security, Severity, Status};
 
 const CONTROL: &str = "control plane";
 const PROXIES: &str = "proxies";
@@ -43,7 +43,7 @@ fn control(status: &Status, own: &str) -> Vec<Fact> {
         ),
     });
     // Keys of issuers are a fact of their own.
-    let is_read = |problem: &&Located| problem.severity == Severity::Error && problem.reason != KEYS_NOT_FETCHED;
+    let is_read = |problem: &&Located| problem.severity == Severity::Error && problem.reason != Located::KEYS_NOT_FETCHED;
     let errors: Vec<String> = status.problems.iter().filter(is_read).map(|p| p.message.clone()).collect();
     facts.push(match errors.len() {
         0 => Fact::good(CONTROL, "what it reads is free of errors"),
@@ -164,7 +164,7 @@ fn edges(list: &EdgeList) -> Fact {
 
 /// Issuers of tokens whose keys proxies cannot fetch.
 fn keys(list: &ProblemList) -> Fact {
-    let all: Vec<&Located> = list.items.iter().filter(|problem| problem.reason == KEYS_NOT_FETCHED).collect();
+    let all: Vec<&Located> = list.items.iter().filter(|problem| problem.reason == Located::KEYS_NOT_FETCHED).collect();
     let said: Vec<String> = all.iter().map(|problem| format!("{}: {}", problem.object, problem.message)).collect();
     let hint = all.first().and_then(|problem| problem.fix.clone()).unwrap_or_default();
     match all.iter().any(|problem| problem.severity == Severity::Error) {

@@ -14,9 +14,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use wire::api::{
-    Call, CallList, KEYS_NOT_FETCHED, Located, ObjectList, ProblemList, Proxy, ProxyList, Role, ServiceList, WorkloadList, path,
-};
+use wire::api::{Call, CallList, Located, ObjectList, ProblemList, Proxy, ProxyList, Role, ServiceList, WorkloadList, path};
 
 /// Calls that one policy is told to cut, one by one; of more their number.
 const TOLD: usize = 10;
@@ -58,7 +56,7 @@ impl Live {
             }
         }
         let problems: ProblemList = client.get(path::PROBLEMS).await?;
-        let keyless = problems.items.into_iter().filter(|problem| problem.reason == KEYS_NOT_FETCHED).collect();
+        let keyless = problems.items.into_iter().filter(|problem| problem.reason == Located::KEYS_NOT_FETCHED).collect();
         Ok(Self { objects: all, workloads: workloads.items.iter().filter_map(workload).collect(), calls: calls.items, called, keyless })
     }
 

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::world::World;
 use model::{ObjectRef, Resource};
 use std::collections::{BTreeMap, HashMap};
-use wire::api::{Condition, KEYS_NOT_FETCHED, Located, Severity};
+use wire::api::{Condition, Located, Severity};
 
 /// Issuers of tokens whose keys somebody cannot fetch, where they are written.
 pub fn problems(world: &World, inner: &Inner, time: u64) -> Vec<Located> {
@@ -21,7 +21,7 @@ pub fn problems(world: &World, inner: &Inner, time: u64) -> Vec<Located> {
             let since = one.since_millis / 1000;
             let message = format!("{proxy} cannot fetch its keys for {since} s: {}; {}", one.why, means(one));
             let fix = "see to it that spec.jwks.uri answers that proxy with a JWK Set, within 5 s and of 1 MiB at most".to_owned();
-            let found = said(severity, object.to_string(), KEYS_NOT_FETCHED, message, fix);
+            let found = said(severity, object.to_string(), Located::KEYS_NOT_FETCHED, message, fix);
             items.push(match written.get(object) {
                 Some(object) => {
                     let place = &object.place;
@@ -79,7 +79,7 @@ impl Keyless {
                 true => programmed.message = format!("{}; {}", programmed.message, self.told),
                 false => {
                     programmed.status = "False".into();
-                    programmed.reason = KEYS_NOT_FETCHED.into();
+                    programmed.reason = Located::KEYS_NOT_FETCHED.into();
                     programmed.message.clone_from(&self.told);
                 }
             }

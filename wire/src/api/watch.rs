@@ -112,3 +112,8 @@ pub struct Located {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
+
+impl Located {
+    /// The reason for which an issuer of tokens is a problem, and is not programmed: somebody cannot fetch its keys.
+    pub const KEYS_NOT_FETCHED: &str = "KeysNotFetched";
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on standard output")]
 
 mod access;
+mod answer;
 mod args;
 mod ask_flag;
 mod bug_report;

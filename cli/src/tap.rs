@@ -1,6 +1,7 @@
 //! `organza tap`: requests as they end, anywhere in the mesh, narrowed by who calls whom, route and status. Never header values, queries or bodies:
 //! proxies do not record them. Pure but for the stream: a line of JSON in, a line for people out.
 
+use crate::answer;
 use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
 use crate::lifeline::Lifeline;
@@ -111,6 +112,9 @@ fn asked(query: &TapQuery) -> String {
     if parts.is_empty() { path::TAP.to_owned() } else { format!("{}?{}", path::TAP, parts.join("&")) }
 }
 
+/// Who was called, where nobody was.
+const NOBODY: &str = "unknown";
+
 /// `web-v1 → catalog  GET catalog/items  200  4.2 ms  mTLS  HTTPRoute shop/catalog split → shop/catalog-v1:80`.
 fn text(flow: &Value) -> String {
     if let Some(dropped) = flow.get("dropped") {
@@ -118,7 +122,7 @@ fn text(flow: &Value) -> String {
     }
     let word = |name: &str| flow.get(name).and_then(Value::as_str).unwrap_or_default();
     let number = |name: &str| flow.get(name).and_then(Value::as_u64);
-    let status = number("response_code").map_or("TCP".into(), |status| if status == 0 { "–".into() } else { status.to_string() });
+    let status = answer::of(flow).unwrap_or_else(|| "TCP".into());
     let failed = flow.get("fault").is_some() || number("response_code").is_some_and(|status| status >= 500);
     let called = word("destination_service").split('.').next().unwrap_or_default();
     let called = if called.is_empty() { word("destination_workload") } else { called };
@@ -128,7 +132,12 @@ fn text(flow: &Value) -> String {
         "tls" => "TLS",
         _ => "plain",
     };
-    let mut line = format!("{} → {called}  ", word("source_workload"));
+    // Nobody was called: it is the gateway that refused a stranger.
+    let stranger = [word("client_address"), word("source_address")].into_iter().find(|address| !address.is_empty());
+    let mut line = match stranger.filter(|_| called == NOBODY && !word("listener").is_empty()) {
+        Some(stranger) => format!("a stranger at {stranger} → {}  ", word("source_workload")),
+        None => format!("{} → {called}  ", word("source_workload")),
+    };
     if !word("method").is_empty() {
         line.push_str(&format!("{} {}{}  ", word("method"), word("authority"), word("path")));
     }

@@ -1,6 +1,7 @@
 //! `organza trace`: the last traces of the mesh as a list, and one of them as a waterfall, made of what proxies told the control plane. Pure but for
 //! one question: a trace in, text out.
 
+use crate::answer;
 use crate::ask_flag::AskFlag;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -149,7 +150,7 @@ fn drawn(span: &Span, trace: &Trace, width: usize) -> String {
 }
 
 fn status(span: &Span) -> String {
-    if span.status == 0 { "–".into() } else { span.status.to_string() }
+    answer::of(&span.record).unwrap_or_else(|| if span.status == 0 { "–".into() } else { span.status.to_string() })
 }
 
 fn why(span: &Span) -> Option<String> {

@@ -41,6 +41,7 @@ function answers() {
   long.points = Array.from({ length: 360 }, (_, n) => ({ ...long.points[0], time: now - (now % 60) - 360 * 60 + n * 60 }));
   const change = { change: 'changed', kind: 'HTTPRoute', namespace: 'shop', name: 'catalog', file: 'a.yaml', summary: 'HTTPRoute catalog 100/0 → 90/10' };
   const flow = { start_time_ms: now * 1000, duration_ms: 1.5, reporter: 'destination', protocol: 'http', security: 'mutual_tls', method: 'GET', path: '/admin', response_code: 403, response_flags: 'UAEX', fault: 'access_denied', reason: 'it denies web', verdict_by: 'AccessPolicy shop/no-admin', verdict_rule: 'admins', source_workload: 'web-v1', destination_workload: 'catalog-v1', attempt: 1, proxy: 'catalog-v1' };
+  const refused = { ...flow, reporter: 'source', protocol: 'grpc', security: 'none', method: 'POST', path: '/shop.Admin/Say', response_code: 200, grpc_status: 7, listener: 'shop/edge/grpc', source_workload: 'gateway-edge', source_address: '10.0.0.9:4711', destination_workload: 'unknown', proxy: 'gateway-edge' };
   const objects = recorded('objects');
   objects.items.push({ ...objects.items[0], kind: 'AccessPolicy', namespace: 'shop', name: 'no-admin', manifest: { apiVersion: 'organza.dev/v1alpha1', kind: 'AccessPolicy', metadata: { name: 'no-admin', namespace: 'shop' }, spec: { targetRefs: [{ kind: 'Service', name: 'catalog' }] } } });
   const verdicts = recorded('verdicts');
@@ -66,7 +67,7 @@ function answers() {
     verdicts,
     certificates,
     page,
-    flows: { items: [flow], dropped: 3 },
+    flows: { items: [flow, refused], dropped: 3 },
     'events/past': { items: [{ time: now - 300, what: { event: 'generation', generation: 12, time: now - 300, changes: [change] } }] },
     traces: recorded('traces'),
     [`traces/${trace.trace_id}`]: trace,
@@ -207,6 +208,7 @@ export async function every(context, base, folder, check, until) {
   await has('problems: what, where, why and what to do', 'main', 'BackendNotFound', 'HTTPRoute shop/catalog', 'routes.yaml:12:5', 'there is no Service catalog-v3', 'name one that exists');
   await at('flows');
   await has('flows: verdict and reason', 'tr.flow', 'access_denied', 'it denies web', 'AccessPolicy shop/no-admin');
+  await has('flows: a stranger that a gateway refused, by the status of gRPC', 'tr.flow:nth-child(2)', '10.0.0.9:4711', 'gateway-edge', 'gRPC 7 PERMISSION_DENIED', 'it denies web by AccessPolicy');
   await has('flows: what was too much is said', '.head', '3 more were too many');
   await page.locator('tr.flow button').first().click();
   await has('why: object, rule and hop of a denied request', 'dl.why', 'AccessPolicy shop/no-admin', 'admins', 'catalog-v1 (destination)', 'access_denied: it denies web');

@@ -3,6 +3,7 @@
 
 mod access;
 pub mod account;
+pub mod caller;
 mod case;
 mod contender;
 pub mod floor;

@@ -136,6 +136,7 @@ fn chore() -> Result<()> {
         "image" => image::run(&rest),
         "mutants" => mutants::run(&rest),
         "conformance" => conformance::run(&rest),
+        "caller" => bench::caller::serve(&rest),
         "floor" => bench::floor::serve(&rest),
         "source" => bench::source(&rest),
         "sink" => bench::sink(&rest),

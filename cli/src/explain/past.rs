@@ -1,6 +1,7 @@
 //! `organza explain --request ID`: what became of a request that was sent, as each proxy on its way recorded it: decided by which object and rule, answered by
 //! whom, or why not. Lines of the access log in, words out.
 
+use crate::answer;
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -74,7 +75,7 @@ fn hop(line: &Value, out: &mut String) {
     say("backend", get("backend").map(|backend| format!("{backend}{}", get("endpoint").map(|at| format!(" at {at}")).unwrap_or_default())));
     let attempts = line["attempt"].as_u64().filter(|attempt| *attempt > 1);
     say("tries", attempts.map(|attempt| format!("{attempt}, the last was answered")));
-    say("answer", get("response_code").map(|status| format!("{status} after {} ms", or("duration_ms", "?"))));
+    say("answer", answer::of(line).map(|answer| format!("{answer} after {} ms", or("duration_ms", "?"))));
     say("why", why(line));
     say("dry run", get("dry_run"));
     say("trace", get("trace_id"));

@@ -24,6 +24,13 @@ fn a_request_is_a_line_and_why_it_failed_another() {
         "web-v1 → catalog  GET catalog/items  503  4.2 ms  mTLS  by web-v1  HTTPRoute shop/catalog split → shop/catalog-v1:80"
     );
     assert_eq!(why.trim(), "connect_refused: 127.0.0.1:9 refused the connection (by Service shop/catalog)");
+    let refused = json!({
+        "source_workload": "gateway-edge", "source_address": "10.0.0.9:4711", "destination_workload": "unknown", "listener": "shop/edge/grpc",
+        "method": "POST", "authority": "shop.example", "path": "/shop.Admin/Say", "response_code": 200, "grpc_status": 7, "duration_ms": 0.0,
+        "security": "none", "proxy": "gateway-edge", "fault": "access_denied",
+    });
+    let line = "a stranger at 10.0.0.9:4711 → gateway-edge  POST shop.example/shop.Admin/Say  gRPC 7 PERMISSION_DENIED  0.0 ms  plain  by gateway-edge";
+    assert_eq!(text(&refused).lines().next(), Some(line));
     assert_eq!(text(&json!({"dropped": 7})), "… 7 more were too many to be told");
 }
 

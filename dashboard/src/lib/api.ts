@@ -48,7 +48,10 @@ export interface Flow {
   fault?: string;
   reason?: string;
   verdict_by?: string;
+  listener?: string;
   source_workload: string;
+  source_address?: string;
+  client_address?: string;
   destination_workload: string;
   destination_service?: string;
   route?: string;

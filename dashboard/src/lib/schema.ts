@@ -135,6 +135,10 @@ export interface ProxyResources {
   generation: number;
   subscriptions: string[];
   items: Resource[];
+  /** Issuers of tokens of which it has no keys, and why it cannot fetch them. */
+  keyless?: Record<string, string>;
+  /** Some of these it will be told when it calls the host that was asked about, and not before. */
+  first_call?: boolean;
 }
 
 export interface ServicePort {
@@ -917,7 +921,7 @@ export const questions = (ask: <T>(path: string, query?: Query) => Promise<T>) =
   /** Processes that carry traffic */
   proxies: () => ask<ProxyList>('proxies'),
   /** What one proxy has acknowledged; on the socket alone */
-  proxiesByProxyResources: (proxy: string) => ask<ProxyResources>(`proxies/${encodeURIComponent(proxy)}/resources`),
+  proxiesByProxyResources: (proxy: string, query: { host?: string } = {}) => ask<ProxyResources>(`proxies/${encodeURIComponent(proxy)}/resources`, query),
   /** What is called by name, and who answers */
   services: () => ask<ServiceList>('services'),
   /** Processes of the mesh */

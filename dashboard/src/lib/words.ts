@@ -48,6 +48,17 @@ export function clock(seconds: number): string {
 export const secured = (security: string | null, mixed = false): string =>
   mixed ? 'mixed' : ({ mtls: 'mTLS', tls: 'TLS', plain: 'plain', mutual_tls: 'mTLS', none: 'plain' }[security ?? ''] ?? '–');
 
+const GRPC = [
+  'OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED',
+];
+
+/** What a caller was answered; by gRPC what failed is in its status. As `organza tap` has it. */
+export function answered(code: number | undefined, grpc: number | undefined): string {
+  if (grpc) return `gRPC ${grpc} ${GRPC[grpc] ?? ''}`.trim();
+  return code === 0 ? 'none' : String(code ?? '–');
+}
+
 const NEGATIVE = ['Conflicted', 'PartiallyInvalid', 'OverlappingTLSConfig', 'organza.dev/NeedsHttp'];
 
 /** These are good when false, all others when true; as `organza get` has it. */

@@ -1,6 +1,7 @@
-//! Callers: wrk for HTTP/1.1, h2load for HTTP/2 and gRPC, a reader of ours for bulk. Each says how many requests were answered and how long they took;
+//! Callers: wrk for HTTP/1.1, h2load for HTTP/2 and gRPC, ours for one connection and for bulk. Each says how many requests were answered and how long they took;
 //! an answer that is not what it should be ends the run.
 
+use super::caller::{heard, percentile};
 use super::case::{Load, Request};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
@@ -23,6 +24,8 @@ pub struct Shot {
     pub p50_us: f64,
     pub p99_us: f64,
     pub p999_us: f64,
+    /// p99 with a pause counted as all the calls that would have been asked meanwhile, where the caller says both.
+    pub p99_corrected_us: Option<f64>,
 }
 
 pub struct Target<'a> {
@@ -38,6 +41,7 @@ pub struct Target<'a> {
 
 pub fn shoot(load: Load, target: &Target<'_>, seconds: u64) -> Result<Shot> {
     match load {
+        Load::Http1(1, Request::Small) if !target.tls => one(target, seconds),
         Load::Http1(connections, request) => wrk(connections, request, target, seconds),
         Load::Http2(connections, streams, messages) => h2load(connections, streams, messages, target, seconds),
         Load::Bulk(mib) => bulk(mib, target.port),
@@ -54,6 +58,14 @@ pub fn beside(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", &format!("1-{}", count - 1)]).arg(program);
     command
+}
+
+/// One connection, without TLS.
+fn one(target: &Target<'_>, seconds: u64) -> Result<Shot> {
+    let mut command = beside(crate::process::own()?);
+    let output = command.args(["caller", &target.port.to_string(), &seconds.to_string()]).args(&target.token).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    heard(&text).with_context(|| format!("the caller said:\n{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// wrk's own counts; every answer but 2xx, and every one of another length, is an error here.
@@ -83,7 +95,7 @@ fn wrk(connections: u32, request: Request, target: &Target<'_>, seconds: u64) ->
     if errors > 0.0 || requests < 1.0 || bytes < least {
         bail!("answers were wrong: {errors} errors, {:.0} bytes each\n{text}", bytes / requests);
     }
-    Ok(Shot { requests, rate: requests / micros * 1e6, p50_us, p99_us, p999_us })
+    Ok(Shot { requests, rate: requests / micros * 1e6, p50_us, p99_us, p999_us, p99_corrected_us: None })
 }
 
 /// One answer, whole: status, body, and what the proxy writes into its head.
@@ -170,8 +182,8 @@ fn h2load(connections: u32, streams: u32, messages: Option<usize>, target: &Targ
     }
     let mut times = fs::read_to_string(&log)?.lines().filter_map(|line| line.split('\t').nth(2)?.parse::<f64>().ok()).collect::<Vec<_>>();
     times.sort_by(f64::total_cmp);
-    let at = |share: f64| times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1))).copied().unwrap_or(0.0);
-    Ok(Shot { requests, rate: requests / seconds as f64, p50_us: at(0.5), p99_us: at(0.99), p999_us: at(0.999) })
+    let [p50_us, p99_us, p999_us] = [0.5, 0.99, 0.999].map(|share| percentile(&times, share));
+    Ok(Shot { requests, rate: requests / seconds as f64, p50_us, p99_us, p999_us, p99_corrected_us: None })
 }
 
 fn bulk(mib: u64, port: u16) -> Result<Shot> {

@@ -17,8 +17,8 @@ fn median(rounds: &[Round], read: impl Fn(&Round) -> f64) -> f64 {
 }
 
 /// The ratio within each round, so that a machine whose speed drifts does not matter; then the median of those.
-fn ratio(rounds: &[Round], reference: &[Round]) -> f64 {
-    let mut all: Vec<f64> = rounds.iter().zip(reference).map(|(one, other)| one.cpu_us / other.cpu_us).collect();
+fn ratio(rounds: &[Round], reference: &[Round], read: impl Fn(&Round) -> f64) -> f64 {
+    let mut all: Vec<f64> = rounds.iter().zip(reference).map(|(one, other)| read(one) / read(other)).collect();
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -32,7 +32,7 @@ pub fn table((case, by_proxy): &Result) -> String {
         out.push_str(&format!(
             "  {proxy:<13} {:>6.1} {:>10.2} {:>6.2} {:>11.1} {:>11.0} {:>9.0} {:>9.0} {:>9.0} {:>9.1} {:>9.1}\n",
             m(|r| r.cpu_us),
-            reference.map_or(f64::NAN, |reference| ratio(rounds, reference)),
+            reference.map_or(f64::NAN, |reference| ratio(rounds, reference, |r| r.cpu_us)),
             m(|r| r.user_share),
             m(|r| r.machine_us),
             m(|r| r.shot.rate),
@@ -42,6 +42,14 @@ pub fn table((case, by_proxy): &Result) -> String {
             m(|r| r.idle_kb) / 1024.0,
             m(|r| r.loaded_kb) / 1024.0,
         ));
+    }
+    let corrected = |rounds: &Vec<Round>| rounds.first().is_some_and(|round| round.shot.p99_corrected_us.is_some());
+    if by_proxy.values().any(corrected) {
+        out.push_str("  p99 with pauses counted as wrk counts them, µs:");
+        for (proxy, rounds) in by_proxy {
+            out.push_str(&format!(" {proxy} {:.0}", median(rounds, |r| r.shot.p99_corrected_us.unwrap_or(0.0))));
+        }
+        out.push('\n');
     }
     out
 }
@@ -61,9 +69,12 @@ pub fn json(results: &[Result], waiting: &[Idle]) -> String {
         let m = |read: fn(&Round) -> f64| median(rounds, read);
         serde_json::json!({
             "case": case, "proxy": proxy, "rounds": rounds.len(), "cpu_us_per_request": m(|r| r.cpu_us),
-            "ratio": reference.map(|reference| ratio(rounds, reference)), "user_share": m(|r| r.user_share),
+            "ratio": reference.map(|reference| ratio(rounds, reference, |r| r.cpu_us)), "user_share": m(|r| r.user_share),
             "machine_us_per_request": m(|r| r.machine_us), "requests_per_second": m(|r| r.shot.rate), "p50_us": m(|r| r.shot.p50_us),
-            "p99_us": m(|r| r.shot.p99_us), "p999_us": m(|r| r.shot.p999_us), "idle_mb": m(|r| r.idle_kb) / 1024.0,
+            "p99_us": m(|r| r.shot.p99_us),
+            "p99_ratio": reference.map(|reference| ratio(rounds, reference, |r| r.shot.p99_us)),
+            "p99_corrected_us": rounds.iter().map(|r| r.shot.p99_corrected_us).collect::<Option<Vec<f64>>>().map(|_| m(|r| r.shot.p99_corrected_us.unwrap_or(0.0))),
+            "p999_us": m(|r| r.shot.p999_us), "idle_mb": m(|r| r.idle_kb) / 1024.0,
             "loaded_mb": m(|r| r.loaded_kb) / 1024.0,
         })
     };

@@ -1,4 +1,4 @@
-//! What a caller was answered, as a line of the access log has it, in a few words for people.
+//! Who asked and what was answered, as a line of the access log has it, in a few words for people.
 
 use serde_json::Value;
 
@@ -31,6 +31,13 @@ pub fn of(record: &Value) -> Option<String> {
         return Some(format!("gRPC {code}{}", name.map(|name| format!(" {name}")).unwrap_or_default()));
     }
     number("response_code").map(|status| if status == 0 { "–".into() } else { status.to_string() })
+}
+
+/// `a stranger at 10.0.0.9:4711`, of a line of a gateway: whoever calls there proves nothing by its connection, and the principal is the gateway's own.
+pub fn stranger(record: &Value) -> Option<String> {
+    let word = |name: &str| record.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    word("listener")?;
+    word("client_address").or_else(|| word("source_address")).map(|address| format!("a stranger at {address}"))
 }
 
 #[cfg(test)]

@@ -133,9 +133,8 @@ fn text(flow: &Value) -> String {
         _ => "plain",
     };
     // Nobody was called: it is the gateway that refused a stranger.
-    let stranger = [word("client_address"), word("source_address")].into_iter().find(|address| !address.is_empty());
-    let mut line = match stranger.filter(|_| called == NOBODY && !word("listener").is_empty()) {
-        Some(stranger) => format!("a stranger at {stranger} → {}  ", word("source_workload")),
+    let mut line = match answer::stranger(flow).filter(|_| called == NOBODY) {
+        Some(stranger) => format!("{stranger} → {}  ", word("source_workload")),
         None => format!("{} → {called}  ", word("source_workload")),
     };
     if !word("method").is_empty() {

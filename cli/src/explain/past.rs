@@ -57,12 +57,10 @@ fn hop(line: &Value, out: &mut String) {
         }
     };
     let called = get("destination_service").or_else(|| get("destination_workload"));
-    // Whoever calls at a gateway proves nothing by its connection: the principal is the gateway's own.
-    let at = get("listener").and_then(|_| get("client_address").or_else(|| get("source_address")));
-    let stranger = at.map(|at| format!("a stranger at {at}"));
     say(
         "from",
-        stranger.or_else(|| get("source_principal").filter(|text| text.starts_with("spiffe://")).or_else(|| get("source_workload"))),
+        answer::stranger(line)
+            .or_else(|| get("source_principal").filter(|text| text.starts_with("spiffe://")).or_else(|| get("source_workload"))),
     );
     let whose = |by| get("token_subject").map_or_else(|| format!("issued by {by}"), |subject| format!("{subject}, issued by {by}"));
     say("token", get("token_issuer").map(whose));
